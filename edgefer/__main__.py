@@ -1,0 +1,5 @@
+"""`python -m edgefer` is `edgefer`."""
+
+from edgefer.cli.main import main
+
+main()

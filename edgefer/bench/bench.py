@@ -1,0 +1,346 @@
+"""Bundles in, measurements out: memory, accuracy and latency of every network that runs on the device."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer import console, data
+from edgefer.bench import memory
+from edgefer.bench.result import (
+    BundleEntry,
+    ClassRow,
+    Comparison,
+    Conditions,
+    NetworkEntry,
+    Protocol,
+    Quality,
+    Result,
+    TestData,
+)
+from edgefer.bundle import Bundle
+from edgefer.data.dataset import Dataset, Split
+from edgefer.devices import machine
+from edgefer.errors import InputError, LackError
+from edgefer.evaluation import metrics, predict, timing
+from edgefer.preprocessing import Preprocessing
+from edgefer.runtimes import bundled
+from edgefer.runtimes.onnxruntime import Session
+
+DEVICES = ("cpu", "jetson", "rtx")
+
+_NOISY = 0.1  # coefficient of variation from which a latency is called noisy
+_TIMED_IMAGES = 64
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class _Contender:
+    """A network that takes part."""
+
+    title: str
+    bundle: Bundle
+    name: str
+    session: Session
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.bundle.manifest.preprocessing
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.title} {self.name}"
+
+
+def bench(
+    bundles: Sequence[Bundle],
+    dataset: Dataset,
+    *,
+    device: str = "cpu",
+    threads: int = 1,
+    split: str = "test",
+    seconds: float = 3.0,
+) -> Result:
+    """Measure every network of the bundles that runs on the device.
+
+    Memory comes first, each network in a fresh process; then accuracy over the split; then latency, all networks in
+    turn (see `edgefer.evaluation.timing`).
+
+    Args:
+        bundles: at least one; all with the data set's classes.
+        dataset: where the images are from.
+        device: ``cpu``.
+        threads: threads for one operator.
+        split: named evaluation set, e.g. ``test`` or ``public+private``.
+        seconds: least time that each network is timed for.
+
+    Raises:
+        InputError: labels of bundle and data differ, no network runs on the device, the split is empty.
+        LackError: the device cannot be benched yet.
+    """
+    check_device(device)
+    if not bundles:
+        raise InputError("no bundle to bench")
+    titles = _titles(bundles)
+    for bundle in bundles:
+        _check(bundle, dataset, device)
+    rows = data.split(dataset, split)
+    leak_free = _leak_free(dataset, rows)
+    protocol = Protocol(
+        threads=threads,
+        warmup_seconds=0.2,
+        untimed_per_turn=1,
+        timed_per_turn=timing.TURN,
+        percentile=99,
+        least_seconds=seconds,
+        most_seconds=max(30.0, seconds),
+    )
+    with ExitStack() as stack:
+        contenders = [
+            _Contender(title, bundle, name, stack.enter_context(bundled.activate(bundle, name, threads)))
+            for title, bundle in zip(titles, bundles, strict=True)
+            for name in bundle.networks_for("cpu")
+        ]
+        memories = _memories(contenders, threads)
+        logits = [
+            predict.logits(each.session.infer, each.preprocessing, rows, _BATCH, f"evaluating {each.full_name}")
+            for each in contenders
+        ]
+        before = machine.load_average()
+        samples = timing.in_turn(
+            [each.session.infer for each in contenders],
+            [_inputs(each.preprocessing, rows) for each in contenders],
+            percentile=protocol.percentile,
+            seconds=protocol.least_seconds,
+            most_seconds=protocol.most_seconds,
+            warmup_seconds=protocol.warmup_seconds,
+        )
+        conditions = Conditions(load_before=before, load_after=machine.load_average())
+    this_machine = machine.describe()
+    runtime = f"onnxruntime {this_machine.versions['onnxruntime']}, CPUExecutionProvider"
+    networks = [
+        _entry(each, runtime, rows, leak_free, outputs, timing.latency(times), used)
+        for each, outputs, times, used in zip(contenders, logits, samples, memories, strict=True)
+    ]
+    comparisons = _comparisons(contenders, networks, logits, samples)
+    return Result(
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        repeat=_command(bundles, dataset, device, threads, split),
+        device=device,
+        machine=this_machine,
+        conditions=conditions,
+        protocol=protocol,
+        data=TestData(
+            name=dataset.name,
+            origin=dataset.origin,
+            digest=dataset.digest,
+            drawn=dataset.drawn,
+            split=split,
+            images=len(rows),
+            leak_free_images=None if leak_free is None else len(leak_free),
+            classes=dataset.classes,
+        ),
+        bundles=[_bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
+        networks=networks,
+        comparisons=comparisons,
+        warnings=_warnings(titles, bundles, dataset, this_machine, networks, comparisons),
+    )
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that cannot be benched.
+
+    Raises:
+        InputError: there is no such device.
+        LackError: TensorRT is not built into this edgefer yet.
+    """
+    if device not in DEVICES:
+        raise InputError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
+    if device != "cpu":
+        raise LackError(f"this edgefer cannot bench on {device} yet: its TensorRT half is not built; use --device cpu")
+
+
+def _titles(bundles: Sequence[Bundle]) -> list[str]:
+    """Return the bundles' names; the second and later of one name get a number."""
+    titles: list[str] = []
+    for bundle in bundles:
+        name = bundle.manifest.name
+        count = sum(other.manifest.name == name for other in bundles[: len(titles)])
+        titles.append(f"{name} #{count + 1}" if count else name)
+    return titles
+
+
+def _check(bundle: Bundle, dataset: Dataset, device: str) -> None:
+    labels = bundle.manifest.labels
+    if labels != dataset.classes:
+        raise InputError(
+            f"{bundle.path} tells {', '.join(labels)} apart, but {dataset.name} has the classes "
+            f"{', '.join(dataset.classes)}; name other data with --data"
+        )
+    if not bundle.networks_for("cpu"):
+        raise InputError(f"{bundle.path} has no network for {device}; it has {', '.join(bundle.manifest.networks)}")
+
+
+def _leak_free(dataset: Dataset, rows: Split) -> Split | None:
+    """Return the test images without a copy among the training images, or None for another split than ``test``."""
+    if rows.name != "test":
+        return None
+    try:
+        return data.split(dataset, "test-leak-free")
+    except InputError:  # every one of them stands in training too
+        return rows.subset(np.empty(0, dtype=np.int64), "test-leak-free")
+
+
+def _memories(contenders: Sequence[_Contender], threads: int) -> list[memory.Memory | None]:
+    found = []
+    with console.progress("measuring memory", len(contenders)) as advance:
+        for each in contenders:
+            spec = each.preprocessing
+            shape = (spec.channels, spec.size, spec.size)
+            found.append(memory.of_network(each.bundle.file(each.name), shape, threads))
+            advance()
+    return found
+
+
+def _inputs(preprocessing: Preprocessing, rows: Split) -> list[NDArray[np.float32]]:
+    """Return images spread over the split as inputs of batch 1."""
+    positions = np.unique(np.linspace(0, len(rows) - 1, _TIMED_IMAGES).astype(np.int64))
+    batch = preprocessing.apply(rows.take(positions))
+    return [np.ascontiguousarray(batch[number : number + 1]) for number in range(len(batch))]
+
+
+def _entry(
+    contender: _Contender,
+    runtime: str,
+    rows: Split,
+    leak_free: Split | None,
+    logits: NDArray[np.float32],
+    latency: timing.Latency,
+    used: memory.Memory | None,
+) -> NetworkEntry:
+    network = contender.bundle.manifest.networks[contender.name]
+    labels = contender.bundle.manifest.labels
+    matrix = metrics.confusion(rows.labels, logits.argmax(axis=1), len(labels))
+    figures = metrics.per_class(matrix)
+    kept = None if leak_free is None else np.isin(rows.indices, leak_free.indices)
+    return NetworkEntry(
+        bundle=contender.title,
+        network=contender.name,
+        precision=network.precision,
+        target=network.target,
+        runtime=runtime,
+        sha256=network.sha256,
+        file_bytes=network.bytes,
+        quality=_quality(rows.labels, logits),
+        leak_free=None if kept is None or not kept.any() else _quality(rows.labels[kept], logits[kept]),
+        per_class=[
+            ClassRow(label=label, images=int(images), precision=float(precision), recall=float(recall), f1=float(f1))
+            for label, images, precision, recall, f1 in zip(
+                labels, figures.support, figures.precision, figures.recall, figures.f1, strict=True
+            )
+        ],
+        confusion=matrix.tolist(),
+        latency=latency,
+        memory=used,
+    )
+
+
+def _quality(labels: NDArray[np.int64], logits: NDArray[np.float32]) -> Quality:
+    matrix = metrics.confusion(labels, logits.argmax(axis=1), logits.shape[1])
+    low, high = metrics.wilson(int(np.trace(matrix)), len(labels))
+    return Quality(
+        images=len(labels),
+        accuracy=metrics.accuracy(matrix),
+        low=low,
+        high=high,
+        macro_f1=metrics.macro_f1(matrix),
+        weighted_f1=metrics.weighted_f1(matrix),
+        calibration_error=metrics.calibration_error(metrics.softmax(logits), labels),
+    )
+
+
+def _comparisons(
+    contenders: Sequence[_Contender],
+    networks: Sequence[NetworkEntry],
+    logits: Sequence[NDArray[np.float32]],
+    samples: Sequence[NDArray[np.float64]],
+) -> list[Comparison]:
+    """Compare every network with the FP32 network of its bundle, where there is one."""
+    full = {entry.bundle: place for place, entry in enumerate(networks) if entry.precision == "fp32"}
+    comparisons = []
+    for place, entry in enumerate(networks):
+        base = full.get(entry.bundle, place)
+        if base == place:
+            continue
+        comparisons.append(
+            Comparison(
+                bundle=entry.bundle,
+                network=entry.network,
+                against=contenders[base].name,
+                latency=timing.ratio(samples[place], samples[base]),
+                file_bytes=entry.file_bytes / networks[base].file_bytes,
+                accuracy=entry.quality.accuracy - networks[base].quality.accuracy,
+                agreement=float((logits[place].argmax(axis=1) == logits[base].argmax(axis=1)).mean()),
+            )
+        )
+    return comparisons
+
+
+def _bundle_entry(title: str, bundle: Bundle) -> BundleEntry:
+    manifest = bundle.manifest
+    return BundleEntry(
+        title=title,
+        path=str(bundle.path),
+        preprocessing=manifest.preprocessing,
+        parameters=manifest.parameters,
+        macs=manifest.macs,
+        trained_on=manifest.data,
+    )
+
+
+def _command(bundles: Sequence[Bundle], dataset: Dataset, device: str, threads: int, split: str) -> str:
+    words = ["edgefer", "bench", *(str(bundle.path) for bundle in bundles), "--device", device]
+    words += [] if dataset.drawn else ["--data", dataset.origin]
+    words += ["--threads", str(threads), "--split", split]
+    return shlex.join(words)
+
+
+def _warnings(
+    titles: Sequence[str],
+    bundles: Sequence[Bundle],
+    dataset: Dataset,
+    this_machine: machine.Machine,
+    networks: Sequence[NetworkEntry],
+    comparisons: Sequence[Comparison],
+) -> list[str]:
+    found = []
+    for title, bundle in zip(titles, bundles, strict=True):
+        trained_on = bundle.manifest.data
+        if trained_on.digest != dataset.digest:
+            found.append(
+                f"{title} was trained on {trained_on.name} ({trained_on.digest[:8]}), "
+                f"but is evaluated on {dataset.name} ({dataset.digest[:8]})"
+            )
+    x86 = this_machine.architecture in ("x86_64", "AMD64")
+    if x86 and not this_machine.fast_int8 and any(entry.precision == "int8" for entry in networks):
+        found.append("this CPU has no VNNI: INT8 gains little speed and may lose accuracy, as 8-bit products saturate")
+    for entry in networks:
+        if entry.latency.coefficient_of_variation > _NOISY:
+            found.append(
+                f"latency of {entry.bundle} {entry.network} is noisy (coefficient of variation "
+                f"{entry.latency.coefficient_of_variation:.2f}): other work on this machine shows in p90 to p99"
+            )
+    for comparison in comparisons:
+        if comparison.latency.high >= 1:
+            found.append(
+                f"{comparison.bundle} {comparison.network} is not faster than {comparison.against} on this machine: "
+                f"{comparison.latency.estimate:.2f} times its latency "
+                f"({comparison.latency.low:.2f} to {comparison.latency.high:.2f})"
+            )
+    return found

@@ -1,0 +1,139 @@
+"""The schema of a bench's `result.json`: everything that table and report show, and all that decides the figures."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgefer.bench.memory import Memory
+from edgefer.bundle.manifest import Data, Precision, Target
+from edgefer.devices.machine import Machine
+from edgefer.evaluation.timing import Interval, Latency
+from edgefer.preprocessing import Preprocessing
+
+FORMAT: Literal[1] = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Protocol(_Part):
+    """How the figures were measured. Results of different protocols must not be compared."""
+
+    load: Literal["single stream"] = "single stream"
+    batch: Literal[1] = 1
+    threads: int
+    warmup_seconds: float
+    untimed_per_turn: int
+    timed_per_turn: int
+    percentile: float = Field(description="the highest one quoted; it decides the least number of samples")
+    least_seconds: float
+    most_seconds: float
+    preprocessing_timed: Literal[False] = False
+    graph_optimization: Literal["all"] = "all"
+    clock: Literal["perf_counter_ns"] = "perf_counter_ns"
+    views: Literal["one"] = Field("one", description="accuracy from one crop of each image, nothing averaged")
+    memory: Literal["fresh process, batch 1"] = "fresh process, batch 1"
+
+
+class Conditions(_Part):
+    """What the machine was busy with: running processes, mean over the last minute, before and after the timing."""
+
+    load_before: float | None
+    load_after: float | None
+
+
+class TestData(_Part):
+    """The images the accuracy is from."""
+
+    name: str
+    origin: str
+    digest: str
+    drawn: bool
+    split: str
+    images: int
+    leak_free_images: int | None = Field(description="images of the split without a copy in the training split")
+    classes: tuple[str, ...]
+
+
+class BundleEntry(_Part):
+    """One bundle of the bench."""
+
+    title: str = Field(description="the bundle's name, unique in this result")
+    path: str
+    preprocessing: Preprocessing
+    parameters: int
+    macs: int
+    trained_on: Data
+
+
+class Quality(_Part):
+    """How often a network is right on some images."""
+
+    images: int
+    accuracy: float
+    low: float = Field(description="95 % interval of the accuracy (Wilson)")
+    high: float
+    macro_f1: float
+    weighted_f1: float
+    calibration_error: float = Field(description="expected calibration error, 15 bins")
+
+
+class ClassRow(_Part):
+    """One class of one network."""
+
+    label: str
+    images: int
+    precision: float
+    recall: float
+    f1: float
+
+
+class NetworkEntry(_Part):
+    """One network of a bundle, measured."""
+
+    bundle: str = Field(description="title of its bundle")
+    network: str
+    precision: Precision
+    target: Target
+    runtime: str
+    sha256: str
+    file_bytes: int
+    quality: Quality
+    leak_free: Quality | None
+    per_class: list[ClassRow]
+    confusion: list[list[int]] = Field(description="rows: true class, columns: predicted class, images")
+    latency: Latency = Field(description="milliseconds")
+    memory: Memory | None = Field(description="bytes")
+
+
+class Comparison(_Part):
+    """A network against the FP32 network of its bundle."""
+
+    bundle: str
+    network: str
+    against: str
+    latency: Interval = Field(description="ratio of medians, timed in turn, bootstrap over rounds")
+    file_bytes: float = Field(description="ratio")
+    accuracy: float = Field(description="difference, e.g. -0.003")
+    agreement: float = Field(description="share of images that both predict alike")
+
+
+class Result(_Part):
+    """A bench: what was measured, on what, how, and what came out."""
+
+    kind: Literal["edgefer bench"] = "edgefer bench"
+    format: Literal[1] = FORMAT
+    created: str = Field(description="UTC, ISO 8601")
+    repeat: str = Field(description="the command that measures this again")
+    device: str
+    machine: Machine
+    conditions: Conditions
+    protocol: Protocol
+    data: TestData
+    bundles: list[BundleEntry]
+    networks: list[NetworkEntry]
+    comparisons: list[Comparison]
+    warnings: list[str]

@@ -1,0 +1,172 @@
+"""A bench's result as tables for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgefer.bench.result import Comparison, NetworkEntry, Result
+
+_SIDE_BY_SIDE = 2  # networks in one per-class table
+_OFTEN_WRONG = 0.2  # share of a class from which a confusion stands out
+
+
+def tables(result: Result) -> Group:
+    """Return everything that a person wants to see of a result first, for `rich.console.Console.print`."""
+    parts: list[RenderableType] = [_heading(result), _quality(result), _cost(result)]
+    parts += [Text(comparison_line(result, each)) for each in result.comparisons]
+    for bundle in result.bundles:
+        networks = iter([entry for entry in result.networks if entry.bundle == bundle.title])
+        while few := list(islice(networks, _SIDE_BY_SIDE)):
+            parts.append(_per_class(result, few))
+    parts += [_confusion(result, entry) for entry in result.networks]
+    parts += [Text("\n".join(f"note: {warning}" for warning in result.warnings), style="yellow")]
+    return Group(*(line for part in parts for line in (part, Text())))
+
+
+def marked(result: Result, text: str) -> str:
+    """Return `text` with a mark where the figures under it come from drawn faces."""
+    return f"{text} (drawn faces)" if result.data.drawn else text
+
+
+def name(result: Result, entry: NetworkEntry | Comparison) -> str:
+    """Return a network's name, with its bundle's where there are several."""
+    return entry.network if len(result.bundles) == 1 else f"{entry.bundle} {entry.network}"
+
+
+def data_line(result: Result) -> str:
+    """Return which images the figures are from, in one line."""
+    data = result.data
+    clean = "" if data.leak_free_images is None else f", {data.leak_free_images:,} of them not in its training split"
+    return f"{data.name}, {data.split}: {data.images:,} images{clean}"
+
+
+def machine_line(result: Result) -> str:
+    """Return what ran the networks, in one line."""
+    machine, threads = result.machine, result.protocol.threads
+    return (
+        f"{machine.cpu}, {machine.cores} cores{', virtual' if machine.virtual else ''}; "
+        f"onnxruntime {machine.versions.get('onnxruntime', '?')}, {threads} thread{'s' if threads > 1 else ''}"
+    )
+
+
+def comparison_line(result: Result, each: Comparison) -> str:
+    """Return how a network stands against FP32, in one line."""
+    return (
+        f"{name(result, each)} against {each.against}: {each.latency.estimate:.2f} x the latency "
+        f"({each.latency.low:.2f} to {each.latency.high:.2f}), {each.file_bytes:.2f} x the file, "
+        f"accuracy {100 * each.accuracy:+.2f} points{' (drawn faces)' if result.data.drawn else ''}, "
+        f"{100 * each.agreement:.1f} % predicted alike"
+    )
+
+
+def _heading(result: Result) -> Text:
+    lines = [data_line(result), machine_line(result)]
+    for bundle in result.bundles:
+        spec = bundle.preprocessing
+        lines.append(
+            f"{bundle.title}: {bundle.parameters:,} parameters, {bundle.macs / 1e6:,.1f} M multiply-accumulates, "
+            f"{spec.size} x {spec.size} {spec.color}"
+        )
+    return Text("\n".join(lines))
+
+
+def _table(title: str, headers: Sequence[str]) -> Table:
+    # Text, not str: what looks like markup in a label must not be read as markup.
+    table = Table(
+        title=Text(title, style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1),
+    )
+    table.add_column(Text(headers[0]), overflow="fold")
+    for header in headers[1:]:
+        table.add_column(Text(header), justify="right", overflow="fold")
+    return table
+
+
+def _quality(result: Result) -> Table:
+    headers = (
+        "network",
+        "accuracy\n%",
+        "95 %\ninterval",
+        "leak-free\n%",
+        "macro\nF1",
+        "weighted\nF1",
+        "calibration\nerror",
+    )
+    table = _table(marked(result, "Accuracy"), headers)
+    for entry in result.networks:
+        quality = entry.quality
+        table.add_row(
+            Text(name(result, entry)),
+            f"{100 * quality.accuracy:.2f}",
+            f"{100 * quality.low:.1f} to {100 * quality.high:.1f}",
+            "" if entry.leak_free is None else f"{100 * entry.leak_free.accuracy:.2f}",
+            f"{quality.macro_f1:.3f}",
+            f"{quality.weighted_f1:.3f}",
+            f"{quality.calibration_error:.3f}",
+        )
+    return table
+
+
+def _cost(result: Result) -> Table:
+    headers = (
+        "network",
+        "p50\nms",
+        "p90\nms",
+        "p95\nms",
+        "p99\nms",
+        "CV",
+        "file\nMB",
+        "process\npeak MB",
+        "of it the\nnetwork",
+    )
+    table = _table(marked(result, "Latency at batch 1, file size, memory"), headers)
+    for entry in result.networks:
+        latency, memory = entry.latency, entry.memory
+        table.add_row(
+            Text(name(result, entry)),
+            *(_milliseconds(value) for value in (latency.p50, latency.p90, latency.p95, latency.p99)),
+            f"{latency.coefficient_of_variation:.2f}",
+            f"{entry.file_bytes / 1e6:.2f}",
+            "" if memory is None else f"{memory.peak / 1e6:.0f}",
+            "" if memory is None else f"{(memory.peak - memory.baseline) / 1e6:.0f}",
+        )
+    return table
+
+
+def _milliseconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}" if value < 10 else f"{value:.1f}"
+
+
+def _per_class(result: Result, entries: Sequence[NetworkEntry]) -> Table:
+    headers = ["class", "images"]
+    for entry in entries:
+        headers += [f"{name(result, entry)}\n{what}" for what in ("precision", "recall", "F1")]
+    table = _table(marked(result, "Per class"), headers)
+    for rows in zip(*(entry.per_class for entry in entries), strict=True):
+        cells = [f"{value:.3f}" for row in rows for value in (row.precision, row.recall, row.f1)]
+        table.add_row(Text(rows[0].label), f"{rows[0].images:,}", *cells)
+    return table
+
+
+def _confusion(result: Result, entry: NetworkEntry) -> Table:
+    title = f"{name(result, entry)}: % of each class (row) predicted as (column)"
+    table = _table(marked(result, title), ["", *result.data.classes])
+    for place, (label, counts) in enumerate(zip(result.data.classes, entry.confusion, strict=True)):
+        total = sum(counts)
+        cells = []
+        for column, count in enumerate(counts):
+            share = count / total if total else 0.0
+            style = "bold" if column == place else "yellow" if share >= _OFTEN_WRONG else ""
+            cells.append(Text(f"{100 * share:.1f}" if total else "", style=style))
+        table.add_row(Text(label), *cells)
+    return table

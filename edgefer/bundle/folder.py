@@ -1,0 +1,193 @@
+"""A bundle on disk: a folder with `manifest.json` and one file for each network."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, from_json
+
+from edgefer import paths
+from edgefer.bundle.manifest import FORMAT, Description, Manifest, Network, Precision, Target
+from edgefer.errors import InputError
+
+MANIFEST = "manifest.json"
+_MOST_BYTES = 1 << 20  # of manifest.json: thousands of calibration rows are a tenth of that
+
+
+@dataclass(frozen=True)
+class Part:
+    """A network's file on its way into a bundle.
+
+    Attributes:
+        file: its name inside the bundle, e.g. ``int8-cpu.onnx``.
+        content: the bytes, or a file to copy.
+        precision: of weights and activations.
+        target: what it was made for; ``any`` for a plain ONNX file that every runtime reads.
+    """
+
+    file: str
+    content: bytes | Path
+    precision: Precision
+    target: Target
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files have been found whole.
+
+    Attributes:
+        path: its folder.
+        manifest: what it says of itself.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    def file(self, network: str) -> Path:
+        """Return the file of a network.
+
+        Raises:
+            InputError: the bundle has no network of that name.
+        """
+        if network not in self.manifest.networks:
+            names = ", ".join(self.manifest.networks)
+            raise InputError(f"{self.path} has no network {network!r}; it has {names}")
+        return self.path / self.manifest.networks[network].file
+
+    def networks_for(self, target: Target) -> list[str]:
+        """Return the names of the networks that run on a target, full precision first."""
+        order = ("fp32", "fp16", "int8")
+        fitting = [(name, entry) for name, entry in self.manifest.networks.items() if entry.target in ("any", target)]
+        return [name for name, entry in sorted(fitting, key=lambda item: order.index(item[1].precision))]
+
+
+def write(folder: Path, description: Description, networks: Mapping[str, Part]) -> Bundle:
+    """Write a bundle; the folder is there whole or not at all.
+
+    Args:
+        folder: a folder that does not exist yet or is empty.
+        description: everything of the manifest but its files.
+        networks: by name, e.g. ``fp32`` and ``int8-cpu``.
+
+    Raises:
+        InputError: the folder is not empty.
+        ValueError: two networks want one file name, or the manifest would be too large to be read again.
+    """
+    files = [part.file for part in networks.values()]
+    if len({name.lower() for name in (*files, MANIFEST)}) <= len(files):
+        raise ValueError(f"two files of a bundle have one name: {', '.join((*files, MANIFEST))}")
+    with paths.write_folder_atomically(folder) as part_folder:
+        entries = {name: _put(part_folder, part) for name, part in networks.items()}
+        manifest = Manifest(**dict(description), networks=entries)
+        text = manifest.model_dump_json(indent=1)
+        if len(text.encode()) > _MOST_BYTES:
+            raise ValueError(f"{MANIFEST} would be larger than {_MOST_BYTES:,} bytes")
+        (part_folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return Bundle(folder, manifest)
+
+
+def _put(folder: Path, part: Part) -> Network:
+    # The schema holds the rule for file names, so it is asked before anything is written.
+    draft = Network(file=part.file, sha256="0" * 64, bytes=1, precision=part.precision, target=part.target)
+    path = folder / draft.file
+    if isinstance(part.content, bytes):
+        path.write_bytes(part.content)
+    else:
+        shutil.copyfile(part.content, path)
+    return Network.model_validate({**dict(draft), "sha256": paths.sha256(path), "bytes": path.stat().st_size})
+
+
+def load(path: Path | str) -> Bundle:
+    """Open a bundle and verify the size and SHA-256 of every file.
+
+    Raises:
+        InputError: the folder is no bundle, the manifest is wrong, or a file is missing or not what was written.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is {'no folder' if folder.exists() else 'not there'}; a bundle is a folder")
+    manifest = _read_manifest(folder)
+    for network in manifest.networks.values():
+        _verify(folder, network)
+    return Bundle(folder, manifest)
+
+
+def newest() -> Bundle:
+    """Open the bundle of the newest finished compression under ``runs/``.
+
+    Raises:
+        InputError: there is none.
+    """
+    run = paths.latest("compress")
+    if run is None:
+        raise InputError("no bundle found in runs/compress; name one, or make one: edgefer compress --int8")
+    return load(run)
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    if not path.exists() and not path.is_symlink():
+        raise InputError(f"{folder} is no bundle: it has no {MANIFEST}")
+    _refuse_unless_inside(folder, path)
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if len(text) > _MOST_BYTES:
+        raise InputError(f"{path} is larger than {_MOST_BYTES:,} bytes; that is no manifest of edgefer")
+    try:
+        raw = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise InputError(f"{path} is no valid JSON: {error}") from error
+    if not isinstance(raw, dict) or "format" not in raw:
+        raise InputError(f"{path} is no manifest of edgefer: it states no format")
+    if raw["format"] != FORMAT:
+        raise InputError(
+            f"{path} has format {str(raw['format'])[:20]!r}, this edgefer reads format {FORMAT}; "
+            "install the edgefer that wrote it"
+        )
+    try:
+        return Manifest.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first(error.errors())}") from error
+
+
+def _first(errors: list[ErrorDetails]) -> str:
+    where = ".".join(str(step) for step in errors[0]["loc"])
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{where}: {errors[0]['msg']}{more}".replace("\n", " ")
+
+
+def _verify(folder: Path, network: Network) -> None:
+    path = folder / network.file
+    if not path.exists() and not path.is_symlink():
+        raise InputError(f"{path} is missing; copy the whole bundle again")
+    _refuse_unless_inside(folder, path)
+    try:
+        size = path.stat().st_size
+        if size != network.bytes:
+            raise InputError(
+                f"{path} has {size:,} bytes, its manifest says {network.bytes:,}; copy the whole bundle again"
+            )
+        digest = paths.sha256(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if digest != network.sha256:
+        raise InputError(f"{path} is not the file its manifest describes (SHA-256 differs); copy the bundle again")
+
+
+def _refuse_unless_inside(folder: Path, path: Path) -> None:
+    """Refuse links that lead out of the bundle, and pipes and devices, which would block a reader."""
+    try:
+        inside = folder.resolve() in path.resolve().parents
+    except (OSError, RuntimeError):  # a loop of links; RuntimeError before Python 3.13
+        inside = False
+    if not inside:
+        raise InputError(f"{path} leads out of the bundle; copy the file itself into the folder")
+    if not path.is_file():
+        raise InputError(f"{path} is no regular file")

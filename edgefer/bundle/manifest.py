@@ -1,0 +1,97 @@
+"""What a bundle says of itself: `manifest.json`, read and written through this schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from edgefer.preprocessing import Preprocessing
+
+FORMAT: Literal[1] = 1
+
+Precision = Literal["fp32", "fp16", "int8"]
+Target = Literal["any", "cpu", "tensorrt", "rtx"]
+
+_FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # no separators and no leading dot: the name stays inside the folder
+_DIGEST = r"^[0-9a-f]{64}$"
+
+NetworkName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,49}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Network(_Part):
+    """One file of the bundle: the network in one precision for one target."""
+
+    file: str = Field(pattern=_FILE_NAME, description="name inside the bundle's folder")
+    sha256: str = Field(pattern=_DIGEST)
+    bytes: int = Field(gt=0)
+    precision: Precision
+    target: Target
+
+
+class Score(_Part):
+    """Accuracy of one network on one named split, measured when the bundle was made."""
+
+    network: NetworkName = Field(description="key of `networks`")
+    split: str = Field(description="`val` (the gate's), never a test split")
+    images: int = Field(gt=0)
+    accuracy: float = Field(ge=0, le=1)
+    macro_f1: float = Field(ge=0, le=1)
+
+
+class Calibration(_Part):
+    """Which images the activation ranges come from: rows of the training split, never of an evaluation split."""
+
+    scheme: str = Field(description="file name in calibration/, without .toml")
+    seed: int
+    rows: list[int] = Field(description="rows of the source file, sorted")
+    digest: str = Field(description="SHA-256 over the pixels of these images, in that order")
+
+
+class Data(_Part):
+    """The data set the network was trained on."""
+
+    name: str
+    digest: str = Field(pattern=_DIGEST)
+    drawn: bool
+
+
+class Description(_Part):
+    """All of a manifest but its list of files: what the maker of a bundle knows before a file is written."""
+
+    format: Literal[1] = FORMAT
+    name: str = Field(pattern=_FILE_NAME, description="the network's name, e.g. compact; names folders and reports")
+    labels: tuple[str, ...] = Field(min_length=2, description="names of the classes, in the order of the outputs")
+    preprocessing: Preprocessing
+    parameters: int = Field(ge=0, description="trained numbers of the FP32 network: weights, biases, BN scale, shift")
+    macs: int = Field(ge=0, description="multiply-accumulates of one image")
+    data: Data
+    calibration: Calibration | None
+    scores: list[Score]
+    agreement: float | None = Field(
+        None, ge=0, le=1, description="share of the split where INT8 and FP32 predict the same"
+    )
+    recipe: dict[str, Any] = Field(description="the recipe the checkpoint was trained with, settings as they ran")
+    compression: dict[str, Any] = Field(description="how INT8 was made: epochs, steps, seeds, quantizer counts")
+    versions: dict[str, str]
+    created: str = Field(description="UTC, ISO 8601")
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_can_be_shown(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """Labels end up in terminals: escape sequences, line breaks and duplicates are refused."""
+        if len(set(labels)) != len(labels):
+            raise ValueError("two labels are the same")
+        if not all(label.isprintable() and 0 < len(label) <= 64 for label in labels):
+            raise ValueError("a label must be 1 to 64 printable characters")
+        return labels
+
+
+class Manifest(Description):
+    """All that a device needs to know to run the networks, and a person to repeat how they were made."""
+
+    networks: dict[NetworkName, Network] = Field(min_length=1, description="by name: fp32, int8-cpu, int8-tensorrt")

@@ -1,0 +1,63 @@
+"""`edgefer bench`: bundles and data in, a table, `result.json` and a report out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def bench(
+    bundles: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[BUNDLE]...", help="Default: the newest in runs/compress.", show_default=False),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, jetson or rtx.")] = "cpu",
+    data: Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the result. Default: runs/bench/<time>-<name>.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads for one inference.")] = 1,
+    split: Annotated[str, typer.Option(help="Images to evaluate: test, val, public+private.")] = "test",
+    seconds: Annotated[float, typer.Option(min=0.1, help="Least time that each network is timed for.")] = 3.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
+    from edgefer import bundle as opened
+    from edgefer import console, paths
+    from edgefer import data as datasets
+    from edgefer.bench import bench as benching
+    from edgefer.cli import output
+    from edgefer.errors import InputError, MissingExtra
+
+    benching.check_device(device)
+    found = [opened.load(path) for path in bundles] if bundles else [opened.newest()]
+    title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
+    folder = out or paths.new_run("bench", title)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists already; name another folder with --out")
+    result = benching.bench(found, datasets.find(data), device=device, threads=threads, split=split, seconds=seconds)
+    try:
+        from edgefer.bench import report
+
+        page: str | None = report.html(result)
+    except MissingExtra as error:
+        page = None
+        console.say(f"no report.html: {error}")
+    with paths.write_folder_atomically(folder) as part:
+        (part / "result.json").write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        if page is not None:
+            (part / "report.html").write_text(page, encoding="utf-8")
+    if out is None:
+        paths.mark_latest(folder)
+    files = {"result": folder / "result.json"} | ({} if page is None else {"report": folder / "report.html"})
+    if as_json:
+        output.print_json(
+            {"command": "bench", **{name: str(path) for name, path in files.items()}, **result.model_dump(mode="json")}
+        )
+        return
+    from rich.console import Console
+
+    from edgefer.bench.table import tables
+
+    Console(highlight=False).print(tables(result))
+    output.print_rows("written", {name: str(path) for name, path in files.items()})

@@ -1,0 +1,113 @@
+"""How a command ends: the one place where an exception becomes a line for a person and an exit code for a script.
+
+Exit codes: 0 done; 1 a bound was missed, the result stands; 2 wrong input: a file, an option; 3 the machine lacks
+something: an extra, a device, disk space; 70 a bug in edgefer; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import tempfile
+import traceback
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from edgefer.errors import EdgeferError, InputError, Interrupted, LackError, MissingExtra
+
+_BROKEN_PIPE = 141  # what a shell shows of a program that SIGPIPE ended
+_BUG = 70
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_WRONG_PATH = (PermissionError, FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+
+
+class Group(TyperGroup):
+    """edgefer's commands; whatever one of them raises ends here."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Note whether the command is asked for JSON: an error is printed as JSON too then."""
+        ctx.meta["edgefer.json"] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command.
+
+        Raises:
+            typer.Exit: it failed, with the exit code; the message has been printed.
+        """
+        as_json = ctx.meta["edgefer.json"]
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # a closed pipe shows here, not in an exit handler
+        except (typer.Exit, typer.Abort):
+            raise
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(_BROKEN_PIPE) from None
+        except (Exception, KeyboardInterrupt) as error:
+            if hasattr(error, "format_message"):  # an option that typer refuses: typer prints it
+                if as_json:
+                    _print_json(error.format_message(), InputError.exit_code)
+                raise
+            understood = explain(error)
+            message = " ".join(str(understood).split()) if understood else _bug(error)
+            code = understood.exit_code if understood else _BUG
+            print(f"edgefer: {message}", file=sys.stderr)
+            if as_json:
+                _print_json(message, code)
+            raise typer.Exit(code) from None
+        return result
+
+
+def explain(error: BaseException) -> EdgeferError | None:
+    """Return the error that tells a person what happened, or None where it can only be a bug."""
+    if isinstance(error, EdgeferError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted("interrupted")
+    if isinstance(error, ImportError):
+        return _import_error(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, for a GPU
+        return LackError("out of memory; try a smaller batch")
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = f" for {error.filename}" if error.filename else ""
+        return LackError(f"no space is left on the disk{where}; free some, or name another folder with --out")
+    if isinstance(error, _WRONG_PATH) and error.filename:
+        return InputError(f"{error.filename}: {error.strerror}")
+    return None
+
+
+def _import_error(error: ImportError) -> EdgeferError | None:
+    from edgefer.cli.output import EXTRAS
+
+    package = (error.name or "").partition(".")[0]
+    for extra, packages in EXTRAS.items():
+        if package in packages:
+            if isinstance(error, ModuleNotFoundError):
+                return MissingExtra(package, extra)
+            return LackError(f"{package} is installed but does not load ({error}); install it anew")
+    return None
+
+
+def _bug(error: BaseException) -> str:
+    said = f"{type(error).__name__}: {error}"
+    line = f"this is a bug in edgefer ({' '.join(said.split())})"
+    text = f"edgefer {' '.join(sys.argv[1:])}\n" + "".join(traceback.format_exception(error))
+    if os.environ.get("EDGEFER_TRACEBACK") == "1":
+        print(text, file=sys.stderr)
+        return line
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="edgefer-", suffix=".txt", encoding="utf-8", delete=False) as file:
+            file.write(text)
+    except OSError:
+        return f"{line}; EDGEFER_TRACEBACK=1 shows where"
+    return f"{line}; please report it with {file.name}"
+
+
+def _print_json(message: str, code: int) -> None:
+    import json
+
+    print(json.dumps({"error": message, "exit_code": code}, indent=2))

@@ -1,0 +1,46 @@
+"""The command `edgefer`. Each command is a file of its own here, which imports what is heavy when it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgefer import console
+from edgefer.cli.ending import Group
+from edgefer.cli.recipes import recipes
+from edgefer.cli.train import train
+
+app = typer.Typer(
+    name="edgefer",
+    cls=Group,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(train)
+app.command()(recipes)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import edgefer
+
+        print(f"edgefer {edgefer.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _edgefer(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train facial-expression networks, compress them to INT8, and measure them where they run."""
+    console.enable()
+
+
+def main() -> None:
+    """Run the command that was typed; ends the process."""
+    app(prog_name="edgefer")

@@ -1,0 +1,58 @@
+"""What every command prints in the same way: one JSON object, or a few aligned rows and the next command to type."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from edgefer.errors import MissingExtra
+
+__all__ = ["EXTRAS", "needs_extra", "print_json", "print_next", "print_rows"]
+
+# The packages whose absence tells that an extra is not installed.
+EXTRAS = {
+    "train": ("torch", "torchvision", "timm", "safetensors"),
+    "compress": ("nncf", "torchao", "onnx"),
+    "report": ("jinja2", "matplotlib"),
+    "rtx": ("tensorrt_rtx", "cuda"),
+    "tensorrt": ("pycuda",),
+}
+
+
+@contextmanager
+def needs_extra(*extras: str) -> Iterator[None]:
+    """Turn the ImportError of a package of `extras` into one line that names the `pip install` to run.
+
+    Raises:
+        MissingExtra: such a package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        for extra in extras:
+            if package in EXTRAS[extra]:
+                raise MissingExtra(package, ",".join(extras)) from None
+        raise
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object on stdout."""
+    json.dump(value, sys.stdout, indent=2, default=str)
+    print()
+
+
+def print_rows(title: str, rows: Mapping[str, str]) -> None:
+    """Print a title and aligned ``name  value`` rows on stdout."""
+    width = max(map(len, rows))
+    print(title)
+    for name, value in rows.items():
+        print(f"  {name:<{width}}  {value}")
+
+
+def print_next(command: str) -> None:
+    """Print the command that a user would type next."""
+    print(f"next: {command}")

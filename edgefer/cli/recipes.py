@@ -1,0 +1,29 @@
+"""`edgefer recipes`: the list, or one recipe as the TOML it is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Show this recipe.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """List the recipes, or show one as the TOML it is."""
+    from edgefer import recipes as known
+    from edgefer.cli import output
+
+    if name is not None:
+        recipe = known.load(name)
+        if as_json:
+            output.print_json(recipe.model_dump(mode="json"))
+        else:
+            print(known.text(name), end="")
+        return
+    loaded = [known.load(each) for each in known.names()]
+    if as_json:
+        output.print_json({"recipes": [{"name": r.name, "description": r.description} for r in loaded]})
+        return
+    output.print_rows("recipes (edgefer train NAME, edgefer recipes NAME)", {r.name: r.description for r in loaded})

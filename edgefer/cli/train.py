@@ -1,0 +1,76 @@
+"""`edgefer train`: recipe and data in, the best checkpoint out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    recipe: Annotated[
+        str | None, typer.Argument(help="A recipe's name (see `edgefer recipes`) or a TOML file.", show_default=False)
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the run. Default: runs/train/<time>-<recipe>.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the unfinished run in this folder.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all, instead of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed, instead of the recipe's.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: train.batch_size=64.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: one for each core.")] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard event files as well.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Train a network. Without a recipe: compact, or quickstart where the data are the built-in drawn faces."""
+    from edgefer import data as datasets
+    from edgefer import console, paths, recipes
+    from edgefer.cli import output
+    from edgefer.errors import InputError
+
+    if resume is not None and (recipe or out or epochs or seed is not None or settings):
+        raise InputError("--resume goes on with the run's own recipe and folder; leave RECIPE and settings away")
+    if device not in (None, "cpu", "cuda"):
+        raise InputError(f"--device is cpu or cuda, not {device}")
+    with output.needs_extra("train"):
+        import torch
+
+        from edgefer.training import train as training
+    if device == "cuda" and not torch.cuda.is_available():
+        from edgefer.errors import LackError
+
+        raise LackError("there is no CUDA device here; leave --device away to train on the CPU")
+    if threads:
+        torch.set_num_threads(threads)
+    if resume is not None:
+        run, settled = resume, training.resumed_recipe(resume)
+        dataset = datasets.find(data)
+    else:
+        # A recipe with a mistake in it is worth knowing before 300 MB of data are read.
+        settled = recipes.load(recipe or "compact", settings or [], epochs, seed)
+        dataset = datasets.find(data)
+        if recipe is None and dataset.drawn:
+            settled = recipes.load("quickstart", settings or [], epochs, seed)
+        run = out or paths.new_run("train", settled.name)
+        if run.exists() and any(run.iterdir()):
+            raise InputError(f"{run} is not empty; go on with --resume {run}, or name another folder with --out")
+    result = training.train(settled, dataset, run, resume is not None, tensorboard, device)
+    if run.resolve().parent == paths.RUNS.resolve() / "train":
+        paths.mark_latest(run)
+    if as_json:
+        output.print_json({"command": "train", "recipe": settled.name, **result.as_dict()})
+        return
+    drawn = " (drawn faces)" if result.drawn else ""
+    output.print_rows(
+        f"{settled.name}, trained on {result.data}",
+        {
+            "validation accuracy": f"{100 * result.val_accuracy:.2f} %{drawn}, epoch {result.best_epoch}",
+            "parameters": f"{result.parameters:,}",
+            "time": console.duration(result.seconds),
+            "checkpoint": str(run / "best.json"),
+        },
+    )
+    output.print_next("edgefer compress --int8" if out is None and resume is None else f"edgefer compress {run} --int8")

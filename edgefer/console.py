@@ -1,0 +1,93 @@
+"""What a person sees while a command works: lines and progress bars, on stderr, never on stdout.
+
+The Python API is silent: only the command line calls `enable`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_enabled = False
+_SECONDS_BETWEEN_LINES = 30.0  # where stderr is a file, a bar becomes a line now and then
+
+
+def enable(on: bool = True) -> None:
+    """Show lines and progress from now on (the command line does this)."""
+    global _enabled
+    _enabled = on
+
+
+def say(text: str) -> None:
+    """Print one line of plain text on stderr."""
+    if _enabled:
+        print(text, file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: ``8 s``, ``2 min 40 s``, ``3 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+@contextmanager
+def progress(description: str, total: int) -> Iterator[Callable[..., None]]:
+    """Show how far a long job is, with the time left.
+
+    Args:
+        description: what is being done, e.g. ``reading fer2013.zip``.
+        total: how many units the job has.
+
+    Yields:
+        ``advance(n=1, note="")``: n more units are done; `note` stands behind the bar.
+    """
+    if not _enabled:
+        yield lambda n=1, note="": None
+    elif sys.stderr.isatty():
+        with _bar(description, total) as advance:
+            yield advance
+    else:
+        yield _lines(description, total)
+
+
+@contextmanager
+def _bar(description: str, total: int) -> Iterator[Callable[..., None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(description, total=total, note="")
+
+        def advance(n: int = 1, note: str = "") -> None:
+            bars.update(task, advance=n, note=note)
+
+        yield advance
+
+
+def _lines(description: str, total: int) -> Callable[..., None]:
+    started = shown = time.monotonic()
+    done = 0
+
+    def advance(n: int = 1, note: str = "") -> None:
+        nonlocal shown, done
+        done += n
+        now = time.monotonic()
+        if now - shown >= _SECONDS_BETWEEN_LINES and done < total:
+            shown = now
+            left = duration((now - started) / done * (total - done))
+            say(f"{description}: {done:,} of {total:,}, {left} left {note}".rstrip())
+
+    return advance

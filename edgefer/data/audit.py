@@ -1,0 +1,149 @@
+"""What a data set is made of, and what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer import console
+from edgefer.data.dataset import SPLITS, Dataset
+from edgefer.data.identical import groups
+
+_IMAGES_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Identical:
+    """Images whose pixels are the same, byte for byte. A group is all images with the same pixels, two or more.
+
+    Attributes:
+        groups: number of groups.
+        images: images in them.
+        groups_across: groups with images in both splits, by pair: ``train+val``, ``train+test``, ``val+test``.
+        groups_train_and_rest: groups with images in ``train`` and in ``val`` or ``test``.
+        val_in_train: images of ``val`` whose pixels stand in ``train`` too.
+        test_in_train: images of ``test`` whose pixels stand in ``train`` too.
+        groups_with_two_labels: groups whose images do not all have the same label.
+        images_with_two_labels: images in those.
+    """
+
+    groups: int
+    images: int
+    groups_across: dict[str, int]
+    groups_train_and_rest: int
+    val_in_train: int
+    test_in_train: int
+    groups_with_two_labels: int
+    images_with_two_labels: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The findings of `audit`.
+
+    Attributes:
+        name: of the data set.
+        origin: where it was read from.
+        layout: what the source looks like.
+        digest: SHA-256 over pixels, labels, splits and rows.
+        drawn: True for the built-in faces.
+        images: number of images.
+        height: of each image, in pixels.
+        width: of each image, in pixels.
+        color: ``grey`` or ``rgb``.
+        classes: names of the classes.
+        counts: images by split and class.
+        carved: splits taken from the training images, because the source has none.
+        mean: of the pixels of the training images, 0 to 1, for each channel; of all where none is for training.
+        std: likewise.
+        identical: images with the same pixels.
+    """
+
+    name: str
+    origin: str
+    layout: str
+    digest: str
+    drawn: bool
+    images: int
+    height: int
+    width: int
+    color: str
+    classes: tuple[str, ...]
+    counts: dict[str, dict[str, int]]
+    carved: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    identical: Identical
+
+
+def audit(dataset: Dataset) -> Audit:
+    """Count a data set's images, and find those that are there more than once."""
+    mean, std = _moments(dataset)
+    classes = len(dataset.classes)
+    counts = np.bincount(dataset.splits.astype(np.int64) * classes + dataset.labels, minlength=len(SPLITS) * classes)
+    table = counts.reshape(len(SPLITS), classes).tolist()
+    return Audit(
+        name=dataset.name,
+        origin=dataset.origin,
+        layout=dataset.layout,
+        digest=dataset.digest,
+        drawn=dataset.drawn,
+        images=len(dataset),
+        height=dataset.images.shape[1],
+        width=dataset.images.shape[2],
+        color="grey" if dataset.images.ndim == 3 else "rgb",
+        classes=dataset.classes,
+        counts={split: dict(zip(dataset.classes, row, strict=True)) for split, row in zip(SPLITS, table, strict=True)},
+        carved=dataset.carved,
+        mean=mean,
+        std=std,
+        identical=_identical(dataset),
+    )
+
+
+def _moments(dataset: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of the training images' pixels for each channel, from exact counts."""
+    chosen = np.flatnonzero(dataset.splits == SPLITS.index("train"))
+    if not chosen.size:
+        chosen = np.arange(len(dataset))
+    channels = 1 if dataset.images.ndim == 3 else 3
+    counts = np.zeros((channels, 256), dtype=np.int64)
+    with console.progress("counting pixels", len(chosen)) as advance:
+        for start in range(0, len(chosen), _IMAGES_AT_ONCE):
+            images = np.asarray(dataset.images[chosen[start : start + _IMAGES_AT_ONCE]])
+            for channel, pixels in enumerate(images.reshape(-1, channels).T):
+                counts[channel] += np.bincount(pixels, minlength=256)
+            advance(len(images))
+    values = np.arange(256) / 255
+    share = counts / counts.sum(axis=1, keepdims=True)
+    mean = share @ values
+    variance = (share * (values - mean[:, None]) ** 2).sum(axis=1)
+    return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())
+
+
+def _identical(dataset: Dataset) -> Identical:
+    group = groups(dataset.images)
+    number = int(group.max()) + 1
+
+    def in_each(chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which groups have one of the chosen images."""
+        return np.bincount(group[chosen], minlength=number) > 0
+
+    sizes = np.bincount(group)
+    inside = {split: in_each(dataset.splits == i) for i, split in enumerate(SPLITS)}
+    labels = sum(in_each(dataset.labels == label).astype(np.int64) for label in range(len(dataset.classes)))
+    mixed = np.asarray(labels) > 1
+    in_train = inside["train"][group]
+    return Identical(
+        groups=int((sizes > 1).sum()),
+        images=int(sizes[sizes > 1].sum()),
+        groups_across={f"{a}+{b}": int((inside[a] & inside[b]).sum()) for a, b in combinations(SPLITS, 2)},
+        groups_train_and_rest=int((inside["train"] & (inside["val"] | inside["test"])).sum()),
+        val_in_train=int((in_train & (dataset.splits == SPLITS.index("val"))).sum()),
+        test_in_train=int((in_train & (dataset.splits == SPLITS.index("test"))).sum()),
+        groups_with_two_labels=int(mixed.sum()),
+        images_with_two_labels=int(sizes[mixed].sum()),
+    )

@@ -1,0 +1,314 @@
+"""The memory-mapped cache: a data set that was read once is ready at once from then on.
+
+A folder for each data set, named after its content: ``images.npy`` (memory-mapped), ``labels.npy``, ``splits.npy``,
+``rows.npy`` and ``meta.json``. It is written beside its place and renamed, so it is whole or not there. What is not as
+it was written is read again from the source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer import paths
+from edgefer.data.contents import Contents, reading
+from edgefer.data.dataset import SPLITS, USAGES, Dataset
+from edgefer.data.trees import File
+from edgefer.errors import LackError
+
+FORMAT = 1  # raise it when what is stored changes, or what a source is read as
+_CHALLENGE = (28_709, 3_589, 3_589)  # images of FER2013 by split
+_ARRAYS: dict[str, str] = {"images": "|u1", "labels": "<i8", "splits": "|u1", "rows": "<i8"}
+_NPY_HEADER = 128  # bytes
+_STALE_SECONDS = 86_400.0  # an unfinished folder older than this belongs to nobody
+_SETTLED_NS = 2_000_000_000  # a file changed just now may change again within one tick of its clock
+
+Write = Callable[[bytes | memoryview], object]
+
+
+class Unwritable(Exception):
+    """The cache can't be written; the data set can still be read."""
+
+
+def folder() -> Path:
+    """Return where the cached data sets are.
+
+    Raises:
+        Unwritable: there is no home folder and no EDGEFER_CACHE.
+    """
+    try:
+        return paths.cache_dir() / "data"
+    except RuntimeError as error:
+        raise Unwritable(str(error)) from error
+
+
+def key_of_file(path: Path) -> str:
+    """Return the key of a file's content.
+
+    The hash is remembered with the file's identity and time of change, so a large file is not read each time.
+
+    Raises:
+        InputError: the file can't be read.
+    """
+    with reading(str(path)):
+        before = _identity(path)
+        note = _note(path)
+        remembered = _read_note(note, before)
+        if remembered:
+            return remembered
+        with path.open("rb") as file:
+            digest = hashlib.sha256(b"")
+            while block := file.read(1 << 20):
+                digest.update(block)
+        key = _key("file", digest.hexdigest())
+        settled = time.time_ns() - max(before["ctime_ns"], before["mtime_ns"]) > _SETTLED_NS
+        if note and settled and _identity(path) == before:
+            _write_note(note, {**before, "key": key})
+    return key
+
+
+def key_of_files(files: Iterable[File]) -> str:
+    """Return the key of a folder's files: their paths, sizes and times of change."""
+    digest = hashlib.sha256()
+    for file in sorted(files, key=lambda file: file.path):
+        digest.update(f"{file.path}\0{file.size}\0{file.mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    return _key("folder", digest.hexdigest())
+
+
+def _key(kind: str, digest: str) -> str:
+    return f"v{FORMAT}-{kind}-{digest[:40]}"
+
+
+def _identity(path: Path) -> dict[str, int]:
+    status = path.stat()
+    names = ("dev", "ino", "size", "mtime_ns", "ctime_ns")
+    return {name: getattr(status, f"st_{name}") for name in names}
+
+
+def _note(path: Path) -> Path | None:
+    try:
+        return folder() / "hashes" / (hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:40] + ".json")
+    except Unwritable:
+        return None
+
+
+def _read_note(note: Path | None, identity: dict[str, int]) -> str | None:
+    try:
+        noted = json.loads(note.read_text()) if note else None
+    except (OSError, ValueError):
+        return None
+    if not isinstance(noted, dict) or not isinstance(key := noted.pop("key", None), str):
+        return None
+    return key if noted == identity and key.startswith(_key("file", "")) else None
+
+
+def _write_note(note: Path, content: dict[str, Any]) -> None:
+    try:
+        with paths.write_atomically(note) as part:
+            part.write_text(json.dumps(content))
+    except OSError:
+        pass  # it would only have saved time
+
+
+def read(key: str, name: str, origin: str) -> Dataset | None:
+    """Return a cached data set, or None if it is not there or not as it was written.
+
+    Args:
+        key: from `key_of_file` or `key_of_files`.
+        name: of the data set, if it is not FER2013.
+        origin: see `Dataset.origin`.
+    """
+    try:
+        place = folder() / key
+        meta = json.loads((place / "meta.json").read_text())
+        arrays = {array: _open(place / f"{array}.npy", meta) for array in _ARRAYS}
+        dataset = _dataset(arrays, meta, name, origin)
+    except (Unwritable, OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+    count, classes = len(dataset.images), len(dataset.classes)
+    if not len(dataset.labels) == len(dataset.splits) == len(dataset.rows) == count > 0:
+        return None
+    inside = dataset.labels.min() >= 0 and dataset.labels.max() < classes and dataset.splits.max() < len(SPLITS)
+    return dataset if inside else None
+
+
+def _open(path: Path, meta: dict[str, Any]) -> NDArray[Any]:
+    if path.stat().st_size != meta["bytes"][path.stem]:
+        raise ValueError(f"{path} has another size than it was written with")
+    array: NDArray[Any] = np.load(path, mmap_mode="r" if path.stem == "images" else None, allow_pickle=False)
+    if array.dtype.str != _ARRAYS[path.stem] or (path.stem == "images" and list(array.shape) != meta["shape"]):
+        raise ValueError(f"{path} has another type or shape than it was written with")
+    return array
+
+
+def _dataset(arrays: dict[str, NDArray[Any]], meta: dict[str, Any], name: str, origin: str) -> Dataset:
+    return Dataset(
+        name="FER2013" if meta["challenge"] else name,
+        origin=origin,
+        **arrays,
+        classes=tuple(meta["classes"]),
+        digest=str(meta["digest"]),
+        layout=str(meta["layout"]),
+        carved=tuple(meta["carved"]),
+    )
+
+
+def store(key: str, contents: Contents, name: str, origin: str) -> Dataset:
+    """Write a data set into the cache and return it. Nothing stays there if anything goes wrong.
+
+    Raises:
+        Unwritable: the cache can't be written, or the disk is full.
+        InputError: the source is wrong.
+    """
+    try:
+        place = folder() / key
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(place.parent)
+        part = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=place.parent))
+        try:
+            _write(part, contents)
+            _put(part, place, key)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:  # the source's own are InputErrors by now
+        raise Unwritable(error.strerror or str(error)) from error
+    dataset = read(key, name, origin)
+    if dataset is None:
+        raise Unwritable(f"{place} can't be read back")
+    return dataset
+
+
+def _write(part: Path, contents: Contents) -> None:
+    with (part / "images.npy").open("wb") as file:
+        file.write(bytes(_NPY_HEADER))
+        arrays, meta = _take(contents, file.write)
+        file.seek(0)
+        file.write(_npy_header(meta["shape"]))
+        _flush(file)
+    for array, values in arrays.items():
+        with (part / f"{array}.npy").open("wb") as file:
+            np.save(file, values, allow_pickle=False)
+            _flush(file)
+    meta["bytes"] = {array: (part / f"{array}.npy").stat().st_size for array in _ARRAYS}
+    with (part / "meta.json").open("wb") as file:
+        file.write(json.dumps(meta, indent=1).encode())
+        _flush(file)
+    part.chmod(0o755)
+
+
+def _flush(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _put(part: Path, place: Path, key: str) -> None:
+    """Rename `part` to `place`, unless another process has put the same there meanwhile."""
+    for _ in range(10):
+        try:
+            part.rename(place)
+            return
+        except OSError:
+            if not place.exists():
+                raise
+        if read(key, "", "") is not None:
+            return
+        # What stands there is damaged. Moved into `part`, it goes away with that.
+        aside = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=place.parent))
+        try:
+            place.rename(aside / "damaged")
+        except FileNotFoundError:
+            pass  # another process was faster
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    raise OSError(f"{place} is taken by something else; remove it")
+
+
+def _remove_stale(parent: Path) -> None:
+    """Remove what processes that were killed have left."""
+    for left in parent.glob(".v*"):
+        try:
+            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+        except FileNotFoundError:
+            pass
+
+
+def hold(contents: Contents, name: str, origin: str) -> Dataset:
+    """Return a data set that lives in memory alone.
+
+    Raises:
+        LackError: it needs more than half of the machine's memory.
+        InputError: the source is wrong.
+    """
+    limit = _memory() // 2
+    held = bytearray()
+
+    def write(data: bytes | memoryview) -> None:
+        if len(held) + len(data) > limit:
+            raise LackError(
+                f"{origin} needs more than {limit / 1e9:.1f} GB of memory without a cache; "
+                "set EDGEFER_CACHE to a folder on a disk with enough space"
+            )
+        held.extend(data)
+
+    arrays, meta = _take(contents, write)
+    images = np.frombuffer(held, dtype=np.uint8).reshape(meta["shape"])
+    images.flags.writeable = False
+    return _dataset({"images": images, **arrays}, meta, name, origin)
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):  # not every system says it
+        return 4 << 30
+
+
+def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Hand all images to `write`, and return the other arrays and what is known of them.
+
+    Returns:
+        labels, splits and rows by name; shape, classes, digest and so on for ``meta.json``.
+    """
+    digest = hashlib.sha256()
+    taken: dict[str, list[NDArray[Any]]] = {"labels": [], "splits": [], "rows": []}
+    for block in contents.blocks:
+        pixels = np.ascontiguousarray(block.images).reshape(-1).data
+        digest.update(pixels)
+        write(pixels)
+        for array, blocks in taken.items():
+            blocks.append(getattr(block, array))
+    arrays = {array: np.concatenate(blocks).astype(_ARRAYS[array]) for array, blocks in taken.items()}
+    for values in arrays.values():
+        digest.update(values.data)
+    counts = tuple(np.bincount(arrays["splits"], minlength=len(USAGES)).tolist())
+    meta = {
+        "format": FORMAT,
+        "layout": contents.layout,
+        "classes": list(contents.classes),
+        "carved": list(contents.carved),
+        "challenge": contents.usage and counts == _CHALLENGE,
+        "shape": [len(arrays["labels"]), *contents.shape],
+        "digest": digest.hexdigest(),
+    }
+    return arrays, meta
+
+
+def _npy_header(shape: list[int]) -> bytes:
+    """Return the header of a version 1.0 .npy file of bytes, always `_NPY_HEADER` long.
+
+    numpy's own function writes headers of any length, but how many rows a table has is known at its end only.
+    """
+    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {tuple(shape)}, }}"
+    length = _NPY_HEADER - 10
+    return b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little") + text.ljust(length - 1).encode() + b"\n"

@@ -1,0 +1,72 @@
+"""A data set on its way from its source into the cache, a block at a time."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer.errors import InputError
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some images in the order of their rows.
+
+    Attributes:
+        images: uint8, (n, H, W) or (n, H, W, 3).
+        labels: int64, (n,).
+        splits: uint8, (n,).
+        rows: int64, (n,).
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    splits: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a reader found; its blocks can be taken once.
+
+    Attributes:
+        layout: see `Dataset.layout`.
+        classes: see `Dataset.classes`.
+        shape: of one image: (H, W) or (H, W, 3).
+        usage: True if the source says Training, PublicTest or PrivateTest of each image.
+        blocks: the images; at least one. Taking them raises InputError where the source is wrong.
+        carved: see `Dataset.carved`.
+    """
+
+    layout: str
+    classes: tuple[str, ...]
+    shape: tuple[int, ...]
+    usage: bool
+    blocks: Iterator[Block]
+    carved: tuple[str, ...] = ()
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn what goes wrong with a file into an InputError that names it."""
+    try:
+        yield
+    except PermissionError as error:
+        raise InputError(f"{name} can't be read: permission denied") from error
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+        raise InputError(f"{name} is damaged or incomplete ({_line(error)}); get it again") from error
+    except NotImplementedError as error:  # zipfile's word for a compression it does not know
+        raise InputError(f"{name} can't be read ({_line(error)}); pack it again with deflate") from error
+    except OSError as error:
+        raise InputError(f"{name} can't be read: {error.strerror or _line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

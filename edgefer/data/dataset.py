@@ -1,0 +1,84 @@
+"""A data set in memory-mapped form: what every other part of edgefer sees of FER2013 and its relatives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPLITS = ("train", "val", "test")
+USAGES = ("Training", "PublicTest", "PrivateTest")  # what the challenge calls them, in the same order
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Some rows of a data set, in order. Pixels are read only when asked for.
+
+    Attributes:
+        name: ``train``, ``val``, ``test``, or a named evaluation set.
+        source: all images of the data set, uint8, (N, H, W) grey or (N, H, W, 3) RGB, memory-mapped.
+        indices: int64, (n,): which images of `source` these are.
+        labels: int64, (n,): index into the data set's classes.
+        rows: int64, (n,): row of each image in the source file (FER2013: row of fer2013.csv).
+    """
+
+    name: str
+    source: NDArray[np.uint8]
+    indices: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def take(self, positions: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+        """Return the images at `positions` of this split, uint8, (n, H, W) or (n, H, W, 3)."""
+        return np.asarray(self.source[self.indices[positions]])
+
+    def batches(self, size: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        """Yield images and labels in order, `size` at a time (the last batch may be smaller)."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield self.take(part), self.labels[part]
+
+    def subset(self, positions: NDArray[np.int64], name: str | None = None) -> Split:
+        """Return the rows at `positions` as a split of its own."""
+        return Split(
+            name or self.name, self.source, self.indices[positions], self.labels[positions], self.rows[positions]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images with labels and splits.
+
+    Attributes:
+        name: ``FER2013``, ``drawn faces`` or the folder's name.
+        origin: where it was read from, as a person would name it.
+        images: uint8, (N, H, W) grey or (N, H, W, 3) RGB, memory-mapped.
+        labels: int64, (N,): index into `classes`.
+        splits: uint8, (N,): index into `SPLITS`.
+        rows: int64, (N,): row in the source.
+        classes: names of the classes, in the order of `edgefer.labels.LABELS`.
+        digest: SHA-256 over pixels, labels, splits and rows: the same for the same data in any layout.
+        drawn: True for the built-in faces: figures from them must be marked.
+        layout: what the source looks like, for a person: ``class folders train/, test/ in a zip``.
+        carved: splits that the source does not have and that edgefer took from its training images.
+    """
+
+    name: str
+    origin: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    splits: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    classes: tuple[str, ...]
+    digest: str
+    drawn: bool = False
+    layout: str = ""
+    carved: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)

@@ -1,0 +1,201 @@
+"""Pictures in class folders: which folders there are, what the names say, which picture is in which split."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer.data.dataset import SPLITS, USAGES
+from edgefer.data.splits import SHARE, stratified
+from edgefer.data.trees import File, Tree, join
+from edgefer.errors import InputError
+from edgefer.labels import LABELS, canonical
+
+_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".gif"))
+_SPLIT_FOLDERS = {
+    **dict.fromkeys(("train", "training"), SPLITS[0]),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "publictest"), SPLITS[1]),
+    **dict.fromkeys(("test", "testing", "privatetest"), SPLITS[2]),
+}
+_NAME = re.compile(rf"({'|'.join(USAGES)})_(\d{{1,18}})")
+_DEEPEST_TOP = 4  # folders within folders before the class folders begin
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """All pictures of a data set in the order of their rows, not yet read.
+
+    Attributes:
+        files: n of them.
+        labels: int64, (n,): index into `classes`.
+        splits: uint8, (n,): index into `SPLITS`.
+        rows: int64, (n,).
+        classes: in the order of `LABELS`.
+        usage: True if the files' names say split and row.
+        carved: splits taken from the training images.
+        layout: for a person.
+        ignored: paths of the files beside them that are no pictures.
+    """
+
+    files: list[File]
+    labels: NDArray[np.int64]
+    splits: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    classes: tuple[str, ...]
+    usage: bool
+    carved: tuple[str, ...]
+    layout: str
+    ignored: list[str]
+
+
+@dataclass
+class _Found:
+    files: list[File]
+    names: list[str]  # of the class, for each file
+    splits: list[str | None]
+    ignored: list[str]
+
+
+def look(tree: Tree) -> Pictures:
+    """Find all pictures of a tree.
+
+    Raises:
+        InputError: there are no class folders, one has an unknown name or no pictures, or pictures lie elsewhere.
+    """
+    top = _top(tree)
+    folders, files = tree.listing(top)
+    found = _Found([], [], [], [])
+    levels = [name for name in folders if name.lower() in _SPLIT_FOLDERS]
+    if levels and any(canonical(name) for name in folders):
+        raise InputError(f"{tree.label(top) or '.'} has class folders beside {levels[0]}; keep one of the two")
+    if levels:
+        _note_strays(tree, files, found)
+        for level in levels:
+            _split_folder(tree, join(top, level), _SPLIT_FOLDERS[level.lower()], found)
+    else:
+        _split_folder(tree, top, None, found)
+    present = set(found.names)
+    classes = tuple(label for label in LABELS if label in present)
+    _check_classes(tree, top, classes, found)
+    return _order(found, classes, levels)
+
+
+def _top(tree: Tree) -> str:
+    """Return the folder whose folders are splits or classes: the tree's own, or one alone inside it."""
+    top = ""
+    for _ in range(_DEEPEST_TOP):
+        folders, files = tree.listing(top)
+        if any(name.lower() in _SPLIT_FOLDERS or canonical(name) for name in folders):
+            return top
+        if len(folders) != 1 or _only_pictures(files):
+            break
+        top = join(top, folders[0])
+    raise InputError(
+        f"{tree.label('')} has no data set in it: no fer2013.csv, no fer2013.zip, no folders train and test, "
+        f"no class folders ({', '.join(LABELS)})"
+    )
+
+
+def _split_folder(tree: Tree, folder: str, split: str | None, found: _Found) -> None:
+    """Take the pictures of all class folders in `folder`."""
+    names, files = tree.listing(folder)
+    _note_strays(tree, files, found)
+    if not names:
+        raise InputError(f"{tree.label(folder)} has no class folders in it")
+    for name in names:
+        path = join(folder, name)
+        label = canonical(name)
+        if label is None:
+            raise InputError(
+                f"{tree.label(path)} is no class that edgefer knows ({', '.join(LABELS)}); rename or remove it"
+            )
+        deeper, files = tree.listing(path)
+        if deeper:
+            raise InputError(f"{tree.label(join(path, deeper[0]))} is a folder inside a class folder; move it out")
+        pictures = _only_pictures(files)
+        if not pictures:
+            raise InputError(f"{tree.label(path)} has no pictures in it; add some or remove the folder")
+        found.files += pictures
+        found.names += [label] * len(pictures)
+        found.splits += [split] * len(pictures)
+        found.ignored += [file.path for file in files if not _is_picture(file)]
+
+
+def _is_picture(file: File) -> bool:
+    dot = file.path.rfind(".")
+    return dot >= 0 and file.path[dot:].lower() in _SUFFIXES
+
+
+def _only_pictures(files: list[File]) -> list[File]:
+    return [file for file in files if _is_picture(file)]
+
+
+def _note_strays(tree: Tree, files: list[File], found: _Found) -> None:
+    for picture in _only_pictures(files):
+        raise InputError(f"{tree.label(picture.path)} lies in no class folder; move it into one or remove it")
+    found.ignored += [file.path for file in files]
+
+
+def _check_classes(tree: Tree, top: str, classes: tuple[str, ...], found: _Found) -> None:
+    if len(classes) < 2:
+        raise InputError(f"{tree.label(top)} has one class folder alone ({classes[0]}); a data set has two or more")
+    training = {name for name, split in zip(found.names, found.splits, strict=True) if split in (None, SPLITS[0])}
+    missing = [name for name in classes if training and name not in training]
+    if missing:
+        raise InputError(f"{tree.label(top)} has no training pictures of the class {missing[0]}, only others of it")
+
+
+def _order(found: _Found, classes: tuple[str, ...], levels: list[str]) -> Pictures:
+    labels = np.array([classes.index(name) for name in found.names], dtype=np.int64)
+    named = _from_names(found.files)
+    carved: tuple[str, ...] = ()
+    if named is not None:
+        splits, rows = named
+    else:
+        rows = np.arange(len(labels), dtype=np.int64)
+        splits, carved = _from_folders(found.splits, labels)
+    paths = [file.path for file in found.files]
+    order = np.array(sorted(range(len(paths)), key=lambda i: (rows[i], splits[i], paths[i])), dtype=np.int64)
+    rows = rows[order]
+    if (np.diff(rows) == 0).any():  # some copies of FER2013 carry other numbers, and not all differ
+        rows = np.arange(len(rows), dtype=np.int64)
+    layout = "class folders" + (" in " + ", ".join(f"{level}/" for level in levels) if levels else "")
+    return Pictures(
+        files=[found.files[i] for i in order],
+        labels=labels[order],
+        splits=splits[order],
+        rows=rows,
+        classes=classes,
+        usage=named is not None,
+        carved=carved,
+        layout=layout + (", splits and rows from file names" if named else ""),
+        ignored=found.ignored,
+    )
+
+
+def _from_names(files: list[File]) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
+    """Return splits and rows from names like ``PublicTest_28709.png``, or None where no file has such a name."""
+    matches = [_NAME.fullmatch(file.path.rpartition("/")[2].rpartition(".")[0]) for file in files]
+    if not any(matches):
+        return None
+    splits, rows = np.empty(len(files), dtype=np.uint8), np.empty(len(files), dtype=np.int64)
+    for i, match in enumerate(matches):
+        if match is None:
+            raise InputError(f"{files[i].path} is not named <Usage>_<row> as others here are; rename or remove it")
+        splits[i], rows[i] = USAGES.index(match[1]), int(match[2])
+    return splits, rows
+
+
+def _from_folders(names: list[str | None], labels: NDArray[np.int64]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Return splits from the folders' names, and which had to be taken from the training images."""
+    if names[0] is None:
+        return stratified(labels, (1 - 2 * SHARE, SHARE, SHARE)), SPLITS[1:]
+    splits = np.array([SPLITS.index(name) for name in names if name], dtype=np.uint8)
+    training = splits == 0
+    if 1 in splits or not training.any():
+        return splits, ()
+    splits[training] = stratified(labels[training], (1 - SHARE, SHARE))
+    return splits, SPLITS[1:2]

@@ -1,0 +1,184 @@
+"""From a path to a data set: which layout it is, then out of the cache or into it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import IO
+
+from edgefer import console
+from edgefer.data import cache, folders, pictures, tables
+from edgefer.data.contents import Contents, reading
+from edgefer.data.dataset import Dataset
+from edgefer.data.folders import Pictures
+from edgefer.data.pictures import Form, NotAlike
+from edgefer.data.trees import FolderTree, Tree, ZipTree, safe_path
+from edgefer.errors import InputError
+
+# What a folder may hold instead of class folders; the first one found is taken.
+FILES = (*tables.NAMES, "fer2013.zip", "fer2013.tar.gz", "archive.zip", "fer2013/fer2013.csv")
+_LARGEST_TABLE = 2 << 30  # bytes, where an archive says so; the challenge's has 301 MB
+_KINDS = "a .csv, a .tar.gz, a .zip or a folder"
+
+Read = Callable[[], AbstractContextManager[Contents]]
+
+
+def load(path: str | os.PathLike[str]) -> Dataset:
+    """Open a data set: fer2013.csv, icml_face_data.csv, fer2013.tar.gz, class folders, class folders in a zip.
+
+    The first time it is read into the cache (`edgefer.paths.cache_dir`), from then on it is mapped from there. The
+    same FER2013 gives the same arrays in the same order from any of these layouts. Where the source has no
+    validation images, 12.5 % of its training images become some; where it has no splits at all, 12.5 % become test
+    images too (stratified, seed 42).
+
+    Args:
+        path: a file, a folder that has one of these files in it, or a folder of class folders.
+
+    Raises:
+        InputError: it is not there, may not be read, or is damaged; the message names file and row.
+        LackError: there is neither disk nor memory enough for it.
+    """
+    place = _resolve(Path(path).expanduser())
+    name = _stem(place)
+    if place.is_dir():
+        return _load_folder(place, name)
+    key = cache.key_of_file(place)
+    found = cache.read(key, name, str(place))
+    if found is not None:
+        return found
+    with reading(str(place)), place.open("rb") as file:
+        start = file.read(512)
+    if not start:
+        raise InputError(f"{place} is empty")
+    if start.startswith(b"PK"):
+        return _load_zip(place, key, name)
+    if start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar":
+        return _keep(key, lambda: _table_in_tar(place), name, str(place))
+    if place.suffix.lower() == ".csv":
+        return _keep(key, lambda: _table(place), name, str(place))
+    raise InputError(f"{place} is no data set: edgefer reads {_KINDS}")
+
+
+def _resolve(path: Path) -> Path:
+    """Return the file or the folder of class folders that a path stands for."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        what = "is a broken link" if path.is_symlink() else "does not exist"
+        raise InputError(f"{path} {what}; give {_KINDS}") from None
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror}") from error
+    if stat.S_ISDIR(mode):
+        with reading(str(path)):
+            return next((path / name for name in FILES if (path / name).is_file()), path)
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path} is no data set: edgefer reads {_KINDS}")
+    return path
+
+
+def _stem(place: Path) -> str:
+    name = place.absolute().name if place.is_dir() else place.name
+    for suffix in (".tar.gz", ".tgz", ".tar", ".csv", ".zip"):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def _load_folder(place: Path, name: str) -> Dataset:
+    tree = FolderTree(place)
+    found = folders.look(tree)
+    key = cache.key_of_files(found.files)
+    return cache.read(key, name, str(place)) or _keep_pictures(key, tree, found, found.layout, name, str(place))
+
+
+def _load_zip(place: Path, key: str, name: str) -> Dataset:
+    with reading(str(place)), zipfile.ZipFile(place) as archive:
+        tree = ZipTree(archive, str(place))
+        tables_inside = [path for path in tree.entries if path.rpartition("/")[2] in tables.NAMES]
+        if tables_inside:
+            entry = tree.entries[min(tables_inside, key=lambda path: (path.count("/"), path))]
+            _check_table_size(str(place), entry.filename, entry.file_size)
+            return _keep(key, lambda: _table_in_zip(archive, entry, place), name, str(place))
+        found = folders.look(tree)
+        return _keep_pictures(key, tree, found, f"{found.layout}, in a zip", name, str(place))
+
+
+def _keep_pictures(key: str, tree: Tree, found: Pictures, layout: str, name: str, origin: str) -> Dataset:
+    if found.ignored:
+        console.say(f"{len(found.ignored)} files that are no pictures are left out, such as {found.ignored[0]}")
+
+    def keep(form: Form) -> Dataset:
+        @contextmanager
+        def read() -> Iterator[Contents]:
+            yield pictures.read(tree, found, form, layout)
+
+        return _keep(key, read, name, origin)
+
+    form = pictures.first_form(tree, found)
+    if form is not None:
+        try:
+            return keep(form)
+        except NotAlike:
+            pass
+    return keep(pictures.survey(tree, found))
+
+
+def _keep(key: str, read: Read, name: str, origin: str) -> Dataset:
+    """Read a source into the cache, or into memory where the cache can't be written."""
+    try:
+        with read() as contents:
+            return cache.store(key, contents, name, origin)
+    except cache.Unwritable as error:
+        console.say(f"the data cache can't be written ({error}); {origin} is read into memory, each time anew")
+    with read() as contents:
+        return cache.hold(contents, name, origin)
+
+
+@contextmanager
+def _table(place: Path) -> Iterator[Contents]:
+    with reading(str(place)):
+        file = place.open("rb")
+    with file:
+        yield tables.read(file, str(place), os.fstat(file.fileno()).st_size, "FER2013 table")
+
+
+@contextmanager
+def _table_in_zip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path) -> Iterator[Contents]:
+    label = f"{place}: {entry.filename}"
+    with reading(label):
+        file: IO[bytes] = archive.open(entry)
+    with file:
+        yield tables.read(file, label, entry.file_size, "FER2013 table, in a zip")
+
+
+@contextmanager
+def _table_in_tar(place: Path) -> Iterator[Contents]:
+    with reading(str(place)):
+        archive = tarfile.open(place, mode="r|*")  # "|": a stream, so nothing is unpacked and nothing is read twice
+    with archive:
+        with reading(str(place)):
+            member = _find_table(archive, place)
+            file = archive.extractfile(member)
+        assert file is not None  # a regular file has content
+        yield tables.read(file, f"{place}: {member.name}", member.size, "FER2013 table, in a .tar.gz")
+
+
+def _find_table(archive: tarfile.TarFile, place: Path) -> tarfile.TarInfo:
+    for member in archive:
+        path = safe_path(member.name, str(place))
+        if member.isfile() and path.rpartition("/")[2] in tables.NAMES:
+            _check_table_size(str(place), member.name, member.size)
+            return member
+    raise InputError(f"{place} has no {' and no '.join(tables.NAMES)} in it")
+
+
+def _check_table_size(archive: str, entry: str, size: int) -> None:
+    if size > _LARGEST_TABLE:
+        raise InputError(
+            f"{archive}: {entry} claims to have {size / 1e9:.1f} GB, a FER2013 table has 0.3; do not trust this file"
+        )

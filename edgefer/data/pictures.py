@@ -1,0 +1,158 @@
+"""From picture files of any kind to images of one size and colour."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from edgefer import console
+from edgefer.data.contents import Block, Contents
+from edgefer.data.folders import Pictures
+from edgefer.data.trees import Tree
+from edgefer.errors import InputError
+
+LARGEST_SIDE = 224
+_MOST_PIXELS = 50_000_000
+_FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
+_GREY_MODES = ("1", "L", "LA")
+_IMAGES_IN_BLOCK = 256
+
+
+class NotAlike(Exception):
+    """A picture differs from what the first one promised."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What all images of a data set are like.
+
+    Attributes:
+        side: height and width in pixels.
+        grey: one channel, not three.
+        alike: every picture is so already; nothing is to be cropped or converted.
+    """
+
+    side: int
+    grey: bool
+    alike: bool
+
+
+def first_form(tree: Tree, pictures: Pictures) -> Form | None:
+    """Return what all pictures are like if they are like the first, or None if that needs a look at each."""
+    path = pictures.files[0].path
+    with _opened(tree, path) as image:
+        width, height = image.size
+        simple = width == height <= LARGEST_SIDE and image.mode == "L"
+        return Form(width, grey=True, alike=True) if simple else None
+
+
+def survey(tree: Tree, pictures: Pictures) -> Form:
+    """Look at every picture to find one form for all.
+
+    The side is the median of the pictures' shorter sides, at most `LARGEST_SIDE`. Pictures that are stored in colour
+    but have nothing but grey in them count as grey.
+
+    Raises:
+        InputError: a file is no picture.
+    """
+    sides = np.empty(len(pictures.files), dtype=np.int64)
+    grey = True
+    with console.progress("looking at pictures", len(sides)) as advance:
+        for i, file in enumerate(pictures.files):
+            with _opened(tree, file.path) as image:
+                sides[i] = min(image.size)
+                grey = grey and (image.mode in _GREY_MODES or _is_grey(_plain(image)))
+            advance()
+    return Form(min(LARGEST_SIDE, int(np.median(sides))), grey, alike=False)
+
+
+def read(tree: Tree, pictures: Pictures, form: Form, layout: str) -> Contents:
+    """Return the contents of class folders; taking its blocks may raise NotAlike if ``form.alike``."""
+    shape = (form.side, form.side) if form.grey else (form.side, form.side, 3)
+    blocks = _blocks(tree, pictures, form, shape)
+    return Contents(layout, pictures.classes, shape, pictures.usage, blocks, pictures.carved)
+
+
+def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) -> Iterator[Block]:
+    with console.progress("reading pictures", len(pictures.files)) as advance:
+        for start in range(0, len(pictures.files), _IMAGES_IN_BLOCK):
+            part = slice(start, start + _IMAGES_IN_BLOCK)
+            files = pictures.files[part]
+            images = np.empty((len(files), *shape), dtype=np.uint8)
+            for target, file in zip(images, files, strict=True):
+                with _opened(tree, file.path) as image:
+                    target[:] = _as_it_is(image, form) if form.alike else _fitted(image, form)
+            yield Block(images, pictures.labels[part], pictures.splits[part], pictures.rows[part])
+            advance(len(files))
+
+
+@contextmanager
+def _opened(tree: Tree, path: str) -> Iterator[Image.Image]:
+    """Open a picture; whatever goes wrong with it is an InputError that names it."""
+    data = tree.read(path)
+    label = tree.label(path)
+    if not data:
+        raise InputError(f"{label} is empty")
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            width, height = image.size
+            if width * height > _MOST_PIXELS:
+                raise ValueError(f"{width:,} x {height:,} pixels are more than {_MOST_PIXELS:,}")
+            yield image
+    except Image.UnidentifiedImageError:
+        raise InputError(f"{label} is no picture, or of a kind that edgefer does not read") from None
+    except (NotAlike, InputError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's readers raise almost anything on a damaged file
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{label} is a damaged picture ({reason[:120]})") from error
+
+
+def _as_it_is(image: Image.Image, form: Form) -> NDArray[np.uint8]:
+    pixels = np.asarray(image)
+    special = "exif" in image.info or "transparency" in image.info or "Raw profile type exif" in image.info
+    if special or image.mode != "L" or pixels.shape != (form.side, form.side):
+        raise NotAlike
+    return pixels
+
+
+def _fitted(image: Image.Image, form: Form) -> NDArray[np.uint8]:
+    """Return the middle square of a picture at the form's size, uint8, as `Preprocessing` would take it."""
+    picture = _plain(image).convert("L" if form.grey else "RGB")
+    width, height = picture.size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    picture = picture.crop((left, top, left + side, top + side))
+    if side != form.side:
+        picture = picture.resize((form.side, form.side), Image.Resampling.BILINEAR)
+    return np.asarray(picture)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Return a picture upright, in mode L or RGB, 8 bits; what is transparent becomes white."""
+    picture = ImageOps.exif_transpose(image)
+    if picture.mode == "F":
+        raise ValueError("its pixels are floating-point numbers; store them as 8 or 16 bits")
+    if picture.mode.startswith("I"):
+        values = np.asarray(picture).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("its pixels have more than 16 bits")
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    grey = picture.mode in _GREY_MODES
+    if picture.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return picture.convert("L" if grey else "RGB")
+
+
+def _is_grey(picture: Image.Image) -> bool:
+    if picture.mode == "L":
+        return True
+    red, green, blue = np.moveaxis(np.asarray(picture), -1, 0)
+    return bool((red == green).all() and (red == blue).all())

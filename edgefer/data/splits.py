@@ -1,0 +1,102 @@
+"""Named parts of a data set: what trains, what selects, what is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer.data.dataset import SPLITS, Dataset, Split
+from edgefer.data.identical import groups
+from edgefer.errors import InputError
+
+LEAK_FREE = "test-leak-free"
+BOTH = "public+private"
+NAMES = (*SPLITS, LEAK_FREE, BOTH)
+PROTOCOLS = ("official", "stratified")
+SEED = 42
+SHARE = 0.125  # of the training images, where validation images are taken from them
+
+Protocol = Literal["official", "stratified"]
+
+
+def split(dataset: Dataset, name: str, protocol: Protocol = "official") -> Split:
+    """Return some images of a data set by name.
+
+    Args:
+        dataset: from `load`, `find` or `builtin`.
+        name: one of
+
+            - ``train``, ``val``: with the official protocol Training and PublicTest; with the stratified one
+              87.5 and 12.5 % of Training, so that PublicTest stays unseen,
+            - ``test``: PrivateTest,
+            - ``test-leak-free``: PrivateTest without the images whose pixels stand in Training too,
+            - ``public+private``: all images kept apart from training, the papers' 7,178.
+        protocol: which `train` and `val` are meant.
+
+    Raises:
+        InputError: there is no such name, or no image of that kind.
+    """
+    if name not in NAMES:
+        raise InputError(f"there is no split {name!r}; choose one of {', '.join(NAMES)}")
+    if protocol not in PROTOCOLS:
+        raise InputError(f"there is no protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+    indices = np.flatnonzero(_chosen(dataset, name, protocol))
+    if not indices.size:
+        raise InputError(f"{dataset.name} ({dataset.origin}) has no images for the split {name!r}")
+    return Split(name, dataset.images, indices, dataset.labels[indices], dataset.rows[indices])
+
+
+def _chosen(dataset: Dataset, name: str, protocol: Protocol) -> NDArray[np.bool_]:
+    train, val, test = (dataset.splits == i for i in range(len(SPLITS)))
+    val_is_training = "val" in dataset.carved
+    if name == "test":
+        return test
+    if name == LEAK_FREE:
+        return test & ~_same_as(dataset, train | val if val_is_training or protocol == "stratified" else train, test)
+    if name == BOTH:
+        return test if val_is_training else val | test
+    if protocol == "stratified" and not val_is_training:  # a carved `val` is these 12.5 % already
+        parts = stratified(dataset.labels[train], (1 - SHARE, SHARE))
+        train = train.copy()
+        train[np.flatnonzero(train)] = parts == SPLITS.index(name)
+        return train
+    return train if name == "train" else val
+
+
+def _same_as(dataset: Dataset, base: NDArray[np.bool_], asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which images of `asked` have the pixels of an image of `base`, bool, (N,)."""
+    either = np.flatnonzero(base | asked)
+    group = groups(dataset.images, either)
+    same = np.zeros(len(dataset), dtype=bool)
+    same[either] = np.isin(group, group[base[either]])
+    return same & asked
+
+
+def stratified(labels: NDArray[np.int64], shares: Sequence[float], seed: int = SEED) -> NDArray[np.uint8]:
+    """Divide images at random so that each part has the same share of each class.
+
+    Args:
+        labels: int64, (n,).
+        shares: of the parts; they add up to 1.
+        seed: the same seed gives the same parts, on every machine and with every version of numpy.
+
+    Returns:
+        uint8, (n,): the part of each image, an index into `shares`. Each part has at least one image of each
+        class that has enough of them.
+    """
+    # RandomState and not default_rng: numpy promises that its numbers never change (NEP 19).
+    random = np.random.RandomState(seed)
+    parts = np.zeros(len(labels), dtype=np.uint8)
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        start = 0
+        for part in range(1, len(shares)):
+            count = int(len(members) * shares[part] + 0.5)
+            if len(members) >= len(shares):
+                count = max(1, count)
+            parts[members[start : start + count]] = part
+            start += count
+    return parts

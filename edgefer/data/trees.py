@@ -1,0 +1,142 @@
+"""Files below a folder and files inside a zip, seen in the same way."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edgefer.data.contents import reading
+from edgefer.errors import InputError
+
+_LARGEST_FILE = 64 << 20  # bytes of one picture, as stored; more is no face but an attack or a mistake
+
+
+@dataclass(frozen=True)
+class File:
+    """A file: where it is below the top (`/` between the parts), its bytes, and when it was written (0 in a zip)."""
+
+    path: str
+    size: int
+    mtime_ns: int = 0
+
+
+class Tree(Protocol):
+    """Folders and files below one top."""
+
+    def label(self, path: str) -> str:
+        """Return what messages call the file or folder at `path`."""
+
+    def listing(self, folder: str) -> tuple[list[str], list[File]]:
+        """Return the names of the folders and the files in `folder` (the top is ``""``), sorted, none hidden."""
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            InputError: it is damaged, too large, or may not be read.
+        """
+
+
+class FolderTree:
+    """A folder on disk."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+
+    def label(self, path: str) -> str:  # noqa: D102
+        return str(self.top / path)
+
+    def listing(self, folder: str) -> tuple[list[str], list[File]]:  # noqa: D102
+        folders, files = [], []
+        with reading(self.label(folder)), os.scandir(self.top / folder) as entries:
+            for entry in entries:
+                if hidden(entry.name):
+                    continue
+                path = join(folder, entry.name)
+                try:
+                    status = entry.stat()
+                except FileNotFoundError:
+                    raise InputError(f"{self.label(path)} is a broken link; remove it") from None
+                if stat.S_ISDIR(status.st_mode):
+                    folders.append(entry.name)
+                elif stat.S_ISREG(status.st_mode):
+                    files.append(File(path, status.st_size, status.st_mtime_ns))
+        return sorted(folders), sorted(files, key=lambda file: file.path)
+
+    def read(self, path: str) -> bytes:  # noqa: D102
+        with reading(self.label(path)), open(self.top / path, "rb") as file:
+            _check_size(self.label(path), os.fstat(file.fileno()).st_size)
+            return file.read()
+
+
+class ZipTree:
+    """A zip, read in place.
+
+    Raises:
+        InputError: an entry's name leads out of the folder, or it is encrypted.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
+        self.name = name
+        self.archive = archive
+        self.entries: dict[str, zipfile.ZipInfo] = {}
+        self._children: dict[str, tuple[set[str], list[File]]] = {"": (set(), [])}
+        for entry in archive.infolist():
+            path = safe_path(entry.filename, name)
+            if entry.flag_bits & 1:
+                raise InputError(f"{name}: {path} is encrypted; unpack it with its password and give the folder")
+            parts = path.rstrip("/").split("/")
+            if any(hidden(part) for part in parts):
+                continue
+            folders = parts if path.endswith("/") else parts[:-1]
+            for depth in range(len(folders)):
+                self._children["/".join(folders[:depth])][0].add(folders[depth])
+                self._children.setdefault("/".join(folders[: depth + 1]), (set(), []))
+            if not path.endswith("/"):
+                self._children["/".join(folders)][1].append(File(path, entry.file_size))
+                self.entries[path] = entry
+
+    def label(self, path: str) -> str:  # noqa: D102
+        return f"{self.name}: {path}" if path else self.name
+
+    def listing(self, folder: str) -> tuple[list[str], list[File]]:  # noqa: D102
+        folders, files = self._children[folder]
+        return sorted(folders), sorted(files, key=lambda file: file.path)
+
+    def read(self, path: str) -> bytes:  # noqa: D102
+        entry = self.entries[path]
+        _check_size(self.label(path), entry.file_size)
+        with reading(self.label(path)), self.archive.open(entry) as file:
+            # With a length zipfile inflates no more than that, also where the entry says less than it holds.
+            return file.read(entry.file_size)
+
+
+def join(folder: str, name: str) -> str:
+    """Return the path of `name` in `folder`; the top is ``""``."""
+    return f"{folder}/{name}" if folder else name
+
+
+def hidden(name: str) -> bool:
+    """Say whether a file or folder is the system's own business (.DS_Store, ._x, __MACOSX, ...)."""
+    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
+
+
+def safe_path(name: str, archive: str) -> str:
+    """Return an archive entry's path with `/` between its parts.
+
+    Raises:
+        InputError: it leads out of the folder that the archive stands for.
+    """
+    path = name.replace("\\", "/")
+    if path.startswith("/") or path[1:2] == ":" or ".." in path.split("/"):
+        raise InputError(f"{archive}: the entry {name!r} leads out of the archive; do not trust this file")
+    return path.removeprefix("./")
+
+
+def _check_size(label: str, size: int) -> None:
+    if size > _LARGEST_FILE:
+        raise InputError(f"{label} has {size:,} bytes, a picture may have {_LARGEST_FILE:,}; remove it")

@@ -1,0 +1,108 @@
+"""What this machine is, as far as it decides a measurement."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from edgefer import versions
+
+# Names as /proc/cpuinfo has them, x86 then aarch64: what decides the speed of 8-bit and 16-bit arithmetic.
+_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm", "fphp", "sve")
+
+
+class Machine(BaseModel):
+    """A description of the machine that a result was measured on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpu: str
+    architecture: str
+    cores: int
+    flags: list[str]
+    virtual: bool | None
+    memory_bytes: int | None
+    os: str
+    kernel: str
+    versions: dict[str, str]
+
+    @property
+    def fast_int8(self) -> bool:
+        """Whether the CPU multiplies and adds 8-bit numbers in one instruction (VNNI; on ARM: dot product)."""
+        return bool({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"} & set(self.flags))
+
+
+def describe(root: Path = Path("/")) -> Machine:
+    """Describe the machine.
+
+    Args:
+        root: where `proc` and `etc` are; another folder in tests.
+    """
+    cpuinfo = _cpuinfo(root)
+    flags = cpuinfo.get("flags", cpuinfo.get("Features", "")).split()
+    return Machine(
+        cpu=_cpu(root, cpuinfo),
+        architecture=platform.machine(),
+        cores=_cores(),
+        flags=[flag for flag in _FLAGS if flag in flags],
+        virtual="hypervisor" in flags if "flags" in cpuinfo else None,
+        memory_bytes=_memory(root),
+        os=_os_name(root),
+        kernel=platform.release(),
+        versions=versions.installed("onnxruntime", "numpy"),
+    )
+
+
+def load_average() -> float | None:
+    """Return the mean number of running processes over the last minute, or None where the system does not say."""
+    try:
+        return os.getloadavg()[0]
+    except OSError:
+        return None
+
+
+def _cores() -> int:
+    """Return the cores this process may use: fewer than there are in a container or under taskset."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpuinfo(root: Path) -> dict[str, str]:
+    """Return the fields of the first processor that has them."""
+    fields: dict[str, str] = {}
+    for line in _read(root / "proc/cpuinfo").splitlines():
+        key, colon, value = line.partition(":")
+        if colon:
+            fields.setdefault(key.strip(), value.strip())
+    return fields
+
+
+def _cpu(root: Path, cpuinfo: dict[str, str]) -> str:
+    board = _read(root / "proc/device-tree/model").rstrip("\0\n")  # a Jetson, a Raspberry Pi
+    name = cpuinfo.get("model name") or platform.processor() or platform.machine()
+    return f"{board} ({name})" if board else name
+
+
+def _memory(root: Path) -> int | None:
+    for line in _read(root / "proc/meminfo").splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _os_name(root: Path) -> str:
+    for line in _read(root / "etc/os-release").splitlines():
+        if line.startswith("PRETTY_NAME="):
+            return line.partition("=")[2].strip("\"'")
+    return f"{platform.system()} {platform.release()}"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

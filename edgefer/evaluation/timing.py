@@ -1,0 +1,174 @@
+"""Latency of networks, timed in turn so that what slows the machine for a while slows all of them.
+
+The load is MLPerf's single stream: batch 1, the next inference starts when the last one is done. Round by round each
+network has a turn: one inference that is not timed, which brings its weights back into the caches that the network
+before it took, then `TURN` timed ones. Every second round goes backwards. Inputs are prepared beforehand; a sample
+is the time of one call of `infer` by `time.perf_counter_ns`, and no sample is dropped.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer import console
+from edgefer.evaluation.predict import Infer
+
+TURN = 4
+BEYOND = 10  # a percentile is quoted where at least so many samples lie beyond it: 1,000 samples for p99
+_PERCENTILES = (50, 90, 95, 99)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Latency of one network in milliseconds; a percentile is None where too few samples lie beyond it.
+
+    Attributes:
+        p50: median.
+        p90: 90th percentile; p95 and p99 likewise.
+        mean: of all samples, slow ones included.
+        coefficient_of_variation: standard deviation over mean: how noisy the machine was.
+        samples: number of inferences timed.
+        fastest: the shortest sample.
+        slowest: the longest sample.
+    """
+
+    p50: float
+    p90: float | None
+    p95: float | None
+    p99: float | None
+    mean: float
+    coefficient_of_variation: float
+    samples: int
+    fastest: float
+    slowest: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def in_turn(
+    infers: Sequence[Infer],
+    inputs: Sequence[Sequence[NDArray[np.float32]]],
+    *,
+    percentile: float = 99,
+    seconds: float = 3.0,
+    most_seconds: float = 30.0,
+    warmup_seconds: float = 0.2,
+) -> list[NDArray[np.float64]]:
+    """Time networks against each other.
+
+    Args:
+        infers: one session's `infer` for each network.
+        inputs: for each network, inputs of batch 1 in the order they are used, again and again.
+        percentile: the highest one that will be quoted; it decides the least number of samples.
+        seconds: least timed seconds for each network.
+        most_seconds: stop here, for each network, even if there are too few samples for the percentile.
+        warmup_seconds: for each network, before the first round.
+
+    Returns:
+        For each network float64 (rounds, TURN), seconds. Row r of two networks was measured one after the other.
+    """
+    for infer, batches in zip(infers, inputs, strict=True):
+        _warm_up(infer, batches, warmup_seconds)
+    streams = list(zip(infers, inputs, strict=True))
+    turns: list[list[list[float]]] = [[] for _ in streams]
+    spent = [0.0] * len(streams)
+    least_rounds = -(-samples_for(percentile) // TURN)
+    was_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with console.progress("timing", least_rounds) as advance:
+            while min(spent) < seconds or len(turns[0]) < least_rounds:
+                if sum(spent) > most_seconds * len(streams) and turns[0]:
+                    break
+                round_number = len(turns[0])
+                order = range(len(streams)) if round_number % 2 == 0 else range(len(streams) - 1, -1, -1)
+                for index in order:
+                    times = _turn(*streams[index], first=round_number * (TURN + 1))
+                    turns[index].append(times)
+                    spent[index] += sum(times)
+                if round_number < least_rounds:
+                    advance()
+    finally:
+        if was_collecting:
+            gc.enable()
+    return [np.array(rounds) for rounds in turns]
+
+
+def _warm_up(infer: Infer, batches: Sequence[NDArray[np.float32]], seconds: float) -> None:
+    end = time.perf_counter() + seconds
+    count = 0
+    while time.perf_counter() < end or count < TURN:
+        infer(batches[count % len(batches)])
+        count += 1
+
+
+def _turn(infer: Infer, batches: Sequence[NDArray[np.float32]], first: int) -> list[float]:
+    clock = time.perf_counter_ns
+    infer(batches[first % len(batches)])
+    times = []
+    for position in range(first + 1, first + 1 + TURN):
+        batch = batches[position % len(batches)]
+        start = clock()
+        infer(batch)
+        times.append((clock() - start) * 1e-9)
+    return times
+
+
+def samples_for(percentile: float) -> int:
+    """Return how many samples a percentile takes: 20 for the median, 1,000 for p99."""
+    return round(BEYOND / (1 - percentile / 100))
+
+
+def latency(seconds: NDArray[np.float64]) -> Latency:
+    """Sum up samples of any shape, in seconds."""
+    samples = seconds.ravel() * 1e3
+    values = np.percentile(samples, _PERCENTILES)
+    p90, p95, p99 = (
+        float(value) if len(samples) >= samples_for(percentile) else None
+        for percentile, value in zip(_PERCENTILES[1:], values[1:], strict=True)
+    )
+    return Latency(
+        p50=float(values[0]),
+        p90=p90,
+        p95=p95,
+        p99=p99,
+        mean=float(samples.mean()),
+        coefficient_of_variation=float(samples.std() / samples.mean()),
+        samples=len(samples),
+        fastest=float(samples.min()),
+        slowest=float(samples.max()),
+    )
+
+
+def ratio(over: NDArray[np.float64], under: NDArray[np.float64], *, resamples: int = 1000, seed: int = 0) -> Interval:
+    """Return the ratio of two medians, median(over) / median(under), with its bootstrap interval.
+
+    Rounds are drawn with replacement, the same for both networks, so that noise which hit both in one round does not
+    widen the interval (percentile bootstrap: Efron & Tibshirani, "An introduction to the bootstrap", 1993, chapter 13).
+
+    Args:
+        over: samples (rounds, turn) from `in_turn`.
+        under: samples of the other network in the same rounds.
+        resamples: number of bootstrap draws.
+        seed: of the draws.
+    """
+    generator = np.random.default_rng(seed)
+    drawn = np.empty(resamples)
+    for number in range(resamples):
+        rows = generator.integers(len(over), size=len(over))
+        drawn[number] = np.median(over[rows]) / np.median(under[rows])
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    return Interval(float(np.median(over) / np.median(under)), float(low), float(high))

@@ -1,0 +1,104 @@
+"""Count a network's parameters and multiply-accumulates from its graph."""
+
+from __future__ import annotations
+
+import math
+
+from onnx import ModelProto, NodeProto, shape_inference
+
+from edgefer.errors import InputError
+from edgefer.graph.graph import Graph, attribute
+
+# Inputs of these operators that hold trained numbers. BatchNormalization's mean and variance are measured, not trained.
+_TRAINED = {
+    "Add": (0, 1),  # the bias of a linear layer that is written as MatMul and Add
+    "BatchNormalization": (1, 2),
+    "Conv": (1, 2),
+    "ConvTranspose": (1, 2),
+    "Gemm": (1, 2),
+    "InstanceNormalization": (1, 2),
+    "LayerNormalization": (1, 2),
+    "MatMul": (0, 1),
+    "PRelu": (1,),
+}
+
+
+def parameters(model: ModelProto) -> int:
+    """Return how many trained numbers the graph holds: weights, biases, scale and shift of norms; shared ones once.
+
+    Scales and zero points of quantizers are not counted, so a network has as many in INT8 as in FP32. Folding
+    BatchNorm into a layer without a bias lowers the count by one for each channel.
+    """
+    graph = Graph(model)
+    sizes: dict[str, int] = {}
+    for node in graph.nodes:
+        for index in _TRAINED.get(node.op_type, ()):
+            name = node.input[index] if index < len(node.input) else ""
+            made_by = graph.producer(name)
+            while made_by is not None and made_by.op_type in ("DequantizeLinear", "QuantizeLinear", "Transpose"):
+                name = made_by.input[0]
+                made_by = graph.producer(name)
+            if name in graph.constants and graph.constants[name].ndim:
+                sizes[name] = graph.constants[name].size
+    return sum(sizes.values())
+
+
+def macs(model: ModelProto) -> int:
+    """Return the multiply-accumulates of Conv, ConvTranspose, Gemm and MatMul for one image, padding included.
+
+    Raises:
+        InputError: a shape cannot be inferred.
+    """
+    graph = Graph(model)
+    shapes = _shapes(graph)
+    return sum(_COUNT[node.op_type](graph, shapes, node) for node in graph.nodes if node.op_type in _COUNT)
+
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def _shapes(graph: Graph) -> Shapes:
+    model = graph.model()
+    for value in (*model.graph.input, *model.graph.output):
+        for index, dimension in enumerate(value.type.tensor_type.shape.dim):
+            if index == 0 or not dimension.HasField("dim_value"):
+                dimension.dim_value = 1
+    inferred = shape_inference.infer_shapes(model, data_prop=True).graph
+    shapes = {
+        value.name: tuple(dimension.dim_value for dimension in value.type.tensor_type.shape.dim)
+        for value in (*inferred.input, *inferred.value_info, *inferred.output)
+        if value.type.tensor_type.HasField("shape")
+        and all(dimension.dim_value > 0 for dimension in value.type.tensor_type.shape.dim)
+    }
+    return shapes | {name: array.shape for name, array in graph.constants.items()}
+
+
+def _shape(shapes: Shapes, name: str, node: NodeProto) -> tuple[int, ...]:
+    if name not in shapes:
+        raise InputError(f"{node.name}: the shape of {name} cannot be inferred, so MACs cannot be counted")
+    return shapes[name]
+
+
+def _conv(graph: Graph, shapes: Shapes, node: NodeProto) -> int:
+    # (outputs, inputs / group, *kernel): each output pixel takes one multiplication with each weight of its row
+    weight = _shape(shapes, node.input[1], node)
+    return math.prod(_shape(shapes, node.output[0], node)) * math.prod(weight[1:])
+
+
+def _conv_transpose(graph: Graph, shapes: Shapes, node: NodeProto) -> int:
+    # (inputs, outputs / group, *kernel): each input pixel takes one multiplication with each weight of its row
+    weight = _shape(shapes, node.input[1], node)
+    return math.prod(_shape(shapes, node.input[0], node)) * math.prod(weight[1:])
+
+
+def _gemm(graph: Graph, shapes: Shapes, node: NodeProto) -> int:
+    left = _shape(shapes, node.input[0], node)
+    inner = left[0] if attribute(node, "transA", 0) else left[1]
+    return math.prod(_shape(shapes, node.output[0], node)) * inner
+
+
+def _matmul(graph: Graph, shapes: Shapes, node: NodeProto) -> int:
+    return math.prod(_shape(shapes, node.output[0], node)) * _shape(shapes, node.input[0], node)[-1]
+
+
+_COUNT = {"Conv": _conv, "ConvTranspose": _conv_transpose, "Gemm": _gemm, "MatMul": _matmul}

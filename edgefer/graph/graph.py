@@ -1,0 +1,128 @@
+"""A model's wiring, made easy to rewrite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import AttributeProto, ModelProto, NodeProto, helper, numpy_helper
+
+Array = NDArray[Any]
+
+
+class Graph:
+    """Nodes in an order in which they can run, constants as arrays, and who makes and reads what.
+
+    Constant nodes and Identity nodes are resolved on the way in: a constant is an entry of `constants`, whatever held
+    it in the file. Bodies of If and Loop are kept as they are and not looked into.
+
+    Attributes:
+        nodes: in an order in which they can run.
+        constants: by name.
+        inputs: names of the graph's inputs, without initializers.
+        outputs: names of the graph's outputs.
+    """
+
+    def __init__(self, model: ModelProto) -> None:
+        self._frame = ModelProto()
+        self._frame.CopyFrom(model)
+        graph = self._frame.graph
+        self.constants: dict[str, Array] = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+        self.inputs = [each.name for each in graph.input if each.name not in self.constants]
+        self.outputs = [each.name for each in graph.output]
+        self.nodes: list[NodeProto] = []
+        aliases: dict[str, str] = {}
+        for each in graph.node:
+            node = NodeProto()
+            node.CopyFrom(each)
+            for index, name in enumerate(node.input):
+                node.input[index] = aliases.get(name, name)
+            if node.op_type == "Constant" and node.attribute[0].name == "value":
+                self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+            elif node.op_type == "Identity" and node.output[0] not in self.outputs:
+                aliases[node.output[0]] = node.input[0]
+            else:
+                self.nodes.append(node)
+        del graph.node[:], graph.initializer[:], graph.value_info[:]
+        self._producers = {name: node for node in self.nodes for name in node.output}
+
+    def producer(self, name: str) -> NodeProto | None:
+        """Return the node that makes `name`, or None for an input or a constant."""
+        return self._producers.get(name)
+
+    def readers(self, name: str) -> list[NodeProto]:
+        """Return the nodes that read `name`."""
+        return [node for node in self.nodes if name in node.input]
+
+    def read_only_by(self, name: str, node: NodeProto) -> bool:
+        """Return whether `node` alone reads `name`, and whoever runs the model does not."""
+        return name not in self.outputs and all(reader is node for reader in self.readers(name))
+
+    def constant(self, node: NodeProto, index: int) -> Array | None:
+        """Return input `index` of a node if it is a constant, else None."""
+        return self.constants.get(node.input[index]) if index < len(node.input) else None
+
+    def set_constant(self, node: NodeProto, index: int, array: Array, name: str) -> None:
+        """Make input `index` of `node` a new constant, so that whatever shared the old one is left alone.
+
+        Args:
+            node: one of `nodes`.
+            index: of the input; inputs before it that are missing become empty.
+            array: the constant.
+            name: what to call it; a number is added where that name is taken.
+        """
+        free, count = name, 1
+        while free in self.constants or free in self._producers or free in self.inputs:
+            count += 1
+            free = f"{name}.{count}"
+        self.constants[free] = array
+        while len(node.input) <= index:
+            node.input.append("")
+        node.input[index] = free
+
+    def insert_before(self, node: NodeProto, new: NodeProto) -> None:
+        """Put `new` into the graph, just before `node`."""
+        self.nodes.insert(next(index for index, each in enumerate(self.nodes) if each is node), new)
+        self._producers.update(dict.fromkeys(new.output, new))
+
+    def absorb(self, node: NodeProto, following: NodeProto) -> None:
+        """Remove `following`, and let `node` make what it made. `following` must be all that reads `node`."""
+        self.nodes = [each for each in self.nodes if each is not following]
+        del self._producers[node.output[0]]
+        node.output[0] = following.output[0]
+        self._producers[node.output[0]] = node
+
+    def model(self) -> ModelProto:
+        """Return the model as rewritten, without nodes and constants that nothing needs."""
+        needed, kept = set(self.outputs), []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.output):
+                kept.append(node)
+                needed.update(_reads(node))
+        model = ModelProto()
+        model.CopyFrom(self._frame)
+        model.graph.node.extend(reversed(kept))
+        for name, array in self.constants.items():
+            if name in needed:
+                # ascontiguousarray makes a scalar one-dimensional
+                dense = np.ascontiguousarray(array).reshape(array.shape)
+                model.graph.initializer.append(numpy_helper.from_array(dense, name))
+        return model
+
+
+def attribute(node: NodeProto, name: str, default: Any) -> Any:
+    """Return an attribute's value (int, float, list, bytes), or `default` where the node leaves it out."""
+    for each in node.attribute:
+        if each.name == name:
+            return helper.get_attribute_value(each)
+    return default
+
+
+def _reads(node: NodeProto) -> set[str]:
+    """Return the tensors that a node reads, those read from inside an If or Loop included."""
+    names = set(node.input)
+    for each in node.attribute:
+        if each.type == AttributeProto.GRAPH:
+            names.update(*(_reads(inner) for inner in each.g.node))
+    return names

@@ -1,0 +1,97 @@
+"""Find what a target would refuse or misread, before anything is built from a graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import ModelProto, NodeProto
+
+from edgefer.errors import InputError
+from edgefer.graph.graph import Graph
+from edgefer.graph.lower import Target
+
+_QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing wrong, and where.
+
+    Attributes:
+        node: name of the node.
+        problem: what is wrong and what the target makes of it.
+    """
+
+    node: str
+    problem: str
+
+
+def lint(model: ModelProto, target: Target) -> list[Finding]:
+    """Return what `target` would refuse or misread in `model`, in the order of its nodes; empty when it is fine."""
+    graph = Graph(model)
+    findings = []
+    for node in graph.nodes:
+        problems = [_scale(graph, node)] if node.op_type in _QUANTIZERS else []
+        if target != "cpu":
+            problems += [_zero_point(graph, node)] if node.op_type in _QUANTIZERS else [_bias(graph, node)]
+        findings += [Finding(_name(node), problem) for problem in problems if problem]
+    return findings
+
+
+def check(model: ModelProto, target: Target) -> None:
+    """Refuse a model that `lint` finds fault with.
+
+    Raises:
+        InputError: names the first node and says how many more there are.
+    """
+    findings = lint(model, target)
+    if findings:
+        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+        raise InputError(f"{target}: {findings[0].node}: {findings[0].problem}{more}")
+
+
+def _name(node: NodeProto) -> str:
+    return node.name or f"{node.op_type} that makes {node.output[0]}"
+
+
+def _scale(graph: Graph, node: NodeProto) -> str:
+    if node.op_type == "DequantizeLinear" and graph.constant(node, 0) is not None:
+        return ""  # weights: one scale for each output channel is what every target wants
+    scale = graph.constant(node, 1)
+    if scale is None:
+        return "the scale is computed at run time; it must be a constant"
+    if scale.shape != ():
+        return f"the scale of an activation has shape {scale.shape}; it must be one number of shape ()"
+    if not (np.isfinite(scale) and scale > 0):
+        return f"the scale is {float(scale)}; it must be a positive number"
+    return ""
+
+
+def _zero_point(graph: Graph, node: NodeProto) -> str:
+    if len(node.input) < 3 or not node.input[2]:
+        # Left out, it is 0 of the quantized type, and QuantizeLinear's default type is uint8.
+        stored = graph.constant(node, 0)
+        if node.op_type == "QuantizeLinear" or (stored is not None and stored.dtype == np.uint8):
+            return _UNSIGNED
+        return ""
+    zero_point = graph.constant(node, 2)
+    if zero_point is None:
+        return "the zero point is computed at run time; it must be the constant 0"
+    if zero_point.dtype == np.uint8:
+        return _UNSIGNED
+    if zero_point.any():
+        return f"the zero point is {int(zero_point.flat[np.flatnonzero(zero_point)[0]])}; TensorRT takes 0 alone"
+    return ""
+
+
+_UNSIGNED = "unsigned (uint8): TensorRT keeps the scale in a signed tensor, so the upper half clips in silence"
+
+
+def _bias(graph: Graph, node: NodeProto) -> str:
+    if node.op_type not in ("Conv", "ConvTranspose", "Gemm") or len(node.input) < 3:
+        return ""
+    made_by = graph.producer(node.input[2])
+    if made_by is not None and made_by.op_type == "DequantizeLinear":
+        return "the bias is quantized (behind a DequantizeLinear); TensorRT refuses that, keep it float32"
+    return ""

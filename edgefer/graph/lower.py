@@ -1,0 +1,129 @@
+"""From one signed symmetric graph to the graph that each target runs fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from onnx import ModelProto, NodeProto
+
+from edgefer.errors import InputError
+from edgefer.graph.graph import Graph
+from edgefer.graph.ranges import ranges
+
+Target = Literal["cpu", "tensorrt", "rtx"]
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A graph for one target, and where it can differ from the signed one.
+
+    With graph optimization off the outputs equal the signed graph's bit for bit, but for what these two lists name.
+
+    Attributes:
+        model: ready for the target.
+        lifted: quantizers (node names) that no longer clip at 127 x scale but at 255 x scale.
+        left_out: quantizers that stood between a convolution and the residual Add it feeds.
+    """
+
+    model: ModelProto
+    lifted: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def lower(model: ModelProto, target: Target) -> Lowered:
+    """Return `model` as `target` wants it.
+
+    Args:
+        model: every activation quantizer is int8 with zero point 0 and one scale; weights are int8 (`fold_weights`).
+        target: ``cpu`` makes activations uint8, since ONNX Runtime drops a ReLU only in front of a quantizer whose
+            zero point is its lowest value: zero point 0 where a tensor cannot be negative, else 128, scales untouched.
+            ``tensorrt`` and ``rtx`` keep int8, since TensorRT knows no other, and lose the quantizer between a
+            convolution and the residual Add that it feeds, since TensorRT runs the two as one kernel.
+
+    Raises:
+        InputError: a quantizer is unsigned already, not symmetric, or has more than one scale.
+    """
+    if target not in get_args(Target):
+        raise InputError(f"no target named {target}; there are {', '.join(get_args(Target))}")
+    graph = Graph(model)
+    quantizers = [_checked(graph, node) for node in graph.nodes if node.op_type == "QuantizeLinear"]
+    if target == "cpu":
+        return _unsigned(graph, quantizers)
+    return _fused_adds(graph)
+
+
+def _checked(graph: Graph, node: NodeProto) -> NodeProto:
+    scale, zero_point = graph.constant(node, 1), graph.constant(node, 2)
+    if scale is None or scale.size != 1:
+        raise InputError(f"{node.name}: an activation quantizer must have one scale, not one for each channel")
+    if zero_point is None or zero_point.dtype != np.int8 or zero_point.any():
+        raise InputError(f"{node.name}: lowering starts from signed quantizers with zero point 0")
+    return node
+
+
+def _unsigned(graph: Graph, quantizers: list[NodeProto]) -> Lowered:
+    signed = ranges(graph)
+    lowest_is_zero = []
+    for node in quantizers:
+        readers = graph.readers(node.output[0])
+        if any(reader.op_type != "DequantizeLinear" for reader in readers) or node.output[0] in graph.outputs:
+            raise InputError(f"{node.name}: only DequantizeLinear may read a quantized tensor")
+        unsigned = signed[node.input[0]][0] >= 0
+        zero_point = np.array(0 if unsigned else 128, np.uint8)
+        for each in (node, *readers):
+            scale = graph.constant(each, 1)
+            assert scale is not None
+            graph.set_constant(each, 1, scale.reshape(()), f"{node.output[0]}.scale")
+            graph.set_constant(each, 2, zero_point, f"{node.output[0]}.zero")
+        if unsigned:
+            lowest_is_zero.append(node)
+    # Asked again, since a lifted clip lets larger values through to the quantizers behind it.
+    highest = {name: high for name, (_, high) in ranges(graph).items()}
+    lifted = tuple(node.name for node in lowest_is_zero if highest[node.input[0]] > 127.49 * _scale(graph, node))
+    return Lowered(graph.model(), lifted=lifted)
+
+
+def _scale(graph: Graph, node: NodeProto) -> float:
+    scale = graph.constant(node, 1)
+    assert scale is not None
+    return float(scale)
+
+
+def _fused_adds(graph: Graph) -> Lowered:
+    """Take the quantizer away between a convolution and a residual Add; the Add's other input stays quantized."""
+    depth = _depths(graph)
+    left_out = []
+    for add in [node for node in graph.nodes if node.op_type == "Add"]:
+        branches = [found for index in range(2) if (found := _convolution_behind(graph, add, index)) is not None]
+        others = [name for name in add.input if name in graph.constants]
+        if not branches or others:
+            continue
+        # Where both inputs come from convolutions the shorter branch is the skip, and the skip stays quantized.
+        index, convolution, quantizer = max(branches, key=lambda branch: depth[branch[1].output[0]])
+        add.input[index] = convolution.output[0]
+        left_out.append(quantizer.name)
+    return Lowered(graph.model(), left_out=tuple(left_out))
+
+
+def _convolution_behind(graph: Graph, add: NodeProto, index: int) -> tuple[int, NodeProto, NodeProto] | None:
+    """Return (index, convolution, quantizer) if the Add's input is convolution -> Q -> DQ that nothing else reads."""
+    chain = [add]
+    name = add.input[index]
+    for kind in (("DequantizeLinear",), ("QuantizeLinear",), ("Conv", "ConvTranspose")):
+        node = graph.producer(name)
+        if node is None or node.op_type not in kind or not graph.read_only_by(name, chain[-1]):
+            return None
+        chain.append(node)
+        name = node.input[0]
+    return index, chain[3], chain[2]
+
+
+def _depths(graph: Graph) -> dict[str, int]:
+    """Return the number of nodes on the longest way from an input or a constant to each tensor."""
+    depth: dict[str, int] = {}
+    for node in graph.nodes:
+        longest = 1 + max((depth.get(name, 0) for name in node.input), default=0)
+        depth.update(dict.fromkeys(node.output, longest))
+    return depth

@@ -1,0 +1,107 @@
+"""A trained network on disk: what training leaves and compression takes up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from edgefer import models, paths, recipes
+from edgefer.errors import InputError
+from edgefer.learning import state
+from edgefer.recipes import Recipe
+
+BEST, LAST = "best", "last"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The best weights of a training.
+
+    Attributes:
+        recipe: settings as they ran; `recipe.preprocessing` is the network's.
+        classes: names of the classes.
+        data: name, digest and drawn mark of the data set.
+        epoch: epochs done when these weights were taken, from 1.
+        val_accuracy: share of right answers on the validation split, 0 to 1.
+        precision: ``bf16`` or ``fp32``, as the steps ran.
+        versions: of the packages that trained it.
+        weights: the network's state dict (the averaged weights where the recipe has EMA).
+    """
+
+    recipe: Recipe
+    classes: tuple[str, ...]
+    data: dict[str, Any]
+    epoch: int
+    val_accuracy: float
+    precision: str
+    versions: dict[str, str]
+    weights: dict[str, Tensor]
+
+
+def write(run: Path, checkpoint: Checkpoint) -> None:
+    """Write ``best.json`` and its tensors into a run's folder."""
+    tree = {
+        "recipe": checkpoint.recipe.model_dump(mode="json"),
+        "classes": list(checkpoint.classes),
+        "data": checkpoint.data,
+        "epoch": checkpoint.epoch,
+        "val_accuracy": checkpoint.val_accuracy,
+        "precision": checkpoint.precision,
+        "versions": checkpoint.versions,
+        "weights": checkpoint.weights,
+    }
+    state.save(run, BEST, tree)
+
+
+def find(path: Path | None) -> Path:
+    """Return the ``best.json`` that `path` (a run's folder or the file itself) or, without it, the newest run has.
+
+    Raises:
+        InputError: there is none.
+    """
+    if path is None:
+        path = paths.latest("train")
+        if path is None:
+            raise InputError("no trained network in runs/train; run `edgefer train` first, or name a run's folder")
+    head = path / f"{BEST}.json" if path.is_dir() else path
+    if head.suffix != ".json" or not head.is_file():
+        raise InputError(f"{path} holds no checkpoint; name a folder that `edgefer train` wrote")
+    return head
+
+
+def read(path: Path) -> Checkpoint:
+    """Return the checkpoint of a run.
+
+    Args:
+        path: the run's folder, or its ``best.json``.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    head = find(path)
+    tree = state.read(head)
+    try:
+        recipe = recipes.parse(tree.pop("recipe"), str(head))
+        return Checkpoint(recipe=recipe, classes=tuple(tree.pop("classes")), **tree)
+    except (KeyError, TypeError):
+        raise InputError(f"{head} is no checkpoint of edgefer's") from None
+
+
+def build(checkpoint: Checkpoint) -> nn.Module:
+    """Return the checkpoint's network with its weights, in eval mode, on the CPU.
+
+    Raises:
+        InputError: the weights do not fit the network that the recipe names.
+    """
+    settings = checkpoint.recipe.model
+    model = models.create(
+        settings.name, len(checkpoint.classes), checkpoint.recipe.preprocessing.channels, settings.args
+    )
+    try:
+        model.load_state_dict(checkpoint.weights)
+    except RuntimeError:
+        raise InputError(f"the checkpoint's weights do not fit the network {settings.name}") from None
+    return model.eval()

@@ -1,0 +1,31 @@
+"""A torch network over a split: what selects checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edgefer.data.dataset import Split
+from edgefer.preprocessing import Preprocessing
+
+
+def logits(
+    model: nn.Module, split: Split, preprocessing: Preprocessing, advance: Callable[..., None] | None = None
+) -> NDArray[np.float32]:
+    """Return the network's answers in FP32, eval mode, in the split's order: float32, (n, classes)."""
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    out = []
+    with torch.inference_mode():
+        for images, _ in split.batches(256):
+            x = torch.from_numpy(preprocessing.apply(images)).to(device, memory_format=torch.channels_last)
+            out.append(model(x).float().cpu().numpy())
+            if advance:
+                advance(len(images))
+    model.train(training)
+    return np.concatenate(out)

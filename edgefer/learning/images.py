@@ -1,0 +1,51 @@
+"""Training images as one tensor, and batches of them in a random order that can be taken up again anywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edgefer.data.dataset import Split
+from edgefer.preprocessing import Preprocessing
+
+_SHRINK_FROM = 1.5  # augmentation samples bilinearly; from this ratio on it would skip pixels
+_CHUNK = 4096
+
+
+def load(split: Split, preprocessing: Preprocessing) -> Tensor:
+    """Return a split's images for `edgefer.learning.augment`.
+
+    The whole picture is kept (shift and rotation need what lies around the crop). Pictures much larger than the
+    network's input are first made smaller with Pillow's antialiasing. Grey pictures stay one channel.
+
+    Returns:
+        uint8, (n, 1 or 3, side, side).
+    """
+    whole = source_preprocessing(split, preprocessing)
+    grey = split.source.ndim == 3
+    channels = 1 if grey else whole.channels
+    out = np.empty((len(split), channels, whole.size, whole.size), dtype=np.uint8)
+    for start in range(0, len(split), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        out[part] = whole.pixels(split.take(part))
+    return torch.from_numpy(out)
+
+
+def source_preprocessing(split: Split, preprocessing: Preprocessing) -> Preprocessing:
+    """Return the preprocessing that turns a picture of `split` into an image to augment."""
+    height, width = split.source.shape[1:3]
+    side = min(height, width)
+    if preprocessing.crop_side(height, width) >= _SHRINK_FROM * preprocessing.size:
+        side = round(preprocessing.size / preprocessing.crop)
+    color = "grey" if split.source.ndim == 3 else preprocessing.color
+    channels = 1 if color == "grey" else 3
+    return Preprocessing(
+        size=max(8, side), color=color, mean=(0.0,) * channels, std=(1.0,) * channels, interpolation="bilinear"
+    )
+
+
+def order(images: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return the order of the images in an epoch, int64, (images,): the same for the same seed and epoch."""
+    return np.random.default_rng((seed, epoch)).permutation(images).astype(np.int64)

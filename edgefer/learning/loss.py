@@ -1,0 +1,32 @@
+"""The training loss: torch's cross-entropy, with class weights that cannot blow up."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edgefer.errors import InputError
+from edgefer.recipes.schema import Train
+
+
+def cross_entropy(settings: Train, labels: NDArray[np.int64], classes: int, mixup: bool) -> nn.CrossEntropyLoss:
+    """Return the loss of logits (N, classes) and labels (N,), or probabilities (N, classes) with mixup.
+
+    With mixup, timm's mixup has put the label smoothing into the probabilities already.
+    """
+    weight = class_weights(labels, classes, settings.class_weight_clip) if settings.class_weights else None
+    return nn.CrossEntropyLoss(weight, label_smoothing=0.0 if mixup else settings.label_smoothing)
+
+
+def class_weights(labels: NDArray[np.int64], classes: int, clip: float) -> Tensor:
+    """Return images / (classes x images of the class), at most `clip`, as float32, (classes,).
+
+    Raises:
+        InputError: a class has no images, so that its weight would be infinite.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    if (counts == 0).any():
+        raise InputError(f"class {int(np.argmin(counts))} has no training image, so it cannot be weighted")
+    return torch.tensor(np.minimum(len(labels) / (classes * counts), clip), dtype=torch.float32)

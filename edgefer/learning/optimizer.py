@@ -1,0 +1,88 @@
+"""Optimizers and learning rates of a recipe's phase: torch's and timm's."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+import torch
+from timm.optim import param_groups_weight_decay
+from timm.scheduler import CosineLRScheduler
+from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from edgefer.errors import InputError
+from edgefer.recipes.schema import Phase
+
+
+def choose_weights(model: nn.Module, phase: Phase) -> int:
+    """Let the weights that `phase.train` names learn, freeze the others; return how many numbers learn.
+
+    Raises:
+        InputError: a pattern fits no weight.
+    """
+    head = getattr(model, "get_classifier", lambda: None)()
+    in_head = {id(p) for p in head.parameters()} if isinstance(head, nn.Module) else set()
+    names = [name for name, _ in model.named_parameters()]
+    for pattern in phase.train:
+        if not (in_head if pattern == "head" else any(fnmatchcase(name, pattern) for name in names)):
+            raise InputError(f"phase {phase.name}: no weight is called {pattern!r}; the first is {names[0]!r}")
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = any(
+            id(parameter) in in_head if pattern == "head" else fnmatchcase(name, pattern) for pattern in phase.train
+        )
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def optimizer(model: nn.Module, phase: Phase) -> torch.optim.Optimizer:
+    """Return the phase's optimizer over the weights that learn; biases and norms get no weight decay."""
+    groups = param_groups_weight_decay(model, phase.weight_decay)
+    groups = [group for group in groups if group["params"]]
+    if phase.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=phase.lr, momentum=phase.momentum, nesterov=phase.momentum > 0)
+    kind = torch.optim.Adam if phase.optimizer == "adam" else torch.optim.AdamW
+    return kind(groups, lr=phase.lr)
+
+
+class Schedule:
+    """The learning rate of a phase, step by step.
+
+    Args:
+        optimizer: the phase's optimizer.
+        phase: its settings.
+        steps: steps of an epoch.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, phase: Phase, steps: int) -> None:
+        self._plateau: ReduceLROnPlateau | None = None
+        self._cosine: CosineLRScheduler | None = None
+        if phase.schedule == "plateau":
+            self._plateau = ReduceLROnPlateau(optimizer, factor=phase.plateau_factor, patience=phase.plateau_patience)
+            return
+        total, warmup = phase.epochs * steps, round(phase.warmup_epochs * steps)
+        self._cosine = CosineLRScheduler(
+            optimizer,
+            t_initial=max(1, total - warmup),
+            lr_min=phase.lr if phase.schedule == "constant" else 0.0,
+            warmup_t=warmup,
+            warmup_prefix=True,
+            t_in_epochs=False,
+        )
+
+    def step(self, done: int) -> None:
+        """Set the rate for the step that follows `done` steps of this phase."""
+        if self._cosine:
+            self._cosine.step_update(done)
+
+    def epoch(self, validation_loss: float) -> None:
+        """Tell the schedule how an epoch ended."""
+        if self._plateau:
+            self._plateau.step(validation_loss)
+
+    def state(self) -> dict[str, object]:
+        """Return what `restore` needs; the cosine is a function of the step and needs nothing."""
+        return self._plateau.state_dict() if self._plateau else {}
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Take up a state from `state`."""
+        if self._plateau:
+            self._plateau.load_state_dict(state)

@@ -1,0 +1,111 @@
+"""Trees of tensors and plain values on disk: safetensors plus JSON, written so that one is always whole.
+
+The tensors get a file name of their own each time; the JSON names it with its hash and is renamed last. Whatever
+happens in between, the JSON that stands there belongs to a complete tensor file. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from edgefer import paths
+from edgefer.errors import InputError
+
+_TENSOR, _TUPLE, _ARRAY = "__tensor__", "__tuple__", "__array__"
+_LARGEST_JSON = 1 << 28
+
+
+def save(folder: Path, stem: str, tree: dict[str, Any]) -> Path:
+    """Write `tree` as ``<stem>.json`` and ``<stem>-<id>.safetensors``; return the JSON's path.
+
+    Args:
+        folder: where; made if missing.
+        stem: ``best`` or ``last``.
+        tree: dicts with str or int keys, lists, tuples, numbers, strings, None, numpy arrays and tensors.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    values = _take_apart(tree, "", tensors)
+    file = folder / f"{stem}-{uuid.uuid4().hex[:8]}.safetensors"
+    with paths.write_atomically(file) as part:
+        save_file(tensors, part)
+    head = folder / f"{stem}.json"
+    with paths.write_atomically(head) as part:
+        card = {"tensors": file.name, "sha256": paths.sha256(file), "values": values}
+        part.write_text(json.dumps(card, indent=1), encoding="utf-8")
+    for old in folder.glob(f"{stem}-*.safetensors"):
+        if old != file:
+            old.unlink(missing_ok=True)
+    return head
+
+
+def read(head: Path) -> dict[str, Any]:
+    """Return the tree that `save` wrote.
+
+    Raises:
+        InputError: a file is missing, damaged or not one of ours.
+    """
+    try:
+        if head.stat().st_size > _LARGEST_JSON:
+            raise InputError(f"{head} is too large to be one of edgefer's")
+        card = json.loads(head.read_text(encoding="utf-8"))
+        name, digest, values = card["tensors"], card["sha256"], card["values"]
+    except FileNotFoundError:
+        raise InputError(f"there is no {head}") from None
+    except (ValueError, TypeError, KeyError):
+        raise InputError(f"{head} is damaged or was not written by edgefer") from None
+    if not isinstance(name, str) or Path(name).name != name:
+        raise InputError(f"{head} names a file outside its folder")
+    file = head.parent / name
+    if not file.is_file():
+        raise InputError(f"{head} names {name}, which is missing")
+    if paths.sha256(file) != digest:
+        raise InputError(f"{file} is damaged: its SHA-256 is not the one in {head.name}")
+    try:
+        tensors = load_file(file)
+    except SafetensorError:
+        raise InputError(f"{file} is no safetensors file") from None
+    try:
+        tree = _put_together(values, tensors)
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{head} and {name} do not fit together") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"{head} is damaged or was not written by edgefer")
+    return tree
+
+
+def _take_apart(node: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(node, torch.Tensor | np.ndarray):
+        tensor = torch.as_tensor(node).detach().cpu()
+        tensors[path] = tensor.clone(memory_format=torch.contiguous_format)  # safetensors refuses shared storage
+        return {_TENSOR if isinstance(node, torch.Tensor) else _ARRAY: path}
+    if isinstance(node, dict):
+        # Keys may be int (optimizers number their weights), which JSON would turn into text.
+        return [[key, _take_apart(value, f"{path}/{key}", tensors)] for key, value in node.items()]
+    if isinstance(node, list | tuple):
+        items = {str(i): _take_apart(value, f"{path}/{i}", tensors) for i, value in enumerate(node)}
+        return {_TUPLE if isinstance(node, tuple) else "__list__": list(items.values())}
+    if isinstance(node, np.generic):
+        return node.item()
+    return node
+
+
+def _put_together(node: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(node, list):
+        return {key: _put_together(value, tensors) for key, value in node}
+    if not isinstance(node, dict):
+        return node
+    ((kind, value),) = node.items()
+    if kind == _TENSOR:
+        return tensors[value]
+    if kind == _ARRAY:
+        return tensors[value].numpy()
+    items = [_put_together(item, tensors) for item in value]
+    return tuple(items) if kind == _TUPLE else items

@@ -1,0 +1,8 @@
+"""Networks by name: `create` builds ours, else timm's."""
+
+from __future__ import annotations
+
+from edgefer.models.create import create
+from edgefer.models.plain_resnet import PlainResNet
+
+__all__ = ["PlainResNet", "create"]

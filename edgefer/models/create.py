@@ -1,0 +1,108 @@
+"""One door to all networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.models.plain_resnet import PlainResNet
+
+_OURS = {"plain-resnet": PlainResNet}
+
+
+def create(
+    name: str,
+    classes: int,
+    channels: int,
+    args: dict[str, Any] | None = None,
+    pretrained: bool = False,
+    weights: str | None = None,
+) -> nn.Module:
+    """Build a network: (N, channels, H, W) float32 -> (N, classes) logits.
+
+    Args:
+        name: ``plain-resnet``, or any name that ``timm.list_models()`` has.
+        classes: number of classes.
+        channels: channels of the input.
+        args: keywords of the network's builder.
+        pretrained: start from timm's weights, fetched from the hub (timm's networks only).
+        weights: start from a local file, safetensors or torch; the classifier may differ in size.
+
+    Raises:
+        InputError: no such network or keyword, or the file does not fit the network.
+        MissingExtra: timm is needed and not installed.
+        LackError: the hub cannot be reached.
+    """
+    args = args or {}
+    if name in _OURS:
+        if pretrained:
+            raise InputError(f"{name} has no pretrained weights; set model.pretrained=false")
+        try:
+            model: nn.Module = _OURS[name](classes, channels, **args)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"model {name}: {error}") from None
+    else:
+        model = _from_timm(name, classes, channels, args, pretrained)
+    if weights is not None:
+        _load_weights(model, Path(weights))
+    return model
+
+
+def _from_timm(name: str, classes: int, channels: int, args: dict[str, Any], pretrained: bool) -> nn.Module:
+    try:
+        import timm
+    except ImportError:
+        raise MissingExtra("timm", "train") from None
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name}*")[:3]
+        hint = f"; timm has {', '.join(near)}" if near else f"; ours are {', '.join(_OURS)}"
+        raise InputError(f"no network named {name}{hint}")
+    try:
+        model: nn.Module = timm.create_model(
+            name, pretrained=pretrained, num_classes=classes, in_chans=channels, **args
+        )
+    except TypeError as error:
+        raise InputError(f"model {name}: {error}") from None
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        raise LackError(
+            f"the pretrained weights of {name} could not be fetched ({type(error).__name__}); "
+            "use --set model.pretrained=false, or --set model.weights=FILE with a local file"
+        ) from None
+    return model
+
+
+def _load_weights(model: nn.Module, path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"model.weights: there is no file {path}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            loaded = load_file(path)
+        else:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the two readers raise many kinds for a damaged file
+        raise InputError(f"model.weights: {path} cannot be read ({type(error).__name__})") from None
+    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
+        loaded = loaded["state_dict"]
+    own = model.state_dict()
+    if not isinstance(loaded, dict) or not any(key in own for key in loaded):
+        raise InputError(f"model.weights: {path} holds none of this network's weights")
+    fitting = {key: value for key, value in loaded.items() if key in own and value.shape == own[key].shape}
+    head = {f"{key}." for key, module in model.named_modules() if module is _classifier(model)}
+    wrong = [key for key in own if key not in fitting and not any(key.startswith(prefix) for prefix in head)]
+    if wrong:
+        raise InputError(f"model.weights: {path} does not fit this network: {wrong[0]} is missing or of another shape")
+    model.load_state_dict(fitting, strict=False)
+
+
+def _classifier(model: nn.Module) -> nn.Module | None:
+    get = getattr(model, "get_classifier", None)
+    found = get() if callable(get) else None
+    return found if isinstance(found, nn.Module) else None

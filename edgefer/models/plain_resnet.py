@@ -1,0 +1,84 @@
+"""A plain residual network (He et al. 2016, basic blocks) for small grey images, built to be quantized.
+
+Only 3x3 and 1x1 convolutions, BatchNorm, ReLU, additions, one average pool and one linear layer: every one of them
+has an INT8 kernel in ONNX Runtime and in TensorRT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def _conv(inputs: int, outputs: int, side: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, side, stride, padding=side // 2, bias=False), nn.BatchNorm2d(outputs)
+    )
+
+
+class Block(nn.Module):
+    """relu(bn(conv3x3(relu(bn(conv3x3(x))))) + skip(x)): (N, inputs, H, W) -> (N, outputs, H/stride, W/stride)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = _conv(inputs, outputs, 3, stride)
+        self.conv2 = _conv(outputs, outputs, 3, 1)
+        self.relu1 = nn.ReLU()
+        self.relu2 = nn.ReLU()
+        same = inputs == outputs and stride == 1
+        self.skip = nn.Identity() if same else _conv(inputs, outputs, 1, stride)
+        # Each block starts as the identity: steadier at a high learning rate (Goyal et al. 2017, section 5.1).
+        nn.init.zeros_(self.conv2[1].weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu2(self.conv2(self.relu1(self.conv1(x))) + self.skip(x))
+
+
+class PlainResNet(nn.Module):
+    """Stem, stages of blocks, average pool, linear layer: (N, channels, H, W) float32 -> (N, classes) logits.
+
+    Args:
+        classes: number of classes.
+        channels: channels of the input.
+        widths: channels of each stage; each stage but the first halves the resolution.
+        blocks: blocks of each stage.
+        stem_stride: stride of the first convolution.
+        dropout: share of pooled features set to zero in training.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        channels: int,
+        widths: Sequence[int] = (24, 48, 96, 192),
+        blocks: Sequence[int] = (2, 2, 2, 2),
+        stem_stride: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if len(widths) != len(blocks) or not widths or min(*widths, *blocks) < 1:
+            raise ValueError("widths and blocks must be as many, and positive")
+        self.stem = nn.Sequential(*_conv(channels, widths[0], 3, stem_stride), nn.ReLU())
+        stages: list[nn.Module] = []
+        inputs = widths[0]
+        for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+            for block in range(count):
+                stages.append(Block(inputs, width, stride=2 if stage > 0 and block == 0 else 1))
+                inputs = width
+        self.stages = nn.Sequential(*stages)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(inputs, classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(self.stages(self.stem(x)))
+        return self.head(self.dropout(torch.flatten(x, 1)))
+
+    def get_classifier(self) -> nn.Linear:
+        """Return the last layer, as timm's networks do."""
+        return self.head

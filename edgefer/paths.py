@@ -1,0 +1,117 @@
+"""Where things are: caches, runs, shipped files; and how files are written so that none is ever half there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from edgefer.errors import InputError
+
+RUNS = Path("runs")
+LATEST = "latest"
+
+
+def cache_dir() -> Path:
+    """Return the folder for caches: EDGEFER_CACHE, else XDG_CACHE_HOME/edgefer, else ~/.cache/edgefer."""
+    named = os.environ.get("EDGEFER_CACHE")
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "edgefer"
+
+
+def shipped(name: str) -> Path:
+    """Return a file or folder that stands at the top of the repository and inside the wheel.
+
+    Args:
+        name: ``calibration`` or ``benchmarks/claims.toml``.
+    """
+    package = Path(__file__).parent
+    installed = package / "_shipped" / name
+    return installed if installed.exists() else package.parent / name
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content as hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; it is renamed to `path` at the end, removed on any error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        _flush(part)
+        part.chmod(0o644)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_folder_atomically(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path` to fill; it is renamed to `path` at the end, removed on any error.
+
+    Raises:
+        InputError: `path` exists and is not empty.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path} exists already; name another folder with --out")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield part
+        for file in part.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        part.chmod(0o755)
+        if path.exists():
+            path.rmdir()
+        part.replace(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def new_run(kind: str, name: str) -> Path:
+    """Return a folder name that no run has: ``runs/<kind>/<date>-<time>-<name>``. Nothing is created."""
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = RUNS / kind / f"{stamp}-{name}"
+    count = 1
+    while folder.exists():
+        count += 1
+        folder = RUNS / kind / f"{stamp}-{name}-{count}"
+    return folder
+
+
+def mark_latest(run: Path) -> None:
+    """Make ``latest`` beside `run` point to it."""
+    link = run.parent / LATEST
+    part = run.parent / f".{LATEST}.{os.getpid()}"
+    part.unlink(missing_ok=True)
+    part.symlink_to(run.name)
+    part.replace(link)
+
+
+def latest(kind: str) -> Path | None:
+    """Return the newest finished run of a kind (``train``, ``compress``, ``bench``), or None."""
+    link = RUNS / kind / LATEST
+    return link.parent / link.readlink() if link.is_symlink() and link.exists() else None

@@ -1,0 +1,165 @@
+"""Expressions of faces in pictures: what `edgefer.load` returns."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from edgefer import bundle as bundles
+from edgefer.bundle import Bundle
+from edgefer.errors import InputError
+from edgefer.evaluation.metrics import softmax
+from edgefer.runtimes import bundled
+
+Picture: TypeAlias = "NDArray[np.uint8] | Image.Image | str | os.PathLike[str]"
+
+_BATCH = 32  # pictures in memory at a time
+_SIXTEEN_BIT = ("I", "F")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of one picture.
+
+    Attributes:
+        label: the most probable class.
+        probabilities: of each class, by label; they add up to 1.
+        milliseconds: time from pixels to probabilities: preprocessing and inference, reading a file not included.
+            Pictures that were given together run together, so this is their share of the time.
+    """
+
+    label: str
+    probabilities: dict[str, float]
+    milliseconds: float
+
+
+class Predictor:
+    """A network of a bundle, ready for pictures. Ends with `close`, or as a context manager.
+
+    Attributes:
+        bundle: where the network is from.
+        network: its name in the bundle, e.g. ``int8-cpu``.
+        labels: names of the classes, in the order of the network's outputs.
+    """
+
+    def __init__(self, bundle: Bundle, network: str, threads: int = 1) -> None:
+        self.bundle = bundle
+        self.network = network
+        self.labels = bundle.manifest.labels
+        self._session = bundled.activate(bundle, network, threads)
+
+    @classmethod
+    def load(cls, path: Path | str, network: str | None = None, threads: int = 1) -> Predictor:
+        """Open the bundle at `path`; see `edgefer.load`."""
+        bundle = bundles.load(path)
+        if network is None:
+            fitting = bundle.networks_for("cpu")
+            if not fitting:
+                raise InputError(f"{path} has no network for a CPU; it has {', '.join(bundle.manifest.networks)}")
+            network = fitting[-1]
+        return cls(bundle, network, threads)
+
+    def predict(self, images: Picture | Iterable[Picture]) -> list[Prediction]:
+        """Return a prediction for each picture. A picture is one face, cut out: edgefer finds no faces.
+
+        Args:
+            images: one picture or many, in any of these forms. uint8 array: (H, W) grey or (H, W, 3) RGB; a stack of
+                either, (N, H, W) or (N, H, W, 3); three axes that end in 3 are one RGB picture. Path of an image file,
+                or a Pillow image (turned upright as its EXIF data says; transparency is dropped). Or any iterable of
+                pictures, of mixed forms and sizes; it is read a few pictures at a time.
+
+        Returns:
+            One prediction for each picture, in order. An empty list for none.
+
+        Raises:
+            InputError: something is no picture; the message names the file or the position.
+        """
+        pictures = _pictures(images)
+        predictions: list[Prediction] = []
+        while batch := list(islice(pictures, _BATCH)):
+            predictions += self._predict(batch)
+        return predictions
+
+    def _predict(self, pictures: list[NDArray[np.uint8]]) -> list[Prediction]:
+        start = time.perf_counter()
+        logits = self._session.infer(self.bundle.manifest.preprocessing.apply(pictures))
+        probabilities = softmax(logits)
+        milliseconds = (time.perf_counter() - start) * 1000 / len(pictures)
+        return [
+            Prediction(self.labels[int(row.argmax())], dict(zip(self.labels, row.tolist(), strict=True)), milliseconds)
+            for row in probabilities
+        ]
+
+    def close(self) -> None:
+        """Free the network's memory."""
+        self._session.deactivate()
+
+    def __enter__(self) -> Predictor:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _pictures(images: Picture | Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
+    """Yield uint8 arrays, (H, W) or (H, W, 3)."""
+    if isinstance(images, np.ndarray):
+        stacked = images.ndim == 4 or (images.ndim == 3 and images.shape[2] != 3)
+        many: Iterable[Picture] = images if stacked else [images]
+    elif isinstance(images, (str, os.PathLike, Image.Image)):
+        many = [images]
+    elif isinstance(images, Iterable) and not isinstance(images, (bytes, bytearray, dict)):
+        many = images
+    else:
+        raise InputError(f"no picture: {type(images).__name__}; give an array, a path, a Pillow image or many of them")
+    for position, picture in enumerate(many):
+        yield _pixels(picture, position)
+
+
+def _pixels(picture: Picture, position: int) -> NDArray[np.uint8]:
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8:
+            raise InputError(f"picture {position} is an array of {picture.dtype}; give uint8, 0 to 255")
+        if not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)) or 0 in picture.shape:
+            raise InputError(f"picture {position} has shape {picture.shape}; give (H, W) grey or (H, W, 3) RGB")
+        return picture
+    if isinstance(picture, Image.Image):
+        return _upright(picture, f"picture {position}")
+    if isinstance(picture, (str, os.PathLike)):
+        return _read(Path(picture))
+    raise InputError(f"picture {position} is no picture: {type(picture).__name__}")
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return _upright(image, str(path))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is not there") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"{path} has too many pixels for a picture of a face") from error
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow raises SyntaxError for some broken PNG files
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no image or is broken"
+        raise InputError(f"{path} cannot be read: {reason}") from error
+
+
+def _upright(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    if image.mode.startswith(_SIXTEEN_BIT):
+        raise InputError(f"{name} has more than 8 bits for each pixel; convert it to 8 bits first")
+    turned = ImageOps.exif_transpose(image)
+    return np.asarray(turned.convert("L" if turned.mode in ("1", "L", "LA") else "RGB"))

@@ -1,0 +1,11 @@
+"""Recipes: every setting of a training in one TOML file.
+
+`names` lists them, `text` shows one as it is, `load` reads one and applies settings from the command line.
+"""
+
+from __future__ import annotations
+
+from edgefer.recipes.read import load, names, parse, text
+from edgefer.recipes.schema import Recipe
+
+__all__ = ["Recipe", "load", "names", "parse", "text"]

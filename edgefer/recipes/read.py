@@ -1,0 +1,124 @@
+"""Recipes by name or by file, with settings changed on the way."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from edgefer.errors import InputError
+from edgefer.recipes.schema import Recipe
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_FOLDER = Path(__file__).parent
+_LARGEST = 1 << 20
+
+
+def names() -> list[str]:
+    """Return the names of the recipes that come with edgefer."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def text(name: str) -> str:
+    """Return a recipe's TOML as it stands in its file.
+
+    Args:
+        name: one of `names`, or the path of a TOML file.
+
+    Raises:
+        InputError: there is no such recipe, or the file cannot be read.
+    """
+    path = _FOLDER / f"{name}.toml" if name in names() else Path(name)
+    if not path.is_file():
+        near = difflib.get_close_matches(name, names(), n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names())}"
+        raise InputError(f"no recipe named {name}{hint}")
+    if path.stat().st_size > _LARGEST:
+        raise InputError(f"{path} is too large for a recipe")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not text") from None
+
+
+def load(name: str, settings: Sequence[str] = (), epochs: int | None = None, seed: int | None = None) -> Recipe:
+    """Return a recipe, checked.
+
+    Args:
+        name: one of `names`, or the path of a TOML file.
+        settings: changes as ``key=value``, e.g. ``train.batch_size=64``, ``phases.0.lr=0.05``.
+        epochs: new number of epochs in all; several phases keep their proportions.
+        seed: new seed.
+
+    Raises:
+        InputError: no such recipe, TOML that does not parse, an unknown key or a value out of bounds.
+    """
+    try:
+        tree = tomllib.loads(text(name))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"recipe {name} is not valid TOML: {error}") from None
+    for setting in settings:
+        _set(tree, setting)
+    if seed is not None:
+        tree.setdefault("train", {})["seed"] = seed
+    recipe = parse(tree, f"recipe {name}")
+    return recipe if epochs is None else _with_epochs(recipe, epochs)
+
+
+def parse(tree: dict[str, Any], what: str) -> Recipe:
+    """Return `tree` as a recipe; `what` names it in errors.
+
+    Raises:
+        InputError: an unknown key or a value out of bounds.
+    """
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{what}: {key}: {first['msg']}" if key else f"{what}: {first['msg']}") from None
+
+
+def _set(tree: dict[str, Any], setting: str) -> None:
+    key, equals, value = setting.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set takes key=value, e.g. --set train.batch_size=64, not {setting!r}")
+    node: Any = tree
+    *parents, last = key.strip().split(".")
+    try:
+        for part in parents:
+            node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+        if isinstance(node, list):
+            node[int(last)] = _value(value)
+        else:
+            node[last] = _value(value)
+    except (ValueError, IndexError, TypeError, AttributeError):
+        raise InputError(f"--set {key}: the recipe has no such key") from None
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
+def _with_epochs(recipe: Recipe, epochs: int) -> Recipe:
+    if epochs < len(recipe.phases):
+        raise InputError(f"recipe {recipe.name} has {len(recipe.phases)} phases: --epochs must be at least that")
+    share = epochs / recipe.epochs
+    counts = [max(1, round(phase.epochs * share)) for phase in recipe.phases]
+    counts[counts.index(max(counts))] += epochs - sum(counts)
+    phases = [
+        phase.model_copy(update={"epochs": count, "warmup_epochs": min(phase.warmup_epochs, count / 2)})
+        for phase, count in zip(recipe.phases, counts, strict=True)
+    ]
+    return recipe.model_copy(update={"phases": tuple(phases)})

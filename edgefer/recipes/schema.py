@@ -1,0 +1,95 @@
+"""What a recipe can say. Every key is a key of the TOML files beside this one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgefer.preprocessing import Preprocessing
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(_Section):
+    """Which images train and which select the checkpoint. PrivateTest is never among them."""
+
+    split: Literal["official", "stratified"] = Field(
+        "official",
+        description="official: Training trains, PublicTest selects. "
+        "stratified: 87.5 % of Training trains, 12.5 % selects (seed 42).",
+    )
+
+
+class Model(_Section):
+    """A network by name: one of edgefer.models, else one of timm."""
+
+    name: str
+    args: dict[str, Any] = Field(default_factory=dict, description="keywords of the network's builder")
+    pretrained: bool = Field(False, description="timm's ImageNet weights, from the hub")
+    weights: str | None = Field(None, description="a local safetensors or torch file to start from")
+
+
+class Augment(_Section):
+    """Random changes of the training images, drawn anew for each image; 0 turns one off."""
+
+    flip: float = Field(0.5, ge=0, le=1, description="probability of a mirrored image")
+    rotate: float = Field(0.0, ge=0, le=180, description="degrees, either way")
+    shift: float = Field(0.0, ge=0, le=1, description="of the image's side, either way, on each axis")
+    scale: tuple[float, float] = Field((1.0, 1.0), description="smallest and largest zoom")
+    brightness: float = Field(0.0, ge=0, description="added, as a share of the full range, either way")
+    contrast: float = Field(0.0, ge=0, lt=1, description="factor around the image's mean: 1 - c to 1 + c")
+    erase: float = Field(0.0, ge=0, le=1, description="probability of a rectangle set to the mean")
+    erase_area: tuple[float, float] = Field((0.02, 0.2), description="its smallest and largest share of the image")
+    mixup: float = Field(0.0, ge=0, description="alpha of mixup's Beta distribution (Zhang et al. 2018)")
+
+
+class Phase(_Section):
+    """Some epochs with one optimizer over one set of weights."""
+
+    name: str = "train"
+    epochs: int = Field(ge=1)
+    train: tuple[str, ...] = Field(("*",), description="which weights learn: name patterns, or 'head'")
+    freeze_batchnorm: bool = Field(False, description="keep BatchNorm's running statistics as they are")
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: float = Field(gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd, with Nesterov's step")
+    weight_decay: float = Field(0.0, ge=0, description="not on biases and norms")
+    schedule: Literal["constant", "cosine", "plateau"] = "cosine"
+    warmup_epochs: float = Field(0.0, ge=0, description="linear, from 0 (not with plateau)")
+    plateau_patience: int = Field(3, ge=0, description="epochs without a better validation loss")
+    plateau_factor: float = Field(0.5, gt=0, lt=1)
+
+
+class Train(_Section):
+    """What holds in every phase."""
+
+    batch_size: int = Field(128, ge=2)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: bool = Field(False, description="weight a class by images / (classes x its images)")
+    class_weight_clip: float = Field(4.0, gt=0, description="no class weighs more than this")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: none")
+    clip_gradient: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: none")
+    early_stopping: int = Field(0, ge=0, description="epochs without a better validation accuracy; 0: never")
+    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: times both on this machine")
+    seed: int = 0
+
+
+class Recipe(_Section):
+    """All settings of one training."""
+
+    name: str
+    description: str
+    data: Data = Data()
+    model: Model
+    preprocessing: Preprocessing
+    augment: Augment = Augment()
+    train: Train = Train()
+    phases: tuple[Phase, ...] = Field(min_length=1)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all phases."""
+        return sum(phase.epochs for phase in self.phases)

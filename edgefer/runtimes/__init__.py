@@ -1,0 +1,1 @@
+"""What runs a bundle's networks: one module for each runtime, the same three verbs (activate, infer, deactivate)."""

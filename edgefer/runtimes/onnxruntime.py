@@ -1,0 +1,125 @@
+"""Networks run by ONNX Runtime on the CPU: activate, infer, deactivate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from edgefer.errors import InputError
+
+# `import edgefer` has set ORT_DISABLE_TELEMETRY, which is what stops the identifier and the database that
+# onnxruntime 1.29 and later writes under ~/.cache/Microsoft; this call is for Windows and for older versions.
+onnxruntime.disable_telemetry_events()
+
+_FATAL = 4  # what ONNX Runtime would print about a broken file is in the exception already
+
+
+class Session:
+    """A network that is ready to run.
+
+    Attributes:
+        shape: (channels, height, width) of one input, None where the file leaves it open.
+        classes: number of outputs, None where the file leaves it open.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, name: str) -> None:
+        self._session: onnxruntime.InferenceSession | None = session
+        self._name = name
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:
+            raise InputError(f"{name} must have one input, float32 of shape (N, C, H, W); it has {_listed(inputs)}")
+        if len(outputs) != 1 or outputs[0].type != "tensor(float)" or len(outputs[0].shape) != 2:
+            raise InputError(f"{name} must have one output, float32 of shape (N, classes); it has {_listed(outputs)}")
+        if isinstance(inputs[0].shape[0], int):
+            raise InputError(f"{name} has a fixed batch of {inputs[0].shape[0]}; export it with the first axis open")
+        self._input, self._outputs = inputs[0].name, [outputs[0].name]
+        self.shape = tuple(_size(side) for side in inputs[0].shape[1:])
+        self.classes = _size(outputs[0].shape[1])
+
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the logits of a batch.
+
+        Args:
+            batch: float32, (N, C, H, W), what `Preprocessing.apply` gives.
+
+        Returns:
+            float32, (N, classes).
+
+        Raises:
+            InputError: the batch has another type or shape than the network takes.
+        """
+        if self._session is None:
+            raise RuntimeError(f"{self._name} has been deactivated")
+        try:
+            logits: NDArray[np.float32] = self._session.run(self._outputs, {self._input: batch})[0]
+        except Exception as error:  # onnxruntime's own errors share no base class
+            raise InputError(
+                f"{self._name} cannot run on {batch.dtype} of shape {batch.shape}: {_one_line(error)}"
+            ) from error
+        return logits
+
+    def deactivate(self) -> None:
+        """Free the network's memory; `infer` raises from now on."""
+        self._session = None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.deactivate()
+
+
+def activate(model: Path | bytes, threads: int = 1, optimize: bool = True) -> Session:
+    """Load a network with ONNX Runtime's CPU provider.
+
+    Args:
+        model: an ONNX file, or its bytes.
+        threads: threads for one operator; operators run one after another.
+        optimize: all graph optimizations (what a device runs), or none (the graph as the file has it).
+
+    Raises:
+        InputError: the file is not there, is no ONNX, or is no classifier of images; or `threads` is below 1.
+    """
+    name = "the network" if isinstance(model, bytes) else str(model)
+    if threads < 1:
+        raise InputError(f"threads must be at least 1, not {threads}")
+    if isinstance(model, Path) and not model.is_file():
+        raise InputError(f"{model} is {'no file' if model.exists() else 'not there'}")
+    levels = onnxruntime.GraphOptimizationLevel
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL
+    # Threads may spin between the operators of one inference, which is faster than waking them, but not after it:
+    # they would take the cores from whatever runs next, e.g. the other network of a comparison.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    try:
+        session = onnxruntime.InferenceSession(
+            model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's own errors share no base class
+        raise InputError(f"{name} cannot be loaded by ONNX Runtime: {_one_line(error)}") from error
+    return Session(session, name)
+
+
+def _listed(nodes: list[Any]) -> str:
+    return ", ".join(f"{node.name} {node.type} {node.shape}" for node in nodes) or "none"
+
+
+def _size(side: int | str | None) -> int | None:
+    return side if isinstance(side, int) else None
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    text = text.split(" : ", 3)[-1] if text.startswith("[ONNXRuntimeError]") else text
+    return text if len(text) <= 200 else text[:197] + "..."

@@ -1,0 +1,41 @@
+"""The log of a training: a CSV line for each epoch, and TensorBoard where it is asked for and installed."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from edgefer import paths
+from edgefer.errors import MissingExtra
+
+COLUMNS = ("epoch", "phase", "lr", "train_loss", "val_loss", "val_accuracy", "seconds")
+
+
+def write_csv(run: Path, history: list[dict[str, Any]]) -> None:
+    """Write ``log.csv``: one line for each epoch so far. Whole each time, so that a resumed run leaves no double."""
+    with paths.write_atomically(run / "log.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
+        out = csv.DictWriter(file, COLUMNS)
+        out.writeheader()
+        out.writerows(history)
+
+
+class TensorBoard:
+    """Event files under ``<run>/tensorboard``.
+
+    Raises:
+        MissingExtra: the package tensorboard is not installed.
+    """
+
+    def __init__(self, run: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise MissingExtra("tensorboard", "train,tensorboard") from None
+        self._writer = SummaryWriter(str(run / "tensorboard"))  # type: ignore[no-untyped-call]
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Add an epoch's line of the log."""
+        for name in ("lr", "train_loss", "val_loss", "val_accuracy"):
+            self._writer.add_scalar(name, line[name], line["epoch"])  # type: ignore[no-untyped-call]
+        self._writer.flush()  # type: ignore[no-untyped-call]

@@ -1,0 +1,334 @@
+"""Recipe to checkpoint. `train` reads from top to bottom: setup, then phases, epochs and steps.
+
+Everything that a step depends on is in the saved state, so a run that was killed goes on as if nothing had happened:
+on a CPU with the same number of threads the weights are the same to the last bit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from timm.data import Mixup
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from edgefer import console, data, models, paths, recipes, versions
+from edgefer.data.dataset import Dataset, Split
+from edgefer.errors import EdgeferError, InputError, Interrupted
+from edgefer.learning import augment, checkpoint, evaluate, images, interrupt, loss, optimizer, precision, randomness
+from edgefer.learning import state as states
+from edgefer.learning.checkpoint import Checkpoint
+from edgefer.recipes import Recipe
+from edgefer.training import log
+
+_SECONDS_BETWEEN_SAVES = 300.0
+_PACKAGES = ("torch", "timm", "numpy", "safetensors")
+
+
+class Diverged(EdgeferError):
+    """The loss is not finite any more."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished training leaves.
+
+    Attributes:
+        run: the folder, with ``best.json``, ``last.json``, ``recipe.json`` and ``log.csv``.
+        epochs: epochs done.
+        best_epoch: the one whose weights ``best.json`` holds, from 1.
+        val_accuracy: of those weights on the validation split, 0 to 1.
+        parameters: numbers in the network that were trained.
+        seconds: of training, validation included.
+        data: the data set's name.
+        drawn: True if trained on the built-in faces.
+    """
+
+    run: Path
+    epochs: int
+    best_epoch: int
+    val_accuracy: float
+    parameters: int
+    seconds: float
+    data: str
+    drawn: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the attributes as plain JSON values."""
+        return {**asdict(self), "run": str(self.run)}
+
+
+@dataclass
+class Progress:
+    """How far a training is; part of the saved state."""
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    seconds_in_epoch: float = 0.0
+    best_epoch: int = 0
+    best_accuracy: float = -1.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def end_epoch(self, line: dict[str, Any]) -> None:
+        """Take an epoch's line of the log, and note whether it is the best."""
+        self.history.append(line)
+        self.epoch, self.step, self.loss_sum, self.seconds_in_epoch = self.epoch + 1, 0, 0.0, 0.0
+        if line["val_accuracy"] > self.best_accuracy:
+            self.best_epoch, self.best_accuracy = self.epoch, line["val_accuracy"]
+
+
+def train(
+    recipe: Recipe,
+    dataset: Dataset,
+    run: Path,
+    resume: bool = False,
+    tensorboard: bool = False,
+    device: str | None = None,
+) -> Result:
+    """Train a network and keep the checkpoint with the best validation accuracy.
+
+    Args:
+        recipe: all settings.
+        dataset: its `train` split trains, its `val` split selects; `test` is never opened.
+        run: folder for the results.
+        resume: go on from ``last.json`` in `run`.
+        tensorboard: write event files as well.
+        device: ``cpu`` or ``cuda``; by default cuda where there is one.
+
+    Raises:
+        InputError: settings that do not fit the network or the data, or a run that cannot be resumed.
+        Diverged: the loss is not finite; the best checkpoint so far stands in `run`.
+        Interrupted: Ctrl-C; the state is saved and the run can be resumed.
+    """
+    # Setup.
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    settings = recipe.train
+    training = data.split(dataset, "train", recipe.data.split)
+    validation = data.split(dataset, "val", recipe.data.split)
+    if len(training) < settings.batch_size:
+        raise InputError(
+            f"{dataset.name} has {len(training)} training images, fewer than a batch of {settings.batch_size}; "
+            f"use --set train.batch_size={max(2, len(training) // 8 * 2)}"
+        )
+    saved = _read_state(run, dataset) if resume else None
+    progress = Progress(**saved["progress"]) if saved else Progress()
+    randomness.seed(settings.seed)
+    model = models.create(
+        recipe.model.name,
+        len(dataset.classes),
+        recipe.preprocessing.channels,
+        recipe.model.args,
+        recipe.model.pretrained and saved is None,
+        recipe.model.weights if saved is None else None,
+    ).to(device, memory_format=torch.channels_last)
+    averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True) if settings.ema else None
+    selected = averaged.module if averaged else model  # the weights that are validated and kept
+    with_mixup = recipe.augment.mixup > 0
+    criterion = loss.cross_entropy(settings, training.labels, len(dataset.classes), with_mixup).to(device)
+    mixup = Mixup(recipe.augment.mixup, label_smoothing=settings.label_smoothing, num_classes=len(dataset.classes))
+    pixels = images.load(training, recipe.preprocessing).to(device)
+    labels = torch.from_numpy(training.labels).to(device)
+    steps = len(training) // settings.batch_size  # what does not fill a batch has its turn in another epoch's order
+    board = log.TensorBoard(run) if tensorboard else None
+    if saved:
+        step_precision = saved["precision"]
+        model.load_state_dict(saved["model"])
+        selected.load_state_dict(saved["selected"])
+    else:
+        step_precision = _precision(recipe, model, pixels, labels)
+        randomness.seed(settings.seed)
+    run.mkdir(parents=True, exist_ok=True)
+    with paths.write_atomically(run / "recipe.json") as part:
+        part.write_text(json.dumps(recipe.model_dump(mode="json"), indent=1), encoding="utf-8")
+    console.say(
+        f"training {recipe.name} on {dataset.name}: {len(training):,} images, {recipe.epochs} epochs of {steps} steps, "
+        f"{device}, {step_precision}, into {run}"
+    )
+
+    def save_state() -> None:
+        tree = {
+            "recipe": recipe.model_dump(mode="json"),
+            "data": _origin(dataset),
+            "precision": step_precision,
+            "model": model.state_dict(),
+            "selected": selected.state_dict(),
+            "phase": phase_index,
+            "optimizer": stepper.state_dict(),
+            "schedule": schedule.state(),
+            "random": randomness.state(),
+            "progress": asdict(progress),
+        }
+        states.save(run, checkpoint.LAST, tree)
+
+    with interrupt.wish_to_stop() as stop_asked, console.progress(recipe.name, recipe.epochs * steps) as advance:
+        advance(progress.epoch * steps + progress.step)
+        if saved:
+            randomness.restore(saved["random"])
+        last_save = clock = time.monotonic()
+        for phase_index, phase in enumerate(recipe.phases):
+            first_epoch = sum(earlier.epochs for earlier in recipe.phases[:phase_index])
+            end_epoch = first_epoch + phase.epochs
+            if progress.epoch >= end_epoch:
+                continue
+            optimizer.choose_weights(model, phase)
+            stepper = optimizer.optimizer(model, phase)
+            schedule = optimizer.Schedule(stepper, phase, steps)
+            if saved and saved["phase"] == phase_index:
+                stepper.load_state_dict(saved["optimizer"])
+                schedule.restore(saved["schedule"])
+
+            while progress.epoch < end_epoch and not _stops_early(progress, settings.early_stopping):
+                model.train()
+                if phase.freeze_batchnorm:
+                    _freeze_batchnorm(model)
+                order = images.order(len(training), settings.seed, progress.epoch)
+                while progress.step < steps:
+                    done = progress.epoch * steps + progress.step
+                    schedule.step(done - first_epoch * steps)
+                    batch = order[progress.step * settings.batch_size :][: settings.batch_size]
+                    x = augment.augment(pixels[batch], recipe.augment, recipe.preprocessing)
+                    x = x.contiguous(memory_format=torch.channels_last)
+                    y = labels[batch]
+                    if with_mixup:
+                        x, y = mixup(x, y)
+                    with precision.autocast(device, step_precision):
+                        step_loss = criterion(model(x), y)
+                    value = step_loss.item()
+                    if not math.isfinite(value):
+                        raise _diverged(run, progress, training.rows[batch])
+                    stepper.zero_grad()
+                    step_loss.backward()
+                    if settings.clip_gradient:
+                        nn.utils.clip_grad_norm_(model.parameters(), settings.clip_gradient)
+                    stepper.step()
+                    if averaged:
+                        averaged.update(model, step=done)
+                    progress.step += 1
+                    progress.loss_sum += value
+                    now = time.monotonic()
+                    progress.seconds_in_epoch += now - clock
+                    clock = now
+                    advance(1, f"epoch {progress.epoch + 1}, loss {progress.loss_sum / progress.step:.3f}")
+                    if stop_asked():
+                        save_state()
+                        raise Interrupted(f"interrupted; go on with: edgefer train --resume {run}")
+                    if now - last_save > _SECONDS_BETWEEN_SAVES:
+                        save_state()
+                        last_save = now
+
+                val_loss, val_accuracy = _validate(selected, validation, recipe)
+                schedule.epoch(val_loss)
+                now = time.monotonic()
+                line = {
+                    "epoch": progress.epoch + 1,
+                    "phase": phase.name,
+                    "lr": float(f"{stepper.param_groups[0]['lr']:.3g}"),
+                    "train_loss": round(progress.loss_sum / steps, 4),
+                    "val_loss": round(val_loss, 4),
+                    "val_accuracy": round(val_accuracy, 5),
+                    "seconds": round(progress.seconds_in_epoch + now - clock, 1),
+                }
+                clock = now
+                progress.end_epoch(line)
+                if progress.best_epoch == progress.epoch:
+                    card = Checkpoint(
+                        recipe=recipe,
+                        classes=dataset.classes,
+                        data=_origin(dataset),
+                        epoch=progress.epoch,
+                        val_accuracy=val_accuracy,
+                        precision=step_precision,
+                        versions=versions.installed(*_PACKAGES),
+                        weights=selected.state_dict(),
+                    )
+                    checkpoint.write(run, card)
+                save_state()
+                last_save = time.monotonic()
+                log.write_csv(run, progress.history)
+                if board:
+                    board.add(line)
+                console.say(_sentence(line, recipe.epochs, best=progress.best_epoch == progress.epoch))
+    return Result(
+        run=run,
+        epochs=progress.epoch,
+        best_epoch=progress.best_epoch,
+        val_accuracy=progress.best_accuracy,
+        parameters=sum(p.numel() for p in model.parameters()),
+        seconds=round(sum(line["seconds"] for line in progress.history), 1),
+        data=dataset.name,
+        drawn=dataset.drawn,
+    )
+
+
+def resumed_recipe(run: Path) -> Recipe:
+    """Return the recipe that an unfinished run was started with.
+
+    Raises:
+        InputError: `run` holds no state.
+    """
+    saved = states.read(run / f"{checkpoint.LAST}.json")
+    return recipes.parse(saved["recipe"], str(run))
+
+
+def _origin(dataset: Dataset) -> dict[str, Any]:
+    return {"name": dataset.name, "digest": dataset.digest, "drawn": dataset.drawn}
+
+
+def _read_state(run: Path, dataset: Dataset) -> dict[str, Any]:
+    saved = states.read(run / f"{checkpoint.LAST}.json")
+    if saved["data"]["digest"] != dataset.digest:
+        raise InputError(f"{run} was trained on other data ({saved['data']['name']}); name that with --data")
+    return saved
+
+
+def _precision(recipe: Recipe, model: nn.Module, pixels: Tensor, labels: Tensor) -> precision.Precision:
+    if recipe.train.precision != "auto":
+        return recipe.train.precision
+    count = recipe.train.batch_size
+    x = augment.augment(pixels[:count], recipe.augment, recipe.preprocessing)
+    return precision.choose(model, x.contiguous(memory_format=torch.channels_last), labels[:count])
+
+
+def _freeze_batchnorm(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
+def _stops_early(progress: Progress, patience: int) -> bool:
+    return 0 < patience <= progress.epoch - progress.best_epoch
+
+
+def _validate(model: nn.Module, validation: Split, recipe: Recipe) -> tuple[float, float]:
+    answers = evaluate.logits(model, validation, recipe.preprocessing)
+    mean_loss = F.cross_entropy(torch.from_numpy(answers), torch.from_numpy(validation.labels)).item()
+    return mean_loss, float((answers.argmax(axis=1) == validation.labels).mean())
+
+
+def _diverged(run: Path, progress: Progress, rows: NDArray[np.int64]) -> Diverged:
+    kept = f"the best checkpoint, of epoch {progress.best_epoch}, stays in {run}" if progress.best_epoch else ""
+    return Diverged(
+        f"the loss is not finite at epoch {progress.epoch + 1}, step {progress.step + 1} "
+        f"(batch of rows {', '.join(map(str, rows[:4]))}, ...); try a lower phases.0.lr or train.clip_gradient=1"
+        + (f"; {kept}" if kept else "")
+    )
+
+
+def _sentence(line: dict[str, Any], epochs: int, best: bool) -> str:
+    return (
+        f"epoch {line['epoch']} of {epochs}: train loss {line['train_loss']:.3f}, val loss {line['val_loss']:.3f}, "
+        f"val accuracy {100 * line['val_accuracy']:.2f} %, {console.duration(line['seconds'])}"
+        + (" (best)" if best else "")
+    )

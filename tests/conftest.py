@@ -1,0 +1,89 @@
+"""What all tests share: where data and caches are, few threads, no telemetry, and the list of skips that CI allows."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+
+# Read by torch, onnxruntime and the hub's client when they are imported, and by the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+os.environ.update(ORT_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1", MPLBACKEND="Agg")
+# Settings of the person who runs the tests.
+for name in ("EDGEFER_DATA", "EDGEFER_TRACEBACK"):
+    os.environ.pop(name, None)
+
+_skips = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache() -> object:
+    """Keep caches of the tests out of the user's: a folder that lasts for one run of pytest."""
+    with tempfile.TemporaryDirectory(prefix="edgefer-tests-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEFER_CACHE", folder)
+        yield
+
+
+@pytest.fixture(scope="session")
+def fer2013() -> Path:
+    """Return the FER2013 zip, from EDGEFER_FER2013 or ../shared/data/fer2013/fer2013.zip."""
+    named = os.environ.get("EDGEFER_FER2013")
+    path = Path(named) if named else ROOT.parent / "shared" / "data" / "fer2013" / "fer2013.zip"
+    if not path.exists():
+        pytest.skip("FER2013 is not here; set EDGEFER_FER2013 to fer2013.zip")
+    return path
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_skips] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+    report: pytest.TestReport = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _note_skip(item.config, report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> object:
+    report: pytest.CollectReport = yield
+    if report.skipped:
+        _note_skip(collector.config, report)
+    return report
+
+
+def _note_skip(config: pytest.Config, report: pytest.TestReport | pytest.CollectReport) -> None:
+    reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else report.longreprtext
+    if not _is_listed(report.nodeid, reason):
+        config.stash[_skips].append(f"{report.nodeid}: {reason}")
+
+
+def _is_listed(test: str, reason: str) -> bool:
+    listed = tomllib.loads((ROOT / "tests" / "skips.toml").read_text(encoding="utf-8"))
+    return any(fnmatch(test, skip["test"]) and fnmatch(reason, skip["reason"]) for skip in listed["skip"])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run in CI that skipped anything not listed in skips.toml."""
+    if session.config.stash[_skips] and os.environ.get("CI") == "true" and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.stash[_skips]:
+        terminalreporter.section("skips that tests/skips.toml does not list: these fail CI")
+        for line in config.stash[_skips]:
+            terminalreporter.line(line)

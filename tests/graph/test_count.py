@@ -1,0 +1,104 @@
+"""Parameters and multiply-accumulates against torch's own counts of the same network."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import onnx
+import pytest
+import torch
+from graph.onnx_networks import Layer, network
+from onnx import ModelProto
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from edgefer import models
+from edgefer.errors import InputError
+from edgefer.graph.count import macs, parameters
+from edgefer.graph.fold import fold_batchnorm
+from edgefer.graph.weights import fold_weights
+
+
+class Mixed(nn.Module):
+    """Every operator that is counted, in shapes where a wrong axis gives another number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grouped = nn.Conv2d(4, 6, (3, 5), stride=2, groups=2, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+        self.up = nn.ConvTranspose2d(6, 8, 3, stride=2, groups=2)
+        self.rows = nn.Linear(8, 10)
+        self.head = nn.Linear(10, 7)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.up(self.norm(self.grouped(x)))
+        return self.head(self.rows(y.flatten(2).transpose(1, 2)).mean(1))
+
+
+def export(model: nn.Module, x: torch.Tensor, training: bool = False) -> ModelProto:
+    """Export with the batch axis open; in training mode BatchNorm stays a node of its own."""
+    file = io.BytesIO()
+    mode = torch.onnx.TrainingMode.TRAINING if training else torch.onnx.TrainingMode.EVAL
+    names = {"input_names": ["input"], "output_names": ["logits"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model,
+            (x,),
+            file,
+            dynamo=False,
+            opset_version=17,
+            training=mode,
+            do_constant_folding=not training,
+            dynamic_axes={"input": {0: "batch"}},
+            **names,
+        )
+    return onnx.load_from_string(file.getvalue())
+
+
+NETWORKS = {
+    "mixed": (Mixed().eval(), torch.zeros(1, 4, 9, 11)),
+    "plain-resnet": (models.create("plain-resnet", 7, 1).eval(), torch.zeros(1, 1, 44, 44)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_macs_are_half_of_torchs_flops(name: str) -> None:
+    model, x = NETWORKS[name]
+    with FlopCounterMode(display=False) as counter:
+        model(x)
+    assert 2 * macs(export(model, x)) == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_parameters_are_torchs(name: str) -> None:
+    model, x = NETWORKS[name]
+    assert parameters(export(model, x, training=True)) == sum(each.numel() for each in model.parameters())
+
+
+def test_int8_has_as_many_parameters_and_macs_as_fp32() -> None:
+    body = [Layer(4, 3, bias=True), Layer(4, 3, depthwise=True, bias=True), Layer(3, 1, bias=True, skip="projection")]
+    model = network(body, 0)
+    counted = parameters(model), macs(model)
+    stored = fold_weights(model)
+    assert (parameters(stored), macs(stored)) == counted
+    norms = sum(node.op_type == "BatchNormalization" for node in model.graph.node)
+    assert norms == 5
+    # Scale and shift of a norm are folded into weights and bias that are there already.
+    folded = fold_batchnorm(stored)
+    assert (parameters(folded), macs(folded)) == (counted[0] - 2 * (4 + 4 + 3 * 3), counted[1])
+
+
+def test_shared_weights_are_counted_once() -> None:
+    twice = network([Layer(3, 3, norm=False), Layer(3, 3, norm=False, shared=True)], 0)
+    once = network([Layer(3, 3, norm=False)], 0)
+    assert parameters(twice) == parameters(once)
+    assert macs(twice) == macs(once) + 3 * 3 * 9 * 36
+
+
+def test_a_shape_that_cannot_be_inferred_is_an_error_that_names_the_node() -> None:
+    model = network([Layer(4, 3)], 0)
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    with pytest.raises(InputError, match=r"Conv: the shape of .* cannot be inferred"):
+        macs(model)

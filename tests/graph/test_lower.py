@@ -1,0 +1,224 @@
+"""One signed graph, one graph for each target: what is equal, what is fused, what is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from graph.onnx_networks import Layer, kinds, layers, network, pictures, reader_of, run, session
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from edgefer.errors import InputError
+from edgefer.graph.fold import fold_batchnorm
+from edgefer.graph.lint import check, lint
+from edgefer.graph.lower import lower
+from edgefer.graph.slim import slim
+from edgefer.graph.weights import fold_weights
+
+bodies = st.lists(layers, min_size=1, max_size=4)
+seeds = st.integers(0, 10**6)
+several = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+RESIDUAL = [Layer(4, 3), Layer(4, 3, skip="identity"), Layer(3, 3, skip="projection"), Layer(4, 1)]
+
+
+def signed(body: list[Layer], seed: int, reach: float = 1.0) -> ModelProto:
+    return slim(fold_batchnorm(fold_weights(network(body, seed, reach=reach))))
+
+
+@several
+@given(bodies, seeds, st.sampled_from([0.2, 1.0, 5.0]))
+def test_without_lifted_clips_and_left_out_quantizers_all_targets_agree_bit_for_bit(
+    body: list[Layer], seed: int, reach: float
+) -> None:
+    model = signed(body, seed, reach)
+    wanted = run(model, pictures())
+    for target in ("cpu", "tensorrt", "rtx"):
+        lowered = lower(model, target)
+        if not lowered.lifted and not lowered.left_out:
+            event(f"{target} is equal")
+            assert np.array_equal(run(lowered.model, pictures()), wanted)
+
+
+@several
+@given(bodies, seeds)
+def test_quantizers_that_do_not_clip_are_equal_even_where_a_clip_is_lifted(body: list[Layer], seed: int) -> None:
+    model = signed(body, seed, reach=12.0)
+    assert np.array_equal(run(lower(model, "cpu").model, pictures()), run(model, pictures()))
+
+
+@several
+@given(bodies, seeds)
+def test_what_can_exceed_its_range_is_named(body: list[Layer], seed: int) -> None:
+    model = signed(body, seed, reach=0.1)
+    lowered = lower(model, "cpu")
+    assert set(lowered.lifted) <= {node.name for node in lowered.model.graph.node}
+    # The quantizers that clip on these pictures in the signed graph, and do not in the lowered one.
+    for node in [node for node in model.graph.node if node.op_type == "QuantizeLinear"]:
+        levels = values_of(model, node.output[0])
+        if levels.max() == 127 and levels.min() == 0 and values_of(lowered.model, node.output[0]).max() > 127:
+            assert node.name in lowered.lifted or zero_point(lowered.model, node.name) == 128
+
+
+def values_of(model: ModelProto, name: str) -> np.ndarray:
+    """Return the quantized tensor `name` for the random pictures."""
+    seen = ModelProto()
+    seen.CopyFrom(model)
+    del seen.graph.output[:]
+    kind = TensorProto.UINT8 if zero_point(model, name).dtype == np.uint8 else TensorProto.INT8
+    seen.graph.output.append(helper.make_tensor_value_info(name, kind, None))
+    return run(seen, pictures())
+
+
+def zero_point(model: ModelProto, name: str) -> np.ndarray:
+    quantizer = next(node for node in model.graph.node if name in (node.name, node.output[0]))
+    return next(numpy_helper.to_array(each) for each in model.graph.initializer if each.name == quantizer.input[2])
+
+
+def test_a_bounded_activation_that_fits_its_range_is_not_named() -> None:
+    model = signed([Layer(4, 3, activation="Sigmoid")], 0, reach=1.5)
+    lowered = lower(model, "cpu")
+    sigmoid = next(node.name for node in model.graph.node if node.op_type == "Sigmoid")
+    assert zero_point(lowered.model, f"{sigmoid}.Q") == 0
+    assert lowered.lifted == ()
+    assert np.array_equal(run(lowered.model, pictures()), run(model, pictures()))
+
+
+def test_zero_points_follow_what_a_tensor_can_be() -> None:
+    model = signed([Layer(4, 3), Layer(4, 3, activation="none"), Layer(4, 3, activation="HardSwish")], 0)
+    lowered = lower(model, "cpu").model
+    points = {
+        node.name: int(zero_point(lowered, node.name))
+        for node in lowered.graph.node
+        if node.op_type == "QuantizeLinear"
+    }
+    assert {name.split(".")[-2]: point for name, point in points.items()} == {
+        "input": 128,
+        "Relu": 0,
+        "Conv": 128,
+        "HardSwish": 128,
+        "GlobalAveragePool": 128,
+    }
+
+
+def test_onnx_runtime_fuses_all_of_the_cpu_graph_and_keeps_no_relu(tmp_path: Path) -> None:
+    body = [Layer(4, 3), Layer(4, 3, skip="identity"), Layer(4, 3, depthwise=True), Layer(3, 3, skip="projection")]
+    model = signed(body, 0)
+    session(lower(model, "cpu").model, written_to=str(tmp_path / "cpu.onnx"))
+    fused = kinds(onnx.load(tmp_path / "cpu.onnx"))
+    assert fused.count("QLinearConv") == 7
+    assert fused.count("QLinearAdd") == 2
+    assert not {"Conv", "Relu", "BatchNormalization", "Add"} & set(fused)
+    session(model, written_to=str(tmp_path / "signed.onnx"))  # why the lowering is there
+    assert "Relu" in kinds(onnx.load(tmp_path / "signed.onnx"))
+
+
+def test_tensorrt_loses_the_quantizer_between_a_convolution_and_its_add_and_keeps_the_skip() -> None:
+    model = signed(RESIDUAL, 0)
+    lowered = lower(model, "tensorrt")
+    made_by = {node.output[0]: node for node in lowered.model.graph.node}
+    adds = [node for node in lowered.model.graph.node if node.op_type == "Add"]
+    assert len(adds) == len(lowered.left_out) == 2
+    for add in adds:
+        assert {made_by[name].op_type for name in add.input} == {"Conv", "DequantizeLinear"}
+    assert set(lowered.left_out) <= {node.name for node in model.graph.node}
+    assert np.abs(run(lowered.model, pictures()) - run(model, pictures())).max() < 0.2
+
+
+def test_of_two_convolutions_the_longer_branch_is_fused_and_the_shortcut_stays_quantized() -> None:
+    lowered = lower(signed([Layer(4, 3), Layer(3, 3, skip="projection")], 0), "tensorrt")
+    made_by = {node.output[0]: node for node in lowered.model.graph.node}
+    longer, shortcut = (made_by[name] for name in reader_of(lowered.model, "Add").input)
+    assert longer.op_type == "Conv"
+    assert made_by[made_by[longer.input[0]].input[0]].input[0].endswith("Relu")
+    assert shortcut.op_type == "DequantizeLinear"
+
+
+@several
+@given(bodies, seeds)
+def test_every_lowering_passes_its_own_linter(body: list[Layer], seed: int) -> None:
+    model = signed(body, seed)
+    for target in ("cpu", "tensorrt", "rtx"):
+        check(lower(model, target).model, target)
+
+
+def test_the_linter_names_the_unsigned_quantizer_that_tensorrt_would_misread() -> None:
+    lowered = lower(signed(RESIDUAL, 0), "cpu").model
+    findings = lint(lowered, "tensorrt")
+    assert {finding.node for finding in findings} == {
+        node.name
+        for node in lowered.graph.node
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and "weight" not in node.name
+    }
+    assert all("unsigned" in finding.problem for finding in findings)
+    with pytest.raises(InputError, match=r"tensorrt: input\.Q: unsigned.*\(and \d+ more\)"):
+        check(lowered, "tensorrt")
+
+
+def broken(node_kind: str, index: int, array: np.ndarray) -> ModelProto:
+    """Return a sound TensorRT graph with another constant at one input of its first node of a kind."""
+    model = lower(signed([Layer(4, 3), Layer(4, 3)], 0), "tensorrt").model
+    reader_of(model, node_kind).input[index] = "broken"
+    model.graph.initializer.append(numpy_helper.from_array(array, "broken"))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (broken("QuantizeLinear", 1, np.full(3, 0.1, np.float32)), r"input\.Q: .*shape \(3,\)"),
+        (broken("QuantizeLinear", 1, np.full(1, 0.1, np.float32)), r"input\.Q: .*shape \(1,\)"),
+        (broken("QuantizeLinear", 1, np.array(0, np.float32)), r"input\.Q: the scale is 0\.0"),
+        (broken("QuantizeLinear", 1, np.array(np.nan, np.float32)), r"input\.Q: the scale is nan"),
+        (broken("QuantizeLinear", 2, np.array(3, np.int8)), r"input\.Q: the zero point is 3"),
+        (broken("QuantizeLinear", 2, np.array(0, np.uint8)), r"input\.Q: unsigned"),
+    ],
+)
+def test_the_linter_refuses_graphs_that_are_broken_on_purpose(model: ModelProto, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check(model, "tensorrt")
+
+
+def test_the_linter_refuses_an_int32_bias_for_tensorrt_alone() -> None:
+    model = lower(signed([Layer(4, 3, bias=True, norm=False)], 0), "tensorrt").model
+    convolution = reader_of(model, "Conv")
+    model.graph.initializer.append(numpy_helper.from_array(np.full(4, 9, np.int32), "b"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0.1, np.float32), "s"))
+    dequantize = helper.make_node("DequantizeLinear", ["b", "s"], ["bias"], name="bias.DQ")
+    convolution.input[2] = "bias"
+    model.graph.node.insert(0, dequantize)
+    with pytest.raises(InputError, match=rf"{convolution.name}: the bias is quantized"):
+        check(model, "tensorrt")
+    check(model, "cpu")
+
+
+def test_a_quantizer_without_a_zero_point_is_unsigned() -> None:
+    model = lower(signed([Layer(4, 3)], 0), "tensorrt").model
+    quantizer = reader_of(model, "QuantizeLinear")
+    del quantizer.input[2:]
+    with pytest.raises(InputError, match="unsigned"):
+        check(model, "tensorrt")
+
+
+@pytest.mark.parametrize(
+    ("index", "array", "message"),
+    [
+        (1, np.full(3, 0.1, np.float32), "one scale"),
+        (2, np.array(5, np.int8), "signed quantizers with zero point 0"),
+        (2, np.array(0, np.uint8), "signed quantizers with zero point 0"),
+    ],
+)
+def test_lowering_refuses_what_is_not_signed_symmetric_and_per_tensor(
+    index: int, array: np.ndarray, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        lower(broken("QuantizeLinear", index, array), "cpu")
+
+
+def test_lowering_says_which_targets_there_are() -> None:
+    with pytest.raises(InputError, match="cpu, tensorrt, rtx"):
+        lower(signed([Layer()], 0), "npu")  # type: ignore[arg-type]

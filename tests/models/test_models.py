@@ -1,0 +1,98 @@
+"""Networks by name, and starting weights from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from edgefer import models
+from edgefer.errors import InputError, LackError
+
+SMALL = {"widths": [8, 16], "blocks": [1, 1]}
+
+
+def test_the_compact_network_has_the_parameters_that_its_description_says() -> None:
+    model = models.create("plain-resnet", 7, 1, {"widths": [24, 48, 96, 192], "blocks": [2, 2, 2, 2]})
+    assert sum(p.numel() for p in model.parameters()) == 1_574_191
+
+
+@pytest.mark.parametrize("side", [44, 48, 31])
+def test_any_input_side_gives_logits(side: int) -> None:
+    assert models.create("plain-resnet", 7, 3, SMALL)(torch.zeros(2, 3, side, side)).shape == (2, 7)
+
+
+def test_a_fresh_block_lets_its_input_through() -> None:
+    block = models.PlainResNet(7, 1, [8], [1]).eval().stages[0]
+    x = torch.rand(1, 8, 10, 10)
+    torch.testing.assert_close(block(x), x)
+
+
+def test_timms_networks_are_built_for_the_data_at_hand() -> None:
+    assert models.create("mobilenetv4_conv_small", 7, 1).eval()(torch.zeros(1, 1, 64, 64)).shape == (1, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "message"),
+    [
+        ("resnet1888", {}, "no network named resnet1888"),
+        ("resnet1", {}, "timm has"),
+        ("plain-resnet", {"width": 3}, "width"),
+        ("plain-resnet", {"widths": [8], "blocks": [1, 1]}, "as many"),
+        ("resnet18", {"depth": 3}, "depth"),
+    ],
+)
+def test_a_wrong_name_or_keyword_is_refused(name: str, args: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        models.create(name, 7, 1, args)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_weights_from_a_file_start_a_network_with_another_head(tmp_path: Path, suffix: str) -> None:
+    torch.manual_seed(0)
+    source = timm.create_model("mobilenetv4_conv_small", num_classes=11, in_chans=1)
+    file = tmp_path / f"weights{suffix}"
+    if suffix == ".pt":
+        torch.save({"state_dict": source.state_dict()}, file)
+    else:
+        save_file(source.state_dict(), file)
+    model = models.create("mobilenetv4_conv_small", 7, 1, weights=str(file))
+    assert torch.equal(model.state_dict()["conv_stem.weight"], source.state_dict()["conv_stem.weight"])
+    assert model.get_classifier().weight.shape[0] == 7
+
+
+class Payload:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self):  # type: ignore[no-untyped-def]
+        return (Path.touch, (self.target,))
+
+
+def test_a_file_that_would_run_code_is_not_run(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pt"
+    torch.save({"state_dict": Payload(tmp_path / "ran")}, file)
+    with pytest.raises(InputError, match="cannot be read"):
+        models.create("plain-resnet", 7, 1, SMALL, weights=str(file))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_file(models.create("plain-resnet", 7, 1, {"widths": [8, 24], "blocks": [1, 1]}).state_dict(), file)
+    with pytest.raises(InputError, match="does not fit"):
+        models.create("plain-resnet", 7, 1, SMALL, weights=str(file))
+    save_file({"x": torch.zeros(1)}, file)
+    with pytest.raises(InputError, match="holds none"):
+        models.create("plain-resnet", 7, 1, SMALL, weights=str(file))
+    with pytest.raises(InputError, match="there is no file"):
+        models.create("plain-resnet", 7, 1, SMALL, weights=str(tmp_path / "missing.pt"))
+
+
+def test_a_hub_that_cannot_be_reached_is_said_with_two_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # or it tries for most of a minute
+    with pytest.raises(LackError, match=r"model.pretrained=false.*model.weights=FILE"):
+        models.create("mobilenetv4_conv_small", 7, 1, pretrained=True)
