@@ -2,7 +2,8 @@
 
     python3 .ci/constraints.py python3.10 python3.11 python3.12 python3.13
 
-Each argument is an interpreter whose pip is 23.1 or newer; nothing is installed. Run the tests before you commit the result.
+Each argument is an interpreter whose pip is 23.1 or newer; nothing is installed. Run the tests before you commit
+the result.
 """
 
 from __future__ import annotations
@@ -30,9 +31,19 @@ def resolve(python: str) -> tuple[str, dict[str, str]]:
         chosen = Path(folder, "chosen.txt")
         chosen.write_text("".join(f"{name}=={version}\n" for name, version in CHOSEN.items()), encoding="utf-8")
         report = Path(folder, "report.json")
+        options = ["--only-binary=:all:", "--no-binary", SOURCES, "--constraint", chosen, "--report", report]
         subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", report]
-            + ["--only-binary=:all:", "--no-binary", SOURCES, "--constraint", chosen, f"{ROOT}[all,dev]"],
+            [
+                python,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--dry-run",
+                "--ignore-installed",
+                *options,
+                f"{ROOT}[all,dev]",
+            ],
             check=True,
         )
         found = json.loads(report.read_text(encoding="utf-8"))
@@ -43,6 +54,14 @@ def resolve(python: str) -> tuple[str, dict[str, str]]:
     return found["environment"]["python_version"], packages
 
 
+def marker(some: list[str], every: list[str]) -> str:
+    if some == every:
+        return ""
+    if some == every[-len(some) :]:
+        return f' ; python_version >= "{some[0]}"'
+    return " ; " + " or ".join(f'python_version == "{python}"' for python in some)
+
+
 def write(by_python: dict[str, dict[str, str]]) -> None:
     versions: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for python, packages in by_python.items():
@@ -51,9 +70,7 @@ def write(by_python: dict[str, dict[str, str]]) -> None:
     lines = []
     for name in sorted(versions):
         for version, pythons in versions[name].items():
-            everywhere = pythons == list(by_python)
-            marker = " or ".join(f'python_version == "{python}"' for python in pythons)
-            lines.append(f"{name}=={version}" + ("" if everywhere else f" ; {marker}"))
+            lines.append(f"{name}=={version}{marker(pythons, list(by_python))}")
     (ROOT / "constraints.txt").write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8")
 
 

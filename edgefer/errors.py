@@ -15,6 +15,12 @@ class GateFailed(EdgeferError):
     exit_code = 1
 
 
+class Diverged(EdgeferError):
+    """A training's loss is not finite any more; the last good checkpoint is kept."""
+
+    exit_code = 1
+
+
 class InputError(EdgeferError):
     """A file, an option or a setting is wrong."""
 

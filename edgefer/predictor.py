@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -14,10 +13,11 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from edgefer import bundle as bundles
 from edgefer.bundle import Bundle
+from edgefer.data.pictures import plain
 from edgefer.errors import InputError
 from edgefer.evaluation.metrics import softmax
 from edgefer.runtimes import bundled
@@ -25,7 +25,8 @@ from edgefer.runtimes import bundled
 Picture: TypeAlias = "NDArray[np.uint8] | Image.Image | str | os.PathLike[str]"
 
 _BATCH = 32  # pictures in memory at a time
-_SIXTEEN_BIT = ("I", "F")
+_MOST_PIXELS = 50_000_000
+_MOST_CHANNELS = 4
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,10 @@ class Predictor:
 
         Args:
             images: one picture or many, in any of these forms. uint8 array: (H, W) grey or (H, W, 3) RGB; a stack of
-                either, (N, H, W) or (N, H, W, 3); three axes that end in 3 are one RGB picture. Path of an image file,
-                or a Pillow image (turned upright as its EXIF data says; transparency is dropped). Or any iterable of
-                pictures, of mixed forms and sizes; it is read a few pictures at a time.
+                either, (N, H, W) or (N, H, W, 3); three axes that end in 3 are one RGB picture, not a stack. Path of
+                an image file, or a Pillow image (turned upright as its EXIF data says; what is transparent becomes
+                white; 16 bits become 8). Or any iterable of pictures, of mixed forms and sizes; it is read a few
+                pictures at a time.
 
         Returns:
             One prediction for each picture, in order. An empty list for none.
@@ -117,7 +119,8 @@ class Predictor:
 def _pictures(images: Picture | Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
     """Yield uint8 arrays, (H, W) or (H, W, 3)."""
     if isinstance(images, np.ndarray):
-        stacked = images.ndim == 4 or (images.ndim == 3 and images.shape[2] != 3)
+        # Three axes that end in 1, 2 or 4 are a picture with such channels, not a stack of slivers: refused below.
+        stacked = images.ndim == 4 or (images.ndim == 3 and images.shape[2] > _MOST_CHANNELS)
         many: Iterable[Picture] = images if stacked else [images]
     elif isinstance(images, (str, os.PathLike, Image.Image)):
         many = [images]
@@ -145,21 +148,23 @@ def _pixels(picture: Picture, position: int) -> NDArray[np.uint8]:
 
 def _read(path: Path) -> NDArray[np.uint8]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return _upright(image, str(path))
+        with Image.open(path) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise Image.DecompressionBombError
+            return _upright(image, str(path))
     except FileNotFoundError as error:
         raise InputError(f"{path} is not there") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise InputError(f"{path} has too many pixels for a picture of a face") from error
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow raises SyntaxError for some broken PNG files
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no image or is broken"
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's readers raise almost anything on a damaged file
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no picture or is damaged"
         raise InputError(f"{path} cannot be read: {reason}") from error
 
 
 def _upright(image: Image.Image, name: str) -> NDArray[np.uint8]:
-    if image.mode.startswith(_SIXTEEN_BIT):
-        raise InputError(f"{name} has more than 8 bits for each pixel; convert it to 8 bits first")
-    turned = ImageOps.exif_transpose(image)
-    return np.asarray(turned.convert("L" if turned.mode in ("1", "L", "LA") else "RGB"))
+    try:
+        return np.asarray(plain(image))
+    except ValueError as error:
+        raise InputError(f"{name} cannot be used: {error}") from error

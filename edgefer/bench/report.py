@@ -33,7 +33,7 @@ _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: sharp, searchable, in the page's own font
     "svg.hashsalt": "edgefer",
     "text.parse_math": False,  # a label may hold dollar signs
-    "font.size": 10,
+    "font.size": 10.5,
     "text.color": _INK,
     "axes.labelcolor": _INK,
     "axes.edgecolor": _FAINT,
@@ -59,15 +59,21 @@ def html(result: Result) -> str:
         result=result,
         bundles=bundles,
         table=table,
+        title=_title(result),
         scatter=_accuracy_over_latency(result),
         bars=[_per_class(result, entries, number) for number, (_, entries) in enumerate(bundles)],
         numbered=len(result.networks) > _NAMED,
     )
 
 
+def _title(result: Result) -> str:
+    names = [bundle.title for bundle in result.bundles]
+    return ", ".join(names) if len(names) <= 3 else f"{len(names)} bundles"
+
+
 def _accuracy_over_latency(result: Result) -> Markup:
     with matplotlib.rc_context(_SETTINGS):
-        figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+        figure = Figure(figsize=(4.8, 3.4), layout="constrained")
         axes = figure.add_subplot()
         for number, entry in enumerate(result.networks, start=1):
             quality = entry.quality
@@ -84,8 +90,8 @@ def _accuracy_over_latency(result: Result) -> Markup:
             )
             text = table.name(result, entry) if len(result.networks) <= _NAMED else str(number)
             axes.annotate(text, (x, y), xytext=(7, 6), textcoords="offset points")
-        axes.margins(x=0.25, y=0.15)
-        axes.set_xlim(left=0)
+        axes.margins(y=0.15)
+        axes.set_xlim(0, 1.25 * max(entry.latency.p50 for entry in result.networks))  # room for the last name
         axes.set_xlabel("latency, p50, ms")
         axes.set_ylabel("accuracy, %")
     said = [
@@ -99,7 +105,7 @@ def _per_class(result: Result, entries: Sequence[NetworkEntry], number: int) -> 
     labels = result.data.classes
     height = 0.8 / len(entries)
     with matplotlib.rc_context(_SETTINGS):
-        figure = Figure(figsize=(5.6, 0.6 + 0.42 * len(labels)), layout="constrained")
+        figure = Figure(figsize=(4.8, 0.7 + 0.4 * len(labels)), layout="constrained")
         axes = figure.add_subplot()
         for place, entry in enumerate(entries):
             axes.barh(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from edgefer.bench.result import Result
 
 
 def bench(
     bundles: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[BUNDLE]...", help="Default: the newest in runs/compress.", show_default=False),
+        typer.Argument(metavar="BUNDLE", help="Default: the newest in runs/compress.", show_default=False),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, jetson or rtx.")] = "cpu",
     data: Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")] = None,
@@ -23,11 +26,11 @@ def bench(
 ) -> None:
     """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
     from edgefer import bundle as opened
-    from edgefer import console, paths
     from edgefer import data as datasets
+    from edgefer import paths
     from edgefer.bench import bench as benching
     from edgefer.cli import output
-    from edgefer.errors import InputError, MissingExtra
+    from edgefer.errors import InputError
 
     benching.check_device(device)
     found = [opened.load(path) for path in bundles] if bundles else [opened.newest()]
@@ -36,28 +39,33 @@ def bench(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists already; name another folder with --out")
     result = benching.bench(found, datasets.find(data), device=device, threads=threads, split=split, seconds=seconds)
-    try:
-        from edgefer.bench import report
-
-        page: str | None = report.html(result)
-    except MissingExtra as error:
-        page = None
-        console.say(f"no report.html: {error}")
-    with paths.write_folder_atomically(folder) as part:
-        (part / "result.json").write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        if page is not None:
-            (part / "report.html").write_text(page, encoding="utf-8")
+    files = write(result, folder)
     if out is None:
         paths.mark_latest(folder)
-    files = {"result": folder / "result.json"} | ({} if page is None else {"report": folder / "report.html"})
     if as_json:
-        output.print_json(
-            {"command": "bench", **{name: str(path) for name, path in files.items()}, **result.model_dump(mode="json")}
-        )
+        output.print_json({"command": "bench", **files, **result.model_dump(mode="json")})
         return
     from rich.console import Console
 
     from edgefer.bench.table import tables
 
     Console(highlight=False).print(tables(result))
-    output.print_rows("written", {name: str(path) for name, path in files.items()})
+    output.print_rows("written", files)
+
+
+def write(result: Result, folder: Path) -> dict[str, str]:
+    """Write a bench's files, ``result.json`` and where its extra is installed ``report.html``; return their paths."""
+    from edgefer import console, paths
+    from edgefer.errors import MissingExtra
+
+    files = {"result.json": result.model_dump_json(indent=1) + "\n"}
+    try:
+        from edgefer.bench import report
+
+        files["report.html"] = report.html(result)
+    except MissingExtra as error:
+        console.say(f"no report.html: {error}")
+    with paths.write_folder_atomically(folder) as part:
+        for name, text in files.items():
+            (part / name).write_text(text, encoding="utf-8")
+    return {name.partition(".")[0]: str(folder / name) for name in files}

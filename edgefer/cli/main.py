@@ -7,7 +7,11 @@ from typing import Annotated
 import typer
 
 from edgefer import console
+from edgefer.cli.bench import bench
+from edgefer.cli.compress import compress
+from edgefer.cli.data import info
 from edgefer.cli.ending import Group
+from edgefer.cli.quickstart import quickstart
 from edgefer.cli.recipes import recipes
 from edgefer.cli.train import train
 
@@ -19,8 +23,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+data = typer.Typer(no_args_is_help=True, help="Look at data sets.")
+
+app.command()(quickstart)
 app.command()(train)
+app.command()(compress)
+app.command()(bench)
+app.add_typer(data, name="data")
 app.command()(recipes)
+data.command()(info)
 
 
 def _print_version(wanted: bool) -> None:

@@ -26,8 +26,8 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Train a network. Without a recipe: compact, or quickstart where the data are the built-in drawn faces."""
-    from edgefer import data as datasets
     from edgefer import console, paths, recipes
+    from edgefer import data as datasets
     from edgefer.cli import output
     from edgefer.errors import InputError
 
@@ -61,7 +61,11 @@ def train(
     if run.resolve().parent == paths.RUNS.resolve() / "train":
         paths.mark_latest(run)
     if as_json:
-        output.print_json({"command": "train", "recipe": settled.name, **result.as_dict()})
+        from edgefer.devices import machine
+
+        output.print_json(
+            {"command": "train", **result.as_dict(), "machine": machine.describe().model_dump(mode="json")}
+        )
         return
     drawn = " (drawn faces)" if result.drawn else ""
     output.print_rows(

@@ -36,7 +36,7 @@ _SETTLED_NS = 2_000_000_000  # a file changed just now may change again within o
 Write = Callable[[bytes | memoryview], object]
 
 
-class Unwritable(Exception):
+class CacheError(Exception):
     """The cache can't be written; the data set can still be read."""
 
 
@@ -44,12 +44,12 @@ def folder() -> Path:
     """Return where the cached data sets are.
 
     Raises:
-        Unwritable: there is no home folder and no EDGEFER_CACHE.
+        CacheError: there is no home folder and no EDGEFER_CACHE.
     """
     try:
         return paths.cache_dir() / "data"
     except RuntimeError as error:
-        raise Unwritable(str(error)) from error
+        raise CacheError(str(error)) from error
 
 
 def key_of_file(path: Path) -> str:
@@ -98,7 +98,7 @@ def _identity(path: Path) -> dict[str, int]:
 def _note(path: Path) -> Path | None:
     try:
         return folder() / "hashes" / (hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:40] + ".json")
-    except Unwritable:
+    except CacheError:
         return None
 
 
@@ -133,7 +133,7 @@ def read(key: str, name: str, origin: str) -> Dataset | None:
         meta = json.loads((place / "meta.json").read_text())
         arrays = {array: _open(place / f"{array}.npy", meta) for array in _ARRAYS}
         dataset = _dataset(arrays, meta, name, origin)
-    except (Unwritable, OSError, ValueError, KeyError, TypeError, EOFError):
+    except (CacheError, OSError, ValueError, KeyError, TypeError, EOFError):
         return None
     count, classes = len(dataset.images), len(dataset.classes)
     if not len(dataset.labels) == len(dataset.splits) == len(dataset.rows) == count > 0:
@@ -155,7 +155,10 @@ def _dataset(arrays: dict[str, NDArray[Any]], meta: dict[str, Any], name: str, o
     return Dataset(
         name="FER2013" if meta["challenge"] else name,
         origin=origin,
-        **arrays,
+        images=arrays["images"],
+        labels=arrays["labels"],
+        splits=arrays["splits"],
+        rows=arrays["rows"],
         classes=tuple(meta["classes"]),
         digest=str(meta["digest"]),
         layout=str(meta["layout"]),
@@ -167,7 +170,7 @@ def store(key: str, contents: Contents, name: str, origin: str) -> Dataset:
     """Write a data set into the cache and return it. Nothing stays there if anything goes wrong.
 
     Raises:
-        Unwritable: the cache can't be written, or the disk is full.
+        CacheError: the cache can't be written, or the disk is full.
         InputError: the source is wrong.
     """
     try:
@@ -181,10 +184,10 @@ def store(key: str, contents: Contents, name: str, origin: str) -> Dataset:
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:  # the source's own are InputErrors by now
-        raise Unwritable(error.strerror or str(error)) from error
+        raise CacheError(error.strerror or str(error)) from error
     dataset = read(key, name, origin)
     if dataset is None:
-        raise Unwritable(f"{place} can't be read back")
+        raise CacheError(f"{place} can't be read back")
     return dataset
 
 

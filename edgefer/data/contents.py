@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -53,6 +56,20 @@ class Contents:
     carved: tuple[str, ...] = ()
 
 
+# What zipfile, tarfile, gzip and zlib raise on files that are not what they should be.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OverflowError,
+    UnicodeDecodeError,
+)
+
+
 @contextmanager
 def reading(name: str) -> Iterator[None]:
     """Turn what goes wrong with a file into an InputError that names it."""
@@ -60,7 +77,7 @@ def reading(name: str) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise InputError(f"{name} can't be read: permission denied") from error
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+    except _DAMAGED as error:
         raise InputError(f"{name} is damaged or incomplete ({_line(error)}); get it again") from error
     except NotImplementedError as error:  # zipfile's word for a compression it does not know
         raise InputError(f"{name} can't be read ({_line(error)}); pack it again with deflate") from error
@@ -68,5 +85,10 @@ def reading(name: str) -> Iterator[None]:
         raise InputError(f"{name} can't be read: {error.strerror or _line(error)}") from error
 
 
+def printable(text: str) -> str:
+    """Return `text` with control characters, which a file's or column's name may have, written as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return printable(" ".join(str(error).split())) or type(error).__name__

@@ -118,7 +118,7 @@ def _draw(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uin
     u, v = (cosine * right + sine * down) / zoom, (cosine * down - sine * right) / zoom
 
     image = _background(x, y, chance)
-    skin, hair = chance.between(0.5, 0.85), chance.between(0.03, 0.5)
+    skin, hair = chance.between(0.55, 0.82), chance.between(0.03, 0.45)
     hair = np.minimum(hair, skin - 0.15)
     width, height = chance.between(0.62, 0.74), chance.between(0.86, 0.96) + 0.06 * unit[26]
 
@@ -157,11 +157,11 @@ def _draw(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uin
 def _units(labels: NDArray[np.int64], chance: _Chance) -> dict[int, _Array]:
     """Return how far each action unit is pulled in each picture: 0 at rest, up to about 1.3."""
     table = np.array([[_EXPRESSIONS[label].get(unit, 0.0) for unit in _UNITS] for label in LABELS], dtype=np.float32)
-    strength = chance.between(0.3, 1.1)
+    strength = chance.between(0.3, 1.15)
     units = {}
     for unit, full in zip(_UNITS, table.T, strict=True):
-        pull = strength * full[labels][:, None, None] * chance.between(0.7, 1.2)
-        units[unit] = pull + np.maximum(chance.around(0.1), 0)
+        pull = strength * full[labels][:, None, None] * chance.between(0.6, 1.2)
+        units[unit] = pull + np.maximum(chance.around(0.11), 0)
     speaking = chance.sometimes(0.15)
     units[25] += speaking * chance.between(0.1, 0.6)
     units[26] += speaking * chance.between(0.0, 0.4)
@@ -170,7 +170,7 @@ def _units(labels: NDArray[np.int64], chance: _Chance) -> dict[int, _Array]:
 
 def _background(x: _Array, y: _Array, chance: _Chance) -> _Array:
     """Return a wall with a gradient and the edge of something on it."""
-    image = chance.between(0.15, 0.85) + chance.around(0.1) * x + chance.around(0.1) * y
+    image = chance.between(0.05, 0.95) + chance.around(0.1) * x + chance.around(0.1) * y
     edge = x * chance.between(-1, 1) + y * chance.between(-1, 1) - chance.between(-0.6, 0.6)
     _paint(image, _step(edge, chance.between(0.05, 0.6)) * chance.sometimes(0.6), chance.between(0.05, 0.95))
     return image
@@ -322,20 +322,20 @@ def _occlude(image: _Array, x: _Array, y: _Array, skin: _Array, chance: _Chance)
 
 def _camera(image: _Array, x: _Array, y: _Array, chance: _Chance) -> NDArray[np.uint8]:
     """Return what a camera makes of a scene: light, tone curve, blur, noise, 8 bits."""
-    image *= chance.between(0.92, 1.08) * (1 + chance.around(0.1) * x + chance.around(0.1) * y)
+    image *= chance.between(0.95, 1.05) * (1 + chance.around(0.07) * x + chance.around(0.07) * y)
     image = np.clip(0.5 + chance.between(0.95, 1.25) * (image - 0.5), 0, 1)
     # Schlick's bias (Graphics Gems IV, 1994) in place of a gamma curve: the same shape, from a division alone.
     bias = 1 / chance.between(0.45, 0.55) - 2
     image = image / (bias * (1 - image) + 1)
     blur = chance.between(0.0, 0.33)
-    for axis in (1, 2, 1, 2):
+    for axis in (1, 2):
         before, after = np.roll(image, 1, axis), np.roll(image, -1, axis)
         image = image + blur * (before + after - 2 * image)
     # Four bytes added up are nearly normal and exact on every machine; 147.8 is their standard deviation.
     bits = np.frombuffer(chance.rng.bytes(4 * image.size), dtype=np.uint8).reshape(4, *image.shape)
     noise = bits.astype(np.float32)
     noise = noise[0] + noise[1] + noise[2] + noise[3] - 510
-    image += noise * (chance.between(0.01, 0.09) / np.float32(147.8))
+    image += noise * (chance.between(0.025, 0.06) / np.float32(147.8))
     return np.rint(np.clip(image * 255, 0, 255)).astype(np.uint8)
 
 

@@ -12,7 +12,7 @@ from edgefer.errors import InputError
 
 VARIABLE = "EDGEFER_DATA"
 _FOLDER = Path("data")
-_PLACES = (*(name for name in FILES if name != "archive.zip"), "train")  # any download is called archive.zip
+_PLACES = (*FILES, "train")
 
 
 def find(path: Path | None = None) -> Dataset:

@@ -36,7 +36,7 @@ class Pictures:
         classes: in the order of `LABELS`.
         usage: True if the files' names say split and row.
         carved: splits taken from the training images.
-        layout: for a person.
+        layout: for a person, without where the splits come from.
         ignored: paths of the files beside them that are no pictures.
     """
 
@@ -80,7 +80,7 @@ def look(tree: Tree) -> Pictures:
     present = set(found.names)
     classes = tuple(label for label in LABELS if label in present)
     _check_classes(tree, top, classes, found)
-    return _order(found, classes, levels)
+    return _order(tree, found, classes, levels)
 
 
 def _top(tree: Tree) -> str:
@@ -148,9 +148,9 @@ def _check_classes(tree: Tree, top: str, classes: tuple[str, ...], found: _Found
         raise InputError(f"{tree.label(top)} has no training pictures of the class {missing[0]}, only others of it")
 
 
-def _order(found: _Found, classes: tuple[str, ...], levels: list[str]) -> Pictures:
+def _order(tree: Tree, found: _Found, classes: tuple[str, ...], levels: list[str]) -> Pictures:
     labels = np.array([classes.index(name) for name in found.names], dtype=np.int64)
-    named = _from_names(found.files)
+    named = _from_names(tree, found.files)
     carved: tuple[str, ...] = ()
     if named is not None:
         splits, rows = named
@@ -162,7 +162,8 @@ def _order(found: _Found, classes: tuple[str, ...], levels: list[str]) -> Pictur
     rows = rows[order]
     if (np.diff(rows) == 0).any():  # some copies of FER2013 carry other numbers, and not all differ
         rows = np.arange(len(rows), dtype=np.int64)
-    layout = "class folders" + (" in " + ", ".join(f"{level}/" for level in levels) if levels else "")
+    ordered = sorted(levels, key=lambda level: SPLITS.index(_SPLIT_FOLDERS[level.lower()]))
+    layout = " ".join(["class folders", ", ".join(f"{level}/" for level in ordered)]).strip()
     return Pictures(
         files=[found.files[i] for i in order],
         labels=labels[order],
@@ -171,12 +172,12 @@ def _order(found: _Found, classes: tuple[str, ...], levels: list[str]) -> Pictur
         classes=classes,
         usage=named is not None,
         carved=carved,
-        layout=layout + (", splits and rows from file names" if named else ""),
+        layout=layout,
         ignored=found.ignored,
     )
 
 
-def _from_names(files: list[File]) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
+def _from_names(tree: Tree, files: list[File]) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
     """Return splits and rows from names like ``PublicTest_28709.png``, or None where no file has such a name."""
     matches = [_NAME.fullmatch(file.path.rpartition("/")[2].rpartition(".")[0]) for file in files]
     if not any(matches):
@@ -184,7 +185,8 @@ def _from_names(files: list[File]) -> tuple[NDArray[np.uint8], NDArray[np.int64]
     splits, rows = np.empty(len(files), dtype=np.uint8), np.empty(len(files), dtype=np.int64)
     for i, match in enumerate(matches):
         if match is None:
-            raise InputError(f"{files[i].path} is not named <Usage>_<row> as others here are; rename or remove it")
+            label = tree.label(files[i].path)
+            raise InputError(f"{label} is not named <Usage>_<row> as others here are; rename or remove it")
         splits[i], rows[i] = USAGES.index(match[1]), int(match[2])
     return splits, rows
 

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 from edgefer import console
 from edgefer.data import cache, folders, pictures, tables
-from edgefer.data.contents import Contents, reading
+from edgefer.data.contents import Block, Contents, printable, reading
 from edgefer.data.dataset import Dataset
 from edgefer.data.folders import Pictures
-from edgefer.data.pictures import Form, NotAlike
+from edgefer.data.pictures import Form, NotAlikeError
 from edgefer.data.trees import FolderTree, Tree, ZipTree, safe_path
 from edgefer.errors import InputError
 
 # What a folder may hold instead of class folders; the first one found is taken.
-FILES = (*tables.NAMES, "fer2013.zip", "fer2013.tar.gz", "archive.zip", "fer2013/fer2013.csv")
+FILES = (*tables.NAMES, "fer2013.zip", "fer2013.tar.gz", "fer2013/fer2013.csv")
 _LARGEST_TABLE = 2 << 30  # bytes, where an archive says so; the challenge's has 301 MB
+_GZIP = b"\x1f\x8b"
 _KINDS = "a .csv, a .tar.gz, a .zip or a folder"
 
 Read = Callable[[], AbstractContextManager[Contents]]
@@ -43,7 +45,7 @@ def load(path: str | os.PathLike[str]) -> Dataset:
         InputError: it is not there, may not be read, or is damaged; the message names file and row.
         LackError: there is neither disk nor memory enough for it.
     """
-    place = _resolve(Path(path).expanduser())
+    place = _resolve(Path(path))
     name = _stem(place)
     if place.is_dir():
         return _load_folder(place, name)
@@ -57,7 +59,7 @@ def load(path: str | os.PathLike[str]) -> Dataset:
         raise InputError(f"{place} is empty")
     if start.startswith(b"PK"):
         return _load_zip(place, key, name)
-    if start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar":
+    if start.startswith(_GZIP) or start[257:262] == b"ustar":
         return _keep(key, lambda: _table_in_tar(place), name, str(place))
     if place.suffix.lower() == ".csv":
         return _keep(key, lambda: _table(place), name, str(place))
@@ -93,7 +95,8 @@ def _load_folder(place: Path, name: str) -> Dataset:
     tree = FolderTree(place)
     found = folders.look(tree)
     key = cache.key_of_files(found.files)
-    return cache.read(key, name, str(place)) or _keep_pictures(key, tree, found, found.layout, name, str(place))
+    known = cache.read(key, name, str(place))
+    return known if known is not None else _keep_pictures(key, tree, found, "", name, str(place))
 
 
 def _load_zip(place: Path, key: str, name: str) -> Dataset:
@@ -105,12 +108,16 @@ def _load_zip(place: Path, key: str, name: str) -> Dataset:
             _check_table_size(str(place), entry.filename, entry.file_size)
             return _keep(key, lambda: _table_in_zip(archive, entry, place), name, str(place))
         found = folders.look(tree)
-        return _keep_pictures(key, tree, found, f"{found.layout}, in a zip", name, str(place))
+        return _keep_pictures(key, tree, found, " in a zip", name, str(place))
 
 
-def _keep_pictures(key: str, tree: Tree, found: Pictures, layout: str, name: str, origin: str) -> Dataset:
+def _keep_pictures(key: str, tree: Tree, found: Pictures, where: str, name: str, origin: str) -> Dataset:
     if found.ignored:
-        console.say(f"{len(found.ignored)} files that are no pictures are left out, such as {found.ignored[0]}")
+        console.say(
+            f"{len(found.ignored)} files that are no pictures are left out, such as {tree.label(found.ignored[0])}"
+        )
+
+    layout = found.layout + where + ("; splits and rows from file names" if found.usage else "")
 
     def keep(form: Form) -> Dataset:
         @contextmanager
@@ -123,7 +130,7 @@ def _keep_pictures(key: str, tree: Tree, found: Pictures, layout: str, name: str
     if form is not None:
         try:
             return keep(form)
-        except NotAlike:
+        except NotAlikeError:
             pass
     return keep(pictures.survey(tree, found))
 
@@ -133,7 +140,7 @@ def _keep(key: str, read: Read, name: str, origin: str) -> Dataset:
     try:
         with read() as contents:
             return cache.store(key, contents, name, origin)
-    except cache.Unwritable as error:
+    except cache.CacheError as error:
         console.say(f"the data cache can't be written ({error}); {origin} is read into memory, each time anew")
     with read() as contents:
         return cache.hold(contents, name, origin)
@@ -141,44 +148,54 @@ def _keep(key: str, read: Read, name: str, origin: str) -> Dataset:
 
 @contextmanager
 def _table(place: Path) -> Iterator[Contents]:
-    with reading(str(place)):
-        file = place.open("rb")
-    with file:
+    with reading(str(place)), place.open("rb") as file:
         yield tables.read(file, str(place), os.fstat(file.fileno()).st_size, "FER2013 table")
 
 
 @contextmanager
 def _table_in_zip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path) -> Iterator[Contents]:
-    label = f"{place}: {entry.filename}"
-    with reading(label):
-        file: IO[bytes] = archive.open(entry)
-    with file:
-        yield tables.read(file, label, entry.file_size, "FER2013 table, in a zip")
+    label = f"{place}: {printable(entry.filename)}"
+    with reading(label), archive.open(entry) as file:
+        yield tables.read(file, label, entry.file_size, "FER2013 table in a zip")
 
 
 @contextmanager
 def _table_in_tar(place: Path) -> Iterator[Contents]:
-    with reading(str(place)):
-        archive = tarfile.open(place, mode="r|*")  # "|": a stream, so nothing is unpacked and nothing is read twice
-    with archive:
-        with reading(str(place)):
-            member = _find_table(archive, place)
-            file = archive.extractfile(member)
-        assert file is not None  # a regular file has content
-        yield tables.read(file, f"{place}: {member.name}", member.size, "FER2013 table, in a .tar.gz")
+    name = str(place)
+    with reading(name), place.open("rb") as raw:
+        packed = raw.read(len(_GZIP)) == _GZIP
+        raw.seek(0)
+        # gzip's own reader: tarfile's leaves the checksum out. "r|": a stream, so nothing is unpacked or read twice.
+        file = gzip.GzipFile(fileobj=raw) if packed else raw
+        with tarfile.open(fileobj=file, mode="r|") as archive:
+            member = _find_table(archive, name)
+            table = archive.extractfile(member)
+            assert table is not None  # a regular file has content
+            label = f"{name}: {printable(member.name)}"
+            contents = tables.read(table, label, member.size, "FER2013 table in a .tar" + (".gz" if packed else ""))
+            yield replace(contents, blocks=_then_to_the_end(contents.blocks, file.read, name))
 
 
-def _find_table(archive: tarfile.TarFile, place: Path) -> tarfile.TarInfo:
+def _then_to_the_end(blocks: Iterator[Block], read: Callable[[int], bytes], name: str) -> Iterator[Block]:
+    """Yield the blocks, then read the rest of the file: gzip's checksum is at its end."""
+    yield from blocks
+    with reading(name):
+        while read(1 << 20):
+            pass
+
+
+def _find_table(archive: tarfile.TarFile, name: str) -> tarfile.TarInfo:
     for member in archive:
-        path = safe_path(member.name, str(place))
+        path = safe_path(member.name, name)
         if member.isfile() and path.rpartition("/")[2] in tables.NAMES:
-            _check_table_size(str(place), member.name, member.size)
+            _check_table_size(name, member.name, member.size)
             return member
-    raise InputError(f"{place} has no {' and no '.join(tables.NAMES)} in it")
+    raise InputError(f"{name} has no {' and no '.join(tables.NAMES)} in it")
 
 
 def _check_table_size(archive: str, entry: str, size: int) -> None:
     if size > _LARGEST_TABLE:
         raise InputError(
-            f"{archive}: {entry} claims to have {size / 1e9:.1f} GB, a FER2013 table has 0.3; do not trust this file"
+            f"{archive}: {printable(entry)} claims to have {size / 1e9:.1f} GB, a FER2013 table has 0.3; "
+            "do not trust this file"
         )

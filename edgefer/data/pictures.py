@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from edgefer import console
-from edgefer.data.contents import Block, Contents
+from edgefer.data.contents import Block, Contents, printable
 from edgefer.data.folders import Pictures
 from edgefer.data.trees import Tree
 from edgefer.errors import InputError
@@ -24,7 +24,7 @@ _GREY_MODES = ("1", "L", "LA")
 _IMAGES_IN_BLOCK = 256
 
 
-class NotAlike(Exception):
+class NotAlikeError(Exception):
     """A picture differs from what the first one promised."""
 
 
@@ -67,13 +67,13 @@ def survey(tree: Tree, pictures: Pictures) -> Form:
         for i, file in enumerate(pictures.files):
             with _opened(tree, file.path) as image:
                 sides[i] = min(image.size)
-                grey = grey and (image.mode in _GREY_MODES or _is_grey(_plain(image)))
+                grey = grey and (image.mode in _GREY_MODES or _is_grey(plain(image)))
             advance()
     return Form(min(LARGEST_SIDE, int(np.median(sides))), grey, alike=False)
 
 
 def read(tree: Tree, pictures: Pictures, form: Form, layout: str) -> Contents:
-    """Return the contents of class folders; taking its blocks may raise NotAlike if ``form.alike``."""
+    """Return the contents of class folders; taking its blocks may raise NotAlikeError if ``form.alike``."""
     shape = (form.side, form.side) if form.grey else (form.side, form.side, 3)
     blocks = _blocks(tree, pictures, form, shape)
     return Contents(layout, pictures.classes, shape, pictures.usage, blocks, pictures.carved)
@@ -105,26 +105,26 @@ def _opened(tree: Tree, path: str) -> Iterator[Image.Image]:
             if width * height > _MOST_PIXELS:
                 raise ValueError(f"{width:,} x {height:,} pixels are more than {_MOST_PIXELS:,}")
             yield image
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise InputError(f"{label} is no picture, or of a kind that edgefer does not read") from None
-    except (NotAlike, InputError, MemoryError):
+    except (NotAlikeError, InputError, MemoryError):
         raise
     except Exception as error:  # Pillow's readers raise almost anything on a damaged file
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{label} is a damaged picture ({reason[:120]})") from error
+        reason = printable(" ".join(str(error).split()))[:120] or type(error).__name__
+        raise InputError(f"{label} is a damaged picture ({reason})") from error
 
 
 def _as_it_is(image: Image.Image, form: Form) -> NDArray[np.uint8]:
     pixels = np.asarray(image)
     special = "exif" in image.info or "transparency" in image.info or "Raw profile type exif" in image.info
     if special or image.mode != "L" or pixels.shape != (form.side, form.side):
-        raise NotAlike
+        raise NotAlikeError
     return pixels
 
 
 def _fitted(image: Image.Image, form: Form) -> NDArray[np.uint8]:
     """Return the middle square of a picture at the form's size, uint8, as `Preprocessing` would take it."""
-    picture = _plain(image).convert("L" if form.grey else "RGB")
+    picture = plain(image).convert("L" if form.grey else "RGB")
     width, height = picture.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
@@ -134,7 +134,7 @@ def _fitted(image: Image.Image, form: Form) -> NDArray[np.uint8]:
     return np.asarray(picture)
 
 
-def _plain(image: Image.Image) -> Image.Image:
+def plain(image: Image.Image) -> Image.Image:
     """Return a picture upright, in mode L or RGB, 8 bits; what is transparent becomes white."""
     picture = ImageOps.exif_transpose(image)
     if picture.mode == "F":

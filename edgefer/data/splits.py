@@ -50,19 +50,23 @@ def split(dataset: Dataset, name: str, protocol: Protocol = "official") -> Split
 
 
 def _chosen(dataset: Dataset, name: str, protocol: Protocol) -> NDArray[np.bool_]:
-    train, val, test = (dataset.splits == i for i in range(len(SPLITS)))
+    """Return which images of the data set a split has, bool, (N,)."""
+    train: NDArray[np.bool_] = dataset.splits == SPLITS.index("train")
+    val: NDArray[np.bool_] = dataset.splits == SPLITS.index("val")
+    test: NDArray[np.bool_] = dataset.splits == SPLITS.index("test")
     val_is_training = "val" in dataset.carved
     if name == "test":
         return test
     if name == LEAK_FREE:
-        return test & ~_same_as(dataset, train | val if val_is_training or protocol == "stratified" else train, test)
+        return test & ~_same_as(dataset, train, test)
     if name == BOTH:
         return test if val_is_training else val | test
     if protocol == "stratified" and not val_is_training:  # a carved `val` is these 12.5 % already
-        parts = stratified(dataset.labels[train], (1 - SHARE, SHARE))
-        train = train.copy()
-        train[np.flatnonzero(train)] = parts == SPLITS.index(name)
-        return train
+        training = np.flatnonzero(train)
+        parts = stratified(dataset.labels[training], (1 - SHARE, SHARE))
+        chosen = np.zeros(len(dataset), dtype=np.bool_)
+        chosen[training] = parts == SPLITS.index(name)
+        return chosen
     return train if name == "train" else val
 
 
@@ -70,9 +74,9 @@ def _same_as(dataset: Dataset, base: NDArray[np.bool_], asked: NDArray[np.bool_]
     """Return which images of `asked` have the pixels of an image of `base`, bool, (N,)."""
     either = np.flatnonzero(base | asked)
     group = groups(dataset.images, either)
-    same = np.zeros(len(dataset), dtype=bool)
-    same[either] = np.isin(group, group[base[either]])
-    return same & asked
+    same = np.zeros(len(dataset), dtype=np.bool_)
+    same[either] = np.isin(group, group[base[either]]) & asked[either]
+    return same
 
 
 def stratified(labels: NDArray[np.int64], shares: Sequence[float], seed: int = SEED) -> NDArray[np.uint8]:

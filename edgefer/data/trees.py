@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from edgefer.data.contents import reading
+from edgefer.data.contents import printable, reading
 from edgefer.errors import InputError
 
 _LARGEST_FILE = 64 << 20  # bytes of one picture, as stored; more is no face but an attack or a mistake
@@ -48,7 +48,7 @@ class FolderTree:
         self.top = top
 
     def label(self, path: str) -> str:  # noqa: D102
-        return str(self.top / path)
+        return printable(str(self.top / path))
 
     def listing(self, folder: str) -> tuple[list[str], list[File]]:  # noqa: D102
         folders, files = [], []
@@ -68,7 +68,7 @@ class FolderTree:
         return sorted(folders), sorted(files, key=lambda file: file.path)
 
     def read(self, path: str) -> bytes:  # noqa: D102
-        with reading(self.label(path)), open(self.top / path, "rb") as file:
+        with reading(self.label(path)), (self.top / path).open("rb") as file:
             _check_size(self.label(path), os.fstat(file.fileno()).st_size)
             return file.read()
 
@@ -88,7 +88,9 @@ class ZipTree:
         for entry in archive.infolist():
             path = safe_path(entry.filename, name)
             if entry.flag_bits & 1:
-                raise InputError(f"{name}: {path} is encrypted; unpack it with its password and give the folder")
+                raise InputError(
+                    f"{name}: {printable(path)} is encrypted; unpack it with its password and give the folder"
+                )
             parts = path.rstrip("/").split("/")
             if any(hidden(part) for part in parts):
                 continue
@@ -101,7 +103,7 @@ class ZipTree:
                 self.entries[path] = entry
 
     def label(self, path: str) -> str:  # noqa: D102
-        return f"{self.name}: {path}" if path else self.name
+        return printable(f"{self.name}: {path}" if path else self.name)
 
     def listing(self, folder: str) -> tuple[list[str], list[File]]:  # noqa: D102
         folders, files = self._children[folder]

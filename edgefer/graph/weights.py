@@ -28,6 +28,20 @@ def fold_weights(model: ModelProto) -> ModelProto:
     return graph.model()
 
 
+def limit_weights(model: ModelProto, largest: int) -> ModelProto:
+    """Return `model` with every int8 weight brought within -largest to largest.
+
+    For CPUs without VNNI, which add two u8 x s8 products in 16 bits: 2 x 255 x 64 still fits, 2 x 255 x 65 does not.
+    NNCF's half range starts within that bound, and fine-tuning may leave it by a step.
+    """
+    graph = Graph(model)
+    for node in graph.nodes:
+        stored = graph.constant(node, 0)
+        if node.op_type == "DequantizeLinear" and stored is not None and stored.dtype == np.int8:
+            graph.set_constant(node, 0, np.clip(stored, -largest, largest), node.input[0])
+    return graph.model()
+
+
 def quantize(values: Array, scale: Array, zero_point: Array, axis: int = 0) -> Array:
     """Return saturate(round(values / scale) + zero_point), ONNX's QuantizeLinear, halves rounded to even.
 

@@ -1,5 +1,7 @@
-"""Augmentation of whole batches of tensors: one affine sampling for crop, flip, rotation, shift and zoom, then light
-and erasing. Every image of the batch gets its own draw. Mixup follows in the loop, where the labels are.
+"""Augmentation of whole batches of tensors.
+
+One affine sampling makes crop, flip, rotation, shift and zoom; then light and erasing. Every image of the batch gets
+its own draw. Mixup follows in the loop, where the labels are.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""bf16 or fp32: measured on the network and the machine at hand, since bf16 doubles the speed of dense convolutions
-on some processors and slows depthwise ones.
+"""bf16 or fp32, measured on the network and the machine at hand.
+
+bf16 doubles the speed of dense convolutions on some processors and slows depthwise ones.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def _load_weights(model: nn.Module, path: Path) -> None:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            loaded = load_file(path)
+            loaded: Any = load_file(path)
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the two readers raise many kinds for a damaged file

@@ -30,10 +30,12 @@ class Block(nn.Module):
         same = inputs == outputs and stride == 1
         self.skip = nn.Identity() if same else _conv(inputs, outputs, 1, stride)
         # Each block starts as the identity: steadier at a high learning rate (Goyal et al. 2017, section 5.1).
-        nn.init.zeros_(self.conv2[1].weight)
+        nn.init.zeros_(self.conv2[1].weight)  # type: ignore[arg-type]  # the BatchNorm
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.conv2(self.relu1(self.conv1(x))) + self.skip(x))
+        """Return what the class's formula says."""
+        out: Tensor = self.relu2(self.conv2(self.relu1(self.conv1(x))) + self.skip(x))
+        return out
 
 
 class PlainResNet(nn.Module):
@@ -76,8 +78,10 @@ class PlainResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return logits."""
         x = self.pool(self.stages(self.stem(x)))
-        return self.head(self.dropout(torch.flatten(x, 1)))
+        logits: Tensor = self.head(self.dropout(torch.flatten(x, 1)))
+        return logits
 
     def get_classifier(self) -> nn.Linear:
         """Return the last layer, as timm's networks do."""

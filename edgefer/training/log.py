@@ -32,10 +32,10 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise MissingExtra("tensorboard", "train,tensorboard") from None
-        self._writer = SummaryWriter(str(run / "tensorboard"))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(run / "tensorboard"))
 
     def add(self, line: dict[str, Any]) -> None:
         """Add an epoch's line of the log."""
         for name in ("lr", "train_loss", "val_loss", "val_accuracy"):
-            self._writer.add_scalar(name, line[name], line["epoch"])  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, line[name], line["epoch"])
+        self._writer.flush()

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from edgefer import console, data, models, paths, recipes, versions
 from edgefer.data.dataset import Dataset, Split
-from edgefer.errors import EdgeferError, InputError, Interrupted
+from edgefer.errors import Diverged, InputError, Interrupted
 from edgefer.learning import augment, checkpoint, evaluate, images, interrupt, loss, optimizer, precision, randomness
 from edgefer.learning import state as states
 from edgefer.learning.checkpoint import Checkpoint
@@ -32,12 +32,6 @@ from edgefer.training import log
 
 _SECONDS_BETWEEN_SAVES = 300.0
 _PACKAGES = ("torch", "timm", "numpy", "safetensors")
-
-
-class Diverged(EdgeferError):
-    """The loss is not finite any more."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True)
@@ -51,8 +45,13 @@ class Result:
         val_accuracy: of those weights on the validation split, 0 to 1.
         parameters: numbers in the network that were trained.
         seconds: of training, validation included.
+        precision: ``bf16`` or ``fp32``, as the steps ran.
         data: the data set's name.
+        digest: the data set's SHA-256.
         drawn: True if trained on the built-in faces.
+        history: the log, a dict for each epoch.
+        recipe: all settings as they ran.
+        versions: of the packages that decide the result.
     """
 
     run: Path
@@ -61,8 +60,13 @@ class Result:
     val_accuracy: float
     parameters: int
     seconds: float
+    precision: str
     data: str
+    digest: str
     drawn: bool
+    history: list[dict[str, Any]]
+    recipe: dict[str, Any]
+    versions: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the attributes as plain JSON values."""
@@ -132,7 +136,8 @@ def train(
         recipe.model.args,
         recipe.model.pretrained and saved is None,
         recipe.model.weights if saved is None else None,
-    ).to(device, memory_format=torch.channels_last)
+    ).to(device)
+    model = model.to(memory_format=torch.channels_last)
     averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True) if settings.ema else None
     selected = averaged.module if averaged else model  # the weights that are validated and kept
     with_mixup = recipe.augment.mixup > 0
@@ -267,8 +272,13 @@ def train(
         val_accuracy=progress.best_accuracy,
         parameters=sum(p.numel() for p in model.parameters()),
         seconds=round(sum(line["seconds"] for line in progress.history), 1),
+        precision=step_precision,
         data=dataset.name,
+        digest=dataset.digest,
         drawn=dataset.drawn,
+        history=progress.history,
+        recipe=recipe.model_dump(mode="json"),
+        versions=versions.installed(*_PACKAGES),
     )
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from edgefer.learning import augment, images
 from edgefer.data.dataset import Split
+from edgefer.learning import augment, images
 from edgefer.preprocessing import Preprocessing
 from edgefer.recipes.schema import Augment
 

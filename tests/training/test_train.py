@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bars import bars, small_recipe
+from stripes import stripes, small_recipe
 
 from edgefer.data.dataset import Dataset
-from edgefer.errors import InputError
+from edgefer.errors import Diverged, InputError
 from edgefer.learning import checkpoint, evaluate, state
-from edgefer.training.train import Diverged, train
+from edgefer.training.train import train
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -30,14 +30,12 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_a_network_learns_and_its_checkpoint_gives_the_accuracy_that_was_reported(tmp_path: Path) -> None:
-    data = bars()
-    result = train(small_recipe(epochs=6), data, tmp_path / "run")
+    data = stripes()
+    result = train(small_recipe("phases.0.lr=0.1", "train.ema=0.8", epochs=10), data, tmp_path / "run")
     assert result.val_accuracy > 0.8  # chance is 0.14
     kept = checkpoint.read(result.run)
     split = np.flatnonzero(data.splits == 1)
-    answers = evaluate.logits(
-        checkpoint.build(kept), _split(data, split), kept.recipe.preprocessing
-    )
+    answers = evaluate.logits(checkpoint.build(kept), _split(data, split), kept.recipe.preprocessing)
     assert (answers.argmax(1) == data.labels[split]).mean() == pytest.approx(result.val_accuracy, abs=1e-4)
 
 
@@ -48,13 +46,13 @@ def _split(data: Dataset, indices: np.ndarray):  # type: ignore[no-untyped-def]
 
 
 def test_shuffled_labels_end_at_chance(tmp_path: Path) -> None:
-    data = bars()
+    data = stripes()
     shuffled = dataclasses.replace(data, labels=np.random.default_rng(1).permutation(data.labels))
     assert train(small_recipe(epochs=3), shuffled, tmp_path / "run").val_accuracy < 0.35
 
 
 def test_the_log_has_one_line_for_each_epoch(tmp_path: Path) -> None:
-    train(small_recipe(epochs=3), bars(), tmp_path / "run")
+    train(small_recipe(epochs=3), stripes(), tmp_path / "run")
     with (tmp_path / "run" / "log.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert [line["epoch"] for line in lines] == ["1", "2", "3"]
@@ -62,20 +60,20 @@ def test_the_log_has_one_line_for_each_epoch(tmp_path: Path) -> None:
 
 
 def test_training_never_opens_the_test_split(tmp_path: Path) -> None:
-    class Guarded(np.ndarray):
-        """Pixels that say which rows were read."""
+    opened: set[int] = set()
 
-        opened: set[int] = set()
+    class Guarded(np.ndarray):
+        """Pixels that note which rows were read."""
 
         def __getitem__(self, key):  # type: ignore[no-untyped-def]
             if isinstance(key, np.ndarray):
-                Guarded.opened |= set(key.tolist())
+                opened.update(key.tolist())
             return super().__getitem__(key)
 
-    data = bars()
+    data = stripes()
     train(small_recipe(), dataclasses.replace(data, images=data.images.view(Guarded)), tmp_path / "run")
-    assert set(np.flatnonzero(data.splits == 0)) <= Guarded.opened
-    assert not set(np.flatnonzero(data.splits == 2)) & Guarded.opened
+    assert set(np.flatnonzero(data.splits == 0)) <= opened
+    assert not set(np.flatnonzero(data.splits == 2)) & opened
 
 
 _KILLED = """
@@ -83,7 +81,7 @@ import os, signal, sys
 from pathlib import Path
 import torch
 sys.path.insert(0, {tests!r})
-from bars import bars, small_recipe
+from stripes import stripes, small_recipe
 from edgefer.training import train as module
 
 torch.set_num_threads(1)
@@ -99,16 +97,13 @@ if step_of_death:
         return real(*args)
     module.states.save = save
 recipe = small_recipe({settings}, epochs=3)
-module.train(recipe, bars(), Path(sys.argv[1]), resume=len(sys.argv) > 3)
+module.train(recipe, stripes(), Path(sys.argv[1]), resume=len(sys.argv) > 3)
 """
 
 
-@pytest.mark.parametrize(
-    "settings",
-    ['"augment.mixup=0.4"', '"train.precision=bf16", "phases.0.schedule=plateau", "phases.0.warmup_epochs=0"'],
-    ids=["mixup", "bf16 and plateau"],
-)
-def test_a_run_that_was_killed_goes_on_to_the_same_weights_bit_for_bit(tmp_path: Path, settings: str) -> None:
+def test_a_run_that_was_killed_goes_on_to_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
+    # mixup draws from numpy's generator, erasing from torch's, and plateau has a state of its own
+    settings = '"augment.mixup=0.4", "augment.erase=0.5", "train.precision=bf16", "phases.0.schedule=plateau"'
     script = _KILLED.format(tests=str(Path(__file__).parent), settings=settings)
 
     def run(folder: str, step_of_death: int = 0, *resume: str) -> int:
@@ -132,17 +127,17 @@ def test_a_run_goes_on_across_the_border_of_two_phases(tmp_path: Path) -> None:
     head = two.phases[0].model_copy(update={"name": "head", "train": ("head",), "freeze_batchnorm": True, "epochs": 1})
     recipe = two.model_copy(update={"phases": (head, two.phases[0].model_copy(update={"epochs": 1}))})
     torch.set_num_threads(1)
-    train(recipe, bars(), tmp_path / "whole")
+    train(recipe, stripes(), tmp_path / "whole")
     first = recipe.model_copy(update={"phases": recipe.phases[:1]})
-    train(first, bars(), tmp_path / "parts")
-    train(recipe, bars(), tmp_path / "parts", resume=True)
+    train(first, stripes(), tmp_path / "parts")
+    train(recipe, stripes(), tmp_path / "parts", resume=True)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
 
 def test_a_frozen_phase_changes_the_head_alone(tmp_path: Path) -> None:
     recipe = small_recipe("train.ema=0.0", epochs=1)
     phase = recipe.phases[0].model_copy(update={"train": ("head",), "freeze_batchnorm": True})
-    train(recipe.model_copy(update={"phases": (phase,)}), bars(), tmp_path / "frozen")
+    train(recipe.model_copy(update={"phases": (phase,)}), stripes(), tmp_path / "frozen")
     torch.manual_seed(recipe.train.seed)
     from edgefer import models
 
@@ -152,19 +147,20 @@ def test_a_frozen_phase_changes_the_head_alone(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_names_epoch_step_and_rows_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
-    train(small_recipe(epochs=1), bars(), tmp_path / "run")
+    train(small_recipe(epochs=1), stripes(), tmp_path / "run")
     before = checkpoint.read(tmp_path / "run")
     wild = small_recipe("phases.0.lr=1e30", "train.ema=0.0", "phases.0.warmup_epochs=0", epochs=2)
     with pytest.raises(Diverged, match=r"epoch 1, step \d+ \(batch of rows \d+"):
-        train(wild, bars(), tmp_path / "other")
+        train(wild, stripes(), tmp_path / "other")
+    longer = small_recipe("phases.0.lr=1e30", epochs=2)
     with pytest.raises(Diverged, match="the best checkpoint, of epoch 1, stays"):
-        longer = small_recipe("phases.0.lr=1e30", epochs=2)
-        train(longer, bars(), tmp_path / "run", resume=True)
+        train(longer, stripes(), tmp_path / "run", resume=True)
     assert same(checkpoint.read(tmp_path / "run").weights, before.weights)
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
-    script = _KILLED.format(tests=str(Path(__file__).parent), settings='"train.seed=1"').replace("epochs=3", "epochs=400")
+    script = _KILLED.format(tests=str(Path(__file__).parent), settings='"train.seed=1"')
+    script = script.replace("epochs=3", "epochs=400")
     script = script.replace("module.train(", "from edgefer import console; console.enable(); module.train(")
     process = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path / "run"), "0"], stderr=subprocess.PIPE, text=True
@@ -181,16 +177,16 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
 
 def test_too_few_images_for_a_batch_is_said_with_a_batch_size_that_fits(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--set train.batch_size=\d+"):
-        train(small_recipe(), bars(train=28), tmp_path / "run")
+        train(small_recipe(), stripes(train=28), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_is_not_resumed_on_other_data(tmp_path: Path) -> None:
-    train(small_recipe(epochs=1), bars(), tmp_path / "run")
+    train(small_recipe(epochs=1), stripes(), tmp_path / "run")
     with pytest.raises(InputError, match="other data"):
-        train(small_recipe(), bars(seed=1), tmp_path / "run", resume=True)
+        train(small_recipe(), stripes(seed=1), tmp_path / "run", resume=True)
 
 
 def test_early_stopping_ends_a_run_that_does_not_get_better(tmp_path: Path) -> None:
     recipe = small_recipe("phases.0.lr=1e-12", "train.ema=0.0", "train.early_stopping=2", epochs=9)
-    assert train(recipe, bars(), tmp_path / "run").epochs < 9
+    assert train(recipe, stripes(), tmp_path / "run").epochs < 9

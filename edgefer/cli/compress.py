@@ -1,0 +1,88 @@
+"""`edgefer compress`: a trained network in, an INT8 bundle out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compress(
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="A training's folder. Default: the newest in runs/train.", show_default=False)
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="To INT8: the one precision there is, so far.")] = True,
+    data: Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the bundle. Default: runs/compress/<time>-<name>.")
+    ] = None,
+    ptq: Annotated[bool, typer.Option("--ptq", help="Calibrate only, without fine-tuning.")] = False,
+    qat_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of fine-tuning. Default: one, of 300 steps at most.")
+    ] = None,
+    scheme: Annotated[str | None, typer.Option(help="Calibration scheme: a name or a TOML file.")] = None,
+    max_drop: Annotated[float | None, typer.Option(help="Points of accuracy INT8 may lose. Default: 0.5.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the fine-tuning. Default: 0.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the interrupted compression in this folder.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: one for each core.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Compress a trained network to INT8: calibrate, fine-tune, one file for each target, checked against FP32."""
+    from edgefer import console, paths
+    from edgefer import data as datasets
+    from edgefer.cli import output
+    from edgefer.errors import InputError
+
+    options = {"qat_epochs": qat_epochs, "scheme": scheme, "max_drop": max_drop, "seed": seed}
+    given = {name: value for name, value in options.items() if value is not None}
+    if resume is not None and (checkpoint or out or ptq or given):
+        raise InputError("--resume goes on with the options it was started with; leave CHECKPOINT and options away")
+    with output.needs_extra("compress", "train"):
+        import torch
+
+        from edgefer.compression import compress as compression
+        from edgefer.learning import checkpoint as checkpoints
+    if threads:
+        torch.set_num_threads(threads)
+    if resume is not None:
+        arguments = compression.resumed(resume)
+    else:
+        head = checkpoints.find(checkpoint)
+        name = checkpoints.read(head).recipe.name
+        arguments = {"checkpoint": head, "out": out or paths.new_run("compress", name), "ptq": ptq, **given}
+    dataset = datasets.find(data)
+    rejected = None
+    try:
+        result = compression.compress(dataset=dataset, **arguments)
+    except compression.Rejected as error:
+        result, rejected = error.result, error
+    if rejected is None and result.bundle.resolve().parent == paths.RUNS.resolve() / "compress":
+        paths.mark_latest(result.bundle)
+    if as_json:
+        failure = {"error": str(rejected), "exit_code": rejected.exit_code} if rejected else {}
+        output.print_json({"command": "compress", **result.as_dict(), **failure})
+        if rejected:
+            raise typer.Exit(rejected.exit_code)
+        return
+    drawn = " (drawn faces)" if result.drawn else ""
+    share = result.bytes["int8-cpu"] / result.bytes["fp32"]
+    output.print_rows(
+        f"INT8, checked on {result.images:,} validation images of {result.data}",
+        {
+            "accuracy": f"{_percents(result.accuracy)}{drawn}",
+            "macro F1": _percents(result.macro_f1),
+            "agreement": f"{100 * result.agreement:.2f} % of the predictions are FP32's",
+            "size": f"{result.bytes['fp32']:,} -> {result.bytes['int8-cpu']:,} bytes ({share:.2f}x)",
+            "time": console.duration(result.seconds),
+            "bundle": str(result.bundle),
+        },
+    )
+    if rejected:
+        raise rejected
+    output.print_next("edgefer bench" if out is None and resume is None else f"edgefer bench {result.bundle}")
+
+
+def _percents(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {100 * value:.2f} %" for name, value in values.items())

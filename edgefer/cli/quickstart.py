@@ -1,0 +1,58 @@
+"""`edgefer quickstart`: train, compress, bench and report on the built-in drawn faces, in a few minutes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def quickstart(
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """See it all work: train, compress to INT8, bench and report on built-in drawn faces, in under 4 minutes."""
+    import time
+
+    from edgefer import bundle, console, paths, recipes
+    from edgefer import data as datasets
+    from edgefer.bench import bench as benching
+    from edgefer.cli import bench, output
+
+    with output.needs_extra("compress", "report"):
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+
+        from edgefer.compression import compress as compression
+        from edgefer.compression import extension
+        from edgefer.training import train as training
+    started = time.monotonic()
+    extension.start_extension_build()  # takes about a minute the first time, while the network trains
+    recipe = recipes.load("quickstart", seed=seed)
+    dataset = datasets.builtin()
+    console.say("1 of 3: train a nano network on drawn faces (built in, no photographs)")
+    trained = training.train(recipe, dataset, paths.new_run("train", recipe.name))
+    paths.mark_latest(trained.run)
+    console.say("2 of 3: compress it to INT8")
+    small = compression.compress(trained.run, dataset, paths.new_run("compress", recipe.name))
+    paths.mark_latest(small.bundle)
+    console.say("3 of 3: bench it on this CPU")
+    result = benching.bench([bundle.load(small.bundle)], dataset, seconds=1.0)
+    folder = paths.new_run("bench", recipe.name)
+    files = bench.write(result, folder)
+    paths.mark_latest(folder)
+    seconds = round(time.monotonic() - started, 1)
+    if as_json:
+        parts = {"train": trained.as_dict(), "compress": small.as_dict(), "bench": result.model_dump(mode="json")}
+        output.print_json({"command": "quickstart", "seconds": seconds, **files, **parts})
+        return
+    from rich.console import Console
+
+    from edgefer.bench.table import tables
+
+    Console(highlight=False).print(tables(result))
+    output.print_rows(
+        f"done in {console.duration(seconds)}, on drawn faces: these figures say that it works, not how well",
+        {"checkpoint": str(trained.run), "bundle": str(small.bundle), **files},
+    )
+    output.print_next("edgefer train --data fer2013.zip, then edgefer compress --int8, then edgefer bench")

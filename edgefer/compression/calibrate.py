@@ -1,0 +1,120 @@
+"""Which images activation ranges come from, by a scheme that anyone can repeat."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgefer import bundle, paths
+from edgefer.data.dataset import Dataset, Split
+from edgefer.errors import InputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Observer = Literal["minmax", "mean-minmax", "median-minmax", "mean-quantile", "histogram"]
+
+
+class Scheme(BaseModel):
+    """A scheme's TOML: how many images of which kind, and how a range is made of what they cause."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    images: int = Field(ge=1, le=10_000)
+    split: str = "train"
+    stratified: bool = True
+    seed: int = Field(0, ge=0)
+    observer: Observer = "mean-minmax"
+
+
+def schemes() -> list[str]:
+    """Return the names of the schemes that come with edgefer."""
+    return sorted(path.stem for path in paths.shipped("calibration").glob("*.toml"))
+
+
+def load(name: str) -> Scheme:
+    """Return a scheme, checked.
+
+    Args:
+        name: one of `schemes`, or the path of a TOML file.
+
+    Raises:
+        InputError: there is no such scheme, it does not parse, or it asks for other than training images.
+    """
+    path = paths.shipped("calibration") / f"{name}.toml" if name in schemes() else Path(name)
+    if not path.is_file():
+        raise InputError(f"no calibration scheme named {name}; there are {', '.join(schemes())}")
+    try:
+        scheme = Scheme.model_validate({**tomllib.loads(path.read_text(encoding="utf-8")), "name": path.stem})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if scheme.split != "train":
+        raise InputError(
+            f"{path}: split = {scheme.split!r}: calibration on evaluation images would flatter INT8; use train"
+        )
+    if not scheme.stratified:
+        raise InputError(f"{path}: stratified = false: a random choice may miss a rare class; use stratified = true")
+    return scheme
+
+
+def choose(scheme: Scheme, training: Split, dataset: Dataset) -> Split:
+    """Return the images to calibrate on, in the order of their rows.
+
+    Each class gets its share of `scheme.images` (largest remainder) and at least one image. The same scheme on the
+    same data chooses the same images. A smaller data set is taken whole.
+
+    Args:
+        scheme: from `load`.
+        training: the training images, as the recipe splits them.
+        dataset: where they are from.
+
+    Raises:
+        InputError: `training` is another split, or shares an image with an evaluation split.
+    """
+    if training.name != "train":
+        raise InputError(f"calibration takes images of the train split, not of {training.name}")
+    outside = np.flatnonzero(dataset.splits[training.indices] != 0)
+    if outside.size:
+        row = training.rows[outside[0]]
+        raise InputError(f"calibration takes images of the train split; row {row} stands in an evaluation split")
+    # RandomState and not default_rng: numpy promises that its numbers never change (NEP 19).
+    random = np.random.RandomState(scheme.seed)
+    counts = _shares(np.bincount(training.labels), min(scheme.images, len(training)))
+    chosen = [
+        random.permutation(np.flatnonzero(training.labels == label))[:count] for label, count in enumerate(counts)
+    ]
+    positions = np.concatenate(chosen)
+    return training.subset(positions[np.argsort(training.rows[positions], kind="stable")], "calibration")
+
+
+def _shares(available: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
+    """Divide `wanted` over classes in proportion to `available`: int64, no class above what it has."""
+    exact = wanted * available / available.sum()
+    counts = np.maximum(np.floor(exact).astype(np.int64), available > 0)
+    while counts.sum() != wanted:
+        step = 1 if counts.sum() < wanted else -1
+        gap = np.where((counts + step >= 1) & (counts + step <= available), step * (exact - counts), -np.inf)
+        if np.isneginf(gap).all():
+            break  # fewer images than classes are wanted: one of each
+        counts[gap.argmax()] += step
+    return np.asarray(counts, np.int64)
+
+
+def record(scheme: Scheme, images: Split) -> bundle.Calibration:
+    """Return what the manifest says of the calibration images."""
+    digest = hashlib.sha256(np.ascontiguousarray(images.take(slice(None))).tobytes()).hexdigest()
+    return bundle.Calibration(
+        scheme=scheme.name, seed=scheme.seed, rows=[int(row) for row in images.rows], digest=digest
+    )

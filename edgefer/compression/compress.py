@@ -1,0 +1,299 @@
+"""Checkpoint to bundle. `compress` reads from top to bottom: calibrate, fine-tune, export, lower, check, write."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from edgefer import bundle, console, data, paths, versions
+from edgefer.compression import calibrate, export, finetune
+from edgefer.compression import quantize as quantization
+from edgefer.compression.extension import load_nncf
+from edgefer.data.dataset import Dataset, Split
+from edgefer.errors import GateFailed, InputError
+from edgefer.evaluation import metrics, predict
+from edgefer.graph import count
+from edgefer.graph.lint import check
+from edgefer.graph.lower import Lowered, lower
+from edgefer.graph.slim import slim
+from edgefer.learning import checkpoint as checkpoints
+from edgefer.learning import state
+from edgefer.preprocessing import Preprocessing
+from edgefer.runtimes import onnxruntime
+
+SCHEME = "stratified-300"
+MAX_DROP = 0.5
+MOST_STEPS = 300  # of the default fine-tuning; after 200 the network of field.md was above its FP32 accuracy
+REJECTED, UNFINISHED = ".rejected", ".unfinished"
+_PACKAGES = ("torch", "nncf", "torchao", "onnx", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a compression leaves.
+
+    Attributes:
+        bundle: the folder; its name ends in ``.rejected`` where `passed` is False.
+        passed: False if an INT8 network lost more validation accuracy than it may.
+        accuracy: of each network on the validation split, 0 to 1.
+        macro_f1: likewise.
+        agreement: share of the validation split where FP32 and the INT8 network for CPUs predict the same.
+        bytes: size of each network's file.
+        drop: validation accuracy that the worse INT8 network lost, in points.
+        images: of the validation split.
+        seconds: all of it.
+        data: the data set's name.
+        drawn: True for the built-in faces.
+    """
+
+    bundle: Path
+    passed: bool
+    accuracy: dict[str, float]
+    macro_f1: dict[str, float]
+    agreement: float
+    bytes: dict[str, int]
+    drop: float
+    images: int
+    seconds: float
+    data: str
+    drawn: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the attributes as plain JSON values."""
+        return {**asdict(self), "bundle": str(self.bundle)}
+
+
+class Rejected(GateFailed):
+    """INT8 lost more accuracy than it may; the bundle was written under a name that says so.
+
+    Args:
+        message: one line.
+        result: what was written.
+    """
+
+    def __init__(self, message: str, result: Result) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+def compress(
+    checkpoint: Path,
+    dataset: Dataset,
+    out: Path,
+    *,
+    ptq: bool = False,
+    qat_epochs: int | None = None,
+    scheme: str = SCHEME,
+    max_drop: float = MAX_DROP,
+    half_range: bool | None = None,
+    seed: int = 0,
+    resume: bool = False,
+) -> Result:
+    """Make an INT8 bundle of a trained network.
+
+    Args:
+        checkpoint: a training's folder, or its ``best.json``.
+        dataset: the data that the network was trained on.
+        out: folder for the bundle; it is there whole or not at all.
+        ptq: calibrate only, without fine-tuning.
+        qat_epochs: passes over the training images; by default one that ends after 300 steps at the latest.
+        scheme: name or file of a calibration scheme.
+        max_drop: points of validation accuracy that INT8 may lose.
+        half_range: weights within -64 to 64, for CPUs whose 8-bit products saturate; by default this CPU is asked.
+        seed: of the fine-tuning.
+        resume: go on with a fine-tuning that was interrupted, from ``<out>.unfinished``.
+
+    Raises:
+        Rejected: an INT8 network lost more than `max_drop`; the bundle stands in ``<out>.rejected``.
+        InputError: checkpoint, data and settings do not fit each other, or `out` exists.
+        Diverged: the fine-tuning's loss is not finite.
+        Interrupted: Ctrl-C; ``<out>.unfinished`` can be resumed.
+    """
+    # Setup.
+    started = time.monotonic()
+    load_nncf()  # what is not installed is said before the work, not in the middle of it
+    if ptq and qat_epochs:
+        raise InputError("--ptq is without fine-tuning, so it does not go with --qat-epochs")
+    plan = calibrate.load(scheme)
+    head = checkpoints.find(checkpoint)
+    trained = checkpoints.read(head)
+    if trained.data["digest"] != dataset.digest:
+        raise InputError(f"{head} was trained on {trained.data['name']}, not on these data; name that with --data")
+    work = _beside(out, UNFINISHED)
+    _check_folders(out, work, resume)
+    recipe, spec = trained.recipe, trained.recipe.preprocessing
+    training = data.split(dataset, "train", recipe.data.split)
+    validation = data.split(dataset, "val", recipe.data.split)
+    half_range = quantization.saturates() if half_range is None else half_range
+    if half_range:
+        console.say("weights at half range: this CPU has no VNNI, its 8-bit products would saturate")
+
+    # Calibrate and fine-tune.
+    network = checkpoints.build(trained)
+    chosen = calibrate.choose(plan, training, dataset)
+    inputs = spec.apply(chosen.take(slice(None)))
+    quantized = quantization.quantize(network, torch.from_numpy(inputs), plan.observer, half_range)
+    tuned = None
+    if not ptq:
+        settings = finetune.settings(recipe, training, qat_epochs, MOST_STEPS, seed)
+        notes = {
+            "checkpoint": str(head.resolve()),
+            "checkpoint_sha256": paths.sha256(head),
+            "out": str(out.resolve()),
+            "qat_epochs": qat_epochs,
+            "scheme": scheme,
+            "max_drop": max_drop,
+            "half_range": half_range,
+            "seed": seed,
+        }
+        tuned = finetune.finetune(quantized, network, training, validation, recipe, settings, work, notes)
+
+    # Export, and one graph for each target.
+    example = torch.from_numpy(inputs[:1])
+    signed = export.int8(quantized, example, half_range)
+    cpu, tensorrt = lower(signed, "cpu"), lower(signed, "tensorrt")
+    models = {"fp32": export.fp32(network, example), "int8-cpu": slim(cpu.model), "int8-tensorrt": slim(tensorrt.model)}
+    check(models["int8-cpu"], "cpu")
+    check(models["int8-tensorrt"], "tensorrt")
+
+    # Against FP32.
+    threads = torch.get_num_threads()
+    answers = {name: _run(model, spec, validation, threads, name).argmax(1) for name, model in models.items()}
+    scores = [_score(name, validation, predictions, len(trained.classes)) for name, predictions in answers.items()]
+    accuracy = {score.network: score.accuracy for score in scores}
+    agreement = float((answers["fp32"] == answers["int8-cpu"]).mean())
+    drop = 100 * (accuracy["fp32"] - min(accuracy["int8-cpu"], accuracy["int8-tensorrt"]))
+    passed = drop <= max_drop + 1e-9
+
+    # The bundle.
+    folder = out if passed else _beside(out, REJECTED)
+    description = bundle.Description(
+        name=recipe.name,
+        labels=trained.classes,
+        preprocessing=spec,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        macs=count.macs(models["fp32"]),
+        data=bundle.Data(**trained.data),
+        calibration=calibrate.record(plan, chosen),
+        scores=scores,
+        agreement=agreement,
+        recipe=recipe.model_dump(mode="json"),
+        compression={
+            "checkpoint": {"epoch": trained.epoch, "val_accuracy": trained.val_accuracy},
+            "method": "qat" if tuned else "ptq",
+            "observer": plan.observer,
+            "half_range": half_range,
+            "fine_tuning": {**asdict(settings), "best_epoch": tuned.best_epoch, "history": tuned.history}
+            if tuned
+            else None,
+            "quantizers": quantization.quantizers(quantized),
+            "targets": _between_targets(cpu, tensorrt, models, inputs),
+            "gate": {"max_drop": max_drop, "drop": round(drop, 4), "passed": passed},
+        },
+        versions=versions.installed(*_PACKAGES),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+    files = {"fp32": "fp32.onnx", "int8-cpu": "int8.cpu.onnx", "int8-tensorrt": "int8.tensorrt.onnx"}
+    written = bundle.write(
+        folder,
+        description,
+        {
+            "fp32": bundle.Part(files["fp32"], models["fp32"].SerializeToString(), "fp32", "any"),
+            "int8-cpu": bundle.Part(files["int8-cpu"], models["int8-cpu"].SerializeToString(), "int8", "cpu"),
+            "int8-tensorrt": bundle.Part(
+                files["int8-tensorrt"], models["int8-tensorrt"].SerializeToString(), "int8", "tensorrt"
+            ),
+        },
+    )
+    shutil.rmtree(work, ignore_errors=True)
+    result = Result(
+        bundle=folder,
+        passed=passed,
+        accuracy=accuracy,
+        macro_f1={score.network: score.macro_f1 for score in scores},
+        agreement=agreement,
+        bytes={name: network_file.bytes for name, network_file in written.manifest.networks.items()},
+        drop=round(drop, 4),
+        images=len(validation),
+        seconds=round(time.monotonic() - started, 1),
+        data=dataset.name,
+        drawn=dataset.drawn,
+    )
+    if not passed:
+        raise Rejected(
+            f"INT8 lost {drop:.2f} points of validation accuracy, more than the {max_drop:g} allowed; the bundle is in "
+            f"{folder}; try {'without --ptq' if ptq else 'more --qat-epochs'}, or accept it with --max-drop",
+            result,
+        )
+    return result
+
+
+def resumed(work: Path) -> dict[str, Any]:
+    """Return the arguments that an interrupted `compress` was called with, all but the data set.
+
+    Raises:
+        InputError: `work` holds no state, or the checkpoint is not the one it was.
+    """
+    notes: dict[str, Any] = state.read(work / f"{finetune.STATE}.json")["notes"]
+    head = Path(notes["checkpoint"])
+    if not head.is_file() or paths.sha256(head) != notes.pop("checkpoint_sha256"):
+        raise InputError(f"{work} began with {head}, which is gone or was trained anew; compress again from the start")
+    return {**notes, "checkpoint": head, "out": Path(notes["out"]), "resume": True}
+
+
+def _beside(out: Path, ending: str) -> Path:
+    return out.with_name(out.name + ending)
+
+
+def _check_folders(out: Path, work: Path, resume: bool) -> None:
+    """Refuse, before the long work, a folder that could not be written after it."""
+    for folder in (out, _beside(out, REJECTED)):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} exists already; name another folder with --out")
+    if work.exists() and not resume:
+        raise InputError(f"{work} is an interrupted compression; go on with --resume {work}, or delete it")
+
+
+def _run(
+    model: ModelProto, spec: Preprocessing, split: Split, threads: int, name: str, optimize: bool = True
+) -> NDArray[np.float32]:
+    with onnxruntime.activate(model.SerializeToString(), threads, optimize) as session:
+        return predict.logits(session.infer, spec, split, description=f"checking {name}")
+
+
+def _score(name: str, split: Split, predictions: NDArray[np.int64], classes: int) -> bundle.Score:
+    matrix = metrics.confusion(split.labels, predictions, classes)
+    return bundle.Score(
+        network=name,
+        split=split.name,
+        images=len(split),
+        accuracy=metrics.accuracy(matrix),
+        macro_f1=metrics.macro_f1(matrix),
+    )
+
+
+def _between_targets(
+    cpu: Lowered, tensorrt: Lowered, models: dict[str, ModelProto], inputs: NDArray[np.float32]
+) -> dict[str, Any]:
+    """Return where the targets' graphs may differ and how far they do, on the calibration images, unoptimized."""
+    logits = {}
+    for name in ("int8-cpu", "int8-tensorrt"):
+        with onnxruntime.activate(models[name].SerializeToString(), torch.get_num_threads(), optimize=False) as session:
+            logits[name] = session.infer(inputs)
+    one, other = logits.values()
+    return {
+        "lifted_clips": list(cpu.lifted),
+        "left_out_quantizers": list(tensorrt.left_out),
+        "images": len(inputs),
+        "largest_logit_change": float(np.abs(one - other).max()),
+        "changed_predictions": int((one.argmax(1) != other.argmax(1)).sum()),
+    }

@@ -1,0 +1,116 @@
+"""NNCF, loaded without telemetry and noise, and the C++ extension that it compiles the first time."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import subprocess
+import sys
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from edgefer import console
+from edgefer.errors import MissingExtra
+
+_told = False
+
+
+def load_nncf() -> ModuleType:
+    """Import NNCF with its telemetry off.
+
+    NNCF starts openvino-telemetry while it is imported, which writes an identifier to ``~/intel`` and sends events
+    unless the user has opted out; NNCF_CI=1 comes too late for the file. An `openvino_telemetry` that cannot be
+    imported is the one switch that comes in time, and NNCF is prepared for it.
+
+    Raises:
+        MissingExtra: NNCF, or torchao, which NNCF needs and does not declare, is not installed.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    # With a limit (60 s by default) the first use on a slow machine ends in an exception while it still compiles.
+    os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", "0")
+    logger_class = logging.getLoggerClass()
+    try:
+        with quiet():
+            import nncf
+            import nncf.torch
+            import torchao  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name in ("nncf", "torchao"):
+            raise MissingExtra(error.name, "compress") from None
+        raise
+    finally:
+        logging.setLoggerClass(logger_class)  # NNCF makes its own the default for everybody
+    module: ModuleType = nncf
+    return module
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the pages of warnings, log lines and progress bars of NNCF and of torch's exporter off the terminal."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+def load_extension() -> bool:
+    """Load NNCF's C++ extension, compiled now if it never was; return False where there is no compiler.
+
+    Everything works without it too, with operators of torch's own.
+    """
+    global _told
+    load_nncf()
+    from nncf.torch.quantization import extensions
+    from nncf.torch.quantization.reference import ReferenceQuantizedFunctions
+
+    functions = extensions.QuantizedFunctionsCPU
+    if functions._loaded_namespace is None:
+        with _scripts_on_path():
+            if not any(Path(functions._loader.get_build_dir()).glob("*.so")):
+                console.say("compiling NNCF's C++ extension, about a minute, this once")
+            with quiet():
+                functions.get("Quantize_forward")
+    compiled = functions._loaded_namespace is not ReferenceQuantizedFunctions
+    if not compiled and not _told:
+        console.say(
+            "NNCF's C++ extension could not be compiled (is g++ installed?); without it INT8 training is slower"
+        )
+        _told = True
+    return compiled
+
+
+def start_extension_build() -> subprocess.Popen[bytes]:
+    """Compile NNCF's C++ extension in another process, while this one does something else.
+
+    Nobody has to wait for it: whoever needs the extension meanwhile waits for the same compilation.
+    """
+    code = "from edgefer.compression.extension import load_extension; load_extension()"
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+@contextlib.contextmanager
+def _scripts_on_path() -> Iterator[None]:
+    """Let torch find the `ninja` of a virtual environment that was never activated."""
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join((before, sysconfig.get_path("scripts")))
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before

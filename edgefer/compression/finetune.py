@@ -1,0 +1,221 @@
+"""Quantization-aware fine-tuning: the INT8 network learns to answer as the FP32 network does.
+
+Everything that a step depends on is in the saved state, so a run that was killed goes on as if nothing had happened:
+on a CPU with the same number of threads the weights are the same to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgefer import console
+from edgefer.data.dataset import Split
+from edgefer.errors import Diverged, Interrupted
+from edgefer.learning import augment, evaluate, images, interrupt, optimizer, randomness, state
+from edgefer.recipes import Recipe
+from edgefer.recipes.schema import Phase
+
+STATE = "last"
+_SECONDS_BETWEEN_SAVES = 120.0
+_LR_SHARE = 0.01  # of the rate that the recipe's training began with
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how fast.
+
+    Attributes:
+        epochs: passes over the training images.
+        steps: of one pass; less than the images allow shortens it.
+        lr: rate of the first step; it falls to 0 along a cosine.
+        seed: of the images' order and augmentation.
+    """
+
+    epochs: int
+    steps: int
+    lr: float
+    seed: int
+
+
+def settings(recipe: Recipe, training: Split, epochs: int | None, most_steps: int, seed: int) -> Settings:
+    """Return settings for a network that was trained with `recipe`.
+
+    Args:
+        recipe: of the checkpoint.
+        training: the images to train on.
+        epochs: whole passes; None for one that ends after `most_steps` steps at the latest.
+        most_steps: see `epochs`.
+        seed: any number.
+    """
+    whole = max(1, len(training) // recipe.train.batch_size)
+    rate = max(phase.lr for phase in recipe.phases) * _LR_SHARE
+    return Settings(epochs or 1, whole if epochs else min(whole, most_steps), rate, seed)
+
+
+@dataclass
+class Progress:
+    """How far a fine-tuning is; part of the saved state.
+
+    `history` has a line for each epoch; its first is the network as calibration left it, epoch 0.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    best_epoch: int = 0
+    best_accuracy: float = -1.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def end_epoch(self, line: dict[str, Any]) -> bool:
+        """Note an epoch's line; return whether it is the best so far."""
+        self.history.append(line)
+        better = bool(line["val_accuracy"] > self.best_accuracy)
+        if better:
+            self.best_epoch, self.best_accuracy = line["epoch"], line["val_accuracy"]
+        return better
+
+
+def finetune(
+    quantized: nn.Module,
+    teacher: nn.Module,
+    training: Split,
+    validation: Split,
+    recipe: Recipe,
+    plan: Settings,
+    work: Path,
+    notes: dict[str, Any],
+) -> Progress:
+    """Train `quantized` in place and leave it with the weights of its best epoch by validation accuracy.
+
+    The loss is the cross-entropy between the teacher's probabilities and the student's (Hinton et al. 2015 with
+    temperature 1), so labels are not used. BatchNorm keeps its running statistics, and NNCF's observers are off since
+    calibration: ranges learn by gradient, as weights do.
+
+    Args:
+        quantized: from `quantize`, calibrated.
+        teacher: the FP32 network, in eval mode.
+        training: images to learn from, with the recipe's augmentation.
+        validation: images that select the best epoch.
+        recipe: of the checkpoint: augmentation, preprocessing, batch size, kind of optimizer.
+        plan: how long and how fast.
+        work: folder for the state; if one is there, the fine-tuning goes on from it.
+        notes: kept in the state, for whoever resumes.
+
+    Raises:
+        Diverged: the loss is not finite; names epoch, step and rows.
+        Interrupted: Ctrl-C; the state is saved and the fine-tuning can be resumed.
+    """
+    # Setup.
+    head = work / f"{STATE}.json"
+    saved = state.read(head) if head.exists() else None
+    progress = Progress(**saved["progress"]) if saved else Progress()
+    randomness.seed(plan.seed)
+    quantized.eval()
+    first = recipe.phases[0]
+    phase = Phase(name="int8", epochs=plan.epochs, optimizer=first.optimizer, lr=plan.lr, momentum=first.momentum)
+    stepper = optimizer.optimizer(quantized, phase)
+    schedule = optimizer.Schedule(stepper, phase, plan.steps)
+    pixels = images.load(training, recipe.preprocessing)
+    batch_size = min(recipe.train.batch_size, len(training))
+    if saved:
+        quantized.load_state_dict(saved["network"])
+        stepper.load_state_dict(saved["optimizer"])
+        best = saved["best"]
+    else:
+        accuracy = _accuracy(quantized, validation, recipe)
+        progress.end_epoch({"epoch": 0, "val_accuracy": round(accuracy, 5)})
+        best = _copy(quantized)
+        console.say(f"calibrated: val accuracy {100 * accuracy:.2f} %")
+
+    def save() -> None:
+        tree = {
+            "notes": notes,
+            "progress": asdict(progress),
+            "network": quantized.state_dict(),
+            "best": best,
+            "optimizer": stepper.state_dict(),
+            "random": randomness.state(),
+        }
+        state.save(work, STATE, tree)
+
+    with (
+        interrupt.wish_to_stop() as stop_asked,
+        console.progress("INT8 fine-tuning", plan.epochs * plan.steps) as advance,
+    ):
+        advance(progress.epoch * plan.steps + progress.step)
+        if saved:
+            randomness.restore(saved["random"])
+        else:
+            save()
+        last_save = clock = time.monotonic()
+        while progress.epoch < plan.epochs:
+            order = images.order(len(training), plan.seed, progress.epoch)
+            while progress.step < plan.steps:
+                schedule.step(progress.epoch * plan.steps + progress.step)
+                batch = order[progress.step * batch_size :][:batch_size]
+                x = augment.augment(pixels[batch], recipe.augment, recipe.preprocessing)
+                x = x.contiguous(memory_format=torch.channels_last)
+                step_loss = _distillation(quantized(x), teacher, x)
+                value = step_loss.item()
+                if not math.isfinite(value):
+                    rows = ", ".join(map(str, training.rows[batch[:4]]))
+                    raise Diverged(
+                        f"the loss of INT8 fine-tuning is not finite at epoch {progress.epoch + 1}, step "
+                        f"{progress.step + 1} (batch of rows {rows}, ...); try --ptq, which needs no fine-tuning"
+                    )
+                stepper.zero_grad()
+                step_loss.backward()
+                stepper.step()
+                progress.step += 1
+                progress.loss_sum += value
+                now = time.monotonic()
+                progress.seconds, clock = progress.seconds + now - clock, now
+                advance(1, f"epoch {progress.epoch + 1}, loss {progress.loss_sum / progress.step:.3f}")
+                if stop_asked():
+                    save()
+                    raise Interrupted(f"interrupted; go on with: edgefer compress --resume {work}")
+                if now - last_save > _SECONDS_BETWEEN_SAVES:
+                    save()
+                    last_save = now
+
+            accuracy = _accuracy(quantized, validation, recipe)
+            line = {
+                "epoch": progress.epoch + 1,
+                "loss": round(progress.loss_sum / plan.steps, 4),
+                "val_accuracy": round(accuracy, 5),
+                "seconds": round(progress.seconds, 1),
+            }
+            if progress.end_epoch(line):
+                best = _copy(quantized)
+            progress.epoch, progress.step, progress.loss_sum = progress.epoch + 1, 0, 0.0
+            console.say(f"fine-tuned, epoch {line['epoch']} of {plan.epochs}: val accuracy {100 * accuracy:.2f} %")
+            save()
+            last_save = clock = time.monotonic()
+    quantized.load_state_dict(best)
+    return progress
+
+
+def _distillation(answers: Tensor, teacher: nn.Module, x: Tensor) -> Tensor:
+    """Return the mean cross-entropy of logits (N, classes) to the teacher's probabilities: a scalar."""
+    with torch.no_grad():
+        wanted = teacher(x).softmax(dim=1)
+    return F.cross_entropy(answers, wanted)
+
+
+def _accuracy(network: nn.Module, split: Split, recipe: Recipe) -> float:
+    answers = evaluate.logits(network, split, recipe.preprocessing)
+    return float(np.mean(answers.argmax(axis=1) == split.labels))
+
+
+def _copy(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

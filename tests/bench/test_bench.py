@@ -1,0 +1,159 @@
+"""`bench` from bundle to result, on networks and images whose figures are known beforehand."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundle import samples
+from rich.console import Console
+
+from edgefer import bundle
+from edgefer.bench.bench import bench
+from edgefer.bench.result import Result
+from edgefer.bench.table import tables
+from edgefer.errors import InputError, LackError
+from edgefer.labels import LABELS
+
+FEAR = LABELS.index("fear")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> bundle.Bundle:
+    return samples.write(tmp_path_factory.mktemp("bundles") / "made")
+
+
+@pytest.fixture(scope="module")
+def result(made: bundle.Bundle) -> Result:
+    return bench([made], samples.dataset(), seconds=0.05)
+
+
+def test_the_networks_for_this_device_are_measured_fp32_first(result: Result) -> None:
+    assert [entry.network for entry in result.networks] == ["fp32", "int8-cpu"]
+
+
+def test_accuracy_is_that_of_networks_with_known_mistakes(result: Result) -> None:
+    fp32, int8 = result.networks
+    labels = samples.dataset().labels[140:]
+    fears = int((labels == FEAR).sum())
+    assert fp32.quality.accuracy == 1
+    assert fp32.quality.macro_f1 == 1
+    assert int8.quality.accuracy == pytest.approx(1 - fears / 70)
+    assert int8.per_class[FEAR].recall == 0
+    assert int8.per_class[FEAR].images == fears
+    assert np.diag(int8.confusion).sum() == 70 - fears
+    assert sum(int8.confusion[FEAR]) == fears
+    assert int8.quality.low < int8.quality.accuracy < int8.quality.high
+
+
+def test_images_that_stand_in_training_are_left_out_of_the_leak_free_figure(result: Result) -> None:
+    labels = samples.dataset().labels[150:]
+    assert result.data.leak_free_images == 60
+    leak_free = result.networks[1].leak_free
+    assert leak_free is not None
+    assert leak_free.images == 60
+    assert leak_free.accuracy == pytest.approx((labels != FEAR).mean())
+
+
+def test_int8_is_compared_with_fp32(result: Result) -> None:
+    (comparison,) = result.comparisons
+    fp32, int8 = result.networks
+    assert (comparison.network, comparison.against) == ("int8-cpu", "fp32")
+    assert comparison.accuracy == pytest.approx(int8.quality.accuracy - fp32.quality.accuracy)
+    assert comparison.agreement == pytest.approx(int8.quality.accuracy)  # FP32 is always right
+    assert comparison.latency.low <= comparison.latency.estimate <= comparison.latency.high
+    assert comparison.latency.estimate == pytest.approx(int8.latency.p50 / fp32.latency.p50)
+    assert comparison.file_bytes == int8.file_bytes / fp32.file_bytes
+
+
+def test_what_decides_the_figures_is_in_the_result(made: bundle.Bundle, result: Result) -> None:
+    assert result.protocol.threads == 1
+    assert result.machine.versions["onnxruntime"]
+    assert result.data.digest == "d" * 64
+    assert result.data.drawn
+    for entry in result.networks:
+        assert entry.sha256 == made.manifest.networks[entry.network].sha256
+        assert entry.latency.samples >= 1000
+        assert entry.latency.p99 is not None
+        assert entry.latency.fastest <= entry.latency.p50 <= entry.latency.p99 <= entry.latency.slowest
+    assert (result.bundles[0].parameters, result.bundles[0].macs) == (14, 7)
+
+
+def test_the_result_survives_json(result: Result) -> None:
+    assert Result.model_validate_json(result.model_dump_json()) == result
+
+
+def test_other_data_than_the_training_s_is_named(made: bundle.Bundle, result: Result) -> None:
+    assert not any("was trained on" in warning for warning in result.warnings)
+    other = samples.write(made.path.parent / "other", data=bundle.Data(name="FER2013", digest="f" * 64, drawn=False))
+    warnings = bench([other], samples.dataset(), seconds=0.01).warnings
+    assert "grey was trained on FER2013 (ffffffff), but is evaluated on greys (dddddddd)" in warnings
+
+
+def test_bundles_of_one_name_are_told_apart(made: bundle.Bundle) -> None:
+    result = bench([made, made], samples.dataset(), seconds=0.01)
+    assert [entry.title for entry in result.bundles] == ["grey", "grey #2"]
+    assert [(entry.bundle, entry.network) for entry in result.networks] == [
+        (title, network) for title in ("grey", "grey #2") for network in ("fp32", "int8-cpu")
+    ]
+    assert [comparison.bundle for comparison in result.comparisons] == ["grey", "grey #2"]
+
+
+def test_another_split_has_no_leak_free_figure(made: bundle.Bundle) -> None:
+    result = bench([made], samples.dataset(), split="public+private", seconds=0.01)
+    assert result.data.images == 140
+    assert result.data.leak_free_images is None
+    assert result.networks[0].leak_free is None
+
+
+def test_a_test_split_that_is_all_in_training_is_still_measured(made: bundle.Bundle) -> None:
+    dataset = samples.dataset()
+    dataset.images[140:] = dataset.images[:70]
+    result = bench([made], dataset, seconds=0.01)
+    assert result.data.leak_free_images == 0
+    assert result.networks[0].leak_free is None
+    assert result.networks[0].quality.images == 70
+
+
+def test_other_labels_than_the_data_s_are_an_error(made: bundle.Bundle) -> None:
+    renamed = replace(samples.dataset(), classes=("happy", *LABELS[:3], *LABELS[4:]))
+    with pytest.raises(InputError, match=r"tells angry, .* apart, but greys has the classes happy"):
+        bench([made], renamed)
+
+
+def test_a_bundle_without_a_network_for_this_device_is_an_error(tmp_path: Path) -> None:
+    parts = {"int8-tensorrt": samples.parts()["int8-tensorrt"]}
+    made = bundle.write(tmp_path / "made", samples.description(), parts)
+    with pytest.raises(InputError, match="no network for cpu; it has int8-tensorrt"):
+        bench([made], samples.dataset())
+
+
+def test_devices(made: bundle.Bundle) -> None:
+    with pytest.raises(LackError, match="jetson yet"):
+        bench([made], samples.dataset(), device="jetson")
+    with pytest.raises(InputError, match="unknown device 'tpu'"):
+        bench([made], samples.dataset(), device="tpu")
+
+
+def test_tables_fit_80_columns_and_hold_the_figures(result: Result) -> None:
+    console = Console(width=80, highlight=False, record=True, file=io.StringIO())
+    console.print(tables(result))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert f"{result.networks[0].latency.p50:.3f}" in text
+    assert "Accuracy (drawn faces)" in text
+    assert all(label in text for label in LABELS)
+    headings = [line for line in text.splitlines() if line.startswith(("Accuracy", "Per class", "fp32:", "int8-cpu:"))]
+    assert len(headings) == 4
+    assert all(line.rstrip().endswith("(drawn faces)") for line in headings)
+
+
+def test_labels_are_not_read_as_markup(result: Result) -> None:
+    hostile = "[red]sad[/red]"
+    data = result.data.model_copy(update={"classes": (hostile, *LABELS[1:])})
+    console = Console(width=160, highlight=False, record=True, file=io.StringIO())
+    console.print(tables(result.model_copy(update={"data": data})))
+    assert hostile in console.export_text()

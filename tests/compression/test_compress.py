@@ -1,0 +1,196 @@
+"""From a checkpoint to a bundle, end to end, with the real NNCF and ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from graph.onnx_networks import kinds
+from typer.testing import CliRunner
+
+from edgefer import bundle, data, paths
+from edgefer.cli.main import app
+from edgefer.compression import compress as module
+from edgefer.compression.compress import Rejected, Result, compress
+from edgefer.errors import InputError
+from edgefer.evaluation import metrics, predict
+from edgefer.graph.lint import check
+from edgefer.runtimes import bundled
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def made(trained: Path, csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Return a compression with every setting at its default."""
+    torch.set_num_threads(1)
+    return compress(trained, data.load(csv), tmp_path_factory.mktemp("made") / "bundle")
+
+
+def test_a_bundle_holds_what_its_manifest_says(made: Result, csv: Path) -> None:
+    opened = bundle.load(made.bundle)
+    manifest = opened.manifest
+    assert list(manifest.networks) == ["fp32", "int8-cpu", "int8-tensorrt"]
+    validation = data.split(data.load(csv), "val")
+    for score in manifest.scores:
+        with bundled.activate(opened, score.network) as session:
+            answers = predict.logits(session.infer, manifest.preprocessing, validation)
+        matrix = metrics.confusion(validation.labels, answers.argmax(1), 7)
+        assert (score.split, score.images) == ("val", len(validation))
+        assert score.accuracy == pytest.approx(metrics.accuracy(matrix))
+        assert score.macro_f1 == pytest.approx(metrics.macro_f1(matrix))
+    assert made.passed
+    assert manifest.agreement is not None
+    assert manifest.agreement > 0.9
+    assert manifest.data.digest == data.load(csv).digest
+    assert list(made.bundle.parent.iterdir()) == [made.bundle]
+
+
+def test_the_manifest_tells_how_int8_was_made(made: Result, csv: Path) -> None:
+    manifest = bundle.load(made.bundle).manifest
+    how = manifest.compression
+    assert how["method"] == "qat"
+    assert (how["fine_tuning"]["epochs"], how["fine_tuning"]["steps"]) == (1, 14)
+    assert how["gate"]["passed"] is True
+    assert manifest.calibration is not None
+    assert manifest.calibration.scheme == "stratified-300"
+    training = set(data.split(data.load(csv), "train").rows)
+    assert len(manifest.calibration.rows) == 300
+    assert set(manifest.calibration.rows) <= training
+
+
+def test_each_targets_file_passes_its_linter_and_differs_where_the_manifest_says(made: Result) -> None:
+    opened = bundle.load(made.bundle)
+    cpu, tensorrt = (onnx.load(opened.file(name)) for name in ("int8-cpu", "int8-tensorrt"))
+    check(cpu, "cpu")
+    check(tensorrt, "tensorrt")
+    apart = opened.manifest.compression["targets"]
+    assert set(apart["lifted_clips"]) <= {node.name for node in cpu.graph.node}
+    assert not set(apart["left_out_quantizers"]) & {node.name for node in tensorrt.graph.node}
+    assert set(apart["left_out_quantizers"]) <= {node.name for node in cpu.graph.node}
+    assert len(apart["left_out_quantizers"]) == kinds(tensorrt).count("Add") == 2
+    assert apart["images"] == 300
+
+
+def test_a_killed_compression_is_resumed_to_the_same_files(
+    made: Result, trained: Path, csv: Path, tmp_path: Path
+) -> None:
+    script = f"""
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {str(ROOT)!r})
+import torch
+torch.set_num_threads(1)
+from edgefer import data
+from edgefer.compression import compress, finetune
+finetune._SECONDS_BETWEEN_SAVES = 0.0
+real, count = finetune.state.save, 0
+def save(*args):
+    global count
+    count += 1
+    if count == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*args)
+finetune.state.save = save
+compress.compress(Path(sys.argv[1]), data.load(Path(sys.argv[2])), Path(sys.argv[3]))
+"""
+    out = tmp_path / "bundle"
+    command = [sys.executable, "-c", script, str(trained), str(csv), str(out)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert not out.exists()
+    with pytest.raises(InputError, match=r"--resume .*bundle\.unfinished"):
+        compress(trained, data.load(csv), out)
+    arguments = module.resumed(tmp_path / "bundle.unfinished")
+    torch.set_num_threads(1)
+    result = compress(dataset=data.load(csv), **arguments)
+    networks = [bundle.load(each.bundle).manifest.networks for each in (made, result)]
+    assert {name: file.sha256 for name, file in networks[0].items()} == {
+        name: file.sha256 for name, file in networks[1].items()
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_compression_is_not_resumed_with_another_checkpoint(trained: Path, csv: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(trained, copy)
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgefer.compression.finetune._distillation", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            compress(copy, data.load(csv), tmp_path / "bundle")
+    assert module.resumed(tmp_path / "bundle.unfinished")["checkpoint"] == copy / "best.json"
+    (copy / "best.json").write_text((copy / "best.json").read_text() + " ")
+    with pytest.raises(InputError, match="trained anew"):
+        module.resumed(tmp_path / "bundle.unfinished")
+
+
+def test_int8_that_loses_too_much_is_rejected_under_a_name_that_says_so(
+    trained: Path, csv: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Rejected, match=r"INT8 lost .* points .*bundle\.rejected.*--max-drop") as caught:
+        compress(trained, data.load(csv), tmp_path / "bundle", ptq=True, max_drop=-101)
+    assert not (tmp_path / "bundle").exists()
+    rejected = bundle.load(tmp_path / "bundle.rejected")
+    assert caught.value.result.bundle == rejected.path
+    assert rejected.manifest.compression["gate"] == {
+        "max_drop": -101,
+        "drop": caught.value.result.drop,
+        "passed": False,
+    }
+    with pytest.raises(InputError, match=r"bundle\.rejected exists already"):
+        compress(trained, data.load(csv), tmp_path / "bundle", ptq=True)
+
+
+def test_settings_that_do_not_fit_are_refused_before_any_work(trained: Path, csv: Path, tmp_path: Path) -> None:
+    dataset = data.load(csv)
+    other = data.builtin(train=70, val=7, test=7)
+    with pytest.raises(InputError, match=r"was trained on .*, not on these data; name that with --data"):
+        compress(trained, other, tmp_path / "bundle")
+    with pytest.raises(InputError, match="--qat-epochs"):
+        compress(trained, dataset, tmp_path / "bundle", ptq=True, qat_epochs=1)
+    with pytest.raises(InputError, match="no calibration scheme named"):
+        compress(trained, dataset, tmp_path / "bundle", scheme="random")
+    with pytest.raises(InputError, match="holds no checkpoint"):
+        compress(tmp_path, dataset, tmp_path / "bundle")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "something").touch()
+    with pytest.raises(InputError, match="exists already"):
+        compress(trained, dataset, tmp_path / "full")
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]
+
+
+def test_the_command_finds_checkpoint_and_data_and_moves_latest_only_when_int8_passes(
+    trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EDGEFER_DATA", str(csv))
+    shutil.copytree(trained, Path("runs/train/first"))
+    paths.mark_latest(Path("runs/train/first"))
+    runner = CliRunner()
+
+    done = runner.invoke(app, ["compress", "--int8", "--ptq", "--json", "--max-drop", "100", "--threads", "1"])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["passed"] is True
+    assert paths.latest("compress") == Path(said["bundle"])
+    assert bundle.newest().manifest.compression["method"] == "ptq"
+
+    failed = runner.invoke(app, ["compress", "--int8", "--ptq", "--json", "--max-drop", "-101", "--threads", "1"])
+    assert failed.exit_code == 1
+    refused = json.loads(failed.stdout)
+    assert refused["passed"] is False
+    assert refused["bundle"].endswith(".rejected")
+    assert paths.latest("compress") == Path(said["bundle"])
+
+    for options in (["--resume", "x", "--ptq"], ["--ptq", "--qat-epochs", "2"], ["nowhere"]):
+        assert runner.invoke(app, ["compress", *options]).exit_code == 2

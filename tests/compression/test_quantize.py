@@ -1,0 +1,221 @@
+"""From a torch network to one signed symmetric ONNX graph, with the real NNCF."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from graph.onnx_networks import kinds, run, session
+from onnx import numpy_helper
+from torch import nn
+
+from edgefer import models
+from edgefer.compression import export
+from edgefer.compression.quantize import quantize
+from edgefer.graph.lint import check
+from edgefer.graph.lower import lower
+from edgefer.graph.slim import slim
+
+ROOT = Path(__file__).parents[2]
+
+
+def pictures(count: int = 30, side: int = 44) -> torch.Tensor:
+    return torch.randn(count, 1, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def awkward(network: nn.Module) -> nn.Module:
+    """Give BatchNorms what training gives them: negative and zero gamma, means and variances of their own."""
+    random = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5, random)
+            with torch.no_grad():
+                module.weight[::3] *= -1
+                module.weight[1] = 0
+            nn.init.uniform_(module.bias, -0.3, 0.3, random)
+            nn.init.uniform_(module.running_mean, -0.3, 0.3, random)
+            nn.init.uniform_(module.running_var, 0.5, 2, random)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def compact() -> nn.Module:
+    torch.manual_seed(0)
+    return awkward(models.create("plain-resnet", 7, 1))
+
+
+class Depthwise(nn.Module):
+    """A small inverted residual, whose depthwise input NNCF would give a scale for each channel by default."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expand = nn.Sequential(nn.Conv2d(1, 16, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6())
+        self.depthwise = nn.Sequential(nn.Conv2d(16, 16, 3, groups=16, padding=1), nn.BatchNorm2d(16), nn.ReLU6())
+        self.project = nn.Sequential(nn.Conv2d(16, 8, 1), nn.BatchNorm2d(8))
+        self.again = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8))
+        self.head = nn.Linear(8, 7)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.project(self.depthwise(self.expand(x)))
+        return self.head((y + self.again(y)).mean((2, 3)))
+
+
+def test_a_real_network_becomes_a_quarter_in_size_and_all_of_it_int8(compact: nn.Module, tmp_path: Path) -> None:
+    x = pictures()
+    quantized = quantize(compact, x, "mean-minmax", half_range=False)
+    full, signed = export.fp32(compact, x[:1]), export.int8(quantized, x[:1])
+    cpu = slim(lower(signed, "cpu").model)
+    assert cpu.ByteSize() < full.ByteSize() / 3
+    assert "BatchNormalization" not in kinds(full) + kinds(signed)
+    session(cpu, written_to=str(tmp_path / "fused.onnx"))
+    fused = kinds(onnx.load(tmp_path / "fused.onnx"))
+    assert fused.count("QLinearConv") == 20
+    assert fused.count("QLinearAdd") == 8
+    assert not {"Conv", "Relu", "Add", "BatchNormalization"} & set(fused)
+    with torch.no_grad():
+        wanted = compact(x).numpy()
+        trained = quantized(x).numpy()
+    np.testing.assert_allclose(run(full, x.numpy()), wanted, atol=1e-4 * np.abs(wanted).max())
+    # The graph computes what was trained; a value on the border of two steps may fall to the other side, and in a
+    # random network such a step grows from layer to layer.
+    equal = np.isclose(run(signed, x.numpy()), trained, atol=1e-5).all(axis=1)
+    assert equal.mean() > 0.3
+    spread = np.abs(wanted - wanted.mean(0)).mean()
+    assert np.abs(run(cpu, x.numpy(), optimize=True) - wanted).mean() < 0.3 * spread
+
+
+@pytest.mark.parametrize("target", ["cpu", "tensorrt", "rtx"])
+def test_depthwise_networks_get_one_scale_for_each_activation(target: str) -> None:
+    torch.manual_seed(0)
+    network, x = awkward(Depthwise()), pictures(side=12)
+    signed = export.int8(quantize(network, x, "mean-minmax", half_range=False), x[:1])
+    lowered = lower(signed, target)  # type: ignore[arg-type]
+    check(lowered.model, target)  # type: ignore[arg-type]
+    run(lowered.model, x.numpy(), optimize=True)
+
+
+def test_the_fp32_network_stays_as_it_is(compact: nn.Module) -> None:
+    before = {name: tensor.clone() for name, tensor in compact.state_dict().items()}
+    quantize(compact, pictures(5), "mean-minmax", half_range=False)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in compact.state_dict().items())
+
+
+def test_a_sequential_network_is_no_problem() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 100, 7))
+    x = pictures(side=12)
+    quantized = quantize(network.eval(), x, "mean-minmax", half_range=False)
+    signed = export.int8(quantized, x[:1])
+    with torch.no_grad():
+        np.testing.assert_allclose(run(signed, x.numpy()), quantized(x).numpy(), atol=0.05)
+
+
+def test_half_range_keeps_weights_within_64_after_training_too() -> None:
+    torch.manual_seed(0)
+    network, x = awkward(Depthwise()), pictures(side=12)
+    quantized = quantize(network, x, "mean-minmax", half_range=True)
+    with torch.no_grad():
+        for parameter in quantized.parameters():
+            if parameter.ndim > 1 and parameter.numel() > 50:
+                parameter *= 1.1  # what a fine-tuning with bad luck does
+    signed = export.int8(quantized, x[:1], half_range=True)
+    stored = [
+        numpy_helper.to_array(each) for each in signed.graph.initializer if each.data_type == onnx.TensorProto.INT8
+    ]
+    weights = [np.abs(each.astype(int)).max() for each in stored if each.ndim > 1]
+    assert len(weights) == 5
+    assert max(weights) == 64
+
+
+def test_observers_give_different_ranges() -> None:
+    torch.manual_seed(0)
+    network, x = awkward(Depthwise()), pictures(side=12)
+    scales = {}
+    for observer in ("minmax", "mean-minmax", "median-minmax", "mean-quantile", "histogram"):
+        signed = export.int8(quantize(network, x, observer, half_range=False), x[:1])  # type: ignore[arg-type]
+        scales[observer] = next(
+            float(numpy_helper.to_array(each)) for each in signed.graph.initializer if each.name == "input.Q.scale"
+        )
+    assert scales["minmax"] > scales["mean-minmax"] > scales["mean-quantile"]
+    assert len(set(scales.values())) >= 4
+
+
+_SCRIPT = """
+import json, os, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from torch import nn
+from edgefer import console
+from edgefer.compression import export, extension
+from edgefer.compression.quantize import quantize
+console.enable()
+if len(sys.argv) > 1:
+    assert extension.start_extension_build().wait() == 0
+network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 100, 7)).eval()
+x = torch.randn(8, 1, 12, 12)
+quantized = quantize(network, x, "mean-minmax", half_range=False)
+quantized(x).sum().backward()
+signed = export.int8(quantized, x[:1])
+from nncf.telemetry import telemetry
+said = {"telemetry": type(telemetry).__name__, "compiled": extension.load_extension(), "bytes": signed.ByteSize()}
+Path("said.json").write_text(json.dumps(said))
+"""
+
+
+def in_a_new_process(folder: Path, *arguments: str, **environment: str) -> tuple[dict[str, object], str, str]:
+    """Quantize and export in another process; return what it noted, its stdout and its stderr."""
+    home = folder / "home"
+    home.mkdir()
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(home), "TORCHINDUCTOR_CACHE_DIR": str(folder)}
+    variables.pop("CI", None)
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, *arguments],
+        cwd=folder,
+        env={**variables, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "said.json").read_text()), done.stdout, done.stderr
+
+
+def test_nothing_is_printed_no_telemetry_is_sent_and_nothing_is_written_to_the_home_folder(tmp_path: Path) -> None:
+    from edgefer.compression.extension import load_extension
+
+    load_extension()
+    from torch.utils.cpp_extension import _get_build_directory
+
+    built = Path(_get_build_directory("nncf", verbose=False)).parent
+    said, out, err = in_a_new_process(tmp_path, TORCH_EXTENSIONS_DIR=str(built))
+    assert said["telemetry"] == "MagicMock"
+    assert (out, err) == ("", "")
+    assert list((tmp_path / "home").rglob("*")) == []
+
+
+@pytest.mark.slow
+def test_from_a_cold_cache_the_extension_is_compiled_in_the_background(tmp_path: Path) -> None:
+    said, out, err = in_a_new_process(tmp_path, "background", TORCH_EXTENSIONS_DIR=str(tmp_path / "cold"))
+    assert said["compiled"] is True
+    assert (out, err) == ("", "")
+    assert list((tmp_path / "cold").rglob("*.so"))
+
+
+@pytest.mark.slow
+def test_without_a_compiler_everything_works_and_one_line_says_so(tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    said, out, err = in_a_new_process(tmp_path, TORCH_EXTENSIONS_DIR=str(tmp_path / "cold"), PATH=str(tools))
+    assert said["compiled"] is False
+    assert out == ""
+    assert [line for line in err.splitlines() if "compiling" not in line] == [
+        "NNCF's C++ extension cannot be compiled (is g++ installed?); INT8 training is slower without"
+    ]

@@ -1,0 +1,158 @@
+"""How commands end: what a person reads, what a script reads, and the exit code."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from edgefer.cli.ending import Group
+from edgefer.errors import GateFailed, InputError, LackError, MissingExtra
+
+
+def run(error: BaseException, *args: str) -> Result:
+    """Run a command that raises `error`."""
+    app = typer.Typer(cls=Group)
+
+    @app.command()
+    def fail(as_json: bool = typer.Option(False, "--json")) -> None:
+        raise error
+
+    @app.command()
+    def other() -> None: ...
+
+    return CliRunner().invoke(app, ["fail", *args])
+
+
+def edgefer(*args: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edgefer", *args], capture_output=True, text=True, env={**os.environ, **settings}
+    )
+
+
+def missing(package: str) -> ModuleNotFoundError:
+    return ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (GateFailed("INT8 is 2 points worse"), 1, "INT8 is 2 points worse"),
+        (InputError("a.csv, row 3: label 9"), 2, "a.csv, row 3: label 9"),
+        (LackError("no GPU here"), 3, "no GPU here"),
+        (MissingExtra("torch", "train"), 3, "torch is not installed; run: pip install 'edgefer[train]'"),
+        (missing("nncf.torch"), 3, "nncf is not installed; run: pip install 'edgefer[compress]'"),
+        (ImportError("libcudart.so: no such file", name="torch._C"), 3, "torch is installed but does not load"),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 3, "no space is left on the disk for runs/x"),
+        (PermissionError(errno.EACCES, "Permission denied", "faces.zip"), 2, "faces.zip: Permission denied"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "x.toml"), 2, "x.toml: No such file"),
+        (MemoryError(), 3, "out of memory"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_an_error_is_one_line_an_exit_code_and_json_where_asked(error: BaseException, code: int, line: str) -> None:
+    plain, as_json = run(error), run(error, "--json")
+    assert plain.exit_code == as_json.exit_code == code
+    assert plain.stdout == ""
+    assert plain.stderr.startswith(f"edgefer: {line}")
+    assert len(plain.stderr.splitlines()) == 1
+    told = json.loads(as_json.stdout)
+    assert told == {"error": plain.stderr.removeprefix("edgefer: ").rstrip("\n"), "exit_code": code}
+
+
+def test_a_bug_is_called_a_bug_and_leaves_its_traceback_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = run(ValueError("two\nlines"))
+    assert result.exit_code == 70
+    assert result.stderr.startswith("edgefer: this is a bug in edgefer (ValueError: two lines)")
+    assert len(result.stderr.splitlines()) == 1
+    (file,) = tmp_path.iterdir()
+    assert str(file) in result.stderr
+    assert re.search(r"test_ending.py.*\n.*raise error", file.read_text())
+
+
+def test_a_missing_module_of_our_own_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEFER_TRACEBACK", "1")
+    result = run(missing("edgefer.nothing"))
+    assert result.exit_code == 70
+    assert "Traceback" in result.stderr
+
+
+def test_a_wrong_option_is_typers_message_and_exit_code_2() -> None:
+    done = edgefer("train", "--epochs", "none")
+    assert done.returncode == 2
+    assert "--epochs" in done.stderr
+    assert done.stdout == ""
+    done = edgefer("train", "--epochs", "none", "--json")
+    assert done.returncode == 2
+    assert "--epochs" in json.loads(done.stdout)["error"]
+
+
+def test_an_unknown_recipe_is_wrong_input() -> None:
+    done = edgefer("recipes", "no-such-recipe")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("edgefer: ")
+    assert "no-such-recipe" in done.stderr
+
+
+def test_a_full_disk_under_stdout_is_no_traceback() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "edgefer", "recipes"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 3
+    assert done.stderr.startswith("edgefer: no space is left on the disk")
+
+
+@pytest.mark.parametrize("command", ["recipes", "--help"])
+def test_a_reader_that_leaves_early_is_no_error(command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "edgefer", command], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert done.returncode != 0
+    assert done.stderr == ""
+
+
+def test_ctrl_c_ends_with_130_and_one_line(tmp_path: Path) -> None:
+    script = """
+import time, typer
+from edgefer.cli.ending import Group
+app = typer.Typer(cls=Group)
+@app.callback()
+def root(): ...
+@app.command()
+def wait():
+    print("waiting", flush=True)
+    time.sleep(60)
+app()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == "edgefer: interrupted\n"
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    from importlib.metadata import version
+
+    assert edgefer("--version").stdout == f"edgefer {version('edgefer')}\n"

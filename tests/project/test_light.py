@@ -1,0 +1,46 @@
+"""What a device and a shell prompt need stays light: no torch and its like, and nothing heavy before a command runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import edgefer
+
+# Packages of the extras train and compress, and what they bring.
+HEAVY = {"nncf", "onnx", "safetensors", "scipy", "sklearn", "timm", "torch", "torchao", "torchvision"}
+# edgefer's own half that needs them; everything else must not.
+NEED_EXTRAS = ("compression", "graph", "learning", "models", "training")
+
+
+def imported_after(script: str) -> set[str]:
+    script += "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_all_that_a_device_needs_imports_without_the_extras() -> None:
+    folder = Path(edgefer.__file__).parent
+    files = [file.relative_to(folder.parent) for file in folder.rglob("[!_]*.py")]
+    names = [".".join(file.with_suffix("").parts) for file in files if file.parts[1] not in NEED_EXTRAS]
+    script = "import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in names)
+    imported = imported_after(script)
+    assert {"edgefer", "onnxruntime"} <= imported
+    assert not imported & HEAVY
+
+
+def test_importing_edgefer_imports_nothing_of_weight() -> None:
+    assert not imported_after("import edgefer") & {*HEAVY, "numpy", "onnxruntime", "PIL", "pydantic", "rich"}
+
+
+def test_help_imports_nothing_of_weight() -> None:
+    for command in ("", "train", "bench", "data info", "recipes"):
+        script = f"""
+from edgefer.cli.main import app
+try:
+    app([*{command.split()!r}, "--help"])
+except SystemExit as exit:
+    assert not exit.code
+"""
+        assert not imported_after(script) & {*HEAVY, "numpy", "onnxruntime", "PIL"}, command

@@ -1,0 +1,110 @@
+"""The wheel alone, as a device has it: no extras, no checkout, an empty folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from bundle import samples
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A virtual environment with the wheel in it, a home and a working folder, both empty."""
+
+    python: Path
+    home: Path
+    folder: Path
+
+    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        kept = {name: value for name, value in os.environ.items() if name in ("LANG", "PATH")}
+        settings = {"HOME": str(self.home), "EDGEFER_CACHE": str(self.folder.parent / "cache")}
+        return subprocess.run(command, capture_output=True, text=True, cwd=self.folder, env={**kept, **settings})
+
+    def edgefer(self, *args: str | Path) -> subprocess.CompletedProcess[str]:
+        return self.run(self.python.with_name("edgefer"), *args)
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Device:
+    folder = tmp_path_factory.mktemp("device")
+    venv = folder / "venv"
+    pip = [sys.executable, "-m", "pip", "--quiet"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ROOT], check=True)
+    (wheel,) = folder.glob("edgefer-*.whl")
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    python = venv / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "--quiet", "install", "-c", ROOT / "constraints.txt", wheel], check=True)
+    for name in ("home", "work"):
+        (folder / name).mkdir()
+    return Device(python, folder / "home", folder / "work")
+
+
+def test_help_and_recipes_are_there(device: Device) -> None:
+    assert "quickstart" in device.edgefer("--help").stdout
+    listed = json.loads(device.edgefer("recipes", "--json").stdout)["recipes"]
+    assert {"compact", "quickstart"} <= {recipe["name"] for recipe in listed}
+
+
+def test_the_built_in_faces_are_there(device: Device) -> None:
+    done = device.edgefer("data", "info", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["drawn"] is True
+
+
+def test_what_stands_at_the_top_of_the_repository_is_there(device: Device) -> None:
+    script = "from edgefer.paths import shipped; print(shipped('calibration'), shipped('benchmarks/claims.toml'))"
+    calibration, claims = map(Path, device.run(device.python, "-c", script).stdout.split())
+    assert not calibration.is_relative_to(ROOT)
+    assert sorted(file.name for file in calibration.iterdir()) == sorted(
+        file.name for file in (ROOT / "calibration").iterdir()
+    )
+    assert claims.read_bytes() == (ROOT / "benchmarks" / "claims.toml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("command", "install"),
+    [("train", "edgefer[train]"), ("compress", "edgefer[compress"), ("quickstart", "edgefer[")],
+)
+def test_a_command_that_needs_an_extra_names_it(device: Device, command: str, install: str) -> None:
+    done = device.edgefer(command)
+    assert done.returncode == 3
+    assert f"run: pip install '{install}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bundle_is_measured(device: Device) -> None:
+    bundle = samples.write(device.folder / "grey")
+    done = device.edgefer("bench", bundle.path, "--seconds", "0.1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["command"] == "bench"
+
+
+def test_python_predicts_with_a_bundle(device: Device) -> None:
+    bundle = samples.write(device.folder / "for-python")
+    script = f"""
+import numpy as np, edgefer
+[dark] = edgefer.load({str(bundle.path)!r}).predict(np.full((48, 48), 18, np.uint8))
+print(dark.label)
+"""
+    done = device.run(device.python, "-c", script)
+    assert done.stdout == "angry\n", done.stderr
+
+
+def test_types_reach_whoever_imports_it(device: Device) -> None:
+    script = "import edgefer, pathlib; print((pathlib.Path(edgefer.__file__).parent / 'py.typed').exists())"
+    assert device.run(device.python, "-c", script).stdout == "True\n"
+
+
+def test_nothing_is_left_in_the_home_folder(device: Device) -> None:
+    """Runs last: no command above wrote telemetry or anything else there."""
+    assert list(device.home.rglob("*")) == []

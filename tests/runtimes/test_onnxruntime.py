@@ -1,0 +1,120 @@
+"""ONNX Runtime behind the three verbs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from bundle import samples
+from onnx import TensorProto, helper
+
+from edgefer import bundle
+from edgefer.errors import InputError
+from edgefer.runtimes import bundled, onnxruntime
+
+
+def _input(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, 1, samples.SIZE, samples.SIZE)).astype(np.float32)
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_logits_are_what_the_network_computes(optimize: bool, threads: int) -> None:
+    batch = _input(5)
+    with onnxruntime.activate(samples.network(), threads, optimize) as session:
+        logits = session.infer(batch)
+    middle = (samples.centres() - 0.5) / 0.25
+    means = batch.mean(axis=(1, 2, 3))[:, None]
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, 2 * means * middle - middle**2, atol=1e-5)
+
+
+def test_a_session_knows_its_shape() -> None:
+    with onnxruntime.activate(samples.network(classes=5, channels=3, size=20)) as session:
+        assert (session.shape, session.classes) == ((3, 20, 20), 5)
+
+
+def test_a_deactivated_session_does_not_run() -> None:
+    session = onnxruntime.activate(samples.network())
+    session.deactivate()
+    with pytest.raises(RuntimeError, match="deactivated"):
+        session.infer(_input(1))
+
+
+@pytest.mark.parametrize(
+    "batch", [_input(1).astype(np.float64), _input(1)[:, :, :-1], _input(1)[0]], ids=["float64", "a row less", "no N"]
+)
+def test_an_input_of_another_type_or_shape_is_refused(batch: np.ndarray) -> None:
+    with (
+        onnxruntime.activate(samples.network()) as session,
+        pytest.raises(InputError, match="cannot run on") as caught,
+    ):
+        session.infer(batch)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"no network at all", samples.network()[:150]])
+def test_a_file_that_is_no_onnx_is_refused_by_name(
+    tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"broken\.onnx cannot be loaded") as caught:
+        onnxruntime.activate(path)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_path_without_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not there"):
+        onnxruntime.activate(tmp_path / "none.onnx")
+    with pytest.raises(InputError, match="no file"):
+        onnxruntime.activate(tmp_path)
+
+
+def test_a_fixed_batch_and_no_threads_are_refused() -> None:
+    with pytest.raises(InputError, match="fixed batch of 1"):
+        onnxruntime.activate(samples.network(batch=1))
+    with pytest.raises(InputError, match="threads"):
+        onnxruntime.activate(samples.network(), threads=0)
+
+
+def test_a_network_that_classifies_no_images_is_refused() -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 4])
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    model = onnx.helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    with pytest.raises(InputError, match=r"must have one input, .* it has x tensor\(float\) \['N', 4\]"):
+        onnxruntime.activate(model.SerializeToString())
+
+
+def test_a_file_that_does_not_fit_its_manifest_is_refused(tmp_path: Path) -> None:
+    for number, (content, message) in enumerate(
+        [
+            (samples.network(size=20), "preprocessing gives"),
+            (samples.network(channels=3), "preprocessing gives"),
+            (samples.network(classes=5), "5 outputs, the manifest has 7 labels"),
+        ]
+    ):
+        part = bundle.Part("fp32.onnx", content, "fp32", "any")
+        made = bundle.write(tmp_path / str(number), samples.description(), {"fp32": part})
+        with pytest.raises(InputError, match=message):
+            bundled.activate(made, "fp32")
+
+
+def test_no_telemetry_file_is_written(tmp_path: Path) -> None:
+    (tmp_path / "network.onnx").write_bytes(samples.network())
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home/cache")}
+    (tmp_path / "home").mkdir()
+    code = (
+        "from pathlib import Path; from edgefer.runtimes import onnxruntime;"
+        f"onnxruntime.activate(Path({str(tmp_path / 'network.onnx')!r})).deactivate()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=Path(__file__).parents[2])
+    assert list((tmp_path / "home").rglob("*")) == []

@@ -1,0 +1,140 @@
+"""`edgefer.load(PATH).predict(images)`, with pictures in every form that users have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundle import samples
+from PIL import Image
+
+import edgefer
+from edgefer.errors import InputError
+from edgefer.labels import LABELS
+
+TRUTH = np.array([3, 0, 6, 2, 5])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return samples.write(tmp_path_factory.mktemp("bundles") / "made").path
+
+
+@pytest.fixture(scope="module")
+def predictor(made: Path) -> edgefer.Predictor:
+    return edgefer.load(made, network="fp32")
+
+
+@pytest.fixture
+def greys() -> np.ndarray:
+    return samples.pictures(TRUTH)
+
+
+def _labels(predictions: list[edgefer.Prediction]) -> list[str]:
+    return [prediction.label for prediction in predictions]
+
+
+EXPECTED = [LABELS[label] for label in TRUTH]
+
+
+def test_a_stack_of_grey_images(predictor: edgefer.Predictor, greys: np.ndarray) -> None:
+    assert _labels(predictor.predict(greys)) == EXPECTED
+
+
+def test_a_stack_of_colour_images(predictor: edgefer.Predictor, greys: np.ndarray) -> None:
+    assert _labels(predictor.predict(np.stack([greys] * 3, axis=-1))) == EXPECTED
+
+
+def test_one_image(predictor: edgefer.Predictor, greys: np.ndarray) -> None:
+    assert _labels(predictor.predict(greys[0])) == EXPECTED[:1]
+    assert _labels(predictor.predict(np.stack([greys[1]] * 3, axis=-1))) == EXPECTED[1:2]
+    assert _labels(predictor.predict(Image.fromarray(greys[2]))) == EXPECTED[2:3]
+
+
+def test_files_and_mixed_forms_and_sizes(predictor: edgefer.Predictor, greys: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(greys[0]).save(tmp_path / "a.png")
+    Image.fromarray(greys[1]).convert("RGB").resize((30, 40)).save(tmp_path / "b.jpg")
+    clear = Image.fromarray(greys[3]).convert("RGBA")
+    mixed = [tmp_path / "a.png", str(tmp_path / "b.jpg"), Image.fromarray(greys[2]), clear, greys[4]]
+    assert _labels(predictor.predict(mixed)) == EXPECTED
+    assert _labels(predictor.predict(str(tmp_path / "a.png"))) == EXPECTED[:1]
+
+
+def test_many_images_from_a_generator_give_what_each_gives_alone(predictor: edgefer.Predictor) -> None:
+    truth = np.arange(100) % 7
+    images = samples.pictures(truth)
+    together = predictor.predict(image for image in images)
+    assert _labels(together) == [LABELS[label] for label in truth]
+    alone = predictor.predict(images[37])[0]
+    assert together[37].probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+
+
+def test_a_prediction_is_a_distribution_with_a_time(predictor: edgefer.Predictor, greys: np.ndarray) -> None:
+    for prediction in predictor.predict(greys):
+        assert tuple(prediction.probabilities) == LABELS
+        assert sum(prediction.probabilities.values()) == pytest.approx(1)
+        assert max(prediction.probabilities, key=prediction.probabilities.__getitem__) == prediction.label
+        assert prediction.milliseconds > 0
+
+
+def test_no_picture_gives_no_prediction(predictor: edgefer.Predictor) -> None:
+    assert predictor.predict([]) == []
+
+
+def test_a_photo_is_turned_upright(tmp_path: Path, made: Path) -> None:
+    # The preprocessing crops the middle square: of a tall picture that is grey in the middle and black at both ends.
+    wide = np.zeros((12, 48), dtype=np.uint8)
+    wide[:, 18:30] = samples.pictures(np.array([4]))[0]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(wide).save(tmp_path / "turned.png", exif=exif)
+    with edgefer.load(made, "fp32") as predictor:
+        assert _labels(predictor.predict(tmp_path / "turned.png")) == [LABELS[4]]
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((12, 12), dtype=np.float32), "picture 0 is an array of float32"),
+        (np.zeros((12, 12, 4), dtype=np.uint8), r"picture 0 has shape \(12, 12, 4\)"),
+        (np.zeros((12, 12, 1), dtype=np.uint8), r"picture 0 has shape \(12, 12, 1\)"),
+        (np.zeros((2, 12, 12, 4), dtype=np.uint8), r"picture 0 has shape \(12, 12, 4\)"),
+        (np.zeros((12,), dtype=np.uint8), "has shape"),
+        (np.zeros((0, 12), dtype=np.uint8), "has shape"),
+        ([np.zeros((12, 12), dtype=np.uint8), None], "picture 1 is no picture: NoneType"),
+        (7, "no picture: int"),
+        (b"png", "no picture: bytes"),
+        ("nowhere.png", "nowhere.png is not there"),
+        (Image.new("F", (12, 12)), "floating-point"),
+    ],
+)
+def test_what_is_no_picture_is_refused_by_position_or_name(
+    predictor: edgefer.Predictor, images: object, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        predictor.predict(images)  # type: ignore[arg-type]
+
+
+def test_files_that_are_no_pictures_are_named(predictor: edgefer.Predictor, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("this is no picture")
+    Image.new("L", (40, 40), 100).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:60])
+    for name in ("text.png", "cut.png", ""):
+        with pytest.raises(InputError, match="cannot be read") as caught:
+            predictor.predict(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value)
+
+
+def test_the_int8_network_is_the_default(made: Path) -> None:
+    assert edgefer.load(made).network == "int8-cpu"
+    with pytest.raises(InputError, match="no network 'int3'"):
+        edgefer.load(made, network="int3")
+
+
+def test_data_and_version_are_within_reach() -> None:
+    assert callable(edgefer.data.load)
+    assert edgefer.__version__[0].isdigit()
+    assert {"load", "data", "__version__"} <= set(dir(edgefer))
+    with pytest.raises(AttributeError, match="nothing"):
+        edgefer.nothing  # noqa: B018
