@@ -81,7 +81,7 @@ def key_of_files(files: Iterable[File]) -> str:
     """Return the key of a folder's files: their paths, sizes and times of change."""
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda file: file.path):
-        digest.update(f"{file.path}\0{file.size}\0{file.mtime_ns}\n".encode("utf-8", "surrogateescape"))
+        digest.update(f"{file.path}\0{file.size}\0{file.changed}\n".encode("utf-8", "surrogateescape"))
     return _key("folder", digest.hexdigest())
 
 

@@ -157,11 +157,11 @@ def _draw(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uin
 def _units(labels: NDArray[np.int64], chance: _Chance) -> dict[int, _Array]:
     """Return how far each action unit is pulled in each picture: 0 at rest, up to about 1.3."""
     table = np.array([[_EXPRESSIONS[label].get(unit, 0.0) for unit in _UNITS] for label in LABELS], dtype=np.float32)
-    strength = chance.between(0.3, 1.15)
+    strength = chance.between(0.25, 1.1)
     units = {}
     for unit, full in zip(_UNITS, table.T, strict=True):
         pull = strength * full[labels][:, None, None] * chance.between(0.6, 1.2)
-        units[unit] = pull + np.maximum(chance.around(0.11), 0)
+        units[unit] = pull + np.maximum(chance.around(0.12), 0)
     speaking = chance.sometimes(0.15)
     units[25] += speaking * chance.between(0.1, 0.6)
     units[26] += speaking * chance.between(0.0, 0.4)
@@ -203,8 +203,8 @@ def _mouth(
     smile, frown = unit[12], unit[15]
     drop = unit[26] * (1 - 0.5 * np.minimum(unit[20], 1))
     tight = np.minimum(unit[23], 1)
-    width = chance.between(0.22, 0.29) * (1 + 0.32 * smile + 0.25 * unit[20] - 0.12 * tight - 0.28 * drop)
-    lift = chance.around(0.018) + 0.13 * smile - 0.13 * frown - 0.03 * unit[20] - 0.15 * drop * (1 - 0.6 * smile)
+    width = chance.between(0.25, 0.31) * (1 + 0.32 * smile + 0.25 * unit[20] - 0.12 * tight - 0.28 * drop)
+    lift = chance.around(0.018) + 0.15 * smile - 0.15 * frown - 0.03 * unit[20] - 0.15 * drop * (1 - 0.6 * smile)
     v = v - chance.between(0.46, 0.54) + 0.03 * unit[10] + 0.04 * unit[17] + 0.03 * smile
     u = u + chance.around(0.015)
     lift = lift * (1 + chance.around(0.15) * np.clip(4 * u, -1, 1))  # no mouth is even
@@ -254,7 +254,7 @@ def _eyes(
     gaze, bow = chance.around(0.025), chance.around(0.012) + 0.02 * unit[43]
     iris, white = chance.between(0.04, 0.35), np.minimum(1.25 * skin, chance.between(0.85, 1.0))
     brow_height = chance.between(0.19, 0.24)
-    brow_thick, brow_tilt, brow_arch = chance.between(0.022, 0.045), chance.around(0.025), chance.between(0.02, 0.06)
+    brow_thick, brow_tilt, brow_arch = chance.between(0.03, 0.05), chance.around(0.025), chance.between(0.02, 0.06)
     brow_shade = np.minimum(0.8 * hair + 0.02, 0.55 * skin)
     glasses, rim = chance.sometimes(0.14), chance.between(0.03, 0.4)
     frame = chance.between(0.18, 0.22)
@@ -278,7 +278,7 @@ def _eyes(
 
         # The brow runs from its inner end (s = -1) to its outer end (s = 1).
         s = np.clip((t + 0.03 + 0.04 * unit[4]) / 0.2, -1.2, 1.2)
-        inner = 0.13 * unit[1] - 0.11 * unit[4] - 0.03 * unit[9]
+        inner = 0.15 * unit[1] - 0.13 * unit[4] - 0.03 * unit[9]
         outer = 0.12 * unit[2] - 0.02 * unit[4] - brow_tilt
         rise = 0.5 * (inner + outer) + 0.5 * (outer - inner) * s + brow_arch * (1 - s * s)
         ends = _step(0.2 - np.abs(t + 0.03 + 0.04 * unit[4]), 1.5 * _PIXEL)
@@ -335,7 +335,7 @@ def _camera(image: _Array, x: _Array, y: _Array, chance: _Chance) -> NDArray[np.
     bits = np.frombuffer(chance.rng.bytes(4 * image.size), dtype=np.uint8).reshape(4, *image.shape)
     noise = bits.astype(np.float32)
     noise = noise[0] + noise[1] + noise[2] + noise[3] - 510
-    image += noise * (chance.between(0.025, 0.06) / np.float32(147.8))
+    image += noise * (chance.between(0.012, 0.042) / np.float32(147.8))
     return np.rint(np.clip(image * 255, 0, 255)).astype(np.uint8)
 
 

@@ -17,11 +17,18 @@ _LARGEST_FILE = 64 << 20  # bytes of one picture, as stored; more is no face but
 
 @dataclass(frozen=True)
 class File:
-    """A file: where it is below the top (`/` between the parts), its bytes, and when it was written (0 in a zip)."""
+    """A file.
+
+    Attributes:
+        path: where it is below the top, `/` between the parts.
+        size: in bytes.
+        changed: when, as far as the file system tells (0 in a zip): written by whoever, and really changed. The
+            second one can't be set, so it tells files apart that were unpacked with the same name, size and time.
+    """
 
     path: str
     size: int
-    mtime_ns: int = 0
+    changed: tuple[int, int] = (0, 0)
 
 
 class Tree(Protocol):
@@ -64,7 +71,7 @@ class FolderTree:
                 if stat.S_ISDIR(status.st_mode):
                     folders.append(entry.name)
                 elif stat.S_ISREG(status.st_mode):
-                    files.append(File(path, status.st_size, status.st_mtime_ns))
+                    files.append(File(path, status.st_size, (status.st_mtime_ns, status.st_ctime_ns)))
         return sorted(folders), sorted(files, key=lambda file: file.path)
 
     def read(self, path: str) -> bytes:  # noqa: D102

@@ -29,8 +29,6 @@ class Block(nn.Module):
         self.relu2 = nn.ReLU()
         same = inputs == outputs and stride == 1
         self.skip = nn.Identity() if same else _conv(inputs, outputs, 1, stride)
-        # Each block starts as the identity: steadier at a high learning rate (Goyal et al. 2017, section 5.1).
-        nn.init.zeros_(self.conv2[1].weight)  # type: ignore[arg-type]  # the BatchNorm
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the class's formula says."""
@@ -73,9 +71,6 @@ class PlainResNet(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(inputs, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgefer import paths
-from edgefer.errors import MissingExtra
+from edgefer.errors import LackError
 
 COLUMNS = ("epoch", "phase", "lr", "train_loss", "val_loss", "val_accuracy", "seconds")
 
@@ -24,14 +24,14 @@ class TensorBoard:
     """Event files under ``<run>/tensorboard``.
 
     Raises:
-        MissingExtra: the package tensorboard is not installed.
+        LackError: the package tensorboard is not installed.
     """
 
     def __init__(self, run: Path) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            raise MissingExtra("tensorboard", "train,tensorboard") from None
+            raise LackError("tensorboard is not installed; run: pip install tensorboard") from None
         self._writer = SummaryWriter(str(run / "tensorboard"))
 
     def add(self, line: dict[str, Any]) -> None:

@@ -126,6 +126,8 @@ def train(
             f"{dataset.name} has {len(training)} training images, fewer than a batch of {settings.batch_size}; "
             f"use --set train.batch_size={max(2, len(training) // 8 * 2)}"
         )
+    if recipe.augment.mixup and settings.batch_size % 2:
+        raise InputError(f"mixup takes pairs: train.batch_size must be even, not {settings.batch_size}")
     saved = _read_state(run, dataset) if resume else None
     progress = Progress(**saved["progress"]) if saved else Progress()
     randomness.seed(settings.seed)

@@ -135,6 +135,17 @@ def test_a_folder_that_changed_is_read_again(change: Callable[[Path], object], t
     assert data.load(faces).digest != digest
 
 
+def test_folders_that_look_the_same_from_outside(tmp_path: Path) -> None:
+    """Unpacked from an archive, all pictures may have the same names, sizes and times."""
+    for folder, shade in (("a", 10), ("b", 20)):
+        for name in ("happy/x.bmp", "sad/x.bmp"):
+            picture = sources.write_picture(tmp_path / folder / name, np.full((48, 48), shade, dtype=np.uint8))
+            os.utime(picture, ns=(10**18, 10**18))
+        time.sleep(0.02)  # more than a tick of the file system's clock
+
+    assert [int(data.load(tmp_path / folder).images[0, 0, 0]) for folder in ("a", "b")] == [10, 20]
+
+
 def overwritten(name: str, content: bytes) -> Callable[[Path], object]:
     return lambda entry: (entry / name).write_bytes(content)
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from graph.onnx_networks import Layer, kinds, layers, network, pictures, reader_of, run, session
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
@@ -48,7 +48,11 @@ def test_without_lifted_clips_and_left_out_quantizers_all_targets_agree_bit_for_
 @given(bodies, seeds)
 def test_quantizers_that_do_not_clip_are_equal_even_where_a_clip_is_lifted(body: list[Layer], seed: int) -> None:
     model = signed(body, seed, reach=12.0)
-    assert np.array_equal(run(lower(model, "cpu").model, pictures()), run(model, pictures()))
+    lowered = lower(model, "cpu")
+    assume(
+        all(values_of(model, node.output[0]).max() < 127 for node in model.graph.node if node.name in lowered.lifted)
+    )
+    assert np.array_equal(run(lowered.model, pictures()), run(model, pictures()))
 
 
 @several

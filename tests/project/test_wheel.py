@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -34,15 +35,33 @@ class Device:
         return self.run(self.python.with_name("edgefer"), *args)
 
 
+def interpreter(version: str) -> str:
+    """Return a Python of this version, from PATH or pyenv."""
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return sys.executable
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    for candidate in (shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"))):
+        if candidate and subprocess.run([candidate, "-c", ""], capture_output=True).returncode == 0:
+            return str(candidate)
+    pytest.skip(f"no Python {version} here")
+
+
 @pytest.fixture(scope="module")
-def device(tmp_path_factory: pytest.TempPathFactory) -> Device:
-    folder = tmp_path_factory.mktemp("device")
-    venv = folder / "venv"
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--quiet"]
     subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ROOT], check=True)
     (wheel,) = folder.glob("edgefer-*.whl")
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    python = venv / "bin" / "python"
+    return wheel
+
+
+# JetPack 6 brings 3.10; 3.13 is the newest that edgefer supports.
+@pytest.fixture(scope="module", params=["3.10", "3.11", "3.13"])
+def device(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Device:
+    python = interpreter(request.param)
+    folder = tmp_path_factory.mktemp("device")
+    subprocess.run([python, "-m", "venv", folder / "venv"], check=True)
+    python = folder / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "--quiet", "install", "-c", ROOT / "constraints.txt", wheel], check=True)
     for name in ("home", "work"):
         (folder / name).mkdir()
