@@ -29,7 +29,7 @@ class Preprocessing(BaseModel):
     `size` (left out where the crop has that size already); divide by 255; subtract `mean`, divide by `std`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     size: int = Field(ge=8, le=1024, description="side of the square input, in pixels")
     crop: float = Field(1.0, gt=0, le=1, description="side of the centre crop over the picture's shorter side")
@@ -106,7 +106,8 @@ class Preprocessing(BaseModel):
         """Return (pixels / 255 - mean) / std as float32 of the same shape, (N, channels, H, W)."""
         mean = np.asarray(self.mean, dtype=np.float32).reshape(-1, 1, 1) * np.float32(255)
         scale = np.float32(1) / (np.asarray(self.std, dtype=np.float32).reshape(-1, 1, 1) * np.float32(255))
-        return (pixels.astype(np.float32) - mean) * scale
+        out: NDArray[np.float32] = (pixels.astype(np.float32) - mean) * scale
+        return out
 
     def apply(self, images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Return the network's input for `images` (see `pixels`): float32, (N, channels, size, size)."""

@@ -55,6 +55,9 @@ def quantize(network: nn.Module, images: Tensor, observer: Observer, half_range:
     load_extension()
     settings = nncf.AdvancedQuantizationParameters(
         overflow_fix=nncf.OverflowFix.ENABLE if half_range else nncf.OverflowFix.DISABLE,
+        # It shifts the biases by what it takes the error of INT8 to be. Measured on a FER2013 network, INT8 agreed with
+        # FP32 on 89 % of the images with the shift and on 97 % without; fine-tuning corrects biases anyway.
+        disable_bias_correction=True,
         # Without per_channel=False depthwise inputs get a scale for each channel, which neither target fuses.
         activations_quantization_params=QuantizationParameters(mode=QuantizationScheme.SYMMETRIC, per_channel=False),
         activations_range_estimator_params=getattr(RangeEstimatorParametersSet, observer.replace("-", "_").upper()),

@@ -84,7 +84,8 @@ def parse(tree: dict[str, Any], what: str) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{what}: {key}: {first['msg']}" if key else f"{what}: {first['msg']}") from None
+        said = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+        raise InputError(": ".join(filter(None, (what, key, said)))) from None
 
 
 def _set(tree: dict[str, Any], setting: str) -> None:

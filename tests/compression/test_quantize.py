@@ -101,10 +101,13 @@ def test_depthwise_networks_get_one_scale_for_each_activation(target: str) -> No
     run(lowered.model, x.numpy(), optimize=True)
 
 
-def test_the_fp32_network_stays_as_it_is(compact: nn.Module) -> None:
+def test_calibration_changes_no_weight_and_leaves_the_fp32_network_as_it_is(compact: nn.Module) -> None:
     before = {name: tensor.clone() for name, tensor in compact.state_dict().items()}
-    quantize(compact, pictures(5), "mean-minmax", half_range=False)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in compact.state_dict().items())
+    calibrated = quantize(compact, pictures(5), "mean-minmax", half_range=False)
+    for network in (compact, calibrated):
+        tensors = network.state_dict()
+        assert all(torch.equal(tensors[name], tensor) for name, tensor in before.items())
+    assert not set(calibrated.parameters()) & set(compact.parameters())
 
 
 def test_a_sequential_network_is_no_problem() -> None:

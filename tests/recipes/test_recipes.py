@@ -29,7 +29,7 @@ def test_settings_from_the_command_line_reach_their_key() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("train.batch_sise=64", "train.batch_sise"),
+        ("train.batch_sise=64", "train.batch_sise: there is no such setting"),
         ("train.batch_size=many", "train.batch_size"),
         ("train.batch_size=0", "train.batch_size"),
         ("phases.3.lr=1", "phases.3.lr"),
