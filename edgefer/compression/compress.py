@@ -140,6 +140,7 @@ def compress(
     # Calibrate and fine-tune.
     network = checkpoints.build(trained)
     chosen = calibrate.choose(plan, training, dataset)
+    console.say(f"calibrating on {len(chosen)} training images ({plan.name})")
     inputs = spec.apply(chosen.take(slice(None)))
     quantized = quantization.quantize(network, torch.from_numpy(inputs), plan.observer, half_range)
     tuned = None

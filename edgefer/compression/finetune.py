@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,8 @@ def finetune(
         stepper.load_state_dict(saved["optimizer"])
         best = saved["best"]
     else:
-        accuracy = _accuracy(quantized, validation, recipe)
+        with console.progress("checking calibrated INT8", len(validation)) as advance:
+            accuracy = _accuracy(quantized, validation, recipe, advance)
         progress.end_epoch({"epoch": 0, "val_accuracy": round(accuracy, 5)})
         best = _copy(quantized)
         console.say(f"calibrated: val accuracy {100 * accuracy:.2f} %")
@@ -212,8 +214,8 @@ def _distillation(answers: Tensor, teacher: nn.Module, x: Tensor) -> Tensor:
     return F.cross_entropy(answers, wanted)
 
 
-def _accuracy(network: nn.Module, split: Split, recipe: Recipe) -> float:
-    answers = evaluate.logits(network, split, recipe.preprocessing)
+def _accuracy(network: nn.Module, split: Split, recipe: Recipe, advance: Callable[..., None] | None = None) -> float:
+    answers = evaluate.logits(network, split, recipe.preprocessing, advance)
     return float(np.mean(answers.argmax(axis=1) == split.labels))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from stripes import stripes, small_recipe
+from stripes import small_recipe, stripes
 
 from edgefer.data.dataset import Dataset
 from edgefer.errors import Diverged, InputError
