@@ -81,9 +81,7 @@ def load_extension() -> bool:
                 functions.get("Quantize_forward")
     compiled = functions._loaded_namespace is not ReferenceQuantizedFunctions
     if not compiled and not _told:
-        console.say(
-            "NNCF's C++ extension could not be compiled (is g++ installed?); without it INT8 training is slower"
-        )
+        console.say("NNCF's C++ extension cannot be compiled (is g++ installed?); INT8 training is slower without")
         _told = True
     return compiled
 
