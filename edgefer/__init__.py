@@ -27,6 +27,7 @@ __all__ = ["Prediction", "Predictor", "__version__", "data", "load"]
 
 # onnxruntime reads this once, when it is imported, so it is set before anything here can import it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # likewise huggingface_hub, where timm gets weights
 
 
 def load(path: Path | str, network: str | None = None, threads: int = 1) -> Predictor:

@@ -37,12 +37,13 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Callable[..., None]]:
+def progress(description: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
     """Show how far a long job is, with the time left.
 
     Args:
         description: what is being done, e.g. ``reading fer2013.zip``.
         total: how many units the job has.
+        done: how many of them an earlier process did, for a job that goes on.
 
     Yields:
         ``advance(n=1, note="")``: n more units are done; `note` stands behind the bar.
@@ -50,14 +51,14 @@ def progress(description: str, total: int) -> Iterator[Callable[..., None]]:
     if not _enabled:
         yield lambda n=1, note="": None
     elif sys.stderr.isatty():
-        with _bar(description, total) as advance:
+        with _bar(description, total, done) as advance:
             yield advance
     else:
-        yield _lines(description, total)
+        yield _lines(description, total, done)
 
 
 @contextmanager
-def _bar(description: str, total: int) -> Iterator[Callable[..., None]]:
+def _bar(description: str, total: int, done: int) -> Iterator[Callable[..., None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -69,7 +70,7 @@ def _bar(description: str, total: int) -> Iterator[Callable[..., None]]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(description, total=total, note="")
+        task = bars.add_task(description, total=total, completed=done, note="")
 
         def advance(n: int = 1, note: str = "") -> None:
             bars.update(task, advance=n, note=note)
@@ -77,9 +78,9 @@ def _bar(description: str, total: int) -> Iterator[Callable[..., None]]:
         yield advance
 
 
-def _lines(description: str, total: int) -> Callable[..., None]:
+def _lines(description: str, total: int, before: int) -> Callable[..., None]:
     started = shown = time.monotonic()
-    done = 0
+    done = before
 
     def advance(n: int = 1, note: str = "") -> None:
         nonlocal shown, done
@@ -87,7 +88,7 @@ def _lines(description: str, total: int) -> Callable[..., None]:
         now = time.monotonic()
         if now - shown >= _SECONDS_BETWEEN_LINES and done < total:
             shown = now
-            left = duration((now - started) / done * (total - done))
+            left = duration((now - started) / (done - before) * (total - done))
             say(f"{description}: {done:,} of {total:,}, {left} left {note}".rstrip())
 
     return advance

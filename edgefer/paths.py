@@ -92,14 +92,27 @@ def _flush(path: Path) -> None:
 
 
 def new_run(kind: str, name: str) -> Path:
-    """Return a folder name that no run has: ``runs/<kind>/<date>-<time>-<name>``. Nothing is created."""
+    """Make an empty folder that no other run has, ``runs/<kind>/<date>-<time>-<name>``, and return it.
+
+    Whoever calls this calls `remove_if_empty` in the end, in case nothing was written.
+    """
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = RUNS / kind / f"{stamp}-{name}"
     count = 1
-    while folder.exists():
-        count += 1
-        folder = RUNS / kind / f"{stamp}-{name}-{count}"
-    return folder
+    while True:
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            count += 1
+            folder = RUNS / kind / f"{stamp}-{name}-{count}"
+        else:
+            return folder
+
+
+def remove_if_empty(run: Path) -> None:
+    """Remove a run's folder if nothing was written into it."""
+    if run.is_dir() and not any(run.iterdir()):
+        run.rmdir()
 
 
 def mark_latest(run: Path) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from edgefer import bundle as bundles
 from edgefer.bundle import Bundle
-from edgefer.data.pictures import plain
+from edgefer.data.pictures import FORMATS, MOST_PIXELS, plain
 from edgefer.errors import InputError
 from edgefer.evaluation.metrics import softmax
 from edgefer.runtimes import bundled
@@ -25,7 +25,6 @@ from edgefer.runtimes import bundled
 Picture: TypeAlias = "NDArray[np.uint8] | Image.Image | str | os.PathLike[str]"
 
 _BATCH = 32  # pictures in memory at a time
-_MOST_PIXELS = 50_000_000
 _MOST_CHANNELS = 4
 
 
@@ -148,8 +147,8 @@ def _pixels(picture: Picture, position: int) -> NDArray[np.uint8]:
 
 def _read(path: Path) -> NDArray[np.uint8]:
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > _MOST_PIXELS:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
                 raise Image.DecompressionBombError
             return _upright(image, str(path))
     except FileNotFoundError as error:

@@ -131,7 +131,7 @@ def bench(
     comparisons = _comparisons(contenders, networks, logits, samples)
     return Result(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        repeat=_command(bundles, dataset, device, threads, split),
+        repeat=_command(bundles, dataset, device, threads, split, seconds),
         device=device,
         machine=this_machine,
         conditions=conditions,
@@ -149,7 +149,7 @@ def bench(
         bundles=[_bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
         networks=networks,
         comparisons=comparisons,
-        warnings=_warnings(titles, bundles, dataset, this_machine, networks, comparisons),
+        warnings=_warnings(titles, bundles, dataset, split, this_machine, networks, comparisons),
     )
 
 
@@ -304,10 +304,10 @@ def _bundle_entry(title: str, bundle: Bundle) -> BundleEntry:
     )
 
 
-def _command(bundles: Sequence[Bundle], dataset: Dataset, device: str, threads: int, split: str) -> str:
+def _command(bundles: Sequence[Bundle], dataset: Dataset, device: str, threads: int, split: str, seconds: float) -> str:
     words = ["edgefer", "bench", *(str(bundle.path) for bundle in bundles), "--device", device]
     words += [] if dataset.drawn else ["--data", dataset.origin]
-    words += ["--threads", str(threads), "--split", split]
+    words += ["--threads", str(threads), "--split", split, "--seconds", f"{seconds:g}"]
     return shlex.join(words)
 
 
@@ -315,12 +315,17 @@ def _warnings(
     titles: Sequence[str],
     bundles: Sequence[Bundle],
     dataset: Dataset,
+    split: str,
     this_machine: machine.Machine,
     networks: Sequence[NetworkEntry],
     comparisons: Sequence[Comparison],
 ) -> list[str]:
     found = []
     for title, bundle in zip(titles, bundles, strict=True):
+        protocol = bundle.manifest.recipe.get("data", {}).get("split")
+        if split == "train" or (split in ("val", "public+private") and protocol != "stratified"):
+            role = "trained" if split == "train" else "selected"
+            found.append(f"{title}: images of {split} {role} this network, so its accuracy on them flatters it")
         trained_on = bundle.manifest.data
         if trained_on.digest != dataset.digest:
             found.append(

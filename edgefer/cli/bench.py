@@ -35,10 +35,10 @@ def bench(
     benching.check_device(device)
     found = [opened.load(path) for path in bundles] if bundles else [opened.newest()]
     title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
-    folder = out or paths.new_run("bench", title)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} exists already; name another folder with --out")
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists already; name another folder with --out")
     result = benching.bench(found, datasets.find(data), device=device, threads=threads, split=split, seconds=seconds)
+    folder = out or paths.new_run("bench", title)
     files = write(result, folder)
     if out is None:
         paths.mark_latest(folder)

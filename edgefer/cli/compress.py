@@ -52,12 +52,13 @@ def compress(
         head = checkpoints.find(checkpoint)
         name = checkpoints.read(head).recipe.name
         arguments = {"checkpoint": head, "out": out or paths.new_run("compress", name), "ptq": ptq, **given}
-    dataset = datasets.find(data)
     rejected = None
     try:
-        result = compression.compress(dataset=dataset, **arguments)
+        result = compression.compress(dataset=datasets.find(data), **arguments)
     except compression.Rejected as error:
         result, rejected = error.result, error
+    finally:
+        paths.remove_if_empty(arguments["out"])
     if rejected is None and result.bundle.resolve().parent == paths.RUNS.resolve() / "compress":
         paths.mark_latest(result.bundle)
     if as_json:

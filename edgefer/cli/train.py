@@ -57,7 +57,10 @@ def train(
         run = out or paths.new_run("train", settled.name)
         if run.exists() and any(run.iterdir()):
             raise InputError(f"{run} is not empty; go on with --resume {run}, or name another folder with --out")
-    result = training.train(settled, dataset, run, resume is not None, tensorboard, device)
+    try:
+        result = training.train(settled, dataset, run, resume is not None, tensorboard, device)
+    finally:
+        paths.remove_if_empty(run)
     if run.resolve().parent == paths.RUNS.resolve() / "train":
         paths.mark_latest(run)
     if as_json:
@@ -67,7 +70,7 @@ def train(
             {"command": "train", **result.as_dict(), "machine": machine.describe().model_dump(mode="json")}
         )
         return
-    drawn = " (drawn faces)" if result.drawn else ""
+    drawn = " (drawn faces)" if result.drawn else ""  # wherever a figure is printed
     output.print_rows(
         f"{settled.name}, trained on {result.data}",
         {

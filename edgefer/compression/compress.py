@@ -244,7 +244,9 @@ def resumed(work: Path) -> dict[str, Any]:
     Raises:
         InputError: `work` holds no state, or the checkpoint is not the one it was.
     """
-    notes: dict[str, Any] = state.read(work / f"{finetune.STATE}.json")["notes"]
+    notes: dict[str, Any] | None = state.read(work / f"{finetune.STATE}.json").get("notes")
+    if notes is None:
+        raise InputError(f"{work} holds no interrupted compression; name a folder that ends in {UNFINISHED}")
     head = Path(notes["checkpoint"])
     if not head.is_file() or paths.sha256(head) != notes.pop("checkpoint_sha256"):
         raise InputError(f"{work} began with {head}, which is gone or was trained anew; compress again from the start")

@@ -27,7 +27,7 @@ from edgefer.recipes.schema import Phase
 
 STATE = "last"
 _SECONDS_BETWEEN_SAVES = 120.0
-_LR_SHARE = 0.01  # of the rate that the recipe's training began with
+_LR_SHARE = 0.01  # of the rate that the recipe's last phase began with
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def settings(recipe: Recipe, training: Split, epochs: int | None, most_steps: in
         seed: any number.
     """
     whole = max(1, len(training) // recipe.train.batch_size)
-    rate = max(phase.lr for phase in recipe.phases) * _LR_SHARE
+    rate = recipe.phases[-1].lr * _LR_SHARE
     return Settings(epochs or 1, whole if epochs else min(whole, most_steps), rate, seed)
 
 
@@ -122,8 +122,8 @@ def finetune(
     progress = Progress(**saved["progress"]) if saved else Progress()
     randomness.seed(plan.seed)
     quantized.eval()
-    first = recipe.phases[0]
-    phase = Phase(name="int8", epochs=plan.epochs, optimizer=first.optimizer, lr=plan.lr, momentum=first.momentum)
+    last = recipe.phases[-1]
+    phase = Phase(name="int8", epochs=plan.epochs, optimizer=last.optimizer, lr=plan.lr, momentum=last.momentum)
     stepper = optimizer.optimizer(quantized, phase)
     schedule = optimizer.Schedule(stepper, phase, plan.steps)
     pixels = images.load(training, recipe.preprocessing)
@@ -152,9 +152,10 @@ def finetune(
 
     with (
         interrupt.wish_to_stop() as stop_asked,
-        console.progress("INT8 fine-tuning", plan.epochs * plan.steps) as advance,
+        console.progress(
+            "INT8 fine-tuning", plan.epochs * plan.steps, done=progress.epoch * plan.steps + progress.step
+        ) as advance,
     ):
-        advance(progress.epoch * plan.steps + progress.step)
         if saved:
             randomness.restore(saved["random"])
         else:

@@ -12,7 +12,7 @@ from edgefer.errors import InputError
 
 VARIABLE = "EDGEFER_DATA"
 _FOLDER = Path("data")
-_PLACES = (*FILES, "train")
+_TREES = (Path(), Path("fer2013"), Path("fer-2013"), Path("archive"))  # where unpacking a download may put it
 
 
 def find(path: Path | None = None) -> Dataset:
@@ -48,7 +48,11 @@ def find(path: Path | None = None) -> Dataset:
 
 
 def _in_data_folder() -> Path | None:
-    for name in _PLACES:
-        if (_FOLDER / name).exists():
-            return _FOLDER if name == "train" else _FOLDER / name
-    return None
+    for folder in (_FOLDER / tree for tree in _TREES):
+        for name in FILES:
+            if (folder / name).exists():
+                return folder / name
+        if (folder / "train").is_dir():
+            return folder
+    archives = sorted(_FOLDER.glob("*.zip")) if _FOLDER.is_dir() else []
+    return archives[0] if len(archives) == 1 else None  # Kaggle's download is called archive.zip

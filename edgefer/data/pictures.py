@@ -18,8 +18,8 @@ from edgefer.data.trees import Tree
 from edgefer.errors import InputError
 
 LARGEST_SIDE = 224
-_MOST_PIXELS = 50_000_000
-_FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
+MOST_PIXELS = 50_000_000
+FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
 _GREY_MODES = ("1", "L", "LA")
 _IMAGES_IN_BLOCK = 256
 
@@ -100,10 +100,10 @@ def _opened(tree: Tree, path: str) -> Iterator[Image.Image]:
     if not data:
         raise InputError(f"{label} is empty")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
-            if width * height > _MOST_PIXELS:
-                raise ValueError(f"{width:,} x {height:,} pixels are more than {_MOST_PIXELS:,}")
+            if width * height > MOST_PIXELS:
+                raise ValueError(f"{width:,} x {height:,} pixels are more than {MOST_PIXELS:,}")
             yield image
     except UnidentifiedImageError:
         raise InputError(f"{label} is no picture, or of a kind that edgefer does not read") from None

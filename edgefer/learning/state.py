@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 
 from edgefer import paths
 from edgefer.errors import InputError
@@ -35,7 +36,7 @@ def save(folder: Path, stem: str, tree: dict[str, Any]) -> Path:
     values = _take_apart(tree, "", tensors)
     file = folder / f"{stem}-{uuid.uuid4().hex[:8]}.safetensors"
     with paths.write_atomically(file) as part:
-        save_file(tensors, part)
+        part.write_bytes(serialize(tensors))  # its own save_file hides a full disk behind an error of another kind
     head = folder / f"{stem}.json"
     with paths.write_atomically(head) as part:
         card = {"tensors": file.name, "sha256": paths.sha256(file), "values": values}

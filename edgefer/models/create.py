@@ -57,6 +57,9 @@ def _from_timm(name: str, classes: int, channels: int, args: dict[str, Any], pre
         import timm
     except ImportError:
         raise MissingExtra("timm", "train") from None
+    reserved = {"checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"} & set(args)
+    if reserved:
+        raise InputError(f"model.args must not have {reserved.pop()}; a local file goes into model.weights")
     if not timm.is_model(name):
         near = timm.list_models(f"*{name}*")[:3]
         hint = f"; timm has {', '.join(near)}" if near else f"; ours are {', '.join(_OURS)}"

@@ -117,7 +117,8 @@ def _with_epochs(recipe: Recipe, epochs: int) -> Recipe:
         raise InputError(f"recipe {recipe.name} has {len(recipe.phases)} phases: --epochs must be at least that")
     share = epochs / recipe.epochs
     counts = [max(1, round(phase.epochs * share)) for phase in recipe.phases]
-    counts[counts.index(max(counts))] += epochs - sum(counts)
+    while (surplus := sum(counts) - epochs) != 0:
+        counts[counts.index(max(counts))] -= 1 if surplus > 0 else -1
     phases = [
         phase.model_copy(update={"epochs": count, "warmup_epochs": min(phase.warmup_epochs, count / 2)})
         for phase, count in zip(recipe.phases, counts, strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgefer.preprocessing import Preprocessing
 
@@ -45,6 +45,14 @@ class Augment(_Section):
     erase_area: tuple[float, float] = Field((0.02, 0.2), description="its smallest and largest share of the image")
     mixup: float = Field(0.0, ge=0, description="alpha of mixup's Beta distribution (Zhang et al. 2018)")
 
+    @model_validator(mode="after")
+    def _from_small_to_large(self) -> Augment:
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError("scale takes the smallest zoom, over 0, then the largest")
+        if not 0 < self.erase_area[0] <= self.erase_area[1] <= 1:
+            raise ValueError("erase_area takes the smallest share, over 0, then the largest, at most 1")
+        return self
+
 
 class Phase(_Section):
     """Some epochs with one optimizer over one set of weights."""
@@ -61,6 +69,12 @@ class Phase(_Section):
     warmup_epochs: float = Field(0.0, ge=0, description="linear, from 0 (not with plateau)")
     plateau_patience: int = Field(3, ge=0, description="epochs without a better validation loss")
     plateau_factor: float = Field(0.5, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _plateau_starts_at_once(self) -> Phase:
+        if self.schedule == "plateau" and self.warmup_epochs:
+            raise ValueError("schedule = 'plateau' has no warm-up; set warmup_epochs = 0")
+        return self
 
 
 class Train(_Section):
@@ -80,7 +94,7 @@ class Train(_Section):
 class Recipe(_Section):
     """All settings of one training."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="names folders and the bundle")
     description: str
     data: Data = Data()
     model: Model

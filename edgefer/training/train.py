@@ -128,7 +128,9 @@ def train(
         )
     if recipe.augment.mixup and settings.batch_size % 2:
         raise InputError(f"mixup takes pairs: train.batch_size must be even, not {settings.batch_size}")
-    saved = _read_state(run, dataset) if resume else None
+    saved = _read_state(run) if resume else None
+    if saved and saved["data"]["digest"] != dataset.digest:
+        raise InputError(f"{run} was trained on other data ({saved['data']['name']}); name that with --data")
     progress = Progress(**saved["progress"]) if saved else Progress()
     randomness.seed(settings.seed)
     model = models.create(
@@ -179,8 +181,10 @@ def train(
         }
         states.save(run, checkpoint.LAST, tree)
 
-    with interrupt.wish_to_stop() as stop_asked, console.progress(recipe.name, recipe.epochs * steps) as advance:
-        advance(progress.epoch * steps + progress.step)
+    with (
+        interrupt.wish_to_stop() as stop_asked,
+        console.progress(recipe.name, recipe.epochs * steps, done=progress.epoch * steps + progress.step) as advance,
+    ):
         if saved:
             randomness.restore(saved["random"])
         last_save = clock = time.monotonic()
@@ -196,7 +200,9 @@ def train(
                 stepper.load_state_dict(saved["optimizer"])
                 schedule.restore(saved["schedule"])
 
-            while progress.epoch < end_epoch and not _stops_early(progress, settings.early_stopping):
+            if not (run / f"{checkpoint.LAST}.json").exists():
+                save_state()  # a run that is killed in its first minutes can be resumed too
+            while progress.epoch < end_epoch and not _stops_early(progress, settings.early_stopping, first_epoch):
                 model.train()
                 if phase.freeze_batchnorm:
                     _freeze_batchnorm(model)
@@ -236,6 +242,8 @@ def train(
                         last_save = now
 
                 val_loss, val_accuracy = _validate(selected, validation, recipe)
+                if not math.isfinite(val_loss):
+                    raise _diverged(run, progress, training.rows[batch])
                 schedule.epoch(val_loss)
                 now = time.monotonic()
                 line = {
@@ -266,7 +274,7 @@ def train(
                 log.write_csv(run, progress.history)
                 if board:
                     board.add(line)
-                console.say(_sentence(line, recipe.epochs, best=progress.best_epoch == progress.epoch))
+                console.say(_sentence(line, recipe.epochs, progress.best_epoch == progress.epoch, dataset.drawn))
     return Result(
         run=run,
         epochs=progress.epoch,
@@ -290,18 +298,17 @@ def resumed_recipe(run: Path) -> Recipe:
     Raises:
         InputError: `run` holds no state.
     """
-    saved = states.read(run / f"{checkpoint.LAST}.json")
-    return recipes.parse(saved["recipe"], str(run))
+    return recipes.parse(_read_state(run)["recipe"], str(run))
 
 
 def _origin(dataset: Dataset) -> dict[str, Any]:
     return {"name": dataset.name, "digest": dataset.digest, "drawn": dataset.drawn}
 
 
-def _read_state(run: Path, dataset: Dataset) -> dict[str, Any]:
+def _read_state(run: Path) -> dict[str, Any]:
     saved = states.read(run / f"{checkpoint.LAST}.json")
-    if saved["data"]["digest"] != dataset.digest:
-        raise InputError(f"{run} was trained on other data ({saved['data']['name']}); name that with --data")
+    if "recipe" not in saved:
+        raise InputError(f"{run} holds no training; name a folder that `edgefer train` wrote")
     return saved
 
 
@@ -319,8 +326,8 @@ def _freeze_batchnorm(model: nn.Module) -> None:
             module.eval()
 
 
-def _stops_early(progress: Progress, patience: int) -> bool:
-    return 0 < patience <= progress.epoch - progress.best_epoch
+def _stops_early(progress: Progress, patience: int, first_epoch: int) -> bool:
+    return 0 < patience <= progress.epoch - max(progress.best_epoch, first_epoch)
 
 
 def _validate(model: nn.Module, validation: Split, recipe: Recipe) -> tuple[float, float]:
@@ -338,9 +345,9 @@ def _diverged(run: Path, progress: Progress, rows: NDArray[np.int64]) -> Diverge
     )
 
 
-def _sentence(line: dict[str, Any], epochs: int, best: bool) -> str:
+def _sentence(line: dict[str, Any], epochs: int, best: bool, drawn: bool) -> str:
     return (
         f"epoch {line['epoch']} of {epochs}: train loss {line['train_loss']:.3f}, val loss {line['val_loss']:.3f}, "
-        f"val accuracy {100 * line['val_accuracy']:.2f} %, {console.duration(line['seconds'])}"
-        + (" (best)" if best else "")
+        f"val accuracy {100 * line['val_accuracy']:.2f} %{' (drawn faces)' if drawn else ''}, "
+        f"{console.duration(line['seconds'])}" + (" (best)" if best else "")
     )

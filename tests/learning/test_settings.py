@@ -51,6 +51,8 @@ def test_constant_stays_where_it_is() -> None:
 
 
 def test_plateau_lowers_the_rate_once_the_loss_stops_falling() -> None:
+    with pytest.raises(ValueError, match="no warm-up"):
+        Phase(epochs=9, lr=1.0, schedule="plateau", warmup_epochs=1)
     phase = Phase(epochs=9, lr=1.0, schedule="plateau", plateau_patience=1, plateau_factor=0.1)
     chosen = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = optimizer.Schedule(chosen, phase, 5)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import resource
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -51,17 +53,16 @@ def test_a_new_state_replaces_the_old_one_and_leaves_no_files(tmp_path: Path) ->
     assert state.read(tmp_path / "last.json")["x"][0] == 2
 
 
-def test_a_save_that_dies_half_way_leaves_the_old_state_readable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_fills_up_while_saving_leaves_the_old_state_readable(tmp_path: Path) -> None:
     state.save(tmp_path, "last", {"x": torch.zeros(2)})
-
-    def fail(*args: object, **kwargs: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(state, "save_file", fail)
-    with pytest.raises(OSError, match="No space"):
-        state.save(tmp_path, "last", {"x": torch.ones(2)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then writing past the limit is an OSError, as on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            state.save(tmp_path, "last", {"x": torch.ones(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert torch.equal(state.read(tmp_path / "last.json")["x"], torch.zeros(2))
     assert len(list(tmp_path.iterdir())) == 2
 

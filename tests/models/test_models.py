@@ -9,15 +9,17 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from edgefer import models
+from edgefer import models, recipes
 from edgefer.errors import InputError, LackError
 
 SMALL = {"widths": [8, 16], "blocks": [1, 1]}
 
 
 def test_the_compact_network_has_the_parameters_that_its_description_says() -> None:
-    model = models.create("plain-resnet", 7, 1, {"widths": [24, 48, 96, 192], "blocks": [2, 2, 2, 2]})
-    assert sum(p.numel() for p in model.parameters()) == 1_574_191
+    recipe = recipes.load("compact")
+    model = models.create(recipe.model.name, 7, recipe.preprocessing.channels, recipe.model.args)
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    assert f"{millions:.2f} M parameters" in recipe.description
 
 
 @pytest.mark.parametrize("side", [44, 48, 31])

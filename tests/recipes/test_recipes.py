@@ -37,6 +37,9 @@ def test_settings_from_the_command_line_reach_their_key() -> None:
         ("preprocessing.std=[0.0]", "std must be positive"),
         ("preprocessing.color=rgb", "3 values"),
         ("augment.flip=2", "augment.flip"),
+        ("augment.scale=[1.2, 0.8]", "smallest zoom"),
+        ("augment.erase_area=[0.0, 0.2]", "smallest share"),
+        ("name=../../x", "name"),
         ("name.first=x", "name.first"),
         ("train.batch_size", "key=value"),
         ("=3", "key=value"),
@@ -73,6 +76,9 @@ def test_epochs_keep_the_proportions_of_the_phases(tmp_path: Path) -> None:
     file.write_text(recipes.text("compact") + second)
     assert [phase.epochs for phase in recipes.load(str(file), epochs=8).phases] == [2, 6]
     assert recipes.load(str(file), epochs=2).epochs == 2
+    file.write_text(recipes.text("compact") + second.replace("48", "1") + second.replace("48", "1"))
+    assert [phase.epochs for phase in recipes.load(str(file), epochs=3).phases] == [1, 1, 1]
+    file.write_text(recipes.text("compact") + second)
     with pytest.raises(InputError, match="2 phases"):
         recipes.load(str(file), epochs=1)
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from stripes import small_recipe, stripes
 
 from edgefer.data.dataset import Dataset
 from edgefer.errors import Diverged, InputError
 from edgefer.learning import checkpoint, evaluate, state
-from edgefer.training.train import train
+from edgefer.training.train import resumed_recipe, train
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -81,6 +82,7 @@ import os, signal, sys
 from pathlib import Path
 import torch
 sys.path.insert(0, {tests!r})
+from PIL import Image
 from stripes import stripes, small_recipe
 from edgefer.training import train as module
 
@@ -103,7 +105,10 @@ module.train(recipe, stripes(), Path(sys.argv[1]), resume=len(sys.argv) > 3)
 
 def test_a_run_that_was_killed_goes_on_to_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
     # mixup draws from numpy's generator, erasing from torch's, and plateau has a state of its own
-    settings = '"augment.mixup=0.4", "augment.erase=0.5", "train.precision=bf16", "phases.0.schedule=plateau"'
+    settings = """
+        "augment.mixup=0.4", "augment.erase=0.5", "train.precision=bf16",
+        "phases.0.schedule=plateau", "phases.0.warmup_epochs=0"
+    """
     script = _KILLED.format(tests=str(Path(__file__).parent), settings=settings)
 
     def run(folder: str, step_of_death: int = 0, *resume: str) -> int:
@@ -158,21 +163,57 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_rows_and_keeps_the_last_
     assert same(checkpoint.read(tmp_path / "run").weights, before.weights)
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
-    script = _KILLED.format(tests=str(Path(__file__).parent), settings='"train.seed=1"')
-    script = script.replace("epochs=3", "epochs=400")
-    script = script.replace("module.train(", "from edgefer import console; console.enable(); module.train(")
+def test_ctrl_c_saves_says_how_to_go_on_and_exits_130(tmp_path: Path) -> None:
+    small = [word for key in _SMALL for word in ("--set", key)]
+    command = ["train", "quickstart", "--out", "run", "--threads", "1", "--data", "faces", *small]
+    _write_folders(stripes(), tmp_path / "faces")
+    start = [sys.executable, "-c", "from edgefer.cli.main import main; main()"]
     process = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path / "run"), "0"], stderr=subprocess.PIPE, text=True
+        [*start, *command, "--epochs", "400"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
     )
     assert process.stderr is not None
     while "epoch 1 of" not in (line := process.stderr.readline()):
         assert line, "training ended before its first epoch"
     os.kill(process.pid, signal.SIGINT)
     rest = process.stderr.read()
-    assert process.wait() != 0
-    assert "edgefer train --resume" in rest
+    assert process.wait() == 130
+    assert "go on with: edgefer train --resume run" in rest
     assert state.read(tmp_path / "run" / "last.json")["progress"]["epoch"] >= 1
+
+
+_SMALL = ("model.args.widths=[8]", "model.args.blocks=[1]", "train.batch_size=32", "train.precision=fp32")
+
+
+def _write_folders(data: Dataset, folder: Path) -> None:
+    for row, (image, label, split) in enumerate(zip(data.images, data.labels, data.splits, strict=True)):
+        place = folder / ("train", "val", "test")[split] / data.classes[label]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f"{row}.png")
+
+
+def test_weights_that_are_not_finite_never_become_the_best(tmp_path: Path) -> None:
+    # One step an epoch: its loss is finite, the weights it leaves are not.
+    wild = small_recipe("phases.0.lr=1e38", "train.ema=0.0", "phases.0.warmup_epochs=0", epochs=2)
+    with pytest.raises(Diverged, match="epoch 1"):
+        train(wild, stripes(train=35), tmp_path / "run")
+    assert not (tmp_path / "run" / "best.json").exists()
+
+
+def test_a_run_that_died_before_its_first_epoch_ended_is_resumed_all_the_same(tmp_path: Path) -> None:
+    script = _KILLED.format(tests=str(Path(__file__).parent), settings='"train.seed=1"')
+    command = [sys.executable, "-c", script, str(tmp_path / "run"), "2"]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert train(resumed_recipe(tmp_path / "run"), stripes(), tmp_path / "run", resume=True).epochs == 3
+
+
+def test_a_folder_of_something_else_is_not_resumed(tmp_path: Path) -> None:
+    state.save(tmp_path, "last", {"notes": {}})
+    with pytest.raises(InputError, match="holds no training"):
+        resumed_recipe(tmp_path)
 
 
 def test_too_few_images_for_a_batch_is_said_with_a_batch_size_that_fits(tmp_path: Path) -> None:
