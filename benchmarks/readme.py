@@ -78,7 +78,7 @@ def fer2013() -> str:
             "[compress.json](benchmarks/results/fer2013/compress.json) and "
             "[bench.json](benchmarks/results/fer2013/bench.json), which these commands wrote:",
             "",
-            "    edgefer train --data fer2013.zip --json > train.json",
+            "    edgefer train --data fer2013.zip --threads 1 --json > train.json",
             "    edgefer compress --int8 --data fer2013.zip --json > compress.json",
             "    edgefer bench --device cpu --data fer2013.zip --json > bench.json",
         ]

@@ -109,6 +109,13 @@ def test_another_split_has_no_leak_free_figure(made: bundle.Bundle) -> None:
     assert result.networks[0].leak_free is None
 
 
+@pytest.mark.parametrize(("split", "role"), [("train", "trained"), ("val", "selected"), ("public+private", "selected")])
+def test_images_that_made_the_network_what_it_is_are_warned_of(made: bundle.Bundle, split: str, role: str) -> None:
+    (warning,) = [w for w in bench([made], samples.dataset(), split=split, seconds=0.01).warnings if "flatters" in w]
+    assert f"{split} {role} this network" in warning
+    assert not [w for w in bench([made], samples.dataset(), seconds=0.01).warnings if "flatters" in w]
+
+
 def test_a_test_split_that_is_all_in_training_is_still_measured(made: bundle.Bundle) -> None:
     dataset = samples.dataset()
     dataset.images[140:] = dataset.images[:70]
