@@ -89,6 +89,7 @@ def others() -> str:
     """What the benchmarks beside this file measured of edgefer itself."""
     loading, augmentation = read("data_loading.json"), read("augmentation.json")
     help_time, harness = read("help_time.json"), read("harness_overhead.json")
+    quickstart = read("quickstart.json")
     layouts = loading["layouts"].values()
     files = {
         "All 35,887 images of FER2013 ready, from the second time on": (
@@ -106,6 +107,17 @@ def others() -> str:
         [what, figure, f"[{name}.json](benchmarks/results/{name}.json), `python benchmarks/{name}.py`"]
         for what, (figure, name) in files.items()
     ]
+    int8 = next(network for network in quickstart["bench"]["networks"] if network["network"] == "int8-cpu")
+    took = (
+        f"{console.duration(quickstart['seconds'])}, INT8 right on {percent(int8['quality']['accuracy'])} (drawn faces)"
+    )
+    rows.append(
+        [
+            "`edgefer quickstart`, all caches cold",
+            took,
+            "[quickstart.json](benchmarks/results/quickstart.json), `edgefer quickstart --json`",
+        ]
+    )
     return table(["of edgefer itself", "measured", "from"], rows)
 
 

@@ -253,7 +253,9 @@ print(load({str(path)!r}).digest)
 
     assert [process.returncode for process in both] == [0, 0]
     assert digests == [data.load(path).digest] * 2
-    assert len(list(place.iterdir())) == len(entries(place)) == 1
+    # hashes/ is there only where the machine was so slow that the file counts as settled.
+    assert [entry for entry in place.iterdir() if entry.name != "hashes"] == entries(place)
+    assert len(entries(place)) == 1
 
 
 def test_without_a_place_for_the_cache_it_works_and_says_so(

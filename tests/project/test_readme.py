@@ -14,7 +14,7 @@ from edgefer.cli.main import app
 ROOT = Path(__file__).parents[2]
 COMMANDS = sorted(
     {
-        line.rpartition("&&")[2].strip()
+        line.rpartition("&&")[2].partition(" > ")[0].strip()
         for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
         if re.match(r" {4}(.*\S/)?edgefer ", line)
     }

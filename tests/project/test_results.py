@@ -1,0 +1,45 @@
+"""README's tables of results say what the JSON files say, and these belong together."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def readme() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("readme", ROOT / "benchmarks" / "readme.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_no_figure_in_readme_is_typed_by_hand(readme: ModuleType) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.fill(text) == text, "run: python benchmarks/readme.py"
+
+
+def test_a_figure_that_was_changed_by_hand_is_seen(readme: ModuleType) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    accuracy = f"{100 * readme.read('fer2013/bench.json')['networks'][0]['quality']['accuracy']:.2f} %"
+    assert readme.fill(text.replace(accuracy, "99.99 %")) == text
+
+
+def test_training_compressing_and_bench_were_of_the_same_network_on_the_same_data() -> None:
+    folder = ROOT / "benchmarks" / "results" / "fer2013"
+    trained, compressed, bench = (
+        json.loads((folder / f"{name}.json").read_text()) for name in ("train", "compress", "bench")
+    )
+    assert trained["digest"] == bench["data"]["digest"] == bench["bundles"][0]["trained_on"]["digest"]
+    assert compressed["accuracy"]["fp32"] == pytest.approx(trained["val_accuracy"], abs=1e-4)
+    assert bench["bundles"][0]["path"] == compressed["bundle"]
+    sizes = {network["network"]: network["file_bytes"] for network in bench["networks"]}
+    assert sizes == {name: compressed["bytes"][name] for name in sizes}
