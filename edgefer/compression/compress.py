@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from onnx import ModelProto
+from torch import Tensor, nn
 
 from edgefer import bundle, console, data, paths, versions
 from edgefer.compression import calibrate, export, finetune
@@ -143,8 +144,12 @@ def compress(
     console.say(f"calibrating on {len(chosen)} training images ({plan.name})")
     inputs = spec.apply(chosen.take(slice(None)))
     quantized = quantization.quantize(network, torch.from_numpy(inputs), plan.observer, half_range)
+    example = torch.from_numpy(inputs[:1])
+    fp32 = export.fp32(network, example)
+    macs = count.macs(fp32)
     tuned = None
     if not ptq:
+        _for_targets(quantized, example, half_range)  # what cannot be exported is said before the long work
         settings = finetune.settings(recipe, training, qat_epochs, MOST_STEPS, seed)
         notes = {
             "checkpoint": str(head.resolve()),
@@ -159,12 +164,8 @@ def compress(
         tuned = finetune.finetune(quantized, network, training, validation, recipe, settings, work, notes)
 
     # Export, and one graph for each target.
-    example = torch.from_numpy(inputs[:1])
-    signed = export.int8(quantized, example, half_range)
-    cpu, tensorrt = lower(signed, "cpu"), lower(signed, "tensorrt")
-    models = {"fp32": export.fp32(network, example), "int8-cpu": slim(cpu.model), "int8-tensorrt": slim(tensorrt.model)}
-    check(models["int8-cpu"], "cpu")
-    check(models["int8-tensorrt"], "tensorrt")
+    cpu, tensorrt = _for_targets(quantized, example, half_range)
+    models = {"fp32": fp32, "int8-cpu": slim(cpu.model), "int8-tensorrt": slim(tensorrt.model)}
 
     # Against FP32.
     threads = torch.get_num_threads()
@@ -182,7 +183,7 @@ def compress(
         labels=trained.classes,
         preprocessing=spec,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        macs=count.macs(models["fp32"]),
+        macs=macs,
         data=bundle.Data(**trained.data),
         calibration=calibrate.record(plan, chosen),
         scores=scores,
@@ -264,6 +265,19 @@ def _check_folders(out: Path, work: Path, resume: bool) -> None:
             raise InputError(f"{folder} exists already; name another folder with --out")
     if work.exists() and not resume:
         raise InputError(f"{work} is an interrupted compression; go on with --resume {work}, or delete it")
+
+
+def _for_targets(quantized: nn.Module, example: Tensor, half_range: bool) -> tuple[Lowered, Lowered]:
+    """Return the INT8 graphs for CPUs and for TensorRT.
+
+    Raises:
+        InputError: the network cannot be exported, or a target would refuse it or misread it.
+    """
+    signed = export.int8(quantized, example, half_range)
+    cpu, tensorrt = lower(signed, "cpu"), lower(signed, "tensorrt")
+    check(cpu.model, "cpu")
+    check(tensorrt.model, "tensorrt")
+    return cpu, tensorrt
 
 
 def _run(
