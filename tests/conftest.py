@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from fnmatch import fnmatch
@@ -23,6 +24,10 @@ os.environ.update(ORT_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HU
 # Settings of the person who runs the tests.
 for name in ("EDGEFER_DATA", "EDGEFER_TRACEBACK"):
     os.environ.pop(name, None)
+
+# A shell starts its background jobs with Ctrl-C ignored, and the processes that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _skips = pytest.StashKey[list[str]]()
 
