@@ -20,9 +20,8 @@ from edgefer.graph.graph import Graph, attribute
 from edgefer.graph.ranges import SELECTING
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-_ACTIVATIONS = frozenset(
-    ["Celu", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "Mish", "QuickGelu", "Sigmoid", "Softplus", "Tanh"]
-)
+_ACTIVATIONS = frozenset(("Celu", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "Mish", "QuickGelu", "Sigmoid"))
+_ACTIVATIONS |= {"Softplus", "Tanh"}
 _POOLS = ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean")
 _QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 _INTEGER = ("QLinear", "QGemm", "QAttention", "ConvInteger", "MatMulInteger", "DynamicQuantize")  # their names begin so
