@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from edgefer import paths
-from edgefer.bundle.manifest import FORMAT, Description, Manifest, Network, Precision, Target
+from edgefer.bundle.manifest import READABLE, Description, Manifest, Network, Precision, Target
 from edgefer.errors import InputError
 
 MANIFEST = "manifest.json"
@@ -146,9 +146,9 @@ def _read_manifest(folder: Path) -> Manifest:
         raise InputError(f"{path} is no valid JSON: {error}") from error
     if not isinstance(raw, dict) or "format" not in raw:
         raise InputError(f"{path} is no manifest of edgefer: it states no format")
-    if raw["format"] != FORMAT:
+    if raw["format"] not in READABLE:
         raise InputError(
-            f"{path} has format {str(raw['format'])[:20]!r}, this edgefer reads format {FORMAT}; "
+            f"{path} has format {str(raw['format'])[:20]!r}, this edgefer reads {' and '.join(map(str, READABLE))}; "
             "install the edgefer that wrote it"
         )
     try:

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edgefer.preprocessing import Preprocessing
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2  # what is written
+READABLE = (1, 2)  # 1 knows neither `changes` nor `speed`
 
 Precision = Literal["fp32", "fp16", "int8"]
 Target = Literal["any", "cpu", "tensorrt", "rtx"]
@@ -43,6 +44,52 @@ class Score(_Part):
     macro_f1: float = Field(ge=0, le=1)
 
 
+class Change(_Part):
+    """What one INT8 network does otherwise than FP32, image by image, on the split of `scores`."""
+
+    network: NetworkName = Field(description="key of `networks`")
+    accuracy: float = Field(ge=-1, le=1, description="INT8's accuracy less FP32's")
+    low: float = Field(ge=-1, le=1, description="lower end of its paired 95 % interval")
+    high: float = Field(ge=-1, le=1)
+    gained: int = Field(ge=0, description="images that INT8 alone gets right")
+    lost: int = Field(ge=0, description="images that FP32 alone gets right")
+    p_value: float = Field(ge=0, le=1, description="of McNemar's exact test, two-sided")
+    macro_f1: float = Field(ge=-1, le=1, description="INT8's macro F1 less FP32's")
+    recall: list[float | None] = Field(description="the same for each class's recall; null without images of it")
+    agreement: float = Field(ge=0, le=1, description="share of the images where both predict the same")
+    runtime: str = Field(description="what ran it: ONNX Runtime, also in the place of TensorRT")
+
+
+class Slow(_Part):
+    """One reason why INT8 is not faster, and where."""
+
+    reason: str
+    remedy: str = Field(description="what would help")
+    macs: float = Field(ge=0, le=1, description="share of the network's multiply-accumulates in these nodes")
+    nodes: list[str] = Field(description="names in the INT8 file")
+
+
+class Speed(_Part):
+    """Latency of INT8 for CPUs beside FP32, batch 1, timed in turn on the machine that made the bundle."""
+
+    network: NetworkName = Field(description="key of `networks`")
+    cpu: str
+    fast_int8: bool = Field(description="whether the CPU has VNNI or, on ARM, dot products")
+    threads: int = Field(gt=0)
+    samples: int = Field(gt=0, description="inferences timed, of each network")
+    fp32_ms: float = Field(gt=0, description="median")
+    int8_ms: float = Field(gt=0)
+    ratio: float = Field(gt=0, description="INT8's median over FP32's")
+    low: float = Field(gt=0, description="lower end of its 95 % interval")
+    high: float = Field(gt=0)
+    slow: list[Slow] = Field(description="why INT8 is not faster; empty where it is")
+
+    @property
+    def faster(self) -> bool:
+        """Whether INT8 is faster than FP32 beyond the noise."""
+        return self.high < 1
+
+
 class Calibration(_Part):
     """Which images the activation ranges come from: rows of the training split, never of an evaluation split."""
 
@@ -63,7 +110,7 @@ class Data(_Part):
 class Description(_Part):
     """All of a manifest but its list of files: what the maker of a bundle knows before a file is written."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1, 2] = FORMAT
     name: str = Field(pattern=_FILE_NAME, description="the network's name, e.g. compact; names folders and reports")
     labels: tuple[str, ...] = Field(min_length=2, description="names of the classes, in the order of the outputs")
     preprocessing: Preprocessing
@@ -75,6 +122,8 @@ class Description(_Part):
     agreement: float | None = Field(
         None, ge=0, le=1, description="share of the split where INT8 and FP32 predict the same"
     )
+    changes: list[Change] = Field([], description="each INT8 network against FP32")
+    speed: Speed | None = Field(None, description="measured when the bundle was made; `edgefer bench` measures more")
     recipe: dict[str, Any] = Field(description="the recipe the checkpoint was trained with, settings as they ran")
     compression: dict[str, Any] = Field(description="how INT8 was made: epochs, steps, seeds, quantizer counts")
     versions: dict[str, str]

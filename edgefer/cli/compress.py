@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from edgefer.bundle import Change, Slow, Speed
+
+_CPUS = {"vnni": False, "no-vnni": True}  # to `half_range`
+_SHOWN = 4  # nodes of one reason; --json has them all
 
 
 def compress(
@@ -24,6 +30,12 @@ def compress(
     ] = None,
     scheme: Annotated[str | None, typer.Option(help="Calibration scheme: a name or a TOML file.")] = None,
     max_drop: Annotated[float | None, typer.Option(help="Points of accuracy INT8 may lose. Default: 0.5.")] = None,
+    require_speedup: Annotated[
+        float | None, typer.Option(min=0, help="How many times as fast as FP32 INT8 has to be here. Default: no bound.")
+    ] = None,
+    cpu: Annotated[
+        str | None, typer.Option(help="vnni, or no-vnni for weights at half range. Default: as this CPU is.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the fine-tuning. Default: 0.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the interrupted compression in this folder.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: one for each core.")] = None,
@@ -35,7 +47,16 @@ def compress(
     from edgefer.cli import output
     from edgefer.errors import InputError
 
-    options = {"qat_epochs": qat_epochs, "scheme": scheme, "max_drop": max_drop, "seed": seed}
+    if cpu not in (None, *_CPUS):
+        raise InputError(f"--cpu is {' or '.join(_CPUS)}, not {cpu}")
+    options = {
+        "qat_epochs": qat_epochs,
+        "scheme": scheme,
+        "max_drop": max_drop,
+        "require_speedup": require_speedup,
+        "half_range": _CPUS[cpu] if cpu else None,
+        "seed": seed,
+    }
     given = {name: value for name, value in options.items() if value is not None}
     if resume is not None and (checkpoint or out or ptq or given):
         raise InputError("--resume goes on with the options it was started with; leave CHECKPOINT and options away")
@@ -73,16 +94,48 @@ def compress(
         f"INT8, checked on {result.images:,} validation images of {result.data}",
         {
             "accuracy": f"{_percents(result.accuracy)}{drawn}",
+            **{f"  {name}": _change(change) for name, change in result.changes.items()},
             "macro F1": _percents(result.macro_f1),
+            "recall": f"{_recalls(result.changes['int8-cpu'].recall, result.classes)} (int8-cpu, points)",
             "agreement": f"{100 * result.agreement:.2f} % of the predictions are FP32's",
             "size": f"{result.bytes['fp32']:,} -> {result.bytes['int8-cpu']:,} bytes ({share:.2f}x)",
+            "latency": _latency(result.speed),
             "time": console.duration(result.seconds),
             "bundle": str(result.bundle),
         },
     )
+    print("int8-tensorrt was run by ONNX Runtime, whose numerics stand in for TensorRT's")
+    if not result.speed.faster:
+        print(f"INT8 is not faster than FP32 on this CPU ({result.speed.cpu}):")
+        for slow in result.speed.slow:
+            print(f"  {slow.reason}\n    {_where(slow)}what would help: {slow.remedy}")
     if rejected:
         raise rejected
     output.print_next("edgefer bench" if out is None and resume is None else f"edgefer bench {result.bundle}")
+
+
+def _change(change: Change) -> str:
+    points, low, high = (100 * value for value in (change.accuracy, change.low, change.high))
+    return f"{points:+.2f} points (95 %: {low:+.2f} to {high:+.2f}; {change.gained} images gained, {change.lost} lost)"
+
+
+def _recalls(recalls: Sequence[float | None], classes: Sequence[str]) -> str:
+    known = [(name, value) for name, value in zip(classes, recalls, strict=True) if value is not None]
+    return ", ".join(f"{name} {100 * value:+.1f}" for name, value in known)
+
+
+def _latency(speed: Speed) -> str:
+    return (
+        f"{speed.fp32_ms:.3f} -> {speed.int8_ms:.3f} ms ({speed.ratio:.2f}x, 95 %: {speed.low:.2f} to "
+        f"{speed.high:.2f}; {speed.threads} thread)"
+    )
+
+
+def _where(slow: Slow) -> str:
+    if not slow.nodes:
+        return ""
+    more = f" and {len(slow.nodes) - _SHOWN} more" if len(slow.nodes) > _SHOWN else ""
+    return f"{', '.join(slow.nodes[:_SHOWN])}{more} ({100 * slow.macs:.1f} % of the arithmetic); "
 
 
 def _percents(values: Mapping[str, float]) -> str:

@@ -11,6 +11,7 @@ from edgefer.cli.bench import bench
 from edgefer.cli.compress import compress
 from edgefer.cli.data import info
 from edgefer.cli.ending import Group
+from edgefer.cli.lint import lint
 from edgefer.cli.quickstart import quickstart
 from edgefer.cli.recipes import recipes
 from edgefer.cli.train import train
@@ -29,6 +30,7 @@ app.command()(quickstart)
 app.command()(train)
 app.command()(compress)
 app.command()(bench)
+app.command()(lint)
 app.add_typer(data, name="data")
 app.command()(recipes)
 data.command()(info)

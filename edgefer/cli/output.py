@@ -15,7 +15,7 @@ __all__ = ["EXTRAS", "needs_extra", "print_json", "print_next", "print_rows"]
 # The packages whose absence tells that an extra is not installed.
 EXTRAS = {
     "train": ("torch", "torchvision", "timm", "safetensors"),
-    "compress": ("nncf", "torchao", "onnx"),
+    "compress": ("nncf", "torchao", "onnx", "scipy"),
     "report": ("jinja2", "matplotlib"),
     "rtx": ("tensorrt_rtx", "cuda"),
     "tensorrt": ("pycuda",),

@@ -16,12 +16,13 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from edgefer import bundle, console, data, paths, versions
-from edgefer.compression import calibrate, export, finetune
+from edgefer.bundle import Change, Speed
+from edgefer.compression import calibrate, export, finetune, gate, speed
 from edgefer.compression import quantize as quantization
 from edgefer.compression.extension import load_nncf
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import GateFailed, InputError
-from edgefer.evaluation import metrics, predict
+from edgefer.evaluation import predict
 from edgefer.graph import count
 from edgefer.graph.lint import check
 from edgefer.graph.lower import Lowered, lower
@@ -35,6 +36,8 @@ SCHEME = "stratified-300"
 MAX_DROP = 0.5
 MOST_STEPS = 300  # of the default fine-tuning; after 200 the network of field.md was above its FP32 accuracy
 REJECTED, UNFINISHED = ".rejected", ".unfinished"
+_TIMED_IMAGES = 50
+_RUN_BY = {"int8-cpu": "ONNX Runtime", "int8-tensorrt": "ONNX Runtime, in the place of TensorRT"}
 _PACKAGES = ("torch", "nncf", "torchao", "onnx", "onnxruntime", "numpy")
 
 
@@ -44,9 +47,11 @@ class Result:
 
     Attributes:
         bundle: the folder; its name ends in ``.rejected`` where `passed` is False.
-        passed: False if an INT8 network lost more validation accuracy than it may.
+        passed: False if an INT8 network lost more validation accuracy than it may, or is not as fast as it has to be.
         accuracy: of each network on the validation split, 0 to 1.
         macro_f1: likewise.
+        changes: of each INT8 network against FP32, image by image.
+        speed: of the INT8 network for CPUs against FP32, on this machine.
         agreement: share of the validation split where FP32 and the INT8 network for CPUs predict the same.
         bytes: size of each network's file.
         drop: validation accuracy that the worse INT8 network lost, in points.
@@ -54,12 +59,15 @@ class Result:
         seconds: all of it.
         data: the data set's name.
         drawn: True for the built-in faces.
+        classes: their names, in the order of `Change.recall`.
     """
 
     bundle: Path
     passed: bool
     accuracy: dict[str, float]
     macro_f1: dict[str, float]
+    changes: dict[str, Change]
+    speed: Speed
     agreement: float
     bytes: dict[str, int]
     drop: float
@@ -67,14 +75,20 @@ class Result:
     seconds: float
     data: str
     drawn: bool
+    classes: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the attributes as plain JSON values."""
-        return {**asdict(self), "bundle": str(self.bundle)}
+        return {
+            **vars(self),
+            "bundle": str(self.bundle),
+            "changes": {name: change.model_dump() for name, change in self.changes.items()},
+            "speed": self.speed.model_dump(),
+        }
 
 
 class Rejected(GateFailed):
-    """INT8 lost more accuracy than it may; the bundle was written under a name that says so.
+    """INT8 lost too much accuracy or is not fast enough; the bundle was written under a name that says so.
 
     Args:
         message: one line.
@@ -95,6 +109,7 @@ def compress(
     qat_epochs: int | None = None,
     scheme: str = SCHEME,
     max_drop: float = MAX_DROP,
+    require_speedup: float | None = None,
     half_range: bool | None = None,
     seed: int = 0,
     resume: bool = False,
@@ -109,12 +124,13 @@ def compress(
         qat_epochs: passes over the training images; by default one that ends after 300 steps at the latest.
         scheme: name or file of a calibration scheme.
         max_drop: points of validation accuracy that INT8 may lose.
+        require_speedup: least quotient of FP32's latency and INT8's on this machine's CPU, one thread.
         half_range: weights within -64 to 64, for CPUs whose 8-bit products saturate; by default this CPU is asked.
         seed: of the fine-tuning.
         resume: go on with a fine-tuning that was interrupted, from ``<out>.unfinished``.
 
     Raises:
-        Rejected: an INT8 network lost more than `max_drop`; the bundle stands in ``<out>.rejected``.
+        Rejected: INT8 lost more than `max_drop`, or misses `require_speedup`; the bundle is in ``<out>.rejected``.
         InputError: checkpoint, data and settings do not fit each other, or `out` exists.
         Diverged: the fine-tuning's loss is not finite.
         Interrupted: Ctrl-C; ``<out>.unfinished`` can be resumed.
@@ -136,7 +152,7 @@ def compress(
     validation = data.split(dataset, "val", recipe.data.split)
     half_range = quantization.saturates() if half_range is None else half_range
     if half_range:
-        console.say("weights at half range: this CPU has no VNNI, its 8-bit products would saturate")
+        console.say("weights at half range, for CPUs without VNNI, whose 8-bit products would saturate")
 
     # Calibrate and fine-tune.
     network = checkpoints.build(trained)
@@ -158,6 +174,7 @@ def compress(
             "qat_epochs": qat_epochs,
             "scheme": scheme,
             "max_drop": max_drop,
+            "require_speedup": require_speedup,
             "half_range": half_range,
             "seed": seed,
         }
@@ -170,11 +187,24 @@ def compress(
     # Against FP32.
     threads = torch.get_num_threads()
     answers = {name: _run(model, spec, validation, threads, name).argmax(1) for name, model in models.items()}
-    scores = [_score(name, validation, predictions, len(trained.classes)) for name, predictions in answers.items()]
-    accuracy = {score.network: score.accuracy for score in scores}
-    agreement = float((answers["fp32"] == answers["int8-cpu"]).mean())
-    drop = 100 * (accuracy["fp32"] - min(accuracy["int8-cpu"], accuracy["int8-tensorrt"]))
-    passed = drop <= max_drop + 1e-9
+    classes = len(trained.classes)
+    scores = [gate.score(name, validation, predictions, classes) for name, predictions in answers.items()]
+    changes = {
+        name: gate.change(name, validation.labels, answers["fp32"], answers[name], classes, runtime)
+        for name, runtime in _RUN_BY.items()
+    }
+    drop = 100 * max(0.0 - change.accuracy for change in changes.values())
+    measured = speed.measure("int8-cpu", models["fp32"], models["int8-cpu"], inputs[:_TIMED_IMAGES])
+    speedup = 1 / measured.ratio
+    complaints = []
+    if drop > max_drop + 1e-9:
+        complaints.append(
+            f"INT8 lost {drop:.2f} points of validation accuracy, more than the {max_drop:g} allowed (try "
+            f"{'without --ptq' if ptq else 'more --qat-epochs'}, or accept it with --max-drop)"
+        )
+    if require_speedup is not None and speedup < require_speedup:
+        complaints.append(f"INT8 is {speedup:.2f} times as fast as FP32 on this CPU, not {require_speedup:g} times")
+    passed = not complaints
 
     # The bundle.
     folder = out if passed else _beside(out, REJECTED)
@@ -187,7 +217,9 @@ def compress(
         data=bundle.Data(**trained.data),
         calibration=calibrate.record(plan, chosen),
         scores=scores,
-        agreement=agreement,
+        agreement=changes["int8-cpu"].agreement,
+        changes=list(changes.values()),
+        speed=measured,
         recipe=recipe.model_dump(mode="json"),
         compression={
             "checkpoint": {"epoch": trained.epoch, "val_accuracy": trained.val_accuracy},
@@ -199,7 +231,13 @@ def compress(
             else None,
             "quantizers": quantization.quantizers(quantized),
             "targets": _between_targets(cpu, tensorrt, models, inputs),
-            "gate": {"max_drop": max_drop, "drop": round(drop, 4), "passed": passed},
+            "gate": {
+                "max_drop": max_drop,
+                "drop": round(drop, 4),
+                "require_speedup": require_speedup,
+                "speedup": round(speedup, 4),
+                "passed": passed,
+            },
         },
         versions=versions.installed(*_PACKAGES),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -220,22 +258,21 @@ def compress(
     result = Result(
         bundle=folder,
         passed=passed,
-        accuracy=accuracy,
+        accuracy={score.network: score.accuracy for score in scores},
         macro_f1={score.network: score.macro_f1 for score in scores},
-        agreement=agreement,
+        changes=changes,
+        speed=measured,
+        agreement=changes["int8-cpu"].agreement,
         bytes={name: network_file.bytes for name, network_file in written.manifest.networks.items()},
         drop=round(drop, 4),
         images=len(validation),
         seconds=round(time.monotonic() - started, 1),
         data=dataset.name,
         drawn=dataset.drawn,
+        classes=trained.classes,
     )
     if not passed:
-        raise Rejected(
-            f"INT8 lost {drop:.2f} points of validation accuracy, more than the {max_drop:g} allowed; the bundle is in "
-            f"{folder}; try {'without --ptq' if ptq else 'more --qat-epochs'}, or accept it with --max-drop",
-            result,
-        )
+        raise Rejected(f"{'; '.join(complaints)}; the bundle is in {folder}", result)
     return result
 
 
@@ -285,17 +322,6 @@ def _run(
 ) -> NDArray[np.float32]:
     with onnxruntime.activate(model.SerializeToString(), threads, optimize) as session:
         return predict.logits(session.infer, spec, split, description=f"checking {name}")
-
-
-def _score(name: str, split: Split, predictions: NDArray[np.int64], classes: int) -> bundle.Score:
-    matrix = metrics.confusion(split.labels, predictions, classes)
-    return bundle.Score(
-        network=name,
-        split=split.name,
-        images=len(split),
-        accuracy=metrics.accuracy(matrix),
-        macro_f1=metrics.macro_f1(matrix),
-    )
 
 
 def _between_targets(

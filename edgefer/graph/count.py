@@ -49,9 +49,18 @@ def macs(model: ModelProto) -> int:
     Raises:
         InputError: a shape cannot be inferred.
     """
+    return sum(macs_by_node(model).values())
+
+
+def macs_by_node(model: ModelProto) -> dict[str, int]:
+    """Return the same for each of these nodes, by the name of what it makes.
+
+    Raises:
+        InputError: a shape cannot be inferred.
+    """
     graph = Graph(model)
     shapes = _shapes(graph)
-    return sum(_COUNT[node.op_type](graph, shapes, node) for node in graph.nodes if node.op_type in _COUNT)
+    return {node.output[0]: _COUNT[node.op_type](graph, shapes, node) for node in graph.nodes if node.op_type in _COUNT}
 
 
 Shapes = dict[str, tuple[int, ...]]

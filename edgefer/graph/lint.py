@@ -12,6 +12,20 @@ from edgefer.graph.graph import Graph
 from edgefer.graph.lower import Target
 
 _QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
+# Operators that compute in integers themselves: ONNX Runtime's format, which TensorRT's parser does not have (its
+# docs/operators.md). TensorRT reads Q/DQ pairs around ordinary operators.
+_INTEGER = (
+    "ConvInteger",
+    "DynamicQuantizeLinear",
+    "MatMulInteger",
+    "QGemm",
+    "QLinearAdd",
+    "QLinearAveragePool",
+    "QLinearConv",
+    "QLinearGlobalAveragePool",
+    "QLinearMatMul",
+    "QLinearMul",
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +48,12 @@ def lint(model: ModelProto, target: Target) -> list[Finding]:
     for node in graph.nodes:
         problems = [_scale(graph, node)] if node.op_type in _QUANTIZERS else []
         if target != "cpu":
-            problems += [_zero_point(graph, node)] if node.op_type in _QUANTIZERS else [_bias(graph, node)]
+            if node.op_type in _QUANTIZERS:
+                problems.append(_zero_point(graph, node))
+            elif node.op_type in _INTEGER:
+                problems.append(f"{node.op_type} is not known to TensorRT; export the network with Q/DQ pairs instead")
+            else:
+                problems.append(_bias(graph, node))
         findings += [Finding(_name(node), problem) for problem in problems if problem]
     return findings
 
@@ -56,16 +75,26 @@ def _name(node: NodeProto) -> str:
 
 
 def _scale(graph: Graph, node: NodeProto) -> str:
-    if node.op_type == "DequantizeLinear" and graph.constant(node, 0) is not None:
-        return ""  # weights: one scale for each output channel is what every target wants
     scale = graph.constant(node, 1)
     if scale is None:
         return "the scale is computed at run time; it must be a constant"
-    if scale.shape != ():
+    if scale.dtype.kind != "f":
+        return f"the scale is of type {scale.dtype}; it must be float"
+    # Of weights one scale for each output channel is what every target wants.
+    if scale.shape != () and not _of_weights(graph, node):
         return f"the scale of an activation has shape {scale.shape}; it must be one number of shape ()"
-    if not (np.isfinite(scale) and scale > 0):
-        return f"the scale is {float(scale)}; it must be a positive number"
+    wrong = scale[~(np.isfinite(scale) & (scale > 0))]
+    if wrong.size:
+        return f"the scale is {float(wrong.flat[0])}; it must be a positive number"
     return ""
+
+
+def _of_weights(graph: Graph, node: NodeProto) -> bool:
+    """Return whether a quantizer works on a constant: stored in 8 bits, or in float32 with a QuantizeLinear behind."""
+    if graph.constant(node, 0) is not None:
+        return True
+    made_by = graph.producer(node.input[0])
+    return made_by is not None and made_by.op_type == "QuantizeLinear" and graph.constant(made_by, 0) is not None
 
 
 def _zero_point(graph: Graph, node: NodeProto) -> str:
@@ -78,14 +107,14 @@ def _zero_point(graph: Graph, node: NodeProto) -> str:
     zero_point = graph.constant(node, 2)
     if zero_point is None:
         return "the zero point is computed at run time; it must be the constant 0"
-    if zero_point.dtype == np.uint8:
+    if zero_point.dtype.kind == "u":
         return _UNSIGNED
     if zero_point.any():
         return f"the zero point is {int(zero_point.flat[np.flatnonzero(zero_point)[0]])}; TensorRT takes 0 alone"
     return ""
 
 
-_UNSIGNED = "unsigned (uint8): TensorRT keeps the scale in a signed tensor, so the upper half clips in silence"
+_UNSIGNED = "unsigned: TensorRT keeps the scale in a signed tensor, so the upper half clips in silence"
 
 
 def _bias(graph: Graph, node: NodeProto) -> str:

@@ -7,12 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
 from graph.onnx_networks import kinds
+from onnx import numpy_helper
 from typer.testing import CliRunner
 
 from edgefer import bundle, data, paths
@@ -21,6 +24,7 @@ from edgefer.compression import compress as module
 from edgefer.compression.compress import Rejected, Result, compress
 from edgefer.errors import InputError
 from edgefer.evaluation import metrics, predict
+from edgefer.evaluation.predict import Infer
 from edgefer.graph.lint import check
 from edgefer.runtimes import bundled
 
@@ -137,7 +141,7 @@ def test_a_compression_is_not_resumed_with_another_checkpoint(trained: Path, csv
 def test_int8_that_loses_too_much_is_rejected_under_a_name_that_says_so(
     trained: Path, csv: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(Rejected, match=r"INT8 lost .* points .*bundle\.rejected.*--max-drop") as caught:
+    with pytest.raises(Rejected, match=r"INT8 lost .* points .*--max-drop.*bundle\.rejected") as caught:
         compress(trained, data.load(csv), tmp_path / "bundle", ptq=True, max_drop=-101)
     assert not (tmp_path / "bundle").exists()
     rejected = bundle.load(tmp_path / "bundle.rejected")
@@ -145,6 +149,8 @@ def test_int8_that_loses_too_much_is_rejected_under_a_name_that_says_so(
     assert rejected.manifest.compression["gate"] == {
         "max_drop": -101,
         "drop": caught.value.result.drop,
+        "require_speedup": None,
+        "speedup": pytest.approx(1 / caught.value.result.speed.ratio, abs=1e-3),
         "passed": False,
     }
     with pytest.raises(InputError, match=r"bundle\.rejected exists already"):
@@ -194,3 +200,71 @@ def test_the_command_finds_checkpoint_and_data_and_moves_latest_only_when_int8_p
 
     for options in (["--resume", "x", "--ptq"], ["--ptq", "--qat-epochs", "2"], ["nowhere"]):
         assert runner.invoke(app, ["compress", *options]).exit_code == 2
+
+
+def test_what_int8_changed_and_how_sure_that_is_stands_beside_the_scores(made: Result, csv: Path) -> None:
+    manifest = bundle.load(made.bundle).manifest
+    accuracy = {score.network: score.accuracy for score in manifest.scores}
+    assert [change.network for change in manifest.changes] == ["int8-cpu", "int8-tensorrt"]
+    for change in manifest.changes:
+        assert change.accuracy == pytest.approx(accuracy[change.network] - accuracy["fp32"])
+        assert change.low < change.accuracy < change.high
+        assert (change.gained - change.lost) / 140 == pytest.approx(change.accuracy)
+        assert sum(recall or 0 for recall in change.recall) / 7 == pytest.approx(change.accuracy)  # equal classes
+    assert "in the place of TensorRT" in manifest.changes[1].runtime
+    assert manifest.changes[0].agreement == manifest.agreement
+    assert manifest.compression["gate"]["drop"] == pytest.approx(
+        -100 * min(change.accuracy for change in manifest.changes), abs=1e-3
+    )
+
+
+def test_speed_is_measured_against_fp32_and_stands_in_the_manifest(made: Result) -> None:
+    speed = bundle.load(made.bundle).manifest.speed
+    assert speed == made.speed
+    assert speed.low <= speed.ratio <= speed.high
+    assert (speed.threads, speed.network) == (1, "int8-cpu")
+    assert speed.samples >= 100
+    assert bool(speed.slow) is not speed.faster  # whatever it was on this machine: not faster is explained
+
+
+def test_int8_that_is_not_as_fast_as_it_has_to_be_is_rejected(
+    trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["compress", str(trained), "--data", str(csv), "--ptq", "--max-drop", "100", "--threads", "1"]
+    done = CliRunner().invoke(app, [*command, "--require-speedup", "1000", "--cpu", "no-vnni"])
+    assert done.exit_code == 1
+    assert "times as fast as FP32 on this CPU, not 1000 times" in done.output
+    assert "95 %" in done.output
+    assert "stand in for TensorRT's" in done.output
+    assert paths.latest("compress") is None
+    (folder,) = Path("runs/compress").iterdir()
+    assert folder.name.endswith(".rejected")
+    how = bundle.load(folder).manifest.compression
+    assert how["half_range"] is True
+    weights = [
+        numpy_helper.to_array(each)
+        for each in onnx.load(folder / "int8.cpu.onnx").graph.initializer
+        if each.data_type == onnx.TensorProto.INT8
+    ]
+    assert max(np.abs(array.astype(int)).max(initial=0) for array in weights) <= 64
+    assert CliRunner().invoke(app, ["compress", "--cpu", "fast"]).exit_code == 2
+
+
+def test_int8_that_is_slower_is_said_with_the_nodes_and_what_would_help(
+    trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slower(infers: Sequence[Infer], inputs: object, **settings: object) -> list[np.ndarray]:
+        return [np.full((25, 4), 1e-3), np.full((25, 4), 2e-3)]
+
+    monkeypatch.setattr("edgefer.evaluation.timing.in_turn", slower)
+    out = tmp_path / "bundle"
+    command = ["compress", str(trained), "--data", str(csv), "--ptq", "--max-drop", "100", "--threads", "1"]
+    done = CliRunner().invoke(app, [*command, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "1.000 -> 2.000 ms (2.00x" in done.output
+    assert "INT8 is not faster than FP32 on this CPU" in done.output
+    assert "what would help" in done.output
+    speed = bundle.load(out).manifest.speed
+    assert speed is not None
+    assert speed.slow

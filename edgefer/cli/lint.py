@@ -1,0 +1,50 @@
+"""`edgefer lint`: what a target would refuse or misread in an ONNX file, whoever wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_TARGETS = ("tensorrt", "cpu", "rtx")
+_SHOWN = 20  # findings in the table; --json has them all
+
+
+def lint(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An INT8 network with Q/DQ nodes.")],
+    target: Annotated[str, typer.Option(help="tensorrt, cpu or rtx: where it is to run.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Look through an ONNX file for what a target would refuse or misread. Exit code 1: something was found."""
+    from edgefer.cli import output
+    from edgefer.errors import GateFailed, InputError
+
+    if target not in _TARGETS:
+        raise InputError(f"no target named {target}; there are {', '.join(_TARGETS)}")
+    with output.needs_extra("compress"):
+        from edgefer.graph import lint as linter
+        from edgefer.graph.read import read
+    network = read(model)
+    findings = linter.lint(network, target)  # type: ignore[arg-type]  # checked above
+    quantizers = sum(node.op_type == "QuantizeLinear" for node in network.graph.node)
+    failed = GateFailed(f"{target} would refuse or misread {model}: {len(findings)} findings")
+    if as_json:
+        listed = [{"node": finding.node, "problem": finding.problem} for finding in findings]
+        counts = {"nodes": len(network.graph.node), "quantizers": quantizers}
+        failure = {"error": str(failed), "exit_code": failed.exit_code} if findings else {}
+        report = {"command": "lint", "model": str(model), "target": target, **counts, "findings": listed, **failure}
+        output.print_json(report)
+        if findings:
+            raise typer.Exit(failed.exit_code)
+        return
+    if findings:
+        rows: dict[str, str] = {}
+        for each in findings[:_SHOWN]:
+            name = "".join(letter if letter.isprintable() else "?" for letter in each.node)
+            rows[name] = f"{rows[name]}; {each.problem}" if name in rows else each.problem
+        output.print_rows(f"{model}, for {target}", rows)
+        if len(findings) > _SHOWN:
+            print(f"  and {len(findings) - _SHOWN} more; --json has them all")
+        raise failed
+    print(f"{model}, for {target}: nothing found ({len(network.graph.node)} nodes, {quantizers} quantizers)")

@@ -1,0 +1,58 @@
+"""INT8 beside FP32 on the clock, and why it is not faster where it is not."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from edgefer import bundle
+from edgefer.devices import machine
+from edgefer.evaluation import timing
+from edgefer.graph import fusions
+from edgefer.runtimes import onnxruntime
+
+SECONDS, MOST_SECONDS = 0.5, 5.0  # of each network; `edgefer bench` takes longer
+THREADS = 1
+_PERCENTILE = 90  # for its 100 samples: an interval made of fewer rounds would be wide
+
+
+def measure(name: str, fp32: ModelProto, int8: ModelProto, inputs: NDArray[np.float32]) -> bundle.Speed:
+    """Time FP32 and INT8 in turn, batch 1, one thread, all of ONNX Runtime's optimizations.
+
+    Args:
+        name: of the INT8 network.
+        fp32: as it is fastest: BatchNorm folded.
+        int8: lowered for CPUs.
+        inputs: (n, C, H, W), used one by one, again and again.
+    """
+    stream = [np.ascontiguousarray(inputs[number : number + 1]) for number in range(len(inputs))]
+    with (
+        onnxruntime.activate(fp32.SerializeToString(), THREADS) as full,
+        onnxruntime.activate(int8.SerializeToString(), THREADS) as small,
+    ):
+        before, after = timing.in_turn(
+            [full.infer, small.infer],
+            [stream, stream],
+            percentile=_PERCENTILE,
+            seconds=SECONDS,
+            most_seconds=MOST_SECONDS,
+        )
+    ratio = timing.ratio(after, before)
+    here = machine.describe()
+    slow = [] if ratio.high < 1 else fusions.slow(int8, here.fast_int8)
+    return bundle.Speed(
+        network=name,
+        cpu=here.cpu,
+        fast_int8=here.fast_int8,
+        threads=THREADS,
+        samples=after.size,
+        fp32_ms=float(np.median(before) * 1e3),
+        int8_ms=float(np.median(after) * 1e3),
+        ratio=ratio.estimate,
+        low=ratio.low,
+        high=ratio.high,
+        slow=[
+            bundle.Slow(reason=each.reason, remedy=each.remedy, macs=each.macs, nodes=list(each.nodes)) for each in slow
+        ],
+    )

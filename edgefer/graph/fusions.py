@@ -1,0 +1,232 @@
+"""Which nodes of an INT8 network ONNX Runtime really runs in INT8, and why it leaves the others in FP32.
+
+ONNX Runtime says so itself: it writes the graph that it made of a file, and what it fused has another operator there
+(a convolution between quantizers is QLinearConv). What is still there as Conv runs in FP32.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnxruntime
+from onnx import ModelProto, NodeProto
+
+from edgefer.graph.count import macs_by_node
+from edgefer.graph.graph import Graph, attribute
+from edgefer.graph.ranges import SELECTING
+
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_ACTIVATIONS = frozenset(("Celu", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "Mish", "QuickGelu", "Sigmoid"))
+_ACTIVATIONS |= {"Softplus", "Tanh"}
+_POOLS = ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean")
+_QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
+_INTEGER = ("QLinear", "QGemm", "QAttention", "ConvInteger", "MatMulInteger", "DynamicQuantize")  # their names begin so
+# They cost next to nothing, so that it does not matter what they run in.
+_FREE = SELECTING | {"Cast", "Concat", "Constant", "Pad", "Shape"}
+_REPLACE = "compress with --activation relu, which fine-tunes the network with ReLU in its place"
+
+
+@dataclass(frozen=True)
+class Slow:
+    """One reason why an INT8 network is slower than it could be.
+
+    Attributes:
+        reason: what it is and what ONNX Runtime makes of it.
+        remedy: what would help.
+        nodes: the layers that it keeps in FP32, or holds up, by their names in the file.
+        macs: their share of the network's multiply-accumulates, 0 to 1.
+    """
+
+    reason: str
+    remedy: str
+    nodes: tuple[str, ...]
+    macs: float
+
+
+def optimized(model: ModelProto) -> ModelProto:
+    """Return the graph that ONNX Runtime's CPU provider makes of a model (all but hardware-specific layouts)."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.log_severity_level = 4
+    with tempfile.TemporaryDirectory(prefix="edgefer-") as folder:
+        file = Path(folder) / "optimized.onnx"
+        options.optimized_model_filepath = str(file)
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return onnx.load(file)
+
+
+def slow(model: ModelProto, fast_int8: bool) -> list[Slow]:
+    """Return why `model` is not faster in INT8, the reason that costs most first.
+
+    Args:
+        model: lowered for CPUs, its nodes named.
+        fast_int8: whether the CPU has VNNI or, on ARM, dot products.
+    """
+    graph = Graph(model)
+    ran = {node.name: node for node in optimized(model).graph.node if not node.op_type.startswith(_INTEGER)}
+    in_fp32 = [node for node in graph.nodes if node.op_type in LAYERS and node.name in ran]
+    gates = _gates(graph)
+    found: dict[tuple[str, str], list[NodeProto]] = {}
+    for node in in_fp32:
+        found.setdefault(_why(graph, node, gates), []).append(node)
+    explained = {id(node) for nodes in found.values() for node in nodes}
+    for node in graph.nodes:
+        kept = node.name in ran and node.op_type not in (*_FREE, *_QUANTIZERS, *_ACTIVATIONS)
+        if kept and id(node) not in explained and not _belongs_to(graph, node):
+            found.setdefault(_kept(node, gates), []).append(node)
+    depthwise = [node for node in graph.nodes if node.op_type == "Conv" and _depthwise(graph, node)]
+    depthwise = [node for node in depthwise if id(node) not in explained]
+    if depthwise:
+        found[_DEPTHWISE] = depthwise
+    if not fast_int8:
+        found[_NO_VNNI] = [node for node in graph.nodes if node.op_type in LAYERS and id(node) not in explained]
+    costs = macs_by_node(model)
+    whole = sum(costs.values()) or 1
+    reasons = [
+        Slow(
+            reason,
+            remedy,
+            tuple(node.name for node in nodes),
+            sum(costs.get(node.output[0], 0) for node in nodes) / whole,
+        )
+        for (reason, remedy), nodes in found.items()
+    ]
+    if set(found) <= {_NO_OUTPUT}:
+        reasons.append(Slow(*_TOO_SMALL, (), 0.0))
+    return sorted(reasons, key=lambda each: -each.macs)
+
+
+_DEPTHWISE = (
+    "depthwise convolutions, which run in INT8 but gain little from it: they wait for memory, not for arithmetic",
+    "a network with dense convolutions, e.g. ResNet or RepVGG",
+)
+_NO_VNNI = (
+    "this CPU has no instruction that multiplies and adds 8-bit numbers (VNNI; on ARM: dot product)",
+    "a CPU that has one, or the FP32 file on this one",
+)
+_TOO_SMALL = (
+    "every large layer runs in INT8: the network is too small for it to pay, or this machine was busy",
+    "time it again, longer: edgefer bench --seconds 10",
+)
+_GATE = (
+    "squeeze-excite: its layers work on one pixel and stay FP32, and the tensor that it scales is converted there and "
+    "back",
+    "a network without squeeze-excite",
+)
+_PER_CHANNEL = (
+    "an activation with one scale for each channel, which ONNX Runtime does not fuse",
+    "quantize activations with one scale for each tensor, as edgefer does",
+)
+_NO_INPUT = (
+    "an input or weight that is not quantized",
+    "quantize it; NNCF leaves out what it does not know",
+)
+_NO_OUTPUT = (
+    "an output that is not quantized (a classifier's logits stay FP32 on purpose)",
+    "nothing to do for the last layer; another one needs a quantizer behind it",
+)
+
+
+def _why(graph: Graph, layer: NodeProto, gates: set[int]) -> tuple[str, str]:
+    """Return (reason, remedy) for a layer that stayed FP32."""
+    if id(layer) in gates:
+        return _GATE
+    sources = [graph.producer(name) for name in layer.input[:2]]
+    if any(each is not None and each.op_type == "DequantizeLinear" and _per_channel(graph, each) for each in sources):
+        return _PER_CHANNEL
+    blocking = _activation_behind(graph, layer)
+    if blocking:
+        return (
+            f"{blocking}: ONNX Runtime fuses a layer with ReLU or a clip alone, so the layer in front of it runs in "
+            "FP32 and is converted on both sides",
+            _REPLACE if blocking in ("SiLU", "HardSwish") else f"a network with ReLU in the place of {blocking}",
+        )
+    if any(each is None or each.op_type not in (*_QUANTIZERS, *_FREE) for each in sources):
+        return _NO_INPUT
+    return _NO_OUTPUT
+
+
+def _kept(node: NodeProto, gates: set[int]) -> tuple[str, str]:
+    """Return (reason, remedy) for another operator that stayed FP32."""
+    if id(node) in gates:
+        return _GATE
+    if node.op_type == "BatchNormalization":
+        return "BatchNorm that is not folded into a convolution", "fold it: no other layer may read what it reads"
+    return (
+        f"{node.op_type} that stayed FP32: it stands outside quantizers, or ONNX Runtime has no 8-bit kernel for it",
+        f"a network without this {node.op_type}",
+    )
+
+
+def _activation_behind(graph: Graph, layer: NodeProto) -> str:
+    """Return the name of the first activation behind a layer that is not fused with it, or ''."""
+    for reader in graph.readers(layer.output[0]):
+        if reader.op_type in _ACTIVATIONS:
+            return _name(graph, reader)
+        if reader.op_type in ("Mul", "Div") and any(
+            (made := graph.producer(name)) is not None and made.op_type in _ACTIVATIONS for name in reader.input
+        ):
+            return "SiLU"
+        if reader.op_type in ("Mul", "Div", "Add"):  # a GELU as the exporter writes it: x / sqrt(2) -> Erf
+            for after in graph.readers(reader.output[0]):
+                if after.op_type in ("Erf", "Tanh"):
+                    return "GELU"
+    return ""
+
+
+def _name(graph: Graph, node: NodeProto) -> str:
+    if node.op_type in ("Erf", "Gelu", "QuickGelu"):
+        return "GELU"
+    if node.op_type in ("Sigmoid", "HardSigmoid"):
+        for reader in graph.readers(node.output[0]):
+            if reader.op_type == "Mul" and node.input[0] in reader.input:
+                return "SiLU" if node.op_type == "Sigmoid" else "HardSwish"
+    return node.op_type
+
+
+def _belongs_to(graph: Graph, node: NodeProto) -> bool:
+    """Return whether a node is a part of an activation that is written out: the Mul of a SiLU, the Div of a GELU."""
+    around = [graph.producer(name) for name in node.input]
+    around += graph.readers(node.output[0])
+    return node.op_type in ("Add", "Div", "Mul") and any(
+        each is not None and each.op_type in _ACTIVATIONS for each in around
+    )
+
+
+def _gates(graph: Graph) -> set[int]:
+    """Return the nodes (by `id`) between the pool of a squeeze-excite and the Mul that applies it, without the Mul."""
+    found: set[int] = set()
+    for mul in graph.nodes:
+        if mul.op_type != "Mul":
+            continue
+        for name in mul.input:
+            path = list(_back_to_pool(graph, name))
+            if path and path[-1].op_type in _POOLS and any(node.op_type in LAYERS for node in path):
+                found.update(id(node) for node in path)
+    return found
+
+
+def _back_to_pool(graph: Graph, name: str) -> Iterator[NodeProto]:
+    """Follow first inputs back from a tensor and end with a pool or with the graph's input."""
+    node = graph.producer(name)
+    while node is not None:
+        yield node
+        if node.op_type in _POOLS or not node.input:
+            return
+        # Of a SiLU's Mul one input is the Sigmoid of the other: either way leads back.
+        node = graph.producer(node.input[0])
+
+
+def _per_channel(graph: Graph, node: NodeProto) -> bool:
+    scale = graph.constant(node, 1)
+    return graph.constant(node, 0) is None and scale is not None and scale.size > 1
+
+
+def _depthwise(graph: Graph, node: NodeProto) -> bool:
+    made_by = graph.producer(node.input[1])
+    weight = graph.constant(made_by if made_by is not None else node, 0 if made_by is not None else 1)
+    return attribute(node, "group", 1) > 1 and weight is not None and weight.shape[1] == 1

@@ -1,0 +1,109 @@
+"""What ONNX Runtime leaves in FP32, named with its cause."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from graph.onnx_networks import Layer, network, reader_of
+from onnx import ModelProto, helper, numpy_helper
+
+from edgefer.graph.fold import fold_batchnorm
+from edgefer.graph.fusions import slow
+from edgefer.graph.lower import lower
+from edgefer.graph.slim import slim
+from edgefer.graph.weights import fold_weights
+
+
+def cpu(*body: Layer) -> ModelProto:
+    return slim(lower(slim(fold_batchnorm(fold_weights(network(body, 0)))), "cpu").model)
+
+
+def named(model: ModelProto, kind: str) -> list[str]:
+    return [node.name for node in model.graph.node if node.op_type == kind]
+
+
+def silu(model: ModelProto) -> ModelProto:
+    """Put a SiLU in the place of each Relu."""
+    for node in list(model.graph.node):
+        if node.op_type == "Relu":
+            gate = helper.make_node("Sigmoid", [node.input[0]], [f"{node.name}.gate"], name=f"{node.name}.gate")
+            model.graph.node.insert(list(model.graph.node).index(node), gate)
+            node.op_type = "Mul"
+            node.input.append(gate.output[0])
+    return model
+
+
+def test_a_relu_network_keeps_its_classifier_alone_in_fp32() -> None:
+    model = cpu(Layer(4, 3), Layer(4, 3, skip="identity"))
+    reasons = slow(model, fast_int8=True)
+    assert [each.nodes for each in reasons] == [tuple(named(model, "Gemm")), ()]
+    assert "not quantized" in reasons[0].reason
+    assert reasons[0].macs < 0.05
+    assert "too small" in reasons[1].reason
+
+
+@pytest.mark.parametrize(
+    ("model", "cause"),
+    [(cpu(Layer(4, 3, activation="HardSwish"), Layer(4, 3, activation="HardSwish")), "HardSwish"),
+     (silu(cpu(Layer(4, 3), Layer(4, 3))), "SiLU")],
+    ids=["HardSwish", "SiLU"],
+)  # fmt: skip
+def test_an_activation_that_is_not_fused_names_the_convolutions_it_keeps_in_fp32(model: ModelProto, cause: str) -> None:
+    worst = slow(model, fast_int8=True)[0]
+    assert worst.reason.startswith(cause)
+    assert list(worst.nodes) == named(model, "Conv")
+    assert worst.macs > 0.9
+    assert "--activation relu" in worst.remedy
+
+
+def test_an_activation_with_a_scale_for_each_channel_is_the_cause() -> None:
+    model = cpu(Layer(4, 3), Layer(4, 3))
+    second = [node for node in model.graph.node if node.op_type == "Conv"][1]
+    dequantize = next(node for node in model.graph.node if node.output[0] == second.input[0])
+    quantize = next(node for node in model.graph.node if node.output[0] == dequantize.input[0])
+    for node in (quantize, dequantize):
+        node.input[1], node.input[2] = "scales", "zeros"
+    model.graph.initializer.append(numpy_helper.from_array(np.full(4, 0.02, np.float32), "scales"))
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(4, np.uint8), "zeros"))
+    reasons = {each.reason: each for each in slow(model, fast_int8=True)}
+    (reason,) = [reason for reason in reasons if "one scale for each channel" in reason]
+    assert second.name in reasons[reason].nodes
+
+
+def test_a_squeeze_excite_is_the_cause_and_its_layers_are_named() -> None:
+    model = cpu(Layer(4, 3), Layer(4, 3))
+    first, second = (node for node in model.graph.node if node.op_type == "Conv")
+    x = second.input[0]  # behind a DequantizeLinear
+    weight = numpy_helper.from_array(np.full((4, 4, 1, 1), 0.1, np.float32), "excite")
+    gate = [
+        helper.make_node("GlobalAveragePool", [x], ["squeezed"], name="se.pool"),
+        helper.make_node("Conv", ["squeezed", "excite"], ["excited"], name="se.conv"),
+        helper.make_node("Sigmoid", ["excited"], ["gate"], name="se.gate"),
+        helper.make_node("Mul", [x, "gate"], ["scaled"], name="se.mul"),
+    ]
+    place = list(model.graph.node).index(second)
+    for offset, node in enumerate(gate):
+        model.graph.node.insert(place + offset, node)
+    model.graph.initializer.append(weight)
+    second.input[0] = "scaled"
+    found = [each for each in slow(model, fast_int8=True) if each.reason.startswith("squeeze-excite")]
+    assert len(found) == 1
+    assert "se.conv" in found[0].nodes
+    assert first.name not in found[0].nodes
+
+
+def test_depthwise_convolutions_and_a_cpu_without_vnni_are_causes_too() -> None:
+    model = cpu(Layer(4, 3), Layer(4, 3, depthwise=True))
+    reasons = slow(model, fast_int8=False)
+    (depthwise,) = [each for each in reasons if each.reason.startswith("depthwise")]
+    assert list(depthwise.nodes) == named(model, "Conv")[1:]
+    (cpu_itself,) = [each for each in reasons if "VNNI" in each.reason]
+    assert list(cpu_itself.nodes) == named(model, "Conv")
+    assert not any("VNNI" in each.reason for each in slow(model, fast_int8=True))
+
+
+def test_a_batchnorm_that_was_not_folded_is_named() -> None:
+    model = slim(fold_weights(network([Layer(4, 3)], 0)))  # lowered without folding
+    model = lower(model, "cpu").model
+    norm = reader_of(model, "BatchNormalization")
+    assert any(norm.name in each.nodes for each in slow(model, fast_int8=True))
