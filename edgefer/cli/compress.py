@@ -36,6 +36,10 @@ def compress(
     cpu: Annotated[
         str | None, typer.Option(help="vnni, or no-vnni for weights at half range. Default: as this CPU is.")
     ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option(help="relu: fine-tune with ReLU in the place of SiLU and HardSwish. Default: as it is."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the fine-tuning. Default: 0.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the interrupted compression in this folder.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: one for each core.")] = None,
@@ -49,12 +53,15 @@ def compress(
 
     if cpu not in (None, *_CPUS):
         raise InputError(f"--cpu is {' or '.join(_CPUS)}, not {cpu}")
+    if activation not in (None, "relu"):
+        raise InputError(f"--activation is relu, not {activation}")
     options = {
         "qat_epochs": qat_epochs,
         "scheme": scheme,
         "max_drop": max_drop,
         "require_speedup": require_speedup,
         "half_range": _CPUS[cpu] if cpu else None,
+        "activation": activation,
         "seed": seed,
     }
     given = {name: value for name, value in options.items() if value is not None}

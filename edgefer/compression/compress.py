@@ -19,6 +19,7 @@ from edgefer import bundle, console, data, paths, versions
 from edgefer.bundle import Change, Speed
 from edgefer.compression import calibrate, export, finetune, gate, speed
 from edgefer.compression import quantize as quantization
+from edgefer.compression.activation import Activation, with_relu
 from edgefer.compression.extension import load_nncf
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import GateFailed, InputError
@@ -111,6 +112,7 @@ def compress(
     max_drop: float = MAX_DROP,
     require_speedup: float | None = None,
     half_range: bool | None = None,
+    activation: Activation | None = None,
     seed: int = 0,
     resume: bool = False,
 ) -> Result:
@@ -126,6 +128,8 @@ def compress(
         max_drop: points of validation accuracy that INT8 may lose.
         require_speedup: least quotient of FP32's latency and INT8's on this machine's CPU, one thread.
         half_range: weights within -64 to 64, for CPUs whose 8-bit products saturate; by default this CPU is asked.
+        activation: ``relu`` fine-tunes a copy with ReLU in the place of SiLU and HardSwish, which ONNX Runtime does not
+            fuse; FP32, its teacher, stays as it was trained.
         seed: of the fine-tuning.
         resume: go on with a fine-tuning that was interrupted, from ``<out>.unfinished``.
 
@@ -140,6 +144,8 @@ def compress(
     load_nncf()  # what is not installed is said before the work, not in the middle of it
     if ptq and qat_epochs:
         raise InputError("--ptq is without fine-tuning, so it does not go with --qat-epochs")
+    if ptq and activation:
+        raise InputError("--activation takes fine-tuning, so it does not go with --ptq")
     plan = calibrate.load(scheme)
     head = checkpoints.find(checkpoint)
     trained = checkpoints.read(head)
@@ -159,7 +165,8 @@ def compress(
     chosen = calibrate.choose(plan, training, dataset)
     console.say(f"calibrating on {len(chosen)} training images ({plan.name})")
     inputs = spec.apply(chosen.take(slice(None)))
-    quantized = quantization.quantize(network, torch.from_numpy(inputs), plan.observer, half_range)
+    student, replaced = with_relu(network, torch.from_numpy(inputs)) if activation else (network, None)
+    quantized = quantization.quantize(student, torch.from_numpy(inputs), plan.observer, half_range)
     example = torch.from_numpy(inputs[:1])
     fp32 = export.fp32(network, example)
     macs = count.macs(fp32)
@@ -176,6 +183,7 @@ def compress(
             "max_drop": max_drop,
             "require_speedup": require_speedup,
             "half_range": half_range,
+            "activation": activation,
             "seed": seed,
         }
         tuned = finetune.finetune(quantized, network, training, validation, recipe, settings, work, notes)
@@ -226,6 +234,7 @@ def compress(
             "method": "qat" if tuned else "ptq",
             "observer": plan.observer,
             "half_range": half_range,
+            "activation": {"to": activation, "replaced": replaced} if activation else None,
             "fine_tuning": {**asdict(settings), "best_epoch": tuned.best_epoch, "history": tuned.history}
             if tuned
             else None,

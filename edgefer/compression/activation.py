@@ -1,0 +1,48 @@
+"""ReLU in the place of activations that ONNX Runtime does not fuse in INT8."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from edgefer.errors import InputError
+
+Activation = Literal["relu"]
+
+# torch's names and those of timm's own modules.
+_REPLACED = ("HardSwish", "HardSwishMe", "Hardswish", "SiLU", "Swish", "SwishMe")
+_BATCH = 50
+
+
+def with_relu(network: nn.Module, images: Tensor) -> tuple[nn.Module, dict[str, int]]:
+    """Return a copy of `network` with ReLU in the place of SiLU and HardSwish, and how many of each there were.
+
+    BatchNorm measures its mean and variance anew on `images`, since ReLU hands on other numbers than it was trained
+    with. The copy still has to be fine-tuned. Gates (Sigmoid, HardSigmoid) stay.
+
+    Args:
+        network: in eval mode; it is left as it is.
+        images: as the network takes them, float32, (n, C, H, W), n at least 2.
+
+    Raises:
+        InputError: there is no such module in it.
+    """
+    changed = copy.deepcopy(network)
+    count: Counter[str] = Counter()
+    for module in list(changed.modules()):
+        for name, child in list(module.named_children()):
+            if type(child).__name__ in _REPLACED:
+                setattr(module, name, nn.ReLU())
+                count[type(child).__name__] += 1
+    if not count:
+        raise InputError("--activation relu: the network has no SiLU and no HardSwish; leave the option away")
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(0)  # of dropout
+        # Batches of about one size: one of a single image has no variance.
+        update_bn(images.tensor_split(max(1, len(images) // _BATCH)), changed)
+    return changed.eval(), dict(count)
