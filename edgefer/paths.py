@@ -62,6 +62,16 @@ def write_atomically(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def check_unused(path: Path) -> None:
+    """Refuse a folder that `write_folder_atomically` could not write: asked before long work, it is said in time.
+
+    Raises:
+        InputError: `path` exists and is not an empty folder.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path} exists already; name another folder with --out")
+
+
 @contextmanager
 def write_folder_atomically(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path` to fill; it is renamed to `path` at the end, removed on any error.
@@ -69,8 +79,7 @@ def write_folder_atomically(path: Path) -> Iterator[Path]:
     Raises:
         InputError: `path` exists and is not empty.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path} exists already; name another folder with --out")
+    check_unused(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:

@@ -30,13 +30,12 @@ def bench(
     from edgefer import paths
     from edgefer.bench import bench as benching
     from edgefer.cli import output
-    from edgefer.errors import InputError
 
     benching.check_device(device)
     found = [opened.load(path) for path in bundles] if bundles else [opened.newest()]
     title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists already; name another folder with --out")
+    if out is not None:
+        paths.check_unused(out)
     result = benching.bench(found, datasets.find(data), device=device, threads=threads, split=split, seconds=seconds)
     folder = out or paths.new_run("bench", title)
     files = write(result, folder)

@@ -307,8 +307,7 @@ def _beside(out: Path, ending: str) -> Path:
 def _check_folders(out: Path, work: Path, resume: bool) -> None:
     """Refuse, before the long work, a folder that could not be written after it."""
     for folder in (out, _beside(out, REJECTED)):
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} exists already; name another folder with --out")
+        paths.check_unused(folder)
     if work.exists() and not resume:
         raise InputError(f"{work} is an interrupted compression; go on with --resume {work}, or delete it")
 
