@@ -21,6 +21,7 @@ def create(
     args: dict[str, Any] | None = None,
     pretrained: bool = False,
     weights: str | None = None,
+    zero_head: bool = False,
 ) -> nn.Module:
     """Build a network: (N, channels, H, W) float32 -> (N, classes) logits.
 
@@ -31,6 +32,7 @@ def create(
         args: keywords of the network's builder.
         pretrained: start from timm's weights, fetched from the hub (timm's networks only).
         weights: start from a local file, safetensors or torch; the classifier may differ in size.
+        zero_head: start with a classifier whose weights are 0.
 
     Raises:
         InputError: no such network or keyword, or the file does not fit the network.
@@ -47,6 +49,11 @@ def create(
             raise InputError(f"model {name}: {error}") from None
     else:
         model = _from_timm(name, classes, channels, args, pretrained)
+    if zero_head:
+        head = _classifier(model)
+        if not isinstance(head, nn.Linear):
+            raise InputError(f"model {name} has no linear classifier; leave zero_head away")
+        nn.init.zeros_(head.weight)
     if weights is not None:
         _load_weights(model, Path(weights))
     return model

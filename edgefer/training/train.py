@@ -140,6 +140,7 @@ def train(
         recipe.model.args,
         recipe.model.pretrained and saved is None,
         recipe.model.weights if saved is None else None,
+        recipe.model.zero_head,
     ).to(device)
     model = model.to(memory_format=torch.channels_last)
     averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True) if settings.ema else None
