@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _enabled = False
+_inside = False  # a progress
 _SECONDS_BETWEEN_LINES = 30.0  # where stderr is a file, a bar becomes a line now and then
 
 
@@ -38,7 +39,7 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def progress(description: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
-    """Show how far a long job is, with the time left.
+    """Show how far a long job is, with the time left. A job inside another one stays silent: two bars would fight.
 
     Args:
         description: what is being done, e.g. ``reading fer2013.zip``.
@@ -48,13 +49,19 @@ def progress(description: str, total: int, done: int = 0) -> Iterator[Callable[.
     Yields:
         ``advance(n=1, note="")``: n more units are done; `note` stands behind the bar.
     """
-    if not _enabled:
+    global _inside
+    if not _enabled or _inside:
         yield lambda n=1, note="": None
-    elif sys.stderr.isatty():
-        with _bar(description, total, done) as advance:
-            yield advance
-    else:
-        yield _lines(description, total, done)
+        return
+    _inside = True
+    try:
+        if sys.stderr.isatty():
+            with _bar(description, total, done) as advance:
+                yield advance
+        else:
+            yield _lines(description, total, done)
+    finally:
+        _inside = False
 
 
 @contextmanager

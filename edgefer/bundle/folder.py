@@ -71,15 +71,17 @@ def write(folder: Path, description: Description, networks: Mapping[str, Part]) 
     Args:
         folder: a folder that does not exist yet or is empty.
         description: everything of the manifest but its files.
-        networks: by name, e.g. ``fp32`` and ``int8-cpu``.
+        networks: by name, e.g. ``fp32`` and ``int8-cpu``. Two targets that run the same graph share its file.
 
     Raises:
         InputError: the folder is not empty.
-        ValueError: two networks want one file name, or the manifest would be too large to be read again.
+        ValueError: two networks want one file name for different content, or the manifest would be too large to be
+            read again.
     """
-    files = [part.file for part in networks.values()]
-    if len({name.lower() for name in (*files, MANIFEST)}) <= len(files):
-        raise ValueError(f"two files of a bundle have one name: {', '.join((*files, MANIFEST))}")
+    files = [(part.file, part.content) for part in networks.values()]
+    different = [name for number, (name, content) in enumerate(files) if (name, content) not in files[:number]]
+    if len({name.lower() for name in (*different, MANIFEST)}) <= len(different):
+        raise ValueError(f"two files of a bundle have one name: {', '.join((*different, MANIFEST))}")
     with paths.write_folder_atomically(folder) as part_folder:
         entries = {name: _put(part_folder, part) for name, part in networks.items()}
         manifest = Manifest(**dict(description), networks=entries)

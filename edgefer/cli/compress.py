@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from edgefer.bundle import Change, Slow, Speed
+    from edgefer.compression.diagnose import Damage
+
+Value = TypeVar("Value")
 
 _CPUS = {"vnni": False, "no-vnni": True}  # to `half_range`
 _SHOWN = 4  # nodes of one reason; --json has them all
@@ -40,6 +43,16 @@ def compress(
         str | None,
         typer.Option(help="relu: fine-tune with ReLU in the place of SiLU and HardSwish. Default: as it is."),
     ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Layers that stay FP32, by name: stem.*, *.conv1. Can be repeated."),
+    ] = None,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Find out what each tensor and layer costs: a table and a picture.")
+    ] = False,
+    auto_repair: Annotated[
+        bool, typer.Option("--auto-repair", help="Where INT8 loses too much, leave the worst of it in FP32.")
+    ] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the fine-tuning. Default: 0.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the interrupted compression in this folder.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: one for each core.")] = None,
@@ -62,12 +75,15 @@ def compress(
         "require_speedup": require_speedup,
         "half_range": _CPUS[cpu] if cpu else None,
         "activation": activation,
+        "ignore": tuple(ignore) if ignore else None,
+        "with_diagnosis": diagnose or None,
+        "auto_repair": auto_repair or None,
         "seed": seed,
     }
     given = {name: value for name, value in options.items() if value is not None}
     if resume is not None and (checkpoint or out or ptq or given):
         raise InputError("--resume goes on with the options it was started with; leave CHECKPOINT and options away")
-    with output.needs_extra("compress", "train"):
+    with output.needs_extra("compress", "train", *(["report"] if diagnose else [])):
         import torch
 
         from edgefer.compression import compress as compression
@@ -100,18 +116,23 @@ def compress(
     output.print_rows(
         f"INT8, checked on {result.images:,} validation images of {result.data}",
         {
-            "accuracy": f"{_percents(result.accuracy)}{drawn}",
-            **{f"  {name}": _change(change) for name, change in result.changes.items()},
-            "macro F1": _percents(result.macro_f1),
+            "accuracy": f"{_percents(_once(result.accuracy))}{drawn}",
+            **{f"  {name}": _change(change) for name, change in _once(result.changes).items()},
+            "macro F1": _percents(_once(result.macro_f1)),
             "recall": f"{_recalls(result.changes['int8-cpu'].recall, result.classes)} (int8-cpu, points)",
             "agreement": f"{100 * result.agreement:.2f} % of the predictions are FP32's",
             "size": f"{result.bytes['fp32']:,} -> {result.bytes['int8-cpu']:,} bytes ({share:.2f}x)",
             "latency": _latency(result.speed),
+            **({"in FP32": ", ".join(result.in_fp32)} if result.in_fp32 else {}),
             "time": console.duration(result.seconds),
             "bundle": str(result.bundle),
         },
     )
-    print("int8-tensorrt was run by ONNX Runtime, whose numerics stand in for TensorRT's")
+    print("int8-tensorrt, which TensorRT for RTX runs too, was run here by ONNX Runtime in TensorRT's place")
+    if result.worst:
+        _print_worst(result.worst)
+    if result.diagnosis:
+        print(f"all of it, and a picture: {result.diagnosis}")
     if not result.speed.faster:
         print(f"INT8 is not faster than FP32 on this CPU ({result.speed.cpu}):")
         for slow in result.speed.slow:
@@ -119,6 +140,20 @@ def compress(
     if rejected:
         raise rejected
     output.print_next("edgefer bench" if out is None and resume is None else f"edgefer bench {result.bundle}")
+
+
+def _once(of: Mapping[str, Value]) -> dict[str, Value]:
+    """TensorRT for RTX runs TensorRT's file: no line of its own."""
+    return {name: value for name, value in of.items() if name != "int8-rtx"}
+
+
+def _print_worst(damages: Sequence[Damage]) -> None:
+    print("what costs INT8 most, each left in FP32 alone:")
+    print(f"  {'cross-entropy':>13} {'points':>7} {'SNR, dB':>7} {'ms':>7}")
+    for each in damages:
+        ratio = "" if each.snr is None else f"{each.snr:.1f}"
+        named = each.part.name if each.part.kind == "layer" else f"{each.part.kind} {each.part.name}"
+        print(f"  {each.loss:>13.5f} {each.accuracy:>+7.2f} {ratio:>7} {each.milliseconds:>+7.3f} {named}")
 
 
 def _change(change: Change) -> str:

@@ -9,36 +9,28 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from onnx import ModelProto
-from torch import Tensor, nn
 
-from edgefer import bundle, console, data, paths, versions
+from edgefer import bundle, console, data, models, paths, versions
 from edgefer.bundle import Change, Speed
-from edgefer.compression import calibrate, export, finetune, gate, speed
+from edgefer.compression import calibrate, diagnose, export, finetune, gate, repair, speed, targets
 from edgefer.compression import quantize as quantization
 from edgefer.compression.activation import Activation, with_relu
+from edgefer.compression.diagnose import Damage
 from edgefer.compression.extension import load_nncf
-from edgefer.data.dataset import Dataset, Split
+from edgefer.data.dataset import Dataset
 from edgefer.errors import GateFailed, InputError
-from edgefer.evaluation import predict
 from edgefer.graph import count
-from edgefer.graph.lint import check
-from edgefer.graph.lower import Lowered, lower
-from edgefer.graph.slim import slim
 from edgefer.learning import checkpoint as checkpoints
 from edgefer.learning import state
-from edgefer.preprocessing import Preprocessing
-from edgefer.runtimes import onnxruntime
 
 SCHEME = "stratified-300"
 MAX_DROP = 0.5
 MOST_STEPS = 300  # of the default fine-tuning; after 200 the network of field.md was above its FP32 accuracy
-REJECTED, UNFINISHED = ".rejected", ".unfinished"
+REJECTED, UNFINISHED, DIAGNOSIS = ".rejected", ".unfinished", ".diagnosis"
 _TIMED_IMAGES = 50
-_RUN_BY = {"int8-cpu": "ONNX Runtime", "int8-tensorrt": "ONNX Runtime, in the place of TensorRT"}
+_WORST = 10
 _PACKAGES = ("torch", "nncf", "torchao", "onnx", "onnxruntime", "numpy")
 
 
@@ -55,7 +47,10 @@ class Result:
         speed: of the INT8 network for CPUs against FP32, on this machine.
         agreement: share of the validation split where FP32 and the INT8 network for CPUs predict the same.
         bytes: size of each network's file.
-        drop: validation accuracy that the worse INT8 network lost, in points.
+        drop: validation accuracy that the worst INT8 network lost, in points.
+        in_fp32: parts that auto-repair left in FP32, by name.
+        diagnosis: folder of the table and the picture, if one was asked for.
+        worst: the parts that cost most, the worst first, if there was a diagnosis.
         images: of the validation split.
         seconds: all of it.
         data: the data set's name.
@@ -72,6 +67,9 @@ class Result:
     agreement: float
     bytes: dict[str, int]
     drop: float
+    in_fp32: tuple[str, ...]
+    diagnosis: Path | None
+    worst: tuple[Damage, ...]
     images: int
     seconds: float
     data: str
@@ -83,6 +81,8 @@ class Result:
         return {
             **vars(self),
             "bundle": str(self.bundle),
+            "diagnosis": str(self.diagnosis) if self.diagnosis else None,
+            "worst": [asdict(damage) for damage in self.worst],
             "changes": {name: change.model_dump() for name, change in self.changes.items()},
             "speed": self.speed.model_dump(),
         }
@@ -113,6 +113,9 @@ def compress(
     require_speedup: float | None = None,
     half_range: bool | None = None,
     activation: Activation | None = None,
+    ignore: tuple[str, ...] = (),
+    with_diagnosis: bool = False,
+    auto_repair: bool = False,
     seed: int = 0,
     resume: bool = False,
 ) -> Result:
@@ -130,6 +133,9 @@ def compress(
         half_range: weights within -64 to 64, for CPUs whose 8-bit products saturate; by default this CPU is asked.
         activation: ``relu`` fine-tunes a copy with ReLU in the place of SiLU and HardSwish, which ONNX Runtime does not
             fuse; FP32, its teacher, stays as it was trained.
+        ignore: name patterns of layers that stay FP32 (`edgefer.compression.quantize.layers`).
+        with_diagnosis: find out what each tensor and layer costs, and write ``<out>.diagnosis``.
+        auto_repair: where INT8 lost more than `max_drop`, leave the parts that cost most in FP32 until it did not.
         seed: of the fine-tuning.
         resume: go on with a fine-tuning that was interrupted, from ``<out>.unfinished``.
 
@@ -142,6 +148,8 @@ def compress(
     # Setup.
     started = time.monotonic()
     load_nncf()  # what is not installed is said before the work, not in the middle of it
+    if with_diagnosis:
+        from edgefer.compression import plot  # and this needs the extra report
     if ptq and qat_epochs:
         raise InputError("--ptq is without fine-tuning, so it does not go with --qat-epochs")
     if ptq and activation:
@@ -161,18 +169,20 @@ def compress(
         console.say("weights at half range, for CPUs without VNNI, whose 8-bit products would saturate")
 
     # Calibrate and fine-tune.
-    network = checkpoints.build(trained)
+    network = models.merged(checkpoints.build(trained))
     chosen = calibrate.choose(plan, training, dataset)
     console.say(f"calibrating on {len(chosen)} training images ({plan.name})")
     inputs = spec.apply(chosen.take(slice(None)))
     student, replaced = with_relu(network, torch.from_numpy(inputs)) if activation else (network, None)
-    quantized = quantization.quantize(student, torch.from_numpy(inputs), plan.observer, half_range)
+    quantized = quantization.quantize(student, torch.from_numpy(inputs), plan.observer, half_range, ignore)
     example = torch.from_numpy(inputs[:1])
     fp32 = export.fp32(network, example)
     macs = count.macs(fp32)
     tuned = None
     if not ptq:
-        _for_targets(quantized, example, half_range)  # what cannot be exported is said before the long work
+        targets.lowered(
+            export.int8(quantized, example, half_range)
+        )  # what cannot be exported is said before the long work
         settings = finetune.settings(recipe, training, qat_epochs, MOST_STEPS, seed)
         notes = {
             "checkpoint": str(head.resolve()),
@@ -184,31 +194,46 @@ def compress(
             "require_speedup": require_speedup,
             "half_range": half_range,
             "activation": activation,
+            "ignore": ignore,
+            "with_diagnosis": with_diagnosis,
+            "auto_repair": auto_repair,
             "seed": seed,
         }
         tuned = finetune.finetune(quantized, network, training, validation, recipe, settings, work, notes)
 
-    # Export, and one graph for each target.
-    cpu, tensorrt = _for_targets(quantized, example, half_range)
-    models = {"fp32": fp32, "int8-cpu": slim(cpu.model), "int8-tensorrt": slim(tensorrt.model)}
-
-    # Against FP32.
-    threads = torch.get_num_threads()
-    answers = {name: _run(model, spec, validation, threads, name).argmax(1) for name, model in models.items()}
+    # Export, and one graph for each target, beside FP32.
+    signed = export.int8(quantized, example, half_range)
     classes = len(trained.classes)
-    scores = [gate.score(name, validation, predictions, classes) for name, predictions in answers.items()]
-    changes = {
-        name: gate.change(name, validation.labels, answers["fp32"], answers[name], classes, runtime)
-        for name, runtime in _RUN_BY.items()
-    }
-    drop = 100 * max(0.0 - change.accuracy for change in changes.values())
-    measured = speed.measure("int8-cpu", models["fp32"], models["int8-cpu"], inputs[:_TIMED_IMAGES])
+    answers = gate.predictions(fp32, spec, validation, "checking fp32")
+
+    def judge(model: ModelProto) -> gate.Verdict:
+        graphs = targets.lowered(model)
+        return gate.judge(validation, classes, answers, {name: graph.model for name, graph in graphs.items()}, spec)
+
+    verdict = judge(signed)
+
+    # What costs most, and whether it passes without that.
+    damages: list[Damage] = []
+    repaired = None
+    if with_diagnosis or (auto_repair and verdict.drop > max_drop):
+        floats = export.fp32(quantization.unquantized(student, quantized), example)
+        damages = diagnose.diagnose(signed, floats, spec, validation, inputs)
+        if auto_repair and verdict.drop > max_drop:
+            console.say(f"INT8 lost {verdict.drop:.2f} points; leaving what costs most in FP32")
+            repaired = repair.repair(signed, floats, damages, judge, max_drop)
+            if repaired:
+                signed, verdict = repaired.signed, repaired.verdict
+
+    # The gate.
+    graphs = targets.lowered(signed)
+    drop, changes = verdict.drop, {change.network: change for change in verdict.changes}
+    measured = speed.measure("int8-cpu", fp32, graphs["int8-cpu"].model, inputs[:_TIMED_IMAGES])
     speedup = 1 / measured.ratio
     complaints = []
     if drop > max_drop + 1e-9:
         complaints.append(
             f"INT8 lost {drop:.2f} points of validation accuracy, more than the {max_drop:g} allowed (try "
-            f"{'without --ptq' if ptq else 'more --qat-epochs'}, or accept it with --max-drop)"
+            f"{'without --ptq' if ptq else 'more --qat-epochs'} or --auto-repair, or accept it with --max-drop)"
         )
     if require_speedup is not None and speedup < require_speedup:
         complaints.append(f"INT8 is {speedup:.2f} times as fast as FP32 on this CPU, not {require_speedup:g} times")
@@ -224,9 +249,9 @@ def compress(
         macs=macs,
         data=bundle.Data(**trained.data),
         calibration=calibrate.record(plan, chosen),
-        scores=scores,
+        scores=verdict.scores,
         agreement=changes["int8-cpu"].agreement,
-        changes=list(changes.values()),
+        changes=verdict.changes,
         speed=measured,
         recipe=recipe.model_dump(mode="json"),
         compression={
@@ -239,7 +264,11 @@ def compress(
             if tuned
             else None,
             "quantizers": quantization.quantizers(quantized),
-            "targets": _between_targets(cpu, tensorrt, models, inputs),
+            "ignored": list(ignore),
+            "repair": {"left_in_fp32": [asdict(part) for part in repaired.left], "tried": repaired.tried}
+            if repaired
+            else None,
+            "targets": targets.apart(signed, graphs, inputs),
             "gate": {
                 "max_drop": max_drop,
                 "drop": round(drop, 4),
@@ -251,29 +280,28 @@ def compress(
         versions=versions.installed(*_PACKAGES),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    files = {"fp32": "fp32.onnx", "int8-cpu": "int8.cpu.onnx", "int8-tensorrt": "int8.tensorrt.onnx"}
-    written = bundle.write(
-        folder,
-        description,
-        {
-            "fp32": bundle.Part(files["fp32"], models["fp32"].SerializeToString(), "fp32", "any"),
-            "int8-cpu": bundle.Part(files["int8-cpu"], models["int8-cpu"].SerializeToString(), "int8", "cpu"),
-            "int8-tensorrt": bundle.Part(
-                files["int8-tensorrt"], models["int8-tensorrt"].SerializeToString(), "int8", "tensorrt"
-            ),
-        },
-    )
+    files = {"fp32": bundle.Part("fp32.onnx", fp32.SerializeToString(), "fp32", "any")}
+    files |= {name: targets.part(name, graph.model) for name, graph in graphs.items()}
+    written = bundle.write(folder, description, files)
+    diagnosis = _beside(out, DIAGNOSIS) if with_diagnosis else None
+    if diagnosis:
+        with paths.write_folder_atomically(diagnosis) as part:
+            diagnose.write_table(part / "diagnosis.csv", damages)
+            plot.draw(part / "diagnosis.png", damages, f"{recipe.name}: what INT8 costs, and where")
     shutil.rmtree(work, ignore_errors=True)
     result = Result(
         bundle=folder,
         passed=passed,
-        accuracy={score.network: score.accuracy for score in scores},
-        macro_f1={score.network: score.macro_f1 for score in scores},
+        accuracy={score.network: score.accuracy for score in verdict.scores},
+        macro_f1={score.network: score.macro_f1 for score in verdict.scores},
         changes=changes,
         speed=measured,
         agreement=changes["int8-cpu"].agreement,
         bytes={name: network_file.bytes for name, network_file in written.manifest.networks.items()},
         drop=round(drop, 4),
+        in_fp32=tuple(part.name for part in repaired.left) if repaired else (),
+        diagnosis=diagnosis,
+        worst=tuple(damages[:_WORST]),
         images=len(validation),
         seconds=round(time.monotonic() - started, 1),
         data=dataset.name,
@@ -297,7 +325,7 @@ def resumed(work: Path) -> dict[str, Any]:
     head = Path(notes["checkpoint"])
     if not head.is_file() or paths.sha256(head) != notes.pop("checkpoint_sha256"):
         raise InputError(f"{work} began with {head}, which is gone or was trained anew; compress again from the start")
-    return {**notes, "checkpoint": head, "out": Path(notes["out"]), "resume": True}
+    return {**notes, "checkpoint": head, "out": Path(notes["out"]), "ignore": tuple(notes["ignore"]), "resume": True}
 
 
 def _beside(out: Path, ending: str) -> Path:
@@ -306,45 +334,7 @@ def _beside(out: Path, ending: str) -> Path:
 
 def _check_folders(out: Path, work: Path, resume: bool) -> None:
     """Refuse, before the long work, a folder that could not be written after it."""
-    for folder in (out, _beside(out, REJECTED)):
+    for folder in (out, _beside(out, REJECTED), _beside(out, DIAGNOSIS)):
         paths.check_unused(folder)
     if work.exists() and not resume:
         raise InputError(f"{work} is an interrupted compression; go on with --resume {work}, or delete it")
-
-
-def _for_targets(quantized: nn.Module, example: Tensor, half_range: bool) -> tuple[Lowered, Lowered]:
-    """Return the INT8 graphs for CPUs and for TensorRT.
-
-    Raises:
-        InputError: the network cannot be exported, or a target would refuse it or misread it.
-    """
-    signed = export.int8(quantized, example, half_range)
-    cpu, tensorrt = lower(signed, "cpu"), lower(signed, "tensorrt")
-    check(cpu.model, "cpu")
-    check(tensorrt.model, "tensorrt")
-    return cpu, tensorrt
-
-
-def _run(
-    model: ModelProto, spec: Preprocessing, split: Split, threads: int, name: str, optimize: bool = True
-) -> NDArray[np.float32]:
-    with onnxruntime.activate(model.SerializeToString(), threads, optimize) as session:
-        return predict.logits(session.infer, spec, split, description=f"checking {name}")
-
-
-def _between_targets(
-    cpu: Lowered, tensorrt: Lowered, models: dict[str, ModelProto], inputs: NDArray[np.float32]
-) -> dict[str, Any]:
-    """Return where the targets' graphs may differ and how far they do, on the calibration images, unoptimized."""
-    logits = {}
-    for name in ("int8-cpu", "int8-tensorrt"):
-        with onnxruntime.activate(models[name].SerializeToString(), torch.get_num_threads(), optimize=False) as session:
-            logits[name] = session.infer(inputs)
-    one, other = logits.values()
-    return {
-        "lifted_clips": list(cpu.lifted),
-        "left_out_quantizers": list(tensorrt.left_out),
-        "images": len(inputs),
-        "largest_logit_change": float(np.abs(one - other).max()),
-        "changed_predictions": int((one.argmax(1) != other.argmax(1)).sum()),
-    }

@@ -3,16 +3,80 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from onnx import ModelProto
 from scipy.optimize import brentq
 from scipy.stats import binomtest, norm
 
 from edgefer import bundle
 from edgefer.data.dataset import Split
-from edgefer.evaluation import metrics
+from edgefer.evaluation import metrics, predict
 from edgefer.evaluation.timing import Interval
+from edgefer.preprocessing import Preprocessing
+from edgefer.runtimes import onnxruntime
+
+_RUN_BY = {
+    "int8-cpu": "ONNX Runtime",
+    "int8-tensorrt": "ONNX Runtime, in the place of TensorRT",
+    "int8-rtx": "ONNX Runtime, in the place of TensorRT for RTX",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the INT8 networks did on a split.
+
+    Attributes:
+        scores: of FP32, then of each INT8 network.
+        changes: of each INT8 network against FP32.
+        drop: accuracy that the worst of them lost, in points, at least 0.
+    """
+
+    scores: list[bundle.Score]
+    changes: list[bundle.Change]
+    drop: float
+
+
+def judge(
+    split: Split, classes: int, fp32: NDArray[np.int64], models: Mapping[str, ModelProto], spec: Preprocessing
+) -> Verdict:
+    """Run INT8 networks over a split and set them beside FP32.
+
+    Args:
+        split: the validation split.
+        classes: number of classes.
+        fp32: (n,), the FP32 network's `predictions`.
+        models: the INT8 networks by name; equal ones are run once.
+        spec: of the networks' input.
+    """
+    answers: dict[bytes, NDArray[np.int64]] = {}
+    scores, changes = [score("fp32", split, fp32, classes)], []
+    for name, model in models.items():
+        content = model.SerializeToString()
+        if content not in answers:
+            answers[content] = predictions(model, spec, split, f"checking {name}")
+        scores.append(score(name, split, answers[content], classes))
+        changes.append(change(name, split.labels, fp32, answers[content], classes, _RUN_BY[name]))
+    return Verdict(scores, changes, 100 * max(0.0 - each.accuracy for each in changes))
+
+
+def predictions(model: ModelProto, spec: Preprocessing, split: Split, description: str) -> NDArray[np.int64]:
+    """Return what a network predicts for each image of a split, (n,), run by ONNX Runtime with all its optimizations.
+
+    Args:
+        model: float32 (N, C, H, W) in, logits out.
+        spec: of its input.
+        split: which images.
+        description: stands before the progress bar.
+    """
+    with onnxruntime.activate(model.SerializeToString(), torch.get_num_threads()) as session:
+        logits = predict.logits(session.infer, spec, split, description=description)
+    return np.asarray(logits.argmax(1), np.int64)
 
 
 def score(name: str, split: Split, predictions: NDArray[np.int64], classes: int) -> bundle.Score:

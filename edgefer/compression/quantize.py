@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -28,7 +32,13 @@ class Root(nn.Module):
         return out
 
 
-def quantize(network: nn.Module, images: Tensor, observer: Observer, half_range: bool) -> nn.Module:
+def _rooted(network: nn.Module) -> nn.Module:
+    return Root(network) if isinstance(network, nn.Sequential) else network
+
+
+def quantize(
+    network: nn.Module, images: Tensor, observer: Observer, half_range: bool, ignored: Sequence[str] = ()
+) -> nn.Module:
     """Return a copy of `network` that computes as INT8 does and that can be trained.
 
     Weights: int8, symmetric, one scale for each output channel, -127 to 127. Activations: int8, symmetric, one scale
@@ -40,9 +50,10 @@ def quantize(network: nn.Module, images: Tensor, observer: Observer, half_range:
         images: calibration images as the network takes them, float32, (n, C, H, W).
         observer: how a range is made of what the images cause.
         half_range: keep weights within -64 to 64, for CPUs that saturate u8 x s8 products (`saturates`).
+        ignored: name patterns of layers that stay FP32, from `layers`.
 
     Raises:
-        InputError: NNCF cannot trace the network.
+        InputError: NNCF cannot trace the network, or a pattern fits none of its layers.
         MissingExtra: NNCF is not installed.
     """
     nncf = load_nncf()
@@ -62,8 +73,9 @@ def quantize(network: nn.Module, images: Tensor, observer: Observer, half_range:
         activations_quantization_params=QuantizationParameters(mode=QuantizationScheme.SYMMETRIC, per_channel=False),
         activations_range_estimator_params=getattr(RangeEstimatorParametersSet, observer.replace("-", "_").upper()),
     )
-    root = Root(network) if isinstance(network, nn.Sequential) else network
+    root = _rooted(network)
     batches = list(images.split(_BATCH))
+    names = _matching(layers(root, images[:1]), ignored) if ignored else []
     try:
         with quiet():
             quantized: nn.Module = nncf.quantize(
@@ -71,6 +83,7 @@ def quantize(network: nn.Module, images: Tensor, observer: Observer, half_range:
                 nncf.Dataset(batches),
                 preset=nncf.QuantizationPreset.PERFORMANCE,
                 subset_size=len(batches),
+                ignored_scope=nncf.IgnoredScope(names=names) if names else None,
                 advanced_parameters=settings,
             )
     except (nncf.errors.InternalError, nncf.errors.UnsupportedModelError, nncf.errors.ValidationError) as error:
@@ -83,6 +96,72 @@ def quantize(network: nn.Module, images: Tensor, observer: Observer, half_range:
         # The preset makes quantizers behind a ReLU unsigned, and its own switch for that (signedness_to_force) raises.
         module.signed = True
     return quantized
+
+
+def unquantized(network: nn.Module, quantized: nn.Module) -> nn.Module:
+    """Return a copy of `network` with the weights that fine-tuning left in `quantized`, without quantizers.
+
+    Args:
+        network: what `quantize` was called with.
+        quantized: what it returned, trained since.
+    """
+    weights = quantized.state_dict()
+    root = _rooted(copy.deepcopy(network))
+    root.load_state_dict({name: weights[name] for name in root.state_dict()})
+    return root
+
+
+def layers(network: nn.Module, example: Tensor) -> dict[str, str]:
+    """Return NNCF's name of each operation of a network, by the name that it has in an exported graph.
+
+    Args:
+        network: as `quantize` takes it.
+        example: an input, float32, (1, C, H, W).
+    """
+    load_nncf()
+    from nncf.torch.function_hook.nncf_graph.nncf_graph_builder import build_nncf_graph
+
+    with quiet(), torch.no_grad():
+        graph = build_nncf_graph(network, example)
+    found = {}
+    for node in graph.get_all_nodes():
+        path = node.node_name.split("/")  # stages/0/conv1/0/conv2d/0: the module, the operation, which of its calls
+        operation = _OPERATIONS.get(path[-2].rstrip("_")) if len(path) > 1 else None
+        if operation:
+            number = "" if path[-1] == "0" else f"_{path[-1]}"
+            found[".".join([*path[:-2], operation]).removeprefix("network.") + number] = node.node_name
+    return found
+
+
+# torch's functions and the ONNX operators that they become.
+_OPERATIONS = {
+    "add": "Add",
+    "bmm": "MatMul",
+    "conv1d": "Conv",
+    "conv2d": "Conv",
+    "conv_transpose2d": "ConvTranspose",
+    "linear": "Gemm",
+    "matmul": "MatMul",
+    "mul": "Mul",
+}
+
+
+def _matching(known: dict[str, str], patterns: Sequence[str]) -> list[str]:
+    """Return NNCF's names of the layers whose name, or whose module's name, fits a pattern."""
+    names = set()
+    for pattern in patterns:
+        fitting = [
+            name for layer, name in known.items() if fnmatchcase(layer, pattern) or fnmatchcase(_module(layer), pattern)
+        ]
+        if not fitting:
+            near = get_close_matches(pattern, [*known, *map(_module, known)], n=3, cutoff=0.0)
+            raise InputError(f"--ignore {pattern} fits no layer; there are e.g. {', '.join(near)}")
+        names.update(fitting)
+    return sorted(names)
+
+
+def _module(layer: str) -> str:
+    return layer.rpartition(".")[0]
 
 
 def quantizers(quantized: nn.Module) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -32,7 +33,7 @@ class Lowered:
     left_out: tuple[str, ...] = ()
 
 
-def lower(model: ModelProto, target: Target) -> Lowered:
+def lower(model: ModelProto, target: Target, keep: Collection[str] = ()) -> Lowered:
     """Return `model` as `target` wants it.
 
     Args:
@@ -41,6 +42,7 @@ def lower(model: ModelProto, target: Target) -> Lowered:
             zero point is its lowest value: zero point 0 where a tensor cannot be negative, else 128, scales untouched.
             ``tensorrt`` and ``rtx`` keep int8, since TensorRT knows no other, and lose the quantizer between a
             convolution and the residual Add that it feeds, since TensorRT runs the two as one kernel.
+        keep: quantizers (node names) that go on clipping and rounding as the signed graph's do, whatever that costs.
 
     Raises:
         InputError: a quantizer is unsigned already, not symmetric, or has more than one scale.
@@ -50,8 +52,8 @@ def lower(model: ModelProto, target: Target) -> Lowered:
     graph = Graph(model)
     quantizers = [_checked(graph, node) for node in graph.nodes if node.op_type == "QuantizeLinear"]
     if target == "cpu":
-        return _unsigned(graph, quantizers)
-    return _fused_adds(graph)
+        return _unsigned(graph, quantizers, keep)
+    return _fused_adds(graph, keep)
 
 
 def _checked(graph: Graph, node: NodeProto) -> NodeProto:
@@ -63,14 +65,14 @@ def _checked(graph: Graph, node: NodeProto) -> NodeProto:
     return node
 
 
-def _unsigned(graph: Graph, quantizers: list[NodeProto]) -> Lowered:
+def _unsigned(graph: Graph, quantizers: list[NodeProto], keep: Collection[str]) -> Lowered:
     signed = ranges(graph)
     lowest_is_zero = []
     for node in quantizers:
         readers = graph.readers(node.output[0])
         if any(reader.op_type != "DequantizeLinear" for reader in readers) or node.output[0] in graph.outputs:
             raise InputError(f"{node.name}: only DequantizeLinear may read a quantized tensor")
-        unsigned = signed[node.input[0]][0] >= 0
+        unsigned = signed[node.input[0]][0] >= 0 and node.name not in keep
         zero_point = np.array(0 if unsigned else 128, np.uint8)
         for each in (node, *readers):
             scale = graph.constant(each, 1)
@@ -91,7 +93,7 @@ def _scale(graph: Graph, node: NodeProto) -> float:
     return float(scale)
 
 
-def _fused_adds(graph: Graph) -> Lowered:
+def _fused_adds(graph: Graph, keep: Collection[str]) -> Lowered:
     """Take the quantizer away between a convolution and a residual Add; the Add's other input stays quantized."""
     depth = _depths(graph)
     left_out = []
@@ -102,6 +104,8 @@ def _fused_adds(graph: Graph) -> Lowered:
             continue
         # Where both inputs come from convolutions the shorter branch is the skip, and the skip stays quantized.
         index, convolution, quantizer = max(branches, key=lambda branch: depth[branch[1].output[0]])
+        if quantizer.name in keep:
+            continue
         add.input[index] = convolution.output[0]
         left_out.append(quantizer.name)
     return Lowered(graph.model(), left_out=tuple(left_out))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from edgefer.errors import InputError, LackError, MissingExtra
 from edgefer.models.plain_resnet import PlainResNet
 
 _OURS = {"plain-resnet": PlainResNet}
+_MERGING = ("fuse", "reparameterize", "switch_to_deploy")  # methods of timm's modules
 
 
 def create(
@@ -57,6 +59,20 @@ def create(
     if weights is not None:
         _load_weights(model, Path(weights))
     return model
+
+
+def merged(network: nn.Module) -> nn.Module:
+    """Return a copy with parallel branches merged into one layer each, as RepVGG and its kin run once trained.
+
+    Args:
+        network: in eval mode. One without such branches is only copied.
+    """
+    if not any(hasattr(module, name) for module in network.modules() for name in _MERGING):
+        return copy.deepcopy(network)
+    from timm.utils.model import reparameterize_model  # what has these methods came from timm
+
+    found: nn.Module = reparameterize_model(network)
+    return found.eval()
 
 
 def _from_timm(name: str, classes: int, channels: int, args: dict[str, Any], pretrained: bool) -> nn.Module:

@@ -51,6 +51,15 @@ def test_files_already_there_are_not_overwritten(folder: Path) -> None:
     assert (folder / "fp32.onnx").read_bytes() == before
 
 
+def test_two_targets_that_run_one_graph_share_its_file(tmp_path: Path) -> None:
+    parts = samples.parts()
+    shared = parts["int8-tensorrt"]
+    parts["int8-rtx"] = bundle.Part(shared.file, shared.content, "int8", "rtx")
+    made = bundle.load(bundle.write(tmp_path / "made", samples.description(), parts).path)
+    assert made.file("int8-rtx") == made.file("int8-tensorrt")
+    assert made.networks_for("rtx") == ["fp32", "int8-rtx"]
+
+
 @pytest.mark.parametrize("file", ["fp32.onnx", "FP32.onnx", "manifest.json"])
 def test_two_files_of_one_name_are_refused(tmp_path: Path, file: str) -> None:
     parts = {**samples.parts(), "other": bundle.Part(file, b"x", "fp16", "any")}

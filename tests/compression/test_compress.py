@@ -41,7 +41,8 @@ def made(trained: Path, csv: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_a_bundle_holds_what_its_manifest_says(made: Result, csv: Path) -> None:
     opened = bundle.load(made.bundle)
     manifest = opened.manifest
-    assert list(manifest.networks) == ["fp32", "int8-cpu", "int8-tensorrt"]
+    assert list(manifest.networks) == ["fp32", "int8-cpu", "int8-tensorrt", "int8-rtx"]
+    assert opened.file("int8-rtx") == opened.file("int8-tensorrt")
     validation = data.split(data.load(csv), "val")
     for score in manifest.scores:
         with bundled.activate(opened, score.network) as session:
@@ -76,11 +77,19 @@ def test_each_targets_file_passes_its_linter_and_differs_where_the_manifest_says
     check(cpu, "cpu")
     check(tensorrt, "tensorrt")
     apart = opened.manifest.compression["targets"]
-    assert set(apart["lifted_clips"]) <= {node.name for node in cpu.graph.node}
-    assert not set(apart["left_out_quantizers"]) & {node.name for node in tensorrt.graph.node}
-    assert set(apart["left_out_quantizers"]) <= {node.name for node in cpu.graph.node}
-    assert len(apart["left_out_quantizers"]) == kinds(tensorrt).count("Add") == 2
-    assert apart["images"] == 300
+    lifted, left_out = (
+        {line["quantizer"] for line in apart["quantizers"] if line["kind"] == kind}
+        for kind in ("lifted clip", "left out")
+    )
+    assert lifted
+    assert lifted | left_out <= {node.name for node in cpu.graph.node}
+    assert not left_out & {node.name for node in tensorrt.graph.node}
+    assert len(left_out) == kinds(tensorrt).count("Add") == 2
+    assert apart["images"] == 100
+    # One alone changes something, and no more than about what all of them together do.
+    changes = [line["largest_logit_change"] for line in apart["quantizers"]]
+    assert 0 < max(changes) < 3 * apart["largest_logit_change"]
+    assert all(line["changed_predictions"] <= 100 for line in apart["quantizers"])
 
 
 def test_a_killed_compression_is_resumed_to_the_same_files(
@@ -205,7 +214,7 @@ def test_the_command_finds_checkpoint_and_data_and_moves_latest_only_when_int8_p
 def test_what_int8_changed_and_how_sure_that_is_stands_beside_the_scores(made: Result, csv: Path) -> None:
     manifest = bundle.load(made.bundle).manifest
     accuracy = {score.network: score.accuracy for score in manifest.scores}
-    assert [change.network for change in manifest.changes] == ["int8-cpu", "int8-tensorrt"]
+    assert [change.network for change in manifest.changes] == ["int8-cpu", "int8-tensorrt", "int8-rtx"]
     for change in manifest.changes:
         assert change.accuracy == pytest.approx(accuracy[change.network] - accuracy["fp32"])
         assert change.low < change.accuracy < change.high
@@ -236,7 +245,7 @@ def test_int8_that_is_not_as_fast_as_it_has_to_be_is_rejected(
     assert done.exit_code == 1
     assert "times as fast as FP32 on this CPU, not 1000 times" in done.output
     assert "95 %" in done.output
-    assert "stand in for TensorRT's" in done.output
+    assert "in TensorRT's place" in done.output
     assert paths.latest("compress") is None
     (folder,) = Path("runs/compress").iterdir()
     assert folder.name.endswith(".rejected")

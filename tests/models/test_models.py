@@ -92,3 +92,38 @@ def test_a_hub_that_cannot_be_reached_is_said_with_two_ways_out(monkeypatch: pyt
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # or it tries for most of a minute
     with pytest.raises(LackError, match=r"model.pretrained=false.*model.weights=FILE"):
         models.create("mobilenetv4_conv_small", 7, 1, pretrained=True)
+
+
+def test_parallel_branches_are_merged_and_the_answers_stay() -> None:
+    torch.manual_seed(0)
+    model = models.create("repvgg_a0", 7, 1).eval()
+    images = torch.randn(2, 1, 32, 32)
+    merged = models.merged(model)
+    assert sum(isinstance(module, torch.nn.Conv2d) for module in merged.modules()) == 22
+    assert torch.allclose(merged(images), model(images), atol=1e-4)
+    assert sum(isinstance(module, torch.nn.Conv2d) for module in model.modules()) > 22  # a copy was changed
+
+
+def test_a_network_without_parallel_branches_is_copied_as_it_is() -> None:
+    model = models.create("plain-resnet", 7, 1, SMALL).eval()
+    merged = models.merged(model)
+    assert merged is not model
+    assert torch.equal(merged(torch.ones(1, 1, 32, 32)), model(torch.ones(1, 1, 32, 32)))
+
+
+def test_a_classifier_can_start_at_zero() -> None:
+    model = models.create("mobilenetv4_conv_small", 7, 1, zero_head=True).eval()
+    assert torch.equal(model(torch.ones(1, 1, 64, 64)), torch.zeros(1, 7))
+    with pytest.raises(InputError, match="no linear classifier"):
+        models.create("resnet18", 0, 1, zero_head=True)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "repvgg-a0", "mobilenetv4-small", "efficientnet-b0"])
+def test_the_recipes_of_timms_networks_build_them(name: str) -> None:
+    recipe = recipes.load(name)
+    assert recipe.model.name in timm.list_models()
+    model = models.create(
+        recipe.model.name, 7, recipe.preprocessing.channels, recipe.model.args, zero_head=recipe.model.zero_head
+    )
+    side = recipe.preprocessing.size
+    assert model.eval()(torch.zeros(1, 1, side, side)).shape == (1, 7)

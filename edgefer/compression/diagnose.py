@@ -1,0 +1,157 @@
+"""Which quantized tensors and layers cost the network most: each is left in FP32 alone, and the network run again."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto
+from scipy.special import log_softmax
+
+from edgefer import console, paths
+from edgefer.data.dataset import Split
+from edgefer.evaluation import predict, timing
+from edgefer.graph.graph import Array, Graph
+from edgefer.graph.leave import Part, leave, parts
+from edgefer.graph.lower import lower
+from edgefer.graph.observe import observe
+from edgefer.preprocessing import Preprocessing
+from edgefer.runtimes import onnxruntime
+
+IMAGES = 1000  # of the validation split: two runs over the same images need fewer than two over different ones
+_SNR_IMAGES = 32
+_SECONDS, _MOST_SECONDS, _WARMUP, _PERCENTILE = 0.05, 0.5, 0.02, 50  # for each of hundreds of networks
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What the INT8 network for CPUs loses by one of its parts.
+
+    Attributes:
+        part: left in FP32, all else as it is.
+        loss: cross-entropy that INT8 loses by it, on the validation images' labels: the ranking. Accuracy alone moves
+            by whole images, and says nothing of the many tensors that are near to changing one.
+        gained: images that are right with the part in FP32 and wrong with it in INT8.
+        lost: the other way round.
+        accuracy: their difference, in points.
+        snr: of a tensor, power of the values over power of the rounding and clipping, in dB; None for a layer.
+        milliseconds: that the network takes longer with the part in FP32, batch 1, one thread.
+    """
+
+    part: Part
+    loss: float
+    gained: int
+    lost: int
+    accuracy: float
+    snr: float | None
+    milliseconds: float
+
+
+def diagnose(
+    signed: ModelProto, floats: ModelProto, spec: Preprocessing, validation: Split, inputs: NDArray[np.float32]
+) -> list[Damage]:
+    """Return the damage of every part, the worst first.
+
+    Args:
+        signed: the INT8 graph before it is lowered.
+        floats: the same network before it was quantized (`edgefer.graph.leave.leave`).
+        spec: of the networks' input.
+        validation: labels decide; at most 1,000 images, evenly spaced.
+        inputs: calibration images, float32, (n, C, H, W), for SNR and latency.
+    """
+    found = parts(signed)
+    images = validation.subset(np.linspace(0, len(validation) - 1, min(len(validation), IMAGES)).astype(np.int64))
+    whole = lower(signed, "cpu").model
+    answers = _logits(whole, spec, images)
+    ratios = snr(signed, floats, inputs[:_SNR_IMAGES])
+    damages = []
+    with console.progress("diagnosing", len(found)) as advance:
+        for part in found:
+            without = lower(leave(signed, floats, [part]), "cpu").model
+            better = _logits(without, spec, images)
+            right, wrong_before = better.argmax(1) == images.labels, answers.argmax(1) != images.labels
+            gained, lost = int((right & wrong_before).sum()), int((~right & ~wrong_before).sum())
+            damages.append(
+                Damage(
+                    part=part,
+                    loss=_cross_entropy(answers, images.labels) - _cross_entropy(better, images.labels),
+                    gained=gained,
+                    lost=lost,
+                    accuracy=100 * (gained - lost) / len(images),
+                    snr=None if part.kind == "layer" else ratios[part.tensors[0]],
+                    milliseconds=_slower(whole, without, inputs),
+                )
+            )
+            advance(1, part.name)
+    return sorted(damages, key=lambda damage: -damage.loss)
+
+
+def snr(signed: ModelProto, floats: ModelProto, inputs: NDArray[np.float32]) -> dict[str, float]:
+    """Return the signal-to-noise ratio of each quantized tensor in dB, by the name of its DequantizeLinear.
+
+    10 log10(sum(x^2) / sum((x - Q(x))^2)), of an activation over `inputs` as the INT8 network meets them; infinite for
+    a tensor that INT8 holds exactly.
+    """
+    graph, weights = Graph(signed), Graph(floats)
+    originals = {node.name: node for node in weights.nodes}
+    dequantizers = [node for node in graph.nodes if node.op_type == "DequantizeLinear"]
+    made_by = {node.name: graph.producer(node.input[0]) for node in dequantizers}
+    read = [node.output[0] for node in dequantizers]
+    read += [quantizer.input[0] for quantizer in made_by.values() if quantizer is not None]
+    values = observe(signed, read, inputs)
+    ratios = {}
+    for node in dequantizers:
+        quantizer = made_by[node.name]
+        if quantizer is not None:
+            before: Array | None = values[quantizer.input[0]]
+        else:
+            reader = graph.readers(node.output[0])[0]
+            before = weights.constant(originals[reader.name], list(reader.input).index(node.output[0]))
+        assert before is not None  # the exports differ by quantizers alone
+        signal = np.square(before, dtype=np.float64).sum()
+        noise = np.square(before - values[node.output[0]], dtype=np.float64).sum()
+        ratios[node.name] = float(10 * np.log10(signal / noise)) if noise and signal else math.inf
+    return ratios
+
+
+def write_table(file: Path, damages: Sequence[Damage]) -> None:
+    """Write the damages as CSV, the worst first."""
+    with paths.write_atomically(file) as part, part.open("w", newline="", encoding="utf-8") as out:
+        table = csv.writer(out)
+        table.writerow(["kind", "name", "loss", "accuracy_points", "gained", "lost", "snr_db", "milliseconds"])
+        for each in damages:
+            figures = [f"{each.loss:.6f}", f"{each.accuracy:.3f}", each.gained, each.lost]
+            ratio = "" if each.snr is None else f"{each.snr:.2f}"
+            table.writerow([each.part.kind, each.part.name, *figures, ratio, f"{each.milliseconds:.4f}"])
+
+
+def _logits(model: ModelProto, spec: Preprocessing, images: Split) -> NDArray[np.float32]:
+    with onnxruntime.activate(model.SerializeToString(), torch.get_num_threads()) as session:
+        return predict.logits(session.infer, spec, images)
+
+
+def _cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    return float(-log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean())
+
+
+def _slower(whole: ModelProto, without: ModelProto, inputs: NDArray[np.float32]) -> float:
+    stream = [np.ascontiguousarray(inputs[number : number + 1]) for number in range(min(len(inputs), 8))]
+    with (
+        onnxruntime.activate(whole.SerializeToString(), 1) as one,
+        onnxruntime.activate(without.SerializeToString(), 1) as other,
+    ):
+        before, after = timing.in_turn(
+            [one.infer, other.infer],
+            [stream, stream],
+            percentile=_PERCENTILE,
+            seconds=_SECONDS,
+            most_seconds=_MOST_SECONDS,
+            warmup_seconds=_WARMUP,
+        )
+    return float(np.median(after) - np.median(before)) * 1e3

@@ -1,0 +1,83 @@
+"""Leave the parts of an INT8 network that cost most in FP32, until it passes its gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from onnx import ModelProto
+
+from edgefer import console
+from edgefer.compression.diagnose import Damage
+from edgefer.compression.gate import Verdict
+from edgefer.graph.leave import Part, leave
+
+_LEAST_COST = 0.001  # ms: what costs less cannot be told from noise
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """An INT8 network that passes.
+
+    Attributes:
+        signed: the graph, before it is lowered.
+        left: what stayed FP32.
+        verdict: its targets' files beside FP32.
+        tried: how many networks were judged.
+    """
+
+    signed: ModelProto
+    left: list[Part]
+    verdict: Verdict
+    tried: int
+
+
+def repair(
+    signed: ModelProto,
+    floats: ModelProto,
+    damages: Sequence[Damage],
+    judge: Callable[[ModelProto], Verdict],
+    max_drop: float,
+) -> Repaired | None:
+    """Return the network with as little of it in FP32 as passes the gate, or None where nothing does.
+
+    Parts are ordered by the cross-entropy they cost over the milliseconds they save. The shortest beginning of that
+    list that passes is found by doubling and halving, then each part of it is quantized again where the network
+    passes without it, the one that costs most time first.
+
+    Args:
+        signed: the INT8 graph before it is lowered.
+        floats: the same network before it was quantized.
+        damages: from `diagnose`.
+        judge: runs a signed graph's targets over the validation split.
+        max_drop: points of accuracy that INT8 may lose.
+    """
+    harmful = [damage for damage in damages if damage.loss > 0]
+    order = sorted(harmful, key=lambda damage: -damage.loss / max(damage.milliseconds, _LEAST_COST))
+    judged: dict[frozenset[Part], tuple[ModelProto, Verdict]] = {}
+
+    def passes(left: Sequence[Damage]) -> bool:
+        parts = frozenset(damage.part for damage in left)
+        if parts not in judged:
+            model = leave(signed, floats, parts)
+            judged[parts] = model, judge(model)
+            console.say(f"with {len(parts)} parts in FP32: {judged[parts][1].drop:.2f} points lost")
+        return judged[parts][1].drop <= max_drop + 1e-9
+
+    most = 1
+    while not passes(order[:most]):
+        if most >= len(order):
+            return None
+        most = min(2 * most, len(order))
+    least = most // 2
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (least, middle) if passes(order[:middle]) else (middle, most)
+    left = order[:most]
+    for damage in sorted(left, key=lambda damage: -damage.milliseconds):
+        fewer = [each for each in left if each is not damage]
+        if fewer and passes(fewer):
+            left = fewer
+    parts = frozenset(damage.part for damage in left)
+    model, verdict = judged[parts]
+    return Repaired(model, [damage.part for damage in left], verdict, len(judged))

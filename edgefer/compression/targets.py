@@ -1,0 +1,81 @@
+"""One signed INT8 graph in, the graph of each target out, and how far these are from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from edgefer import bundle, console
+from edgefer.graph.lint import check
+from edgefer.graph.lower import Lowered, Target, lower
+from edgefer.graph.slim import slim
+from edgefer.runtimes import onnxruntime
+
+NETWORKS: dict[str, Target] = {f"int8-{target}": target for target in get_args(Target)}
+_IMAGES = 100  # that tell how far two targets are apart: unoptimized graphs are slow
+
+
+def lowered(signed: ModelProto) -> dict[str, Lowered]:
+    """Return the graph for each target, by the network's name in a bundle: ``int8-cpu``, ``int8-tensorrt``, ...
+
+    Raises:
+        InputError: a target would refuse the graph or misread it.
+    """
+    found = {}
+    for name, target in NETWORKS.items():
+        graph = lower(signed, target)
+        check(graph.model, target)
+        found[name] = replace(graph, model=slim(graph.model))
+    return found
+
+
+def part(name: str, model: ModelProto) -> bundle.Part:
+    """Return a network as it goes into a bundle. TensorRT's two flavours have one file, since their graphs are one."""
+    target = NETWORKS[name]
+    flavour = "tensorrt" if target == "rtx" else target
+    return bundle.Part(f"int8.{flavour}.onnx", model.SerializeToString(), "int8", target)
+
+
+def apart(signed: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[np.float32]) -> dict[str, Any]:
+    """Return where the targets' graphs may differ and how far they do, unoptimized, as the manifest has it.
+
+    Each quantizer that a lowering changed is changed back alone, in its own target's graph.
+
+    Args:
+        signed: what they were lowered from.
+        graphs: from `lowered`.
+        inputs: float32, (n, C, H, W); the first 100 are used.
+    """
+    some = inputs[:_IMAGES]
+    answers = {name: _run(graph.model, some) for name, graph in graphs.items() if name != "int8-rtx"}
+    jobs = [
+        (name, kind, quantizer)
+        for name in answers
+        for kind, found in (("lifted clip", graphs[name].lifted), ("left out", graphs[name].left_out))
+        for quantizer in found
+    ]
+    lines = []
+    with console.progress("comparing the targets' graphs", len(jobs)) as advance:
+        for name, kind, quantizer in jobs:
+            undone = _run(lower(signed, NETWORKS[name], keep=[quantizer]).model, some)
+            lines.append({"network": name, "quantizer": quantizer, "kind": kind, **_difference(undone, answers[name])})
+            advance()
+    return {"images": len(some), **_difference(*answers.values()), "quantizers": lines}
+
+
+def _difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, Any]:
+    return {
+        "largest_logit_change": float(np.abs(one - other).max()),
+        "changed_predictions": int((one.argmax(1) != other.argmax(1)).sum()),
+    }
+
+
+def _run(model: ModelProto, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    with onnxruntime.activate(model.SerializeToString(), torch.get_num_threads(), optimize=False) as session:
+        return session.infer(inputs)

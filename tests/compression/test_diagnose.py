@@ -1,0 +1,171 @@
+"""Finding the part of an INT8 network that does the damage, and leaving it in FP32."""
+
+from __future__ import annotations
+
+import csv as tables
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import ModelProto
+from torch import nn
+from typer.testing import CliRunner
+
+from edgefer import bundle, data
+from edgefer.cli.main import app
+from edgefer.compression import compress as module
+from edgefer.compression import diagnose, export, gate, quantize, repair, targets
+from edgefer.compression.diagnose import Damage
+from edgefer.data.dataset import Split
+from edgefer.graph.graph import Graph
+from edgefer.graph.leave import leave, parts
+from edgefer.learning import checkpoint
+from edgefer.preprocessing import Preprocessing
+
+BROKEN = "stages.1.relu1.Relu"  # an activation in the middle of the network
+
+
+class Case:
+    """A trained network in INT8 with one activation whose range is far too small."""
+
+    def __init__(self, trained: Path, csv: Path) -> None:
+        torch.set_num_threads(1)
+        found = checkpoint.read(trained)
+        dataset = data.load(csv)
+        self.spec: Preprocessing = found.recipe.preprocessing
+        self.validation: Split = data.split(dataset, "val", found.recipe.data.split)
+        training = data.split(dataset, "train", found.recipe.data.split)
+        self.inputs = self.spec.apply(training.take(slice(0, 60)))
+        images = torch.from_numpy(self.inputs)
+        network = checkpoint.build(found)
+        quantized = quantize.quantize(network, images, "histogram", False)
+        self.whole = export.int8(quantized, images[:1])
+        self.floats = export.fp32(quantize.unquantized(network, quantized), images[:1])
+        self.signed = broken(self.whole)
+        self.fp32 = gate.predictions(self.floats, self.spec, self.validation, "")
+
+    def judge(self, model: ModelProto) -> gate.Verdict:
+        graphs = {name: graph.model for name, graph in targets.lowered(model).items()}
+        return gate.judge(self.validation, 7, self.fp32, graphs, self.spec)
+
+
+def broken(signed: ModelProto) -> ModelProto:
+    """Return a graph where one activation is clipped at a hundredth of its range."""
+    graph = Graph(signed)
+    for node in graph.nodes:
+        if node.name in (f"{BROKEN}.Q", f"{BROKEN}.DQ"):
+            scale = graph.constant(node, 1)
+            assert scale is not None
+            graph.set_constant(node, 1, scale / np.float32(100), "tiny")
+    return graph.model()
+
+
+@pytest.fixture(scope="module")
+def case(trained: Path, csv: Path) -> Case:
+    return Case(trained, csv)
+
+
+@pytest.fixture(scope="module")
+def damages(case: Case) -> list[Damage]:
+    return diagnose.diagnose(case.signed, case.floats, case.spec, case.validation, case.inputs)
+
+
+def test_every_quantized_tensor_and_layer_has_a_line_and_the_broken_one_stands_first(
+    case: Case, damages: list[Damage]
+) -> None:
+    assert sorted(damage.part.name for damage in damages) == sorted(part.name for part in parts(case.signed))
+    worst = next(damage for damage in damages if damage.part.kind == "activation")
+    assert worst.part.name == BROKEN
+    assert worst in damages[:2]  # the layer that reads it costs as much
+    assert worst.loss > 10 * max(damage.loss for damage in damages if damage.part.kind == "weight")
+    assert worst.accuracy > 5
+    assert (worst.gained - worst.lost) / len(case.validation) * 100 == pytest.approx(worst.accuracy)
+    assert worst.snr is not None
+    assert worst.snr < 3
+    assert all(30 < damage.snr < 60 for damage in damages if damage.part.kind == "weight" and damage.snr is not None)
+    assert all((damage.snr is None) == (damage.part.kind == "layer") for damage in damages)
+
+
+def test_repair_leaves_as_little_as_passes_the_gate(case: Case, damages: list[Damage]) -> None:
+    assert case.judge(case.signed).drop > 5
+    allowed = case.judge(case.whole).drop + 0.8  # one image of 140 is 0.71 points
+    repaired = repair.repair(case.signed, case.floats, damages, case.judge, allowed)
+    assert repaired is not None
+    assert repaired.verdict.drop <= allowed
+    assert len(repaired.left) <= 2
+    assert any(f"{BROKEN}.DQ" in part.tensors for part in repaired.left)
+    assert case.judge(repaired.signed).drop == repaired.verdict.drop
+    for part in repaired.left:  # none of them is superfluous
+        fewer = leave(case.signed, case.floats, set(repaired.left) - {part})
+        assert case.judge(fewer).drop > allowed
+
+
+def test_repair_says_so_where_nothing_helps(case: Case, damages: list[Damage]) -> None:
+    assert repair.repair(case.signed, case.floats, damages, case.judge, max_drop=-101) is None
+
+
+def test_a_tensor_that_int8_holds_exactly_has_no_noise() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 7))
+    with torch.no_grad():
+        network[0].weight.fill_(1)
+    images = torch.randn(8, 1, 4, 4)
+    quantized = quantize.quantize(network.eval(), images, "minmax", False)
+    signed = export.int8(quantized, images[:1])
+    floats = export.fp32(quantize.unquantized(network, quantized), images[:1])
+    ratios = diagnose.snr(signed, floats, images.numpy())
+    weight = next(name for name in ratios if "0.Conv." in name and name.endswith("weight"))
+    assert ratios[weight] > 100 or math.isinf(ratios[weight])
+    assert 20 < ratios["input.DQ"] < 60
+
+
+def test_the_command_diagnoses_and_repairs_and_leaves_a_table_a_picture_and_a_bundle_that_passes(
+    trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = export.int8
+    monkeypatch.setattr(module.export, "int8", lambda *arguments: broken(real(*arguments)))
+    out = tmp_path / "bundle"
+    command = ["compress", str(trained), "--data", str(csv), "--ptq", "--max-drop", "3", "--threads", "1"]
+
+    refused = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "other")])
+    assert refused.exit_code == 1
+    assert "--auto-repair" in refused.output
+
+    done = CliRunner().invoke(app, [*command, "--out", str(out), "--diagnose", "--auto-repair"])
+    assert done.exit_code == 0, done.output
+    assert "what costs INT8 most" in done.output
+    assert "in FP32" in done.output
+    folder = tmp_path / "bundle.diagnosis"
+    assert sorted(path.name for path in folder.iterdir()) == ["diagnosis.csv", "diagnosis.png"]
+    lines = list(tables.DictReader((folder / "diagnosis.csv").read_text().splitlines()))
+    assert BROKEN in [line["name"] for line in lines[:3]]
+    assert (folder / "diagnosis.png").read_bytes().startswith(b"\x89PNG")
+    how = bundle.load(out).manifest.compression
+    assert [BROKEN in json.dumps(part) for part in how["repair"]["left_in_fp32"]].count(True) >= 1
+    assert how["gate"]["drop"] <= 3
+
+
+def test_layers_that_are_ignored_stay_fp32_and_the_rest_does_not(trained: Path, csv: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    made = module.compress(trained, data.load(csv), tmp_path / "bundle", ptq=True, max_drop=100, ignore=("stem.*",))
+    manifest = bundle.load(made.bundle).manifest
+    assert manifest.compression["ignored"] == ["stem.*"]
+    model = onnx.load(made.bundle / "int8.cpu.onnx")
+    made_by = {node.output[0]: node.op_type for node in model.graph.node}
+    reads = {node.name: made_by.get(node.input[1], "") for node in model.graph.node if node.op_type == "Conv"}
+    assert [name for name, source in reads.items() if source != "DequantizeLinear"] == ["stem.0.Conv"]
+
+
+@pytest.mark.parametrize("pattern", ["*.conv1.0", "*.conv1.0.Conv", "stages.0.Add", "head"])
+def test_layers_are_named_as_in_the_exported_graph_or_as_their_modules(case: Case, trained: Path, pattern: str) -> None:
+    images = torch.from_numpy(case.inputs[:8])
+    network = checkpoint.build(checkpoint.read(trained))
+    some = quantize.quantize(network, images, "minmax", False, [pattern])
+    every = quantize.quantize(network, images, "minmax", False)
+    assert sum(quantize.quantizers(some).values()) < sum(quantize.quantizers(every).values())
+    names = {node.name for node in case.signed.graph.node}
+    assert set(quantize.layers(network, images[:1])) <= names

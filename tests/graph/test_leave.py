@@ -1,0 +1,117 @@
+"""Parts of an INT8 graph left in FP32: what is left is exact, and nothing else changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from graph.onnx_networks import Layer, kinds, layers, network, pictures, run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import ModelProto
+
+from edgefer.errors import InputError
+from edgefer.graph.fold import fold_batchnorm
+from edgefer.graph.graph import Graph
+from edgefer.graph.leave import Part, leave, parts
+from edgefer.graph.lower import lower
+from edgefer.graph.observe import observe
+from edgefer.graph.slim import slim
+from edgefer.graph.weights import fold_weights
+
+several = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+bodies = st.lists(layers, min_size=1, max_size=4)
+seeds = st.integers(0, 10**6)
+RESIDUAL = [Layer(4, 3), Layer(4, 3, skip="identity"), Layer(3, 3, skip="projection")]
+
+
+def both(body: list[Layer], seed: int) -> tuple[ModelProto, ModelProto]:
+    """Return a signed graph and the same network without its quantizers, as two exports give them."""
+    raw = network(body, seed)
+    graph = Graph(raw)
+    for node in graph.nodes:
+        for index, name in enumerate(node.input):
+            made_by = graph.producer(name)
+            if made_by is not None and made_by.op_type == "DequantizeLinear":
+                quantizer = graph.producer(made_by.input[0])
+                assert quantizer is not None
+                node.input[index] = quantizer.input[0]
+    return slim(fold_batchnorm(fold_weights(raw))), slim(fold_batchnorm(graph.model()))
+
+
+@several
+@given(bodies, seeds)
+def test_with_all_parts_left_in_fp32_the_network_is_the_one_before_it_was_quantized(
+    body: list[Layer], seed: int
+) -> None:
+    signed, floats = both(body, seed)
+    left = leave(signed, floats, parts(signed))
+    assert "QuantizeLinear" not in kinds(left)
+    assert np.array_equal(run(left, pictures()), run(floats, pictures()))
+
+
+@several
+@given(bodies, seeds, st.randoms())
+def test_a_network_with_some_parts_left_out_still_lowers_to_every_target(
+    body: list[Layer], seed: int, random: st.DataObject
+) -> None:
+    signed, floats = both(body, seed)
+    found = parts(signed)
+    left = leave(signed, floats, random.sample(found, random.randint(0, len(found))))  # type: ignore[attr-defined]
+    for target in ("cpu", "tensorrt", "rtx"):
+        lowered = lower(left, target)
+        if not lowered.lifted and not lowered.left_out:
+            assert np.array_equal(run(lowered.model, pictures()), run(left, pictures()))
+
+
+def test_nothing_left_out_changes_nothing() -> None:
+    signed, floats = both(RESIDUAL, 0)
+    assert np.array_equal(run(leave(signed, floats, []), pictures()), run(signed, pictures()))
+
+
+def test_a_layer_is_left_with_all_it_reads_and_other_readers_go_on_reading_int8() -> None:
+    signed, floats = both(RESIDUAL, 0)
+    add = next(part for part in parts(signed) if part.kind == "layer" and part.name.endswith("Add"))
+    assert len(add.tensors) == 2
+    left = Graph(leave(signed, floats, [add]))
+    node = next(node for node in left.nodes if node.name == add.name)
+    assert {left.producer(name).op_type for name in node.input} == {"Conv", "Relu"}  # type: ignore[union-attr]
+    skip = next(name for name in node.input if left.producer(name).op_type == "Relu")  # type: ignore[union-attr]
+    assert {reader.op_type for reader in left.readers(skip)} == {"Add", "QuantizeLinear"}
+
+
+def test_a_weight_is_left_alone_and_its_layer_still_reads_an_int8_activation() -> None:
+    signed, floats = both(RESIDUAL, 0)
+    weight = next(part for part in parts(signed) if part.kind == "weight")
+    left = Graph(leave(signed, floats, [weight]))
+    layer = next(node for node in left.nodes if node.name == weight.name)
+    assert left.producer(layer.input[0]).op_type == "DequantizeLinear"  # type: ignore[union-attr]
+    assert left.constant(layer, 1).dtype == np.float32  # type: ignore[union-attr]
+
+
+def test_a_part_that_the_network_does_not_have_is_refused() -> None:
+    signed, floats = both(RESIDUAL, 0)
+    with pytest.raises(InputError, match="no layer nowhere"):
+        leave(signed, floats, [Part("layer", "nowhere", ())])
+
+
+@several
+@given(bodies, seeds)
+def test_a_lowering_that_keeps_every_quantizer_it_would_change_is_the_signed_graph(
+    body: list[Layer], seed: int
+) -> None:
+    signed, _ = both(body, seed)
+    wanted = run(signed, pictures())
+    for target in ("cpu", "tensorrt"):
+        lowered = lower(signed, target)
+        kept = lower(signed, target, keep=[*lowered.lifted, *lowered.left_out])
+        if not kept.lifted and not kept.left_out:  # without a clip another quantizer behind it may be in reach
+            assert np.array_equal(run(kept.model, pictures()), wanted)
+
+
+def test_inner_tensors_are_read_as_the_network_computes_them() -> None:
+    signed, _ = both([Layer(4, 3)], 0)
+    graph = Graph(signed)
+    seen = observe(signed, ["input", "input.DQ", *graph.outputs], pictures())
+    assert np.array_equal(seen["input"], pictures())
+    assert np.array_equal(seen["logits"], run(signed, pictures()))
+    assert np.abs(seen["input"] - seen["input.DQ"]).max() > 0
