@@ -271,8 +271,11 @@ def _comparisons(
     logits: Sequence[NDArray[np.float32]],
     samples: Sequence[NDArray[np.float64]],
 ) -> list[Comparison]:
-    """Compare every network with the FP32 network of its bundle, where there is one."""
-    full = {entry.bundle: place for place, entry in enumerate(networks) if entry.precision == "fp32"}
+    """Compare every network with the first FP32 network of its bundle, where there is one."""
+    full: dict[str, int] = {}
+    for place, entry in enumerate(networks):
+        if entry.precision == "fp32":
+            full.setdefault(entry.bundle, place)
     comparisons = []
     for place, entry in enumerate(networks):
         base = full.get(entry.bundle, place)

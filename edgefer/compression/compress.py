@@ -28,6 +28,7 @@ from edgefer.learning import state
 SCHEME = "stratified-300"
 MAX_DROP = 0.5
 MOST_STEPS = 300  # of the default fine-tuning; after 200 the network of field.md was above its FP32 accuracy
+RELU_EPOCHS = 2  # with new activations, before INT8
 REJECTED, UNFINISHED, DIAGNOSIS = ".rejected", ".unfinished", ".diagnosis"
 _TIMED_IMAGES = 50
 _WORST = 10
@@ -132,7 +133,7 @@ def compress(
         require_speedup: least quotient of FP32's latency and INT8's on this machine's CPU, one thread.
         half_range: weights within -64 to 64, for CPUs whose 8-bit products saturate; by default this CPU is asked.
         activation: ``relu`` fine-tunes a copy with ReLU in the place of SiLU and HardSwish, which ONNX Runtime does not
-            fuse; FP32, its teacher, stays as it was trained.
+            fuse. FP32, its teacher, stays as it was trained; the copy before INT8 stands beside it as ``fp32-relu``.
         ignore: name patterns of layers that stay FP32 (`edgefer.compression.quantize.layers`).
         with_diagnosis: find out what each tensor and layer costs, and write ``<out>.diagnosis``.
         auto_repair: where INT8 lost more than `max_drop`, leave the parts that cost most in FP32 until it did not.
@@ -168,47 +169,51 @@ def compress(
     if half_range:
         console.say("weights at half range, for CPUs without VNNI, whose 8-bit products would saturate")
 
+    notes = {
+        "checkpoint": str(head.resolve()),
+        "checkpoint_sha256": paths.sha256(head),
+        "out": str(out.resolve()),
+        "qat_epochs": qat_epochs,
+        "scheme": scheme,
+        "max_drop": max_drop,
+        "require_speedup": require_speedup,
+        "half_range": half_range,
+        "activation": activation,
+        "ignore": ignore,
+        "with_diagnosis": with_diagnosis,
+        "auto_repair": auto_repair,
+        "seed": seed,
+    }
+
     # Calibrate and fine-tune.
     network = models.merged(checkpoints.build(trained))
     chosen = calibrate.choose(plan, training, dataset)
     console.say(f"calibrating on {len(chosen)} training images ({plan.name})")
     inputs = spec.apply(chosen.take(slice(None)))
-    student, replaced = with_relu(network, torch.from_numpy(inputs)) if activation else (network, None)
-    quantized = quantization.quantize(student, torch.from_numpy(inputs), plan.observer, half_range, ignore)
     example = torch.from_numpy(inputs[:1])
-    fp32 = export.fp32(network, example)
-    macs = count.macs(fp32)
+    fp32 = {"fp32": export.fp32(network, example)}
+    macs = count.macs(fp32["fp32"])
+    student, replaced, adapted = network, None, None
+    if activation:
+        student, replaced = with_relu(network, torch.from_numpy(inputs))
+        change = finetune.settings("relu", recipe, training, RELU_EPOCHS, MOST_STEPS, seed)
+        adapted = finetune.finetune(student, network, training, validation, recipe, change, work, notes)
+        fp32["fp32-relu"] = export.fp32(student, example)
+    quantized = quantization.quantize(student, torch.from_numpy(inputs), plan.observer, half_range, ignore)
     tuned = None
     if not ptq:
-        targets.lowered(
-            export.int8(quantized, example, half_range)
-        )  # what cannot be exported is said before the long work
-        settings = finetune.settings(recipe, training, qat_epochs, MOST_STEPS, seed)
-        notes = {
-            "checkpoint": str(head.resolve()),
-            "checkpoint_sha256": paths.sha256(head),
-            "out": str(out.resolve()),
-            "qat_epochs": qat_epochs,
-            "scheme": scheme,
-            "max_drop": max_drop,
-            "require_speedup": require_speedup,
-            "half_range": half_range,
-            "activation": activation,
-            "ignore": ignore,
-            "with_diagnosis": with_diagnosis,
-            "auto_repair": auto_repair,
-            "seed": seed,
-        }
+        targets.lowered(export.int8(quantized, example, half_range))  # said before the long work, if it cannot be
+        settings = finetune.settings("int8", recipe, training, qat_epochs, MOST_STEPS, seed)
         tuned = finetune.finetune(quantized, network, training, validation, recipe, settings, work, notes)
 
     # Export, and one graph for each target, beside FP32.
     signed = export.int8(quantized, example, half_range)
     classes = len(trained.classes)
-    answers = gate.predictions(fp32, spec, validation, "checking fp32")
+    answers = {name: gate.predictions(model, spec, validation, f"checking {name}") for name, model in fp32.items()}
 
     def judge(model: ModelProto) -> gate.Verdict:
-        graphs = targets.lowered(model)
-        return gate.judge(validation, classes, answers, {name: graph.model for name, graph in graphs.items()}, spec)
+        graphs = {name: graph.model for name, graph in targets.lowered(model).items()}
+        return gate.judge(validation, classes, answers, graphs, spec)
 
     verdict = judge(signed)
 
@@ -227,7 +232,7 @@ def compress(
     # The gate.
     graphs = targets.lowered(signed)
     drop, changes = verdict.drop, {change.network: change for change in verdict.changes}
-    measured = speed.measure("int8-cpu", fp32, graphs["int8-cpu"].model, inputs[:_TIMED_IMAGES])
+    measured = speed.measure("int8-cpu", fp32["fp32"], graphs["int8-cpu"].model, inputs[:_TIMED_IMAGES])
     speedup = 1 / measured.ratio
     complaints = []
     if drop > max_drop + 1e-9:
@@ -259,7 +264,9 @@ def compress(
             "method": "qat" if tuned else "ptq",
             "observer": plan.observer,
             "half_range": half_range,
-            "activation": {"to": activation, "replaced": replaced} if activation else None,
+            "activation": {"to": activation, "replaced": replaced, **asdict(change), "history": adapted.history}
+            if adapted
+            else None,
             "fine_tuning": {**asdict(settings), "best_epoch": tuned.best_epoch, "history": tuned.history}
             if tuned
             else None,
@@ -280,7 +287,10 @@ def compress(
         versions=versions.installed(*_PACKAGES),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    files = {"fp32": bundle.Part("fp32.onnx", fp32.SerializeToString(), "fp32", "any")}
+    files = {
+        name: bundle.Part(f"{name.replace('-', '.')}.onnx", model.SerializeToString(), "fp32", "any")
+        for name, model in fp32.items()
+    }
     files |= {name: targets.part(name, graph.model) for name, graph in graphs.items()}
     written = bundle.write(folder, description, files)
     diagnosis = _beside(out, DIAGNOSIS) if with_diagnosis else None
@@ -319,7 +329,8 @@ def resumed(work: Path) -> dict[str, Any]:
     Raises:
         InputError: `work` holds no state, or the checkpoint is not the one it was.
     """
-    notes: dict[str, Any] | None = state.read(work / f"{finetune.STATE}.json").get("notes")
+    heads = [head for stage in finetune.STAGES if (head := work / f"{stage}.json").exists()]
+    notes: dict[str, Any] | None = state.read(heads[0]).get("notes") if heads else None
     if notes is None:
         raise InputError(f"{work} holds no interrupted compression; name a folder that ends in {UNFINISHED}")
     head = Path(notes["checkpoint"])

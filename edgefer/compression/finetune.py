@@ -1,4 +1,4 @@
-"""Quantization-aware fine-tuning: the INT8 network learns to answer as the FP32 network does.
+"""Fine-tuning after a network was changed: in INT8, or with ReLU, it learns to answer as the FP32 network does.
 
 Everything that a step depends on is in the saved state, so a run that was killed goes on as if nothing had happened:
 on a CPU with the same number of threads the weights are the same to the last bit.
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,9 +25,11 @@ from edgefer.learning import augment, evaluate, images, interrupt, optimizer, ra
 from edgefer.recipes import Recipe
 from edgefer.recipes.schema import Phase
 
-STATE = "last"
+Stage = Literal["relu", "int8"]
+STAGES: dict[Stage, str] = {"relu": "fine-tuning with ReLU", "int8": "INT8 fine-tuning"}
 _SECONDS_BETWEEN_SAVES = 120.0
-_LR_SHARE = 0.01  # of the rate that the recipe's last phase began with
+# Of the rate that the recipe's last phase began with. INT8 starts close to FP32; new activations start far away.
+_LR_SHARE: dict[Stage, float] = {"relu": 0.25, "int8": 0.01}
 
 
 @dataclass(frozen=True)
@@ -35,22 +37,25 @@ class Settings:
     """How long and how fast.
 
     Attributes:
+        stage: what changed; names the state too.
         epochs: passes over the training images.
         steps: of one pass; less than the images allow shortens it.
         lr: rate of the first step; it falls to 0 along a cosine.
         seed: of the images' order and augmentation.
     """
 
+    stage: Stage
     epochs: int
     steps: int
     lr: float
     seed: int
 
 
-def settings(recipe: Recipe, training: Split, epochs: int | None, most_steps: int, seed: int) -> Settings:
+def settings(stage: Stage, recipe: Recipe, training: Split, epochs: int | None, most_steps: int, seed: int) -> Settings:
     """Return settings for a network that was trained with `recipe`.
 
     Args:
+        stage: what changed.
         recipe: of the checkpoint.
         training: the images to train on.
         epochs: whole passes; None for one that ends after `most_steps` steps at the latest.
@@ -58,15 +63,15 @@ def settings(recipe: Recipe, training: Split, epochs: int | None, most_steps: in
         seed: any number.
     """
     whole = max(1, len(training) // recipe.train.batch_size)
-    rate = recipe.phases[-1].lr * _LR_SHARE
-    return Settings(epochs or 1, whole if epochs else min(whole, most_steps), rate, seed)
+    rate = recipe.phases[-1].lr * _LR_SHARE[stage]
+    return Settings(stage, epochs or 1, whole if epochs else min(whole, most_steps), rate, seed)
 
 
 @dataclass
 class Progress:
     """How far a fine-tuning is; part of the saved state.
 
-    `history` has a line for each epoch; its first is the network as calibration left it, epoch 0.
+    `history` has a line for each epoch; its first, epoch 0, is the network before any step.
     """
 
     epoch: int = 0
@@ -87,7 +92,7 @@ class Progress:
 
 
 def finetune(
-    quantized: nn.Module,
+    student: nn.Module,
     teacher: nn.Module,
     training: Split,
     validation: Split,
@@ -96,14 +101,14 @@ def finetune(
     work: Path,
     notes: dict[str, Any],
 ) -> Progress:
-    """Train `quantized` in place and leave it with the weights of its best epoch by validation accuracy.
+    """Train `student` in place and leave it with the weights of its best epoch by validation accuracy.
 
     The loss is the cross-entropy between the teacher's probabilities and the student's (Hinton et al. 2015 with
-    temperature 1), so labels are not used. BatchNorm keeps its running statistics, and NNCF's observers are off since
-    calibration: ranges learn by gradient, as weights do.
+    temperature 1), so labels are not used. In INT8, BatchNorm keeps its running statistics, and NNCF's observers are
+    off since calibration: ranges learn by gradient, as weights do. With new activations BatchNorm learns anew.
 
     Args:
-        quantized: from `quantize`, calibrated.
+        student: from `quantize`, calibrated, or from `with_relu`.
         teacher: the FP32 network, in eval mode.
         training: images to learn from, with the recipe's augmentation.
         validation: images that select the best epoch.
@@ -117,43 +122,43 @@ def finetune(
         Interrupted: Ctrl-C; the state is saved and the fine-tuning can be resumed.
     """
     # Setup.
-    head = work / f"{STATE}.json"
+    head = work / f"{plan.stage}.json"
     saved = state.read(head) if head.exists() else None
     progress = Progress(**saved["progress"]) if saved else Progress()
     randomness.seed(plan.seed)
-    quantized.eval()
+    student.eval()
     last = recipe.phases[-1]
-    phase = Phase(name="int8", epochs=plan.epochs, optimizer=last.optimizer, lr=plan.lr, momentum=last.momentum)
-    stepper = optimizer.optimizer(quantized, phase)
+    phase = Phase(name=plan.stage, epochs=plan.epochs, optimizer=last.optimizer, lr=plan.lr, momentum=last.momentum)
+    stepper = optimizer.optimizer(student, phase)
     schedule = optimizer.Schedule(stepper, phase, plan.steps)
     pixels = images.load(training, recipe.preprocessing)
     batch_size = min(recipe.train.batch_size, len(training))
     if saved:
-        quantized.load_state_dict(saved["network"])
+        student.load_state_dict(saved["network"])
         stepper.load_state_dict(saved["optimizer"])
         best = saved["best"]
     else:
-        with console.progress("checking calibrated INT8", len(validation)) as advance:
-            accuracy = _accuracy(quantized, validation, recipe, advance)
+        with console.progress("checking the network before it", len(validation)) as advance:
+            accuracy = _accuracy(student, validation, recipe, advance)
         progress.end_epoch({"epoch": 0, "val_accuracy": round(accuracy, 5)})
-        best = _copy(quantized)
-        console.say(f"calibrated: val accuracy {100 * accuracy:.2f} %")
+        best = _copy(student)
+        console.say(f"before {STAGES[plan.stage]}: val accuracy {100 * accuracy:.2f} %")
 
     def save() -> None:
         tree = {
             "notes": notes,
             "progress": asdict(progress),
-            "network": quantized.state_dict(),
+            "network": student.state_dict(),
             "best": best,
             "optimizer": stepper.state_dict(),
             "random": randomness.state(),
         }
-        state.save(work, STATE, tree)
+        state.save(work, plan.stage, tree)
 
     with (
         interrupt.wish_to_stop() as stop_asked,
         console.progress(
-            "INT8 fine-tuning", plan.epochs * plan.steps, done=progress.epoch * plan.steps + progress.step
+            STAGES[plan.stage], plan.epochs * plan.steps, done=progress.epoch * plan.steps + progress.step
         ) as advance,
     ):
         if saved:
@@ -163,17 +168,18 @@ def finetune(
         last_save = clock = time.monotonic()
         while progress.epoch < plan.epochs:
             order = images.order(len(training), plan.seed, progress.epoch)
+            student.train(plan.stage == "relu")
             while progress.step < plan.steps:
                 schedule.step(progress.epoch * plan.steps + progress.step)
                 batch = order[progress.step * batch_size :][:batch_size]
                 x = augment.augment(pixels[batch], recipe.augment, recipe.preprocessing)
                 x = x.contiguous(memory_format=torch.channels_last)
-                step_loss = _distillation(quantized(x), teacher, x)
+                step_loss = _distillation(student(x), teacher, x)
                 value = step_loss.item()
                 if not math.isfinite(value):
                     rows = ", ".join(map(str, training.rows[batch[:4]]))
                     raise Diverged(
-                        f"the loss of INT8 fine-tuning is not finite at epoch {progress.epoch + 1}, step "
+                        f"the loss of {STAGES[plan.stage]} is not finite at epoch {progress.epoch + 1}, step "
                         f"{progress.step + 1} (batch of rows {rows}, ...); try --ptq, which needs no fine-tuning"
                     )
                 stepper.zero_grad()
@@ -191,7 +197,8 @@ def finetune(
                     save()
                     last_save = now
 
-            accuracy = _accuracy(quantized, validation, recipe)
+            student.eval()
+            accuracy = _accuracy(student, validation, recipe)
             line = {
                 "epoch": progress.epoch + 1,
                 "loss": round(progress.loss_sum / plan.steps, 4),
@@ -199,12 +206,14 @@ def finetune(
                 "seconds": round(progress.seconds, 1),
             }
             if progress.end_epoch(line):
-                best = _copy(quantized)
+                best = _copy(student)
             progress.epoch, progress.step, progress.loss_sum = progress.epoch + 1, 0, 0.0
-            console.say(f"fine-tuned, epoch {line['epoch']} of {plan.epochs}: val accuracy {100 * accuracy:.2f} %")
+            console.say(
+                f"{STAGES[plan.stage]}, epoch {line['epoch']} of {plan.epochs}: val accuracy {100 * accuracy:.2f} %"
+            )
             save()
             last_save = clock = time.monotonic()
-    quantized.load_state_dict(best)
+    student.load_state_dict(best)
     return progress
 
 

@@ -32,7 +32,7 @@ class Verdict:
     """What the INT8 networks did on a split.
 
     Attributes:
-        scores: of FP32, then of each INT8 network.
+        scores: of the FP32 networks, then of each INT8 network.
         changes: of each INT8 network against FP32.
         drop: accuracy that the worst of them lost, in points, at least 0.
     """
@@ -43,25 +43,29 @@ class Verdict:
 
 
 def judge(
-    split: Split, classes: int, fp32: NDArray[np.int64], models: Mapping[str, ModelProto], spec: Preprocessing
+    split: Split,
+    classes: int,
+    full: Mapping[str, NDArray[np.int64]],
+    models: Mapping[str, ModelProto],
+    spec: Preprocessing,
 ) -> Verdict:
     """Run INT8 networks over a split and set them beside FP32.
 
     Args:
         split: the validation split.
         classes: number of classes.
-        fp32: (n,), the FP32 network's `predictions`.
+        full: (n,), `predictions` of ``fp32``, which INT8 is held against, and of other FP32 networks.
         models: the INT8 networks by name; equal ones are run once.
         spec: of the networks' input.
     """
     answers: dict[bytes, NDArray[np.int64]] = {}
-    scores, changes = [score("fp32", split, fp32, classes)], []
+    scores, changes = [score(name, split, found, classes) for name, found in full.items()], []
     for name, model in models.items():
         content = model.SerializeToString()
         if content not in answers:
             answers[content] = predictions(model, spec, split, f"checking {name}")
         scores.append(score(name, split, answers[content], classes))
-        changes.append(change(name, split.labels, fp32, answers[content], classes, _RUN_BY[name]))
+        changes.append(change(name, split.labels, full["fp32"], answers[content], classes, _RUN_BY[name]))
     return Verdict(scores, changes, 100 * max(0.0 - each.accuracy for each in changes))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 
 from edgefer import bundle, data
 from edgefer.compression import compress as module
+from edgefer.compression import finetune
 from edgefer.compression.activation import with_relu
 from edgefer.compression.compress import compress
 from edgefer.errors import InputError
@@ -71,10 +73,30 @@ def test_int8_has_relu_and_fp32_stays_as_it_was_trained(
 
     monkeypatch.setattr(checkpoints, "build", with_silu)
     monkeypatch.setattr(module, "MOST_STEPS", 2)
+    monkeypatch.setattr(finetune, "_SECONDS_BETWEEN_SAVES", 0.0)
     run = tmp_path / "run"
     shutil.copytree(trained, run)
-    result = compress(run, data.load(csv), tmp_path / "bundle", activation="relu", max_drop=100)
+    steps = 0
+    real = finetune._distillation
+
+    def interrupted(*arguments: Any) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        if steps == 20:  # of 28 with ReLU, then 2 in INT8
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(finetune, "_distillation", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compress(run, data.load(csv), tmp_path / "bundle", activation="relu", max_drop=100)
+    result = compress(dataset=data.load(csv), **module.resumed(tmp_path / "bundle.unfinished"))
+    assert steps == 20 + (28 - 19) + 2  # the step that was interrupted is taken again
     opened = bundle.load(result.bundle)
+    history = opened.manifest.compression["activation"]["history"]
+    assert [line["epoch"] for line in history] == [0, 1, 2]
+    assert history[2]["loss"] < history[1]["loss"]
+    assert "Sigmoid" not in kinds(onnx.load(opened.file("fp32-relu")))
+    assert [score.network for score in opened.manifest.scores][:2] == ["fp32", "fp32-relu"]
     assert opened.manifest.compression["activation"]["to"] == "relu"
     assert opened.manifest.compression["activation"]["replaced"]["SiLU"] > 1
     assert "Sigmoid" in kinds(onnx.load(opened.file("fp32")))

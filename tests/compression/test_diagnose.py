@@ -46,7 +46,7 @@ class Case:
         self.whole = export.int8(quantized, images[:1])
         self.floats = export.fp32(quantize.unquantized(network, quantized), images[:1])
         self.signed = broken(self.whole)
-        self.fp32 = gate.predictions(self.floats, self.spec, self.validation, "")
+        self.fp32 = {"fp32": gate.predictions(self.floats, self.spec, self.validation, "")}
 
     def judge(self, model: ModelProto) -> gate.Verdict:
         graphs = {name: graph.model for name, graph in targets.lowered(model).items()}

@@ -35,7 +35,7 @@ def prepared(run: Path) -> tuple[Checkpoint, nn.Module, nn.Module]:
 def tune(run: Path, work: Path, epochs: int = 1, lr: float = 1e-3) -> tuple[Progress, nn.Module, nn.Module]:
     trained, network, quantized = prepared(run)
     splits = [data.split(stripes(train=448, others=140), name) for name in ("train", "val")]
-    plan = Settings(epochs=epochs, steps=14, lr=lr, seed=0)
+    plan = Settings("int8", epochs=epochs, steps=14, lr=lr, seed=0)
     progress = finetune.finetune(quantized, network, splits[0], splits[1], trained.recipe, plan, work, {})
     return progress, quantized, network
 
@@ -55,7 +55,7 @@ def test_fine_tuning_brings_int8_closer_to_the_teacher(trained: Path, tmp_path: 
 
     before = distance(calibrated)
     splits = [data.split(stripes(train=448, others=140), name) for name in ("train", "val")]
-    plan = Settings(epochs=3, steps=14, lr=1e-3, seed=0)
+    plan = Settings("int8", epochs=3, steps=14, lr=1e-3, seed=0)
     progress = finetune.finetune(calibrated, network, splits[0], splits[1], read.recipe, plan, tmp_path, {})
     assert [line["epoch"] for line in progress.history] == [0, 1, 2, 3]
     assert progress.history[3]["loss"] < progress.history[1]["loss"]
@@ -90,9 +90,10 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_rows(trained: Path, tmp_
 
 def test_the_default_is_one_epoch_and_never_more_steps_than_asked(trained: Path) -> None:
     recipe, training = checkpoint.read(trained).recipe, data.split(stripes(train=448, others=140), "train")
-    assert finetune.settings(recipe, training, None, 300, 0) == Settings(1, 14, 0.001, 0)
-    assert finetune.settings(recipe, training, None, 5, 0) == Settings(1, 5, 0.001, 0)
-    assert finetune.settings(recipe, training, 3, 5, 0) == Settings(3, 14, 0.001, 0)
+    assert finetune.settings("int8", recipe, training, None, 300, 0) == Settings("int8", 1, 14, 0.001, 0)
+    assert finetune.settings("int8", recipe, training, None, 5, 0) == Settings("int8", 1, 5, 0.001, 0)
+    assert finetune.settings("relu", recipe, training, 2, 5, 0) == Settings("relu", 2, 14, 0.025, 0)
+    assert finetune.settings("int8", recipe, training, 3, 5, 0) == Settings("int8", 3, 14, 0.001, 0)
 
 
 _SCRIPT = """
@@ -129,11 +130,11 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 def test_a_fine_tuning_that_was_killed_goes_on_to_the_same_weights_bit_for_bit(trained: Path, tmp_path: Path) -> None:
     whole, killed = start(trained, tmp_path / "whole", 0, 2), start(trained, tmp_path / "killed", 19, 2)
     assert killed.wait() == -signal.SIGKILL  # saves at the start, 14 steps, the end of the epoch, then 2 steps
-    saved = state.read(tmp_path / "killed" / "last.json")["progress"]
+    saved = state.read(tmp_path / "killed" / "int8.json")["progress"]
     assert (saved["epoch"], saved["step"]) == (1, 2)
     assert start(trained, tmp_path / "killed", 0, 2).wait() == 0
     assert whole.wait() == 0
-    one, other = (state.read(tmp_path / name / "last.json") for name in ("whole", "killed"))
+    one, other = (state.read(tmp_path / name / "int8.json") for name in ("whole", "killed"))
     for part in ("network", "best"):
         assert one[part].keys() == other[part].keys()
         assert all(torch.equal(value, other[part][name]) for name, value in one[part].items())
@@ -150,4 +151,4 @@ def test_ctrl_c_saves_and_says_how_to_go_on(trained: Path, tmp_path: Path) -> No
     rest = process.stderr.read()
     assert process.wait() != 0
     assert f"edgefer compress --resume {tmp_path / 'work'}" in rest
-    assert state.read(tmp_path / "work" / "last.json")["progress"]["epoch"] >= 1
+    assert state.read(tmp_path / "work" / "int8.json")["progress"]["epoch"] >= 1
