@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edgefer import bundle, console, data, paths, versions
+from edgefer import bundle, console, data, models, paths, versions
 from edgefer.compression import calibrate, compress, export, gate, quantize
 from edgefer.compression.extension import load_extension, load_nncf, quiet
 from edgefer.data.dataset import Split
@@ -202,7 +202,7 @@ def main() -> None:
 
     # The network, the images.
     trained = checkpoints.read(options.checkpoint)
-    network = checkpoints.build(trained)
+    network = models.merged(checkpoints.build(trained))
     ours = bundle.load(options.bundle)
     spec, classes = trained.recipe.preprocessing, len(trained.classes)
     dataset = data.find(options.data)

@@ -16,6 +16,22 @@ HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 RESULTS = HERE / "results"
 NAMES = {"fp32": "FP32, BN fused", "int8-cpu": "INT8"}
+# Folders of results/fer2013: the network's title, and what `edgefer compress --int8` was given.
+OTHERS = {
+    "resnet18": ("ResNet-18", ""),
+    "repvgg-a0": ("RepVGG-A0", ""),
+    "mobilenetv4-small": ("MobileNetV4-Conv-Small", ""),
+    "efficientnet-b0": ("EfficientNet-B0", ""),
+    "efficientnet-b0-relu": ("EfficientNet-B0", "--activation relu"),
+}
+EXPORTERS = {
+    "nncf": "NNCF, default export",
+    "ort-default": "ONNX Runtime `quantize_static`, defaults",
+    "ort-best": "ONNX Runtime `quantize_static`, best settings",
+    "edgefer-ptq": "edgefer `--ptq`",
+    "edgefer": "edgefer",
+    "openvino-int8": "edgefer's file, run by OpenVINO",
+}
 
 
 def read(name: str) -> dict[str, Any]:
@@ -34,7 +50,7 @@ def percent(share: float) -> str:
 
 def fer2013() -> str:
     """FER2013: what `train`, `compress` and `bench` measured on the default recipe's network."""
-    trained, compressed, bench = (read(f"fer2013/{name}.json") for name in ("train", "compress", "bench"))
+    trained, compressed, bench = (read(f"fer2013/compact/{name}.json") for name in ("train", "compress", "bench"))
     bundle = bench["bundles"][0]
     against = bench["comparisons"][0]
     rows = [
@@ -74,13 +90,95 @@ def fer2013() -> str:
             f"left out, {bench['networks'][0]['runtime']}, {machine['cpu']} ({machine['cores']} cores{vnni}, "
             f"virtual machine, load {bench['conditions']['load_before']:.1f}).",
             "",
-            "From [train.json](benchmarks/results/fer2013/train.json), "
-            "[compress.json](benchmarks/results/fer2013/compress.json) and "
-            "[bench.json](benchmarks/results/fer2013/bench.json), which these commands wrote:",
+            "From [train.json](benchmarks/results/fer2013/compact/train.json), "
+            "[compress.json](benchmarks/results/fer2013/compact/compress.json) and "
+            "[bench.json](benchmarks/results/fer2013/compact/bench.json), which these commands wrote:",
             "",
             "    edgefer train --data fer2013.zip --threads 1 --json > train.json",
             "    edgefer compress --int8 --data fer2013.zip --json > compress.json",
             "    edgefer bench --device cpu --data fer2013.zip --json > bench.json",
+        ]
+    )
+
+
+def networks() -> str:
+    """FER2013: networks that are not our own, each by the same three commands."""
+    rows = []
+    for name, (title, options) in OTHERS.items():
+        trained, bench = read(f"fer2013/{name.removesuffix('-relu')}/train.json"), read(f"fer2013/{name}/bench.json")
+        full, small = (
+            next(each for each in bench["networks"] if each["network"] == network) for network in ("fp32", "int8-cpu")
+        )
+        against = next(each for each in bench["comparisons"] if each["network"] == "int8-cpu")
+        latency = against["latency"]
+        rows.append(
+            [
+                f"{title}{f' `{options}`' if options else ''}",
+                f"{bench['bundles'][0]['parameters'] / 1e6:.2f} M",
+                f"{bench['bundles'][0]['preprocessing']['size']} px, {trained['epochs']} epochs",
+                f"{percent(full['quality']['accuracy'])} -> {percent(small['quality']['accuracy'])}",
+                f"{against['file_bytes']:.2f}x",
+                f"{full['latency']['p50']:.2f} -> {small['latency']['p50']:.2f} ms",
+                f"**{latency['estimate']:.2f}x** ({latency['low']:.2f} to {latency['high']:.2f})",
+            ]
+        )
+    head = ["timm's", "parameters", "input, training", "PrivateTest, FP32 -> INT8", "file", "latency", "INT8 over FP32"]
+    reasons = read("fer2013/efficientnet-b0/compress.json")["speed"]["slow"]
+    relu = read("fer2013/efficientnet-b0-relu/bench.json")
+    swapped = next(each for each in relu["networks"] if each["network"] == "fp32-relu")
+    small = next(each for each in relu["networks"] if each["network"] == "int8-cpu")
+    extra = read("fer2013/compact/extra_epochs.json")
+    change = extra["int8_over_chosen"]
+    accuracy, low, high = (f"{100 * change[name]:+.2f}" for name in ("accuracy", "low", "high"))
+    return "\n".join(
+        [
+            table(head, rows),
+            "",
+            f"EfficientNet-B0 as it is loses by INT8 on this CPU, and `edgefer compress` says why: "
+            f"{reasons[0]['reason']} ({100 * reasons[0]['macs']:.0f} % of the arithmetic). With ReLU in the place of "
+            f"SiLU its FP32 network has {percent(swapped['quality']['accuracy'])} at "
+            f"{swapped['latency']['p50']:.2f} ms, and INT8 takes "
+            f"{small['latency']['p50'] / swapped['latency']['p50']:.2f}x of that.",
+            "",
+            "`compact` beside an FP32 network that was given the same extra epoch, its rate chosen on PublicTest "
+            f"({percent(extra['chosen']['test'])}): INT8 has {percent(extra['int8_test'])}, {accuracy} points (95 %: {low} "
+            f"to {high}), from "
+            "[extra_epochs.json](benchmarks/results/fer2013/compact/extra_epochs.json), "
+            "`python benchmarks/extra_epochs.py`.",
+            "",
+            "From scratch, few epochs, one seed: these show what INT8 does to them, not what they can reach. Protocol "
+            "as above; each network's train.json, compress.json and bench.json stand in "
+            "[benchmarks/results/fer2013](benchmarks/results/fer2013).",
+        ]
+    )
+
+
+def exporters() -> str:
+    """One network through three exporters, and OpenVINO as a bound."""
+    result = read("exporters-compact.json")
+    rows = []
+    for name, title in EXPORTERS.items():
+        column = result["columns"][name]
+        if "error" in column:
+            rows.append([title, column["error"], "", ""])
+            continue
+        against = column["against_fp32"]
+        rows.append(
+            [
+                title,
+                f"{percent(column['accuracy'])} ({100 * against['accuracy']['estimate']:+.2f})",
+                f"{column['file_bytes'] / 1e6:.2f} MB ({against['file_bytes']:.2f}x)",
+                f"{column['latency']['p50']:.2f} ms ({against['latency']['estimate']:.2f}x)",
+            ]
+        )
+    bound = result["comparisons"]["edgefer"]["openvino-int8"]["latency"]
+    return "\n".join(
+        [
+            table(["`compact` in INT8, by", "PrivateTest (over FP32)", "file", "latency p50"], rows),
+            "",
+            f"OpenVINO is the bound for this CPU: ONNX Runtime takes {bound['estimate']:.2f}x of its time on the same "
+            "file. Same 300 calibration images for all, settings chosen on PublicTest, all timed in turn; from "
+            "[exporters-compact.json](benchmarks/results/exporters-compact.json), `python benchmarks/exporters.py`.",
         ]
     )
 
@@ -121,14 +219,17 @@ def others() -> str:
     return table(["of edgefer itself", "measured", "from"], rows)
 
 
+PARTS = {"fer2013": fer2013, "networks": networks, "exporters": exporters, "others": others}
+
+
 def fill(text: str) -> str:
     """Return README's text with the parts between its result markers made anew."""
-    for name, part in (("fer2013", fer2013()), ("others", others())):
-        pattern = re.compile(rf"(<!-- {name}: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
-        if not pattern.search(text):
-            raise SystemExit(f"README.md has no marker for {name}")
-        text = pattern.sub(lambda match, part=part: f"{match[1]}\n{part}\n\n{match[2]}", text)
-    return text
+    return re.sub(
+        r"(<!-- (\w+): written by .*? -->\n).*?(<!-- end -->)",
+        lambda match: f"{match[1]}\n{PARTS[match[2]]()}\n\n{match[3]}",
+        text,
+        flags=re.DOTALL,
+    )
 
 
 if __name__ == "__main__":

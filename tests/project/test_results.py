@@ -34,7 +34,7 @@ def test_a_figure_that_was_changed_by_hand_is_seen(readme: ModuleType) -> None:
 
 
 def test_training_compressing_and_bench_were_of_the_same_network_on_the_same_data() -> None:
-    folder = ROOT / "benchmarks" / "results" / "fer2013"
+    folder = ROOT / "benchmarks" / "results" / "fer2013" / "compact"
     trained, compressed, bench = (
         json.loads((folder / f"{name}.json").read_text()) for name in ("train", "compress", "bench")
     )
