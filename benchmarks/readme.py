@@ -141,8 +141,8 @@ def networks() -> str:
             f"{small['latency']['p50'] / swapped['latency']['p50']:.2f}x of that.",
             "",
             "`compact` beside an FP32 network that was given the same extra epoch, its rate chosen on PublicTest "
-            f"({percent(extra['chosen']['test'])}): INT8 has {percent(extra['int8_test'])}, {accuracy} points (95 %: {low} "
-            f"to {high}), from "
+            f"({percent(extra['chosen']['test'])}): INT8 has {percent(extra['int8_test'])}, {accuracy} points "
+            f"(95 %: {low} to {high}), from "
             "[extra_epochs.json](benchmarks/results/fer2013/compact/extra_epochs.json), "
             "`python benchmarks/extra_epochs.py`.",
             "",
