@@ -83,7 +83,7 @@ class Result:
             **vars(self),
             "bundle": str(self.bundle),
             "diagnosis": str(self.diagnosis) if self.diagnosis else None,
-            "worst": [asdict(damage) for damage in self.worst],
+            "worst": [damage.as_dict() for damage in self.worst],
             "changes": {name: change.model_dump() for name, change in self.changes.items()},
             "speed": self.speed.model_dump(),
         }

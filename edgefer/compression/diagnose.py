@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,6 +52,10 @@ class Damage:
     accuracy: float
     snr: float | None
     milliseconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the attributes as plain JSON values; JSON has no infinity."""
+        return {**asdict(self), "snr": self.snr if self.snr is not None and math.isfinite(self.snr) else None}
 
 
 def diagnose(
