@@ -236,9 +236,15 @@ def compress(
     speedup = 1 / measured.ratio
     complaints = []
     if drop > max_drop + 1e-9:
+        more = "without --ptq" if ptq else "more --qat-epochs"
+        hint = (
+            f"leaving its worst parts in FP32 was not enough; try {more}"
+            if auto_repair
+            else f"try {more} or --auto-repair"
+        )
         complaints.append(
-            f"INT8 lost {drop:.2f} points of validation accuracy, more than the {max_drop:g} allowed (try "
-            f"{'without --ptq' if ptq else 'more --qat-epochs'} or --auto-repair, or accept it with --max-drop)"
+            f"INT8 lost {drop:.2f} points of validation accuracy, more than the {max_drop:g} allowed ({hint}, or accept it "
+            "with --max-drop)"
         )
     if require_speedup is not None and speedup < require_speedup:
         complaints.append(f"INT8 is {speedup:.2f} times as fast as FP32 on this CPU, not {require_speedup:g} times")

@@ -43,7 +43,8 @@ def repair(
 
     Parts are ordered by the cross-entropy they cost over the milliseconds they save. The shortest beginning of that
     list that passes is found by doubling and halving, then each part of it is quantized again where the network
-    passes without it, the one that costs most time first.
+    passes without it, the one that costs most time first. The images that choose the parts also judge them, so that
+    other images may think a little less of the result.
 
     Args:
         signed: the INT8 graph before it is lowered.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv as tables
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -121,6 +122,12 @@ def test_a_tensor_that_int8_holds_exactly_has_no_noise() -> None:
     weight = next(name for name in ratios if "0.Conv." in name and name.endswith("weight"))
     assert ratios[weight] > 100 or math.isinf(ratios[weight])
     assert 20 < ratios["input.DQ"] < 60
+
+
+def test_a_damage_becomes_json_even_where_its_ratio_is_infinite(damages: list[Damage]) -> None:
+    exact = dataclasses.replace(damages[0], snr=math.inf)
+    assert json.loads(json.dumps(exact.as_dict(), allow_nan=False))["snr"] is None
+    assert damages[0].as_dict()["part"]["name"] == damages[0].part.name
 
 
 def test_the_command_diagnoses_and_repairs_and_leaves_a_table_a_picture_and_a_bundle_that_passes(
