@@ -243,8 +243,8 @@ def compress(
             else f"try {more} or --auto-repair"
         )
         complaints.append(
-            f"INT8 lost {drop:.2f} points of validation accuracy, more than the {max_drop:g} allowed ({hint}, or accept it "
-            "with --max-drop)"
+            f"INT8 lost {drop:.2f} points of validation accuracy, more than the {max_drop:g} allowed ({hint}, or "
+            "accept it with --max-drop)"
         )
     if require_speedup is not None and speedup < require_speedup:
         complaints.append(f"INT8 is {speedup:.2f} times as fast as FP32 on this CPU, not {require_speedup:g} times")
