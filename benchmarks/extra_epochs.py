@@ -16,15 +16,16 @@ import shlex
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 
 from edgefer import bundle, console, data, models, paths, versions
 from edgefer.compression import export, gate
 from edgefer.devices import machine
-from edgefer.evaluation import metrics, predict
+from edgefer.evaluation import predict
 from edgefer.learning import checkpoint as checkpoints
 from edgefer.recipes import Recipe
 from edgefer.runtimes import bundled
@@ -60,36 +61,36 @@ def main() -> None:
     dataset = data.find(arguments.data)
     validation, test = (data.split(dataset, name, trained.recipe.data.split) for name in ("val", "test"))
     spec, tuning = trained.recipe.preprocessing, opened.manifest.compression["fine_tuning"]
-    (weights,) = checkpoints.find(arguments.checkpoint).parent.glob("best-*.safetensors")
+    steps = len(data.split(dataset, "train", trained.recipe.data.split)) // trained.recipe.train.batch_size
+    if tuning is None or tuning["steps"] < steps:
+        raise SystemExit(f"{arguments.bundle} was not fine-tuned for whole epochs; compress with --qat-epochs")
     example = torch.from_numpy(spec.apply(validation.take(slice(0, 1))))
 
-    candidates: dict[str, tuple[float, NDArray[Any]]] = {}
-    lines = []
-    with tempfile.TemporaryDirectory() as folder:
+    found: list[tuple[dict[str, float], NDArray[np.int64]]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        save_file({name: each.contiguous() for name, each in trained.weights.items()}, folder / "weights.safetensors")
         for share in (0.0, *SHARES):
+            run = arguments.checkpoint
             if share:
-                recipe = longer(trained.recipe, weights, tuning["epochs"], share)
-                run = train(recipe, dataset, Path(folder) / f"{share}").run
-            network = models.merged(checkpoints.build(checkpoints.read(run) if share else trained))
-            model = export.fp32(network, example)
-            scores = [gate.predictions(model, spec, split, split.name) for split in (validation, test)]
-            right = [
-                metrics.accuracy(metrics.confusion(split.labels, each, len(trained.classes)))
-                for split, each in zip((validation, test), scores, strict=True)
-            ]
-            candidates[f"{share}"] = right[0], scores[1]
-            lines.append({"rate": share * trained.recipe.phases[-1].lr, "validation": right[0], "test": right[1]})
-    chosen = max(candidates, key=lambda name: candidates[name][0])
+                recipe = longer(trained.recipe, folder / "weights.safetensors", tuning["epochs"], share)
+                run = train(recipe, dataset, folder / f"{share}").run
+            model = export.fp32(models.merged(checkpoints.build(checkpoints.read(run))), example)
+            answers = {split.name: gate.predictions(model, spec, split, split.name) for split in (validation, test)}
+            line = {"rate": share * trained.recipe.phases[-1].lr}
+            line |= {split.name: float((answers[split.name] == split.labels).mean()) for split in (validation, test)}
+            found.append((line, answers[test.name]))
+    chosen, answers_of_chosen = max(found, key=lambda each: each[0][validation.name])
     with bundled.activate(opened, "int8-cpu", arguments.threads) as session:
         int8 = predict.logits(session.infer, spec, test).argmax(1)
-    change = gate.change("int8-cpu", test.labels, candidates[chosen][1], int8, len(trained.classes), "ONNX Runtime")
+    change = gate.change("int8-cpu", test.labels, answers_of_chosen, int8, len(trained.classes), "ONNX Runtime")
     result = {
         "command": shlex.join(["python", *sys.argv]),
         "network": trained.recipe.name,
         "epochs": tuning["epochs"],
         "int8": {"rate": tuning["lr"], "best_epoch": tuning["best_epoch"], "history": tuning["history"]},
-        "fp32": lines,
-        "chosen": lines[list(candidates).index(chosen)],
+        "fp32": [line for line, _ in found],
+        "chosen": chosen,
         "images": len(test),
         "int8_test": float((int8 == test.labels).mean()),
         "int8_over_chosen": change.model_dump(),
@@ -99,8 +100,8 @@ def main() -> None:
     }
     with paths.write_atomically(arguments.out) as part:
         part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    for line in lines:
-        validated, tested = 100 * line["validation"], 100 * line["test"]
+    for line, _ in found:
+        validated, tested = 100 * line[validation.name], 100 * line[test.name]
         print(f"FP32, {line['rate']:<8g} PublicTest {validated:.2f} %  PrivateTest {tested:.2f} %")
     print(
         f"INT8 PrivateTest {100 * result['int8_test']:.2f} %, {100 * change.accuracy:+.2f} points of the FP32 network "

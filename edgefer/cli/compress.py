@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from edgefer.bundle import Change, Slow, Speed
-    from edgefer.compression.diagnose import Damage
+    from edgefer.compression.compress import Result
 
 Value = TypeVar("Value")
 
@@ -62,7 +62,7 @@ def compress(
     from edgefer import console, paths
     from edgefer import data as datasets
     from edgefer.cli import output
-    from edgefer.errors import InputError
+    from edgefer.errors import InputError, Interrupted
 
     if cpu not in (None, *_CPUS):
         raise InputError(f"--cpu is {' or '.join(_CPUS)}, not {cpu}")
@@ -101,6 +101,11 @@ def compress(
         result = compression.compress(dataset=datasets.find(data), **arguments)
     except compression.Rejected as error:
         result, rejected = error.result, error
+    except KeyboardInterrupt:
+        work = compression.unfinished(arguments["out"])
+        if work is None:
+            raise
+        raise Interrupted(f"interrupted; go on with: edgefer compress --resume {work}") from None
     finally:
         paths.remove_if_empty(arguments["out"])
     if rejected is None and result.bundle.resolve().parent == paths.RUNS.resolve() / "compress":
@@ -130,7 +135,7 @@ def compress(
     )
     print("int8-tensorrt, which TensorRT for RTX runs too, was run here by ONNX Runtime in TensorRT's place")
     if result.worst:
-        _print_worst(result.worst)
+        _print_worst(result)
     if result.diagnosis:
         print(f"all of it, and a picture: {result.diagnosis}")
     if not result.speed.faster:
@@ -147,13 +152,12 @@ def _once(of: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in of.items() if name != "int8-rtx"}
 
 
-def _print_worst(damages: Sequence[Damage]) -> None:
-    print("what costs INT8 most, each left in FP32 alone:")
+def _print_worst(result: Result) -> None:
+    print(f"what costs INT8 most{', before the repair' if result.in_fp32 else ''}, each left in FP32 alone:")
     print(f"  {'cross-entropy':>13} {'points':>7} {'SNR, dB':>7} {'ms':>7}")
-    for each in damages:
+    for each in result.worst:
         ratio = "" if each.snr is None else f"{each.snr:.1f}"
-        named = each.part.name if each.part.kind == "layer" else f"{each.part.kind} {each.part.name}"
-        print(f"  {each.loss:>13.5f} {each.accuracy:>+7.2f} {ratio:>7} {each.milliseconds:>+7.3f} {named}")
+        print(f"  {each.loss:>13.5f} {each.accuracy:>+7.2f} {ratio:>7} {each.milliseconds:>+7.3f} {each.part.title}")
 
 
 def _change(change: Change) -> str:

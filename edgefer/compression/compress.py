@@ -49,9 +49,9 @@ class Result:
         agreement: share of the validation split where FP32 and the INT8 network for CPUs predict the same.
         bytes: size of each network's file.
         drop: validation accuracy that the worst INT8 network lost, in points.
-        in_fp32: parts that auto-repair left in FP32, by name.
+        in_fp32: titles of the parts that auto-repair left in FP32.
         diagnosis: folder of the table and the picture, if one was asked for.
-        worst: the parts that cost most, the worst first, if there was a diagnosis.
+        worst: the parts that cost most before a repair, the worst first, if there was a diagnosis.
         images: of the validation split.
         seconds: all of it.
         data: the data set's name.
@@ -161,7 +161,7 @@ def compress(
     if trained.data["digest"] != dataset.digest:
         raise InputError(f"{head} was trained on {trained.data['name']}, not on these data; name that with --data")
     work = _beside(out, UNFINISHED)
-    _check_folders(out, work, resume)
+    _check_folders(out, work, with_diagnosis, resume)
     recipe, spec = trained.recipe, trained.recipe.preprocessing
     training = data.split(dataset, "train", recipe.data.split)
     validation = data.split(dataset, "val", recipe.data.split)
@@ -193,16 +193,20 @@ def compress(
     example = torch.from_numpy(inputs[:1])
     fp32 = {"fp32": export.fp32(network, example)}
     macs = count.macs(fp32["fp32"])
+    images = torch.from_numpy(inputs)
     student, replaced, adapted = network, None, None
     if activation:
-        student, replaced = with_relu(network, torch.from_numpy(inputs))
+        student, replaced = with_relu(network, images)
+        # What cannot be quantized or exported is said before the long work.
+        quantized = quantization.quantize(student, images, plan.observer, half_range, ignore)
+        targets.lowered(export.int8(quantized, example, half_range))
         change = finetune.settings("relu", recipe, training, RELU_EPOCHS, MOST_STEPS, seed)
         adapted = finetune.finetune(student, network, training, validation, recipe, change, work, notes)
         fp32["fp32-relu"] = export.fp32(student, example)
-    quantized = quantization.quantize(student, torch.from_numpy(inputs), plan.observer, half_range, ignore)
+    quantized = quantization.quantize(student, images, plan.observer, half_range, ignore)
     tuned = None
     if not ptq:
-        targets.lowered(export.int8(quantized, example, half_range))  # said before the long work, if it cannot be
+        targets.lowered(export.int8(quantized, example, half_range))  # as above
         settings = finetune.settings("int8", recipe, training, qat_epochs, MOST_STEPS, seed)
         tuned = finetune.finetune(quantized, network, training, validation, recipe, settings, work, notes)
 
@@ -220,12 +224,19 @@ def compress(
     # What costs most, and whether it passes without that.
     damages: list[Damage] = []
     repaired = None
-    if with_diagnosis or (auto_repair and verdict.drop > max_drop):
+    diagnosis = _beside(out, DIAGNOSIS) if with_diagnosis else None
+    most = max_drop + 1e-9  # a drop is a quotient of whole images: rounding decides nothing
+    if diagnosis or (auto_repair and verdict.drop > most):
         floats = export.fp32(quantization.unquantized(student, quantized), example)
         damages = diagnose.diagnose(signed, floats, spec, validation, inputs)
-        if auto_repair and verdict.drop > max_drop:
+        if diagnosis:
+            shutil.rmtree(diagnosis, ignore_errors=True)  # of the run that is being resumed
+            with paths.write_folder_atomically(diagnosis) as part:
+                diagnose.write_table(part / "diagnosis.csv", damages)
+                plot.draw(part / "diagnosis.png", damages, f"{recipe.name}: what INT8 costs, and where")
+        if auto_repair and verdict.drop > most:
             console.say(f"INT8 lost {verdict.drop:.2f} points; leaving what costs most in FP32")
-            repaired = repair.repair(signed, floats, damages, judge, max_drop)
+            repaired = repair.repair(signed, floats, damages, judge, most)
             if repaired:
                 signed, verdict = repaired.signed, repaired.verdict
 
@@ -235,7 +246,7 @@ def compress(
     measured = speed.measure("int8-cpu", fp32["fp32"], graphs["int8-cpu"].model, inputs[:_TIMED_IMAGES])
     speedup = 1 / measured.ratio
     complaints = []
-    if drop > max_drop + 1e-9:
+    if drop > most:
         more = "without --ptq" if ptq else "more --qat-epochs"
         hint = (
             f"leaving its worst parts in FP32 was not enough; try {more}"
@@ -299,11 +310,6 @@ def compress(
     }
     files |= {name: targets.part(name, graph.model) for name, graph in graphs.items()}
     written = bundle.write(folder, description, files)
-    diagnosis = _beside(out, DIAGNOSIS) if with_diagnosis else None
-    if diagnosis:
-        with paths.write_folder_atomically(diagnosis) as part:
-            diagnose.write_table(part / "diagnosis.csv", damages)
-            plot.draw(part / "diagnosis.png", damages, f"{recipe.name}: what INT8 costs, and where")
     shutil.rmtree(work, ignore_errors=True)
     result = Result(
         bundle=folder,
@@ -315,9 +321,9 @@ def compress(
         agreement=changes["int8-cpu"].agreement,
         bytes={name: network_file.bytes for name, network_file in written.manifest.networks.items()},
         drop=round(drop, 4),
-        in_fp32=tuple(part.name for part in repaired.left) if repaired else (),
+        in_fp32=tuple(part.title for part in repaired.left) if repaired else (),
         diagnosis=diagnosis,
-        worst=tuple(damages[:_WORST]),
+        worst=tuple(damage for damage in damages[:_WORST] if damage.loss > 0),
         images=len(validation),
         seconds=round(time.monotonic() - started, 1),
         data=dataset.name,
@@ -342,16 +348,24 @@ def resumed(work: Path) -> dict[str, Any]:
     head = Path(notes["checkpoint"])
     if not head.is_file() or paths.sha256(head) != notes.pop("checkpoint_sha256"):
         raise InputError(f"{work} began with {head}, which is gone or was trained anew; compress again from the start")
-    return {**notes, "checkpoint": head, "out": Path(notes["out"]), "ignore": tuple(notes["ignore"]), "resume": True}
+    return {**notes, "checkpoint": head, "out": Path(notes["out"]), "resume": True}
+
+
+def unfinished(out: Path) -> Path | None:
+    """Return the folder of an interrupted compression into `out`, if it can be resumed."""
+    work = _beside(out, UNFINISHED)
+    return work if work.exists() else None
 
 
 def _beside(out: Path, ending: str) -> Path:
     return out.with_name(out.name + ending)
 
 
-def _check_folders(out: Path, work: Path, resume: bool) -> None:
+def _check_folders(out: Path, work: Path, with_diagnosis: bool, resume: bool) -> None:
     """Refuse, before the long work, a folder that could not be written after it."""
-    for folder in (out, _beside(out, REJECTED), _beside(out, DIAGNOSIS)):
+    for folder in (out, _beside(out, REJECTED)):
         paths.check_unused(folder)
+    if with_diagnosis and not resume:
+        paths.check_unused(_beside(out, DIAGNOSIS))
     if work.exists() and not resume:
         raise InputError(f"{work} is an interrupted compression; go on with --resume {work}, or delete it")

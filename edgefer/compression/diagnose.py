@@ -18,8 +18,8 @@ from scipy.special import log_softmax
 from edgefer import console, paths
 from edgefer.data.dataset import Split
 from edgefer.evaluation import predict, timing
-from edgefer.graph.graph import Array, Graph
-from edgefer.graph.leave import Part, leave, parts
+from edgefer.graph.graph import Graph
+from edgefer.graph.leave import Part, leave, parts, reads, weight
 from edgefer.graph.lower import lower
 from edgefer.graph.observe import observe
 from edgefer.preprocessing import Preprocessing
@@ -70,10 +70,11 @@ def diagnose(
         validation: labels decide; at most 1,000 images, evenly spaced.
         inputs: calibration images, float32, (n, C, H, W), for SNR and latency.
     """
-    found = parts(signed)
+    found = parts(signed, floats)
     images = validation.subset(np.linspace(0, len(validation) - 1, min(len(validation), IMAGES)).astype(np.int64))
     whole = lower(signed, "cpu").model
     answers = _logits(whole, spec, images)
+    loss = _cross_entropy(answers, images.labels)
     ratios = snr(signed, floats, inputs[:_SNR_IMAGES])
     damages = []
     with console.progress("diagnosing", len(found)) as advance:
@@ -85,7 +86,7 @@ def diagnose(
             damages.append(
                 Damage(
                     part=part,
-                    loss=_cross_entropy(answers, images.labels) - _cross_entropy(better, images.labels),
+                    loss=loss - _cross_entropy(better, images.labels),
                     gained=gained,
                     lost=lost,
                     accuracy=100 * (gained - lost) / len(images),
@@ -103,25 +104,24 @@ def snr(signed: ModelProto, floats: ModelProto, inputs: NDArray[np.float32]) -> 
     10 log10(sum(x^2) / sum((x - Q(x))^2)), of an activation over `inputs` as the INT8 network meets them; infinite for
     a tensor that INT8 holds exactly.
     """
-    graph, weights = Graph(signed), Graph(floats)
-    originals = {node.name: node for node in weights.nodes}
-    dequantizers = [node for node in graph.nodes if node.op_type == "DequantizeLinear"]
-    made_by = {node.name: graph.producer(node.input[0]) for node in dequantizers}
-    read = [node.output[0] for node in dequantizers]
-    read += [quantizer.input[0] for quantizer in made_by.values() if quantizer is not None]
-    values = observe(signed, read, inputs)
+    graph, originals = Graph(signed), Graph(floats)
+    first = {read.dequantizer.name: read for read in reversed(reads(graph))}
+    made_by = {name: graph.producer(read.dequantizer.input[0]) for name, read in first.items()}
+    wanted = [quantizer.input[0] for quantizer in made_by.values() if quantizer is not None]
+    # Of weights, what their operator reads: a Transpose may stand between.
+    after = {
+        name: read.dequantizer.output[0] if made_by[name] is not None else read.operator.input[read.index]
+        for name, read in first.items()
+    }
+    values = observe(signed, [*wanted, *after.values()], inputs)
     ratios = {}
-    for node in dequantizers:
-        quantizer = made_by[node.name]
-        if quantizer is not None:
-            before: Array | None = values[quantizer.input[0]]
-        else:
-            reader = graph.readers(node.output[0])[0]
-            before = weights.constant(originals[reader.name], list(reader.input).index(node.output[0]))
-        assert before is not None  # the exports differ by quantizers alone
-        signal = np.square(before, dtype=np.float64).sum()
-        noise = np.square(before - values[node.output[0]], dtype=np.float64).sum()
-        ratios[node.name] = float(10 * np.log10(signal / noise)) if noise and signal else math.inf
+    for name, read in first.items():
+        quantizer = made_by[name]
+        before = weight(originals, read) if quantizer is None else values[quantizer.input[0]]
+        if before is not None:
+            signal = np.square(before, dtype=np.float64).sum()
+            noise = np.square(before - values[after[name]], dtype=np.float64).sum()
+            ratios[name] = float(10 * np.log10(signal / noise)) if noise and signal else math.inf
     return ratios
 
 

@@ -138,7 +138,7 @@ def finetune(
         stepper.load_state_dict(saved["optimizer"])
         best = saved["best"]
     else:
-        with console.progress("checking the network before it", len(validation)) as advance:
+        with console.progress(f"checking before {STAGES[plan.stage]}", len(validation)) as advance:
             accuracy = _accuracy(student, validation, recipe, advance)
         progress.end_epoch({"epoch": 0, "val_accuracy": round(accuracy, 5)})
         best = _copy(student)
@@ -178,9 +178,10 @@ def finetune(
                 value = step_loss.item()
                 if not math.isfinite(value):
                     rows = ", ".join(map(str, training.rows[batch[:4]]))
+                    remedy = "leave --activation away" if notes.get("activation") else "try --ptq, without fine-tuning"
                     raise Diverged(
                         f"the loss of {STAGES[plan.stage]} is not finite at epoch {progress.epoch + 1}, step "
-                        f"{progress.step + 1} (batch of rows {rows}, ...); try --ptq, which needs no fine-tuning"
+                        f"{progress.step + 1} (batch of rows {rows}, ...); {remedy}"
                     )
                 stepper.zero_grad()
                 step_loss.backward()

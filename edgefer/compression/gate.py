@@ -34,7 +34,7 @@ class Verdict:
     Attributes:
         scores: of the FP32 networks, then of each INT8 network.
         changes: of each INT8 network against FP32.
-        drop: accuracy that the worst of them lost, in points, at least 0.
+        drop: accuracy that the worst of them lost, in points; negative where all gained.
     """
 
     scores: list[bundle.Score]

@@ -37,7 +37,7 @@ def draw(file: Path, damages: Sequence[Damage], title: str) -> None:
         bars, points = figure.subplots(1, 2, width_ratios=[3, 2])
         figure.suptitle(title, x=0.01, ha="left")
         bars.barh(range(len(worst)), [each.loss for each in worst], color=[_COLORS[each.part.kind] for each in worst])
-        bars.set_yticks(range(len(worst)), [each.part.name for each in worst])
+        bars.set_yticks(range(len(worst)), [each.part.title for each in worst])
         bars.invert_yaxis()
         bars.axvline(0, color="black", linewidth=0.8)
         bars.set_xlabel("cross-entropy that INT8 loses by it")

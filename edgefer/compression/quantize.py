@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
@@ -53,7 +55,7 @@ def quantize(
         ignored: name patterns of layers that stay FP32, from `layers`.
 
     Raises:
-        InputError: NNCF cannot trace the network, or a pattern fits none of its layers.
+        InputError: NNCF cannot trace the network, or `ignored` fits no layer or leaves none to quantize.
         MissingExtra: NNCF is not installed.
     """
     nncf = load_nncf()
@@ -75,7 +77,7 @@ def quantize(
     )
     root = _rooted(network)
     batches = list(images.split(_BATCH))
-    names = _matching(layers(root, images[:1]), ignored) if ignored else []
+    names = _matching(layers(network, images[:1]), ignored) if ignored else []
     try:
         with quiet():
             quantized: nn.Module = nncf.quantize(
@@ -89,6 +91,8 @@ def quantize(
     except (nncf.errors.InternalError, nncf.errors.UnsupportedModelError, nncf.errors.ValidationError) as error:
         raise InputError(f"NNCF cannot quantize this network: {' '.join(str(error).split())}") from None
     found = [module for _, module in get_hook_storage(quantized).named_hooks()]
+    if ignored and not any(module.per_channel for module in found):
+        raise InputError("--ignore leaves no layer in INT8; name fewer")
     strange = {type(module).__name__ for module in found if not isinstance(module, SymmetricQuantizer)}
     if strange:
         raise InputError(f"NNCF placed quantizers that are not symmetric ({', '.join(sorted(strange))})")
@@ -111,8 +115,29 @@ def unquantized(network: nn.Module, quantized: nn.Module) -> nn.Module:
     return root
 
 
-def layers(network: nn.Module, example: Tensor) -> dict[str, str]:
-    """Return NNCF's name of each operation of a network, by the name that it has in an exported graph.
+@dataclass(frozen=True)
+class Layer:
+    """An operation that can be quantized.
+
+    Attributes:
+        nncf: NNCF's name of it.
+        module: path of the module that it happens in, ``stages.0.conv1.0``; empty for the network itself.
+        names: what it may be called in an exported graph, ``stages.0.conv1.0.Conv``.
+    """
+
+    nncf: str
+    module: str
+    names: tuple[str, ...]
+
+    def fits(self, pattern: str) -> bool:
+        """Whether a pattern fits it, or one of the modules that it stands in."""
+        parts = self.module.split(".")
+        around = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        return any(fnmatchcase(name, pattern) for name in (*self.names, *around) if name)
+
+
+def layers(network: nn.Module, example: Tensor) -> list[Layer]:
+    """Return the operations of a network that can be quantized, in the order in which they run.
 
     Args:
         network: as `quantize` takes it.
@@ -122,46 +147,55 @@ def layers(network: nn.Module, example: Tensor) -> dict[str, str]:
     from nncf.torch.function_hook.nncf_graph.nncf_graph_builder import build_nncf_graph
 
     with quiet(), torch.no_grad():
-        graph = build_nncf_graph(network, example)
-    found = {}
+        graph = build_nncf_graph(_rooted(network), example)
+    found = []
+    calls: Counter[tuple[str, tuple[str, ...]]] = Counter()
     for node in graph.get_all_nodes():
-        path = node.node_name.split("/")  # stages/0/conv1/0/conv2d/0: the module, the operation, which of its calls
-        operation = _OPERATIONS.get(path[-2].rstrip("_")) if len(path) > 1 else None
-        if operation:
-            number = "" if path[-1] == "0" else f"_{path[-1]}"
-            found[".".join([*path[:-2], operation]).removeprefix("network.") + number] = node.node_name
+        path: list[str] = node.node_name.split("/")  # stages/0/conv1/0/conv2d/0: modules, operation, which call of it
+        operators = _OPERATIONS.get(path[-2].rstrip("_")) if len(path) > 1 else None
+        if operators:
+            module = ".".join(path[:-2])
+            number = calls[module, operators]
+            calls[module, operators] += 1
+            ending = f"_{number}" if number else ""
+            names = [".".join(filter(None, (module, operator))) + ending for operator in operators]
+            names += [name.removeprefix("network.") for name in names]
+            found.append(Layer(node.node_name, module, tuple(dict.fromkeys(names))))
     return found
 
 
 # torch's functions and the ONNX operators that they become.
 _OPERATIONS = {
-    "add": "Add",
-    "bmm": "MatMul",
-    "conv1d": "Conv",
-    "conv2d": "Conv",
-    "conv_transpose2d": "ConvTranspose",
-    "linear": "Gemm",
-    "matmul": "MatMul",
-    "mul": "Mul",
+    "adaptive_avg_pool2d": ("GlobalAveragePool", "AveragePool"),
+    "add": ("Add",),
+    "avg_pool2d": ("AveragePool",),
+    "bmm": ("MatMul",),
+    "cat": ("Concat",),
+    "conv1d": ("Conv",),
+    "conv2d": ("Conv",),
+    "conv_transpose2d": ("ConvTranspose",),
+    "linear": ("Gemm", "MatMul"),
+    "matmul": ("MatMul",),
+    "mean": ("ReduceMean", "GlobalAveragePool"),
+    "mul": ("Mul",),
 }
 
 
-def _matching(known: dict[str, str], patterns: Sequence[str]) -> list[str]:
-    """Return NNCF's names of the layers whose name, or whose module's name, fits a pattern."""
+def _matching(known: Sequence[Layer], patterns: Sequence[str]) -> list[str]:
+    """Return NNCF's names of the layers that a pattern fits.
+
+    Raises:
+        InputError: a pattern fits none.
+    """
     names = set()
     for pattern in patterns:
-        fitting = [
-            name for layer, name in known.items() if fnmatchcase(layer, pattern) or fnmatchcase(_module(layer), pattern)
-        ]
+        fitting = {layer.nncf for layer in known if layer.fits(pattern)}
         if not fitting:
-            near = get_close_matches(pattern, [*known, *map(_module, known)], n=3, cutoff=0.0)
-            raise InputError(f"--ignore {pattern} fits no layer; there are e.g. {', '.join(near)}")
-        names.update(fitting)
+            every = dict.fromkeys(name for layer in known for name in (layer.module, layer.names[-1]) if name)
+            near = ", ".join(get_close_matches(pattern, every, n=3, cutoff=0.0))
+            raise InputError(f"--ignore {pattern} fits no layer; there are e.g. {near}")
+        names |= fitting
     return sorted(names)
-
-
-def _module(layer: str) -> str:
-    return layer.rpartition(".")[0]
 
 
 def quantizers(quantized: nn.Module) -> dict[str, Any]:

@@ -39,12 +39,12 @@ def repair(
     judge: Callable[[ModelProto], Verdict],
     max_drop: float,
 ) -> Repaired | None:
-    """Return the network with as little of it in FP32 as passes the gate, or None where nothing does.
+    """Return the network with little of it in FP32, so that it passes the gate, or None where that does not help.
 
-    Parts are ordered by the cross-entropy they cost over the milliseconds they save. The shortest beginning of that
-    list that passes is found by doubling and halving, then each part of it is quantized again where the network
-    passes without it, the one that costs most time first. The images that choose the parts also judge them, so that
-    other images may think a little less of the result.
+    Parts are ordered by the cross-entropy they cost over the milliseconds they save, so by a measurement: another run
+    may order them otherwise. A short beginning of that list that passes is found by doubling and halving, then each
+    part of it is quantized again where the network passes without it, the one that costs most time first. The images
+    that choose the parts also judge them, so that other images may think a little less of the result.
 
     Args:
         signed: the INT8 graph before it is lowered.
@@ -60,10 +60,10 @@ def repair(
     def passes(left: Sequence[Damage]) -> bool:
         parts = frozenset(damage.part for damage in left)
         if parts not in judged:
-            model = leave(signed, floats, parts)
+            model = leave(signed, floats, [damage.part for damage in left])  # not the set: its order is no order
             judged[parts] = model, judge(model)
             console.say(f"with {len(parts)} parts in FP32: {judged[parts][1].drop:.2f} points lost")
-        return judged[parts][1].drop <= max_drop + 1e-9
+        return judged[parts][1].drop <= max_drop
 
     most = 1
     while not passes(order[:most]):

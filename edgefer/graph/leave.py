@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from onnx import ModelProto, NodeProto
 
 from edgefer.errors import InputError
-from edgefer.graph.graph import Graph
+from edgefer.graph.graph import Array, Graph
 from edgefer.graph.ranges import SELECTING
 
 Kind = Literal["layer", "weight", "activation"]
@@ -30,31 +30,80 @@ class Part:
     name: str
     tensors: tuple[str, ...]
 
+    @property
+    def title(self) -> str:
+        """What it is called in a list of all kinds."""
+        return self.name if self.kind == "layer" else f"{self.kind} {self.name}"
 
-def parts(signed: ModelProto) -> list[Part]:
-    """Return the quantized tensors of a slim signed graph, then the layers that read some of them.
+
+@dataclass(frozen=True)
+class Read:
+    """A quantized tensor as an operator reads it.
+
+    Attributes:
+        operator: the one that computes with it.
+        index: of the operator's input.
+        between: nodes that only move numbers (`SELECTING`), from the operator back to the tensor.
+        dequantizer: the tensor's DequantizeLinear.
+    """
+
+    operator: NodeProto
+    index: int
+    between: tuple[NodeProto, ...]
+    dequantizer: NodeProto
+
+
+def reads(graph: Graph) -> list[Read]:
+    """Return where operators read quantized tensors, in the order of the nodes."""
+    found = []
+    for operator in graph.nodes:
+        if operator.op_type in (*_QUANTIZERS, *SELECTING, "Shape"):
+            continue
+        for index, name in enumerate(operator.input):
+            between = []
+            made_by = graph.producer(name)
+            while made_by is not None and made_by.op_type in SELECTING:
+                between.append(made_by)
+                made_by = graph.producer(made_by.input[0])
+            if made_by is not None and made_by.op_type == "DequantizeLinear":
+                found.append(Read(operator, index, tuple(between), made_by))
+    return found
+
+
+def weight(floats: Graph, read: Read) -> Array | None:
+    """Return a quantized weight as it was before, as its operator reads it, or None where `floats` has it elsewhere.
+
+    Args:
+        floats: see `leave`.
+        read: of the signed graph.
+    """
+    operator = next((node for node in floats.nodes if node.name == read.operator.name), None)
+    return None if operator is None else floats.constant(operator, read.index)
+
+
+def parts(signed: ModelProto, floats: ModelProto) -> list[Part]:
+    """Return what can be left in FP32: the quantized tensors, then the layers that read some of them.
 
     Args:
         signed: int8 weights behind a DequantizeLinear each, activations between QuantizeLinear and DequantizeLinear.
+        floats: see `leave`.
     """
-    graph = Graph(signed)
-    dequantizers = {node.output[0]: node for node in graph.nodes if node.op_type == "DequantizeLinear"}
-    tensors = [
-        Part("weight", node.name.removesuffix(".weight"), (node.name,))
-        if node.input[0] in graph.constants
-        else Part("activation", node.name.removesuffix(".DQ"), (node.name,))
-        for node in dequantizers.values()
-    ]
-    layers = [
-        Part("layer", node.name, read)
-        for node in graph.nodes
-        if node.op_type not in (*_QUANTIZERS, *SELECTING)
-        and (read := tuple(dequantizers[name].name for name in node.input if name in dequantizers))
-    ]
-    return tensors + layers
+    graph, originals = Graph(signed), Graph(floats)
+    tensors: dict[str, Part] = {}
+    layers: dict[str, list[str]] = {}
+    for read in reads(graph):
+        name = read.dequantizer.name
+        if read.dequantizer.input[0] not in graph.constants:
+            tensors.setdefault(name, Part("activation", name.removesuffix(".DQ"), (name,)))
+        elif weight(originals, read) is not None:
+            tensors.setdefault(name, Part("weight", read.operator.name, (name,)))
+        else:
+            continue
+        layers.setdefault(read.operator.name, []).append(name)
+    return [*tensors.values(), *(Part("layer", name, tuple(inputs)) for name, inputs in layers.items())]
 
 
-def leave(signed: ModelProto, floats: ModelProto, left: Collection[Part]) -> ModelProto:
+def leave(signed: ModelProto, floats: ModelProto, left: Iterable[Part]) -> ModelProto:
     """Return `signed` with some of its parts in FP32.
 
     A layer's inputs are left for that layer alone: who else reads them goes on reading the quantized tensor.
@@ -63,37 +112,44 @@ def leave(signed: ModelProto, floats: ModelProto, left: Collection[Part]) -> Mod
         signed: see `parts`.
         floats: the same network before it was quantized, from the same export: layers have the names they have in
             `signed`, weights are float32.
-        left: some of `parts(signed)`.
+        left: some of `parts`.
 
     Raises:
         InputError: a part is none of the network's.
     """
-    graph = Graph(signed)
-    weights = Graph(floats)
-    by_name = {node.name: node for node in graph.nodes}
-    originals = {node.name: node for node in weights.nodes}
+    graph, originals = Graph(signed), Graph(floats)
+    found = reads(graph)
+    done: set[tuple[str, int]] = set()  # parts may overlap
     for part in left:
-        if any(name not in by_name for name in part.tensors) or (part.kind == "layer" and part.name not in by_name):
+        of_part = [
+            read
+            for read in found
+            if read.dequantizer.name in part.tensors and (part.kind != "layer" or read.operator.name == part.name)
+        ]
+        if not of_part:
             raise InputError(f"the network has no {part.kind} {part.name}")
-        for tensor in part.tensors:
-            dequantizer = by_name[tensor]
-            readers = [by_name[part.name]] if part.kind == "layer" else graph.readers(dequantizer.output[0])
-            _unquantized(graph, dequantizer, readers, weights, originals)
+        for read in of_part:
+            if (read.operator.name, read.index) not in done:
+                done.add((read.operator.name, read.index))
+                _unquantized(graph, originals, read)
     return graph.model()
 
 
-def _unquantized(
-    graph: Graph, dequantizer: NodeProto, readers: Sequence[NodeProto], weights: Graph, originals: dict[str, NodeProto]
-) -> None:
-    """Let `readers` read what a DequantizeLinear stands for as it was before it was quantized."""
-    made_by = graph.producer(dequantizer.input[0])
-    for reader in readers:
-        for index, name in enumerate(reader.input):
-            if name != dequantizer.output[0]:
-                continue
-            if made_by is not None:
-                reader.input[index] = made_by.input[0]
-                continue
-            weight = weights.constant(originals[reader.name], index)
-            assert weight is not None  # the exports differ by quantizers alone
-            graph.set_constant(reader, index, weight, f"{dequantizer.name}.float")
+def _unquantized(graph: Graph, originals: Graph, read: Read) -> None:
+    """Let an operator read a tensor as it was before it was quantized."""
+    quantizer = graph.producer(read.dequantizer.input[0])
+    if quantizer is None:
+        before = weight(originals, read)
+        if before is None:
+            raise InputError(f"the weights of {read.operator.name} stand elsewhere in the FP32 network")
+        graph.set_constant(read.operator, read.index, before, f"{read.dequantizer.name}.float")
+        return
+    name = quantizer.input[0]
+    for node in reversed(read.between):
+        copied = NodeProto()
+        copied.CopyFrom(node)
+        copied.name = f"{read.operator.name}.{node.name}"
+        copied.input[0], copied.output[0] = name, f"{copied.name}.float"
+        graph.insert_before(read.operator, copied)
+        name = copied.output[0]
+    read.operator.input[read.index] = name

@@ -34,7 +34,7 @@ def create(
         args: keywords of the network's builder.
         pretrained: start from timm's weights, fetched from the hub (timm's networks only).
         weights: start from a local file, safetensors or torch; the classifier may differ in size.
-        zero_head: start with a classifier whose weights are 0.
+        zero_head: start with a classifier whose weights and biases are 0.
 
     Raises:
         InputError: no such network or keyword, or the file does not fit the network.
@@ -54,8 +54,9 @@ def create(
     if zero_head:
         head = _classifier(model)
         if not isinstance(head, nn.Linear):
-            raise InputError(f"model {name} has no linear classifier; leave zero_head away")
-        nn.init.zeros_(head.weight)
+            raise InputError(f"model {name} has no linear classifier; leave model.zero_head away")
+        for parameter in head.parameters():
+            nn.init.zeros_(parameter)
     if weights is not None:
         _load_weights(model, Path(weights))
     return model
@@ -72,7 +73,8 @@ def merged(network: nn.Module) -> nn.Module:
     from timm.utils.model import reparameterize_model  # what has these methods came from timm
 
     found: nn.Module = reparameterize_model(network)
-    return found.eval()
+    # It detaches what stands beside a merged layer, e.g. squeeze-excite, which fine-tuning would leave as it is.
+    return found.requires_grad_(True).eval()
 
 
 def _from_timm(name: str, classes: int, channels: int, args: dict[str, Any], pretrained: bool) -> nn.Module:

@@ -89,7 +89,6 @@ def test_each_targets_file_passes_its_linter_and_differs_where_the_manifest_says
     # One alone changes something, and no more than about what all of them together do.
     changes = [line["largest_logit_change"] for line in apart["quantizers"]]
     assert 0 < max(changes) < 3 * apart["largest_logit_change"]
-    assert all(line["changed_predictions"] <= 100 for line in apart["quantizers"])
 
 
 def test_a_killed_compression_is_resumed_to_the_same_files(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from graph.onnx_networks import Layer, kinds, layers, network, pictures, run
@@ -44,7 +46,7 @@ def test_with_all_parts_left_in_fp32_the_network_is_the_one_before_it_was_quanti
     body: list[Layer], seed: int
 ) -> None:
     signed, floats = both(body, seed)
-    left = leave(signed, floats, parts(signed))
+    left = leave(signed, floats, parts(signed, floats))
     assert "QuantizeLinear" not in kinds(left)
     assert np.array_equal(run(left, pictures()), run(floats, pictures()))
 
@@ -52,11 +54,11 @@ def test_with_all_parts_left_in_fp32_the_network_is_the_one_before_it_was_quanti
 @several
 @given(bodies, seeds, st.randoms())
 def test_a_network_with_some_parts_left_out_still_lowers_to_every_target(
-    body: list[Layer], seed: int, random: st.DataObject
+    body: list[Layer], seed: int, random: Random
 ) -> None:
     signed, floats = both(body, seed)
-    found = parts(signed)
-    left = leave(signed, floats, random.sample(found, random.randint(0, len(found))))  # type: ignore[attr-defined]
+    found = parts(signed, floats)
+    left = leave(signed, floats, random.sample(found, random.randint(0, len(found))))
     for target in ("cpu", "tensorrt", "rtx"):
         lowered = lower(left, target)
         if not lowered.lifted and not lowered.left_out:
@@ -70,7 +72,7 @@ def test_nothing_left_out_changes_nothing() -> None:
 
 def test_a_layer_is_left_with_all_it_reads_and_other_readers_go_on_reading_int8() -> None:
     signed, floats = both(RESIDUAL, 0)
-    add = next(part for part in parts(signed) if part.kind == "layer" and part.name.endswith("Add"))
+    add = next(part for part in parts(signed, floats) if part.kind == "layer" and part.name.endswith("Add"))
     assert len(add.tensors) == 2
     left = Graph(leave(signed, floats, [add]))
     node = next(node for node in left.nodes if node.name == add.name)
@@ -81,11 +83,23 @@ def test_a_layer_is_left_with_all_it_reads_and_other_readers_go_on_reading_int8(
 
 def test_a_weight_is_left_alone_and_its_layer_still_reads_an_int8_activation() -> None:
     signed, floats = both(RESIDUAL, 0)
-    weight = next(part for part in parts(signed) if part.kind == "weight")
+    weight = next(part for part in parts(signed, floats) if part.kind == "weight")
     left = Graph(leave(signed, floats, [weight]))
     layer = next(node for node in left.nodes if node.name == weight.name)
     assert left.producer(layer.input[0]).op_type == "DequantizeLinear"  # type: ignore[union-attr]
     assert left.constant(layer, 1).dtype == np.float32  # type: ignore[union-attr]
+
+
+def test_a_layer_behind_a_flatten_is_left_with_the_activation_that_comes_through_it() -> None:
+    signed, floats = both(RESIDUAL, 0)
+    gemm = next(part for part in parts(signed, floats) if part.kind == "layer" and part.name.endswith("Gemm"))
+    assert len(gemm.tensors) == 2
+    left = Graph(leave(signed, floats, [gemm]))
+    node = next(node for node in left.nodes if node.name == gemm.name)
+    flatten = left.producer(node.input[0])
+    assert flatten is not None
+    assert flatten.op_type == "Flatten"
+    assert left.producer(flatten.input[0]).op_type == "GlobalAveragePool"  # type: ignore[union-attr]
 
 
 def test_a_part_that_the_network_does_not_have_is_refused() -> None:

@@ -104,6 +104,11 @@ def test_parallel_branches_are_merged_and_the_answers_stay() -> None:
     assert sum(isinstance(module, torch.nn.Conv2d) for module in model.modules()) > 22  # a copy was changed
 
 
+def test_what_stands_beside_a_merged_layer_can_still_be_fine_tuned() -> None:
+    merged = models.merged(models.create("mobileone_s4", 7, 1).eval())  # with squeeze-excite
+    assert all(parameter.requires_grad for parameter in merged.parameters())
+
+
 def test_a_network_without_parallel_branches_is_copied_as_it_is() -> None:
     model = models.create("plain-resnet", 7, 1, SMALL).eval()
     merged = models.merged(model)
@@ -112,7 +117,7 @@ def test_a_network_without_parallel_branches_is_copied_as_it_is() -> None:
 
 
 def test_a_classifier_can_start_at_zero() -> None:
-    model = models.create("mobilenetv4_conv_small", 7, 1, zero_head=True).eval()
+    model = models.create("resnet18", 7, 1, zero_head=True).eval()
     assert torch.equal(model(torch.ones(1, 1, 64, 64)), torch.zeros(1, 7))
     with pytest.raises(InputError, match="no linear classifier"):
         models.create("resnet18", 0, 1, zero_head=True)
