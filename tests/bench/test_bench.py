@@ -69,6 +69,14 @@ def test_int8_is_compared_with_fp32(result: Result) -> None:
     assert comparison.file_bytes == int8.file_bytes / fp32.file_bytes
 
 
+def test_a_second_fp32_network_is_compared_with_the_first_as_int8_is(tmp_path: Path) -> None:
+    parts = {**samples.parts(), "fp32-relu": bundle.Part("fp32.relu.onnx", samples.network(blind=2), "fp32", "any")}
+    made = bundle.write(tmp_path / "made", samples.description(), parts)
+    compared = bench([made], samples.dataset(), seconds=0.05).comparisons
+    assert [(each.network, each.against) for each in compared] == [("fp32-relu", "fp32"), ("int8-cpu", "fp32")]
+    assert compared[0].accuracy < 0
+
+
 def test_what_decides_the_figures_is_in_the_result(made: bundle.Bundle, result: Result) -> None:
     assert result.protocol.threads == 1
     assert result.machine.versions["onnxruntime"]

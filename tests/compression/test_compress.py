@@ -129,6 +129,22 @@ compress.compress(Path(sys.argv[1]), data.load(Path(sys.argv[2])), Path(sys.argv
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
+def test_ctrl_c_after_fine_tuning_says_how_to_go_on(
+    trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "MOST_STEPS", 1)
+    monkeypatch.setattr(module.speed, "measure", interrupted)
+    out = tmp_path / "bundle"
+    stopped = CliRunner().invoke(
+        app, ["compress", str(trained), "--data", str(csv), "--out", str(out), "--threads", "1", "--json"]
+    )
+    assert stopped.exit_code == 130
+    assert f"edgefer compress --resume {out}.unfinished" in " ".join(stopped.output.split())
+
+
 def test_a_compression_is_not_resumed_with_another_checkpoint(trained: Path, csv: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(trained, copy)
@@ -139,8 +155,10 @@ def test_a_compression_is_not_resumed_with_another_checkpoint(trained: Path, csv
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("edgefer.compression.finetune._distillation", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            compress(copy, data.load(csv), tmp_path / "bundle")
-    assert module.resumed(tmp_path / "bundle.unfinished")["checkpoint"] == copy / "best.json"
+            compress(copy, data.load(csv), tmp_path / "bundle", ignore=("stem",), auto_repair=True)
+    arguments = module.resumed(tmp_path / "bundle.unfinished")
+    assert arguments["checkpoint"] == copy / "best.json"
+    assert (arguments["ignore"], arguments["auto_repair"], arguments["with_diagnosis"]) == (("stem",), True, False)
     (copy / "best.json").write_text((copy / "best.json").read_text() + " ")
     with pytest.raises(InputError, match="trained anew"):
         module.resumed(tmp_path / "bundle.unfinished")
