@@ -154,6 +154,23 @@ def networks() -> str:
     )
 
 
+def aarch64() -> str:
+    """What ONNX Runtime's aarch64 wheel makes of the CPU file, emulated."""
+    result = read("aarch64.json")
+    graph = result["bundles"][0]["graphs"]["int8-cpu"]
+    cores = {core: graph[core] for core in result["cores"]}
+    if any(each["nodes"] != graph["x86"]["nodes"] for each in cores.values()):
+        raise SystemExit("aarch64.json: the cores differ from x86, so README must say how")
+    largest = max(each["on"]["largest_logit_difference"] for each in cores.values())
+    changed = sum(each["on"]["changed_predictions"] for each in cores.values())
+    return (
+        f"On aarch64 (Raspberry Pi 4 and 5 and a newer core, all emulated by qemu) the CPU file fuses as on x86, "
+        f"{graph['x86']['nodes']['QLinearConv']} convolutions in INT8, with logits at most {largest:.1g} apart and {changed} changed predictions on "
+        f"{result['data']['images']} images; its speed on real cores is not measured. From "
+        "[aarch64.json](benchmarks/results/aarch64.json), `python benchmarks/aarch64.py`."
+    )
+
+
 def exporters() -> str:
     """One network through three exporters, and OpenVINO as a bound."""
     result = read("exporters-compact.json")
@@ -180,6 +197,8 @@ def exporters() -> str:
             f"OpenVINO is the bound for this CPU: ONNX Runtime takes {bound['estimate']:.2f}x of its time on the same "
             "file. Same 300 calibration images for all, settings chosen on PublicTest, all timed in turn; from "
             "[exporters-compact.json](benchmarks/results/exporters-compact.json), `python benchmarks/exporters.py`.",
+            "",
+            aarch64(),
         ]
     )
 

@@ -19,7 +19,7 @@ from edgefer.graph.weights import fold_weights, limit_weights
 
 INPUT, OUTPUT = "input", "logits"
 HALF = 64  # largest weight at half range
-OPSET = 17  # what TensorRT 10 and ONNX Runtime 1.18 read
+OPSET = 17  # what TensorRT 10 reads
 
 
 def fp32(network: nn.Module, example: Tensor) -> ModelProto:
