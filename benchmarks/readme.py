@@ -164,10 +164,10 @@ def aarch64() -> str:
     largest = max(each["on"]["largest_logit_difference"] for each in cores.values())
     changed = sum(each["on"]["changed_predictions"] for each in cores.values())
     return (
-        f"On aarch64 (Raspberry Pi 4 and 5 and a newer core, all emulated by qemu) the CPU file fuses as on x86, "
-        f"{graph['x86']['nodes']['QLinearConv']} convolutions in INT8, with logits at most {largest:.1g} apart and {changed} changed predictions on "
-        f"{result['data']['images']} images; its speed on real cores is not measured. From "
-        "[aarch64.json](benchmarks/results/aarch64.json), `python benchmarks/aarch64.py`."
+        "On aarch64 (Raspberry Pi 4 and 5 and a newer core, all emulated by qemu) the CPU file fuses as on x86, "
+        f"{graph['x86']['nodes']['QLinearConv']} convolutions in INT8, with logits at most {largest:.1g} apart and "
+        f"{changed} changed predictions on {result['data']['images']} images; its speed on real cores is not measured. "
+        "From [aarch64.json](benchmarks/results/aarch64.json), `python benchmarks/aarch64.py`."
     )
 
 
