@@ -12,7 +12,7 @@ from edgefer.compression.diagnose import Damage
 from edgefer.compression.gate import Verdict
 from edgefer.graph.leave import Part, leave
 
-_LEAST_COST = 0.001  # ms: what costs less cannot be told from noise
+_LEAST_COST = 0.1  # of the dearest part: what costs less cannot be told from noise, and must not look like a bargain
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def repair(
     judge: Callable[[ModelProto], Verdict],
     max_drop: float,
 ) -> Repaired | None:
-    """Return the network with little of it in FP32, so that it passes the gate, or None where that does not help.
+    """Return the network with little of it in FP32, so that it passes the gate, or None where all of it does not help.
 
     Parts are ordered by the cross-entropy they cost over the milliseconds they save, so by a measurement: another run
     may order them otherwise. A short beginning of that list that passes is found by doubling and halving, then each
@@ -53,8 +53,8 @@ def repair(
         judge: runs a signed graph's targets over the validation split.
         max_drop: points of accuracy that INT8 may lose.
     """
-    harmful = [damage for damage in damages if damage.loss > 0]
-    order = sorted(harmful, key=lambda damage: -damage.loss / max(damage.milliseconds, _LEAST_COST))
+    floor = _LEAST_COST * max((damage.milliseconds for damage in damages), default=0)
+    order = sorted(damages, key=lambda damage: -damage.loss / max(damage.milliseconds, floor, 1e-6))
     judged: dict[frozenset[Part], tuple[ModelProto, Verdict]] = {}
 
     def passes(left: Sequence[Damage]) -> bool:
