@@ -102,14 +102,13 @@ def fer2013() -> str:
 
 
 def networks() -> str:
-    """FER2013: networks that are not our own, each by the same three commands."""
+    """FER2013: networks that are not our own, each by the same three commands; one without results has no row."""
+    measured = {name: titles for name, titles in OTHERS.items() if (RESULTS / f"fer2013/{name}/bench.json").exists()}
     rows = []
-    for name, (title, options) in OTHERS.items():
+    for name, (title, options) in measured.items():
         trained, bench = read(f"fer2013/{name.removesuffix('-relu')}/train.json"), read(f"fer2013/{name}/bench.json")
-        full, small = (
-            next(each for each in bench["networks"] if each["network"] == network) for network in ("fp32", "int8-cpu")
-        )
-        against = next(each for each in bench["comparisons"] if each["network"] == "int8-cpu")
+        full, small = (one(bench["networks"], network) for network in ("fp32", "int8-cpu"))
+        against = one(bench["comparisons"], "int8-cpu")
         latency = against["latency"]
         rows.append(
             [
@@ -123,34 +122,43 @@ def networks() -> str:
             ]
         )
     head = ["timm's", "parameters", "input, training", "PrivateTest, FP32 -> INT8", "file", "latency", "INT8 over FP32"]
-    reasons = read("fer2013/efficientnet-b0/compress.json")["speed"]["slow"]
-    relu = read("fer2013/efficientnet-b0-relu/bench.json")
-    swapped = next(each for each in relu["networks"] if each["network"] == "fp32-relu")
-    small = next(each for each in relu["networks"] if each["network"] == "int8-cpu")
+    relu = [silu_and_relu()] if {"efficientnet-b0", "efficientnet-b0-relu"} <= set(measured) else []
+    end = (
+        "From scratch, few epochs, one seed: these show what INT8 does to them, not what they can reach. Protocol as "
+        "above; each network's train.json, compress.json and bench.json stand in "
+        "[benchmarks/results/fer2013](benchmarks/results/fer2013)."
+    )
+    return "\n\n".join([table(head, rows), *relu, extra_epochs(), end])
+
+
+def one(entries: list[dict[str, Any]], network: str) -> dict[str, Any]:
+    return next(each for each in entries if each["network"] == network)
+
+
+def silu_and_relu() -> str:
+    """EfficientNet-B0 as it is, and with ReLU."""
+    reason = read("fer2013/efficientnet-b0/compress.json")["speed"]["slow"][0]
+    relu = read("fer2013/efficientnet-b0-relu/bench.json")["networks"]
+    full, small = one(relu, "fp32-relu"), one(relu, "int8-cpu")
+    return (
+        "EfficientNet-B0 as it is loses by INT8 on this CPU, and `edgefer compress` says why: "
+        f"{reason['reason']} ({100 * reason['macs']:.0f} % of the arithmetic). With ReLU in the place of SiLU its FP32 "
+        f"network has {percent(full['quality']['accuracy'])} at {full['latency']['p50']:.2f} ms, and INT8 takes "
+        f"{small['latency']['p50'] / full['latency']['p50']:.2f}x of that."
+    )
+
+
+def extra_epochs() -> str:
+    """INT8 beside FP32 that was trained as long."""
     extra = read("fer2013/compact/extra_epochs.json")
     change = extra["int8_over_chosen"]
     accuracy, low, high = (f"{100 * change[name]:+.2f}" for name in ("accuracy", "low", "high"))
-    return "\n".join(
-        [
-            table(head, rows),
-            "",
-            f"EfficientNet-B0 as it is loses by INT8 on this CPU, and `edgefer compress` says why: "
-            f"{reasons[0]['reason']} ({100 * reasons[0]['macs']:.0f} % of the arithmetic). With ReLU in the place of "
-            f"SiLU its FP32 network has {percent(swapped['quality']['accuracy'])} at "
-            f"{swapped['latency']['p50']:.2f} ms, and INT8 takes "
-            f"{small['latency']['p50'] / swapped['latency']['p50']:.2f}x of that.",
-            "",
-            f"`compact`, fine-tuned in INT8 with `--qat-epochs {extra['epochs']}`, beside an FP32 network that was "
-            "given as many extra epochs, its rate chosen on PublicTest "
-            f"({percent(extra['chosen']['test'])}): INT8 has {percent(extra['int8_test'])}, {accuracy} points "
-            f"(95 %: {low} to {high}), from "
-            "[extra_epochs.json](benchmarks/results/fer2013/compact/extra_epochs.json), "
-            "`python benchmarks/extra_epochs.py`.",
-            "",
-            "From scratch, few epochs, one seed: these show what INT8 does to them, not what they can reach. Protocol "
-            "as above; each network's train.json, compress.json and bench.json stand in "
-            "[benchmarks/results/fer2013](benchmarks/results/fer2013).",
-        ]
+    return (
+        f"`compact`, fine-tuned in INT8 with `--qat-epochs {extra['epochs']}`, beside an FP32 network that was given "
+        f"as many extra epochs, its rate chosen on PublicTest ({percent(extra['chosen']['test'])}): INT8 has "
+        f"{percent(extra['int8_test'])}, {accuracy} points (95 %: {low} to {high}), from "
+        "[extra_epochs.json](benchmarks/results/fer2013/compact/extra_epochs.json), "
+        "`python benchmarks/extra_epochs.py`."
     )
 
 
