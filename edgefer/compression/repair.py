@@ -13,6 +13,7 @@ from edgefer.compression.gate import Verdict
 from edgefer.graph.leave import Part, leave
 
 _LEAST_COST = 0.1  # of the dearest part: what costs less cannot be told from noise, and must not look like a bargain
+_FEW = 16
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def repair(
     """Return the network with little of it in FP32, so that it passes the gate, or None where all of it does not help.
 
     Parts are ordered by the cross-entropy they cost over the milliseconds they save, so by a measurement: another run
-    may order them otherwise. A short beginning of that list that passes is found by doubling and halving, then each
-    part of it is quantized again where the network passes without it, the one that costs most time first. The images
+    may order them otherwise. A short beginning of that list that passes is found by doubling and halving. If it is of
+    16 parts at most, each is then quantized again where the network passes without it, the dearest first. The images
     that choose the parts also judge them, so that other images may think a little less of the result.
 
     Args:
@@ -55,15 +56,17 @@ def repair(
     """
     floor = _LEAST_COST * max((damage.milliseconds for damage in damages), default=0)
     order = sorted(damages, key=lambda damage: -damage.loss / max(damage.milliseconds, floor, 1e-6))
-    judged: dict[frozenset[Part], tuple[ModelProto, Verdict]] = {}
+    judged: dict[frozenset[Part], Verdict] = {}  # not the networks: there may be hundreds
 
     def passes(left: Sequence[Damage]) -> bool:
         parts = frozenset(damage.part for damage in left)
         if parts not in judged:
-            model = leave(signed, floats, [damage.part for damage in left])  # not the set: its order is no order
-            judged[parts] = model, judge(model)
-            console.say(f"with {len(parts)} parts in FP32: {judged[parts][1].drop:.2f} points lost")
-        return judged[parts][1].drop <= max_drop
+            judged[parts] = judge(network(left))
+            console.say(f"with {len(parts)} parts in FP32: {judged[parts].drop:.2f} points lost")
+        return judged[parts].drop <= max_drop
+
+    def network(left: Sequence[Damage]) -> ModelProto:
+        return leave(signed, floats, [damage.part for damage in left])
 
     most = 1
     while not passes(order[:most]):
@@ -75,10 +78,10 @@ def repair(
         middle = (least + most) // 2
         least, most = (least, middle) if passes(order[:middle]) else (middle, most)
     left = order[:most]
-    for damage in sorted(left, key=lambda damage: -damage.milliseconds):
+    # Of many parts none matters much, and to try each takes long.
+    for damage in sorted(left, key=lambda damage: -damage.milliseconds) if len(left) <= _FEW else ():
         fewer = [each for each in left if each is not damage]
         if fewer and passes(fewer):
             left = fewer
-    parts = frozenset(damage.part for damage in left)
-    model, verdict = judged[parts]
-    return Repaired(model, [damage.part for damage in left], verdict, len(judged))
+    verdict = judged[frozenset(damage.part for damage in left)]
+    return Repaired(network(left), [damage.part for damage in left], verdict, len(judged))
