@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from onnx import ModelProto
 from scipy.special import log_softmax
 
 from edgefer import console, paths
+from edgefer.compression import gate, speed
 from edgefer.data.dataset import Split
-from edgefer.evaluation import predict, timing
 from edgefer.graph.graph import Graph
 from edgefer.graph.leave import Part, leave, parts, reads, weight
 from edgefer.graph.lower import lower
 from edgefer.graph.observe import observe
 from edgefer.preprocessing import Preprocessing
-from edgefer.runtimes import onnxruntime
 
 IMAGES = 1000  # of the validation split: two runs over the same images need fewer than two over different ones
 _SNR_IMAGES = 32
-_SECONDS, _MOST_SECONDS, _WARMUP, _PERCENTILE = 0.05, 0.5, 0.02, 50  # for each of hundreds of networks
+_TIMED_IMAGES = 8
+# For each of hundreds of networks.
+_TIMING = {"percentile": 50, "seconds": 0.05, "most_seconds": 0.5, "warmup_seconds": 0.02}
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,14 @@ def diagnose(
     found = parts(signed, floats)
     images = validation.subset(np.linspace(0, len(validation) - 1, min(len(validation), IMAGES)).astype(np.int64))
     whole = lower(signed, "cpu").model
-    answers = _logits(whole, spec, images)
+    answers = gate.logits(whole, spec, images, "before diagnosing")
     loss = _cross_entropy(answers, images.labels)
     ratios = snr(signed, floats, inputs[:_SNR_IMAGES])
     damages = []
     with console.progress("diagnosing", len(found)) as advance:
         for part in found:
             without = lower(leave(signed, floats, [part]), "cpu").model
-            better = _logits(without, spec, images)
+            better = gate.logits(without, spec, images, part.title)
             right, wrong_before = better.argmax(1) == images.labels, answers.argmax(1) != images.labels
             gained, lost = int((right & wrong_before).sum()), int((~right & ~wrong_before).sum())
             damages.append(
@@ -136,27 +136,10 @@ def write_table(file: Path, damages: Sequence[Damage]) -> None:
             table.writerow([each.part.kind, each.part.name, *figures, ratio, f"{each.milliseconds:.4f}"])
 
 
-def _logits(model: ModelProto, spec: Preprocessing, images: Split) -> NDArray[np.float32]:
-    with onnxruntime.activate(model.SerializeToString(), torch.get_num_threads()) as session:
-        return predict.logits(session.infer, spec, images)
-
-
 def _cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     return float(-log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean())
 
 
 def _slower(whole: ModelProto, without: ModelProto, inputs: NDArray[np.float32]) -> float:
-    stream = [np.ascontiguousarray(inputs[number : number + 1]) for number in range(min(len(inputs), 8))]
-    with (
-        onnxruntime.activate(whole.SerializeToString(), 1) as one,
-        onnxruntime.activate(without.SerializeToString(), 1) as other,
-    ):
-        before, after = timing.in_turn(
-            [one.infer, other.infer],
-            [stream, stream],
-            percentile=_PERCENTILE,
-            seconds=_SECONDS,
-            most_seconds=_MOST_SECONDS,
-            warmup_seconds=_WARMUP,
-        )
+    before, after = speed.in_turn(whole, without, inputs[:_TIMED_IMAGES], **_TIMING)
     return float(np.median(after) - np.median(before)) * 1e3

@@ -78,9 +78,13 @@ def predictions(model: ModelProto, spec: Preprocessing, split: Split, descriptio
         split: which images.
         description: stands before the progress bar.
     """
+    return np.asarray(logits(model, spec, split, description).argmax(1), np.int64)
+
+
+def logits(model: ModelProto, spec: Preprocessing, split: Split, description: str) -> NDArray[np.float32]:
+    """Return what `predictions` decides by, float32, (n, classes)."""
     with onnxruntime.activate(model.SerializeToString(), torch.get_num_threads()) as session:
-        logits = predict.logits(session.infer, spec, split, description=description)
-    return np.asarray(logits.argmax(1), np.int64)
+        return predict.logits(session.infer, spec, split, description=description)
 
 
 def score(name: str, split: Split, predictions: NDArray[np.int64], classes: int) -> bundle.Score:

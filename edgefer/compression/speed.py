@@ -26,18 +26,7 @@ def measure(name: str, fp32: ModelProto, int8: ModelProto, inputs: NDArray[np.fl
         int8: lowered for CPUs.
         inputs: (n, C, H, W), used one by one, again and again.
     """
-    stream = [np.ascontiguousarray(inputs[number : number + 1]) for number in range(len(inputs))]
-    with (
-        onnxruntime.activate(fp32.SerializeToString(), THREADS) as full,
-        onnxruntime.activate(int8.SerializeToString(), THREADS) as small,
-    ):
-        before, after = timing.in_turn(
-            [full.infer, small.infer],
-            [stream, stream],
-            percentile=_PERCENTILE,
-            seconds=SECONDS,
-            most_seconds=MOST_SECONDS,
-        )
+    before, after = in_turn(fp32, int8, inputs, percentile=_PERCENTILE, seconds=SECONDS, most_seconds=MOST_SECONDS)
     ratio = timing.ratio(after, before)
     here = machine.describe()
     slow = [] if ratio.high < 1 else fusions.slow(int8, here.fast_int8)
@@ -56,3 +45,22 @@ def measure(name: str, fp32: ModelProto, int8: ModelProto, inputs: NDArray[np.fl
             bundle.Slow(reason=each.reason, remedy=each.remedy, macs=each.macs, nodes=list(each.nodes)) for each in slow
         ],
     )
+
+
+def in_turn(
+    one: ModelProto, other: ModelProto, inputs: NDArray[np.float32], **settings: float
+) -> list[NDArray[np.float64]]:
+    """Time two networks against each other, batch 1, one thread, all of ONNX Runtime's optimizations.
+
+    Args:
+        one: a network.
+        other: another one.
+        inputs: (n, C, H, W), used one by one, again and again.
+        settings: of `timing.in_turn`.
+    """
+    stream = [np.ascontiguousarray(inputs[number : number + 1]) for number in range(len(inputs))]
+    with (
+        onnxruntime.activate(one.SerializeToString(), THREADS) as first,
+        onnxruntime.activate(other.SerializeToString(), THREADS) as second,
+    ):
+        return timing.in_turn([first.infer, second.infer], [stream, stream], **settings)
