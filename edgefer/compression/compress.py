@@ -6,6 +6,7 @@ import shutil
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,8 @@ def compress(
     most = max_drop + 1e-9  # a drop is a quotient of whole images: rounding decides nothing
     if diagnosis or (auto_repair and verdict.drop > most):
         floats = export.fp32(quantization.unquantized(student, quantized), example)
-        damages = diagnose.diagnose(signed, floats, spec, validation, inputs)
+        diagnosed = partial(diagnose.diagnose, signed, floats, spec, validation, inputs)
+        damages = diagnosed()
         if diagnosis:
             shutil.rmtree(diagnosis, ignore_errors=True)  # of the run that is being resumed
             with paths.write_folder_atomically(diagnosis) as part:
@@ -236,7 +238,7 @@ def compress(
                 plot.draw(part / "diagnosis.png", damages, f"{recipe.name}: what INT8 costs, and where")
         if auto_repair and verdict.drop > most:
             console.say(f"INT8 lost {verdict.drop:.2f} points; leaving what costs most in FP32")
-            repaired = repair.repair(signed, floats, damages, judge, most)
+            repaired = repair.repair(signed, floats, damages, diagnosed, judge, most)
             if repaired:
                 signed, verdict = repaired.signed, repaired.verdict
 

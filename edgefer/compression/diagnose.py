@@ -59,7 +59,13 @@ class Damage:
 
 
 def diagnose(
-    signed: ModelProto, floats: ModelProto, spec: Preprocessing, validation: Split, inputs: NDArray[np.float32]
+    signed: ModelProto,
+    floats: ModelProto,
+    spec: Preprocessing,
+    validation: Split,
+    inputs: NDArray[np.float32],
+    some: Sequence[Part] | None = None,
+    left: Sequence[Part] = (),
 ) -> list[Damage]:
     """Return the damage of every part, the worst first.
 
@@ -69,17 +75,19 @@ def diagnose(
         spec: of the networks' input.
         validation: labels decide; at most 1,000 images, evenly spaced.
         inputs: calibration images, float32, (n, C, H, W), for SNR and latency.
+        some: these parts alone.
+        left: parts that are FP32 already; the damage is what INT8 loses beyond them.
     """
-    found = parts(signed, floats)
+    found = parts(signed, floats) if some is None else some
     images = validation.subset(np.linspace(0, len(validation) - 1, min(len(validation), IMAGES)).astype(np.int64))
-    whole = lower(signed, "cpu").model
+    whole = lower(leave(signed, floats, left), "cpu").model
     answers = gate.logits(whole, spec, images, "before diagnosing")
     loss = _cross_entropy(answers, images.labels)
     ratios = snr(signed, floats, inputs[:_SNR_IMAGES])
     damages = []
     with console.progress("diagnosing", len(found)) as advance:
         for part in found:
-            without = lower(leave(signed, floats, [part]), "cpu").model
+            without = lower(leave(signed, floats, [*left, part]), "cpu").model
             better = gate.logits(without, spec, images, part.title)
             right, wrong_before = better.argmax(1) == images.labels, answers.argmax(1) != images.labels
             gained, lost = int((right & wrong_before).sum()), int((~right & ~wrong_before).sum())

@@ -37,25 +37,26 @@ def repair(
     signed: ModelProto,
     floats: ModelProto,
     damages: Sequence[Damage],
+    again: Callable[[list[Part], list[Part]], list[Damage]],
     judge: Callable[[ModelProto], Verdict],
     max_drop: float,
 ) -> Repaired | None:
     """Return the network with little of it in FP32, so that it passes the gate, or None where all of it does not help.
 
     Parts are ordered by the cross-entropy they cost over the milliseconds they save, so by a measurement: another run
-    may order them otherwise. A short beginning of that list that passes is found by doubling and halving. If it is of
-    16 parts at most, each is then quantized again where the network passes without it, the dearest first. The images
-    that choose the parts also judge them, so that other images may think a little less of the result.
+    may order them otherwise. One part is left, then two more, then four; after each step the worst of the rest are
+    measured again, since what the first ones hid or caused is known only without them. The last step is halved until no
+    less of it passes. Then each part is quantized again where the network passes without it, the dearest first. The
+    images that choose the parts also judge them, so that other images may think a little less of the result.
 
     Args:
         signed: the INT8 graph before it is lowered.
         floats: the same network before it was quantized.
         damages: from `diagnose`.
+        again: `diagnose` for some parts (the first list) of a network that has others in FP32 (the second).
         judge: runs a signed graph's targets over the validation split.
         max_drop: points of accuracy that INT8 may lose.
     """
-    floor = _LEAST_COST * max((damage.milliseconds for damage in damages), default=0)
-    order = sorted(damages, key=lambda damage: -damage.loss / max(damage.milliseconds, floor, 1e-6))
     judged: dict[frozenset[Part], Verdict] = {}  # not the networks: there may be hundreds
 
     def passes(left: Sequence[Damage]) -> bool:
@@ -68,20 +69,30 @@ def repair(
     def network(left: Sequence[Damage]) -> ModelProto:
         return leave(signed, floats, [damage.part for damage in left])
 
-    most = 1
-    while not passes(order[:most]):
-        if most >= len(order):
+    left: list[Damage] = []
+    rest = _ranked(damages)
+    step = 1
+    while not passes([*left, *rest[:step]]):
+        left, rest = [*left, *rest[:step]], rest[step:]
+        if not rest:
             return None
-        most = min(2 * most, len(order))
-    least = most // 2
+        step *= 2
+        worst = again([damage.part for damage in rest[: max(_FEW, step)]], [damage.part for damage in left])
+        rest = [*_ranked(worst), *rest[len(worst) :]]
+    least, most = 0, min(step, len(rest))
     while most - least > 1:
         middle = (least + most) // 2
-        least, most = (least, middle) if passes(order[:middle]) else (middle, most)
-    left = order[:most]
+        least, most = (least, middle) if passes([*left, *rest[:middle]]) else (middle, most)
+    left += rest[:most]
     # Of many parts none matters much, and to try each takes long.
-    for damage in sorted(left, key=lambda damage: -damage.milliseconds) if len(left) <= _FEW else ():
+    for damage in sorted(left, key=lambda damage: -damage.milliseconds)[:_FEW]:
         fewer = [each for each in left if each is not damage]
         if fewer and passes(fewer):
             left = fewer
     verdict = judged[frozenset(damage.part for damage in left)]
     return Repaired(network(left), [damage.part for damage in left], verdict, len(judged))
+
+
+def _ranked(damages: Sequence[Damage]) -> list[Damage]:
+    floor = _LEAST_COST * max((damage.milliseconds for damage in damages), default=0)
+    return sorted(damages, key=lambda damage: -damage.loss / max(damage.milliseconds, floor, 1e-6))

@@ -6,6 +6,7 @@ import csv as tables
 import dataclasses
 import json
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,9 @@ class Case:
         graphs = {name: graph.model for name, graph in targets.lowered(model).items()}
         return gate.judge(self.validation, 7, self.fp32, graphs, self.spec)
 
+    def diagnose(self, some: list[Part] | None = None, left: Sequence[Part] = ()) -> list[Damage]:
+        return diagnose.diagnose(self.signed, self.floats, self.spec, self.validation, self.inputs, some, left)
+
 
 def broken(signed: ModelProto) -> ModelProto:
     """Return a graph where one activation is clipped at a hundredth of its range."""
@@ -74,7 +78,7 @@ def case(trained: Path, csv: Path) -> Case:
 
 @pytest.fixture(scope="module")
 def damages(case: Case) -> list[Damage]:
-    return diagnose.diagnose(case.signed, case.floats, case.spec, case.validation, case.inputs)
+    return case.diagnose()
 
 
 def test_every_quantized_tensor_and_layer_has_a_line_and_the_broken_one_stands_first(
@@ -98,7 +102,7 @@ def test_every_quantized_tensor_and_layer_has_a_line_and_the_broken_one_stands_f
 def test_repair_leaves_as_little_as_passes_the_gate(case: Case, damages: list[Damage]) -> None:
     assert case.judge(case.signed).drop > 5
     allowed = case.judge(case.whole).drop + 0.8  # one image of 140 is 0.71 points
-    repaired = repair.repair(case.signed, case.floats, damages, case.judge, allowed)
+    repaired = repair.repair(case.signed, case.floats, damages, case.diagnose, case.judge, allowed)
     assert repaired is not None
     assert repaired.verdict.drop <= allowed
     assert len(repaired.left) <= 2
@@ -109,34 +113,67 @@ def test_repair_leaves_as_little_as_passes_the_gate(case: Case, damages: list[Da
         assert case.judge(fewer).drop > allowed
 
 
+def needs(wanted: set[str]) -> Callable[[ModelProto], gate.Verdict]:
+    """Return a judge that passes a network where certain tensors are FP32, whatever else is."""
+
+    def judge(model: ModelProto) -> gate.Verdict:
+        int8 = {name for node in model.graph.node for name in node.input if name.endswith(".DQ")}
+        nodes = {node.name for node in model.graph.node}
+        done = all(name not in int8 if name.endswith(".DQ") else name not in nodes for name in wanted)
+        return gate.Verdict([], [], 0.0 if done else 9.0)
+
+    return judge
+
+
+def ordered(damages: Sequence[Damage]) -> list[Damage]:
+    """Return damages as a diagnosis would that finds them in this order, all of them as dear."""
+    return [dataclasses.replace(each, loss=1 / (number + 1), milliseconds=1) for number, each in enumerate(damages)]
+
+
 @pytest.mark.parametrize("needed", [{0}, {2}, {0, 3}, {1, 4, 6}])
 def test_repair_finds_the_parts_that_are_needed_and_no_other(
     case: Case, damages: list[Damage], needed: set[int]
 ) -> None:
-    """The judge here passes a network where certain parts are FP32, whatever else is."""
-    worst = [dataclasses.replace(each, loss=1 / (number + 1), milliseconds=1) for number, each in enumerate(damages)]
-    wanted = [leave_name(worst[number].part) for number in needed]
+    worst = ordered(damages)
+    wanted = {worst[number].part.tensors[0] for number in needed}
 
-    def judge(model: ModelProto) -> gate.Verdict:
-        nodes = {node.name: node for node in model.graph.node}
-        int8 = {name for node in model.graph.node for name in node.input if name.endswith(".DQ")}
-        done = [name not in int8 if name.endswith(".DQ") else name not in nodes for name in wanted]
-        return gate.Verdict([], [], 0.0 if all(done) else 9.0)
+    def again(some: list[Part], left: list[Part]) -> list[Damage]:
+        return [each for each in worst if each.part in some]
 
-    repaired = repair.repair(case.signed, case.floats, worst, judge, 0.5)
+    repaired = repair.repair(case.signed, case.floats, worst, again, needs(wanted), 0.5)
     assert repaired is not None
-    left = {tensor for part in repaired.left for tensor in part.tensors}
-    assert set(wanted) <= left
+    assert wanted <= {tensor for part in repaired.left for tensor in part.tensors}
     assert len(repaired.left) <= len(needed)
     assert repaired.tried <= 20
 
 
-def leave_name(part: Part) -> str:
-    return part.tensors[0]
+def test_repair_measures_again_what_is_left_once_the_worst_part_is_fp32(case: Case, damages: list[Damage]) -> None:
+    """The second part that is needed stands last at first: only without the first one does it show."""
+    tensors = [each for each in damages if each.part.kind != "layer"]
+    worst = ordered(tensors)[:12]
+    first, hidden = worst[0], worst[-1]
+    asked = []
+
+    def again(some: list[Part], left: list[Part]) -> list[Damage]:
+        asked.append((some, left))
+        return [dataclasses.replace(each, loss=5.0 if each is hidden else 0.0) for each in worst if each.part in some]
+
+    judge = needs({first.part.tensors[0], hidden.part.tensors[0]})
+    repaired = repair.repair(case.signed, case.floats, worst, again, judge, 0.5)
+    assert repaired is not None
+    assert set(repaired.left) == {first.part, hidden.part}
+    assert asked == [([each.part for each in worst[1:]], [first.part])]
+
+
+def test_damage_beyond_what_is_fp32_already_is_of_the_rest_alone(case: Case, damages: list[Damage]) -> None:
+    worst, other = damages[0].part, next(each for each in damages if each.part.kind == "weight").part
+    again = {each.part: each for each in case.diagnose([worst, other], [worst])}
+    assert again[worst].loss == 0  # nothing is left of it
+    assert again[other].loss != 0
 
 
 def test_repair_says_so_where_nothing_helps(case: Case, damages: list[Damage]) -> None:
-    assert repair.repair(case.signed, case.floats, damages, case.judge, max_drop=-101) is None
+    assert repair.repair(case.signed, case.floats, damages[:6], case.diagnose, case.judge, -101) is None
 
 
 class Tokens(nn.Module):
