@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,12 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: train.batch_size=64.")
     ] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="Trained network (a run's folder) to learn from; may be repeated.")
+    ] = None,
+    votes: Annotated[
+        Path | None, typer.Option(help="FER+ votes (fer2013new.csv) as a second target of the training images.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: one for each core.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard event files as well.")] = False,
@@ -31,6 +38,11 @@ def train(
     from edgefer.cli import output
     from edgefer.errors import InputError
 
+    settings = settings or []
+    if teacher:
+        settings.append(f"teaching.teachers={json.dumps([str(path.resolve()) for path in teacher])}")
+    if votes:
+        settings.append(f"teaching.votes={json.dumps(str(votes.resolve()))}")
     if resume is not None and (recipe or out or epochs or seed is not None or settings):
         raise InputError("--resume goes on with the run's own recipe and folder; leave RECIPE and settings away")
     if device not in (None, "cpu", "cuda"):
@@ -50,10 +62,10 @@ def train(
         dataset = datasets.find(data)
     else:
         # A recipe with a mistake in it is worth knowing before 300 MB of data are read.
-        settled = recipes.load(recipe or "compact", settings or [], epochs, seed)
+        settled = recipes.load(recipe or "compact", settings, epochs, seed)
         dataset = datasets.find(data)
         if recipe is None and dataset.drawn:
-            settled = recipes.load("quickstart", settings or [], epochs, seed)
+            settled = recipes.load("quickstart", settings, epochs, seed)
         run = out or paths.new_run("train", settled.name)
         if run.exists() and any(run.iterdir()):
             raise InputError(f"{run} is not empty; go on with --resume {run}, or name another folder with --out")

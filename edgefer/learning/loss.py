@@ -11,13 +11,10 @@ from edgefer.errors import InputError
 from edgefer.recipes.schema import Train
 
 
-def cross_entropy(settings: Train, labels: NDArray[np.int64], classes: int, mixup: bool) -> nn.CrossEntropyLoss:
-    """Return the loss of logits (N, classes) and labels (N,), or probabilities (N, classes) with mixup.
-
-    With mixup, timm's mixup has put the label smoothing into the probabilities already.
-    """
+def cross_entropy(settings: Train, labels: NDArray[np.int64], classes: int) -> nn.CrossEntropyLoss:
+    """Return the loss of logits (N, classes) and labels (N,) or, with mixup, probabilities (N, classes)."""
     weight = class_weights(labels, classes, settings.class_weight_clip) if settings.class_weights else None
-    return nn.CrossEntropyLoss(weight, label_smoothing=0.0 if mixup else settings.label_smoothing)
+    return nn.CrossEntropyLoss(weight, label_smoothing=settings.label_smoothing)
 
 
 def class_weights(labels: NDArray[np.int64], classes: int, clip: float) -> Tensor:

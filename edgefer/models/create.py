@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edgefer.errors import InputError, LackError, MissingExtra
 from edgefer.models.plain_resnet import PlainResNet
@@ -60,6 +60,26 @@ def create(
     if weights is not None:
         _load_weights(model, Path(weights))
     return model
+
+
+def narrowed(network: nn.Module, classes: int) -> dict[str, Tensor]:
+    """Return the weights of a network with only the first outputs of its classifier.
+
+    Args:
+        network: with a linear classifier of at least `classes` outputs.
+        classes: how many to keep.
+
+    Raises:
+        InputError: the classifier is none or not linear.
+    """
+    weights = network.state_dict()
+    last = _classifier(network)
+    if not isinstance(last, nn.Linear):
+        raise InputError("a network without a linear classifier cannot learn votes; leave teaching.votes away")
+    for key, module in network.named_modules():
+        if module is last:
+            weights |= {name: weights[name][:classes] for name in (f"{key}.weight", f"{key}.bias") if name in weights}
+    return weights
 
 
 def merged(network: nn.Module) -> nn.Module:

@@ -55,6 +55,18 @@ class Augment(_Section):
         return self
 
 
+class Teaching(_Section):
+    """What the training images' targets are besides their labels."""
+
+    teachers: tuple[str, ...] = Field((), description="trained networks (folders of runs) that see the same images")
+    share: float = Field(
+        0.7, gt=0, le=1, description="of the loss that compares with the teachers; labels have the rest"
+    )
+    temperature: float = Field(2.0, gt=0, description="that logits are divided by before they are compared")
+    votes: str | None = Field(None, description="fer2013new.csv: learn the ten labellers' votes beside the labels")
+    votes_weight: float = Field(0.5, gt=0, description="of the votes' loss, which is added to that of the labels")
+
+
 class Phase(_Section):
     """Some epochs with one optimizer over one set of weights."""
 
@@ -102,6 +114,7 @@ class Recipe(_Section):
     preprocessing: Preprocessing
     augment: Augment = Augment()
     train: Train = Train()
+    teaching: Teaching = Teaching()
     phases: tuple[Phase, ...] = Field(min_length=1)
 
     @property

@@ -22,11 +22,13 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from edgefer import console, data, models, paths, recipes, versions
+from edgefer.data import votes as fer_plus
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import Diverged, InputError, Interrupted
 from edgefer.learning import augment, checkpoint, evaluate, images, interrupt, loss, optimizer, precision, randomness
 from edgefer.learning import state as states
 from edgefer.learning.checkpoint import Checkpoint
+from edgefer.learning.teachers import Teachers, distillation
 from edgefer.recipes import Recipe
 from edgefer.training import log
 
@@ -132,10 +134,15 @@ def train(
     if saved and saved["data"]["digest"] != dataset.digest:
         raise InputError(f"{run} was trained on other data ({saved['data']['name']}); name that with --data")
     progress = Progress(**saved["progress"]) if saved else Progress()
+    teaching, classes = recipe.teaching, len(dataset.classes)
+    teachers = Teachers(teaching.teachers, dataset, recipe.preprocessing, device)
+    if saved and saved.get("teachers", []) != teachers.digests:
+        raise InputError(f"{run} began with teachers that were trained anew since; train again from the start")
+    votes = torch.from_numpy(fer_plus.read(Path(teaching.votes), dataset)[training.indices]) if teaching.votes else None
     randomness.seed(settings.seed)
     model = models.create(
         recipe.model.name,
-        len(dataset.classes),
+        classes + (len(fer_plus.KINDS) if teaching.votes else 0),
         recipe.preprocessing.channels,
         recipe.model.args,
         recipe.model.pretrained and saved is None,
@@ -145,11 +152,13 @@ def train(
     model = model.to(memory_format=torch.channels_last)
     averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True) if settings.ema else None
     selected = averaged.module if averaged else model  # the weights that are validated and kept
-    with_mixup = recipe.augment.mixup > 0
-    criterion = loss.cross_entropy(settings, training.labels, len(dataset.classes), with_mixup).to(device)
-    mixup = Mixup(recipe.augment.mixup, label_smoothing=settings.label_smoothing, num_classes=len(dataset.classes))
+    criterion = loss.cross_entropy(settings, training.labels, classes).to(device)
     pixels = images.load(training, recipe.preprocessing).to(device)
     labels = torch.from_numpy(training.labels).to(device)
+    votes = votes.to(device) if votes is not None else None
+    # Each image as a class of its own: what comes back is how much of which image another one was mixed with.
+    mixup = Mixup(recipe.augment.mixup, label_smoothing=0, num_classes=settings.batch_size)
+    places = torch.arange(settings.batch_size, device=device)
     steps = len(training) // settings.batch_size  # what does not fill a batch has its turn in another epoch's order
     board = log.TensorBoard(run) if tensorboard else None
     if saved:
@@ -167,10 +176,14 @@ def train(
         f"{device}, {step_precision}, into {run}"
     )
 
+    def kept() -> dict[str, Tensor]:
+        return models.narrowed(selected, classes) if teaching.votes else selected.state_dict()
+
     def save_state() -> None:
         tree = {
             "recipe": recipe.model_dump(mode="json"),
             "data": _origin(dataset),
+            "teachers": teachers.digests,
             "precision": step_precision,
             "model": model.state_dict(),
             "selected": selected.state_dict(),
@@ -215,10 +228,22 @@ def train(
                     x = augment.augment(pixels[batch], recipe.augment, recipe.preprocessing)
                     x = x.contiguous(memory_format=torch.channels_last)
                     y = labels[batch]
-                    if with_mixup:
-                        x, y = mixup(x, y)
+                    wanted = votes[batch] if votes is not None else None
+                    if recipe.augment.mixup:
+                        x, shares = mixup(x, places)
+                        y = shares @ F.one_hot(y, classes).float()
+                        wanted = shares @ wanted if wanted is not None else None
                     with precision.autocast(device, step_precision):
-                        step_loss = criterion(model(x), y)
+                        answers = model(x)
+                        step_loss = criterion(answers[:, :classes], y)
+                        if teaching.teachers:
+                            better = teachers.probabilities(x, teaching.temperature)
+                            distilled = distillation(answers[:, :classes], better, teaching.temperature)
+                            step_loss = (1 - teaching.share) * step_loss + teaching.share * distilled
+                        if wanted is not None:
+                            step_loss = step_loss + teaching.votes_weight * F.cross_entropy(
+                                answers[:, classes:], wanted
+                            )
                     value = step_loss.item()
                     if not math.isfinite(value):
                         raise _diverged(run, progress, training.rows[batch])
@@ -242,7 +267,7 @@ def train(
                         save_state()
                         last_save = now
 
-                val_loss, val_accuracy = _validate(selected, validation, recipe)
+                val_loss, val_accuracy = _validate(selected, validation, recipe, classes)
                 if not math.isfinite(val_loss):
                     raise _diverged(run, progress, training.rows[batch])
                 schedule.epoch(val_loss)
@@ -267,7 +292,7 @@ def train(
                         val_accuracy=val_accuracy,
                         precision=step_precision,
                         versions=versions.installed(*_PACKAGES),
-                        weights=selected.state_dict(),
+                        weights=kept(),
                     )
                     checkpoint.write(run, card)
                 save_state()
@@ -281,7 +306,7 @@ def train(
         epochs=progress.epoch,
         best_epoch=progress.best_epoch,
         val_accuracy=progress.best_accuracy,
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=sum(kept()[name].numel() for name, _ in model.named_parameters()),
         seconds=round(sum(line["seconds"] for line in progress.history), 1),
         precision=step_precision,
         data=dataset.name,
@@ -331,8 +356,8 @@ def _stops_early(progress: Progress, patience: int, first_epoch: int) -> bool:
     return 0 < patience <= progress.epoch - max(progress.best_epoch, first_epoch)
 
 
-def _validate(model: nn.Module, validation: Split, recipe: Recipe) -> tuple[float, float]:
-    answers = evaluate.logits(model, validation, recipe.preprocessing)
+def _validate(model: nn.Module, validation: Split, recipe: Recipe, classes: int) -> tuple[float, float]:
+    answers = evaluate.logits(model, validation, recipe.preprocessing)[:, :classes]
     mean_loss = F.cross_entropy(torch.from_numpy(answers), torch.from_numpy(validation.labels)).item()
     return mean_loss, float((answers.argmax(axis=1) == validation.labels).mean())
 

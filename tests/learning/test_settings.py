@@ -23,11 +23,10 @@ def test_a_class_without_images_cannot_be_weighted() -> None:
         loss.class_weights(np.array([0, 0, 2]), 3, 4.0)
 
 
-def test_with_mixup_the_smoothing_is_not_applied_twice() -> None:
-    settings = Train(label_smoothing=0.1)
-    labels = np.array([0, 1])
-    assert loss.cross_entropy(settings, labels, 2, mixup=True).label_smoothing == 0
-    assert loss.cross_entropy(settings, labels, 2, mixup=False).label_smoothing == 0.1
+def test_labels_are_smoothed_alike_as_classes_and_as_the_probabilities_of_mixup() -> None:
+    criterion = loss.cross_entropy(Train(label_smoothing=0.1), np.array([0, 1]), 3)
+    logits, labels = torch.randn(5, 3), torch.tensor([0, 1, 2, 2, 0])
+    assert torch.allclose(criterion(logits, labels), criterion(logits, torch.eye(3)[labels]))
 
 
 def rates(phase: Phase, steps: int) -> list[float]:

@@ -1,0 +1,85 @@
+"""Trained networks whose answers another one learns from (Hinton et al. 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgefer import models, paths
+from edgefer.data.dataset import Dataset
+from edgefer.errors import InputError
+from edgefer.learning import checkpoint
+from edgefer.preprocessing import Preprocessing
+
+
+class Teachers:
+    """Networks that see what the student sees, resized to what each was trained on.
+
+    Attributes:
+        digests: SHA-256 of their ``best.json``.
+    """
+
+    def __init__(self, runs: Sequence[str], dataset: Dataset, student: Preprocessing, device: str) -> None:
+        """Read the networks.
+
+        Raises:
+            InputError: there is no such checkpoint, or it was trained on other data, classes or crops.
+        """
+        self.student = student
+        self.networks: list[tuple[nn.Module, Preprocessing]] = []
+        heads = [checkpoint.find(Path(run)) for run in runs]
+        self.digests = [paths.sha256(head) for head in heads]
+        for head in heads:
+            found = checkpoint.read(head)
+            spec = found.recipe.preprocessing
+            if found.data["digest"] != dataset.digest:
+                raise InputError(f"the teacher {head} was trained on {found.data['name']}, not on these data")
+            if abs(spec.crop - student.crop) > 0.01:
+                raise InputError(
+                    f"the teacher {head} sees {spec.crop:.0%} of a picture and the student {student.crop:.0%}; "
+                    "train one of them with the other's preprocessing.crop"
+                )
+            network = models.merged(checkpoint.build(found)).to(device).to(memory_format=torch.channels_last)
+            self.networks.append((network.requires_grad_(False), spec))
+
+    def probabilities(self, x: Tensor, temperature: float) -> Tensor:
+        """Return the mean over the networks of softmax(logits / temperature): float32, (N, classes).
+
+        Args:
+            x: the student's input, float32, (N, C, H, W).
+            temperature: over 0.
+        """
+        with torch.no_grad():
+            answers = [network(_as(x, self.student, spec)).float() for network, spec in self.networks]
+            return torch.stack([(logits / temperature).softmax(1) for logits in answers]).mean(0)
+
+
+def distillation(logits: Tensor, probabilities: Tensor, temperature: float) -> Tensor:
+    """Return T^2 CE(probabilities, softmax(logits / T)), a scalar: the factor keeps gradients as large as at T = 1.
+
+    Args:
+        logits: of the student, (N, classes).
+        probabilities: of the teachers at the same temperature, (N, classes).
+        temperature: T.
+    """
+    return F.cross_entropy(logits.float() / temperature, probabilities) * temperature**2
+
+
+def _as(x: Tensor, given: Preprocessing, wanted: Preprocessing) -> Tensor:
+    """Return normalized pixels of one preprocessing as those of another with the same crop."""
+    if (given.size, given.mean, given.std) == (wanted.size, wanted.mean, wanted.std):
+        return x
+    x = x * _column(given.std, x) + _column(given.mean, x)
+    if given.channels > wanted.channels:
+        x = x.mean(1, keepdim=True)
+    if given.size != wanted.size:
+        x = F.interpolate(x, (wanted.size, wanted.size), mode="bilinear", align_corners=False, antialias=True)
+    return (x.expand(-1, wanted.channels, -1, -1) - _column(wanted.mean, x)) / _column(wanted.std, x)
+
+
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor(values, device=like.device, dtype=like.dtype).view(-1, 1, 1)

@@ -1,0 +1,130 @@
+"""Learning from trained networks and from FER+ votes besides the labels."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from stripes import small_recipe, stripes
+from typer.testing import CliRunner
+
+from edgefer.cli.main import app
+from edgefer.data.dataset import Dataset
+from edgefer.errors import InputError
+from edgefer.learning import checkpoint
+from edgefer.learning.teachers import Teachers, distillation
+from edgefer.training.train import train
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    run = tmp_path_factory.mktemp("teacher") / "run"
+    result = train(small_recipe("phases.0.lr=0.1", "train.ema=0.8", "augment.mixup=0.2", epochs=10), stripes(), run)
+    assert result.val_accuracy > 0.8
+    return run
+
+
+def shuffled(data: Dataset) -> Dataset:
+    """Return the data with labels that say nothing; the digest stays, so that teachers are taken."""
+    labels = data.labels.copy()
+    labels[data.splits == 0] = np.random.default_rng(1).permutation(labels[data.splits == 0])
+    return dataclasses.replace(data, labels=labels)
+
+
+def votes(data: Dataset, path: Path) -> Path:
+    """Write a table in which everybody sees what the label says."""
+    kinds = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    lines = [f"Usage,Image name,{kinds}"]
+    for label, split in zip(data.labels, data.splits, strict=True):
+        usage = ("Training", "PublicTest", "PrivateTest")[split]
+        lines.append(f"{usage},x.png,{','.join('10' if kind == label else '0' for kind in range(10))}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("mixup", ["augment.mixup=0.0", "augment.mixup=0.2"])
+def test_a_student_learns_from_its_teacher_what_its_labels_do_not_say(
+    teacher: Path, tmp_path: Path, mixup: str
+) -> None:
+    settings = ("phases.0.lr=0.1", "train.ema=0.8", mixup)
+    alone = train(small_recipe(*settings, epochs=6), shuffled(stripes()), tmp_path / "alone")
+    taught = (*settings, f"teaching.teachers={json.dumps([str(teacher)])}", "teaching.share=1.0")
+    with_teacher = train(small_recipe(*taught, epochs=6), shuffled(stripes()), tmp_path / "taught")
+    assert with_teacher.history[-1]["val_accuracy"] > alone.history[-1]["val_accuracy"] + 0.25
+
+
+def test_votes_are_learned_by_outputs_that_the_checkpoint_does_not_have(tmp_path: Path) -> None:
+    data = stripes()
+    path = votes(data, tmp_path / "votes.csv")
+    # Labels that say nothing: what the features learn comes from the votes.
+    settings = ("phases.0.lr=0.1", "augment.mixup=0.2", f"teaching.votes={path}", "teaching.votes_weight=2.0")
+    result = train(small_recipe(*settings, epochs=8), shuffled(data), tmp_path / "run")
+    kept = checkpoint.read(result.run)
+    assert kept.weights["head.weight"].shape[0] == 7
+    assert result.parameters == sum(weights.numel() for weights in checkpoint.build(kept).parameters())
+    assert result.history[-1]["train_loss"] < 0.8 * result.history[0]["train_loss"]
+
+
+def test_a_run_with_a_teacher_and_votes_is_resumed_unless_the_teacher_changed(teacher: Path, tmp_path: Path) -> None:
+    data = stripes()
+    taught = (
+        f"teaching.teachers={json.dumps([str(teacher)])}",
+        f"teaching.votes={votes(data, tmp_path / 'votes.csv')}",
+        "augment.mixup=0.2",
+    )
+    whole = train(small_recipe(*taught, epochs=2), data, tmp_path / "whole")
+    train(small_recipe(*taught, epochs=1), data, tmp_path / "parts")
+    resumed = train(small_recipe(*taught, epochs=2), data, tmp_path / "parts", resume=True)
+    assert [line["epoch"] for line in resumed.history] == [line["epoch"] for line in whole.history]
+    other = small_recipe(f"teaching.teachers={json.dumps([str(whole.run)])}", epochs=3)
+    with pytest.raises(InputError, match="teachers that were trained anew"):
+        train(other, data, tmp_path / "parts", resume=True)
+
+
+def test_teachers_that_do_not_fit_are_refused_before_training(teacher: Path, tmp_path: Path) -> None:
+    one = f"teaching.teachers={json.dumps([str(teacher)])}"
+    with pytest.raises(InputError, match="was trained on stripes, not on these data"):
+        train(small_recipe(one), stripes(seed=1), tmp_path / "run")
+    with pytest.raises(InputError, match=r"sees .* of a picture and the student 80%"):
+        train(small_recipe(one, "preprocessing.crop=0.8"), stripes(), tmp_path / "run")
+    with pytest.raises(InputError, match="holds no checkpoint"):
+        train(small_recipe('teaching.teachers=["nowhere"]'), stripes(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_of_another_size_colour_and_scaling_answers_as_on_its_own_input(tmp_path: Path) -> None:
+    data = stripes()
+    theirs = ("preprocessing.size=32", "preprocessing.color=rgb", "preprocessing.mean=[0.4, 0.5, 0.6]")
+    recipe = small_recipe(*theirs, "preprocessing.std=[0.2, 0.3, 0.4]", epochs=4)
+    run = train(recipe, data, tmp_path / "run").run
+    student = small_recipe("preprocessing.size=44", "preprocessing.mean=[0.5]", "preprocessing.std=[0.25]")
+    teachers = Teachers([str(run)], data, student.preprocessing, "cpu")
+    own = torch.from_numpy(recipe.preprocessing.apply(data.images[:64]))
+    seen = torch.from_numpy(student.preprocessing.apply(data.images[:64]))
+    wanted = checkpoint.build(checkpoint.read(run))(own).softmax(1)
+    got = teachers.probabilities(seen, 1.0)
+    assert (got.argmax(1) == wanted.argmax(1)).float().mean() > 0.9  # resized twice, so not to the last digit
+    assert torch.allclose(got.sum(1), torch.ones(64))
+
+
+def test_distillation_is_least_where_the_student_answers_as_the_teacher() -> None:
+    logits = torch.randn(8, 7)
+    same = distillation(logits, (logits / 2).softmax(1), 2.0)
+    assert same < distillation(logits + torch.randn(8, 7), (logits / 2).softmax(1), 2.0)
+    assert torch.allclose(distillation(logits, logits.softmax(1), 1.0), F.cross_entropy(logits, logits.softmax(1)))
+
+
+def test_the_command_takes_teachers_and_votes(teacher: Path, tmp_path: Path) -> None:
+    command = ["train", "quickstart", "--votes", str(tmp_path / "none.csv"), "--out", str(tmp_path / "run")]
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code == 2
+    assert "none.csv cannot be read" in refused.output
+    refused = CliRunner().invoke(app, [*command[:2], "--teacher", str(teacher), "--out", str(tmp_path / "run")])
+    assert refused.exit_code == 2
+    assert "was trained on stripes" in refused.output
