@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 _enabled = False
 _inside = False  # a progress
@@ -25,6 +26,12 @@ def say(text: str) -> None:
     """Print one line of plain text on stderr."""
     if _enabled:
         print(text, file=sys.stderr, flush=True)
+
+
+@cache
+def say_once(text: str) -> None:
+    """Print a line that would otherwise come again and again."""
+    say(text)
 
 
 def duration(seconds: float) -> str:

@@ -5,24 +5,28 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from edgefer import bundle as bundles
+from edgefer import console
 from edgefer.bundle import Bundle
 from edgefer.data.pictures import FORMATS, MOST_PIXELS, plain
-from edgefer.errors import InputError
+from edgefer.detector import LEAST_SIDE, Box, Detector
+from edgefer.errors import InputError, MissingExtra
 from edgefer.evaluation.metrics import softmax
 from edgefer.runtimes import bundled
 
 Picture: TypeAlias = "NDArray[np.uint8] | Image.Image | str | os.PathLike[str]"
+
+Faces: TypeAlias = Literal["auto", "always", "never"]
 
 _BATCH = 32  # pictures in memory at a time
 _MOST_CHANNELS = 4
@@ -37,11 +41,18 @@ class Prediction:
         probabilities: of each class, by label; they add up to 1.
         milliseconds: time from pixels to probabilities: preprocessing and inference, reading a file not included.
             Pictures that were given together run together, so this is their share of the time.
+        box: of the face in its picture; None where the picture was taken for a face as it is.
     """
 
     label: str
     probabilities: dict[str, float]
     milliseconds: float
+    box: Box | None = None
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the label."""
+        return self.probabilities[self.label]
 
 
 class Predictor:
@@ -58,6 +69,7 @@ class Predictor:
         self.network = network
         self.labels = bundle.manifest.labels
         self._session = bundled.activate(bundle, network, threads)
+        self._detector: Detector | None = None
 
     @classmethod
     def load(cls, path: Path | str, network: str | None = None, threads: int = 1) -> Predictor:
@@ -71,7 +83,7 @@ class Predictor:
         return cls(bundle, network, threads)
 
     def predict(self, images: Picture | Iterable[Picture]) -> list[Prediction]:
-        """Return a prediction for each picture. A picture is one face, cut out: edgefer finds no faces.
+        """Return a prediction for each picture. A picture is one face, cut out; `predict_faces` finds faces.
 
         Args:
             images: one picture or many, in any of these forms. uint8 array: (H, W) grey or (H, W, 3) RGB; a stack of
@@ -92,10 +104,44 @@ class Predictor:
             predictions += self._predict(batch)
         return predictions
 
+    def predict_faces(self, images: Picture | Iterable[Picture], faces: Faces = "auto") -> list[list[Prediction]]:
+        """Return predictions for the faces in each picture, the largest face first; an empty list for none.
+
+        Args:
+            images: as for `predict`.
+            faces: ``always`` looks for faces with OpenCV's detector, ``never`` takes each picture for one face.
+                ``auto`` takes pictures of at most 64 pixels for one face, and all of them where OpenCV is not there.
+
+        Raises:
+            InputError: something is no picture; the message names the file or the position.
+            MissingExtra: the detector is asked for and not installed.
+        """
+        return [self._predict_faces(picture, faces) for picture in _pictures(images)]
+
+    def _predict_faces(self, picture: NDArray[np.uint8], faces: Faces) -> list[Prediction]:
+        if faces == "never" or (faces == "auto" and min(picture.shape[:2]) <= LEAST_SIDE):
+            return self._predict([picture])
+        try:
+            self._detector = self._detector or Detector()
+        except MissingExtra:
+            if faces == "always":
+                raise
+            console.say_once(
+                "each picture is taken for one face, since OpenCV is not installed to find faces: "
+                "pip install 'edgefer[faces]'"
+            )
+            return self._predict([picture])
+        boxes = self._detector.find(picture)
+        crops = [picture[box.top : box.top + box.height, box.left : box.left + box.width] for box in boxes]
+        predictions: list[Prediction] = []
+        for start in range(0, len(crops), _BATCH):
+            predictions += self._predict(crops[start : start + _BATCH])
+        return [replace(prediction, box=box) for prediction, box in zip(predictions, boxes, strict=True)]
+
     def _predict(self, pictures: list[NDArray[np.uint8]]) -> list[Prediction]:
         start = time.perf_counter()
         logits = self._session.infer(self.bundle.manifest.preprocessing.apply(pictures))
-        probabilities = softmax(logits)
+        probabilities = softmax(logits / self.bundle.manifest.temperature)
         milliseconds = (time.perf_counter() - start) * 1000 / len(pictures)
         return [
             Prediction(self.labels[int(row.argmax())], dict(zip(self.labels, row.tolist(), strict=True)), milliseconds)
@@ -141,11 +187,16 @@ def _pixels(picture: Picture, position: int) -> NDArray[np.uint8]:
     if isinstance(picture, Image.Image):
         return _upright(picture, f"picture {position}")
     if isinstance(picture, (str, os.PathLike)):
-        return _read(Path(picture))
+        return read(Path(picture))
     raise InputError(f"picture {position} is no picture: {type(picture).__name__}")
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
+def read(path: Path) -> NDArray[np.uint8]:
+    """Return a picture file's pixels, upright, uint8, (H, W) or (H, W, 3).
+
+    Raises:
+        InputError: it is no picture, is damaged, or has too many pixels.
+    """
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:

@@ -229,6 +229,7 @@ def _entry(
     matrix = metrics.confusion(rows.labels, logits.argmax(axis=1), len(labels))
     figures = metrics.per_class(matrix)
     kept = None if leak_free is None else np.isin(rows.indices, leak_free.indices)
+    logits = logits / np.float32(contender.bundle.manifest.temperature)  # as `predict` does: confidence counts here
     return NetworkEntry(
         bundle=contender.title,
         network=contender.name,

@@ -78,7 +78,7 @@ class Quality(_Part):
     high: float
     macro_f1: float
     weighted_f1: float
-    calibration_error: float = Field(description="expected calibration error, 15 bins")
+    calibration_error: float = Field(description="expected calibration error, 15 bins, at the bundle's temperature")
 
 
 class ClassRow(_Part):

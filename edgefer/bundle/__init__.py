@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from edgefer.bundle.folder import Bundle, Part, load, newest, write
-from edgefer.bundle.manifest import Calibration, Change, Data, Description, Manifest, Network, Score, Slow, Speed
+from edgefer.bundle.folder import DEFAULT, Bundle, Part, family, load, newest, write
+from edgefer.bundle.manifest import (
+    Calibration,
+    Change,
+    Confidence,
+    Data,
+    Description,
+    Manifest,
+    Network,
+    Score,
+    Slow,
+    Speed,
+)
 
 __all__ = [
+    "DEFAULT",
     "Bundle",
     "Calibration",
     "Change",
+    "Confidence",
     "Data",
     "Description",
     "Manifest",
@@ -17,6 +30,7 @@ __all__ = [
     "Score",
     "Slow",
     "Speed",
+    "family",
     "load",
     "newest",
     "write",

@@ -15,6 +15,8 @@ from edgefer.bundle.manifest import READABLE, Description, Manifest, Network, Pr
 from edgefer.errors import InputError
 
 MANIFEST = "manifest.json"
+_FAMILY = Path(__file__).parent.parent / "family"  # the bundles that come with edgefer
+DEFAULT = "edgefer-base"
 _MOST_BYTES = 1 << 20  # of manifest.json: thousands of calibration rows are a tenth of that
 
 
@@ -103,15 +105,26 @@ def _put(folder: Path, part: Part) -> Network:
     return Network.model_validate({**dict(draft), "sha256": paths.sha256(path), "bytes": path.stat().st_size})
 
 
+def family() -> list[str]:
+    """Return the names of the bundles that come with edgefer."""
+    return sorted(manifest.parent.name for manifest in _FAMILY.glob(f"*/{MANIFEST}"))
+
+
 def load(path: Path | str) -> Bundle:
     """Open a bundle and verify the size and SHA-256 of every file.
+
+    Args:
+        path: its folder, or one of `family`'s names.
 
     Raises:
         InputError: the folder is no bundle, the manifest is wrong, or a file is missing or not what was written.
     """
     folder = Path(path)
+    if not folder.exists() and str(path) in family():
+        folder = _FAMILY / str(path)
     if not folder.is_dir():
-        raise InputError(f"{folder} is {'no folder' if folder.exists() else 'not there'}; a bundle is a folder")
+        ours = f", or one of {', '.join(family())}" if family() else ""
+        raise InputError(f"{folder} is {'no folder' if folder.exists() else 'not there'}; a bundle is a folder{ours}")
     manifest = _read_manifest(folder)
     for network in manifest.networks.values():
         _verify(folder, network)

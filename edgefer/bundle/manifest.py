@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edgefer.preprocessing import Preprocessing
 
-FORMAT: Literal[2] = 2  # what is written
-READABLE = (1, 2)  # 1 knows neither `changes` nor `speed`
+FORMAT: Literal[3] = 3  # what is written
+READABLE = (1, 2, 3)  # 1 knows neither `changes` nor `speed`, 2 no `confidence`
 
 Precision = Literal["fp32", "fp16", "int8"]
 Target = Literal["any", "cpu", "tensorrt", "rtx"]
@@ -90,6 +90,20 @@ class Speed(_Part):
         return self.high < 1
 
 
+class Confidence(_Part):
+    """How sure the network may be of what it says: probabilities are softmax(logits / temperature).
+
+    Guo et al., "On calibration of modern neural networks", ICML 2017: one temperature, where cross-entropy is least.
+    """
+
+    network: NetworkName = Field(description="key of `networks`; the others take its temperature")
+    split: str = Field(description="`val`: on it the temperature was fitted and the errors measured")
+    images: int = Field(gt=0)
+    temperature: float = Field(gt=0)
+    error_before: float = Field(ge=0, le=1, description="expected calibration error, 15 bins, at temperature 1")
+    error_after: float = Field(ge=0, le=1)
+
+
 class Calibration(_Part):
     """Which images the activation ranges come from: rows of the training split, never of an evaluation split."""
 
@@ -110,7 +124,7 @@ class Data(_Part):
 class Description(_Part):
     """All of a manifest but its list of files: what the maker of a bundle knows before a file is written."""
 
-    format: Literal[1, 2] = FORMAT
+    format: Literal[1, 2, 3] = FORMAT
     name: str = Field(pattern=_FILE_NAME, description="the network's name, e.g. compact; names folders and reports")
     labels: tuple[str, ...] = Field(min_length=2, description="names of the classes, in the order of the outputs")
     preprocessing: Preprocessing
@@ -124,10 +138,16 @@ class Description(_Part):
     )
     changes: list[Change] = Field([], description="each INT8 network against FP32")
     speed: Speed | None = Field(None, description="measured when the bundle was made; `edgefer bench` measures more")
+    confidence: Confidence | None = Field(None, description="fitted when the bundle was made")
     recipe: dict[str, Any] = Field(description="the recipe the checkpoint was trained with, settings as they ran")
     compression: dict[str, Any] = Field(description="how INT8 was made: epochs, steps, seeds, quantizer counts")
     versions: dict[str, str]
     created: str = Field(description="UTC, ISO 8601")
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before they become probabilities."""
+        return self.confidence.temperature if self.confidence else 1.0
 
     @field_validator("labels")
     @classmethod

@@ -12,6 +12,7 @@ from edgefer.cli.compress import compress
 from edgefer.cli.data import info
 from edgefer.cli.ending import Group
 from edgefer.cli.lint import lint
+from edgefer.cli.predict import predict
 from edgefer.cli.quickstart import quickstart
 from edgefer.cli.recipes import recipes
 from edgefer.cli.train import train
@@ -30,6 +31,7 @@ app.command()(quickstart)
 app.command()(train)
 app.command()(compress)
 app.command()(bench)
+app.command()(predict)
 app.command()(lint)
 app.add_typer(data, name="data")
 app.command()(recipes)

@@ -17,6 +17,7 @@ EXTRAS = {
     "train": ("torch", "torchvision", "timm", "safetensors"),
     "compress": ("nncf", "torchao", "onnx", "scipy"),
     "report": ("jinja2", "matplotlib"),
+    "faces": ("cv2",),
     "rtx": ("tensorrt_rtx", "cuda"),
     "tensorrt": ("pycuda",),
 }

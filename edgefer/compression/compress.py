@@ -15,7 +15,7 @@ from onnx import ModelProto
 
 from edgefer import bundle, console, data, models, paths, versions
 from edgefer.bundle import Change, Speed
-from edgefer.compression import calibrate, diagnose, export, finetune, gate, repair, speed, targets
+from edgefer.compression import calibrate, confidence, diagnose, export, finetune, gate, repair, speed, targets
 from edgefer.compression import quantize as quantization
 from edgefer.compression.activation import Activation, with_relu
 from edgefer.compression.diagnose import Damage
@@ -242,8 +242,9 @@ def compress(
             if repaired:
                 signed, verdict = repaired.signed, repaired.verdict
 
-    # The gate.
+    # The gate, and how sure the network may be.
     graphs = targets.lowered(signed)
+    sure = confidence.fit("int8-cpu", gate.logits(graphs["int8-cpu"].model, spec, validation, "confidence"), validation)
     drop, changes = verdict.drop, {change.network: change for change in verdict.changes}
     measured = speed.measure("int8-cpu", fp32["fp32"], graphs["int8-cpu"].model, inputs[:_TIMED_IMAGES])
     speedup = 1 / measured.ratio
@@ -277,6 +278,7 @@ def compress(
         agreement=changes["int8-cpu"].agreement,
         changes=verdict.changes,
         speed=measured,
+        confidence=sure,
         recipe=recipe.model_dump(mode="json"),
         compression={
             "checkpoint": {"epoch": trained.epoch, "val_accuracy": trained.val_accuracy},

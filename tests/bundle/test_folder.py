@@ -139,7 +139,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a manifest that is a list": (_write(b"[1]"), r"manifest\.json is no manifest"),
     "a manifest of another program": (_write(b'{"name": "x"}'), r"manifest\.json is no manifest"),
     "a huge manifest": (_write(b'{"format": 1, "x": "' + b"x" * (1 << 20) + b'"}'), r"manifest\.json is larger"),
-    "a later format": (_manifest(lambda raw: raw.update(format=3)), r"manifest\.json has format '3'.* reads 1 and 2"),
+    "a later format": (_manifest(lambda raw: raw.update(format=4)), r"manifest\.json has format '3'.* reads 1 and 2"),
     "a format that is a word": (_manifest(lambda raw: raw.update(format="one")), r"has format 'one'"),
     "a field missing": (_manifest(lambda raw: raw.pop("macs")), r"manifest\.json: macs: Field required"),
     "a field too many": (_manifest(lambda raw: raw.update(run="rm -rf")), r"manifest\.json: run: Extra"),
@@ -169,14 +169,17 @@ def test_a_bundle_that_is_not_whole_is_refused_in_one_line_that_names_the_file(f
     assert str(folder) in str(caught.value)
 
 
-def test_a_bundle_of_the_format_before_is_still_read(folder: Path) -> None:
+@pytest.mark.parametrize(("older", "unknown"), [(1, ("changes", "speed", "confidence")), (2, ("confidence",))])
+def test_bundles_of_the_formats_before_are_still_read(folder: Path, older: int, unknown: tuple[str, ...]) -> None:
     def age(raw: dict[str, Any]) -> None:
-        raw["format"] = 1
-        del raw["changes"], raw["speed"]
+        raw["format"] = older
+        for key in unknown:
+            del raw[key]
 
     _manifest(age)(folder)
     manifest = bundle.load(folder).manifest
-    assert (manifest.format, manifest.changes, manifest.speed) == (1, [], None)
+    assert (manifest.format, manifest.changes, manifest.speed) == (older, [], None)
+    assert manifest.temperature == 1
 
 
 def test_a_link_within_the_bundle_is_fine(folder: Path) -> None:

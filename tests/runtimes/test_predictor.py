@@ -138,3 +138,17 @@ def test_data_and_version_are_within_reach() -> None:
     assert {"load", "data", "__version__"} <= set(dir(edgefer))
     with pytest.raises(AttributeError, match="nothing"):
         edgefer.nothing  # noqa: B018
+
+
+def test_probabilities_are_at_the_temperature_that_the_bundle_was_given(tmp_path: Path, greys: np.ndarray) -> None:
+    from edgefer.bundle import Confidence
+
+    figures = {"split": "val", "images": 9, "error_before": 0.2, "error_after": 0.1}
+    sure = Confidence(network="fp32", temperature=2.0, **figures)
+    plain = samples.write(tmp_path / "plain").path
+    modest = samples.write(tmp_path / "modest", confidence=sure).path
+    [[before], [after]] = [edgefer.load(path, network="fp32").predict(greys[0]) for path in (plain, modest)]
+    assert before.label == after.label
+    assert after.confidence < before.confidence
+    roots = np.sqrt(list(before.probabilities.values()))
+    np.testing.assert_allclose(list(after.probabilities.values()), roots / roots.sum(), rtol=1e-4)

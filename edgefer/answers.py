@@ -1,0 +1,184 @@
+"""Picture files through a predictor: which files, what it says of each, and how that is shown."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from edgefer import paths, predictor
+from edgefer.errors import InputError
+from edgefer.predictor import Faces, Prediction, Predictor
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+UNSURE = "unsure"
+_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
+_MOST_BOXED = 10_000_000  # pixels of an annotated copy: larger ones are made smaller
+_COLOUR = (255, 196, 0)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the predictor says of one file.
+
+    Attributes:
+        file: the picture.
+        faces: a prediction for each face, the largest first; empty where none was found, or the file not read.
+        milliseconds: reading the file, finding and judging all of its faces.
+        error: why the file could not be read, in one line; None where it could.
+    """
+
+    file: Path
+    faces: list[Prediction]
+    milliseconds: float
+    error: str | None = None
+
+    def as_dict(self, min_confidence: float = 0.0) -> dict[str, Any]:
+        """Return plain JSON values."""
+        faces = [
+            {
+                "label": shown(face, min_confidence),
+                "confidence": round(face.confidence, 4),
+                "probabilities": {label: round(value, 4) for label, value in face.probabilities.items()},
+                "box": face.box._asdict() if face.box else None,
+                "milliseconds": round(face.milliseconds, 3),
+            }
+            for face in self.faces
+        ]
+        return {
+            "file": str(self.file),
+            "faces": faces,
+            "milliseconds": round(self.milliseconds, 3),
+            "error": self.error,
+        }
+
+
+def find(patterns: Sequence[str]) -> list[Path]:
+    """Return the picture files that are meant, each once: files, all pictures in and below folders, patterns.
+
+    Raises:
+        InputError: something is not there or holds no picture.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _ENDINGS and file.is_file())
+            if not files:
+                raise InputError(f"{path} holds no picture ({', '.join(_ENDINGS)})")
+        elif path.exists():
+            files = [path]
+        else:
+            names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+            files = [Path(name) for name in names if Path(name).is_file()]
+            if not files:
+                raise InputError(f"there is no picture {pattern}")
+        found.update(dict.fromkeys(files))
+    return list(found)
+
+
+def answers(
+    network: Predictor, files: Sequence[Path], faces: Faces = "auto", annotated: Path | None = None
+) -> Iterator[Answer]:
+    """Yield an answer for each file, in order; one that cannot be read has its error in the answer.
+
+    Args:
+        network: from `edgefer.load`.
+        files: from `find`.
+        faces: see `Predictor.predict_faces`.
+        annotated: folder for copies of the pictures, as PNG, with a box and a label for each face.
+    """
+    for number, file in enumerate(files):
+        started = time.perf_counter()
+        try:
+            pixels = predictor.read(file)
+            [found] = network.predict_faces(pixels, faces)
+        except InputError as error:
+            yield Answer(file, [], (time.perf_counter() - started) * 1e3, str(error))
+            continue
+        milliseconds = (time.perf_counter() - started) * 1e3
+        if annotated is not None:
+            # Two folders may have files of one name.
+            alone = sum(other.stem == file.stem for other in files) == 1
+            with paths.write_atomically(
+                annotated / (f"{file.stem}.png" if alone else f"{file.stem}-{number}.png")
+            ) as part:
+                annotate(Image.fromarray(pixels), found).save(part, format="PNG")
+        yield Answer(file, found, milliseconds)
+
+
+def shown(face: Prediction, min_confidence: float) -> str:
+    """Return the label, or that the network is not sure of it."""
+    return face.label if face.confidence >= min_confidence else UNSURE
+
+
+def annotate(picture: Image.Image, faces: Sequence[Prediction]) -> Image.Image:
+    """Return an RGB copy with a box and a label for each face; a picture that is one face gets the label alone."""
+    copy = picture.convert("RGB")
+    copy.thumbnail((round(_MOST_BOXED**0.5),) * 2)
+    scale = copy.width / picture.width
+    if copy.width < 200:  # a label must be readable
+        scale *= 200 / copy.width
+        copy = copy.resize((200, round(copy.height * 200 / copy.width)), Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(copy)
+    for face in faces:
+        left, top, width, height = (value * scale for value in face.box or (0, 0, picture.width, picture.height))
+        line = max(2, round(width / 80))
+        draw.rectangle((left, top, left + width - 1, top + height - 1), outline=_COLOUR, width=line)
+        text = f"{face.label} {face.confidence:.0%}"
+        font = ImageFont.load_default(size=max(12.0, min(width / 8, 48.0)))
+        box = draw.textbbox((0, 0), text, font=font)
+        place = (min(left, max(0, copy.width - box[2] - 8)), top - box[3] - 6 if top > box[3] + 6 else top)
+        draw.rectangle((*place, place[0] + box[2] + 8, place[1] + box[3] + 6), fill=_COLOUR)
+        draw.text((place[0] + 4, place[1] + 2), text, fill="black", font=font)
+    return copy
+
+
+def write_csv(path: Path, found: Sequence[Answer], labels: Sequence[str], min_confidence: float = 0.0) -> None:
+    """Write a line for each face, and one without a label for each picture that has none."""
+    with paths.write_atomically(path) as part, part.open("w", newline="", encoding="utf-8") as out:
+        table = csv.writer(out)
+        table.writerow(["file", "face", "left", "top", "width", "height", "label", "confidence", *labels])
+        for answer in found:
+            for number, face in enumerate(answer.faces, 1):
+                figures = [f"{face.probabilities[label]:.4f}" for label in labels]
+                label = shown(face, min_confidence)
+                table.writerow(
+                    [answer.file, number, *(face.box or [""] * 4), label, f"{face.confidence:.4f}", *figures]
+                )
+            if not answer.faces:
+                table.writerow([answer.file, 0, *[""] * (6 + len(labels))])
+
+
+def table(found: Sequence[Answer], min_confidence: float = 0.0) -> Table:
+    """Return the answers for a terminal."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    out = Table(box=None, pad_edge=False, header_style="bold")
+    out.add_column("picture", overflow="fold")
+    out.add_column("face")
+    out.add_column("expression")
+    out.add_column("sure", justify="right")
+    out.add_column("next likely")
+    out.add_column("ms", justify="right")
+    for answer in found:
+        name = escape(str(answer.file))
+        for face in answer.faces:
+            where = f"{face.box.width} px at {face.box.left}, {face.box.top}" if face.box else "whole picture"
+            second, probability = sorted(face.probabilities.items(), key=lambda item: -item[1])[1]
+            label = shown(face, min_confidence)
+            rest = f"{second} {probability:.0%}"
+            out.add_row(name, where, label, f"{face.confidence:.0%}", rest, f"{face.milliseconds:.2f}")
+            name = ""
+        if not answer.faces:
+            out.add_row(name, "not read" if answer.error else "none found", "", "", "", "")
+    return out

@@ -1,0 +1,66 @@
+"""`edgefer predict`: pictures in, the expression of each face out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from edgefer.answers import Answer
+
+
+def predict(
+    pictures: Annotated[list[str], typer.Argument(help="Picture files, folders of them, or patterns: 'in/*.jpg'.")],
+    bundle: Annotated[
+        str | None,
+        typer.Option(help="Bundle: one of edgefer's, or a folder. Default: edgefer-base.", show_default=False),
+    ] = None,
+    faces: Annotated[
+        Literal["auto", "always", "never"],
+        typer.Option(help="auto, always or never look for faces; auto: not in pictures up to 64 px."),
+    ] = "auto",
+    min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Below it the label is 'unsure'.")] = 0.0,
+    csv: Annotated[Path | None, typer.Option(help="Write a line for each face.")] = None,
+    annotate: Annotated[
+        Path | None, typer.Option(help="Folder for copies of the pictures with boxes and labels.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads for one inference.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Say which expression each face in a picture shows, and how sure that is."""
+    from edgefer import answers as answering
+    from edgefer import bundle as bundles
+    from edgefer import console, paths
+    from edgefer.cli import output
+    from edgefer.errors import InputError
+    from edgefer.predictor import Predictor
+
+    if annotate is not None:
+        paths.check_unused(annotate)
+    files = answering.find(pictures)
+    with Predictor.load(bundle or bundles.DEFAULT, threads=threads) as predictor:
+        answers: list[Answer] = []
+        with console.progress("looking", len(files)) as advance:
+            for answer in answering.answers(predictor, files, faces, annotate):
+                answers.append(answer)
+                advance(1, answer.file.name)
+        labels = predictor.labels
+        name = predictor.bundle.manifest.name
+    if csv is not None:
+        answering.write_csv(csv, answers, labels, min_confidence)
+    failed = [answer for answer in answers if answer.error]
+    if as_json:
+        lines: dict[str, Any] = {"command": "predict", "bundle": name, "labels": labels}
+        output.print_json({**lines, "pictures": [answer.as_dict(min_confidence) for answer in answers]})
+        if failed:
+            raise typer.Exit(InputError.exit_code)  # the object that was printed says why
+    else:
+        from rich.console import Console
+
+        Console(highlight=False).print(answering.table(answers, min_confidence))
+        for answer in failed:
+            console.say(str(answer.error))
+    if failed:
+        raise InputError(f"{len(failed)} of {len(files)} pictures could not be read")

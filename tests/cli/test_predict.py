@@ -1,0 +1,129 @@
+"""`edgefer predict`, as a user types it."""
+
+from __future__ import annotations
+
+import csv as tables
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundle import samples
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from edgefer import answers, bundle
+from edgefer.cli.main import app
+from edgefer.labels import LABELS
+from edgefer.predictor import Prediction
+
+TRUTH = np.array([3, 0, 6])
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    greys = samples.pictures(TRUTH)
+    for grey, name in zip(greys, ("a.png", "b.JPG", "more/a.png"), strict=True):
+        Image.fromarray(grey).resize((40, 40)).save(folder / name, quality=95)
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    return samples.write(tmp_path / "bundle").path
+
+
+def predict(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["predict", *map(str, arguments)])
+
+
+def test_a_folder_a_pattern_and_a_file_are_answered_once_each(made: Path, pictures: Path) -> None:
+    done = predict(pictures, pictures / "*.png", pictures / "b.JPG", "--bundle", made, "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["bundle"] == "grey"
+    files = [Path(line["file"]).relative_to(pictures).as_posix() for line in said["pictures"]]
+    assert files == ["a.png", "b.JPG", "more/a.png"]
+    assert [line["faces"][0]["label"] for line in said["pictures"]] == [LABELS[label] for label in TRUTH]
+    face = said["pictures"][0]["faces"][0]
+    assert list(face["probabilities"]) == list(LABELS)
+    assert face["confidence"] == max(face["probabilities"].values())
+
+
+def test_below_the_least_confidence_nobody_is_told_an_expression(made: Path, pictures: Path) -> None:
+    certain = predict(pictures / "a.png", "--bundle", made, "--json", "--min-confidence", "1")
+    assert [face["label"] for face in json.loads(certain.stdout)["pictures"][0]["faces"]] == ["unsure"]
+    assert "unsure" in predict(pictures / "a.png", "--bundle", made, "--min-confidence", "1").output
+
+
+def test_a_line_of_csv_and_a_picture_with_a_label_for_each_face(made: Path, pictures: Path, tmp_path: Path) -> None:
+    table, folder = tmp_path / "out" / "faces.csv", tmp_path / "labelled"
+    done = predict(pictures, "--bundle", made, "--csv", table, "--annotate", folder)
+    assert done.exit_code == 0, done.output
+    lines = list(tables.DictReader(table.read_text().splitlines()))
+    assert [line["label"] for line in lines] == [LABELS[label] for label in TRUTH]
+    assert sum(float(lines[0][label]) for label in LABELS) == pytest.approx(1, abs=1e-3)
+    # Two pictures are called a; both copies are there.
+    assert sorted(path.name for path in folder.iterdir()) == ["a-0.png", "a-2.png", "b.png"]
+    copy = Image.open(folder / "b.png")
+    assert (copy.width, copy.mode) == (200, "RGB")  # large enough to read the label
+    again = predict(pictures, "--bundle", made, "--annotate", folder)
+    assert again.exit_code == 2
+    assert "exists already" in again.output
+
+
+def test_one_bad_picture_does_not_stop_the_others(made: Path, pictures: Path) -> None:
+    done = predict(pictures / "notes.txt", pictures / "a.png", "--bundle", made)
+    assert done.exit_code == 2
+    assert "happy" in done.output
+    assert "1 of 2 pictures could not be read" in done.output
+    as_json = predict(pictures / "notes.txt", pictures / "a.png", "--bundle", made, "--json")
+    assert as_json.exit_code == 2
+    said = json.loads(as_json.stdout)["pictures"]
+    assert "notes.txt cannot be read" in said[0]["error"]
+    assert said[1]["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere.png"], "there is no picture nowhere.png"),
+        (["*.nothing"], "there is no picture"),
+        (["."], "holds no picture"),
+        (["x.png", "--faces", "maybe"], "maybe"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_said_in_one_line(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    done = predict(*arguments, "--bundle", made)
+    assert done.exit_code == 2
+    assert said in done.output
+
+
+def test_a_bundle_that_is_none_of_edgefers_is_told_which_there_are(pictures: Path) -> None:
+    done = predict(pictures / "a.png", "--bundle", "edgefer-giant")
+    assert done.exit_code == 2
+    assert "edgefer-giant is not there; a bundle is a folder" in done.output
+    assert all(name in done.output for name in bundle.family())
+
+
+def test_names_with_markup_and_boxes_at_the_edge_are_drawn_and_printed_as_they_are(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    from edgefer.detector import Box
+
+    face = Prediction("happy", {"happy": 0.9, "sad": 0.1}, 1.0, Box(290, 0, 10, 10))
+    answer = answers.Answer(tmp_path / "[red]face[/red].png", [face], 1.0)
+    console = Console(record=True, width=200, file=(tmp_path / "out").open("w"))
+    console.print(answers.table([answer]))
+    assert "[red]face[/red].png" in console.export_text()
+    copy = answers.annotate(Image.new("L", (300, 200)), [face])
+    assert copy.size == (300, 200)
+    assert np.asarray(copy)[:20, -60:].any()  # the label is inside
