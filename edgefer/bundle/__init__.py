@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgefer.bundle.folder import DEFAULT, Bundle, Part, family, load, newest, write
+from edgefer.bundle.folder import DEFAULT, Bundle, Part, family, load, newest, shipped, write
 from edgefer.bundle.manifest import (
     Calibration,
     Change,
@@ -33,5 +33,6 @@ __all__ = [
     "family",
     "load",
     "newest",
+    "shipped",
     "write",
 ]

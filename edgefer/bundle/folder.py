@@ -110,6 +110,11 @@ def family() -> list[str]:
     return sorted(manifest.parent.name for manifest in _FAMILY.glob(f"*/{MANIFEST}"))
 
 
+def shipped(name: str) -> Path | None:
+    """Return the folder of one of `family`'s bundles, or None; a folder of that name here goes first."""
+    return _FAMILY / name if name in family() and not Path(name).exists() else None
+
+
 def load(path: Path | str) -> Bundle:
     """Open a bundle and verify the size and SHA-256 of every file.
 
@@ -119,9 +124,7 @@ def load(path: Path | str) -> Bundle:
     Raises:
         InputError: the folder is no bundle, the manifest is wrong, or a file is missing or not what was written.
     """
-    folder = Path(path)
-    if not folder.exists() and str(path) in family():
-        folder = _FAMILY / str(path)
+    folder = shipped(str(path)) or Path(path)
     if not folder.is_dir():
         ours = f", or one of {', '.join(family())}" if family() else ""
         raise InputError(f"{folder} is {'no folder' if folder.exists() else 'not there'}; a bundle is a folder{ours}")

@@ -21,6 +21,9 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: train.batch_size=64.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Go on from a trained network: a run's folder, or edgefer-base.")
+    ] = None,
     teacher: Annotated[
         list[Path] | None, typer.Option(help="Trained network (a run's folder) to learn from; may be repeated.")
     ] = None,
@@ -43,13 +46,14 @@ def train(
         settings.append(f"teaching.teachers={json.dumps([str(path.resolve()) for path in teacher])}")
     if votes:
         settings.append(f"teaching.votes={json.dumps(str(votes.resolve()))}")
-    if resume is not None and (recipe or out or epochs or seed is not None or settings):
+    if resume is not None and (start or recipe or out or epochs or seed is not None or settings):
         raise InputError("--resume goes on with the run's own recipe and folder; leave RECIPE and settings away")
     if device not in (None, "cpu", "cuda"):
         raise InputError(f"--device is cpu or cuda, not {device}")
     with output.needs_extra("train"):
         import torch
 
+        from edgefer.learning import checkpoint
         from edgefer.training import train as training
     if device == "cuda" and not torch.cuda.is_available():
         from edgefer.errors import LackError
@@ -62,9 +66,14 @@ def train(
         dataset = datasets.find(data)
     else:
         # A recipe with a mistake in it is worth knowing before 300 MB of data are read.
-        settled = recipes.load(recipe or "compact", settings, epochs, seed)
+        whence = str(start.resolve() if start and start.exists() else start)
+        if start and not recipe:
+            settled = recipes.going_on(checkpoint.read(start).recipe, whence, settings, epochs, seed)
+        else:
+            settings = [*settings, f"model.start={json.dumps(whence)}"] if start else settings
+            settled = recipes.load(recipe or "compact", settings, epochs, seed)
         dataset = datasets.find(data)
-        if recipe is None and dataset.drawn:
+        if not recipe and not start and dataset.drawn:
             settled = recipes.load("quickstart", settings, epochs, seed)
         run = out or paths.new_run("train", settled.name)
         if run.exists() and any(run.iterdir()):

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from edgefer import models, paths, recipes
+from edgefer import bundle, models, paths, recipes
 from edgefer.errors import InputError
 from edgefer.learning import state
 from edgefer.recipes import Recipe
@@ -57,7 +57,10 @@ def write(run: Path, checkpoint: Checkpoint) -> None:
 
 
 def find(path: Path | None) -> Path:
-    """Return the ``best.json`` that `path` (a run's folder or the file itself) or, without it, the newest run has.
+    """Return the ``best.json`` that `path` or, without it, the newest run has.
+
+    Args:
+        path: a run's folder, the file itself, or the name of a network that comes with edgefer.
 
     Raises:
         InputError: there is none.
@@ -66,6 +69,8 @@ def find(path: Path | None) -> Path:
         path = paths.latest("train")
         if path is None:
             raise InputError("no trained network in runs/train; run `edgefer train` first, or name a run's folder")
+    ours = bundle.shipped(str(path))
+    path = ours / "checkpoint" if ours else path
     head = path / f"{BEST}.json" if path.is_dir() else path
     if head.suffix != ".json" or not head.is_file():
         raise InputError(f"{path} holds no checkpoint; name a folder that `edgefer train` wrote")

@@ -62,6 +62,27 @@ def create(
     return model
 
 
+def widen(network: nn.Module, outputs: int) -> None:
+    """Give a network's classifier more outputs behind those it has, with random weights.
+
+    Args:
+        network: with a linear classifier.
+        outputs: how many more.
+
+    Raises:
+        InputError: the classifier is none or not linear.
+    """
+    last = _linear(network)
+    wider = nn.Linear(last.in_features, last.out_features + outputs, bias=last.bias is not None)
+    with torch.no_grad():
+        for new, old in zip(wider.parameters(), last.parameters(), strict=True):
+            new[: last.out_features] = old
+    for module in network.modules():
+        for name, child in module.named_children():
+            if child is last:
+                setattr(module, name, wider)
+
+
 def narrowed(network: nn.Module, classes: int) -> dict[str, Tensor]:
     """Return the weights of a network with only the first outputs of its classifier.
 
@@ -73,9 +94,7 @@ def narrowed(network: nn.Module, classes: int) -> dict[str, Tensor]:
         InputError: the classifier is none or not linear.
     """
     weights = network.state_dict()
-    last = _classifier(network)
-    if not isinstance(last, nn.Linear):
-        raise InputError("a network without a linear classifier cannot learn votes; leave teaching.votes away")
+    last = _linear(network)
     for key, module in network.named_modules():
         if module is last:
             weights |= {name: weights[name][:classes] for name in (f"{key}.weight", f"{key}.bias") if name in weights}
@@ -139,15 +158,36 @@ def _load_weights(model: nn.Module, path: Path) -> None:
         raise InputError(f"model.weights: {path} cannot be read ({type(error).__name__})") from None
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
+    take(model, loaded, f"model.weights: {path}")
+
+
+def take(model: nn.Module, loaded: Any, what: str) -> None:
+    """Give a network the weights of another one of its kind; a classifier of another size stays as it is.
+
+    Args:
+        model: the network.
+        loaded: a state dict, or what was read in the place of one.
+        what: where it is from, for errors.
+
+    Raises:
+        InputError: they don't fit.
+    """
     own = model.state_dict()
     if not isinstance(loaded, dict) or not any(key in own for key in loaded):
-        raise InputError(f"model.weights: {path} holds none of this network's weights")
+        raise InputError(f"{what} holds none of this network's weights")
     fitting = {key: value for key, value in loaded.items() if key in own and value.shape == own[key].shape}
     head = {f"{key}." for key, module in model.named_modules() if module is _classifier(model)}
     wrong = [key for key in own if key not in fitting and not any(key.startswith(prefix) for prefix in head)]
     if wrong:
-        raise InputError(f"model.weights: {path} does not fit this network: {wrong[0]} is missing or of another shape")
+        raise InputError(f"{what} does not fit this network: {wrong[0]} is missing or of another shape")
     model.load_state_dict(fitting, strict=False)
+
+
+def _linear(network: nn.Module) -> nn.Linear:
+    last = _classifier(network)
+    if not isinstance(last, nn.Linear):
+        raise InputError("a network without a linear classifier cannot learn votes; leave teaching.votes away")
+    return last
 
 
 def _classifier(model: nn.Module) -> nn.Module | None:

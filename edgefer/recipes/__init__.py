@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from edgefer.recipes.read import load, names, parse, text
+from edgefer.recipes.read import going_on, load, names, parse, text
 from edgefer.recipes.schema import Recipe
 
-__all__ = ["Recipe", "load", "names", "parse", "text"]
+__all__ = ["Recipe", "going_on", "load", "names", "parse", "text"]

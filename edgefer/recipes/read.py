@@ -65,11 +65,38 @@ def load(name: str, settings: Sequence[str] = (), epochs: int | None = None, see
         tree = tomllib.loads(text(name))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"recipe {name} is not valid TOML: {error}") from None
+    return _changed(tree, f"recipe {name}", settings, epochs, seed)
+
+
+def going_on(
+    trained: Recipe, start: str, settings: Sequence[str] = (), epochs: int | None = None, seed: int | None = None
+) -> Recipe:
+    """Return a recipe that takes a trained network to other images: the new classifier first, then all of it, gently.
+
+    Args:
+        trained: what the network was trained with; its model, preprocessing and augmentation stay.
+        start: where its weights are.
+        settings: as for `load`, like all that follows.
+        epochs: likewise.
+        seed: likewise.
+    """
+    tree = trained.model_dump(mode="json")
+    tree["model"] |= {"start": start, "weights": None, "pretrained": False}
+    tree["name"] = f"{trained.name}-tuned"[:100]
+    tree["teaching"] = {}
+    tree["phases"] = [
+        {"name": "head", "epochs": 2, "train": ["head"], "freeze_batchnorm": True, "optimizer": "adamw", "lr": 1e-3},
+        {"name": "all", "epochs": 8, "optimizer": "adamw", "lr": 3e-4, "weight_decay": 0.01, "warmup_epochs": 0.5},
+    ]
+    return _changed(tree, start, settings, epochs, seed)
+
+
+def _changed(tree: dict[str, Any], what: str, settings: Sequence[str], epochs: int | None, seed: int | None) -> Recipe:
     for setting in settings:
         _set(tree, setting)
     if seed is not None:
         tree.setdefault("train", {})["seed"] = seed
-    recipe = parse(tree, f"recipe {name}")
+    recipe = parse(tree, what)
     return recipe if epochs is None else _with_epochs(recipe, epochs)
 
 

@@ -142,14 +142,19 @@ def train(
     randomness.seed(settings.seed)
     model = models.create(
         recipe.model.name,
-        classes + (len(fer_plus.KINDS) if teaching.votes else 0),
+        classes,
         recipe.preprocessing.channels,
         recipe.model.args,
         recipe.model.pretrained and saved is None,
         recipe.model.weights if saved is None else None,
         recipe.model.zero_head,
-    ).to(device)
-    model = model.to(memory_format=torch.channels_last)
+    )
+    if recipe.model.start and saved is None:
+        started = checkpoint.read(Path(recipe.model.start))
+        models.take(model, started.weights, f"the network of {recipe.model.start}")
+    if teaching.votes:
+        models.widen(model, len(fer_plus.KINDS))
+    model = model.to(device).to(memory_format=torch.channels_last)
     averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True) if settings.ema else None
     selected = averaged.module if averaged else model  # the weights that are validated and kept
     criterion = loss.cross_entropy(settings, training.labels, classes).to(device)

@@ -139,7 +139,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a manifest that is a list": (_write(b"[1]"), r"manifest\.json is no manifest"),
     "a manifest of another program": (_write(b'{"name": "x"}'), r"manifest\.json is no manifest"),
     "a huge manifest": (_write(b'{"format": 1, "x": "' + b"x" * (1 << 20) + b'"}'), r"manifest\.json is larger"),
-    "a later format": (_manifest(lambda raw: raw.update(format=4)), r"manifest\.json has format '4'.* reads 1 and 2 and 3"),
+    "a later format": (
+        _manifest(lambda raw: raw.update(format=4)),
+        r"manifest\.json has format '4'.* reads 1 and 2 and 3",
+    ),
     "a format that is a word": (_manifest(lambda raw: raw.update(format="one")), r"has format 'one'"),
     "a field missing": (_manifest(lambda raw: raw.pop("macs")), r"manifest\.json: macs: Field required"),
     "a field too many": (_manifest(lambda raw: raw.update(run="rm -rf")), r"manifest\.json: run: Extra"),

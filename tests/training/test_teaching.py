@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from stripes import small_recipe, stripes
 from typer.testing import CliRunner
 
+from edgefer import recipes
 from edgefer.cli.main import app
 from edgefer.data.dataset import Dataset
 from edgefer.errors import InputError
@@ -128,3 +129,37 @@ def test_the_command_takes_teachers_and_votes(teacher: Path, tmp_path: Path) -> 
     refused = CliRunner().invoke(app, [*command[:2], "--teacher", str(teacher), "--out", str(tmp_path / "run")])
     assert refused.exit_code == 2
     assert "was trained on stripes" in refused.output
+
+
+def test_a_trained_network_goes_on_with_other_classes_and_a_gentler_recipe(teacher: Path, tmp_path: Path) -> None:
+    data = stripes(seed=5)
+    three = dataclasses.replace(data, labels=data.labels % 3, classes=("a", "b", "c"), digest="e" * 64)
+    recipe = recipes.going_on(checkpoint.read(teacher).recipe, str(teacher), ["train.precision=fp32"], epochs=4)
+    assert [phase.train for phase in recipe.phases] == [("head",), ("*",)]
+    assert recipe.name == "quickstart-tuned"
+    result = train(recipe, three, tmp_path / "run")
+    fresh = train(
+        recipe.model_copy(update={"model": recipe.model.model_copy(update={"start": None})}), three, tmp_path / "fresh"
+    )
+    assert result.history[-1]["val_loss"] < fresh.history[-1]["val_loss"] - 0.2
+    assert checkpoint.build(checkpoint.read(result.run)).get_classifier().out_features == 3
+
+
+def test_going_on_keeps_a_classifier_of_the_same_classes_with_votes_beside_it(teacher: Path, tmp_path: Path) -> None:
+    data = stripes()
+    start = (f"model.start={teacher}", f"teaching.votes={votes(data, tmp_path / 'votes.csv')}")
+    settings = (*start, "phases.0.lr=1e-9", "train.ema=0.0", "augment.mixup=0.0")
+    result = train(small_recipe(*settings, epochs=1), data, tmp_path / "run")
+    before = checkpoint.read(teacher).weights["head.weight"]
+    assert torch.allclose(checkpoint.read(result.run).weights["head.weight"], before, atol=1e-5)
+
+
+def test_a_start_that_does_not_fit_is_refused(teacher: Path, tmp_path: Path) -> None:
+    wrong = small_recipe(f"model.start={teacher}", "model.args.widths=[8, 24]")
+    with pytest.raises(
+        InputError, match=r"the network of .*run does not fit this network: .* is missing or of another"
+    ):
+        train(wrong, stripes(), tmp_path / "run")
+    done = CliRunner().invoke(app, ["train", "--from", str(tmp_path / "none"), "--out", str(tmp_path / "run")])
+    assert done.exit_code == 2
+    assert "holds no checkpoint" in done.output
