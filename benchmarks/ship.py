@@ -1,0 +1,110 @@
+"""Put a compressed network into edgefer/family, with its checkpoint and a card that is written from measurements.
+
+edgefer bench BUNDLE --device cpu --data fer2013.zip --json > bench.json
+python benchmarks/ship.py edgefer-base BUNDLE TRAINING bench.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from edgefer import bundle, paths
+from edgefer.bundle import Part
+from edgefer.learning import checkpoint
+
+HERE = Path(__file__).parent
+FAMILY = HERE.parent / "edgefer" / "family"
+RESULTS = HERE / "results" / "family"
+_TARGETS = ("int8-cpu", "int8-tensorrt", "int8-rtx")
+_MOST_CHECKPOINT = 7_000_000
+
+
+def main() -> None:
+    """Write edgefer/family/NAME and benchmarks/results/family/NAME.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=["edgefer-nano", "edgefer-small", "edgefer-base"])
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("training", type=Path)
+    parser.add_argument("bench", type=Path, help="what `edgefer bench --json` said of the bundle on PrivateTest")
+    arguments = parser.parse_args()
+    made, trained = bundle.load(arguments.bundle), checkpoint.read(arguments.training)
+    bench = json.loads(arguments.bench.read_text(encoding="utf-8"))
+    measured = {network["network"]: network for network in bench["networks"]}
+    if measured["int8-cpu"]["sha256"] != made.manifest.networks["int8-cpu"].sha256:
+        raise SystemExit(f"{arguments.bench} is of another bundle")
+    if bench["data"]["split"] != "test":
+        raise SystemExit(f"{arguments.bench} is not of PrivateTest; bench with --split test")
+
+    folder = FAMILY / arguments.name
+    shutil.rmtree(folder, ignore_errors=True)
+    manifest = made.manifest.model_copy(
+        update={"name": arguments.name, "recipe": without_folders(made.manifest.recipe)}
+    )
+    parts = {
+        name: Part(entry.file, made.file(name), entry.precision, entry.target)
+        for name, entry in made.manifest.networks.items()
+        if name in _TARGETS
+    }
+    described = {key: value for key, value in dict(manifest).items() if key != "networks"}
+    bundle.write(folder, bundle.Description(**described), parts)
+    recipe = trained.recipe.model_validate(without_folders(trained.recipe.model_dump(mode="json")))
+    checkpoint.write(folder / "checkpoint", replace(trained, recipe=recipe))
+    size = sum(file.stat().st_size for file in (folder / "checkpoint").iterdir())
+    if size > _MOST_CHECKPOINT:
+        raise SystemExit(f"the checkpoint has {size:,} bytes, more than {_MOST_CHECKPOINT:,}")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with paths.write_atomically(RESULTS / f"{arguments.name}.json") as part:
+        part.write_text(json.dumps(bench, indent=2) + "\n", encoding="utf-8")
+    (folder / "CARD.md").write_text(card(arguments.name), encoding="utf-8")
+
+
+def without_folders(value: Any) -> Any:
+    """Return a recipe whose paths are file names alone: where they lay is nobody's business."""
+    if isinstance(value, dict):
+        return {key: without_folders(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [without_folders(entry) for entry in value]
+    return Path(value).name if isinstance(value, str) and value.startswith("/") else value
+
+
+def card(name: str) -> str:
+    """Return a network's card, all its figures from its manifest, its bench and the audit of the data."""
+    manifest = bundle.load(FAMILY / name).manifest
+    bench, data = (
+        json.loads((HERE / "results" / file).read_text(encoding="utf-8"))
+        for file in (f"family/{name}.json", "fer2013/data.json")
+    )
+    full, small = (next(each for each in bench["networks"] if each["network"] == key) for key in ("fp32", "int8-cpu"))
+    matrix, labels = small["confusion"], bench["data"]["classes"]
+    confused = [
+        (count / sum(row), labels[truth], labels[said])
+        for truth, row in enumerate(matrix)
+        for said, count in enumerate(row)
+        if truth != said
+    ]
+    template = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    return template.from_string((HERE / "card.md.j2").read_text(encoding="utf-8")).render(
+        name=name,
+        manifest=manifest,
+        spec=manifest.preprocessing,
+        sure=manifest.confidence,
+        score=next(score for score in manifest.scores if score.network == "int8-cpu"),
+        votes=manifest.recipe.get("teaching", {}).get("votes"),
+        bench=bench,
+        data=data,
+        full=full,
+        small=small,
+        confused=sorted(confused, reverse=True)[:5],
+        percent=lambda share: f"{100 * share:.2f} %",
+    )
+
+
+if __name__ == "__main__":
+    main()

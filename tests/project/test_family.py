@@ -1,0 +1,78 @@
+"""The networks that come with edgefer are what their cards say."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+import edgefer
+from edgefer import bundle, data
+from edgefer.learning import checkpoint
+
+ROOT = Path(__file__).parents[2]
+LIMITS = {"edgefer-nano": 93_000, "edgefer-small": 500_000, "edgefer-base": 1_700_000}  # bytes of the INT8 file for CPUs
+
+
+@pytest.fixture(scope="module")
+def ship() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("ship", ROOT / "benchmarks" / "ship.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def bench(name: str) -> dict[str, object]:
+    read: dict[str, object] = json.loads((ROOT / "benchmarks" / "results" / "family" / f"{name}.json").read_text())
+    return read
+
+
+def test_the_default_network_is_there() -> None:
+    assert bundle.DEFAULT in bundle.family()
+
+
+@pytest.mark.parametrize("name", bundle.family())
+def test_a_network_is_small_and_has_no_fp32_file_to_carry(name: str) -> None:
+    manifest = bundle.load(name).manifest
+    assert manifest.name == name
+    assert set(manifest.networks) == {"int8-cpu", "int8-tensorrt", "int8-rtx"}
+    assert manifest.networks["int8-cpu"].bytes <= LIMITS[name]
+    checkpoints = ROOT / "edgefer" / "family" / name / "checkpoint"
+    assert sum(file.stat().st_size for file in checkpoints.iterdir()) < 7_000_000
+    assert "/work" not in manifest.model_dump_json()
+    assert "/root" not in manifest.model_dump_json()
+
+
+@pytest.mark.parametrize("name", bundle.family())
+def test_its_card_says_what_was_measured_of_this_very_file(ship: ModuleType, name: str) -> None:
+    text = (ROOT / "edgefer" / "family" / name / "CARD.md").read_text(encoding="utf-8")
+    assert ship.card(name) == text, "run: python benchmarks/ship.py"
+    for said in ("for research use", "not what a person feels", "consent", "chosen on PublicTest"):
+        assert said in text
+    networks = bench(name)["networks"]
+    assert isinstance(networks, list)
+    measured = next(each for each in networks if each["network"] == "int8-cpu")
+    assert measured["sha256"] == bundle.load(name).manifest.networks["int8-cpu"].sha256
+
+
+@pytest.mark.parametrize("name", bundle.family())
+def test_int8_and_the_checkpoint_answer_alike_as_often_as_the_manifest_says(fer2013: Path, name: str) -> None:
+    validation = data.split(data.load(fer2013), "val")
+    some = validation.take(slice(0, 800))
+    network = checkpoint.build(checkpoint.read(Path(name)))
+    spec = bundle.load(name).manifest.preprocessing
+    with torch.inference_mode():
+        full = network(torch.from_numpy(spec.apply(some))).argmax(1).numpy()
+    small = np.array([edgefer.labels.LABELS.index(each.label) for each in edgefer.load(name).predict(some)])
+    agreement = bundle.load(name).manifest.agreement
+    assert agreement is not None
+    assert (full == small).mean() == pytest.approx(agreement, abs=0.02)
+    score = next(each for each in bundle.load(name).manifest.scores if each.network == "int8-cpu")
+    assert (small == validation.labels[:800]).mean() == pytest.approx(score.accuracy, abs=0.05)
