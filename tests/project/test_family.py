@@ -16,7 +16,8 @@ from edgefer import bundle, data
 from edgefer.learning import checkpoint
 
 ROOT = Path(__file__).parents[2]
-LIMITS = {"edgefer-nano": 93_000, "edgefer-small": 500_000, "edgefer-base": 1_700_000}  # bytes of the INT8 file for CPUs
+# Bytes of the INT8 file for CPUs.
+LIMITS = {"edgefer-nano": 93_000, "edgefer-small": 500_000, "edgefer-base": 1_700_000}
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def test_importing_edgefer_imports_nothing_of_weight() -> None:
 
 
 def test_help_imports_nothing_of_weight() -> None:
-    for command in ("", "train", "bench", "lint", "data info", "recipes"):
+    for command in ("", "train", "bench", "lint", "predict", "data info", "recipes"):
         script = f"""
 from edgefer.cli.main import app
 try:
