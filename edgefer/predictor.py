@@ -69,6 +69,9 @@ class Predictor:
         self.network = network
         self.labels = bundle.manifest.labels
         self._session = bundled.activate(bundle, network, threads)
+        spec = bundle.manifest.preprocessing
+        # The first inference takes several times as long as those after it: not one whose time is told.
+        self._session.infer(np.zeros((1, spec.channels, spec.size, spec.size), np.float32))
         self._detector: Detector | None = None
 
     @classmethod
