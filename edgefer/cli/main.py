@@ -10,6 +10,7 @@ from edgefer import console
 from edgefer.cli.bench import bench
 from edgefer.cli.compress import compress
 from edgefer.cli.data import info
+from edgefer.cli.doctor import doctor
 from edgefer.cli.ending import Group
 from edgefer.cli.lint import lint
 from edgefer.cli.predict import predict
@@ -33,6 +34,7 @@ app.command()(compress)
 app.command()(bench)
 app.command()(predict)
 app.command()(lint)
+app.command()(doctor)
 app.add_typer(data, name="data")
 app.command()(recipes)
 data.command()(info)

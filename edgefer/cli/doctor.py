@@ -1,0 +1,43 @@
+"""`edgefer doctor`: what this machine is and can do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Say what this machine is and can do, line by line, with a remedy for each thing that is missing."""
+    from edgefer.cli import output
+    from edgefer.devices import doctor as doctors
+    from edgefer.errors import LackError
+
+    lines = doctors.examine(output.EXTRAS)
+    broken = [line for line in lines if line.state == "broken"]
+    if as_json:
+        output.print_json({"command": "doctor", "lines": [line.as_dict() for line in lines]})
+        if broken:
+            raise typer.Exit(LackError.exit_code)
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    marks = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[cyan]none[/]", "broken": "[red]broken[/]"}
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    part = ""
+    for line in lines:
+        if line.part != part:
+            part = line.part
+            table.add_row("", f"[bold]{part}[/]", "")
+        remedy = f"\n[dim]-> {escape(line.remedy)}[/]" if line.remedy else ""
+        table.add_row(marks[line.state], line.name, escape(line.found) + remedy)
+    Console(highlight=False).print(table)
+    if broken:
+        raise LackError(f"{broken[0].name} {broken[0].found}; {broken[0].remedy}")

@@ -1,0 +1,218 @@
+"""What this machine is and can do, line by line, with a remedy for each thing that is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any, Literal
+
+from edgefer import paths
+from edgefer.devices import jetson, machine
+
+State = Literal["ok", "note", "missing", "broken"]
+
+_LEAST_ONNXRUNTIME = (1, 23)
+_LEAST_DISK = 5 << 30  # FER2013's cache, NNCF's extension and a few runs
+_LEAST_MEMORY = 2 << 30
+_BUSY = 0.5  # of the cores
+EXTRAS = {
+    "train": "edgefer train",
+    "compress": "edgefer compress, edgefer lint",
+    "report": "charts and the HTML report",
+    "faces": "finding faces in pictures",
+    "rtx": "TensorRT for RTX",
+    "tensorrt": "TensorRT on a Jetson",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was looked at.
+
+    Attributes:
+        part: what it belongs to: ``machine``, ``INT8 on the CPU``, ``TensorRT``, ``extras``, ``folders``.
+        name: what was looked at.
+        state: ``ok``; ``note`` where it decides a measurement; ``missing`` where something cannot be done without it;
+            ``broken`` where nothing works.
+        found: what it is.
+        remedy: what to do; empty where nothing needs to be done.
+    """
+
+    part: str
+    name: str
+    state: State
+    found: str
+    remedy: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the attributes as plain JSON values."""
+        return asdict(self)
+
+
+def examine(extras: Mapping[str, Sequence[str]], root: Path = Path("/")) -> list[Line]:
+    """Return what was found, in the order in which a person would ask.
+
+    Args:
+        extras: packages of each extra, by name.
+        root: where `proc`, `etc` and `sys` are; another folder in tests.
+    """
+    return [*_machine(root), *_int8(root), *_tensorrt(root), *_extras(extras, root), *_folders()]
+
+
+def _machine(root: Path) -> Iterator[Line]:
+    here = machine.describe(root)
+    board = jetson.describe(root)
+    yield Line("machine", "processor", "ok", f"{here.cpu}, {here.architecture}, {here.cores} cores")
+    if board:
+        release = f"JetPack {board.jetpack}" if board.jetpack else "a JetPack that this edgefer does not know"
+        yield Line("machine", "Jetson", "ok", f"{board.model}, {release} (Jetson Linux {board.linux or 'unknown'})")
+        yield _power_mode(board)
+        locked = board.clocks_locked
+        yield Line(
+            "machine",
+            "clocks",
+            "ok" if locked else "note",
+            {True: "held at their highest", False: "they follow the load", None: "unknown"}[locked],
+            "" if locked else "sudo jetson_clocks before a measurement",
+        )
+    available = _available_memory(root)
+    if available is not None:
+        scarce = available < _LEAST_MEMORY
+        remedy = "close other programs before training or building an engine" if scarce else ""
+        yield Line("machine", "free memory", "note" if scarce else "ok", f"{available / 1e9:.1f} GB", remedy)
+    load = machine.load_average()
+    if load is not None:
+        busy = load > _BUSY * here.cores
+        remedy = "latencies measured now are noisy: wait, or stop what runs" if busy else ""
+        yield Line("machine", "load", "note" if busy else "ok", f"{load:.1f} on {here.cores} cores", remedy)
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield Line("machine", "system", "ok", f"{here.os}, Python {python}{', virtual machine' if here.virtual else ''}")
+
+
+def _power_mode(board: jetson.Jetson) -> Line:
+    found = board.power_mode or "unknown"
+    most = found.upper().startswith("MAXN")
+    remedy = "" if most else "sudo nvpmodel -m 0 for the most this board gives; every figure depends on it"
+    return Line("machine", "power mode", "ok" if most else "note", found, remedy)
+
+
+def _int8(root: Path) -> Iterator[Line]:
+    here = machine.describe(root)
+    part = "INT8 on the CPU"
+    if here.fast_int8:
+        found = ", ".join(flag for flag in here.flags if "vnni" in flag or flag in ("amx_int8", "asimddp", "i8mm"))
+        yield Line(part, "8-bit arithmetic", "ok", found)
+    else:
+        remedy = "INT8 may not be faster here; on x86, compress for it with --cpu no-vnni"
+        yield Line(part, "8-bit arithmetic", "note", "neither VNNI nor dot products", remedy)
+    try:
+        import onnxruntime
+
+        version = str(onnxruntime.__version__)
+        providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
+    except Exception as error:  # a wheel for another processor fails in ways of its own
+        reason = " ".join(str(error).split())[:120]
+        yield Line(
+            part,
+            "ONNX Runtime",
+            "broken",
+            f"cannot be imported ({reason})",
+            "pip install --force-reinstall onnxruntime",
+        )
+        return
+    old = tuple(int(number) for number in version.split(".")[:2]) < _LEAST_ONNXRUNTIME
+    remedy = "pip install 'onnxruntime>=1.23': this one runs INT8 convolutions in FP32" if old else ""
+    yield Line(part, "ONNX Runtime", "note" if old else "ok", f"{version} ({providers})", remedy)
+
+
+def _tensorrt(root: Path) -> Iterator[Line]:
+    part = "TensorRT"
+    board = jetson.describe(root)
+    driver = _first_line(root / "proc/driver/nvidia/version")
+    if board:
+        version = _version("tensorrt")
+        remedy = "sudo apt install nvidia-jetpack, and make the environment with --system-site-packages"
+        yield Line(part, "TensorRT", "ok" if version else "missing", version or "not found", "" if version else remedy)
+        return
+    yield Line(
+        part,
+        "NVIDIA driver",
+        "ok" if driver else "missing",
+        driver or "none: no GPU of NVIDIA's, or not visible here",
+        "" if driver else "engines can be built without it, not run; on the device: edgefer bench there",
+    )
+    version = _version("tensorrt_rtx")
+    remedy = "" if version else "pip install 'edgefer[rtx]' on x86-64"
+    yield Line(part, "TensorRT for RTX", "ok" if version else "missing", version or "not installed", remedy)
+
+
+def _extras(extras: Mapping[str, Sequence[str]], root: Path) -> Iterator[Line]:
+    board = jetson.describe(root)
+    for name, use in EXTRAS.items():
+        if name == ("rtx" if board else "tensorrt"):
+            continue
+        lacking = [package for package in extras[name] if not _importable(package)]
+        found = f"for {use}" if not lacking else f"for {use}: without {', '.join(lacking)}"
+        remedy = f"pip install 'edgefer[{name}]'" if lacking else ""
+        yield Line("extras", name, "missing" if lacking else "ok", found, remedy)
+    if _importable("nncf"):
+        compiler = next(
+            (path for path in map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++")) if path), None
+        )
+        yield Line(
+            "extras",
+            "C++ compiler",
+            "ok" if compiler else "note",
+            compiler or "none",
+            "" if compiler else "INT8 fine-tuning works without one, slower: apt install g++",
+        )
+
+
+def _folders() -> Iterator[Line]:
+    for name, folder in (("cache", paths.cache_dir()), ("runs", paths.RUNS.resolve())):
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        if not os.access(there, os.W_OK):
+            remedy = "set EDGEFER_CACHE to a folder of yours" if name == "cache" else "change to a folder of yours"
+            yield Line("folders", name, "missing", f"{folder} cannot be written", remedy)
+            continue
+        free = shutil.disk_usage(there).free
+        scarce = free < _LEAST_DISK
+        remedy = f"less than {_LEAST_DISK >> 30} GB are free: training may stop half-way" if scarce else ""
+        yield Line("folders", name, "note" if scarce else "ok", f"{folder}, {free / 1e9:.0f} GB free", remedy)
+
+
+def _importable(package: str) -> bool:
+    try:
+        return util.find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package) if _importable(package) else None
+    except metadata.PackageNotFoundError:
+        return "installed by the system"
+
+
+def _available_memory(root: Path) -> int | None:
+    for line in _text(root / "proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _first_line(path: Path) -> str:
+    return _text(path).partition("\n")[0].removeprefix("NVRM version:").strip()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

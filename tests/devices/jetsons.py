@@ -1,0 +1,57 @@
+"""File trees as Jetsons have them, in the formats of NVIDIA's documentation. None was recorded on a board of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def orin_nano(root: Path) -> Path:
+    """Return an Orin Nano with JetPack 6.2 in its 15 W mode, clocks as they come."""
+    files = {
+        "proc/device-tree/model": "NVIDIA Jetson Orin Nano Developer Kit\0",
+        "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd fphp asimdhp asimddp\n",
+        "proc/meminfo": "MemTotal:        7802900 kB\nMemFree:  300000 kB\nMemAvailable:    5120000 kB\n",
+        "etc/os-release": 'PRETTY_NAME="Ubuntu 22.04.5 LTS"\n',
+        "etc/nv_tegra_release": (
+            "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8 2025\n"
+            "# KERNEL_VARIANT: oot\n"
+        ),
+        "etc/nvpmodel.conf": (
+            "< PARAM TYPE=FILE NAME=CPU_ONLINE >\nCORE_0 /sys/devices/system/cpu/cpu0/online\n"
+            "< POWER_MODEL ID=0 NAME=15W >\nCPU_ONLINE CORE_0 1\n"
+            "< POWER_MODEL ID=1 NAME=25W >\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n< PM_CONFIG DEFAULT=1 >\n"
+        ),
+        "var/lib/nvpmodel/status": "pmode:0000 fmode:cool\n",
+        "sys/class/devfreq/17000000.gpu/min_freq": "306000000\n",
+        "sys/class/devfreq/17000000.gpu/available_frequencies": "306000000 408000000 624750000\n",
+        "sys/class/hwmon/hwmon3/oc1_event_cnt": "2\n",
+        "sys/class/hwmon/hwmon3/oc2_event_cnt": "1\n",
+    }
+    for core in range(2):
+        files[f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_min_freq"] = "729600\n"
+        files[f"sys/devices/system/cpu/cpu{core}/cpufreq/cpuinfo_max_freq"] = "1510400\n"
+    zones = [("cpu-thermal", "48250"), ("gpu-thermal", "46906"), ("cv0-thermal", "-256000"), ("tj-thermal", "48250")]
+    for number, (name, value) in enumerate(zones):
+        files[f"sys/class/thermal/thermal_zone{number}/type"] = f"{name}\n"
+        files[f"sys/class/thermal/thermal_zone{number}/temp"] = f"{value}\n"
+    rails = [("VDD_IN", 5072, 912), ("VDD_CPU_GPU_CV", 5072, 128), ("NC", 0, 0)]
+    for number, (name, millivolts, milliamperes) in enumerate(rails, 1):
+        sensor = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon1"
+        files[f"{sensor}/in{number}_label"] = f"{name}\n"
+        files[f"{sensor}/in{number}_input"] = f"{millivolts}\n"
+        files[f"{sensor}/curr{number}_input"] = f"{milliamperes}\n"
+    return write(root, files)
+
+
+def lock_clocks(root: Path) -> Path:
+    """Do what jetson_clocks does."""
+    files = {f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_min_freq": "1510400\n" for core in range(2)}
+    return write(root, {**files, "sys/class/devfreq/17000000.gpu/min_freq": "624750000\n"})
