@@ -11,18 +11,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# Jetson Linux, by its first numbers, longest first: which JetPack brought it (NVIDIA's JetPack archive).
+# Jetson Linux, or its first numbers: which JetPack brought it (NVIDIA's JetPack archive).
 _JETPACKS = {
     "38.4": "7.1",
     "38.2": "7.0",
-    "36.5": "6.2.2",
-    "36.4.7": "6.2.1",
     "36.4.4": "6.2.1",
     "36.4.3": "6.2",
-    "36.4": "6.1",
+    "36.4.0": "6.1",
     "36.3": "6.0",
-    "36.2": "6.0 DP",
-    "35.6": "5.1.4 or later",
     "35.5": "5.1.3",
     "35.4": "5.1.2",
     "35.3": "5.1.1",
