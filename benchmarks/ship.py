@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,33 +37,49 @@ def main() -> None:
     arguments = parser.parse_args()
     made, trained = bundle.load(arguments.bundle), checkpoint.read(arguments.training)
     bench = json.loads(arguments.bench.read_text(encoding="utf-8"))
-    measured = {network["network"]: network for network in bench["networks"]}
-    if measured["int8-cpu"]["sha256"] != made.manifest.networks["int8-cpu"].sha256:
-        raise SystemExit(f"{arguments.bench} is of another bundle")
-    if bench["data"]["split"] != "test":
-        raise SystemExit(f"{arguments.bench} is not of PrivateTest; bench with --split test")
+    check(made.manifest, trained, bench)
 
-    folder = FAMILY / arguments.name
-    shutil.rmtree(folder, ignore_errors=True)
-    manifest = made.manifest.model_copy(
-        update={"name": arguments.name, "recipe": without_folders(made.manifest.recipe)}
-    )
+    described = {key: value for key, value in dict(made.manifest).items() if key not in ("networks", "format")}
+    described |= {"name": arguments.name, "recipe": without_folders(made.manifest.recipe)}
     parts = {
         name: Part(entry.file, made.file(name), entry.precision, entry.target)
         for name, entry in made.manifest.networks.items()
         if name in _TARGETS
     }
-    described = {key: value for key, value in dict(manifest).items() if key != "networks"}
-    bundle.write(folder, bundle.Description(**described), parts)
     recipe = trained.recipe.model_validate(without_folders(trained.recipe.model_dump(mode="json")))
-    checkpoint.write(folder / "checkpoint", replace(trained, recipe=recipe))
-    size = sum(file.stat().st_size for file in (folder / "checkpoint").iterdir())
-    if size > _MOST_CHECKPOINT:
-        raise SystemExit(f"the checkpoint has {size:,} bytes, more than {_MOST_CHECKPOINT:,}")
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=HERE) as name:
+        folder = Path(name) / arguments.name
+        bundle.write(folder, bundle.Description(**described), parts)
+        checkpoint.write(folder / "checkpoint", replace(trained, recipe=recipe))
+        size = sum(file.stat().st_size for file in (folder / "checkpoint").iterdir())
+        if size > _MOST_CHECKPOINT:
+            raise SystemExit(f"the checkpoint has {size:,} bytes, more than {_MOST_CHECKPOINT:,}")
+        (folder / "CARD.md").write_text(card(bundle.load(folder).manifest, bench), encoding="utf-8")
+        shutil.rmtree(FAMILY / arguments.name, ignore_errors=True)
+        FAMILY.mkdir(exist_ok=True)
+        folder.rename(FAMILY / arguments.name)
     with paths.write_atomically(RESULTS / f"{arguments.name}.json") as part:
         part.write_text(json.dumps(bench, indent=2) + "\n", encoding="utf-8")
-    (folder / "CARD.md").write_text(card(arguments.name), encoding="utf-8")
+
+
+def check(manifest: bundle.Manifest, trained: checkpoint.Checkpoint, bench: dict[str, Any]) -> None:
+    """Refuse what does not belong together."""
+    small = next(network for network in bench["networks"] if network["network"] == "int8-cpu")
+    wrong = {
+        "the bench is of another bundle": small["sha256"] != manifest.networks["int8-cpu"].sha256,
+        "the bench is not of PrivateTest": bench["data"]["split"] != "test",
+        "the bundle is of another training": manifest.compression["checkpoint"]
+        != {"epoch": trained.epoch, "val_accuracy": trained.val_accuracy},
+        "bench, bundle and training are not of one data set": len(
+            {bench["data"]["digest"], manifest.data.digest, trained.data["digest"]}
+        )
+        > 1,
+        "the bundle has no fitted confidence; compress again": manifest.confidence is None,
+        "INT8 did not pass its gate": not manifest.compression["gate"]["passed"],
+    }
+    for what, is_so in wrong.items():
+        if is_so:
+            raise SystemExit(what)
 
 
 def without_folders(value: Any) -> Any:
@@ -74,13 +91,9 @@ def without_folders(value: Any) -> Any:
     return Path(value).name if isinstance(value, str) and value.startswith("/") else value
 
 
-def card(name: str) -> str:
+def card(manifest: bundle.Manifest, bench: dict[str, Any]) -> str:
     """Return a network's card, all its figures from its manifest, its bench and the audit of the data."""
-    manifest = bundle.load(FAMILY / name).manifest
-    bench, data = (
-        json.loads((HERE / "results" / file).read_text(encoding="utf-8"))
-        for file in (f"family/{name}.json", "fer2013/data.json")
-    )
+    data = json.loads((HERE / "results" / "fer2013" / "data.json").read_text(encoding="utf-8"))
     full, small = (next(each for each in bench["networks"] if each["network"] == key) for key in ("fp32", "int8-cpu"))
     matrix, labels = small["confusion"], bench["data"]["classes"]
     confused = [
@@ -91,12 +104,12 @@ def card(name: str) -> str:
     ]
     template = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     return template.from_string((HERE / "card.md.j2").read_text(encoding="utf-8")).render(
-        name=name,
+        name=manifest.name,
         manifest=manifest,
         spec=manifest.preprocessing,
         sure=manifest.confidence,
         score=next(score for score in manifest.scores if score.network == "int8-cpu"),
-        votes=manifest.recipe.get("teaching", {}).get("votes"),
+        teaching=manifest.recipe.get("teaching", {}),
         bench=bench,
         data=data,
         full=full,

@@ -30,11 +30,12 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # likewise huggingface_hub, where timm gets weights
 
 
-def load(path: Path | str, network: str | None = None, threads: int = 1) -> Predictor:
+def load(path: Path | str | None = None, network: str | None = None, threads: int = 1) -> Predictor:
     """Open a bundle to predict with.
 
     Args:
-        path: the bundle's folder, e.g. ``runs/compress/latest``.
+        path: the bundle's folder, e.g. ``runs/compress/latest``, or the name of one that comes with edgefer; by
+            default ``edgefer-base``.
         network: which of its networks; by default the INT8 one for CPUs, else the FP32 one.
         threads: threads for one operator of the network.
 

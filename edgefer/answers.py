@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import glob
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw, ImageFont
 
 from edgefer import paths, predictor
+from edgefer.data.contents import printable
 from edgefer.errors import InputError
 from edgefer.predictor import Faces, Prediction, Predictor
 
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
 
 UNSURE = "unsure"
 _ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
-_MOST_BOXED = 10_000_000  # pixels of an annotated copy: larger ones are made smaller
+_MOST_DRAWN = 10_000_000  # pixels of an annotated copy
+_LEAST_WIDTH = 200  # of one: a label must be readable
 _COLOUR = (255, 196, 0)
 
 
@@ -69,24 +73,35 @@ def find(patterns: Sequence[str]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        path = Path(pattern)
-        if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _ENDINGS and file.is_file())
-            if not files:
-                raise InputError(f"{path} holds no picture ({', '.join(_ENDINGS)})")
-        elif path.exists():
-            files = [path]
-        else:
-            names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
-            files = [Path(name) for name in names if Path(name).is_file()]
-            if not files:
-                raise InputError(f"there is no picture {pattern}")
-        found.update(dict.fromkeys(files))
+        try:
+            found.update(dict.fromkeys(_meant(pattern)))
+        except OSError as error:  # a name that is too long, a folder that cannot be read
+            raise InputError(f"{printable(pattern[:80])} cannot be looked at: {error.strerror}") from None
     return list(found)
 
 
+def _meant(pattern: str) -> list[Path]:
+    path = Path(pattern)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _ENDINGS and file.is_file())
+        if not files:
+            raise InputError(f"{printable(pattern)} holds no picture ({', '.join(_ENDINGS)})")
+        return files
+    if path.exists():
+        return [path]
+    names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+    files = [Path(name) for name in names if Path(name).is_file()]
+    if not files:
+        raise InputError(f"there is no picture {printable(pattern)}")
+    return files
+
+
 def answers(
-    network: Predictor, files: Sequence[Path], faces: Faces = "auto", annotated: Path | None = None
+    network: Predictor,
+    files: Sequence[Path],
+    faces: Faces = "auto",
+    annotated: Path | None = None,
+    min_confidence: float = 0.0,
 ) -> Iterator[Answer]:
     """Yield an answer for each file, in order; one that cannot be read has its error in the answer.
 
@@ -95,8 +110,12 @@ def answers(
         files: from `find`.
         faces: see `Predictor.predict_faces`.
         annotated: folder for copies of the pictures, as PNG, with a box and a label for each face.
+        min_confidence: see `shown`.
     """
-    for number, file in enumerate(files):
+    names: set[str] = set()
+    if faces != "never":
+        network.start_detector(faces)
+    for file in files:
         started = time.perf_counter()
         try:
             pixels = predictor.read(file)
@@ -106,13 +125,17 @@ def answers(
             continue
         milliseconds = (time.perf_counter() - started) * 1e3
         if annotated is not None:
-            # Two folders may have files of one name.
-            alone = sum(other.stem == file.stem for other in files) == 1
-            with paths.write_atomically(
-                annotated / (f"{file.stem}.png" if alone else f"{file.stem}-{number}.png")
-            ) as part:
-                annotate(Image.fromarray(pixels), found).save(part, format="PNG")
+            with paths.write_atomically(annotated / _unused(file.stem, names)) as part:
+                annotate(Image.fromarray(pixels), found, min_confidence).save(part, format="PNG")
         yield Answer(file, found, milliseconds)
+
+
+def _unused(stem: str, names: set[str]) -> str:
+    """Return ``stem.png``, or the first ``stem-2.png`` and so on that is not among `names`, and add it to them."""
+    candidates = chain([f"{stem}.png"], (f"{stem}-{number}.png" for number in count(2)))
+    name = next(name for name in candidates if name.casefold() not in names)
+    names.add(name.casefold())
+    return name
 
 
 def shown(face: Prediction, min_confidence: float) -> str:
@@ -120,42 +143,50 @@ def shown(face: Prediction, min_confidence: float) -> str:
     return face.label if face.confidence >= min_confidence else UNSURE
 
 
-def annotate(picture: Image.Image, faces: Sequence[Prediction]) -> Image.Image:
-    """Return an RGB copy with a box and a label for each face; a picture that is one face gets the label alone."""
+def annotate(picture: Image.Image, faces: Sequence[Prediction], min_confidence: float = 0.0) -> Image.Image:
+    """Return an RGB copy with a box and a label for each face; a picture that is one face gets the label alone.
+
+    Small pictures are made larger, so that the label can be read, and huge ones smaller.
+    """
+    pixels = picture.width * picture.height
+    most = math.sqrt(_MOST_DRAWN / pixels)
+    scale = min(most, max(1.0, _LEAST_WIDTH / picture.width))
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     copy = picture.convert("RGB")
-    copy.thumbnail((round(_MOST_BOXED**0.5),) * 2)
-    scale = copy.width / picture.width
-    if copy.width < 200:  # a label must be readable
-        scale *= 200 / copy.width
-        copy = copy.resize((200, round(copy.height * 200 / copy.width)), Image.Resampling.NEAREST)
+    if size != copy.size:
+        copy = copy.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX)
     draw = ImageDraw.Draw(copy)
     for face in faces:
         left, top, width, height = (value * scale for value in face.box or (0, 0, picture.width, picture.height))
         line = max(2, round(width / 80))
-        draw.rectangle((left, top, left + width - 1, top + height - 1), outline=_COLOUR, width=line)
-        text = f"{face.label} {face.confidence:.0%}"
+        corner = (max(left, left + width - 1), max(top, top + height - 1))
+        draw.rectangle((left, top, *corner), outline=_COLOUR, width=line)
+        text = f"{shown(face, min_confidence)} {face.confidence:.0%}"
         font = ImageFont.load_default(size=max(12.0, min(width / 8, 48.0)))
         box = draw.textbbox((0, 0), text, font=font)
-        place = (min(left, max(0, copy.width - box[2] - 8)), top - box[3] - 6 if top > box[3] + 6 else top)
+        place = (max(0, min(left, copy.width - box[2] - 8)), top - box[3] - 6 if top > box[3] + 6 else top)
         draw.rectangle((*place, place[0] + box[2] + 8, place[1] + box[3] + 6), fill=_COLOUR)
         draw.text((place[0] + 4, place[1] + 2), text, fill="black", font=font)
     return copy
 
 
 def write_csv(path: Path, found: Sequence[Answer], labels: Sequence[str], min_confidence: float = 0.0) -> None:
-    """Write a line for each face, and one without a label for each picture that has none."""
-    with paths.write_atomically(path) as part, part.open("w", newline="", encoding="utf-8") as out:
+    """Write a line for each face, and one without a label for each picture that has none or could not be read."""
+    with (
+        paths.write_atomically(path) as part,
+        part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out,  # names need not be UTF-8
+    ):
         table = csv.writer(out)
-        table.writerow(["file", "face", "left", "top", "width", "height", "label", "confidence", *labels])
+        table.writerow(["file", "face", "left", "top", "width", "height", "label", "confidence", *labels, "error"])
         for answer in found:
             for number, face in enumerate(answer.faces, 1):
                 figures = [f"{face.probabilities[label]:.4f}" for label in labels]
                 label = shown(face, min_confidence)
                 table.writerow(
-                    [answer.file, number, *(face.box or [""] * 4), label, f"{face.confidence:.4f}", *figures]
+                    [answer.file, number, *(face.box or [""] * 4), label, f"{face.confidence:.4f}", *figures, ""]
                 )
             if not answer.faces:
-                table.writerow([answer.file, 0, *[""] * (6 + len(labels))])
+                table.writerow([answer.file, 0, *[""] * (6 + len(labels)), answer.error or ""])
 
 
 def table(found: Sequence[Answer], min_confidence: float = 0.0) -> Table:
@@ -171,13 +202,13 @@ def table(found: Sequence[Answer], min_confidence: float = 0.0) -> Table:
     out.add_column("next likely")
     out.add_column("ms", justify="right")
     for answer in found:
-        name = escape(str(answer.file))
+        name = escape(printable(str(answer.file)))
         for face in answer.faces:
             where = f"{face.box.width} px at {face.box.left}, {face.box.top}" if face.box else "whole picture"
             second, probability = sorted(face.probabilities.items(), key=lambda item: -item[1])[1]
             label = shown(face, min_confidence)
-            rest = f"{second} {probability:.0%}"
-            out.add_row(name, where, label, f"{face.confidence:.0%}", rest, f"{face.milliseconds:.2f}")
+            rest = escape(f"{second} {probability:.0%}")
+            out.add_row(name, where, escape(label), f"{face.confidence:.0%}", rest, f"{face.milliseconds:.2f}")
             name = ""
         if not answer.faces:
             out.add_row(name, "not read" if answer.error else "none found", "", "", "", "")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgefer.errors import MissingExtra
+from edgefer.errors import LackError, MissingExtra
 
 LEAST_SIDE = 64  # of a picture: a smaller one holds no face and its surroundings
 _MOST_SIDE = 1024  # of what is searched: the time grows with the pixels
@@ -35,6 +35,7 @@ class Detector:
 
         Raises:
             MissingExtra: OpenCV is not installed, or one (5.0 and later) without its cascades.
+            LackError: it is installed and does not load.
         """
         try:
             import cv2
@@ -42,8 +43,12 @@ class Detector:
 
             self._cv2 = cv2
             self._cascade = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_default.xml")
-        except (ImportError, AttributeError):
+        except (ModuleNotFoundError, AttributeError):
             raise MissingExtra("opencv-python-headless", "faces") from None
+        except ImportError as error:
+            raise LackError(f"OpenCV does not load ({error}); pip install --force-reinstall 'edgefer[faces]'") from None
+        if self._cascade.empty():
+            raise LackError("OpenCV's cascade for faces is missing; pip install --force-reinstall 'edgefer[faces]'")
 
     def find(self, picture: NDArray[np.uint8]) -> list[Box]:
         """Return the faces of a picture, the largest first.

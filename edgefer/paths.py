@@ -62,14 +62,18 @@ def write_atomically(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def check_unused(path: Path) -> None:
+def check_unused(path: Path, option: str = "--out") -> None:
     """Refuse a folder that `write_folder_atomically` could not write: asked before long work, it is said in time.
+
+    Args:
+        path: the folder.
+        option: that names it on the command line.
 
     Raises:
         InputError: `path` exists and is not an empty folder.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path} exists already; name another folder with --out")
+        raise InputError(f"{path} exists already; name another folder with {option}")
 
 
 @contextmanager

@@ -75,9 +75,9 @@ class Predictor:
         self._detector: Detector | None = None
 
     @classmethod
-    def load(cls, path: Path | str, network: str | None = None, threads: int = 1) -> Predictor:
+    def load(cls, path: Path | str | None = None, network: str | None = None, threads: int = 1) -> Predictor:
         """Open the bundle at `path`; see `edgefer.load`."""
-        bundle = bundles.load(path)
+        bundle = bundles.default() if path is None else bundles.load(path)
         if network is None:
             fitting = bundle.networks_for("cpu")
             if not fitting:
@@ -121,9 +121,16 @@ class Predictor:
         """
         return [self._predict_faces(picture, faces) for picture in _pictures(images)]
 
-    def _predict_faces(self, picture: NDArray[np.uint8], faces: Faces) -> list[Prediction]:
-        if faces == "never" or (faces == "auto" and min(picture.shape[:2]) <= LEAST_SIDE):
-            return self._predict([picture])
+    def start_detector(self, faces: Faces = "always") -> Detector | None:
+        """Read the face detector now, so that no picture's time has that in it.
+
+        Args:
+            faces: with ``auto`` a missing OpenCV is said once, on the command line; every picture is one face then.
+
+        Raises:
+            MissingExtra: with ``always``, OpenCV is not installed.
+            LackError: it does not load.
+        """
         try:
             self._detector = self._detector or Detector()
         except MissingExtra:
@@ -133,8 +140,15 @@ class Predictor:
                 "each picture is taken for one face, since OpenCV is not installed to find faces: "
                 "pip install 'edgefer[faces]'"
             )
+        return self._detector
+
+    def _predict_faces(self, picture: NDArray[np.uint8], faces: Faces) -> list[Prediction]:
+        if faces == "never" or (faces == "auto" and min(picture.shape[:2]) <= LEAST_SIDE):
             return self._predict([picture])
-        boxes = self._detector.find(picture)
+        detector = self.start_detector(faces)
+        if detector is None:
+            return self._predict([picture])
+        boxes = detector.find(picture)
         crops = [picture[box.top : box.top + box.height, box.left : box.left + box.width] for box in boxes]
         predictions: list[Prediction] = []
         for start in range(0, len(crops), _BATCH):

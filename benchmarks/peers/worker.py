@@ -4,22 +4,39 @@ python worker.py KIND MODEL IMAGES.npy
 
 It prints a JSON line with its first answer, then one for each line it reads: ``time N`` answers with the seconds of N
 inferences after one that is not timed, ``evaluate`` with the predictions for all images (classes in FER2013's order),
-``memory`` with the most memory the process has had, in bytes.
+``memory`` with the most memory the process has had, in bytes, ``versions`` with those of its packages.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 
 # From an image, uint8, (48, 48), to the network's input; from that to one output for each class.
 Prepare = Callable[[np.ndarray], np.ndarray]
 Run = Callable[[np.ndarray], np.ndarray]
+
+
+PACKAGES = {
+    "tflite": ("ai-edge-litert", "numpy"),
+    "keras": ("tensorflow-cpu", "keras", "numpy"),
+    "onnx": ("onnxruntime", "numpy"),
+    "edgefer": ("edgefer", "onnxruntime", "numpy"),
+}
+
+
+def peak_memory() -> int:
+    """Return the process's own peak in bytes; getrusage's is also that of the parent which forked it."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise SystemExit("/proc/self/status has no VmHWM")
 
 
 def resized(image: np.ndarray, side: int) -> np.ndarray:
@@ -107,7 +124,9 @@ def main() -> None:
         elif command == "evaluate":
             answer = [int(run(prepare(image)).argmax()) for image in pictures]
         elif command == "memory":
-            answer = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            answer = peak_memory()
+        elif command == "versions":
+            answer = {name: metadata.version(name) for name in PACKAGES[kind]}
         print(json.dumps(answer), flush=True)
 
 

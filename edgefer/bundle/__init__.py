@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgefer.bundle.folder import DEFAULT, Bundle, Part, family, load, newest, shipped, write
+from edgefer.bundle.folder import Bundle, Part, default, family, load, newest, shipped, write
 from edgefer.bundle.manifest import (
     Calibration,
     Change,
@@ -17,7 +17,6 @@ from edgefer.bundle.manifest import (
 )
 
 __all__ = [
-    "DEFAULT",
     "Bundle",
     "Calibration",
     "Change",
@@ -30,6 +29,7 @@ __all__ = [
     "Score",
     "Slow",
     "Speed",
+    "default",
     "family",
     "load",
     "newest",

@@ -134,6 +134,17 @@ def load(path: Path | str) -> Bundle:
     return Bundle(folder, manifest)
 
 
+def default() -> Bundle:
+    """Open the bundle that predicts where none is named, whatever stands in this folder.
+
+    Raises:
+        InputError: edgefer came without it.
+    """
+    if DEFAULT not in family():
+        raise InputError(f"this edgefer came without {DEFAULT}; name a bundle")
+    return load((_FAMILY / DEFAULT).resolve())
+
+
 def newest() -> Bundle:
     """Open the bundle of the newest finished compression under ``runs/``.
 

@@ -99,7 +99,7 @@ class Confidence(_Part):
     network: NetworkName = Field(description="key of `networks`; the others take its temperature")
     split: str = Field(description="`val`: on it the temperature was fitted and the errors measured")
     images: int = Field(gt=0)
-    temperature: float = Field(gt=0)
+    temperature: float = Field(ge=0.01, le=100)
     error_before: float = Field(ge=0, le=1, description="expected calibration error, 15 bins, at temperature 1")
     error_after: float = Field(ge=0, le=1)
 

@@ -31,19 +31,20 @@ def predict(
 ) -> None:
     """Say which expression each face in a picture shows, and how sure that is."""
     from edgefer import answers as answering
-    from edgefer import bundle as bundles
     from edgefer import console, paths
     from edgefer.cli import output
     from edgefer.errors import InputError
     from edgefer.predictor import Predictor
 
     if annotate is not None:
-        paths.check_unused(annotate)
+        paths.check_unused(annotate, "--annotate")
+    if csv is not None and csv.is_dir():
+        raise InputError(f"--csv {csv} is a folder; name a file")
     files = answering.find(pictures)
-    with Predictor.load(bundle or bundles.DEFAULT, threads=threads) as predictor:
+    with Predictor.load(bundle, threads=threads) as predictor:
         answers: list[Answer] = []
         with console.progress("looking", len(files)) as advance:
-            for answer in answering.answers(predictor, files, faces, annotate):
+            for answer in answering.answers(predictor, files, faces, annotate, min_confidence):
                 answers.append(answer)
                 advance(1, answer.file.name)
         labels = predictor.labels

@@ -41,11 +41,7 @@ def train(
     from edgefer.cli import output
     from edgefer.errors import InputError
 
-    settings = settings or []
-    if teacher:
-        settings.append(f"teaching.teachers={json.dumps([str(path.resolve()) for path in teacher])}")
-    if votes:
-        settings.append(f"teaching.votes={json.dumps(str(votes.resolve()))}")
+    taught = {"teachers": tuple(map(_named, teacher or ())), "votes": _named(votes) if votes else None}
     if resume is not None and (start or recipe or out or epochs or seed is not None or settings):
         raise InputError("--resume goes on with the run's own recipe and folder; leave RECIPE and settings away")
     if device not in (None, "cpu", "cuda"):
@@ -63,14 +59,20 @@ def train(
         torch.set_num_threads(threads)
     if resume is not None:
         run, settled = resume, training.resumed_recipe(resume)
+        # They may lie elsewhere now; that they are the same is checked.
+        elsewhere = {key: value for key, value in taught.items() if value}
+        settled = settled.model_copy(update={"teaching": settled.teaching.model_copy(update=elsewhere)})
         dataset = datasets.find(data)
     else:
         # A recipe with a mistake in it is worth knowing before 300 MB of data are read.
-        whence = str(start.resolve() if start and start.exists() else start)
+        settings = settings or []
+        settings += [
+            f"teaching.{key}={json.dumps(value, ensure_ascii=False)}" for key, value in taught.items() if value
+        ]
         if start and not recipe:
-            settled = recipes.going_on(checkpoint.read(start).recipe, whence, settings, epochs, seed)
+            settled = recipes.going_on(checkpoint.read(start).recipe, _named(start), settings, epochs, seed)
         else:
-            settings = [*settings, f"model.start={json.dumps(whence)}"] if start else settings
+            settings += [f"model.start={json.dumps(_named(start), ensure_ascii=False)}"] if start else []
             settled = recipes.load(recipe or "compact", settings, epochs, seed)
         dataset = datasets.find(data)
         if not recipe and not start and dataset.drawn:
@@ -102,3 +104,8 @@ def train(
         },
     )
     output.print_next("edgefer compress --int8" if out is None and resume is None else f"edgefer compress {run} --int8")
+
+
+def _named(path: Path) -> str:
+    """Return a path that means the same in any folder; the name of a network of edgefer's stays as it is."""
+    return str(path.resolve() if path.exists() else path)

@@ -46,7 +46,7 @@ def repair(
     Parts are ordered by the cross-entropy they cost over the milliseconds they save, so by a measurement: another run
     may order them otherwise. One part is left, then two more, then four; after each step the worst of the rest are
     measured again, since what the first ones hid or caused is known only without them. The last step is halved until no
-    less of it passes. Then each part is quantized again where the network passes without it, the dearest first. The
+    less of it passes. Then the 16 dearest parts are quantized again, each where the network passes without it. The
     images that choose the parts also judge them, so that other images may think a little less of the result.
 
     Args:

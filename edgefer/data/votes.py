@@ -16,7 +16,14 @@ KINDS = (
     *("unknown", "NF"),  # and not a face
 )
 _COLUMNS = ["Usage", "Image name", *KINDS]
+# FER2013's labels in FER+'s words.
+_SAME = {
+    **{"angry": "anger", "disgust": "disgust", "fear": "fear", "happy": "happiness"},
+    **{"sad": "sadness", "surprise": "surprise", "neutral": "neutral"},
+}
+_LEAST_ALIKE = 0.4  # of the labels: FER+'s people agree with FER2013's on two of three images, strangers on one of six
 _LARGEST = 1 << 26
+_MOST_VOTES = 1000
 
 
 def read(path: Path, dataset: Dataset) -> NDArray[np.float32]:
@@ -35,18 +42,26 @@ def read(path: Path, dataset: Dataset) -> NDArray[np.float32]:
         if path.stat().st_size > _LARGEST:
             raise InputError(f"{path} is too large to be fer2013new.csv")
         with path.open(newline="", encoding="utf-8-sig") as lines:
-            header, *table = csv.reader(lines)
-        usages = np.array([line[0] for line in table])
-        votes = np.array([line[2:] for line in table]).astype(np.int64).astype(np.float32)
+            header, *table = (line for line in csv.reader(lines) if line)
+        usages = np.array([USAGES.index(line[0]) for line in table])
+        votes = np.array([[int(cell) for cell in line[2:]] for line in table])
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, IndexError, csv.Error):  # UnicodeDecodeError is a ValueError
+    except (ValueError, IndexError, OverflowError, csv.Error):  # UnicodeDecodeError is a ValueError
         raise InputError(f"{path} is no table of FER+ votes; it takes fer2013new.csv") from None
-    if header != _COLUMNS or votes.shape != (len(table), len(KINDS)) or (votes < 0).any():
+    whole = header == _COLUMNS and votes.dtype.kind == "i" and votes.shape == (len(table), len(KINDS))
+    if not whole or votes.min(initial=0) < 0 or votes.max(initial=0) > _MOST_VOTES:
         raise InputError(f"{path} is no table of FER+ votes; it takes fer2013new.csv")
-    if dataset.rows.max() >= len(table) or (usages[dataset.rows] != np.array(USAGES)[dataset.splits]).any():
+    if dataset.rows.max() >= len(table) or (usages[dataset.rows] != dataset.splits).any():
         raise InputError(f"{path} does not belong to {dataset.name}: its lines are of other splits")
     more = np.where(votes > 1, votes, 0)
     counted = np.where(more.any(axis=1, keepdims=True), more, votes)[dataset.rows]
+    wanted = [KINDS.index(_SAME[name]) if name in _SAME else -1 for name in dataset.classes]
+    alike = float((counted.argmax(1) == np.array(wanted)[dataset.labels])[dataset.splits == 0].mean())
+    if alike < _LEAST_ALIKE:
+        raise InputError(
+            f"{path} does not belong to {dataset.name}: its votes fit {alike:.0%} of the labels; the images must stand "
+            "in the order of fer2013.csv"
+        )
     total = counted.sum(axis=1, keepdims=True)
     return np.where(total > 0, counted / np.maximum(total, 1), 1 / len(KINDS)).astype(np.float32)

@@ -15,6 +15,8 @@ from edgefer.errors import InputError
 from edgefer.learning import checkpoint
 from edgefer.preprocessing import Preprocessing
 
+_LUMA = (0.299, 0.587, 0.114)  # as Pillow makes grey (ITU-R BT.601), and with it `Preprocessing`
+
 
 class Teachers:
     """Networks that see what the student sees, resized to what each was trained on.
@@ -27,11 +29,11 @@ class Teachers:
         """Read the networks.
 
         Raises:
-            InputError: there is no such checkpoint, or it was trained on other data, classes or crops.
+            InputError: there is no such checkpoint, or it was trained on other data or with another crop.
         """
         self.student = student
         self.networks: list[tuple[nn.Module, Preprocessing]] = []
-        heads = [checkpoint.find(Path(run)) for run in runs]
+        heads = [_find(run) for run in runs]
         self.digests = [paths.sha256(head) for head in heads]
         for head in heads:
             found = checkpoint.read(head)
@@ -58,6 +60,13 @@ class Teachers:
             return torch.stack([(logits / temperature).softmax(1) for logits in answers]).mean(0)
 
 
+def _find(run: str) -> Path:
+    try:
+        return checkpoint.find(Path(run))
+    except InputError as error:
+        raise InputError(f"the teacher: {error}; if it lies elsewhere now, name it with --teacher") from None
+
+
 def distillation(logits: Tensor, probabilities: Tensor, temperature: float) -> Tensor:
     """Return T^2 CE(probabilities, softmax(logits / T)), a scalar: the factor keeps gradients as large as at T = 1.
 
@@ -75,7 +84,7 @@ def _as(x: Tensor, given: Preprocessing, wanted: Preprocessing) -> Tensor:
         return x
     x = x * _column(given.std, x) + _column(given.mean, x)
     if given.channels > wanted.channels:
-        x = x.mean(1, keepdim=True)
+        x = (x * _column(_LUMA, x)).sum(1, keepdim=True)
     if given.size != wanted.size:
         x = F.interpolate(x, (wanted.size, wanted.size), mode="bilinear", align_corners=False, antialias=True)
     return (x.expand(-1, wanted.channels, -1, -1) - _column(wanted.mean, x)) / _column(wanted.std, x)

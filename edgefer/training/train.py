@@ -79,6 +79,8 @@ class Result:
 class Progress:
     """How far a training is; part of the saved state."""
 
+    phase: int = 0
+    first_epoch: int = 0  # epochs done when the phase began: fewer than planned, if an earlier phase stopped early
     epoch: int = 0
     step: int = 0
     loss_sum: float = 0.0
@@ -137,8 +139,11 @@ def train(
     teaching, classes = recipe.teaching, len(dataset.classes)
     teachers = Teachers(teaching.teachers, dataset, recipe.preprocessing, device)
     if saved and saved.get("teachers", []) != teachers.digests:
-        raise InputError(f"{run} began with teachers that were trained anew since; train again from the start")
+        raise InputError(f"{run} began with other teachers, or they were trained anew; name the same with --teacher")
     votes = torch.from_numpy(fer_plus.read(Path(teaching.votes), dataset)[training.indices]) if teaching.votes else None
+    votes_digest = paths.sha256(Path(teaching.votes)) if teaching.votes else None
+    if saved and saved.get("votes") != votes_digest:
+        raise InputError(f"{run} began with other votes; name the same file with --votes")
     randomness.seed(settings.seed)
     model = models.create(
         recipe.model.name,
@@ -189,6 +194,7 @@ def train(
             "recipe": recipe.model_dump(mode="json"),
             "data": _origin(dataset),
             "teachers": teachers.digests,
+            "votes": votes_digest,
             "precision": step_precision,
             "model": model.state_dict(),
             "selected": selected.state_dict(),
@@ -208,7 +214,11 @@ def train(
             randomness.restore(saved["random"])
         last_save = clock = time.monotonic()
         for phase_index, phase in enumerate(recipe.phases):
-            first_epoch = sum(earlier.epochs for earlier in recipe.phases[:phase_index])
+            if phase_index < progress.phase:
+                continue
+            if phase_index > progress.phase:
+                progress.phase, progress.first_epoch = phase_index, progress.epoch
+            first_epoch = progress.first_epoch
             end_epoch = first_epoch + phase.epochs
             if progress.epoch >= end_epoch:
                 continue

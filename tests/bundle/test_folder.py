@@ -158,6 +158,17 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a label twice": (_labels("happy", "happy"), r"manifest\.json: labels.*the same"),
     "a label that moves the cursor": (_labels("happy", "\x1b[2Jsad"), r"manifest\.json: labels.*printable"),
     "no number": (_manifest(lambda raw: raw.update(agreement=float("nan"))), r"manifest\.json is no valid JSON"),
+    "a temperature that makes NaN": (
+        _manifest(
+            lambda raw: raw.update(
+                confidence={
+                    **{"network": "fp32", "split": "val", "images": 1, "temperature": 1e-300},
+                    **{"error_before": 0.0, "error_after": 0.0},
+                }
+            )
+        ),
+        r"manifest\.json: confidence\.temperature",
+    ),
     "a std of zero": (_manifest(lambda raw: raw["preprocessing"].update(std=[0.0])), r"preprocessing.*positive"),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as tables
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -67,12 +68,15 @@ def test_a_line_of_csv_and_a_picture_with_a_label_for_each_face(made: Path, pict
     assert [line["label"] for line in lines] == [LABELS[label] for label in TRUTH]
     assert sum(float(lines[0][label]) for label in LABELS) == pytest.approx(1, abs=1e-3)
     # Two pictures are called a; both copies are there.
-    assert sorted(path.name for path in folder.iterdir()) == ["a-0.png", "a-2.png", "b.png"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a-2.png", "a.png", "b.png"]
     copy = Image.open(folder / "b.png")
     assert (copy.width, copy.mode) == (200, "RGB")  # large enough to read the label
     again = predict(pictures, "--bundle", made, "--annotate", folder)
     assert again.exit_code == 2
-    assert "exists already" in again.output
+    assert "exists already; name another folder with --annotate" in again.output
+    blocked = predict(pictures, "--bundle", made, "--csv", folder)
+    assert blocked.exit_code == 2
+    assert "is a folder; name a file" in blocked.output
 
 
 def test_one_bad_picture_does_not_stop_the_others(made: Path, pictures: Path) -> None:
@@ -94,6 +98,7 @@ def test_one_bad_picture_does_not_stop_the_others(made: Path, pictures: Path) ->
         (["*.nothing"], "there is no picture"),
         (["."], "holds no picture"),
         (["x.png", "--faces", "maybe"], "maybe"),
+        (["x" * 5000], "File name too long"),
     ],
 )
 def test_what_cannot_be_looked_at_is_said_in_one_line(
@@ -126,4 +131,45 @@ def test_names_with_markup_and_boxes_at_the_edge_are_drawn_and_printed_as_they_a
     assert "[red]face[/red].png" in console.export_text()
     copy = answers.annotate(Image.new("L", (300, 200)), [face])
     assert copy.size == (300, 200)
-    assert np.asarray(copy)[:20, -60:].any()  # the label is inside
+    assert np.asarray(copy)[:10, 240:285].any()  # the label is beside the box, inside the picture
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 800), (10_000, 1), (4000, 3000), (30, 40)])
+def test_pictures_of_any_shape_are_annotated_within_bounds(size: tuple[int, int]) -> None:
+    face = Prediction("happy", {"happy": 0.9, "sad": 0.1}, 1.0)
+    copy = answers.annotate(Image.new("L", size), [face, face])
+    assert copy.width * copy.height <= 10_100_000
+
+
+def test_a_face_below_the_least_confidence_is_unsure_in_the_picture_too() -> None:
+    face = Prediction("happy", {"happy": 0.4, "sad": 0.3, "fear": 0.3}, 1.0)
+    bare, unsure = (np.asarray(answers.annotate(Image.new("L", (300, 200)), [face], least)) for least in (0.0, 0.5))
+    assert (bare != unsure).any()
+
+
+def test_labels_and_names_that_are_no_plain_text_are_shown_all_the_same(tmp_path: Path, made: Path) -> None:
+    from rich.console import Console
+
+    face = Prediction("[/x]", {"[/x]": 0.9, "[red]": 0.1}, 1.0)
+    found = [
+        answers.Answer(Path(os.fsdecode(b"caf\xe9\x1b[2J.png")), [face], 1.0),
+        answers.Answer(Path("b"), [], 1.0, "no"),
+    ]
+    console = Console(record=True, width=200, file=(tmp_path / "out").open("w"))
+    console.print(answers.table(found))
+    shown = console.export_text()
+    assert "[/x]" in shown
+    assert "\x1b" not in shown
+    answers.write_csv(tmp_path / "faces.csv", found, ["[/x]", "[red]"])
+    lines = list(tables.DictReader((tmp_path / "faces.csv").read_text(errors="surrogateescape").splitlines()))
+    assert [line["error"] for line in lines] == ["", "no"]
+
+
+def test_what_lies_in_the_folder_does_not_stand_for_the_default_network(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "edgefer-base").mkdir()
+    done = predict(pictures / "a.png", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["bundle"] == "edgefer-base"

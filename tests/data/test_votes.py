@@ -24,8 +24,10 @@ def dataset() -> data.Dataset:
 def table(dataset: data.Dataset, path: Path, lines: dict[int, str] | None = None) -> Path:
     usage = ("Training", "PublicTest", "PrivateTest")
     text = [HEADER]
-    for row, split in enumerate(dataset.splits):
-        text.append(f"{usage[split]},fer{row:07}.png,{(lines or {}).get(row, '10,0,0,0,0,0,0,0,0,0')}")
+    place = {"angry": 4, "disgust": 5, "fear": 6, "happy": 1, "sad": 3, "surprise": 2, "neutral": 0}
+    for row, (split, label) in enumerate(zip(dataset.splits, dataset.labels, strict=True)):
+        seen = ",".join("10" if kind == place[dataset.classes[label]] else "0" for kind in range(10))
+        text.append(f"{usage[split]},fer{row:07}.png,{(lines or {}).get(row, seen)}")
     path.write_text("\n".join(text) + "\n")
     return path
 
@@ -41,9 +43,23 @@ def test_votes_become_shares_and_single_votes_count_for_nothing(dataset: data.Da
 
 
 def test_images_keep_their_votes_whatever_order_the_data_have(dataset: data.Dataset, tmp_path: Path) -> None:
-    path = table(dataset, tmp_path / "votes.csv", {3: "0,10,0,0,0,0,0,0,0,0"})
-    turned = dataclasses.replace(dataset, rows=dataset.rows[::-1], splits=dataset.splits[::-1])
-    assert np.flatnonzero(votes.read(path, turned)[:, 1]) == [len(dataset) - 1 - 3]
+    path = table(dataset, tmp_path / "votes.csv", {3: "0,0,0,0,0,0,0,10,0,0"})
+    back = {key: getattr(dataset, key)[::-1] for key in ("rows", "splits", "labels")}
+    turned = dataclasses.replace(dataset, **back)
+    assert np.flatnonzero(votes.read(path, turned)[:, 7]) == [len(dataset) - 1 - 3]
+
+
+def test_votes_that_do_not_fit_the_labels_are_those_of_other_images(dataset: data.Dataset, tmp_path: Path) -> None:
+    path = table(dataset, tmp_path / "votes.csv")
+    moved = dataclasses.replace(dataset, labels=(dataset.labels + 1) % 7)
+    with pytest.raises(InputError, match=r"its votes fit 0% of the labels"):
+        votes.read(path, moved)
+
+
+def test_fer2013_and_its_votes_fit(fer2013: Path) -> None:
+    shares = votes.read(fer2013.with_name("fer2013new.csv"), data.load(fer2013))
+    assert shares.shape == (35_887, 10)
+    assert np.isfinite(shares).all()
 
 
 @pytest.mark.parametrize(
@@ -57,6 +73,8 @@ def test_images_keep_their_votes_whatever_order_the_data_have(dataset: data.Data
         (HEADER + "\nTraining,fer0000000.png,-6,0,0,3,1,0,0,0,0,0\n", "no table of FER"),
         (HEADER + "\nTraining,fer0000000.png,6,0,0,3,1,0,0,0,0,0\n", "does not belong to"),
         ("\0\n" + HEADER, "no table of FER"),
+        (HEADER + "\nTraining,fer0000000.png,99999999999999999999999,0,0,3,1,0,0,0,0,0\n", "no table of FER"),
+        (HEADER + "\nTraining,fer0000000.png," + "9" * 6000 + ",0,0,3,1,0,0,0,0,0\n", "no table of FER"),
     ],
 )
 def test_another_file_is_refused_in_one_line(

@@ -13,7 +13,7 @@ from PIL import Image
 import edgefer
 from edgefer import data
 from edgefer.detector import Detector
-from edgefer.errors import MissingExtra
+from edgefer.errors import LackError, MissingExtra
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +92,14 @@ def test_without_opencv_a_picture_is_one_face_and_looking_for_faces_names_the_ex
     assert prediction.box is None
     with pytest.raises(MissingExtra, match=r"edgefer\[faces\]"):
         predictor.predict_faces(large, "always")
+
+
+def test_an_opencv_that_does_not_load_is_not_taken_for_a_missing_one(
+    predictor: edgefer.Predictor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cv2", raising=False)
+    monkeypatch.setattr(predictor, "_detector", None)
+    with pytest.raises(LackError, match=r"does not load \(libGL"):
+        predictor.predict_faces(np.full((300, 400), 90, dtype=np.uint8))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +20,10 @@ from typer.testing import CliRunner
 from edgefer import recipes
 from edgefer.cli.main import app
 from edgefer.data.dataset import Dataset
-from edgefer.errors import InputError
-from edgefer.learning import checkpoint
+from edgefer.errors import InputError, Interrupted
+from edgefer.learning import checkpoint, interrupt, state
 from edgefer.learning.teachers import Teachers, distillation
+from edgefer.recipes import Recipe
 from edgefer.training.train import train
 
 
@@ -40,11 +45,12 @@ def shuffled(data: Dataset) -> Dataset:
 
 def votes(data: Dataset, path: Path) -> Path:
     """Write a table in which everybody sees what the label says."""
-    kinds = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
-    lines = [f"Usage,Image name,{kinds}"]
+    lines = ["Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"]
+    place = {"angry": 4, "disgust": 5, "fear": 6, "happy": 1, "sad": 3, "surprise": 2, "neutral": 0}
     for label, split in zip(data.labels, data.splits, strict=True):
         usage = ("Training", "PublicTest", "PrivateTest")[split]
-        lines.append(f"{usage},x.png,{','.join('10' if kind == label else '0' for kind in range(10))}")
+        seen = place[data.classes[label]]
+        lines.append(f"{usage},x.png,{','.join('10' if kind == seen else '0' for kind in range(10))}")
     path.write_text("\n".join(lines) + "\n")
     return path
 
@@ -63,29 +69,55 @@ def test_a_student_learns_from_its_teacher_what_its_labels_do_not_say(
 def test_votes_are_learned_by_outputs_that_the_checkpoint_does_not_have(tmp_path: Path) -> None:
     data = stripes()
     path = votes(data, tmp_path / "votes.csv")
-    # Labels that say nothing: what the features learn comes from the votes.
     settings = ("phases.0.lr=0.1", "augment.mixup=0.2", f"teaching.votes={path}", "teaching.votes_weight=2.0")
-    result = train(small_recipe(*settings, epochs=8), shuffled(data), tmp_path / "run")
+    result = train(small_recipe(*settings, epochs=8), data, tmp_path / "run")
     kept = checkpoint.read(result.run)
     assert kept.weights["head.weight"].shape[0] == 7
     assert result.parameters == sum(weights.numel() for weights in checkpoint.build(kept).parameters())
     assert result.history[-1]["train_loss"] < 0.8 * result.history[0]["train_loss"]
 
 
-def test_a_run_with_a_teacher_and_votes_is_resumed_unless_the_teacher_changed(teacher: Path, tmp_path: Path) -> None:
+@contextmanager
+def interrupted_after(steps: int) -> Iterator[None]:
+    """Let a training think that someone pressed Ctrl-C."""
+    asked = itertools.count(1)
+
+    @contextmanager
+    def wish() -> Iterator[Callable[[], bool]]:
+        yield lambda: next(asked) == steps
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interrupt, "wish_to_stop", wish)
+        yield
+
+
+def test_a_run_with_a_teacher_and_votes_goes_on_to_the_same_weights_unless_they_changed(
+    teacher: Path, tmp_path: Path
+) -> None:
     data = stripes()
-    taught = (
-        f"teaching.teachers={json.dumps([str(teacher)])}",
-        f"teaching.votes={votes(data, tmp_path / 'votes.csv')}",
-        "augment.mixup=0.2",
+    path = votes(data, tmp_path / "votes.csv")
+    taught = small_recipe(
+        f"teaching.teachers={json.dumps([str(teacher)])}", f"teaching.votes={path}", "augment.mixup=0.2"
     )
-    whole = train(small_recipe(*taught, epochs=2), data, tmp_path / "whole")
-    train(small_recipe(*taught, epochs=1), data, tmp_path / "parts")
-    resumed = train(small_recipe(*taught, epochs=2), data, tmp_path / "parts", resume=True)
-    assert [line["epoch"] for line in resumed.history] == [line["epoch"] for line in whole.history]
-    other = small_recipe(f"teaching.teachers={json.dumps([str(whole.run)])}", epochs=3)
-    with pytest.raises(InputError, match="teachers that were trained anew"):
-        train(other, data, tmp_path / "parts", resume=True)
+    train(taught, data, tmp_path / "whole")
+    with interrupted_after(10), pytest.raises(Interrupted):  # 7 steps an epoch
+        train(taught, data, tmp_path / "parts")
+    shutil.copytree(tmp_path / "parts", tmp_path / "again")
+    train(taught, data, tmp_path / "parts", resume=True)
+    ends = [state.read(tmp_path / name / "last.json")["model"] for name in ("whole", "parts")]
+    assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
+
+    def with_(**teaching: object) -> Recipe:
+        return taught.model_copy(update={"teaching": taught.teaching.model_copy(update=teaching)})
+
+    with pytest.raises(InputError, match="began with other teachers"):
+        train(with_(teachers=(str(tmp_path / "whole"),)), data, tmp_path / "again", resume=True)
+    other = tmp_path / "other.csv"
+    other.write_text(path.read_text().replace("x.png", "y.png"))
+    with pytest.raises(InputError, match="began with other votes"):
+        train(with_(votes=str(other)), data, tmp_path / "again", resume=True)
+    elsewhere = shutil.copytree(teacher, tmp_path / "elsewhere")
+    train(with_(teachers=(str(elsewhere),)), data, tmp_path / "again", resume=True)
 
 
 def test_teachers_that_do_not_fit_are_refused_before_training(teacher: Path, tmp_path: Path) -> None:
@@ -94,7 +126,7 @@ def test_teachers_that_do_not_fit_are_refused_before_training(teacher: Path, tmp
         train(small_recipe(one), stripes(seed=1), tmp_path / "run")
     with pytest.raises(InputError, match=r"sees .* of a picture and the student 80%"):
         train(small_recipe(one, "preprocessing.crop=0.8"), stripes(), tmp_path / "run")
-    with pytest.raises(InputError, match="holds no checkpoint"):
+    with pytest.raises(InputError, match=r"the teacher: nowhere holds no checkpoint.*--teacher"):
         train(small_recipe('teaching.teachers=["nowhere"]'), stripes(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -129,6 +161,17 @@ def test_the_command_takes_teachers_and_votes(teacher: Path, tmp_path: Path) -> 
     refused = CliRunner().invoke(app, [*command[:2], "--teacher", str(teacher), "--out", str(tmp_path / "run")])
     assert refused.exit_code == 2
     assert "was trained on stripes" in refused.output
+
+
+def test_phases_after_one_that_stopped_early_keep_their_own_rates(tmp_path: Path) -> None:
+    recipe = small_recipe("train.early_stopping=1", "train.ema=0.0", epochs=5)
+    head = recipe.phases[0].model_copy(update={"name": "head", "lr": 1e-12, "epochs": 4})
+    rest = recipe.phases[0].model_copy(update={"name": "rest", "epochs": 2})
+    result = train(recipe.model_copy(update={"phases": (head, rest)}), stripes(), tmp_path / "run")
+    phases = [line["phase"] for line in result.history]
+    assert 1 < phases.count("head") < 4
+    assert phases.count("rest") == 2
+    assert all(0 <= line["lr"] <= rest.lr for line in result.history)
 
 
 def test_a_trained_network_goes_on_with_other_classes_and_a_gentler_recipe(teacher: Path, tmp_path: Path) -> None:
