@@ -21,7 +21,7 @@ OTHERS = {
     "resnet18": ("ResNet-18", ""),
     "repvgg-a0": ("RepVGG-A0", ""),
     "mobilenetv4-small": ("MobileNetV4-Conv-Small", ""),
-    "efficientnet-b0": ("EfficientNet-B0", ""),
+    "efficientnet-b0": ("EfficientNet-B0", "--ptq --max-drop 100"),
     "efficientnet-b0-relu": ("EfficientNet-B0", "--activation relu"),
 }
 EXPORTERS = {
@@ -106,7 +106,10 @@ def networks() -> str:
     measured = {name: titles for name, titles in OTHERS.items() if (RESULTS / f"fer2013/{name}/bench.json").exists()}
     rows = []
     for name, (title, options) in measured.items():
-        trained, bench = read(f"fer2013/{name.removesuffix('-relu')}/train.json"), read(f"fer2013/{name}/bench.json")
+        bench = read(f"fer2013/{name}/bench.json")
+        # Where a training went on from another one (`edgefer train --from`), that one stands beside it.
+        trainings = [f"fer2013/{name.removesuffix('-relu')}/{file}.json" for file in ("train-first", "train")]
+        epochs = [str(read(file)["epochs"]) for file in trainings if (RESULTS / file).exists()]
         full, small = (one(bench["networks"], network) for network in ("fp32", "int8-cpu"))
         against = one(bench["comparisons"], "int8-cpu")
         latency = against["latency"]
@@ -114,7 +117,7 @@ def networks() -> str:
             [
                 f"{title}{f' `{options}`' if options else ''}",
                 f"{bench['bundles'][0]['parameters'] / 1e6:.2f} M",
-                f"{bench['bundles'][0]['preprocessing']['size']} px, {trained['epochs']} epochs",
+                f"{bench['bundles'][0]['preprocessing']['size']} px, {' + '.join(epochs)} epochs",
                 f"{percent(full['quality']['accuracy'])} -> {percent(small['quality']['accuracy'])}",
                 f"{against['file_bytes']:.2f}x",
                 f"{full['latency']['p50']:.2f} -> {small['latency']['p50']:.2f} ms",

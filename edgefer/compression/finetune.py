@@ -30,7 +30,7 @@ STAGES: dict[Stage, str] = {"relu": "fine-tuning with ReLU", "int8": "INT8 fine-
 _SECONDS_BETWEEN_SAVES = 120.0
 # Of the rate that the recipe's last phase began with. INT8 starts close to FP32; new activations start far away.
 _LR_SHARE: dict[Stage, float] = {"relu": 0.25, "int8": 0.01}
-# For INT8 with Adam and AdamW, whose steps are as long as the rate whatever the gradient. After the same number of steps
+# For INT8 with Adam and AdamW, whose steps are as long as the rate whatever the gradient. After as many steps
 # MobileNetV4 was closer to FP32 with it than with a tenth of it and with four times as much.
 _ADAPTIVE_LR = 1e-4
 
