@@ -64,7 +64,8 @@ class Worker:
 
     def __init__(self, python: Path, peer: Peer, images: Path) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ""}
-        self.said = tempfile.TemporaryFile("w+")  # a pipe that nobody empties would block a worker that says much
+        # A pipe that nobody empties would block a worker that says much.
+        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         started = time.perf_counter()
         self.process = subprocess.Popen(
             [python, HERE / "peers" / "worker.py", peer.kind, peer.model, images],
@@ -188,7 +189,7 @@ def peers(folder: Path, environments: Path) -> list[Peer]:
             str(models / "emotion_model_quantized.tflite"),
             seen,
         ),
-        Peer("fer, Keras", "keras", ("tensorflow-cpu", *runtime), "keras", str(models / "emotion_model.hdf5"), seen),
+        Peer("fer, Keras", "fer", (FER,), "keras", str(models / "emotion_model.hdf5"), seen),
     ]
     ours = "checkpoint chosen on PublicTest"
     for name in bundle.family():

@@ -25,7 +25,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 PACKAGES = {
     "tflite": ("ai-edge-litert", "numpy"),
-    "keras": ("tensorflow-cpu", "keras", "numpy"),
+    "keras": ("fer", "tensorflow", "keras", "numpy"),
     "onnx": ("onnxruntime", "numpy"),
     "edgefer": ("edgefer", "onnxruntime", "numpy"),
 }
