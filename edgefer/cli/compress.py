@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 _CPUS = {"vnni": False, "no-vnni": True}  # to `half_range`
+_AFTER = {"max_drop", "require_speedup", "with_diagnosis", "auto_repair"}  # options that fine-tuning knows nothing of
 _SHOWN = 4  # nodes of one reason; --json has them all
 
 
@@ -54,7 +55,9 @@ def compress(
         bool, typer.Option("--auto-repair", help="Where INT8 loses too much, leave the worst of it in FP32.")
     ] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the fine-tuning. Default: 0.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with the interrupted compression in this folder.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the interrupted or rejected one in this folder.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: one for each core.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
@@ -81,8 +84,11 @@ def compress(
         "seed": seed,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    if resume is not None and (checkpoint or out or ptq or given):
-        raise InputError("--resume goes on with the options it was started with; leave CHECKPOINT and options away")
+    if resume is not None and (checkpoint or out or ptq or not _AFTER.issuperset(given)):
+        raise InputError(
+            "--resume goes on with the options it was started with; beside it stand --max-drop, --require-speedup, "
+            "--diagnose and --auto-repair alone"
+        )
     with output.needs_extra("compress", "train", *(["report"] if diagnose else [])):
         import torch
 
@@ -91,7 +97,7 @@ def compress(
     if threads:
         torch.set_num_threads(threads)
     if resume is not None:
-        arguments = compression.resumed(resume)
+        arguments = {**compression.resumed(resume), **given}
     else:
         head = checkpoints.find(checkpoint)
         name = checkpoints.read(head).recipe.name

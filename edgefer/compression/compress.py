@@ -139,10 +139,12 @@ def compress(
         with_diagnosis: find out what each tensor and layer costs, and write ``<out>.diagnosis``.
         auto_repair: where INT8 lost more than `max_drop`, leave the parts that cost most in FP32 until it did not.
         seed: of the fine-tuning.
-        resume: go on with a fine-tuning that was interrupted, from ``<out>.unfinished``.
+        resume: go on with a fine-tuning that was interrupted, or whose network was rejected, from
+            ``<out>.unfinished``.
 
     Raises:
-        Rejected: INT8 lost more than `max_drop`, or misses `require_speedup`; the bundle is in ``<out>.rejected``.
+        Rejected: INT8 lost more than `max_drop`, or misses `require_speedup`; the bundle is in ``<out>.rejected``, and
+            what was fine-tuned stays in ``<out>.unfinished``, to be judged by other bounds.
         InputError: checkpoint, data and settings do not fit each other, or `out` exists.
         Diverged: the fine-tuning's loss is not finite.
         Interrupted: Ctrl-C; ``<out>.unfinished`` can be resumed.
@@ -313,8 +315,11 @@ def compress(
         for name, model in fp32.items()
     }
     files |= {name: targets.part(name, graph.model) for name, graph in graphs.items()}
+    if resume:
+        shutil.rmtree(_beside(out, REJECTED), ignore_errors=True)  # of the same fine-tuning
     written = bundle.write(folder, description, files)
-    shutil.rmtree(work, ignore_errors=True)
+    if passed:
+        shutil.rmtree(work, ignore_errors=True)
     result = Result(
         bundle=folder,
         passed=passed,
@@ -335,7 +340,8 @@ def compress(
         classes=trained.classes,
     )
     if not passed:
-        raise Rejected(f"{'; '.join(complaints)}; the bundle is in {folder}", result)
+        kept = f"; its fine-tuning is kept: edgefer compress --resume {work} --auto-repair" if tuned else ""
+        raise Rejected(f"{'; '.join(complaints)}; the bundle is in {folder}{kept}", result)
     return result
 
 
@@ -367,7 +373,7 @@ def _beside(out: Path, ending: str) -> Path:
 
 def _check_folders(out: Path, work: Path, with_diagnosis: bool, resume: bool) -> None:
     """Refuse, before the long work, a folder that could not be written after it."""
-    for folder in (out, _beside(out, REJECTED)):
+    for folder in (out,) if resume else (out, _beside(out, REJECTED)):
         paths.check_unused(folder)
     if with_diagnosis and not resume:
         paths.check_unused(_beside(out, DIAGNOSIS))

@@ -183,6 +183,24 @@ def test_int8_that_loses_too_much_is_rejected_under_a_name_that_says_so(
         compress(trained, data.load(csv), tmp_path / "bundle", ptq=True)
 
 
+def test_a_rejected_network_is_judged_by_other_bounds_without_fine_tuning_again(
+    trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "bundle"
+    with pytest.raises(Rejected, match=r"edgefer compress --resume .*bundle\.unfinished --auto-repair"):
+        compress(trained, data.load(csv), out, max_drop=-101)
+    monkeypatch.setattr("edgefer.compression.finetune._distillation", None)  # a step would fail
+    command = ["compress", "--resume", str(tmp_path / "bundle.unfinished"), "--data", str(csv), "--threads", "1"]
+    refused = CliRunner().invoke(app, [*command, "--qat-epochs", "2"])
+    assert refused.exit_code == 2
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 1
+    done = CliRunner().invoke(app, [*command, "--max-drop", "100"])
+    assert done.exit_code == 0, done.output
+    assert bundle.load(out).manifest.compression["fine_tuning"]["best_epoch"] >= 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle"]
+
+
 def test_settings_that_do_not_fit_are_refused_before_any_work(trained: Path, csv: Path, tmp_path: Path) -> None:
     dataset = data.load(csv)
     other = data.builtin(train=70, val=7, test=7)
