@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from edgefer.bundle.folder import Bundle, Part, default, family, load, newest, shipped, write
+from edgefer.bundle.folder import Bundle, Part, add_engine, default, family, load, newest, shipped, write
 from edgefer.bundle.manifest import (
     Calibration,
     Change,
     Confidence,
     Data,
     Description,
+    Engine,
     Manifest,
     Network,
     Score,
@@ -23,12 +24,14 @@ __all__ = [
     "Confidence",
     "Data",
     "Description",
+    "Engine",
     "Manifest",
     "Network",
     "Part",
     "Score",
     "Slow",
     "Speed",
+    "add_engine",
     "default",
     "family",
     "load",

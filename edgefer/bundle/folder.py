@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from edgefer import paths
-from edgefer.bundle.manifest import READABLE, Description, Manifest, Network, Precision, Target
+from edgefer.bundle.manifest import FORMAT, READABLE, Description, Engine, Manifest, Network, Precision, Target
 from edgefer.errors import InputError
 
 MANIFEST = "manifest.json"
@@ -105,6 +107,36 @@ def _put(folder: Path, part: Part) -> Network:
     return Network.model_validate({**dict(draft), "sha256": paths.sha256(path), "bytes": path.stat().st_size})
 
 
+def add_engine(bundle: Bundle, engine: bytes, **fields: Any) -> Bundle:
+    """Put an engine into a bundle, with a sidecar that says what the manifest says of it; return the bundle as it is.
+
+    An engine of the same file name is replaced. The manifest is written last, so that it names whole files alone.
+
+    Args:
+        bundle: from `load`.
+        engine: its bytes.
+        fields: of the `Engine`, but for its bytes and hashes.
+
+    Raises:
+        InputError: the bundle comes with edgefer, which an update would undo, or lacks the network.
+    """
+    if _FAMILY.resolve() in bundle.path.resolve().parents:
+        raise InputError(f"{bundle.path.name} comes with edgefer; copy {bundle.path} and build there")
+    graph = bundle.file(fields["network"])
+    entry = Engine(
+        **fields, sha256=hashlib.sha256(engine).hexdigest(), bytes=len(engine), graph_sha256=paths.sha256(graph)
+    )
+    with paths.write_atomically(bundle.path / entry.file) as part:
+        part.write_bytes(engine)
+    with paths.write_atomically(bundle.path / f"{entry.file}.json") as part:
+        part.write_text(entry.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    others = [other for other in bundle.manifest.engines if other.file != entry.file]
+    manifest = bundle.manifest.model_copy(update={"engines": [*others, entry], "format": FORMAT})
+    with paths.write_atomically(bundle.path / MANIFEST) as part:
+        part.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return Bundle(bundle.path, manifest)
+
+
 def family() -> list[str]:
     """Return the names of the bundles that come with edgefer."""
     return sorted(manifest.parent.name for manifest in _FAMILY.glob(f"*/{MANIFEST}"))
@@ -129,8 +161,9 @@ def load(path: Path | str) -> Bundle:
         ours = f", or one of {', '.join(family())}" if family() else ""
         raise InputError(f"{folder} is {'no folder' if folder.exists() else 'not there'}; a bundle is a folder{ours}")
     manifest = _read_manifest(folder)
-    for network in manifest.networks.values():
-        _verify(folder, network)
+    files: list[Network | Engine] = [*manifest.networks.values(), *manifest.engines]
+    for file in files:
+        _verify(folder, file)
     return Bundle(folder, manifest)
 
 
@@ -192,7 +225,7 @@ def _first(errors: list[ErrorDetails]) -> str:
     return f"{where}: {errors[0]['msg']}{more}".replace("\n", " ")
 
 
-def _verify(folder: Path, network: Network) -> None:
+def _verify(folder: Path, network: Network | Engine) -> None:
     path = folder / network.file
     if not path.exists() and not path.is_symlink():
         raise InputError(f"{path} is missing; copy the whole bundle again")

@@ -34,6 +34,22 @@ class Network(_Part):
     target: Target
 
 
+class Engine(_Part):
+    """An engine that was built ahead of time, for GPUs of some compute capabilities. Its sidecar says the same."""
+
+    file: str = Field(
+        pattern=_FILE_NAME, description="name inside the bundle's folder; nothing stands before its bytes"
+    )
+    sha256: str = Field(pattern=_DIGEST)
+    bytes: int = Field(gt=0)
+    network: NetworkName = Field(description="key of `networks`: the graph that it was built from")
+    graph_sha256: str = Field(pattern=_DIGEST, description="of that graph's file")
+    runtime: Literal["tensorrt_rtx"]
+    version: str = Field(description="of the runtime that built it, and alone can read it")
+    compute: list[str] = Field(min_length=1, description="compute capabilities: 86, 89, 120")
+    most_batch: int = Field(gt=0, description="images at a time; it is fastest at one")
+
+
 class Score(_Part):
     """Accuracy of one network on one named split, measured when the bundle was made."""
 
@@ -164,3 +180,4 @@ class Manifest(Description):
     """All that a device needs to know to run the networks, and a person to repeat how they were made."""
 
     networks: dict[NetworkName, Network] = Field(min_length=1, description="by name: fp32, int8-cpu, int8-tensorrt")
+    engines: list[Engine] = Field([], description="what `edgefer build` added")

@@ -8,6 +8,7 @@ import typer
 
 from edgefer import console
 from edgefer.cli.bench import bench
+from edgefer.cli.build import build
 from edgefer.cli.compress import compress
 from edgefer.cli.data import info
 from edgefer.cli.doctor import doctor
@@ -31,6 +32,7 @@ data = typer.Typer(no_args_is_help=True, help="Look at data sets.")
 app.command()(quickstart)
 app.command()(train)
 app.command()(compress)
+app.command()(build)
 app.command()(bench)
 app.command()(predict)
 app.command()(lint)

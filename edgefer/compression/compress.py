@@ -23,6 +23,7 @@ from edgefer.compression.extension import load_nncf
 from edgefer.data.dataset import Dataset
 from edgefer.errors import GateFailed, InputError
 from edgefer.graph import count
+from edgefer.graph.half import half
 from edgefer.learning import checkpoint as checkpoints
 from edgefer.learning import state
 
@@ -217,6 +218,8 @@ def compress(
     signed = export.int8(quantized, example, half_range)
     classes = len(trained.classes)
     answers = {name: gate.predictions(model, spec, validation, f"checking {name}") for name, model in fp32.items()}
+    halved = half(fp32["fp32"])
+    answers |= dict.fromkeys(targets.HALVES, gate.predictions(halved, spec, validation, "checking FP16"))
 
     def judge(model: ModelProto) -> gate.Verdict:
         graphs = {name: graph.model for name, graph in targets.lowered(model).items()}
@@ -314,6 +317,7 @@ def compress(
         name: bundle.Part(f"{name.replace('-', '.')}.onnx", model.SerializeToString(), "fp32", "any")
         for name, model in fp32.items()
     }
+    files |= {name: targets.part(name, halved) for name in targets.HALVES}
     files |= {name: targets.part(name, graph.model) for name, graph in graphs.items()}
     if resume:
         shutil.rmtree(_beside(out, REJECTED), ignore_errors=True)  # of the same fine-tuning

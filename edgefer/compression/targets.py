@@ -18,6 +18,7 @@ from edgefer.graph.slim import slim
 from edgefer.runtimes import onnxruntime
 
 NETWORKS: dict[str, Target] = {f"int8-{target}": target for target in get_args(Target)}
+HALVES: dict[str, Target] = {"fp16-tensorrt": "tensorrt", "fp16-rtx": "rtx"}
 _IMAGES = 100  # that tell how far two targets are apart: unoptimized graphs are slow
 
 
@@ -37,6 +38,8 @@ def lowered(signed: ModelProto) -> dict[str, Lowered]:
 
 def part(name: str, model: ModelProto) -> bundle.Part:
     """Return a network as it goes into a bundle. TensorRT's two flavours have one file, since their graphs are one."""
+    if name in HALVES:
+        return bundle.Part("fp16.onnx", model.SerializeToString(), "fp16", HALVES[name])
     target = NETWORKS[name]
     flavour = "tensorrt" if target == "rtx" else target
     return bundle.Part(f"int8.{flavour}.onnx", model.SerializeToString(), "int8", target)

@@ -1,0 +1,165 @@
+"""TensorRT and TensorRT for RTX: engines from ONNX files.
+
+Both have one Python API; what differs is the module's name, and that the second one builds for GPUs that are not here.
+Explicit Q/DQ, strong typing: types and scales are those of the file. What TensorRT 11 removed is not used (calibrators,
+precision flags, weak typing).
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Any, Literal
+
+from edgefer.errors import InputError, LackError, MissingExtra
+
+Flavour = Literal["tensorrt", "tensorrt_rtx"]
+
+MOST_BATCH = 32
+_TURING = "75"  # refuses some graphs, and then a build for several GPUs at once
+
+
+@dataclass(frozen=True)
+class Built:
+    """An engine that was built.
+
+    Attributes:
+        engine: its bytes, as TensorRT's own tools read them.
+        version: of the TensorRT that built it, and alone can read it.
+        warnings: what the builder warned of, one line each.
+        seconds: that it took.
+    """
+
+    engine: bytes
+    version: str
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+def api(flavour: Flavour) -> ModuleType:
+    """Return the module of a flavour.
+
+    Raises:
+        LackError: it is not installed or does not load; the message says how to get it.
+    """
+    try:
+        return importlib.import_module(flavour)
+    except ModuleNotFoundError:
+        if flavour == "tensorrt_rtx":
+            raise MissingExtra("tensorrt-rtx", "rtx") from None
+        raise LackError(
+            "TensorRT is not installed; on a Jetson it comes with JetPack: sudo apt install nvidia-jetpack, and an "
+            "environment made with --system-site-packages"
+        ) from None
+    except (ImportError, OSError) as error:
+        raise LackError(f"{flavour} is installed and does not load: {' '.join(str(error).split())}") from None
+
+
+def compute_capabilities(flavour: Flavour = "tensorrt_rtx") -> list[str]:
+    """Return the GPUs that engines can be built for without one, as the digits of their compute capability: ``86``."""
+    known = [name[2:] for name in dir(api(flavour).ComputeCapability) if re.fullmatch(r"SM\d+", name)]
+    return sorted(known, key=int)
+
+
+def parse(content: bytes, flavour: Flavour) -> tuple[Any, Any, Any]:
+    """Return builder, network and parser of an ONNX file. All three must be kept while the network is used.
+
+    Raises:
+        InputError: TensorRT's parser refuses the file.
+        LackError: see `api`.
+    """
+    trt = api(flavour)
+    builder = trt.Builder(_logger(flavour))
+    flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    if hasattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH"):  # 10.x still wants to be told
+        flags |= 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
+    network = builder.create_network(flags)
+    parser = trt.OnnxParser(network, _logger(flavour))
+    if not parser.parse(content):
+        error = parser.get_error(0)
+        where = f" at node {error.node_name()}" if error.node_name() else ""
+        raise InputError(f"TensorRT's parser refuses the network{where}: {' '.join(error.desc().split())}")
+    return builder, network, parser
+
+
+def build(
+    content: bytes,
+    flavour: Flavour,
+    compute: Sequence[str] = (),
+    most_batch: int = MOST_BATCH,
+    workspace: int | None = None,
+) -> Built:
+    """Build an engine for any batch from 1 to `most_batch`, fastest at 1.
+
+    Args:
+        content: an ONNX file with one input, (N, C, H, W), that `edgefer.graph.lint` has nothing against.
+        flavour: ``tensorrt`` builds for the GPU at hand; ``tensorrt_rtx`` for those asked for, without one.
+        compute: compute capabilities, ``86``; for ``tensorrt_rtx`` alone.
+        most_batch: images at a time.
+        workspace: bytes of GPU memory that the builder may use; by default what there is.
+
+    Raises:
+        InputError: the parser or the builder refuses the network, or there is no such compute capability.
+        LackError: see `api`.
+    """
+    trt = api(flavour)
+    logger = _logger(flavour)
+    logger.lines.clear()
+    started = time.monotonic()
+    builder, network, parser = parse(content, flavour)
+    config = builder.create_builder_config()
+    if workspace is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
+    if flavour == "tensorrt_rtx":
+        _choose(trt, config, compute)
+    given = network.get_input(0)
+    one, most = ((batch, *tuple(given.shape)[1:]) for batch in (1, most_batch))
+    profile = builder.create_optimization_profile()
+    profile.set_shape(given.name, one, one, most)
+    config.add_optimization_profile(profile)
+    engine = builder.build_serialized_network(network, config)
+    del parser
+    if engine is None:
+        errors = [text for severity, text in logger.lines if severity == "error"]
+        raise InputError(f"TensorRT cannot build the network: {errors[-1] if errors else 'it does not say why'}")
+    warnings = tuple(text for severity, text in logger.lines if severity == "warning")
+    return Built(bytes(engine), str(trt.__version__), warnings, time.monotonic() - started)
+
+
+def _choose(trt: ModuleType, config: Any, compute: Sequence[str]) -> None:
+    known = compute_capabilities("tensorrt_rtx")
+    wrong = [each for each in compute if each not in known]
+    if wrong or not compute:
+        what = f"no compute capability {wrong[0]}" if wrong else "no compute capability was named"
+        raise InputError(f"{what}; TensorRT for RTX builds for {', '.join(known)}")
+    if _TURING in compute and len(compute) > 1:
+        raise InputError("compute capability 75 takes an engine of its own: it refuses graphs that the others take")
+    config.num_compute_capabilities = len(compute)
+    for number, each in enumerate(compute):
+        config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{each}"), number)
+
+
+@cache
+def _logger(flavour: Flavour) -> Any:
+    """TensorRT keeps the first logger that it meets for as long as the process lives, so there is one."""
+    trt = api(flavour)
+    names = {trt.ILogger.WARNING: "warning", trt.ILogger.ERROR: "error", trt.ILogger.INTERNAL_ERROR: "error"}
+
+    class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
+        """Keeps warnings and errors for whoever asks; prints nothing."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.lines: list[tuple[str, str]] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            """Take a line."""
+            if severity in names:
+                self.lines.append((names[severity], " ".join(message.split())))
+
+    return Logger()

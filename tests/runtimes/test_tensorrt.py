@@ -1,0 +1,199 @@
+"""Engines built by TensorRT for RTX, for real: its builder needs no GPU. None is run: that takes one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from bundle import samples
+from onnx import ModelProto, numpy_helper
+from torch import nn
+from typer.testing import CliRunner
+
+from edgefer import bundle, models
+from edgefer.cli.main import app
+from edgefer.compression import export, quantize, targets
+from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.graph.graph import Graph
+from edgefer.graph.half import half
+from edgefer.graph.lint import check
+from edgefer.runtimes import onnxruntime, tensorrt
+
+trt = pytest.importorskip("tensorrt_rtx")
+GPUS = ["86", "89", "120"]
+TIMM = ("resnet18", "repvgg_a0", "mobilenetv4_conv_small")
+
+
+def network(name: str) -> tuple[nn.Module, torch.Tensor]:
+    torch.manual_seed(0)
+    if name == "ours":
+        return models.create("plain-resnet", 7, 1, {"widths": [8, 16], "blocks": [1, 1]}).eval(), torch.randn(
+            8, 1, 24, 24
+        )
+    return models.merged(models.create(name, 7, 1).eval()), torch.randn(8, 1, 64, 64)
+
+
+@pytest.fixture(scope="module")
+def graphs() -> Callable[[str], dict[str, ModelProto]]:
+    """Return a function that gives a network's INT8 and FP16 graphs, each made once."""
+    made: dict[str, dict[str, ModelProto]] = {}
+
+    def graphs(name: str) -> dict[str, ModelProto]:
+        if name not in made:
+            float32, images = network(name)
+            signed = export.int8(quantize.quantize(float32, images, "minmax", False), images[:1])
+            int8 = targets.lowered(signed)["int8-rtx"].model
+            made[name] = {"int8": int8, "fp16": half(export.fp32(float32, images[:1]))}
+        return made[name]
+
+    return graphs
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+@pytest.mark.parametrize("name", ["ours", *TIMM])
+def test_engines_are_built_for_each_gpu_and_for_all_without_a_warning(
+    graphs: Callable[[str], dict[str, ModelProto]], name: str, precision: str
+) -> None:
+    content = graphs(name)[precision].SerializeToString()
+    for compute in (*([gpu] for gpu in GPUS), GPUS):
+        built = tensorrt.build(content, "tensorrt_rtx", compute)
+        assert len(built.engine) > 10_000
+        assert built.warnings == ()
+        assert built.version == trt.__version__
+
+
+@pytest.mark.parametrize("name", ["ours", *TIMM])
+def test_the_parser_hands_back_each_quantizer_with_its_scale(
+    graphs: Callable[[str], dict[str, ModelProto]], name: str
+) -> None:
+    model = graphs(name)["int8"]
+    _, parsed, _parser = tensorrt.parse(model.SerializeToString(), "tensorrt_rtx")
+    layers = [parsed.get_layer(number) for number in range(parsed.num_layers)]
+    constants = {}
+    for layer in layers:
+        if layer.type == trt.LayerType.CONSTANT:
+            layer.__class__ = trt.IConstantLayer
+            constants[layer.get_output(0).name] = np.asarray(layer.weights)
+    wanted = {}
+    graph = Graph(model)
+    for node in graph.nodes:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            scale = graph.constant(node, 1)
+            assert scale is not None
+            wanted[node.output[0]] = (node.op_type, np.atleast_1d(scale))
+    kinds = {trt.LayerType.QUANTIZE: "QuantizeLinear", trt.LayerType.DEQUANTIZE: "DequantizeLinear"}
+    found = {}
+    for layer in layers:
+        if layer.type in kinds:
+            output = layer.get_output(0)
+            found[output.name] = (kinds[layer.type], np.atleast_1d(constants[layer.get_input(1).name]))
+            assert output.dtype == (trt.int8 if layer.type == trt.LayerType.QUANTIZE else trt.float32)
+    assert found.keys() == wanted.keys()
+    assert len(found) > 10
+    for output, (kind, scale) in wanted.items():
+        assert found[output][0] == kind
+        np.testing.assert_array_equal(found[output][1].ravel(), scale.ravel())
+
+
+def test_half_precision_answers_as_full_precision_does(graphs: Callable[[str], dict[str, ModelProto]]) -> None:
+    float32, images = network("ours")
+    halved = graphs("ours")["fp16"]
+    weights = [numpy_helper.to_array(each) for each in halved.graph.initializer]
+    assert {each.dtype for each in weights if each.size > 100} == {np.dtype(np.float16)}
+    with onnxruntime.activate(halved.SerializeToString()) as session, torch.inference_mode():
+        np.testing.assert_allclose(session.infer(images.numpy()), float32(images).numpy(), atol=0.02)
+
+
+def test_graphs_that_are_known_to_be_bad_never_reach_the_builder(
+    graphs: Callable[[str], dict[str, ModelProto]],
+) -> None:
+    graph = Graph(graphs("ours")["int8"])
+    node = next(node for node in graph.nodes if node.op_type == "QuantizeLinear")
+    scale = graph.constant(node, 1)
+    assert scale is not None
+    graph.set_constant(node, 2, np.array(128, np.uint8), "unsigned")
+    with pytest.raises(InputError, match=node.name.replace(".", r"\.")):
+        check(graph.model(), "rtx")
+
+
+def test_what_cannot_be_built_is_said_in_one_line(graphs: Callable[[str], dict[str, ModelProto]]) -> None:
+    content = graphs("ours")["int8"].SerializeToString()
+    for wrong, compute, said in (
+        (content, ["87"], "no compute capability 87; TensorRT for RTX builds for 75, 80, 86"),
+        (content, [], "no compute capability was named"),
+        (content, ["75", "86"], "75 takes an engine of its own"),
+        (content, ["75"], "cannot build the network: .*SM75"),
+        (b"no network", GPUS, "parser refuses the network"),
+        (content[:2000], GPUS, "parser refuses the network"),
+    ):
+        with pytest.raises(InputError, match=said) as caught:
+            tensorrt.build(wrong, "tensorrt_rtx", compute)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_tensorrt_that_is_not_there_or_does_not_load_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(LackError, match="comes with JetPack"):
+        tensorrt.api("tensorrt")
+    (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.10: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(LackError, match=r"tensorrt is installed and does not load: libnvinfer"):
+        tensorrt.api("tensorrt")
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+    with pytest.raises(MissingExtra, match=r"edgefer\[rtx\]"):
+        tensorrt.api("tensorrt_rtx")
+
+
+@pytest.fixture
+def made(tmp_path: Path, graphs: Callable[[str], dict[str, ModelProto]]) -> bundle.Bundle:
+    content = graphs("ours")["int8"].SerializeToString()
+    parts = {**samples.parts(), "int8-rtx": bundle.Part("int8.rtx.onnx", content, "int8", "rtx")}
+    return bundle.write(tmp_path / "bundle", samples.description(), parts)
+
+
+def test_the_command_puts_an_engine_with_a_sidecar_into_the_bundle(made: bundle.Bundle) -> None:
+    done = CliRunner().invoke(app, ["build", str(made.path), "--sm", "8.6,SM89", "--json"])
+    assert done.exit_code == 0, done.output
+    [said] = json.loads(done.stdout)["engines"]
+    [entry] = bundle.load(made.path).manifest.engines
+    assert (entry.network, entry.compute, entry.version) == ("int8-rtx", ["86", "89"], trt.__version__)
+    assert said["sha256"] == entry.sha256
+    assert json.loads((made.path / "int8-rtx.engine.json").read_text()) == entry.model_dump(mode="json")
+    again = CliRunner().invoke(app, ["build", str(made.path)])
+    assert again.exit_code == 0
+    assert "not run here" in again.output
+    assert [engine.compute for engine in bundle.load(made.path).manifest.engines] == [GPUS]
+
+
+def test_an_engine_that_was_changed_is_refused_and_a_build_that_fails_changes_nothing(made: bundle.Bundle) -> None:
+    refused = CliRunner().invoke(app, ["build", str(made.path), "--sm", "999"])
+    assert refused.exit_code == 2
+    assert sorted(path.name for path in made.path.iterdir()) == sorted(
+        ["manifest.json", "fp32.onnx", "int8-cpu.onnx", "int8-tensorrt.onnx", "int8.rtx.onnx"]
+    )
+    assert CliRunner().invoke(app, ["build", str(made.path)]).exit_code == 0
+    file = made.path / "int8-rtx.engine"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match=r"int8-rtx\.engine is not the file its manifest describes"):
+        bundle.load(made.path)
+
+
+def test_a_bundle_that_comes_with_edgefer_is_left_as_it_is() -> None:
+    for name in bundle.family():
+        with pytest.raises(InputError, match="comes with edgefer; copy"):
+            bundle.add_engine(bundle.load(name), b"", network="int8-rtx")
+
+
+def test_engines_are_plain_files_for_tensorrts_own_tools(made: bundle.Bundle) -> None:
+    assert CliRunner().invoke(app, ["build", str(made.path)]).exit_code == 0
+    [entry] = bundle.load(made.path).manifest.engines
+    content = onnx.load(made.file("int8-rtx")).SerializeToString()
+    alone = tensorrt.build(content, "tensorrt_rtx", GPUS).engine
+    assert (made.path / entry.file).read_bytes()[:4] == alone[:4]  # TensorRT's own first bytes, no header of ours
