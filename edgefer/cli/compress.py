@@ -139,7 +139,7 @@ def compress(
             "bundle": str(result.bundle),
         },
     )
-    print("int8-tensorrt, which TensorRT for RTX runs too, was run here by ONNX Runtime in TensorRT's place")
+    print("what TensorRT and TensorRT for RTX are to run was run here by ONNX Runtime in their place")
     if result.worst:
         _print_worst(result)
     if result.diagnosis:
@@ -155,7 +155,7 @@ def compress(
 
 def _once(of: Mapping[str, Value]) -> dict[str, Value]:
     """TensorRT for RTX runs TensorRT's file: no line of its own."""
-    return {name: value for name, value in of.items() if name != "int8-rtx"}
+    return {name: value for name, value in of.items() if not name.endswith("-rtx")}
 
 
 def _print_worst(result: Result) -> None:

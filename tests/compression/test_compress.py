@@ -41,8 +41,10 @@ def made(trained: Path, csv: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_a_bundle_holds_what_its_manifest_says(made: Result, csv: Path) -> None:
     opened = bundle.load(made.bundle)
     manifest = opened.manifest
-    assert list(manifest.networks) == ["fp32", "int8-cpu", "int8-tensorrt", "int8-rtx"]
+    assert list(manifest.networks) == ["fp32", "fp16-tensorrt", "fp16-rtx", "int8-cpu", "int8-tensorrt", "int8-rtx"]
     assert opened.file("int8-rtx") == opened.file("int8-tensorrt")
+    assert opened.file("fp16-rtx") == opened.file("fp16-tensorrt")
+    assert 0.45 < manifest.networks["fp16-rtx"].bytes / manifest.networks["fp32"].bytes < 0.75
     validation = data.split(data.load(csv), "val")
     for score in manifest.scores:
         with bundled.activate(opened, score.network) as session:

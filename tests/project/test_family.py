@@ -37,7 +37,7 @@ def bench(name: str) -> dict[str, Any]:
 
 
 def test_the_default_network_is_there() -> None:
-    assert bundle.DEFAULT in bundle.family()
+    assert bundle.default().manifest.name in bundle.family()
 
 
 @pytest.mark.parametrize("name", bundle.family())
