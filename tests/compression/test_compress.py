@@ -282,7 +282,7 @@ def test_int8_that_is_not_as_fast_as_it_has_to_be_is_rejected(
     assert done.exit_code == 1
     assert "times as fast as FP32 on this CPU, not 1000 times" in done.output
     assert "95 %" in done.output
-    assert "in TensorRT's place" in done.output
+    assert "ONNX Runtime in their place" in done.output
     assert paths.latest("compress") is None
     (folder,) = Path("runs/compress").iterdir()
     assert folder.name.endswith(".rejected")
