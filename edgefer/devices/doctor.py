@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from edgefer import paths
 from edgefer.devices import jetson, machine
+from edgefer.devices.files import text
 
 State = Literal["ok", "note", "missing", "broken"]
 
@@ -201,18 +202,11 @@ def _version(package: str) -> str | None:
 
 
 def _available_memory(root: Path) -> int | None:
-    for line in _text(root / "proc/meminfo").splitlines():
+    for line in text(root / "proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return None
 
 
 def _first_line(path: Path) -> str:
-    return _text(path).partition("\n")[0].removeprefix("NVRM version:").strip()
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+    return text(path).partition("\n")[0].removeprefix("NVRM version:").strip()

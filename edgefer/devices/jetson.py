@@ -11,6 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgefer.devices.files import text
+
 # Jetson Linux, or its first numbers: which JetPack brought it (NVIDIA's JetPack archive).
 _JETPACKS = {
     "38.4": "7.1",
@@ -50,7 +52,7 @@ def describe(root: Path = Path("/")) -> Jetson | None:
     Args:
         root: where `proc`, `etc`, `sys` and `var` are; another folder in tests.
     """
-    model = _read(root / "proc/device-tree/model").rstrip("\0\n")
+    model = text(root / "proc/device-tree/model").rstrip("\0\n")
     linux = _linux(root)
     if "jetson" not in model.lower() and linux is None:
         return None
@@ -71,7 +73,7 @@ def temperatures(root: Path = Path("/")) -> dict[str, float]:
     found = {}
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
         value = _number(zone / "temp")
-        name = _read(zone / "type").strip()
+        name = text(zone / "type").strip()
         if name and value is not None and value > -40_000:  # -256,000 says that the sensor has no power
             found[name.removesuffix("-thermal")] = value / 1000
     return found
@@ -84,7 +86,7 @@ def watts(root: Path = Path("/")) -> dict[str, float]:
         for label in sorted(sensor.glob("in*_label")):
             channel = label.name[2:].removesuffix("_label")
             millivolts, milliamperes = (_number(sensor / f"{kind}{channel}_input") for kind in ("in", "curr"))
-            name = _read(label).strip()
+            name = text(label).strip()
             if name and millivolts is not None and milliamperes is not None and name.lower() != "nc":
                 found[name] = millivolts * milliamperes / 1e6
     return found
@@ -92,7 +94,7 @@ def watts(root: Path = Path("/")) -> dict[str, float]:
 
 def _linux(root: Path) -> str | None:
     """``# R36 (release), REVISION: 4.3, ...`` is 36.4.3."""
-    found = re.match(r"#\s*R(\d+)\s*\(release\),\s*REVISION:\s*([\d.]+)", _read(root / "etc/nv_tegra_release"))
+    found = re.match(r"#\s*R(\d+)\s*\(release\),\s*REVISION:\s*([\d.]+)", text(root / "etc/nv_tegra_release"))
     return f"{found[1]}.{found[2]}" if found else None
 
 
@@ -102,11 +104,11 @@ def _begins(version: str | None, prefix: str) -> bool:
 
 def _power_mode(root: Path) -> str | None:
     """The mode's number is in nvpmodel's status, its name in the configuration that status was made with."""
-    status = re.search(r"pmode:(\d+)", _read(root / "var/lib/nvpmodel/status"))
+    status = re.search(r"pmode:(\d+)", text(root / "var/lib/nvpmodel/status"))
     if not status:
         return None
     number = int(status[1])
-    for mode in re.findall(r"<\s*POWER_MODEL\s+([^>]*)>", _read(root / "etc/nvpmodel.conf")):
+    for mode in re.findall(r"<\s*POWER_MODEL\s+([^>]*)>", text(root / "etc/nvpmodel.conf")):
         fields = dict(re.findall(r"(\w+)=(\S+)", mode))
         if fields.get("ID") == str(number) and "NAME" in fields:
             return str(fields["NAME"])
@@ -119,7 +121,7 @@ def _clocks_locked(root: Path) -> bool | None:
     pairs = [(_number(core / "scaling_min_freq"), _number(core / "cpuinfo_max_freq")) for core in cores]
     for device in sorted((root / "sys/class/devfreq").glob("*")):
         if re.search(r"gpu|ga10b|gv11b|gp10b", device.name):
-            available = [int(word) for word in _read(device / "available_frequencies").split() if word.isdigit()]
+            available = [int(word) for word in text(device / "available_frequencies").split() if word.isdigit()]
             pairs.append((_number(device / "min_freq"), max(available, default=None)))
     known = [(least, most) for least, most in pairs if least is not None and most is not None]
     return all(least >= most for least, most in known) if known else None
@@ -133,13 +135,6 @@ def _throttled(root: Path) -> int | None:
 
 def _number(path: Path) -> int | None:
     try:
-        return int(_read(path))
+        return int(text(path))
     except ValueError:
         return None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from edgefer import versions
+from edgefer.devices.files import text
 
 # Names as /proc/cpuinfo has them, x86 then aarch64: what decides the speed of 8-bit and 16-bit arithmetic.
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm", "fphp", "sve")
@@ -74,7 +75,7 @@ def _cores() -> int:
 def _cpuinfo(root: Path) -> dict[str, str]:
     """Return the fields of the first processor that has them."""
     fields: dict[str, str] = {}
-    for line in _read(root / "proc/cpuinfo").splitlines():
+    for line in text(root / "proc/cpuinfo").splitlines():
         key, colon, value = line.partition(":")
         if colon:
             fields.setdefault(key.strip(), value.strip())
@@ -82,27 +83,20 @@ def _cpuinfo(root: Path) -> dict[str, str]:
 
 
 def _cpu(root: Path, cpuinfo: dict[str, str]) -> str:
-    board = _read(root / "proc/device-tree/model").rstrip("\0\n")  # a Jetson, a Raspberry Pi
+    board = text(root / "proc/device-tree/model").rstrip("\0\n")  # a Jetson, a Raspberry Pi
     name = cpuinfo.get("model name") or platform.processor() or platform.machine()
     return f"{board} ({name})" if board else name
 
 
 def _memory(root: Path) -> int | None:
-    for line in _read(root / "proc/meminfo").splitlines():
+    for line in text(root / "proc/meminfo").splitlines():
         if line.startswith("MemTotal:"):
             return int(line.split()[1]) * 1024
     return None
 
 
 def _os_name(root: Path) -> str:
-    for line in _read(root / "etc/os-release").splitlines():
+    for line in text(root / "etc/os-release").splitlines():
         if line.startswith("PRETTY_NAME="):
             return line.partition("=")[2].strip("\"'")
     return f"{platform.system()} {platform.release()}"
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

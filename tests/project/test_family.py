@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from project import scripts
 
 import edgefer
 from edgefer import bundle, data
@@ -23,12 +23,7 @@ LIMITS = {"edgefer-nano": 93_000, "edgefer-small": 500_000, "edgefer-base": 1_70
 
 @pytest.fixture(scope="module")
 def ship() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ship", ROOT / "benchmarks" / "ship.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scripts.load("ship")
 
 
 def bench(name: str) -> dict[str, Any]:
