@@ -39,7 +39,11 @@ def main() -> None:
     bench = json.loads(arguments.bench.read_text(encoding="utf-8"))
     check(made.manifest, trained, bench)
 
-    described = {key: value for key, value in dict(made.manifest).items() if key not in ("networks", "format")}
+    described = {
+        key: value
+        for key, value in dict(made.manifest).items()
+        if key in bundle.Description.model_fields and key != "format"
+    }
     described |= {"name": arguments.name, "recipe": without_folders(made.manifest.recipe)}
     parts = {
         name: Part(entry.file, made.file(name), entry.precision, entry.target)
