@@ -32,6 +32,9 @@ def compress(
     qat_epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs of fine-tuning. Default: one, of 300 steps at most.")
     ] = None,
+    qat_lr: Annotated[
+        float | None, typer.Option(min=1e-9, help="Rate of the fine-tuning's first step. Default: by the optimizer.")
+    ] = None,
     scheme: Annotated[str | None, typer.Option(help="Calibration scheme: a name or a TOML file.")] = None,
     max_drop: Annotated[float | None, typer.Option(help="Points of accuracy INT8 may lose. Default: 0.5.")] = None,
     require_speedup: Annotated[
@@ -73,6 +76,7 @@ def compress(
         raise InputError(f"--activation is relu, not {activation}")
     options = {
         "qat_epochs": qat_epochs,
+        "qat_lr": qat_lr,
         "scheme": scheme,
         "max_drop": max_drop,
         "require_speedup": require_speedup,

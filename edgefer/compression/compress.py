@@ -111,6 +111,7 @@ def compress(
     *,
     ptq: bool = False,
     qat_epochs: int | None = None,
+    qat_lr: float | None = None,
     scheme: str = SCHEME,
     max_drop: float = MAX_DROP,
     require_speedup: float | None = None,
@@ -130,6 +131,7 @@ def compress(
         out: folder for the bundle; it is there whole or not at all.
         ptq: calibrate only, without fine-tuning.
         qat_epochs: passes over the training images; by default one that ends after 300 steps at the latest.
+        qat_lr: rate of the first step; by default one that suits the recipe's optimizer.
         scheme: name or file of a calibration scheme.
         max_drop: points of validation accuracy that INT8 may lose.
         require_speedup: least quotient of FP32's latency and INT8's on this machine's CPU, one thread.
@@ -155,8 +157,8 @@ def compress(
     load_nncf()  # what is not installed is said before the work, not in the middle of it
     if with_diagnosis:
         from edgefer.compression import plot  # and this needs the extra report
-    if ptq and qat_epochs:
-        raise InputError("--ptq is without fine-tuning, so it does not go with --qat-epochs")
+    if ptq and (qat_epochs or qat_lr):
+        raise InputError("--ptq is without fine-tuning, so it does not go with --qat-epochs and --qat-lr")
     if ptq and activation:
         raise InputError("--activation takes fine-tuning, so it does not go with --ptq")
     plan = calibrate.load(scheme)
@@ -178,6 +180,7 @@ def compress(
         "checkpoint_sha256": paths.sha256(head),
         "out": str(out.resolve()),
         "qat_epochs": qat_epochs,
+        "qat_lr": qat_lr,
         "scheme": scheme,
         "max_drop": max_drop,
         "require_speedup": require_speedup,
@@ -211,7 +214,7 @@ def compress(
     tuned = None
     if not ptq:
         targets.lowered(export.int8(quantized, example, half_range))  # as above
-        settings = finetune.settings("int8", recipe, training, qat_epochs, MOST_STEPS, seed)
+        settings = finetune.settings("int8", recipe, training, qat_epochs, MOST_STEPS, seed, qat_lr)
         tuned = finetune.finetune(quantized, network, training, validation, recipe, settings, work, notes)
 
     # Export, and one graph for each target, beside FP32.
@@ -255,7 +258,7 @@ def compress(
     speedup = 1 / measured.ratio
     complaints = []
     if drop > most:
-        more = "without --ptq" if ptq else "more --qat-epochs"
+        more = "without --ptq" if ptq else f"more --qat-epochs, another --qat-lr than {settings.lr:g}"
         hint = (
             f"leaving its worst parts in FP32 was not enough; try {more}"
             if auto_repair

@@ -54,7 +54,15 @@ class Settings:
     seed: int
 
 
-def settings(stage: Stage, recipe: Recipe, training: Split, epochs: int | None, most_steps: int, seed: int) -> Settings:
+def settings(
+    stage: Stage,
+    recipe: Recipe,
+    training: Split,
+    epochs: int | None,
+    most_steps: int,
+    seed: int,
+    lr: float | None = None,
+) -> Settings:
     """Return settings for a network that was trained with `recipe`.
 
     Args:
@@ -64,13 +72,14 @@ def settings(stage: Stage, recipe: Recipe, training: Split, epochs: int | None, 
         epochs: whole passes; None for one that ends after `most_steps` steps at the latest.
         most_steps: see `epochs`.
         seed: any number.
+        lr: rate of the first step; None for one that suits the optimizer.
     """
     whole = max(1, len(training) // recipe.train.batch_size)
     last = recipe.phases[-1]
     rate = last.lr * _LR_SHARE[stage]
     if stage == "int8" and last.optimizer != "sgd":
         rate = min(last.lr, _ADAPTIVE_LR)
-    return Settings(stage, epochs or 1, whole if epochs else min(whole, most_steps), rate, seed)
+    return Settings(stage, epochs or 1, whole if epochs else min(whole, most_steps), lr or rate, seed)
 
 
 @dataclass
