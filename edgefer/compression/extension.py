@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import logging
 import os
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from edgefer import console
+from edgefer import console, versions
 from edgefer.errors import MissingExtra
 
 _told = False
@@ -33,6 +34,7 @@ def load_nncf() -> ModuleType:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     # With a limit (60 s by default) the first use on a slow machine ends in an exception while it still compiles.
     os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", "0")
+    os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(_build_folder()))
     logger_class = logging.getLoggerClass()
     try:
         with quiet():
@@ -47,6 +49,16 @@ def load_nncf() -> ModuleType:
         logging.setLoggerClass(logger_class)  # NNCF makes its own the default for everybody
     module: ModuleType = nncf
     return module
+
+
+def _build_folder() -> Path:
+    """Return where this environment's extension is compiled.
+
+    torch's own folder is the same for all environments, and each of them would compile anew what another one left.
+    """
+    kept = [sys.prefix, sys.version, *(versions.installed("torch", "nncf").values())]
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "torch_extensions" / f"edgefer-{hashlib.sha256(repr(kept).encode()).hexdigest()[:12]}"
 
 
 @contextlib.contextmanager
