@@ -118,7 +118,7 @@ def networks() -> str:
                 f"{title}{f' `{options}`' if options else ''}",
                 f"{bench['bundles'][0]['parameters'] / 1e6:.2f} M",
                 f"{bench['bundles'][0]['preprocessing']['size']} px, {' + '.join(epochs)} epochs",
-                f"{percent(full['quality']['accuracy'])} -> {percent(small['quality']['accuracy'])}",
+                f"{percent(full['quality']['accuracy'])} -> {percent(small['quality']['accuracy'])}{rejected(name)}",
                 f"{against['file_bytes']:.2f}x",
                 f"{full['latency']['p50']:.2f} -> {small['latency']['p50']:.2f} ms",
                 f"**{latency['estimate']:.2f}x** ({latency['low']:.2f} to {latency['high']:.2f})",
@@ -132,6 +132,12 @@ def networks() -> str:
         "[benchmarks/results/fer2013](benchmarks/results/fer2013)."
     )
     return "\n\n".join([table(head, rows), *relu, extra_epochs(), end])
+
+
+def rejected(name: str) -> str:
+    """What the gate had against a network, if it had."""
+    compressed = read(f"fer2013/{name}/compress.json")
+    return "" if compressed["passed"] else f" (rejected: {compressed['drop']:.2f} points lost on PublicTest)"
 
 
 def one(entries: list[dict[str, Any]], network: str) -> dict[str, Any]:
