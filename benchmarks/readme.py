@@ -22,7 +22,7 @@ OTHERS = {
     "repvgg-a0": ("RepVGG-A0", "--qat-epochs 2 --qat-lr 2e-5"),
     "mobilenetv4-small": ("MobileNetV4-Conv-Small", "--qat-epochs 1"),
     "efficientnet-b0": ("EfficientNet-B0", "--ptq --max-drop 100"),
-    "efficientnet-b0-relu": ("EfficientNet-B0", "--activation relu"),
+    "efficientnet-b0-relu": ("EfficientNet-B0", "--activation relu --max-drop 3"),
 }
 EXPORTERS = {
     "nncf": "NNCF, default export",
