@@ -62,12 +62,17 @@ def examine(extras: Mapping[str, Sequence[str]], root: Path = Path("/")) -> list
         extras: packages of each extra, by name.
         root: where `proc`, `etc` and `sys` are; another folder in tests.
     """
-    return [*_machine(root), *_int8(root), *_tensorrt(root), *_extras(extras, root), *_folders()]
+    here, board = machine.describe(root), jetson.describe(root)
+    return [
+        *_machine(here, board, root),
+        *_int8(here),
+        *_tensorrt(board, root),
+        *_extras(extras, board),
+        *_folders(),
+    ]
 
 
-def _machine(root: Path) -> Iterator[Line]:
-    here = machine.describe(root)
-    board = jetson.describe(root)
+def _machine(here: machine.Machine, board: jetson.Jetson | None, root: Path) -> Iterator[Line]:
     yield Line("machine", "processor", "ok", f"{here.cpu}, {here.architecture}, {here.cores} cores")
     if board:
         release = f"JetPack {board.jetpack}" if board.jetpack else "a JetPack that this edgefer does not know"
@@ -81,7 +86,7 @@ def _machine(root: Path) -> Iterator[Line]:
             {True: "held at their highest", False: "they follow the load", None: "unknown"}[locked],
             "" if locked else "sudo jetson_clocks before a measurement",
         )
-    available = _available_memory(root)
+    available = machine.memory(root, "MemAvailable")
     if available is not None:
         scarce = available < _LEAST_MEMORY
         remedy = "close other programs before training or building an engine" if scarce else ""
@@ -102,8 +107,7 @@ def _power_mode(board: jetson.Jetson) -> Line:
     return Line("machine", "power mode", "ok" if most else "note", found, remedy)
 
 
-def _int8(root: Path) -> Iterator[Line]:
-    here = machine.describe(root)
+def _int8(here: machine.Machine) -> Iterator[Line]:
     part = "INT8 on the CPU"
     if here.fast_int8:
         found = ", ".join(flag for flag in here.flags if "vnni" in flag or flag in ("amx_int8", "asimddp", "i8mm"))
@@ -131,9 +135,8 @@ def _int8(root: Path) -> Iterator[Line]:
     yield Line(part, "ONNX Runtime", "note" if old else "ok", f"{version} ({providers})", remedy)
 
 
-def _tensorrt(root: Path) -> Iterator[Line]:
+def _tensorrt(board: jetson.Jetson | None, root: Path) -> Iterator[Line]:
     part = "TensorRT"
-    board = jetson.describe(root)
     driver = _first_line(root / "proc/driver/nvidia/version")
     if board:
         version = _version("tensorrt")
@@ -152,8 +155,7 @@ def _tensorrt(root: Path) -> Iterator[Line]:
     yield Line(part, "TensorRT for RTX", "ok" if version else "missing", version or "not installed", remedy)
 
 
-def _extras(extras: Mapping[str, Sequence[str]], root: Path) -> Iterator[Line]:
-    board = jetson.describe(root)
+def _extras(extras: Mapping[str, Sequence[str]], board: jetson.Jetson | None) -> Iterator[Line]:
     for name, use in EXTRAS.items():
         if name == ("rtx" if board else "tensorrt"):
             continue
@@ -199,13 +201,6 @@ def _version(package: str) -> str | None:
         return metadata.version(package) if _importable(package) else None
     except metadata.PackageNotFoundError:
         return "installed by the system"
-
-
-def _available_memory(root: Path) -> int | None:
-    for line in text(root / "proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
 
 
 def _first_line(path: Path) -> str:

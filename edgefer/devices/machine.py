@@ -50,7 +50,7 @@ def describe(root: Path = Path("/")) -> Machine:
         cores=_cores(),
         flags=[flag for flag in _FLAGS if flag in flags],
         virtual="hypervisor" in flags if "flags" in cpuinfo else None,
-        memory_bytes=_memory(root),
+        memory_bytes=memory(root),
         os=_os_name(root),
         kernel=platform.release(),
         versions=versions.installed("onnxruntime", "numpy"),
@@ -88,9 +88,10 @@ def _cpu(root: Path, cpuinfo: dict[str, str]) -> str:
     return f"{board} ({name})" if board else name
 
 
-def _memory(root: Path) -> int | None:
+def memory(root: Path, field: str = "MemTotal") -> int | None:
+    """Return a field of /proc/meminfo in bytes, or None where it is not there."""
     for line in text(root / "proc/meminfo").splitlines():
-        if line.startswith("MemTotal:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
     return None
 
