@@ -10,17 +10,20 @@ from __future__ import annotations
 import importlib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from edgefer import console, paths
 from edgefer.errors import InputError, LackError, MissingExtra
 
 Flavour = Literal["tensorrt", "tensorrt_rtx"]
 
 MOST_BATCH = 32
+_STEPS = 1000
 _TURING = "75"  # refuses some graphs, and then a build for several GPUs at once
 
 
@@ -33,12 +36,14 @@ class Built:
         version: of the TensorRT that built it, and alone can read it.
         warnings: what the builder warned of, one line each.
         seconds: that it took.
+        on_gpu: names of the layers that DLA could not take, where it was asked for.
     """
 
     engine: bytes
     version: str
     warnings: tuple[str, ...]
     seconds: float
+    on_gpu: tuple[str, ...] = ()
 
 
 def api(flavour: Flavour) -> ModuleType:
@@ -93,6 +98,8 @@ def build(
     compute: Sequence[str] = (),
     most_batch: int = MOST_BATCH,
     workspace: int | None = None,
+    dla: int | None = None,
+    timings: Path | None = None,
 ) -> Built:
     """Build an engine for any batch from 1 to `most_batch`, fastest at 1.
 
@@ -102,10 +109,12 @@ def build(
         compute: compute capabilities, ``86``; for ``tensorrt_rtx`` alone.
         most_batch: images at a time.
         workspace: bytes of GPU memory that the builder may use; by default what there is.
+        dla: number of a deep learning accelerator (Xavier, Orin); what it cannot take runs on the GPU.
+        timings: a file in which ``tensorrt`` keeps what it measured, so that the next build measures less.
 
     Raises:
         InputError: the parser or the builder refuses the network, or there is no such compute capability.
-        LackError: see `api`.
+        LackError: see `api`; or the device has no such DLA.
     """
     trt = api(flavour)
     logger = _logger(flavour)
@@ -117,18 +126,88 @@ def build(
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
     if flavour == "tensorrt_rtx":
         _choose(trt, config, compute)
+    on_gpu = () if dla is None else _use_dla(trt, builder, network, config, dla)
+    if flavour == "tensorrt" and timings is not None:  # TensorRT for RTX measures nothing when it builds
+        config.set_timing_cache(config.create_timing_cache(_content(timings)), ignore_mismatch=False)
     given = network.get_input(0)
     one, most = ((batch, *tuple(given.shape)[1:]) for batch in (1, most_batch))
     profile = builder.create_optimization_profile()
     profile.set_shape(given.name, one, one, most)
     config.add_optimization_profile(profile)
-    engine = builder.build_serialized_network(network, config)
+    with console.progress("building the engine", _STEPS) as advance:
+        monitor = _monitor(trt, advance)
+        config.progress_monitor = monitor
+        engine = builder.build_serialized_network(network, config)
     del parser
     if engine is None:
         errors = [text for severity, text in logger.lines if severity == "error"]
         raise InputError(f"TensorRT cannot build the network: {errors[-1] if errors else 'it does not say why'}")
+    if flavour == "tensorrt" and timings is not None:
+        with paths.write_atomically(timings) as part:
+            part.write_bytes(bytes(config.get_timing_cache().serialize()))
     warnings = tuple(text for severity, text in logger.lines if severity == "warning")
-    return Built(bytes(engine), str(trt.__version__), warnings, time.monotonic() - started)
+    return Built(bytes(engine), str(trt.__version__), warnings, time.monotonic() - started, on_gpu)
+
+
+def _use_dla(trt: ModuleType, builder: Any, network: Any, config: Any, dla: int) -> tuple[str, ...]:
+    """Ask for a DLA, and return the names of the layers that run on the GPU instead."""
+    cores = builder.num_DLA_cores
+    if not 0 <= dla < cores:
+        there = f"DLA 0 to {cores - 1}" if cores else "no DLA that this TensorRT can use (Xavier and Orin have some)"
+        raise LackError(f"there is no DLA {dla}: this device has {there}; leave --dla out to run on its GPU")
+    config.default_device_type = trt.DeviceType.DLA
+    config.DLA_core = dla
+    config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+    layers = (network.get_layer(number) for number in range(network.num_layers))
+    return tuple(layer.name for layer in layers if not config.can_run_on_DLA(layer))
+
+
+def _monitor(trt: ModuleType, advance: Callable[..., None]) -> Any:
+    """Follow a build: its outermost phase is 1,000 steps long, whatever TensorRT counts."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
+        """Called by the builder's threads."""
+
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.outermost: dict[str, int] = {}
+            self.done = 0
+
+        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
+            """Take note of a phase."""
+            if parent is None:
+                self.outermost[name] = steps
+
+        def step_complete(self, name: str, step: int) -> bool:
+            """Move the bar, and go on."""
+            if name in self.outermost:
+                reached = _STEPS * (step + 1) // max(1, self.outermost[name])
+                advance(max(0, reached - self.done))
+                self.done = max(self.done, reached)
+            return True
+
+        def phase_finish(self, name: str) -> None:
+            """Nothing to do."""
+
+    return Monitor()
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
+
+
+def load(engine: bytes, flavour: Flavour) -> tuple[Any | None, str]:
+    """Return an engine on the current GPU, or None, and what TensorRT said of it.
+
+    Raises:
+        LackError: see `api`.
+    """
+    trt = api(flavour)
+    logger = _logger(flavour)
+    logger.lines.clear()
+    runtime = trt.Runtime(logger)  # the engine keeps it
+    loaded = runtime.deserialize_cuda_engine(engine)
+    return loaded, next((text for _, text in reversed(logger.lines)), "it does not say why")
 
 
 def _choose(trt: ModuleType, config: Any, compute: Sequence[str]) -> None:

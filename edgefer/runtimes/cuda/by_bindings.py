@@ -1,0 +1,125 @@
+"""The five functions by `cuda.bindings` (of cuda-python)."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+from cuda.bindings import driver
+
+from edgefer.errors import LackError
+from edgefer.runtimes.cuda import Buffer, Cuda, Gpu, Stream
+
+_OUT_OF_MEMORY = driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY
+_ATTRIBUTES = driver.CUdevice_attribute
+
+
+class Bindings:
+    """See `edgefer.runtimes.cuda.Cuda`."""
+
+    @contextmanager
+    def stream(self) -> Iterator[Stream]:
+        """Start the first GPU."""
+        try:
+            started = driver.cuInit(0)
+        except Exception as error:  # without libcuda it raises an error of another package
+            raise LackError(f"no NVIDIA driver: {' '.join(str(error).split())[:200]}") from None
+        _check(started, "start the NVIDIA driver")
+        (count,) = _check(driver.cuDeviceGetCount(), "count GPUs")
+        if count == 0:
+            raise LackError("the NVIDIA driver finds no GPU")
+        (device,) = _check(driver.cuDeviceGet(0), "open the GPU")
+        with ExitStack() as stack:
+            (context,) = _check(driver.cuDevicePrimaryCtxRetain(device), "start the GPU")
+            stack.callback(driver.cuDevicePrimaryCtxRelease, device)
+            _check(driver.cuCtxPushCurrent(context), "start the GPU")
+            stack.callback(driver.cuCtxPopCurrent)
+            (stream,) = _check(driver.cuStreamCreate(driver.CUstream_flags.CU_STREAM_NON_BLOCKING), "make a stream")
+            stack.callback(driver.cuStreamDestroy, stream)
+            yield Stream(int(stream), _describe(device))
+
+    @contextmanager
+    def buffer(self, stream: Stream, count: int) -> Iterator[Buffer]:
+        """Take memory."""
+        flags = driver.CU_MEMHOSTALLOC_DEVICEMAP if stream.gpu.integrated else 0
+        with ExitStack() as stack:
+            (address,) = _check(driver.cuMemHostAlloc(count, flags), f"take {count:,} bytes of page-locked memory")
+            stack.callback(driver.cuMemFreeHost, address)
+            host = np.ctypeslib.as_array((ctypes.c_uint8 * count).from_address(int(address)))
+            if stream.gpu.integrated:
+                (pointer,) = _check(driver.cuMemHostGetDevicePointer(address, 0), "map memory into the GPU")
+            else:
+                (pointer,) = _check(driver.cuMemAlloc(count), f"take {count:,} bytes of GPU memory")
+                stack.callback(driver.cuMemFree, pointer)
+            yield Buffer(host, int(pointer), stream.gpu.integrated)
+
+    def copy(self, stream: Stream, buffer: Buffer, count: int, to_device: bool) -> None:
+        """Queue a copy."""
+        if buffer.mapped:
+            return
+        address = buffer.host.ctypes.data
+        if to_device:
+            _check(driver.cuMemcpyHtoDAsync(buffer.pointer, address, count, stream.handle), "copy to the GPU")
+        else:
+            _check(driver.cuMemcpyDtoHAsync(address, buffer.pointer, count, stream.handle), "copy from the GPU")
+
+    @contextmanager
+    def graph(self, stream: Stream, work: Callable[[], None]) -> Iterator[Callable[[], None]]:
+        """Record work."""
+        mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        with ExitStack() as stack:
+            _check(driver.cuStreamBeginCapture(stream.handle, mode), "record a CUDA graph")
+            try:
+                work()
+            finally:
+                ended = driver.cuStreamEndCapture(stream.handle)  # a stream that is left recording takes no work
+            (graph,) = _check(ended, "record a CUDA graph")
+            stack.callback(driver.cuGraphDestroy, graph)
+            (ready,) = _check(driver.cuGraphInstantiate(graph, 0), "prepare a CUDA graph")
+            stack.callback(driver.cuGraphExecDestroy, ready)
+            yield lambda: _launch(ready, stream)
+
+    def wait(self, stream: Stream) -> None:
+        """Wait."""
+        _check(driver.cuStreamSynchronize(stream.handle), "run the network on the GPU")
+
+
+def layer() -> Cuda:
+    """Return these functions."""
+    return Bindings()
+
+
+def _launch(ready: Any, stream: Stream) -> None:
+    _check(driver.cuGraphLaunch(ready, stream.handle), "start a CUDA graph")
+
+
+def _describe(device: Any) -> Gpu:
+    wanted = ("COMPUTE_CAPABILITY_MAJOR", "COMPUTE_CAPABILITY_MINOR", "INTEGRATED")
+    attributes = [getattr(_ATTRIBUTES, f"CU_DEVICE_ATTRIBUTE_{name}") for name in wanted]
+    major, minor, integrated = (
+        _check(driver.cuDeviceGetAttribute(each, device), "describe the GPU")[0] for each in attributes
+    )
+    (name,) = _check(driver.cuDeviceGetName(256, device), "describe the GPU")
+    (version,) = _check(driver.cuDriverGetVersion(), "describe the GPU")
+    (memory,) = _check(driver.cuDeviceTotalMem(device), "describe the GPU")
+    return Gpu(
+        name=name.rstrip(b"\0").decode(errors="replace").strip(),
+        compute=f"{major}{minor}",
+        cuda=f"{version // 1000}.{version % 1000 // 10}",
+        memory=int(memory),
+        integrated=bool(integrated),
+        layer="cuda.bindings",
+    )
+
+
+def _check(answer: tuple[Any, ...], what: str) -> tuple[Any, ...]:
+    """Return what a call gave beside its status."""
+    status, *rest = answer
+    if status == driver.CUresult.CUDA_SUCCESS:
+        return tuple(rest)
+    if status == _OUT_OF_MEMORY:
+        raise LackError(f"out of memory: cannot {what}; close other programs on the GPU")
+    raise LackError(f"cannot {what}: {getattr(status, 'name', status)}")

@@ -1,0 +1,134 @@
+"""The five functions by pycuda."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+from pycuda import driver
+
+from edgefer.errors import LackError
+from edgefer.runtimes.cuda import Buffer, Cuda, Gpu, Stream
+
+_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do meanwhile does not end the recording
+
+
+class PyCuda:
+    """See `edgefer.runtimes.cuda.Cuda`."""
+
+    def __init__(self) -> None:
+        self._streams: dict[int, driver.Stream] = {}  # pycuda takes its own objects, not the driver's handles
+
+    @contextmanager
+    def stream(self) -> Iterator[Stream]:
+        """Start the first GPU."""
+        with _checked("start the NVIDIA driver"):
+            driver.init()
+            if driver.Device.count() == 0:
+                raise LackError("the NVIDIA driver finds no GPU")
+        device = driver.Device(0)
+        with ExitStack() as stack:
+            with _checked("start the GPU"):
+                context = device.retain_primary_context()
+                context.push()
+            stack.callback(_leave, context)
+            with _checked("make a stream"):
+                stream = driver.Stream(1)  # CU_STREAM_NON_BLOCKING
+            self._streams[stream.handle] = stream
+            stack.callback(self._streams.pop, stream.handle)
+            handle = stream.handle
+            del stream
+            yield Stream(handle, _describe(device))
+
+    @contextmanager
+    def buffer(self, stream: Stream, count: int) -> Iterator[Buffer]:
+        """Take memory."""
+        flags = driver.host_alloc_flags.DEVICEMAP if stream.gpu.integrated else 0
+        with _checked(f"take {count:,} bytes of page-locked memory"):
+            host = driver.pagelocked_empty(count, np.uint8, mem_flags=flags)
+        with ExitStack() as stack:
+            stack.callback(host.base.free)
+            if stream.gpu.integrated:
+                with _checked("map memory into the GPU"):
+                    pointer = host.base.get_device_pointer()
+            else:
+                with _checked(f"take {count:,} bytes of GPU memory"):
+                    memory = driver.mem_alloc(count)
+                stack.callback(memory.free)
+                pointer = int(memory)
+            yield Buffer(host, int(pointer), stream.gpu.integrated)
+
+    def copy(self, stream: Stream, buffer: Buffer, count: int, to_device: bool) -> None:
+        """Queue a copy."""
+        if buffer.mapped:
+            return
+        queue, part = self._streams[stream.handle], buffer.host[:count]
+        if to_device:
+            with _checked("copy to the GPU"):
+                driver.memcpy_htod_async(buffer.pointer, part, queue)
+        else:
+            with _checked("copy from the GPU"):
+                driver.memcpy_dtoh_async(part, buffer.pointer, queue)
+
+    @contextmanager
+    def graph(self, stream: Stream, work: Callable[[], None]) -> Iterator[Callable[[], None]]:
+        """Record work. pycuda knows no graphs, so that the driver is asked itself."""
+        cuda, queue = ctypes.CDLL("libcuda.so.1"), ctypes.c_void_p(stream.handle)
+        graph, ready = ctypes.c_void_p(), ctypes.c_void_p()
+        with ExitStack() as stack:
+            _check(cuda.cuStreamBeginCapture_v2(queue, _THREAD_LOCAL), "record a CUDA graph")
+            try:
+                work()
+            finally:
+                ended = cuda.cuStreamEndCapture(queue, ctypes.byref(graph))  # or the stream takes no other work
+            _check(ended, "record a CUDA graph")
+            stack.callback(cuda.cuGraphDestroy, graph)
+            instantiated = cuda.cuGraphInstantiateWithFlags(ctypes.byref(ready), graph, ctypes.c_ulonglong(0))
+            _check(instantiated, "prepare a CUDA graph")
+            stack.callback(cuda.cuGraphExecDestroy, ready)
+            yield lambda: _check(cuda.cuGraphLaunch(ready, queue), "start a CUDA graph")
+
+    def wait(self, stream: Stream) -> None:
+        """Wait."""
+        with _checked("run the network on the GPU"):
+            self._streams[stream.handle].synchronize()
+
+
+def layer() -> Cuda:
+    """Return these functions."""
+    return PyCuda()
+
+
+@contextmanager
+def _checked(what: str) -> Iterator[None]:
+    try:
+        yield
+    except driver.MemoryError as error:
+        raise LackError(f"out of memory: cannot {what}; close other programs on the GPU") from error
+    except driver.Error as error:
+        raise LackError(f"cannot {what}: {' '.join(str(error).split())}") from error
+
+
+def _check(status: int, what: str) -> None:
+    if status:
+        raise LackError(f"cannot {what}: CUDA error {status}")
+
+
+def _leave(context: driver.Context) -> None:
+    context.pop()
+    context.detach()
+
+
+def _describe(device: driver.Device) -> Gpu:
+    major, minor = device.compute_capability()
+    version = driver.get_driver_version()
+    return Gpu(
+        name=device.name(),
+        compute=f"{major}{minor}",
+        cuda=f"{version // 1000}.{version % 1000 // 10}",
+        memory=device.total_memory(),
+        integrated=bool(device.get_attribute(driver.device_attribute.INTEGRATED)),
+        layer="pycuda",
+    )

@@ -1,0 +1,188 @@
+"""Engines that a device built for itself, kept for the next time."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgefer import console, paths
+from edgefer.errors import LackError
+from edgefer.runtimes import tensorrt
+from edgefer.runtimes.cuda import Gpu
+from edgefer.runtimes.tensorrt import Built, Flavour
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an engine is for. With the same graph, GPU, precision and flags there is one in the cache.
+
+    Attributes:
+        graph: SHA-256 of the ONNX file.
+        gpu: name of the GPU.
+        compute: its compute capability.
+        precision: of the graph: a network's tensors say it, the cache's folder shows it.
+        most_batch: images at a time.
+        workspace: bytes that the builder may use, None for what there is.
+        dla: number of the DLA, None for the GPU.
+        flavour: that builds it.
+        tensorrt: its version.
+        cuda: the driver's.
+    """
+
+    graph: str
+    gpu: str
+    compute: str
+    precision: str
+    most_batch: int
+    workspace: int | None
+    dla: int | None
+    flavour: Flavour
+    tensorrt: str
+    cuda: str
+
+
+_CHANGING = ("tensorrt", "cuda")  # an engine for another version of these is replaced; all else has a place of its own
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An engine from the cache.
+
+    Attributes:
+        engine: its bytes.
+        path: where it is kept.
+        built: what the builder said, if it was built just now.
+        on_gpu: names of the layers that DLA could not take.
+    """
+
+    engine: bytes
+    path: Path
+    built: Built | None
+    on_gpu: tuple[str, ...]
+
+
+def engine(
+    graph: Path,
+    precision: str,
+    gpu: Gpu,
+    flavour: Flavour,
+    most_batch: int = tensorrt.MOST_BATCH,
+    workspace: int | None = None,
+    dla: int | None = None,
+    build: Callable[..., Built] = tensorrt.build,
+) -> Kept:
+    """Return the engine of a graph for the GPU at hand, built if it is not in the cache or does not fit any more.
+
+    Two processes that want the same engine build it once: the second one waits. Whatever ends a build, there is a
+    whole engine in the cache or none.
+
+    Args:
+        graph: an ONNX file.
+        precision: of the network: ``int8``.
+        gpu: from the driver.
+        flavour: that builds and runs it.
+        most_batch: see `tensorrt.build`, also for the next two.
+        workspace: bytes.
+        dla: number of a DLA.
+        build: `tensorrt.build`.
+
+    Raises:
+        InputError: TensorRT refuses the graph.
+        LackError: TensorRT is not installed, or the cache cannot be written.
+    """
+    version = str(tensorrt.api(flavour).__version__)
+    wanted = Wanted(
+        graph=paths.sha256(graph),
+        gpu=gpu.name,
+        compute=gpu.compute,
+        precision=precision,
+        most_batch=most_batch,
+        workspace=workspace,
+        dla=dla,
+        flavour=flavour,
+        tensorrt=version,
+        cuda=gpu.cuda,
+    )
+    place = path(wanted)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(place):
+            found, why = _read(place, wanted)
+            if found is not None:
+                return found
+            console.say(f"{why}: building it for {gpu.name}, once; this can take minutes")
+            compute = [gpu.compute] if flavour == "tensorrt_rtx" else []
+            built = build(graph.read_bytes(), flavour, compute, most_batch, workspace, dla, timings(wanted))
+            _write(place, wanted, built)
+    except OSError as error:
+        raise LackError(
+            f"engines cannot be kept in {place.parent}: {error.strerror}; set EDGEFER_CACHE to a folder of yours"
+        ) from error
+    return Kept(built.engine, place, built, built.on_gpu)
+
+
+def path(wanted: Wanted) -> Path:
+    """Return where an engine is kept: beside it stand its description and, for RTX, its kernels."""
+    fixed = {name: value for name, value in asdict(wanted).items() if name not in _CHANGING}
+    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+    return (
+        paths.cache_dir() / "engines" / f"{wanted.precision}-{wanted.flavour}-sm{wanted.compute}-{digest[:20]}.engine"
+    )
+
+
+def timings(wanted: Wanted) -> Path:
+    """Return where TensorRT keeps what it measured: of no use to another version or GPU."""
+    digest = hashlib.sha256(wanted.gpu.encode()).hexdigest()[:8]
+    return paths.cache_dir() / "engines" / f"timings-{wanted.tensorrt}-sm{wanted.compute}-{digest}"
+
+
+def kernels(kept: Path) -> Path:
+    """Return where TensorRT for RTX keeps the kernels that it compiled for an engine."""
+    return kept.with_suffix(".kernels")
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """Keep others from building the same engine. A lock is gone with its process, however that ends."""
+    with place.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.say("another process builds this engine: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _read(place: Path, wanted: Wanted) -> tuple[Kept | None, str]:
+    """Return the engine that is kept, or None and why it cannot be used."""
+    if not place.exists():
+        return None, "there is no engine of this network yet"
+    try:
+        said: dict[str, Any] = json.loads(place.with_suffix(".json").read_text())
+        content = place.read_bytes()
+        on_gpu = tuple(map(str, said.pop("on_gpu")))
+        if said.pop("sha256") != hashlib.sha256(content).hexdigest():
+            return None, "the engine that was kept is damaged"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, "the engine that was kept cannot be read"
+    for name, value in asdict(wanted).items():
+        if said.get(name) != value:
+            names = {"tensorrt": "TensorRT", "cuda": "a driver for CUDA"}
+            return None, f"the engine that was kept is for {names.get(name, name)} {said.get(name)}, here is {value}"
+    return Kept(content, place, None, on_gpu), ""
+
+
+def _write(place: Path, wanted: Wanted, built: Built) -> None:
+    """Write description, then engine: one that does not fit its description is built again."""
+    digest = hashlib.sha256(built.engine).hexdigest()
+    kernels(place).unlink(missing_ok=True)
+    with paths.write_atomically(place.with_suffix(".json")) as part:
+        part.write_text(json.dumps({**asdict(wanted), "sha256": digest, "on_gpu": list(built.on_gpu)}, indent=1))
+    with paths.write_atomically(place) as part:
+        part.write_bytes(built.engine)

@@ -1,0 +1,123 @@
+"""A GPU for machines without one, as thin as it can be: a driver compiled from `libcuda.c`, under the real pycuda or
+cuda.bindings; and in the place of TensorRT's runtime, which wants a real one, ONNX Runtime on the "device" memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+SOURCE = Path(__file__).with_name("libcuda.c")
+_Function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+def driver(folder: Path) -> ctypes.CDLL:
+    """Compile the driver and load it before the real one could be: who asks for libcuda.so.1 from now on gets it.
+
+    It has no GPU until FAKE_CUDA_DEVICES says so, so that other tests of this process find none.
+    """
+    library = folder / "libcuda.so.1"
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", str(library), str(SOURCE), "-ldl"], check=True
+    )
+    return ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+
+
+class Engine:
+    """What TensorRT's engine is asked for, of an ONNX file."""
+
+    num_io_tensors = 2
+
+    def __init__(self, model: bytes, most: int, trt: Any, cuda: ctypes.CDLL, dtype: Any = None) -> None:
+        self.session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        self.most, self.trt, self.cuda, self.dtype = most, trt, cuda, dtype or trt.float32
+        self.nodes = [*self.session.get_inputs(), *self.session.get_outputs()]
+        self.memory = True
+        self.contexts: list[Context] = []
+
+    def get_tensor_name(self, number: int) -> str:
+        return str(self.nodes[number].name)
+
+    def get_tensor_mode(self, name: str) -> Any:
+        return self.trt.TensorIOMode.INPUT if name == self.nodes[0].name else self.trt.TensorIOMode.OUTPUT
+
+    def get_tensor_dtype(self, name: str) -> Any:
+        return self.dtype
+
+    def get_tensor_profile_shape(self, name: str, profile: int) -> list[tuple[int, ...]]:
+        return [(batch, *self.nodes[0].shape[1:]) for batch in (1, 1, self.most)]
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return (-1, *next(node for node in self.nodes if node.name == name).shape[1:])
+
+    def create_execution_context(self, config: Any = None) -> Context | None:
+        if self.memory:
+            self.contexts.append(Context(self))
+        return self.contexts[-1] if self.memory else None
+
+    def create_runtime_config(self) -> RuntimeConfig:
+        return RuntimeConfig()
+
+
+class RuntimeConfig:
+    """Of TensorRT for RTX: takes a cache of kernels."""
+
+    def create_runtime_cache(self) -> Any:
+        return RuntimeCache()
+
+    def set_runtime_cache(self, cache: Any) -> None:
+        self.cache = cache
+
+
+class RuntimeCache:
+    """Counts the times that it was loaded."""
+
+    content = b"kernels"
+
+    def deserialize(self, content: bytes) -> None:
+        self.content = content + b" again"
+
+    def serialize(self) -> bytes:
+        return self.content
+
+
+class Context:
+    """Computes on the addresses that it was given, in the stream's order, or when the graph is launched."""
+
+    works = True
+    recordable = True
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.addresses, self.shape, self.runs = engine, {}, (), 0
+        self._function = _Function(self._run)
+
+    def is_stream_capturable(self, stream: int) -> bool:
+        return self.recordable
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self.addresses[name] = address
+        return True
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        self.shape = tuple(shape)
+        return True
+
+    def execute_async_v3(self, stream: int) -> bool:
+        self.engine.cuda.cuLaunchHostFunc(ctypes.c_void_p(stream), self._function, None)
+        return self.works
+
+    def _run(self, _: Any) -> None:
+        self.runs += 1
+        source, target = (node.name for node in self.engine.nodes)
+        (logits,) = self.engine.session.run([target], {source: _at(self.addresses[source], self.shape)})
+        _at(self.addresses[target], logits.shape)[...] = logits
+
+
+def _at(address: int, shape: tuple[int, ...]) -> np.ndarray:
+    count = int(np.prod(shape))
+    return np.ctypeslib.as_array((ctypes.c_float * count).from_address(address)).reshape(shape)

@@ -1,0 +1,140 @@
+/* A stand-in for NVIDIA's driver, for machines without one: "device" memory is memory of this process, a stream runs
+ * what is queued at once, and a graph that is being recorded notes copies and calls for later. It counts what is taken and not given back, and fails, with CUDA_ERROR_OUT_OF_MEMORY, the call that FAKE_CUDA_FAIL
+ * names. FAKE_CUDA_DEVICES says how many GPUs there are (0), FAKE_CUDA_INTEGRATED makes them integrated ones.
+ *
+ * Built by the tests: cc -shared -fPIC -Wl,-soname,libcuda.so.1 -o libcuda.so.1 libcuda.c -ldl
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef int Status;
+typedef struct { void (*function)(void *); void *to; const void *from; size_t count; } Step; /* a copy, or a call */
+typedef struct { int steps; Step step[64]; } Graph;
+
+static long taken; /* memory, streams, contexts and graphs that nobody gave back */
+static Graph *recording;
+static int context_depth;
+
+static Status called(const char *name) {
+    const char *fail = getenv("FAKE_CUDA_FAIL");
+    return fail && !strcmp(fail, name) ? 2 : 0;
+}
+#define CALL(name) if (called(name)) return 2
+
+long fake_taken(void) { return taken; }
+
+static int devices(void) { const char *count = getenv("FAKE_CUDA_DEVICES"); return count ? atoi(count) : 0; }
+static int integrated(void) { return getenv("FAKE_CUDA_INTEGRATED") != NULL; }
+
+Status cuInit(unsigned flags) { CALL("cuInit"); return flags ? 1 : 0; }
+Status cuDriverGetVersion(int *version) { *version = 12060; return 0; }
+Status cuDeviceGetCount(int *count) { *count = devices(); return 0; }
+Status cuDeviceGet(int *device, int ordinal) { *device = ordinal; return ordinal < devices() ? 0 : 101; }
+Status cuDeviceGetName(char *name, int length, int device) { strncpy(name, "Fake GPU", length); return 0; }
+Status cuDeviceTotalMem_v2(size_t *bytes, int device) { *bytes = 8ul << 30; return 0; }
+Status cuDeviceGetAttribute(int *value, int attribute, int device) {
+    *value = attribute == 75 ? 8 : attribute == 76 ? 7 : attribute == 18 ? integrated() : 0; /* major, minor, integrated */
+    return 0;
+}
+Status cuDeviceComputeCapability(int *major, int *minor, int device) { *major = 8; *minor = 7; return 0; }
+
+Status cuDevicePrimaryCtxRetain(void **context, int device) { CALL("cuDevicePrimaryCtxRetain"); *context = &taken; taken++; return 0; }
+Status cuDevicePrimaryCtxRelease_v2(int device) { taken--; return 0; }
+Status cuCtxPushCurrent_v2(void *context) { CALL("cuCtxPushCurrent_v2"); context_depth++; taken++; return 0; }
+Status cuCtxPopCurrent_v2(void **context) { *context = &taken; context_depth--; taken--; return 0; }
+Status cuCtxGetCurrent(void **context) { *context = context_depth ? &taken : NULL; return 0; }
+Status cuCtxGetDevice(int *device) { *device = 0; return context_depth ? 0 : 201; }
+Status cuCtxSynchronize(void) { return 0; }
+Status cuCtxAttach(void **context, unsigned flags) { *context = &taken; return 0; }
+Status cuCtxDetach(void *context) { return 0; }
+Status cuCtxGetApiVersion(void *context, unsigned *version) { *version = 3020; return 0; }
+
+Status cuStreamCreate(void **stream, unsigned flags) { CALL("cuStreamCreate"); *stream = malloc(8); taken++; return 0; }
+Status cuStreamDestroy_v2(void *stream) { free(stream); taken--; return 0; }
+Status cuStreamSynchronize(void *stream) { CALL("cuStreamSynchronize"); return recording ? 900 : 0; }
+
+Status cuMemHostAlloc(void **address, size_t count, unsigned flags) {
+    CALL("cuMemHostAlloc");
+    *address = malloc(count);
+    taken++;
+    return 0;
+}
+Status cuMemFreeHost(void *address) { free(address); taken--; return 0; }
+Status cuMemHostGetDevicePointer_v2(uint64_t *pointer, void *address, unsigned flags) {
+    CALL("cuMemHostGetDevicePointer_v2");
+    *pointer = (uint64_t)address;
+    return integrated() ? 0 : 801;
+}
+Status cuMemAlloc_v2(uint64_t *pointer, size_t count) {
+    CALL("cuMemAlloc_v2");
+    *pointer = (uint64_t)malloc(count);
+    taken++;
+    return 0;
+}
+Status cuMemFree_v2(uint64_t pointer) { free((void *)pointer); taken--; return 0; }
+
+static void run(Step step) {
+    if (step.function) step.function(step.to);
+    else memcpy(step.to, step.from, step.count);
+}
+static Status queue(Step step) {
+    if (recording) recording->step[recording->steps++] = step;
+    else run(step);
+    return 0;
+}
+Status cuLaunchHostFunc(void *stream, void (*function)(void *), void *data) {
+    return queue((Step){function, data, NULL, 0});
+}
+Status cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t count, void *stream) {
+    CALL("cuMemcpyHtoDAsync_v2");
+    return queue((Step){NULL, (void *)to, from, count});
+}
+Status cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t count, void *stream) {
+    CALL("cuMemcpyDtoHAsync_v2");
+    return queue((Step){NULL, to, (void *)from, count});
+}
+
+Status cuStreamBeginCapture_v2(void *stream, int mode) {
+    CALL("cuStreamBeginCapture_v2");
+    recording = calloc(1, sizeof(Graph));
+    return 0;
+}
+Status cuStreamEndCapture(void *stream, void **graph) {
+    *graph = recording;
+    recording = NULL;
+    taken++;
+    CALL("cuStreamEndCapture");
+    return 0;
+}
+Status cuGraphDestroy(void *graph) { free(graph); taken--; return 0; }
+Status cuGraphInstantiateWithFlags(void **ready, void *graph, unsigned long long flags) {
+    CALL("cuGraphInstantiateWithFlags");
+    *ready = malloc(sizeof(Graph));
+    memcpy(*ready, graph, sizeof(Graph));
+    taken++;
+    return 0;
+}
+Status cuGraphExecDestroy(void *ready) { free(ready); taken--; return 0; }
+Status cuGraphLaunch(void *ready, void *stream) {
+    CALL("cuGraphLaunch");
+    Graph *graph = ready;
+    for (int place = 0; place < graph->steps; place++) run(graph->step[place]);
+    return 0;
+}
+
+Status cuGetErrorName(Status status, const char **name) { *name = status == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : "an error"; return 0; }
+Status cuGetErrorString(Status status, const char **text) { return cuGetErrorName(status, text); }
+
+/* cuda.bindings asks for a name without its version, and for the version apart. */
+Status cuGetProcAddress_v2(const char *symbol, void **function, int version, uint64_t flags, int *found) {
+    char versioned[128] = "";
+    strncat(versioned, symbol, sizeof versioned - 16);
+    *function = dlsym(RTLD_DEFAULT, strcat(versioned, !strcmp(symbol, "cuGraphInstantiate") ? "WithFlags" : "_v2"));
+    if (!*function) *function = dlsym(RTLD_DEFAULT, symbol);
+    if (found) *found = *function ? 0 : 1;
+    return *function ? 0 : 500;
+}
