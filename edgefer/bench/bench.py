@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console, data
-from edgefer.bench import memory
+from edgefer.bench import energy, memory
+from edgefer.bench.recommend import recommend
 from edgefer.bench.result import (
     BundleEntry,
     ClassRow,
@@ -21,22 +23,25 @@ from edgefer.bench.result import (
     NetworkEntry,
     Protocol,
     Quality,
+    Recommendation,
     Result,
     TestData,
 )
 from edgefer.bundle import Bundle
 from edgefer.data.dataset import Dataset, Split
-from edgefer.devices import machine
+from edgefer.devices import jetson, machine, nvidia
 from edgefer.errors import InputError, LackError
 from edgefer.evaluation import metrics, predict, timing
 from edgefer.preprocessing import Preprocessing
-from edgefer.runtimes import bundled
-from edgefer.runtimes.onnxruntime import Session
+from edgefer.runtimes import bundled, engine, gpu, tensorrt
+from edgefer.runtimes.bundled import TARGETS, Session
 
-DEVICES = ("cpu", "jetson", "rtx")
+DEVICES = tuple(TARGETS)
 
 _NOISY = 0.1  # coefficient of variation from which a latency is called noisy
 _TIMED_IMAGES = 64
+_ENERGY_SECONDS = 3.0
+_HOT = 5.0  # degrees that a device may warm up before its figures are called those of a device that is not settled
 _BATCH = 64
 
 
@@ -66,23 +71,27 @@ def bench(
     threads: int = 1,
     split: str = "test",
     seconds: float = 3.0,
+    options: gpu.Options | None = None,
+    fallback: bool = False,
 ) -> Result:
     """Measure every network of the bundles that runs on the device.
 
     Memory comes first, each network in a fresh process; then accuracy over the split; then latency, all networks in
-    turn (see `edgefer.evaluation.timing`).
+    turn (see `edgefer.evaluation.timing`); then energy, each network alone, where the device has sensors.
 
     Args:
         bundles: at least one; all with the data set's classes.
         dataset: where the images are from.
-        device: ``cpu``.
-        threads: threads for one operator.
+        device: one of `DEVICES`; on ``jetson`` and ``rtx``, TensorRT's engines on the first GPU.
+        threads: threads for one operator, on the CPU.
         split: named evaluation set, e.g. ``test`` or ``public+private``.
         seconds: least time that each network is timed for.
+        options: how engines are built and run.
+        fallback: where the GPU cannot be used, measure on the CPU, and say so in the result.
 
     Raises:
         InputError: labels of bundle and data differ, no network runs on the device, the split is empty.
-        LackError: the device cannot be benched yet.
+        LackError: the machine lacks what the device takes: a GPU, its driver, TensorRT, memory.
     """
     check_device(device)
     if not bundles:
@@ -101,38 +110,52 @@ def bench(
         least_seconds=seconds,
         most_seconds=max(30.0, seconds),
     )
+    options = options or gpu.Options()
+    warnings = []
     with ExitStack() as stack:
-        contenders = [
-            _Contender(title, bundle, name, stack.enter_context(bundled.activate(bundle, name, threads)))
-            for title, bundle in zip(titles, bundles, strict=True)
-            for name in bundle.networks_for("cpu")
-        ]
-        memories = _memories(contenders, threads)
+        try:
+            contenders = _contenders(titles, bundles, device, threads, options, stack)
+        except LackError as error:
+            if device == "cpu" or not fallback:
+                raise
+            warnings.append(f"{device} was asked for and this is the CPU: {error}")
+            console.say(f"{error}; measuring on the CPU instead")
+            device = "cpu"
+            contenders = _contenders(titles, bundles, device, threads, options, stack)
+        protocol = _on_device(protocol, contenders[0].session, options)
+        memories = _memories(contenders, threads) if device == "cpu" else [None] * len(contenders)
         logits = [
             predict.logits(each.session.infer, each.preprocessing, rows, _BATCH, f"evaluating {each.full_name}")
             for each in contenders
         ]
-        before = machine.load_average()
+        inputs = [_inputs(each.preprocessing, rows) for each in contenders]
+        before = _state(device)
         samples = timing.in_turn(
             [each.session.infer for each in contenders],
-            [_inputs(each.preprocessing, rows) for each in contenders],
+            inputs,
             percentile=protocol.percentile,
             seconds=protocol.least_seconds,
             most_seconds=protocol.most_seconds,
             warmup_seconds=protocol.warmup_seconds,
         )
-        conditions = Conditions(load_before=before, load_after=machine.load_average())
+        conditions = _conditions(before, _state(device))
+        energies = [
+            energy.measure(each.session.infer, images, _ENERGY_SECONDS, jetson.watts) if device == "jetson" else None
+            for each, images in zip(contenders, inputs, strict=True)
+        ]
+        on_gpu = contenders[0].session.gpu if isinstance(contenders[0].session, engine.Session) else None
     this_machine = machine.describe()
-    runtime = f"onnxruntime {this_machine.versions['onnxruntime']}, CPUExecutionProvider"
+    runtime = _runtime(device, this_machine)
     networks = [
-        _entry(each, runtime, rows, leak_free, outputs, timing.latency(times), used)
-        for each, outputs, times, used in zip(contenders, logits, samples, memories, strict=True)
+        _entry(each, runtime, rows, leak_free, outputs, timing.latency(times), used, spent)
+        for each, outputs, times, used, spent in zip(contenders, logits, samples, memories, energies, strict=True)
     ]
     comparisons = _comparisons(contenders, networks, logits, samples)
     return Result(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        repeat=_command(bundles, dataset, device, threads, split, seconds),
+        repeat=_command(bundles, dataset, device, threads, split, seconds, options),
         device=device,
+        gpu=on_gpu,
         machine=this_machine,
         conditions=conditions,
         protocol=protocol,
@@ -149,7 +172,12 @@ def bench(
         bundles=[_bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
         networks=networks,
         comparisons=comparisons,
-        warnings=_warnings(titles, bundles, dataset, split, this_machine, networks, comparisons),
+        recommendations=_recommendations(networks, samples),
+        warnings=[
+            *warnings,
+            *_warnings(titles, bundles, dataset, split, this_machine, networks, comparisons),
+            *_device_warnings(conditions),
+        ],
     )
 
 
@@ -158,12 +186,58 @@ def check_device(device: str) -> None:
 
     Raises:
         InputError: there is no such device.
-        LackError: TensorRT is not built into this edgefer yet.
     """
     if device not in DEVICES:
         raise InputError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
-    if device != "cpu":
-        raise LackError(f"this edgefer cannot bench on {device} yet: its TensorRT half is not built; use --device cpu")
+
+
+def _contenders(
+    titles: Sequence[str],
+    bundles: Sequence[Bundle],
+    device: str,
+    threads: int,
+    options: gpu.Options,
+    stack: ExitStack,
+) -> list[_Contender]:
+    """Start every network that runs on the device; `stack` ends them, those that were started before an error too."""
+    contenders = []
+    with ExitStack() as started:
+        for title, bundle in zip(titles, bundles, strict=True):
+            for name in bundle.networks_for(TARGETS[device]):
+                session = bundled.activate(bundle, name, threads, device, options)
+                started.callback(session.deactivate)
+                contenders.append(_Contender(title, bundle, name, session))
+        stack.push(started.pop_all())
+    return contenders
+
+
+def _on_device(protocol: Protocol, session: Session, options: gpu.Options) -> Protocol:
+    if not isinstance(session, engine.Session):
+        return protocol
+    fields = {"transfers": session.transfers, "cuda_graphs": session.graphs, "dla": options.dla}
+    return protocol.model_copy(update=fields)
+
+
+def _state(device: str) -> dict[str, Any]:
+    """Return what `Conditions` holds of one moment."""
+    return {
+        "load": machine.load_average(),
+        "jetson": jetson.describe() if device == "jetson" else None,
+        "card": nvidia.describe() if device == "rtx" else None,
+    }
+
+
+def _conditions(before: Mapping[str, Any], after: Mapping[str, Any]) -> Conditions:
+    moments = (("before", before), ("after", after))
+    return Conditions(**{f"{name}_{when}": value for when, state in moments for name, value in state.items()})
+
+
+def _runtime(device: str, this_machine: machine.Machine) -> str:
+    if device == "cpu":
+        return f"onnxruntime {this_machine.versions['onnxruntime']}, CPUExecutionProvider"
+    flavour = gpu.FLAVOURS[device]
+    title = "TensorRT for RTX" if flavour == "tensorrt_rtx" else "TensorRT"
+    return f"{title} {tensorrt.api(flavour).__version__}"
 
 
 def _titles(bundles: Sequence[Bundle]) -> list[str]:
@@ -183,7 +257,7 @@ def _check(bundle: Bundle, dataset: Dataset, device: str) -> None:
             f"{bundle.path} tells {', '.join(labels)} apart, but {dataset.name} has the classes "
             f"{', '.join(dataset.classes)}; name other data with --data"
         )
-    if not bundle.networks_for("cpu"):
+    if not bundle.networks_for(TARGETS[device]):
         raise InputError(f"{bundle.path} has no network for {device}; it has {', '.join(bundle.manifest.networks)}")
 
 
@@ -223,6 +297,7 @@ def _entry(
     logits: NDArray[np.float32],
     latency: timing.Latency,
     used: memory.Memory | None,
+    spent: energy.Energy | None,
 ) -> NetworkEntry:
     network = contender.bundle.manifest.networks[contender.name]
     labels = contender.bundle.manifest.labels
@@ -249,6 +324,7 @@ def _entry(
         confusion=matrix.tolist(),
         latency=latency,
         memory=used,
+        energy=spent,
     )
 
 
@@ -308,10 +384,31 @@ def _bundle_entry(title: str, bundle: Bundle) -> BundleEntry:
     )
 
 
-def _command(bundles: Sequence[Bundle], dataset: Dataset, device: str, threads: int, split: str, seconds: float) -> str:
+def _recommendations(networks: Sequence[NetworkEntry], samples: Sequence[NDArray[np.float64]]) -> list[Recommendation]:
+    places = {id(entry): place for place, entry in enumerate(networks)}
+
+    def ratio(over: NetworkEntry, under: NetworkEntry) -> timing.Interval:
+        return timing.ratio(samples[places[id(over)]], samples[places[id(under)]])
+
+    titles = dict.fromkeys(entry.bundle for entry in networks)
+    found = (recommend([entry for entry in networks if entry.bundle == title], ratio) for title in titles)
+    return [each for each in found if each is not None]
+
+
+def _command(
+    bundles: Sequence[Bundle],
+    dataset: Dataset,
+    device: str,
+    threads: int,
+    split: str,
+    seconds: float,
+    options: gpu.Options,
+) -> str:
     words = ["edgefer", "bench", *(str(bundle.path) for bundle in bundles), "--device", device]
     words += [] if dataset.drawn else ["--data", dataset.origin]
     words += ["--threads", str(threads), "--split", split, "--seconds", f"{seconds:g}"]
+    words += [] if options.graphs else ["--no-cuda-graphs"]
+    words += [] if options.dla is None else ["--dla", str(options.dla)]
     return shlex.join(words)
 
 
@@ -352,4 +449,28 @@ def _warnings(
                 f"{comparison.latency.estimate:.2f} times its latency "
                 f"({comparison.latency.low:.2f} to {comparison.latency.high:.2f})"
             )
+    return found
+
+
+def _device_warnings(conditions: Conditions) -> list[str]:
+    """Return what the device itself says against the figures."""
+    found = []
+    board, after = conditions.jetson_before, conditions.jetson_after
+    if board and after:
+        if not board.clocks_locked:
+            found.append("the clocks follow the load: sudo jetson_clocks holds them at their highest")
+        mode = board.power_mode or "unknown"
+        if not mode.upper().startswith("MAXN"):
+            found.append(f"power mode {mode}: these figures are of this mode (sudo nvpmodel -q; -m 0 gives the most)")
+        if (after.throttled or 0) > (board.throttled or 0):
+            found.append("the board held its clocks down for over-current while it was measured")
+        warmer = max(
+            (after.temperatures[zone] - board.temperatures.get(zone, 1e9) for zone in after.temperatures), default=0
+        )
+        if warmer > _HOT:
+            found.append(
+                f"the board warmed up by {warmer:.0f} degrees while it was measured: let it run warm, and repeat"
+            )
+    if conditions.card_after and conditions.card_after.throttled:
+        found.append("the card held its clock down while it was measured (nvidia-smi -q -d PERFORMANCE says why)")
     return found

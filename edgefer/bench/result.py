@@ -6,11 +6,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgefer.bench.energy import Energy
 from edgefer.bench.memory import Memory
 from edgefer.bundle.manifest import Data, Precision, Target
+from edgefer.devices.jetson import Jetson
 from edgefer.devices.machine import Machine
+from edgefer.devices.nvidia import Card
 from edgefer.evaluation.timing import Interval, Latency
 from edgefer.preprocessing import Preprocessing
+from edgefer.runtimes.cuda import Gpu
 
 FORMAT: Literal[1] = 1
 
@@ -36,13 +40,22 @@ class Protocol(_Part):
     clock: Literal["perf_counter_ns"] = "perf_counter_ns"
     views: Literal["one"] = Field("one", description="accuracy from one crop of each image, nothing averaged")
     memory: Literal["fresh process, batch 1"] = "fresh process, batch 1"
+    transfers: Literal["none", "copied", "mapped"] = Field(
+        "none", description="to and from a GPU, within the time: copied, or memory that CPU and GPU share"
+    )
+    cuda_graphs: bool | None = Field(None, description="whether each inference is one CUDA graph; None on a CPU")
+    dla: int | None = Field(None, description="number of the deep learning accelerator, None for the GPU")
 
 
 class Conditions(_Part):
-    """What the machine was busy with: running processes, mean over the last minute, before and after the timing."""
+    """The machine before and after the timing: what it was busy with, how warm, at which power and clocks."""
 
-    load_before: float | None
+    load_before: float | None = Field(description="running processes, mean over the last minute")
     load_after: float | None
+    jetson_before: Jetson | None = None
+    jetson_after: Jetson | None = None
+    card_before: Card | None = None
+    card_after: Card | None = None
 
 
 class TestData(_Part):
@@ -107,6 +120,15 @@ class NetworkEntry(_Part):
     confusion: list[list[int]] = Field(description="rows: true class, columns: predicted class, images")
     latency: Latency = Field(description="milliseconds")
     memory: Memory | None = Field(description="bytes")
+    energy: Energy | None = Field(None, description="by power rail, the network alone; None without sensors")
+
+
+class Recommendation(_Part):
+    """The network of a bundle to deploy on this device."""
+
+    bundle: str
+    network: str
+    reason: str
 
 
 class Comparison(_Part):
@@ -128,7 +150,8 @@ class Result(_Part):
     format: Literal[1] = FORMAT
     created: str = Field(description="UTC, ISO 8601")
     repeat: str = Field(description="the command that measures this again")
-    device: str
+    device: str = Field(description="that was measured: cpu, jetson or rtx")
+    gpu: Gpu | None = Field(None, description="as its driver describes it")
     machine: Machine
     conditions: Conditions
     protocol: Protocol
@@ -136,4 +159,5 @@ class Result(_Part):
     bundles: list[BundleEntry]
     networks: list[NetworkEntry]
     comparisons: list[Comparison]
+    recommendations: list[Recommendation] = []
     warnings: list[str]

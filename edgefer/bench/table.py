@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgefer.bench.result import Comparison, NetworkEntry, Result
+from edgefer.bench.result import Comparison, NetworkEntry, Recommendation, Result
 
 _SIDE_BY_SIDE = 2  # networks in one per-class table
 _OFTEN_WRONG = 0.2  # share of a class from which a confusion stands out
@@ -19,7 +19,10 @@ _OFTEN_WRONG = 0.2  # share of a class from which a confusion stands out
 def tables(result: Result) -> Group:
     """Return everything that a person wants to see of a result first, for `rich.console.Console.print`."""
     parts: list[RenderableType] = [_heading(result), _quality(result), _cost(result)]
+    if any(entry.energy for entry in result.networks):
+        parts.append(_energy(result))
     parts += [Text(comparison_line(result, each)) for each in result.comparisons]
+    parts += [Text(recommendation_line(result, each), style="bold") for each in result.recommendations]
     for bundle in result.bundles:
         networks = iter([entry for entry in result.networks if entry.bundle == bundle.title])
         while few := list(islice(networks, _SIDE_BY_SIDE)):
@@ -49,10 +52,22 @@ def data_line(result: Result) -> str:
 def machine_line(result: Result) -> str:
     """Return what ran the networks, in one line."""
     machine, threads = result.machine, result.protocol.threads
-    return (
-        f"{machine.cpu}, {machine.cores} cores{', virtual' if machine.virtual else ''}; "
-        f"onnxruntime {machine.versions.get('onnxruntime', '?')}, {threads} thread{'s' if threads > 1 else ''}"
-    )
+    here = f"{machine.cpu}, {machine.cores} cores{', virtual' if machine.virtual else ''}"
+    runtime = result.networks[0].runtime.partition(",")[0]
+    if result.gpu is None:
+        return f"{here}; {runtime}, {threads} thread{'s' if threads > 1 else ''}"
+    gpu, state = result.gpu, result.conditions
+    board = "" if state.jetson_before is None else f"{state.jetson_before.model}, "
+    system = "" if state.jetson_before is None else f", JetPack {state.jetson_before.jetpack or 'unknown'}"
+    driver = "" if state.card_before is None else f", driver {state.card_before.driver}"
+    mode = "" if state.jetson_before is None else f", power mode {state.jetson_before.power_mode or 'unknown'}"
+    return f"{board}{gpu.name} (SM {gpu.compute}); {runtime}, CUDA {gpu.cuda}{system}{driver}{mode}"
+
+
+def recommendation_line(result: Result, each: Recommendation) -> str:
+    """Return which network to deploy and why, in one line."""
+    of_bundle = "" if len(result.bundles) == 1 else f" of {each.bundle}"
+    return f"deploy {each.network}{of_bundle}: {each.reason}{' (drawn faces)' if result.data.drawn else ''}"
 
 
 def comparison_line(result: Result, each: Comparison) -> str:
@@ -140,6 +155,19 @@ def _cost(result: Result) -> Table:
             "" if memory is None else f"{memory.peak / 1e6:.0f}",
             "" if memory is None else f"{(memory.peak - memory.baseline) / 1e6:.0f}",
         )
+    return table
+
+
+def _energy(result: Result) -> Table:
+    """Rails may overlap (VDD_IN feeds the others), so that they are not added up."""
+    table = _table(
+        marked(result, "Energy by power rail, one network alone, batch 1"),
+        ("network", "rail", "idle\nW", "running\nW", "one inference\nmJ"),
+    )
+    for entry in result.networks:
+        for rail, each in entry.energy.rails.items() if entry.energy else ():
+            cells = (f"{each.idle_watts:.2f}", f"{each.watts:.2f}", f"{1e3 * each.joules:.3f}")
+            table.add_row(Text(name(result, entry)), Text(rail), *cells)
     return table
 
 

@@ -22,6 +22,11 @@ def bench(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads for one inference.")] = 1,
     split: Annotated[str, typer.Option(help="Images to evaluate: test, val, public+private.")] = "test",
     seconds: Annotated[float, typer.Option(min=0.1, help="Least time that each network is timed for.")] = 3.0,
+    dla: Annotated[
+        int | None, typer.Option(min=0, help="Number of a Jetson's DLA; what it lacks runs on the GPU.")
+    ] = None,
+    cuda_graphs: Annotated[bool, typer.Option(help="Start each inference on a GPU as one graph.")] = True,
+    fallback: Annotated[bool, typer.Option(help="Measure on the CPU where the GPU cannot be used.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
@@ -30,13 +35,23 @@ def bench(
     from edgefer import paths
     from edgefer.bench import bench as benching
     from edgefer.cli import output
+    from edgefer.runtimes.gpu import Options
 
     benching.check_device(device)
     found = [opened.load(path) for path in bundles] if bundles else [opened.newest()]
     title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
     if out is not None:
         paths.check_unused(out)
-    result = benching.bench(found, datasets.find(data), device=device, threads=threads, split=split, seconds=seconds)
+    result = benching.bench(
+        found,
+        datasets.find(data),
+        device=device,
+        threads=threads,
+        split=split,
+        seconds=seconds,
+        options=Options(graphs=cuda_graphs, dla=dla),
+        fallback=fallback,
+    )
     folder = out or paths.new_run("bench", title)
     files = write(result, folder)
     if out is None:

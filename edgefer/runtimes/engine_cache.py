@@ -75,7 +75,7 @@ def engine(
     most_batch: int = tensorrt.MOST_BATCH,
     workspace: int | None = None,
     dla: int | None = None,
-    build: Callable[..., Built] = tensorrt.build,
+    build: Callable[..., Built] | None = None,
 ) -> Kept:
     """Return the engine of a graph for the GPU at hand, built if it is not in the cache or does not fit any more.
 
@@ -90,7 +90,7 @@ def engine(
         most_batch: see `tensorrt.build`, also for the next two.
         workspace: bytes.
         dla: number of a DLA.
-        build: `tensorrt.build`.
+        build: by default `tensorrt.build`.
 
     Raises:
         InputError: TensorRT refuses the graph.
@@ -118,7 +118,9 @@ def engine(
                 return found
             console.say(f"{why}: building it for {gpu.name}, once; this can take minutes")
             compute = [gpu.compute] if flavour == "tensorrt_rtx" else []
-            built = build(graph.read_bytes(), flavour, compute, most_batch, workspace, dla, timings(wanted))
+            built = (build or tensorrt.build)(
+                graph.read_bytes(), flavour, compute, most_batch, workspace, dla, timings(wanted)
+            )
             _write(place, wanted, built)
     except OSError as error:
         raise LackError(
@@ -128,7 +130,7 @@ def engine(
 
 
 def path(wanted: Wanted) -> Path:
-    """Return where an engine is kept: beside it stand its description and, for RTX, its kernels."""
+    """Return where an engine is kept; its description stands beside it."""
     fixed = {name: value for name, value in asdict(wanted).items() if name not in _CHANGING}
     digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
     return (
@@ -140,11 +142,6 @@ def timings(wanted: Wanted) -> Path:
     """Return where TensorRT keeps what it measured: of no use to another version or GPU."""
     digest = hashlib.sha256(wanted.gpu.encode()).hexdigest()[:8]
     return paths.cache_dir() / "engines" / f"timings-{wanted.tensorrt}-sm{wanted.compute}-{digest}"
-
-
-def kernels(kept: Path) -> Path:
-    """Return where TensorRT for RTX keeps the kernels that it compiled for an engine."""
-    return kept.with_suffix(".kernels")
 
 
 @contextmanager
@@ -162,7 +159,7 @@ def _alone(place: Path) -> Iterator[None]:
 def _read(place: Path, wanted: Wanted) -> tuple[Kept | None, str]:
     """Return the engine that is kept, or None and why it cannot be used."""
     if not place.exists():
-        return None, "there is no engine of this network yet"
+        return None, f"no {wanted.precision} engine of this network is kept yet"
     try:
         said: dict[str, Any] = json.loads(place.with_suffix(".json").read_text())
         content = place.read_bytes()
@@ -181,7 +178,6 @@ def _read(place: Path, wanted: Wanted) -> tuple[Kept | None, str]:
 def _write(place: Path, wanted: Wanted, built: Built) -> None:
     """Write description, then engine: one that does not fit its description is built again."""
     digest = hashlib.sha256(built.engine).hexdigest()
-    kernels(place).unlink(missing_ok=True)
     with paths.write_atomically(place.with_suffix(".json")) as part:
         part.write_text(json.dumps({**asdict(wanted), "sha256": digest, "on_gpu": list(built.on_gpu)}, indent=1))
     with paths.write_atomically(place) as part:

@@ -96,7 +96,7 @@ def parts() -> dict[str, bundle.Part]:
     return {
         "int8-cpu": bundle.Part("int8-cpu.onnx", network(blind=2), "int8", "cpu"),
         "fp32": bundle.Part("fp32.onnx", network(), "fp32", "any"),
-        "int8-tensorrt": bundle.Part("int8-tensorrt.onnx", b"for another device", "int8", "tensorrt"),
+        "int8-tensorrt": bundle.Part("int8-tensorrt.onnx", network(blind=3), "int8", "tensorrt"),
     }
 
 

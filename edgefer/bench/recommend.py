@@ -1,0 +1,60 @@
+"""Which network of a bundle to deploy, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from edgefer.bench.result import NetworkEntry, Recommendation
+from edgefer.evaluation.timing import Interval
+
+MOST_LOST = 0.005  # of accuracy, beside the most accurate one: the bound of compress's gate
+
+Ratio = Callable[[NetworkEntry, NetworkEntry], Interval]
+
+
+def recommend(entries: Sequence[NetworkEntry], ratio: Ratio) -> Recommendation | None:
+    """Return the network of one bundle to deploy: the fastest of those that lose at most half a point.
+
+    Of those that are as fast as the fastest, within the noise, it is the one with the smallest file.
+
+    Args:
+        entries: the bundle's networks.
+        ratio: latency of one over another's, with its interval.
+
+    Returns:
+        None where there is nothing to choose from.
+    """
+    if len(entries) < 2:
+        return None
+    best = max(entry.quality.accuracy for entry in entries)
+    fit = [entry for entry in entries if best - entry.quality.accuracy <= MOST_LOST + 1e-9]
+    fastest = min(fit, key=lambda entry: entry.latency.p50)
+    alike = [entry for entry in fit if entry is fastest or ratio(entry, fastest).low <= 1]
+    chosen = min(alike, key=lambda entry: (entry.file_bytes, entry.latency.p50))
+    return Recommendation(
+        bundle=chosen.bundle, network=chosen.network, reason=_reason(chosen, entries, fit, alike, ratio)
+    )
+
+
+def _reason(
+    chosen: NetworkEntry,
+    entries: Sequence[NetworkEntry],
+    fit: Sequence[NetworkEntry],
+    alike: Sequence[NetworkEntry],
+    ratio: Ratio,
+) -> str:
+    others = [entry for entry in fit if entry is not chosen]
+    parts = []
+    slower = [entry for entry in others if entry not in alike]
+    if slower:
+        listed = ", ".join(f"{ratio(chosen, entry).estimate:.2f} x the latency of {entry.network}" for entry in slower)
+        parts.append(listed)
+    same = [entry for entry in others if entry in alike]
+    if same:
+        parts.append(f"as fast as {' and '.join(entry.network for entry in same)} and the smallest file of them")
+    parts.append(f"{100 * chosen.quality.accuracy:.2f} %, within half a point of the best")
+    lossy = [entry for entry in entries if entry not in fit]
+    if lossy:
+        best = max(entry.quality.accuracy for entry in entries)
+        parts += [f"{entry.network} loses {100 * (best - entry.quality.accuracy):.2f} points" for entry in lossy]
+    return "; ".join(parts)

@@ -1,0 +1,283 @@
+"""`bench` on a Jetson and on an RTX card. Neither is here: driver and TensorRT's runtime are stand-ins (`fake_gpu`),
+the board is a tree of files in the formats of NVIDIA's documentation, nvidia-smi a script that prints what it prints.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundle import samples
+from devices import jetsons
+from rich.console import Console
+from runtimes import fake_gpu
+from typer.testing import CliRunner
+
+from edgefer import bundle, console
+from edgefer.bench import bench as module
+from edgefer.bench import energy
+from edgefer.bench.bench import bench
+from edgefer.bench.result import Result
+from edgefer.bench.table import tables
+from edgefer.cli.main import app
+from edgefer.devices import jetson, nvidia
+from edgefer.errors import LackError
+from edgefer.runtimes import gpu, tensorrt
+from edgefer.runtimes.tensorrt import Built
+
+trt = pytest.importorskip("tensorrt_rtx")
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    return fake_gpu.driver(tmp_path_factory.mktemp("driver"))
+
+
+@pytest.fixture
+def card(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
+    """A machine with a GPU; a list of the engines that it built. In the end nothing is left on the GPU."""
+    built: list[str] = []
+
+    def build(content: bytes, flavour: str, *arguments: object) -> Built:
+        built.append(flavour)
+        return Built(content, trt.__version__, (), 0.1)
+
+    monkeypatch.setenv("FAKE_CUDA_DEVICES", "1")
+    monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tensorrt, "build", build)
+    monkeypatch.setattr(tensorrt, "load", lambda content, flavour: (fake_gpu.Engine(content, 32, trt, driver), ""))
+    yield built
+    assert driver.fake_taken() == 0
+
+
+@pytest.fixture
+def board(card: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The files of an Orin Nano, which the machine now is."""
+    root = jetsons.orin_nano(tmp_path / "board")
+    describe, watts = jetson.describe, jetson.watts
+    monkeypatch.setenv("FAKE_CUDA_INTEGRATED", "1")
+    monkeypatch.setitem(sys.modules, "tensorrt", trt)  # JetPack's has the same API
+    monkeypatch.setattr(jetson, "describe", lambda here=root: describe(here))
+    monkeypatch.setattr(jetson, "watts", lambda here=root: watts(here))
+    monkeypatch.setattr(module, "_ENERGY_SECONDS", 0.3)
+    return root
+
+
+@pytest.fixture
+def smi(card: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Return a function that makes nvidia-smi print a line."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+    def says(line: str) -> None:
+        script = folder / "nvidia-smi"
+        script.write_text(f"#!/bin/sh\ncat <<'EOF'\n{line}\nEOF\n")
+        script.chmod(0o755)
+
+    says("NVIDIA GeForce RTX 4060, 580.65.06, 41, 2460, 3105, 22.31, 115.00, 0x0000000000000001")
+    return says
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> bundle.Bundle:
+    return samples.write(tmp_path / "made")
+
+
+def on(device: str, made: bundle.Bundle, **options: object) -> Result:
+    return bench([made], samples.dataset(), device=device, seconds=0.05, **options)  # type: ignore[arg-type]
+
+
+def test_a_jetson_runs_the_engines_that_it_built_and_the_result_says_what_decides_the_figures(
+    made: bundle.Bundle, board: Path, card: list[str]
+) -> None:
+    result = on("jetson", made)
+    assert [entry.network for entry in result.networks] == ["fp32", "int8-tensorrt"]
+    assert card == ["tensorrt", "tensorrt"]
+    assert result.networks[0].quality.accuracy == 1
+    assert result.device == "jetson"
+    assert result.networks[0].runtime == f"TensorRT {trt.__version__}"
+    assert result.gpu is not None
+    assert (result.gpu.name, result.gpu.compute, result.gpu.cuda) == ("Fake GPU", "87", "12.6")
+    assert (result.protocol.transfers, result.protocol.cuda_graphs) == ("mapped", True)
+    before = result.conditions.jetson_before
+    assert before is not None
+    assert (before.model, before.jetpack, before.power_mode) == ("NVIDIA Jetson Orin Nano Developer Kit", "6.2", "15W")
+    assert before.temperatures["gpu"] == 46.906
+    assert result.conditions.jetson_after == before
+    assert Result.model_validate_json(result.model_dump_json()) == result
+    on("jetson", made)
+    assert len(card) == 2  # the second time they are in the cache
+
+
+def test_energy_is_power_times_time_by_rail(made: bundle.Bundle, board: Path) -> None:
+    entry = on("jetson", made).networks[0]
+    assert entry.energy is not None
+    assert set(entry.energy.rails) == {"VDD_IN", "VDD_CPU_GPU_CV"}
+    rail = entry.energy.rails["VDD_IN"]
+    assert rail.watts == rail.idle_watts == pytest.approx(5.072 * 0.912)
+    assert rail.joules == pytest.approx(rail.watts * entry.energy.seconds / entry.energy.inferences)
+
+
+def test_power_is_read_while_the_network_runs_and_before() -> None:
+    running = False
+
+    def infer(batch: np.ndarray) -> np.ndarray:
+        nonlocal running
+        running = True
+        return batch
+
+    spent = energy.measure(infer, [np.zeros((1, 1, 2, 2), np.float32)], 0.3, lambda: {"rail": 9.0 if running else 4.0})
+    assert spent is not None
+    assert spent.rails["rail"].idle_watts == 4
+    assert spent.rails["rail"].watts == pytest.approx(9, abs=0.5)  # one reading may come before the first inference
+    assert spent.readings >= 5
+    assert energy.measure(infer, [np.zeros((1, 1, 2, 2), np.float32)], 0.3, dict) is None
+
+
+def test_what_the_board_says_against_its_figures_is_a_note(
+    made: bundle.Bundle, board: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = "\n".join(on("jetson", made).warnings)
+    assert "sudo jetson_clocks" in notes
+    assert "power mode 15W" in notes
+    assert "over-current" not in notes
+
+    jetsons.lock_clocks(board)
+    jetsons.write(board, {"var/lib/nvpmodel/status": "pmode:0002 fmode:cool\n"})
+    real = jetson.describe
+    states: list[object] = []
+
+    def warmer() -> jetson.Jetson | None:
+        """The second time that it is asked, it is 9 degrees warmer and has been throttled."""
+        if states:
+            files = {
+                "sys/class/thermal/thermal_zone1/temp": "55906\n",
+                "sys/class/hwmon/hwmon3/oc1_event_cnt": "3\n",
+            }
+            jetsons.write(board, files)
+        states.append(1)
+        return real()
+
+    monkeypatch.setattr(jetson, "describe", warmer)
+    notes = "\n".join(on("jetson", made).warnings)
+    assert "jetson_clocks" not in notes
+    assert "power mode" not in notes
+    assert "warmed up by 9 degrees" in notes
+    assert "over-current" in notes
+
+
+def test_an_rtx_card_runs_the_bundle_s_engine_where_it_fits_and_another_one_where_not(
+    made: bundle.Bundle, card: list[str], smi: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = made.file("fp32").read_bytes()
+    fields = {"network": "fp32", "runtime": "tensorrt_rtx", "version": trt.__version__, "most_batch": 32}
+    added = bundle.add_engine(made, content, file="fp32.engine", compute=["87"], **fields)
+    result = on("rtx", added)
+    assert [entry.network for entry in result.networks] == ["fp32"]
+    assert card == []
+    assert result.conditions.card_before == nvidia.Card(
+        name="NVIDIA GeForce RTX 4060",
+        driver="580.65.06",
+        temperature=41,
+        clock=2460,
+        most_clock=3105,
+        watts=22.31,
+        most_watts=115,
+        throttled=False,
+    )
+    assert (result.protocol.transfers, result.networks[0].runtime) == ("copied", f"TensorRT for RTX {trt.__version__}")
+    for change in ({"compute": ["89"]}, {"compute": ["87"], "version": "1.0"}):
+        other = bundle.add_engine(made, content, file="fp32.engine", **{**fields, **change})
+        on("rtx", other)
+    assert card == ["tensorrt_rtx"]  # built for the first, found for the second
+
+
+def test_a_card_that_holds_its_clock_down_is_noted(made: bundle.Bundle, smi: Callable[[str], None]) -> None:
+    smi("NVIDIA GeForce RTX 4060, 580.65.06, 87, 1200, 3105, [N/A], 115.00, 0x0000000000000020")
+    result = on("rtx", made)
+    assert "the card held its clock down" in result.warnings[-1]
+    assert result.conditions.card_after is not None
+    assert result.conditions.card_after.watts is None
+
+
+@pytest.mark.parametrize("said", ["", "No devices were found", "a, b", ",,,,,,,"])
+def test_what_nvidia_smi_says_wrongly_is_left_out(smi: Callable[[str], None], said: str) -> None:
+    smi(said)
+    assert nvidia.describe() is None
+
+
+def test_without_a_gpu_it_is_one_line_or_with_fallback_the_cpu_and_the_result_says_so(
+    made: bundle.Bundle, card: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_CUDA_DEVICES", "0")
+    with pytest.raises(LackError, match="the NVIDIA driver finds no GPU"):
+        on("rtx", made)
+    result = on("rtx", made, fallback=True)
+    assert result.device == "cpu"
+    assert [entry.network for entry in result.networks] == ["fp32", "int8-cpu"]
+    assert result.networks[0].runtime.startswith("onnxruntime")
+    assert result.warnings[0] == "rtx was asked for and this is the CPU: the NVIDIA driver finds no GPU"
+    assert result.repeat.split()[3:5] == ["--device", "cpu"]
+
+
+def test_memory_that_is_short_for_the_second_network_gives_back_what_the_first_one_took(
+    made: bundle.Bundle, board: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = tensorrt.load
+    loaded: list[object] = []
+
+    def load(content: bytes, flavour: tensorrt.Flavour) -> tuple[fake_gpu.Engine, str]:
+        engine, why = real(content, flavour)
+        engine.memory = not loaded
+        loaded.append(engine)
+        return engine, why
+
+    monkeypatch.setattr(tensorrt, "load", load)
+    with pytest.raises(LackError, match="out of memory"):
+        on("jetson", made)  # and the fixture counts
+    assert len(loaded) == 2
+
+
+def test_a_dla_is_asked_for_and_layers_that_run_elsewhere_are_named(
+    made: bundle.Bundle, board: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def build(content: bytes, flavour: str, compute: object, batch: int, workspace: int, dla: int, file: Path) -> Built:
+        asked.append((workspace, dla))
+        return Built(content, trt.__version__, (), 0.1, ("head.Gemm",))
+
+    monkeypatch.setattr(tensorrt, "build", build)
+    monkeypatch.setattr(console, "_enabled", True)
+    result = on("jetson", made, options=gpu.Options(dla=0, graphs=False))
+    assert asked == [(1 << 30, 0)] * 2
+    assert (result.protocol.dla, result.protocol.cuda_graphs) == (0, False)
+    assert "int8-tensorrt: on the GPU instead of DLA 0: head.Gemm" in capsys.readouterr().err
+    assert result.repeat.endswith("--no-cuda-graphs --dla 0")
+
+
+def test_tables_of_a_device_fit_80_columns(made: bundle.Bundle, board: Path) -> None:
+    terminal = Console(width=80, highlight=False, record=True, file=io.StringIO())
+    terminal.print(tables(on("jetson", made)))
+    text = terminal.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "NVIDIA Jetson Orin Nano Developer Kit, Fake GPU (SM 87); TensorRT" in text.replace("\n", " ")
+    assert "VDD_IN" in text
+    assert "deploy fp32" in text
+
+
+def test_the_command_benches_on_a_device(
+    made: bundle.Bundle, board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgefer.data.find", lambda named: samples.dataset())
+    out = tmp_path / "out"
+    command = ["bench", str(made.path), "--device", "jetson", "--seconds", "0.1", "--out", str(out)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert Result.model_validate_json((out / "result.json").read_text()).device == "jetson"
