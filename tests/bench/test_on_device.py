@@ -103,7 +103,7 @@ def test_a_jetson_runs_the_engines_that_it_built_and_the_result_says_what_decide
     assert result.device == "jetson"
     assert result.networks[0].runtime == f"TensorRT {trt.__version__}"
     assert result.gpu is not None
-    assert (result.gpu.name, result.gpu.compute, result.gpu.cuda) == ("Fake GPU", "87", "12.6")
+    assert (result.gpu.name, result.gpu.compute, result.gpu.cuda) == ("Fake GPU", "87", "13.0")
     assert (result.protocol.transfers, result.protocol.cuda_graphs) == ("mapped", True)
     before = result.conditions.jetson_before
     assert before is not None

@@ -30,8 +30,8 @@ long fake_taken(void) { return taken; }
 static int devices(void) { const char *count = getenv("FAKE_CUDA_DEVICES"); return count ? atoi(count) : 0; }
 static int integrated(void) { return getenv("FAKE_CUDA_INTEGRATED") != NULL; }
 
-Status cuInit(unsigned flags) { CALL("cuInit"); return flags ? 1 : 0; }
-Status cuDriverGetVersion(int *version) { *version = 12060; return 0; }
+Status cuInit(unsigned flags) { CALL("cuInit"); return devices() ? 0 : 100; } /* no CUDA-capable device is detected */
+Status cuDriverGetVersion(int *version) { *version = 13000; return 0; }
 Status cuDeviceGetCount(int *count) { *count = devices(); return 0; }
 Status cuDeviceGet(int *device, int ordinal) { *device = ordinal; return ordinal < devices() ? 0 : 101; }
 Status cuDeviceGetName(char *name, int length, int device) { strncpy(name, "Fake GPU", length); return 0; }
@@ -126,7 +126,10 @@ Status cuGraphLaunch(void *ready, void *stream) {
     return 0;
 }
 
-Status cuGetErrorName(Status status, const char **name) { *name = status == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : "an error"; return 0; }
+Status cuGetErrorName(Status status, const char **name) { 
+    *name = status == 2 ? "out of memory" : status == 100 ? "no CUDA-capable device is detected" : "an error";
+    return 0;
+}
 Status cuGetErrorString(Status status, const char **text) { return cuGetErrorName(status, text); }
 
 /* cuda.bindings asks for a name without its version, and for the version apart. */

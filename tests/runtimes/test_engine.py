@@ -191,7 +191,7 @@ def test_kernels_compiled_for_one_process_are_there_for_the_next(
 def test_the_gpu_is_described(layer: cuda.Cuda) -> None:
     with layer.stream() as stream:
         gpu = stream.gpu
-    assert (gpu.name, gpu.compute, gpu.cuda, gpu.integrated) == ("Fake GPU", "87", "12.6", False)
+    assert (gpu.name, gpu.compute, gpu.cuda, gpu.integrated) == ("Fake GPU", "87", "13.0", False)
     assert gpu.memory == 8 << 30
 
 

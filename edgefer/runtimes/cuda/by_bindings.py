@@ -27,10 +27,9 @@ class Bindings:
             started = driver.cuInit(0)
         except Exception as error:  # without libcuda it raises an error of another package
             raise LackError(f"no NVIDIA driver: {' '.join(str(error).split())[:200]}") from None
-        _check(started, "start the NVIDIA driver")
-        (count,) = _check(driver.cuDeviceGetCount(), "count GPUs")
-        if count == 0:
+        if started[0] == driver.CUresult.CUDA_ERROR_NO_DEVICE:
             raise LackError("the NVIDIA driver finds no GPU")
+        _check(started, "start the NVIDIA driver")
         (device,) = _check(driver.cuDeviceGet(0), "open the GPU")
         with ExitStack() as stack:
             (context,) = _check(driver.cuDevicePrimaryCtxRetain(device), "start the GPU")

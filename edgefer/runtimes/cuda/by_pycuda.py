@@ -26,9 +26,7 @@ class PyCuda:
         """Start the first GPU."""
         with _checked("start the NVIDIA driver"):
             driver.init()
-            if driver.Device.count() == 0:
-                raise LackError("the NVIDIA driver finds no GPU")
-        device = driver.Device(0)
+            device = driver.Device(0)
         with ExitStack() as stack:
             with _checked("start the GPU"):
                 context = device.retain_primary_context()
@@ -108,6 +106,8 @@ def _checked(what: str) -> Iterator[None]:
     except driver.MemoryError as error:
         raise LackError(f"out of memory: cannot {what}; close other programs on the GPU") from error
     except driver.Error as error:
+        if "no CUDA-capable device" in str(error):
+            raise LackError("the NVIDIA driver finds no GPU") from error
         raise LackError(f"cannot {what}: {' '.join(str(error).split())}") from error
 
 
