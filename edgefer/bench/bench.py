@@ -428,10 +428,10 @@ def _warnings(
             role = "trained" if split == "train" else "selected"
             found.append(f"{title}: images of {split} {role} this network, so its accuracy on them flatters it")
         trained_on = bundle.manifest.data
-        if trained_on.digest != dataset.digest:
+        if trained_on.digest != dataset.whole_digest:
             found.append(
                 f"{title} was trained on {trained_on.name} ({trained_on.digest[:8]}), "
-                f"but is evaluated on {dataset.name} ({dataset.digest[:8]})"
+                f"but is evaluated on {dataset.name} ({dataset.whole_digest[:8]})"
             )
     x86 = this_machine.architecture in ("x86_64", "AMD64")
     if x86 and not this_machine.fast_int8 and any(entry.precision == "int8" for entry in networks):

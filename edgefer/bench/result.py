@@ -150,6 +150,7 @@ class Result(_Part):
     format: Literal[1] = FORMAT
     created: str = Field(description="UTC, ISO 8601")
     repeat: str = Field(description="the command that measures this again")
+    host: str | None = Field(None, description="where it was measured, as named with --host; null: on this machine")
     device: str = Field(description="that was measured: cpu, jetson or rtx")
     gpu: Gpu | None = Field(None, description="as its driver describes it")
     machine: Machine

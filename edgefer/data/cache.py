@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ from edgefer.errors import LackError
 
 FORMAT = 1  # raise it when what is stored changes, or what a source is read as
 _CHALLENGE = (28_709, 3_589, 3_589)  # images of FER2013 by split
-_ARRAYS: dict[str, str] = {"images": "|u1", "labels": "<i8", "splits": "|u1", "rows": "<i8"}
-_NPY_HEADER = 128  # bytes
+ARRAYS: dict[str, str] = {"images": "|u1", "labels": "<i8", "splits": "|u1", "rows": "<i8"}
+NPY_HEADER = 128  # bytes
 _STALE_SECONDS = 86_400.0  # an unfinished folder older than this belongs to nobody
 _SETTLED_NS = 2_000_000_000  # a file changed just now may change again within one tick of its clock
 
@@ -131,7 +131,7 @@ def read(key: str, name: str, origin: str) -> Dataset | None:
     try:
         place = folder() / key
         meta = json.loads((place / "meta.json").read_text())
-        arrays = {array: _open(place / f"{array}.npy", meta) for array in _ARRAYS}
+        arrays = {array: _open(place / f"{array}.npy", meta) for array in ARRAYS}
         dataset = _dataset(arrays, meta, name, origin)
     except (CacheError, OSError, ValueError, KeyError, TypeError, EOFError):
         return None
@@ -146,7 +146,7 @@ def _open(path: Path, meta: dict[str, Any]) -> NDArray[Any]:
     if path.stat().st_size != meta["bytes"][path.stem]:
         raise ValueError(f"{path} has another size than it was written with")
     array: NDArray[Any] = np.load(path, mmap_mode="r" if path.stem == "images" else None, allow_pickle=False)
-    if array.dtype.str != _ARRAYS[path.stem] or (path.stem == "images" and list(array.shape) != meta["shape"]):
+    if array.dtype.str != ARRAYS[path.stem] or (path.stem == "images" and list(array.shape) != meta["shape"]):
         raise ValueError(f"{path} has another type or shape than it was written with")
     return array
 
@@ -193,16 +193,16 @@ def store(key: str, contents: Contents, name: str, origin: str) -> Dataset:
 
 def _write(part: Path, contents: Contents) -> None:
     with (part / "images.npy").open("wb") as file:
-        file.write(bytes(_NPY_HEADER))
+        file.write(bytes(NPY_HEADER))
         arrays, meta = _take(contents, file.write)
         file.seek(0)
-        file.write(_npy_header(meta["shape"]))
+        file.write(npy_header("|u1", meta["shape"]))
         _flush(file)
     for array, values in arrays.items():
         with (part / f"{array}.npy").open("wb") as file:
             np.save(file, values, allow_pickle=False)
             _flush(file)
-    meta["bytes"] = {array: (part / f"{array}.npy").stat().st_size for array in _ARRAYS}
+    meta["bytes"] = {array: (part / f"{array}.npy").stat().st_size for array in ARRAYS}
     with (part / "meta.json").open("wb") as file:
         file.write(json.dumps(meta, indent=1).encode())
         _flush(file)
@@ -291,7 +291,7 @@ def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], di
         write(pixels)
         for array, blocks in taken.items():
             blocks.append(getattr(block, array))
-    arrays = {array: np.concatenate(blocks).astype(_ARRAYS[array]) for array, blocks in taken.items()}
+    arrays = {array: np.concatenate(blocks).astype(ARRAYS[array]) for array, blocks in taken.items()}
     for values in arrays.values():
         digest.update(values.data)
     counts = tuple(np.bincount(arrays["splits"], minlength=len(USAGES)).tolist())
@@ -307,11 +307,15 @@ def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], di
     return arrays, meta
 
 
-def _npy_header(shape: list[int]) -> bytes:
-    """Return the header of a version 1.0 .npy file of bytes, always `_NPY_HEADER` long.
+def npy_header(kind: str, shape: Sequence[int]) -> bytes:
+    """Return the header of a version 1.0 .npy file, always `NPY_HEADER` long.
+
+    Args:
+        kind: of the numbers, as in `ARRAYS`.
+        shape: of the array.
 
     numpy's own function writes headers of any length, but how many rows a table has is known at its end only.
     """
-    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {tuple(shape)}, }}"
-    length = _NPY_HEADER - 10
+    text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {tuple(shape)}, }}"
+    length = NPY_HEADER - 10
     return b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little") + text.ljust(length - 1).encode() + b"\n"

@@ -50,6 +50,19 @@ class Split:
         )
 
 
+@dataclass(frozen=True)
+class Part:
+    """What a packed data set is a part of, as the one who packed it says: the part itself can't tell.
+
+    Attributes:
+        split: the named split that it holds, whole. Training images are there where they stand in that split too.
+        whole: digest of the data set it was taken from.
+    """
+
+    split: str
+    whole: str
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images with labels and splits.
@@ -66,6 +79,7 @@ class Dataset:
         drawn: True for the built-in faces: figures from them must be marked.
         layout: what the source looks like, for a person: ``class folders train/, test/ in a zip``.
         carved: splits that the source does not have and that edgefer took from its training images.
+        part: what it is a part of, for a packed data set.
     """
 
     name: str
@@ -79,6 +93,12 @@ class Dataset:
     drawn: bool = False
     layout: str = ""
     carved: tuple[str, ...] = ()
+    part: Part | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def whole_digest(self) -> str:
+        """The digest, or for a part that of the data set it was taken from."""
+        return self.part.whole if self.part else self.digest

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgefer import console
-from edgefer.data import cache, folders, pictures, tables
+from edgefer.data import cache, folders, packed, pictures, tables
 from edgefer.data.contents import Block, Contents, printable, reading
 from edgefer.data.dataset import Dataset
 from edgefer.data.folders import Pictures
@@ -22,7 +22,7 @@ from edgefer.data.trees import FolderTree, Tree, ZipTree, safe_path
 from edgefer.errors import InputError
 
 # What a folder may hold instead of class folders; the first one found is taken.
-FILES = (*tables.NAMES, "fer2013.zip", "fer2013.tar.gz", "fer2013/fer2013.csv")
+FILES = (*tables.NAMES, "fer2013.zip", "fer2013.tar.gz", "fer2013/fer2013.csv", packed.META)
 _LARGEST_TABLE = 2 << 30  # bytes, where an archive says so; the challenge's has 301 MB
 _GZIP = b"\x1f\x8b"
 _KINDS = "a .csv, a .tar.gz, a .zip or a folder"
@@ -36,7 +36,7 @@ def load(path: str | os.PathLike[str]) -> Dataset:
     The first time it is read into the cache (`edgefer.paths.cache_dir`), from then on it is mapped from there. The
     same FER2013 gives the same arrays in the same order from any of these layouts. Where the source has no
     validation images, 12.5 % of its training images become some; where it has no splits at all, 12.5 % become test
-    images too (stratified, seed 42).
+    images too (stratified, seed 42). A folder that `edgefer.data.packed` wrote is mapped as it stands.
 
     Args:
         path: a file, a folder that has one of these files in it, or a folder of class folders.
@@ -49,6 +49,8 @@ def load(path: str | os.PathLike[str]) -> Dataset:
     name = _stem(place)
     if place.is_dir():
         return _load_folder(place, name)
+    if place.name == packed.META:
+        return packed.load(place.parent)
     key = cache.key_of_file(place)
     found = cache.read(key, name, str(place))
     if found is not None:

@@ -43,10 +43,17 @@ def split(dataset: Dataset, name: str, protocol: Protocol = "official") -> Split
         raise InputError(f"there is no split {name!r}; choose one of {', '.join(NAMES)}")
     if protocol not in PROTOCOLS:
         raise InputError(f"there is no protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+    if dataset.part and name not in _within(dataset.part.split):
+        raise InputError(f"{dataset.origin} holds the split {dataset.part.split!r} alone, not {name!r}")
     indices = np.flatnonzero(_chosen(dataset, name, protocol))
     if not indices.size:
         raise InputError(f"{dataset.name} ({dataset.origin}) has no images for the split {name!r}")
     return Split(name, dataset.images, indices, dataset.labels[indices], dataset.rows[indices])
+
+
+def _within(name: str) -> tuple[str, ...]:
+    """Return the splits that can be told from the part of a data set that holds one."""
+    return (name, LEAK_FREE) if name == "test" else (name,)
 
 
 def _chosen(dataset: Dataset, name: str, protocol: Protocol) -> NDArray[np.bool_]:
