@@ -240,6 +240,14 @@ def _runtime(device: str, this_machine: machine.Machine) -> str:
     return f"{title} {tensorrt.api(flavour).__version__}"
 
 
+def words(threads: int, seconds: float, options: gpu.Options, fallback: bool = False) -> list[str]:
+    """Return the words of a command line that ask for these settings of `bench`."""
+    found = ["--threads", str(threads), "--seconds", f"{seconds:g}"]
+    found += [] if options.graphs else ["--no-cuda-graphs"]
+    found += [] if options.dla is None else ["--dla", str(options.dla)]
+    return [*found, "--fallback"] if fallback else found
+
+
 def _titles(bundles: Sequence[Bundle]) -> list[str]:
     """Return the bundles' names; the second and later of one name get a number."""
     titles: list[str] = []
@@ -404,12 +412,9 @@ def _command(
     seconds: float,
     options: gpu.Options,
 ) -> str:
-    words = ["edgefer", "bench", *(str(bundle.path) for bundle in bundles), "--device", device]
-    words += [] if dataset.drawn else ["--data", dataset.origin]
-    words += ["--threads", str(threads), "--split", split, "--seconds", f"{seconds:g}"]
-    words += [] if options.graphs else ["--no-cuda-graphs"]
-    words += [] if options.dla is None else ["--dla", str(options.dla)]
-    return shlex.join(words)
+    command = ["edgefer", "bench", *(str(bundle.path) for bundle in bundles), "--device", device]
+    command += [] if dataset.drawn else ["--data", dataset.origin]
+    return shlex.join([*command, "--split", split, *words(threads, seconds, options)])
 
 
 def _warnings(

@@ -27,6 +27,16 @@ def bench(
     ] = None,
     cuda_graphs: Annotated[bool, typer.Option(help="Start each inference on a GPU as one graph.")] = True,
     fallback: Annotated[bool, typer.Option(help="Measure on the CPU where the GPU cannot be used.")] = False,
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="USER@HOST", help="Bench there, over ssh. It needs edgefer and nothing else."),
+    ] = None,
+    ssh_config: Annotated[
+        Path | None, typer.Option(help="ssh's configuration file for --host, in place of yours.")
+    ] = None,
+    remote_edgefer: Annotated[
+        str | None, typer.Option(metavar="PATH", help="edgefer on the host, e.g. venv/bin/edgefer.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
@@ -35,23 +45,42 @@ def bench(
     from edgefer import paths
     from edgefer.bench import bench as benching
     from edgefer.cli import output
+    from edgefer.errors import InputError
     from edgefer.runtimes.gpu import Options
 
     benching.check_device(device)
+    if host is None and (ssh_config or remote_edgefer):
+        raise InputError("--ssh-config and --remote-edgefer are for --host, which is not there")
     found = [opened.load(path) for path in bundles] if bundles else [opened.newest()]
     title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
     if out is not None:
         paths.check_unused(out)
-    result = benching.bench(
-        found,
-        datasets.find(data),
-        device=device,
-        threads=threads,
-        split=split,
-        seconds=seconds,
-        options=Options(graphs=cuda_graphs, dla=dla),
-        fallback=fallback,
-    )
+    dataset = datasets.find(data)
+    options = Options(graphs=cuda_graphs, dla=dla)
+    if host is None:
+        result = benching.bench(
+            found,
+            dataset,
+            device=device,
+            threads=threads,
+            split=split,
+            seconds=seconds,
+            options=options,
+            fallback=fallback,
+        )
+    else:
+        from edgefer.bench import remote
+
+        result = remote.bench(
+            found,
+            dataset,
+            host=host,
+            device=device,
+            split=split,
+            options=benching.words(threads, seconds, options, fallback),
+            ssh_config=ssh_config,
+            remote_edgefer=remote_edgefer,
+        )
     folder = out or paths.new_run("bench", title)
     files = write(result, folder)
     if out is None:

@@ -1,0 +1,171 @@
+"""A bench on another machine: copy bundles and images there, run `edgefer bench` there, bring its result back."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from edgefer import console, versions
+from edgefer.bench.bench import check_device
+from edgefer.bench.result import Result
+from edgefer.bundle import Bundle
+from edgefer.bundle.folder import MANIFEST
+from edgefer.data import packed
+from edgefer.data.contents import printable
+from edgefer.data.dataset import Dataset
+from edgefer.devices import remote
+from edgefer.errors import EdgeferError, GateFailed, InputError, LackError
+
+_MOST_BYTES = 64 << 20  # of a result
+_DATA = "upload/data"
+_ERROR = "edgefer: "  # what the line begins with that says why a command failed (`edgefer.cli.ending`)
+_NO_REPORT = "no report.html: "  # none is wanted there
+_PASSED_ON: dict[int, type[EdgeferError]] = {
+    error.exit_code: error for error in (GateFailed, InputError, LackError, EdgeferError)
+}
+
+
+def bench(
+    bundles: Sequence[Bundle],
+    dataset: Dataset,
+    *,
+    host: str,
+    device: str,
+    split: str,
+    options: Sequence[str] = (),
+    ssh_config: Path | None = None,
+    remote_edgefer: str | None = None,
+) -> Result:
+    """Measure bundles on another machine; the result is that of a bench here but for the machine that it names.
+
+    Of the bundles their networks' files are copied, of the data the images of the split.
+
+    Args:
+        bundles: at least one; all with the data set's classes.
+        dataset: where the images are from.
+        host: see `edgefer.devices.remote.connect`.
+        device: what to bench on there: ``cpu``, ``jetson`` or ``rtx``.
+        split: named evaluation set, e.g. ``test`` or ``public+private``.
+        options: further words for `edgefer bench` there.
+        ssh_config: configuration file for ssh.
+        remote_edgefer: the command there.
+
+    Raises:
+        InputError: a name or path is wrong, labels of bundle and data differ, the split is empty.
+        LackError: ssh or edgefer is missing, the host is not reached, its disk is full, the connection is cut.
+        EdgeferError: the bench there failed; with its message and its exit code.
+    """
+    remote.check_name(host)
+    check_device(device)
+    for bundle in bundles:
+        if bundle.manifest.labels != dataset.classes:
+            raise InputError(f"{bundle.path} and {dataset.name} have different classes; name other data with --data")
+    with tempfile.TemporaryDirectory(prefix="edgefer-") as made:
+        folder = Path(made).resolve()
+        (folder / _DATA).mkdir(parents=True)
+        digest = packed.write(dataset, split, folder / _DATA)
+        places = {f"upload/bundle-{number}": bundle for number, bundle in enumerate(bundles, 1)}
+        for place, bundle in places.items():
+            _copy(bundle, folder / place)
+        console.say(f"connecting to {host}")
+        with remote.connect(host, ssh_config, remote_edgefer) as there:
+            _check_version(host, there.version)
+            size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+            console.say(f"copying {size / 1e6:.1f} MB to {host}")
+            there.send(folder / "upload")
+            names = {_DATA: dataset.origin, **{place: str(bundle.path) for place, bundle in places.items()}}
+            words = ["bench", *places, "--device", device, "--data", _DATA, "--split", split, *options, "--out", "out"]
+            _run(there, words, names)
+            there.fetch("out/result.json", folder / "result.json")
+        result = _read(folder / "result.json", host, digest, bundles)
+    again = [names.get(word, word) for word in shlex.split(result.repeat)] + ["--host", host]
+    again += [] if ssh_config is None else ["--ssh-config", str(ssh_config)]
+    again += [] if remote_edgefer is None else ["--remote-edgefer", remote_edgefer]
+    data = {"name": dataset.name, "origin": dataset.origin, "digest": dataset.digest}
+    entries = [
+        entry.model_copy(update={"path": str(bundle.path)})
+        for entry, bundle in zip(result.bundles, bundles, strict=True)
+    ]
+    changes = {"repeat": shlex.join(again), "host": host, "bundles": entries}
+    return result.model_copy(update={**changes, "data": result.data.model_copy(update=data)})
+
+
+def _copy(bundle: Bundle, folder: Path) -> None:
+    """Copy the files that make a bundle, not what else stands in its folder."""
+    folder.mkdir()
+    manifest = bundle.manifest
+    files = {network.file for network in manifest.networks.values()} | {engine.file for engine in manifest.engines}
+    for name in (MANIFEST, *files):
+        shutil.copyfile(bundle.path / name, folder / name)
+
+
+def _check_version(host: str, version: str) -> None:
+    """Refuse an edgefer whose options and result may be others than this one's.
+
+    Raises:
+        LackError: its version differs from this one's in more than the last number.
+    """
+    here = versions.installed().get("edgefer", "0+unknown")  # as `edgefer --version` says
+    if version == here:
+        return
+    if version.split(".")[:2] != here.split(".")[:2]:
+        raise LackError(f"{host} has edgefer {version}, here is {here}; install the same there: edgefer=={here}")
+    console.say(f"note: {host} has edgefer {version}, here is {here}")
+
+
+def _run(there: remote.Host, words: Sequence[str], names: Mapping[str, str]) -> None:
+    """Run a command there and pass on what it says, its failure too.
+
+    Args:
+        there: the host.
+        words: arguments of edgefer.
+        names: what paths there stand for here.
+
+    Raises:
+        EdgeferError: it failed.
+    """
+    reason = ""
+
+    def heard(line: str) -> None:
+        nonlocal reason
+        if line.startswith(_ERROR):
+            reason = printable(line.removeprefix(_ERROR))
+        elif line and not line.startswith(_NO_REPORT):
+            console.say(f"{there.name}: {printable(line)}")
+
+    code = there.run(words, heard)
+    if code == 0:
+        return
+    for place in sorted(names, key=len, reverse=True):
+        reason = reason.replace(place, names[place])
+    kind = _PASSED_ON.get(code)
+    if kind is not None:
+        raise kind(f"{there.name}: {reason or 'the bench failed; what it said stands above'}")
+    if code in (130, 255) or code > 128:
+        raise LackError(f"the bench on {there.name} was ended from there (exit code {code}); was its memory full?")
+    raise LackError(f"the bench on {there.name} ended with exit code {code}; what it said stands above")
+
+
+def _read(path: Path, host: str, digest: str, bundles: Sequence[Bundle]) -> Result:
+    """Read the result of the networks and images that were sent.
+
+    Raises:
+        LackError: it is none.
+    """
+    problem = LackError(f"what {host} answered is not the result of this bench; install the edgefer there that is here")
+    if path.stat().st_size > _MOST_BYTES:
+        raise problem
+    try:
+        result = Result.model_validate_json(path.read_bytes())
+    except ValidationError:
+        raise problem from None
+    sent = {network.sha256 for bundle in bundles for network in bundle.manifest.networks.values()}
+    measured = {entry.sha256 for entry in result.networks}
+    if result.data.digest != digest or len(result.bundles) != len(bundles) or not measured <= sent:
+        raise problem
+    return result
