@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgefer import console
 from edgefer.errors import InputError, LackError
 
 # A name for ssh to connect to. What else ssh would take (ports, addresses of IPv6) can stand in its configuration under
@@ -230,7 +231,7 @@ class Host:
             LackError: the connection is cut.
         """
         try:
-            self._keeper.wait(timeout=3)  # it holds the connection; whoever shares that may be told a little earlier
+            self._keeper.wait(timeout=2)  # it holds the connection; whoever shares that may be told a little earlier
         except subprocess.TimeoutExpired:
             return
         raise LackError(
@@ -285,6 +286,9 @@ def connect(name: str, config: Path | None = None, edgefer: str | None = None) -
             by_hand = shlex.join(["ssh", *chosen, name])
             command_there, version, folder = _understand(answer, name, errors, by_hand)
             yield Host(name, folder, command_there, version, (*shared, "-o", "ControlMaster=no"), keeper)
+        except KeyboardInterrupt:
+            console.say(f"ending what runs on {name}")
+            raise
         finally:
             _end(keeper)
 
@@ -340,12 +344,12 @@ def _understand(
     """
     last = _last_line(errors)
     said = f" ({last})" if last else ""
-    if not answer:
+    facts = dict(answer)
+    if not facts.keys() & {"missing", "full", "folder"}:
         for sign, remedy in _REMEDIES:
             if sign in errors:
                 raise LackError(f"cannot connect to {name}: {remedy.format(ssh=by_hand)}{said}")
         raise LackError(f"cannot connect to {name}{said}; try by hand: {by_hand}")
-    facts = dict(answer)
     if "missing" in facts:
         raise LackError(
             f"{name} has no edgefer that runs{said}; install it there: pip install edgefer, or name it: "

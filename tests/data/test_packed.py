@@ -108,6 +108,17 @@ def test_all_images_packed_have_the_digest_of_the_whole(tmp_path: Path) -> None:
     assert data.load(packed_to(tmp_path / "part", whole)).digest == whole.digest
 
 
+def test_fer2013_s_test_split_is_a_tenth_of_it(fer2013: Path, tmp_path: Path) -> None:
+    folder = packed_to(tmp_path / "part", data.load(fer2013))
+
+    part = data.load(folder)
+
+    assert len(data.split(part, "test")) == 3_589
+    assert len(data.split(part, "test-leak-free")) == 3_301
+    assert part.name == "FER2013"
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 10e6
+
+
 @pytest.mark.parametrize("name", ["train", "val", "public+private"])
 def test_a_part_is_not_taken_for_the_whole(name: str, tmp_path: Path) -> None:
     part = data.load(packed_to(tmp_path / "part", samples.dataset()))

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import edgefer
+from edgefer.cli.output import EXTRAS
 
 _SFTP = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
 _TOOLS = ("cat", "df", "mktemp", "rm", "scp", "sh", "sleep")  # what the host needs besides edgefer
@@ -40,7 +41,8 @@ class Server:
     def cut(self) -> None:
         """End the connections as a pulled plug does: nobody there says goodbye."""
         for process in self._serving():
-            os.kill(process, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended just now
+                os.kill(process, signal.SIGKILL)
 
     def _serving(self) -> list[int]:
         found = []
@@ -68,11 +70,14 @@ def program(folder: Path, name: str, lines: str) -> Path:
     return path
 
 
-def real_edgefer(folder: Path, name: str = "edgefer") -> Path:
-    """Write a program that is the edgefer that is tested."""
-    root = shlex.quote(str(Path(edgefer.__file__).parents[1]))
-    module = "" if name == "python3" else " -m edgefer"
-    return program(folder, name, f'PYTHONPATH={root} exec {shlex.quote(sys.executable)}{module} "$@"')
+def real_edgefer(folder: Path) -> Path:
+    """Write a program that is the edgefer that is tested, without its extras, as on a device."""
+    extras = folder / "no-extras"
+    extras.mkdir(parents=True)
+    for package in {package for packages in EXTRAS.values() for package in packages}:
+        (extras / f"{package}.py").write_text(f"raise ModuleNotFoundError(name={package!r})\n")
+    modules = f"{extras}:{Path(edgefer.__file__).parents[1]}"
+    return program(folder, "edgefer", f'PYTHONPATH={shlex.quote(modules)} exec {sys.executable} -m edgefer "$@"')
 
 
 @contextmanager
