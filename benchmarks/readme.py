@@ -282,7 +282,44 @@ def others() -> str:
     return table(["of edgefer itself", "measured", "from"], rows)
 
 
-PARTS = {"fer2013": fer2013, "family": family, "networks": networks, "exporters": exporters, "others": others}
+def projection() -> str:
+    """What is projected for devices that edgefer has not run on. No time in it was measured."""
+    parts = []
+    for name, title in (("jetson", "Jetson"), ("rtx", "GPU")):
+        result = read(f"projection-{name}.json")
+        (eight,) = (each for each in result["workloads"] if each["precision"] == "int8")
+        times = {(each["device"], each["precision"]): each["projected_milliseconds"] for each in result["projected"]}
+        rows = []
+        for device in result["devices"]:
+            shown = [times[device["name"], precision] for precision in ("fp16", "int8")]
+            rows.append(
+                [
+                    device["name"],
+                    f"{device['bandwidth']:g} GB/s",
+                    f"{device['fp16']:.3g} TFLOP/s",
+                    "" if device["int8"] is None else f"{device['int8']:.3g} TOP/s",
+                    *("" if time is None else f"{1000 * time:.1f} us" for time in shown),
+                ]
+            )
+        parts.append(table([title, "memory", "FP16", "INT8", "**projected**, FP16", "**projected**, INT8"], rows))
+        parts.append(
+            f"From [projection-{name}.json](benchmarks/results/projection-{name}.json), which has every source: "
+            f"`edgefer bench edgefer-base --device {name} --project --data fer2013.zip --json`. "
+            f"{eight['kernels']} kernels, {eight['macs'] / 1e6:.0f} M multiply-accumulates and "
+            f"{eight['moved_bytes'] / 1e6:.2f} MB for an image in INT8; PrivateTest, of that graph on ONNX Runtime: "
+            f"{percent(one(result['networks'], eight['network'])['quality']['accuracy'])}."
+        )
+    return "\n\n".join(parts)
+
+
+PARTS = {
+    "fer2013": fer2013,
+    "family": family,
+    "networks": networks,
+    "exporters": exporters,
+    "others": others,
+    "projection": projection,
+}
 
 
 def fill(text: str) -> str:

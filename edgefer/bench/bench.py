@@ -13,16 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console, data
-from edgefer.bench import energy, memory
+from edgefer.bench import accuracy, energy, memory
 from edgefer.bench.recommend import recommend
 from edgefer.bench.result import (
     BundleEntry,
-    ClassRow,
     Comparison,
     Conditions,
     NetworkEntry,
     Protocol,
-    Quality,
     Recommendation,
     Result,
     TestData,
@@ -31,7 +29,7 @@ from edgefer.bundle import Bundle
 from edgefer.data.dataset import Dataset, Split
 from edgefer.devices import jetson, machine, nvidia
 from edgefer.errors import InputError, LackError
-from edgefer.evaluation import metrics, predict, timing
+from edgefer.evaluation import predict, timing
 from edgefer.preprocessing import Preprocessing
 from edgefer.runtimes import bundled, engine, gpu, tensorrt
 from edgefer.runtimes.bundled import TARGETS, Session
@@ -96,11 +94,11 @@ def bench(
     check_device(device)
     if not bundles:
         raise InputError("no bundle to bench")
-    titles = _titles(bundles)
+    titles = titles_of(bundles)
     for bundle in bundles:
         _check(bundle, dataset, device)
     rows = data.split(dataset, split)
-    leak_free = _leak_free(dataset, rows)
+    leak_free = accuracy.leak_free(dataset, rows)
     protocol = Protocol(
         threads=threads,
         warmup_seconds=0.2,
@@ -159,17 +157,8 @@ def bench(
         machine=this_machine,
         conditions=conditions,
         protocol=protocol,
-        data=TestData(
-            name=dataset.name,
-            origin=dataset.origin,
-            digest=dataset.digest,
-            drawn=dataset.drawn,
-            split=split,
-            images=len(rows),
-            leak_free_images=None if leak_free is None else len(leak_free),
-            classes=dataset.classes,
-        ),
-        bundles=[_bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
+        data=test_data(dataset, split, rows, leak_free),
+        bundles=[bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
         networks=networks,
         comparisons=comparisons,
         recommendations=_recommendations(networks, samples),
@@ -248,7 +237,7 @@ def words(threads: int, seconds: float, options: gpu.Options, fallback: bool = F
     return [*found, "--fallback"] if fallback else found
 
 
-def _titles(bundles: Sequence[Bundle]) -> list[str]:
+def titles_of(bundles: Sequence[Bundle]) -> list[str]:
     """Return the bundles' names; the second and later of one name get a number."""
     titles: list[str] = []
     for bundle in bundles:
@@ -258,25 +247,38 @@ def _titles(bundles: Sequence[Bundle]) -> list[str]:
     return titles
 
 
-def _check(bundle: Bundle, dataset: Dataset, device: str) -> None:
+def check_labels(bundle: Bundle, dataset: Dataset) -> None:
+    """Refuse data of other classes than the bundle's.
+
+    Raises:
+        InputError: its labels are others.
+    """
     labels = bundle.manifest.labels
     if labels != dataset.classes:
         raise InputError(
             f"{bundle.path} tells {', '.join(labels)} apart, but {dataset.name} has the classes "
             f"{', '.join(dataset.classes)}; name other data with --data"
         )
+
+
+def _check(bundle: Bundle, dataset: Dataset, device: str) -> None:
+    check_labels(bundle, dataset)
     if not bundle.networks_for(TARGETS[device]):
         raise InputError(f"{bundle.path} has no network for {device}; it has {', '.join(bundle.manifest.networks)}")
 
 
-def _leak_free(dataset: Dataset, rows: Split) -> Split | None:
-    """Return the test images without a copy among the training images, or None for another split than ``test``."""
-    if rows.name != "test":
-        return None
-    try:
-        return data.split(dataset, "test-leak-free")
-    except InputError:  # every one of them stands in training too
-        return rows.subset(np.empty(0, dtype=np.int64), "test-leak-free")
+def test_data(dataset: Dataset, split: str, rows: Split, clean: Split | None) -> TestData:
+    """Return what a result says of its images."""
+    return TestData(
+        name=dataset.name,
+        origin=dataset.origin,
+        digest=dataset.digest,
+        drawn=dataset.drawn,
+        split=split,
+        images=len(rows),
+        leak_free_images=None if clean is None else len(clean),
+        classes=dataset.classes,
+    )
 
 
 def _memories(contenders: Sequence[_Contender], threads: int) -> list[memory.Memory | None]:
@@ -308,11 +310,7 @@ def _entry(
     spent: energy.Energy | None,
 ) -> NetworkEntry:
     network = contender.bundle.manifest.networks[contender.name]
-    labels = contender.bundle.manifest.labels
-    matrix = metrics.confusion(rows.labels, logits.argmax(axis=1), len(labels))
-    figures = metrics.per_class(matrix)
-    kept = None if leak_free is None else np.isin(rows.indices, leak_free.indices)
-    logits = logits / np.float32(contender.bundle.manifest.temperature)  # as `predict` does: confidence counts here
+    judged = accuracy.of(contender.bundle, rows, leak_free, logits)
     return NetworkEntry(
         bundle=contender.title,
         network=contender.name,
@@ -321,32 +319,13 @@ def _entry(
         runtime=runtime,
         sha256=network.sha256,
         file_bytes=network.bytes,
-        quality=_quality(rows.labels, logits),
-        leak_free=None if kept is None or not kept.any() else _quality(rows.labels[kept], logits[kept]),
-        per_class=[
-            ClassRow(label=label, images=int(images), precision=float(precision), recall=float(recall), f1=float(f1))
-            for label, images, precision, recall, f1 in zip(
-                labels, figures.support, figures.precision, figures.recall, figures.f1, strict=True
-            )
-        ],
-        confusion=matrix.tolist(),
+        quality=judged.quality,
+        leak_free=judged.leak_free,
+        per_class=judged.per_class,
+        confusion=judged.confusion,
         latency=latency,
         memory=used,
         energy=spent,
-    )
-
-
-def _quality(labels: NDArray[np.int64], logits: NDArray[np.float32]) -> Quality:
-    matrix = metrics.confusion(labels, logits.argmax(axis=1), logits.shape[1])
-    low, high = metrics.wilson(int(np.trace(matrix)), len(labels))
-    return Quality(
-        images=len(labels),
-        accuracy=metrics.accuracy(matrix),
-        low=low,
-        high=high,
-        macro_f1=metrics.macro_f1(matrix),
-        weighted_f1=metrics.weighted_f1(matrix),
-        calibration_error=metrics.calibration_error(metrics.softmax(logits), labels),
     )
 
 
@@ -380,7 +359,8 @@ def _comparisons(
     return comparisons
 
 
-def _bundle_entry(title: str, bundle: Bundle) -> BundleEntry:
+def bundle_entry(title: str, bundle: Bundle) -> BundleEntry:
+    """Return what a result says of a bundle."""
     manifest = bundle.manifest
     return BundleEntry(
         title=title,
@@ -417,15 +397,8 @@ def _command(
     return shlex.join([*command, "--split", split, *words(threads, seconds, options)])
 
 
-def _warnings(
-    titles: Sequence[str],
-    bundles: Sequence[Bundle],
-    dataset: Dataset,
-    split: str,
-    this_machine: machine.Machine,
-    networks: Sequence[NetworkEntry],
-    comparisons: Sequence[Comparison],
-) -> list[str]:
+def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset, split: str) -> list[str]:
+    """Return what is to be known of accuracy on these images, in lines."""
     found = []
     for title, bundle in zip(titles, bundles, strict=True):
         protocol = bundle.manifest.recipe.get("data", {}).get("split")
@@ -438,6 +411,19 @@ def _warnings(
                 f"{title} was trained on {trained_on.name} ({trained_on.digest[:8]}), "
                 f"but is evaluated on {dataset.name} ({dataset.whole_digest[:8]})"
             )
+    return found
+
+
+def _warnings(
+    titles: Sequence[str],
+    bundles: Sequence[Bundle],
+    dataset: Dataset,
+    split: str,
+    this_machine: machine.Machine,
+    networks: Sequence[NetworkEntry],
+    comparisons: Sequence[Comparison],
+) -> list[str]:
+    found = data_warnings(titles, bundles, dataset, split)
     x86 = this_machine.architecture in ("x86_64", "AMD64")
     if x86 and not this_machine.fast_int8 and any(entry.precision == "int8" for entry in networks):
         found.append("this CPU has no VNNI: INT8 gains little speed and may lose accuracy, as 8-bit products saturate")

@@ -91,7 +91,8 @@ def _heading(result: Result) -> Text:
     return Text("\n".join(lines))
 
 
-def _table(title: str, headers: Sequence[str]) -> Table:
+def grid(title: str, headers: Sequence[str]) -> Table:
+    """Return an empty table whose first column holds names and whose others hold figures."""
     # Text, not str: what looks like markup in a label must not be read as markup.
     table = Table(
         title=Text(title, style="bold"),
@@ -117,7 +118,7 @@ def _quality(result: Result) -> Table:
         "weighted\nF1",
         "calibration\nerror",
     )
-    table = _table(marked(result, "Accuracy"), headers)
+    table = grid(marked(result, "Accuracy"), headers)
     for entry in result.networks:
         quality = entry.quality
         table.add_row(
@@ -144,7 +145,7 @@ def _cost(result: Result) -> Table:
         "process\npeak MB",
         "of it the\nnetwork",
     )
-    table = _table(marked(result, "Latency at batch 1, file size, memory"), headers)
+    table = grid(marked(result, "Latency at batch 1, file size, memory"), headers)
     for entry in result.networks:
         latency, memory = entry.latency, entry.memory
         table.add_row(
@@ -179,7 +180,7 @@ def _per_class(result: Result, entries: Sequence[NetworkEntry]) -> Table:
     headers = ["class", "images"]
     for entry in entries:
         headers += [f"{name(result, entry)}\n{what}" for what in ("precision", "recall", "F1")]
-    table = _table(marked(result, "Per class"), headers)
+    table = grid(marked(result, "Per class"), headers)
     for rows in zip(*(entry.per_class for entry in entries), strict=True):
         cells = [f"{value:.3f}" for row in rows for value in (row.precision, row.recall, row.f1)]
         table.add_row(Text(rows[0].label), f"{rows[0].images:,}", *cells)
@@ -188,7 +189,7 @@ def _per_class(result: Result, entries: Sequence[NetworkEntry]) -> Table:
 
 def _confusion(result: Result, entry: NetworkEntry) -> Table:
     title = f"{name(result, entry)}: % of each class (row) predicted as (column)"
-    table = _table(marked(result, title), ["", *result.data.classes])
+    table = grid(marked(result, title), ["", *result.data.classes])
     for place, (label, counts) in enumerate(zip(result.data.classes, entry.confusion, strict=True)):
         total = sum(counts)
         cells = []

@@ -37,6 +37,9 @@ def bench(
     remote_edgefer: Annotated[
         str | None, typer.Option(metavar="PATH", help="edgefer on the host, e.g. venv/bin/edgefer.", show_default=False)
     ] = None,
+    project: Annotated[
+        bool, typer.Option("--project", help="Project jetson or rtx from data sheets; without one here, exit code 0.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
@@ -44,10 +47,13 @@ def bench(
     from edgefer import data as datasets
     from edgefer import paths
     from edgefer.bench import bench as benching
-    from edgefer.cli import output
+    from edgefer.cli import output, projection
     from edgefer.errors import InputError
     from edgefer.runtimes.gpu import Options
 
+    if host is None and not fallback and projection.wanted(device, project):
+        projection.run(device, bundles, data, out=out, threads=threads, split=split, asked=project, as_json=as_json)
+        return
     benching.check_device(device)
     if host is None and (ssh_config or remote_edgefer):
         raise InputError("--ssh-config and --remote-edgefer are for --host, which is not there")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from onnx import ModelProto, NodeProto, shape_inference
+from onnx import ModelProto, NodeProto, helper, shape_inference
 
 from edgefer.errors import InputError
 from edgefer.graph.graph import Graph, attribute
@@ -63,23 +63,31 @@ def macs_by_node(model: ModelProto) -> dict[str, int]:
     return {node.output[0]: _COUNT[node.op_type](graph, shapes, node) for node in graph.nodes if node.op_type in _COUNT}
 
 
-Shapes = dict[str, tuple[int, ...]]
-
-
-def _shapes(graph: Graph) -> Shapes:
+def tensors(graph: Graph) -> dict[str, tuple[tuple[int, ...], int]]:
+    """Return (shape for one image, bytes of one number) of every tensor whose shape can be inferred."""
     model = graph.model()
     for value in (*model.graph.input, *model.graph.output):
         for index, dimension in enumerate(value.type.tensor_type.shape.dim):
             if index == 0 or not dimension.HasField("dim_value"):
                 dimension.dim_value = 1
     inferred = shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes = {
-        value.name: tuple(dimension.dim_value for dimension in value.type.tensor_type.shape.dim)
+    found = {
+        value.name: (
+            tuple(dimension.dim_value for dimension in value.type.tensor_type.shape.dim),
+            int(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).itemsize),
+        )
         for value in (*inferred.input, *inferred.value_info, *inferred.output)
         if value.type.tensor_type.HasField("shape")
         and all(dimension.dim_value > 0 for dimension in value.type.tensor_type.shape.dim)
     }
-    return shapes | {name: array.shape for name, array in graph.constants.items()}
+    return found | {name: (array.shape, array.itemsize) for name, array in graph.constants.items()}
+
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def _shapes(graph: Graph) -> Shapes:
+    return {name: shape for name, (shape, _) in tensors(graph).items()}
 
 
 def _shape(shapes: Shapes, name: str, node: NodeProto) -> tuple[int, ...]:

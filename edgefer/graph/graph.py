@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class Graph:
         self.outputs = [each.name for each in graph.output]
         self.nodes: list[NodeProto] = []
         aliases: dict[str, str] = {}
-        for each in graph.node:
+        for each in in_order(list(graph.node)):
             node = NodeProto()
             node.CopyFrom(each)
             for index, name in enumerate(node.input):
@@ -109,6 +110,33 @@ class Graph:
                 dense = np.ascontiguousarray(array).reshape(array.shape)
                 model.graph.initializer.append(numpy_helper.from_array(dense, name))
         return model
+
+
+def in_order(nodes: Sequence[NodeProto]) -> list[NodeProto]:
+    """Return nodes so that each stands behind what makes its inputs; those that stand so already keep their order.
+
+    ONNX demands that order of a file, but not every tool keeps it (ONNX Runtime's float16 converter does not).
+    """
+    makers = {name: node for node in nodes for name in node.output if name}
+    ordered: list[NodeProto] = []
+    seen: set[int] = set()
+    placed: set[int] = set()
+    for last in nodes:
+        waiting = [last]
+        while waiting:
+            node = waiting[-1]
+            behind = [makers[name] for name in _reads(node) if name in makers]
+            behind = [each for each in behind if id(each) not in seen]
+            if id(node) in seen or not behind:
+                seen.add(id(node))
+                waiting.pop()
+                if id(node) not in placed:
+                    placed.add(id(node))
+                    ordered.append(node)
+            else:
+                seen.add(id(node))  # a second visit places it, also in a circle, which no valid file has
+                waiting += behind
+    return ordered
 
 
 def attribute(node: NodeProto, name: str, default: Any) -> Any:

@@ -6,6 +6,8 @@ import warnings
 
 from onnx import ModelProto
 
+from edgefer.graph.graph import in_order
+
 
 def half(model: ModelProto) -> ModelProto:
     """Return a copy whose weights and arithmetic are float16; input and output stay float32.
@@ -23,4 +25,8 @@ def half(model: ModelProto) -> ModelProto:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it names each weight that is too small for float16
         converted: ModelProto = convert_float_to_float16(copy, keep_io_types=True)
-    return converted
+    ordered = ModelProto()
+    ordered.CopyFrom(converted)
+    del ordered.graph.node[:]
+    ordered.graph.node.extend(in_order(list(converted.graph.node)))  # its casts stand behind what reads them
+    return ordered

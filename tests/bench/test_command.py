@@ -81,8 +81,7 @@ def test_without_the_report_extra_the_result_is_still_written(folder: Path, monk
     ("arguments", "code", "message"),
     [
         (["--device", "tpu"], 2, "unknown device 'tpu'"),
-        (["--device", "jetson"], 3, "cannot bench on jetson yet"),
-        (["--device", "rtx"], 3, "cannot bench on rtx yet"),
+        (["--project"], 2, "--project is for --device jetson or rtx"),
         (["nowhere"], 2, "nowhere is not there"),
         (["--data", "nothing"], 2, "nothing"),
         (["--data", "faces", "--split", "holdout"], 2, "holdout"),

@@ -12,7 +12,7 @@ import edgefer
 HEAVY = {"nncf", "onnx", "safetensors", "scipy", "sklearn", "timm", "torch", "torchao", "torchvision"}
 HEAVY |= {"jinja2", "matplotlib"}
 # What of edgefer needs them; everything else must not.
-NEED_EXTRAS = ("bench/report.py", "compression/", "graph/", "learning/", "models/", "training/")
+NEED_EXTRAS = ("bench/report.py", "compression/", "graph/", "learning/", "models/", "projection/", "training/")
 
 
 def imported_after(script: str) -> set[str]:

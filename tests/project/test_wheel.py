@@ -80,6 +80,18 @@ def test_the_built_in_faces_are_there(device: Device) -> None:
     assert json.loads(done.stdout)["drawn"] is True
 
 
+def test_nvidia_s_figures_are_there(device: Device) -> None:
+    script = "from edgefer.devices.specs import devices; print(len(devices('jetson')))"
+    assert device.run(device.python, "-c", script).stdout == "6\n"
+
+
+def test_a_device_that_is_not_there_is_said_without_the_extra(device: Device) -> None:
+    done = device.edgefer("bench", samples.write(device.folder / "for-jetson").path, "--device", "jetson")
+    assert done.returncode == 3
+    assert "there is no Jetson here" in done.stderr
+    assert "pip install 'edgefer[compress]'" in done.stderr
+
+
 def test_what_stands_at_the_top_of_the_repository_is_there(device: Device) -> None:
     script = "from edgefer.paths import shipped; print(shipped('calibration'), shipped('benchmarks/claims.toml'))"
     calibration, claims = map(Path, device.run(device.python, "-c", script).stdout.split())

@@ -1,0 +1,20 @@
+"""Whether the device that a bench asks for is this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgefer.devices import jetson
+
+
+def here(device: str, root: Path = Path("/")) -> bool:
+    """Return whether this machine is a Jetson, or another one with NVIDIA's driver.
+
+    Which card the driver runs is not asked: TensorRT for RTX says so itself when it starts.
+
+    Args:
+        device: ``jetson`` or ``rtx``.
+        root: where `proc` and `etc` are; another folder in tests.
+    """
+    board = jetson.describe(root) is not None
+    return board if device == "jetson" else not board and (root / "proc/driver/nvidia/version").is_file()

@@ -1,0 +1,258 @@
+"""The least time that a GPU needs for a network, from what the network computes and moves.
+
+A kernel takes at least as long as its arithmetic and at least as long as its traffic with memory (Williams, Waterman
+and Patterson, "Roofline: an insightful visual performance model for multicore architectures", CACM 52(4), 2009), and
+TensorRT runs a network's kernels one after another:
+
+    seconds = sum over kernels of max(2 x MACs / (operations per second), bytes / (bytes per second))
+
+That is the least time of perfect kernels: without launches, without copies to and from the GPU, with each tensor once
+through memory. A cache that keeps tensors from one kernel to the next can take less than the second term, never less
+than the first one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from onnx import ModelProto, NodeProto
+
+from edgefer.devices.specs import Device
+from edgefer.errors import InputError
+from edgefer.graph.count import macs_by_node, tensors
+from edgefer.graph.graph import Graph
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+_BY_WIDTH: dict[int, Precision] = {1: "int8", 2: "fp16", 4: "fp32"}
+_LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+# Number by number, so that TensorRT runs them in the kernel in front of them: NVIDIA TensorRT documentation, "Layer
+# Fusion Catalog" (convolution and activation, convolution and sum, pointwise fusion, scale fusions).
+_POINTWISE = frozenset(("Add", "BatchNormalization", "Cast", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid"))
+_POINTWISE |= {"HardSwish", "LeakyRelu", "Mish", "Mul", "Neg", "PRelu", "Pow", "Relu", "Selu", "Sigmoid", "Softplus"}
+_POINTWISE |= {"Sqrt", "Sub", "Tanh"}
+# They name the same bytes anew, or let others write them to the right place.
+_FREE = frozenset(("Concat", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"))
+# Of these only the first input is data; the others are limits, scales, a shape.
+_ONE_INPUT = frozenset(("Clip", "DequantizeLinear", "QuantizeLinear", "Reshape", "Squeeze", "Unsqueeze", "Dropout"))
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One launch: a layer and what TensorRT fuses with it.
+
+    Attributes:
+        nodes: names of its nodes, in the order in which they run.
+        precision: what its arithmetic runs in: ``int8`` where activation and weight are both quantized.
+        macs: multiply-accumulates for one image.
+        bytes: that it reads and writes for one image, each tensor once, weights as they are stored.
+    """
+
+    nodes: tuple[str, ...]
+    precision: Precision
+    macs: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Time:
+    """The least time of a network on a GPU, in seconds.
+
+    Attributes:
+        least: sum over the kernels of the larger of arithmetic and traffic.
+        arithmetic: of all kernels, as if memory took no time; nothing goes below it.
+        memory: of all kernels, as if arithmetic took no time.
+    """
+
+    least: float
+    arithmetic: float
+    memory: float
+
+
+@dataclass(eq=False)
+class _Group:
+    """Nodes that become one kernel, and the groups whose results it waits for, directly or not."""
+
+    nodes: list[NodeProto] = field(default_factory=list)
+    after: set[_Group] = field(default_factory=set)
+
+
+def kernels(model: ModelProto, precision: Literal["fp16"] | None = None) -> list[Kernel]:
+    """Return the kernels that TensorRT makes of a network at batch 1, by the fusions that it documents.
+
+    Fused are: bias, activation and a sum of equal shapes with the layer in front; quantizers with what they stand
+    before and behind; other arithmetic that goes number by number with what makes its input, if that is of the same
+    shape and nothing but such arithmetic reads it. A quantizer of the network's input is a kernel of its own.
+
+    Args:
+        model: lowered for TensorRT, or in floating point.
+        precision: None for the types that the file has, which is what TensorRT computes in; ``fp16`` for the same
+            layers in half precision, quantizers left out.
+
+    Raises:
+        InputError: a shape cannot be inferred.
+    """
+    graph = Graph(model)
+    found = tensors(graph)
+    constants = _constants(graph)
+    sources: dict[str, tuple[str, ...]] = {}  # a tensor by other names: the tensors whose bytes are read
+    groups: dict[str, _Group] = {}  # by the tensors that they make
+    for node in graph.nodes:
+        data = [name for name in _data(node) if name not in constants]
+        skipped = precision is not None and node.op_type == "QuantizeLinear"
+        if node.output[0] in constants:
+            continue
+        if skipped or node.op_type in _FREE or node.op_type == "DequantizeLinear":
+            sources[node.output[0]] = tuple(source for name in data for source in sources.get(name, (name,)))
+            continue
+        made_by = [groups[source] for name in data for source in sources.get(name, (name,)) if source in groups]
+        group = _joined(graph, found, node, data, sources, groups, made_by) or _Group()
+        group.nodes.append(node)
+        group.after.update(*({each, *each.after} for each in made_by if each is not group))
+        groups.update(dict.fromkeys(filter(None, node.output), group))
+    counts = macs_by_node(model)
+    reader = _Reader(graph, found, constants, sources, groups, precision)
+    return [reader.kernel(group, counts) for group in dict.fromkeys(groups.values())]
+
+
+def least_time(network: Iterable[Kernel], device: Device) -> Time | None:
+    """Return the least time of a network's kernels, one after another, or None where the GPU has no figure for INT8.
+
+    What runs in FP32 is held to the rate of FP16, since no arithmetic on 32 bits, TF32 included, is faster.
+    """
+    least = arithmetic = memory = 0.0
+    for kernel in network:
+        rate = device.int8 if kernel.precision == "int8" else device.fp16
+        if rate is None:
+            return None
+        computing = 2 * kernel.macs / (rate * 1e12)
+        moving = kernel.bytes / (device.bandwidth * 1e9)
+        least += max(computing, moving)
+        arithmetic += computing
+        memory += moving
+    return Time(least, arithmetic, memory)
+
+
+def _joined(
+    graph: Graph,
+    found: Mapping[str, tuple[tuple[int, ...], int]],
+    node: NodeProto,
+    data: Sequence[str],
+    sources: Mapping[str, tuple[str, ...]],
+    groups: Mapping[str, _Group],
+    made_by: Sequence[_Group],
+) -> _Group | None:
+    """Return the group that a node runs in, or None where it starts one; where there are two, the later one."""
+    if node.op_type == "QuantizeLinear":
+        before = [groups[source] for source in sources.get(data[0], data) if source in groups]
+        return before[0] if len(before) == 1 else None
+    if node.op_type not in _POINTWISE:
+        return None
+    fitting = [
+        groups[name]
+        for name in data
+        if name in groups
+        and name not in graph.outputs
+        and _shape(found, name) == _shape(found, node.output[0])
+        and all(reader.op_type in _POINTWISE for reader in graph.readers(name))
+        and not any(groups[name] in other.after for other in made_by)
+    ]
+    order = list(dict.fromkeys(groups.values()))
+    return max(fitting, key=order.index, default=None)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Counts what groups of nodes read and write."""
+
+    graph: Graph
+    found: Mapping[str, tuple[tuple[int, ...], int]]
+    constants: Mapping[str, int]
+    sources: Mapping[str, tuple[str, ...]]
+    groups: Mapping[str, _Group]
+    precision: Literal["fp16"] | None
+
+    def kernel(self, group: _Group, counts: Mapping[str, int]) -> Kernel:
+        read: dict[str, int] = {}
+        for node in group.nodes:
+            for name in _data(node):
+                if name in self.constants:
+                    read[name] = self._constant(name)
+                for source in () if name in self.constants else self.sources.get(name, (name,)):
+                    if self.groups.get(source) is not group:
+                        read[source] = self._bytes(source)
+        made = [name for node in group.nodes for name in node.output if name]
+        written = sum(self._bytes(name) for name in made if self._leaves(name, group))
+        return Kernel(
+            nodes=tuple(node.name or node.output[0] for node in group.nodes),
+            precision=self._precision(group),
+            macs=sum(counts.get(node.output[0], 0) for node in group.nodes),
+            bytes=sum(read.values()) + written,
+        )
+
+    def _leaves(self, name: str, group: _Group) -> bool:
+        """Return whether something outside the group reads a tensor, by whatever name."""
+        if name in self.graph.outputs:
+            return True
+        for reader in self.graph.readers(name):
+            for output in reader.output:
+                inside = self.groups.get(output) is group
+                renamed = output in self.sources
+                if (renamed and self._leaves(output, group)) or not (inside or renamed):
+                    return True
+        return False
+
+    def _precision(self, group: _Group) -> Precision:
+        layers = [node for node in group.nodes if node.op_type in _LAYERS]
+        widths = {self._width(name) for node in layers for name in node.input[:2]}
+        if not layers:
+            widths = {self._width(name) for node in group.nodes for name in _data(node)}
+        return _BY_WIDTH.get(max(widths, default=4), "fp32")
+
+    def _width(self, name: str) -> int:
+        """Return the bytes of one number where it lies in memory."""
+        if name in self.constants:
+            return self._floating(self.constants[name])
+        return max(self._floating(_of(self.found, source)[1]) for source in self.sources.get(name, (name,)))
+
+    def _floating(self, width: int) -> int:
+        return 2 if self.precision == "fp16" else width
+
+    def _bytes(self, name: str) -> int:
+        shape, width = _of(self.found, name)
+        return math.prod(shape) * self._floating(width)
+
+    def _constant(self, name: str) -> int:
+        size = math.prod(_of(self.found, name)[0])
+        return size * self._floating(self.constants[name]) if size > 1 else 0  # one number travels with the launch
+
+
+def _constants(graph: Graph) -> dict[str, int]:
+    """Return what is known before the network runs: name, and bytes of one number where it is stored.
+
+    A weight behind a DequantizeLinear is stored in 8 bits; shapes are known since the batch is.
+    """
+    known = {name: int(array.itemsize) for name, array in graph.constants.items()}
+    for node in graph.nodes:
+        if node.op_type == "Shape" or (node.input and all(name in known for name in node.input if name)):
+            width = 8 if node.op_type == "Shape" else known[node.input[0]]
+            known.update(dict.fromkeys(node.output, 1 if node.op_type == "QuantizeLinear" else width))
+    return known
+
+
+def _data(node: NodeProto) -> list[str]:
+    """Return the inputs of a node that it reads numbers from."""
+    return [name for name in (node.input[:1] if node.op_type in _ONE_INPUT else node.input) if name]
+
+
+def _of(found: Mapping[str, tuple[tuple[int, ...], int]], name: str) -> tuple[tuple[int, ...], int]:
+    if name not in found:
+        raise InputError(f"the shape of {name} cannot be inferred, so the bytes that it takes cannot be counted")
+    return found[name]
+
+
+def _shape(found: Mapping[str, tuple[tuple[int, ...], int]], name: str) -> tuple[int, ...]:
+    return _of(found, name)[0]

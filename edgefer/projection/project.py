@@ -1,0 +1,202 @@
+"""Bundles in, a projection out, for a device that is not here."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from edgefer import bundle as opened
+from edgefer import data, versions
+from edgefer.bench import accuracy
+from edgefer.bench.bench import bundle_entry, check_labels, data_warnings, test_data, titles_of
+from edgefer.bundle import Bundle
+from edgefer.bundle.manifest import Precision, Target
+from edgefer.data.dataset import Dataset, Split
+from edgefer.devices import machine, present
+from edgefer.devices.specs import Device, Family, devices
+from edgefer.errors import InputError
+from edgefer.evaluation import predict
+from edgefer.graph.read import read
+from edgefer.graph.roofline import Kernel, kernels, least_time
+from edgefer.projection.result import NetworkEntry, Projected, Projection, Workload
+from edgefer.runtimes import bundled
+
+_BATCH = 64
+_TARGETS: dict[Family, Target] = {"jetson": "tensorrt", "rtx": "rtx"}
+_ABSENT = {"jetson": "This is no Jetson", "rtx": "There is no GPU of NVIDIA's here"}
+_RUNTIMES = {"jetson": "TensorRT", "rtx": "TensorRT for RTX"}
+_METHOD = (
+    "Roofline (Williams, Waterman and Patterson, CACM 2009): each kernel takes the longer of its arithmetic at the "
+    "GPU's dense rate and its traffic at memory's bandwidth, one kernel after another, batch 1, highest power mode, "
+    "perfect kernels. Expect more: launching a kernel takes time too, which for networks as small as these can be most "
+    "of it, and no data sheet states it. Copies to and from the GPU are left out. A cache that keeps tensors between "
+    "kernels can save traffic, not arithmetic"
+)
+_RTX_INT8 = (
+    "TensorRT for RTX documents INT8 for the weights of matrix products alone: that it runs these convolutions at the "
+    "INT8 rate is not known"
+)
+
+
+def project(
+    bundles: Sequence[Bundle],
+    dataset: Dataset,
+    *,
+    device: Family,
+    threads: int = 1,
+    split: str = "test",
+    root: Path = Path("/"),
+) -> Projection:
+    """Say what can be known of a device that is not here.
+
+    Accuracy is measured: the graphs that the device would get, their numerics run by ONNX Runtime. Times are projected
+    (`edgefer.graph.roofline`) for each GPU of the family, in the precisions that the bundle has, and in FP16 from the
+    same layers where it has no FP16 file.
+
+    Args:
+        bundles: at least one; all with the data set's classes.
+        dataset: where the images are from.
+        device: ``jetson`` or ``rtx``.
+        threads: threads for one operator.
+        split: named evaluation set, e.g. ``test`` or ``public+private``.
+        root: where `proc` and `etc` are; another folder in tests.
+
+    Raises:
+        InputError: labels of bundle and data differ, a bundle has no network for the device, the split is empty, a
+            graph's shapes cannot be inferred.
+    """
+    if not bundles:
+        raise InputError("no bundle to project")
+    titles = titles_of(bundles)
+    for bundle in bundles:
+        check_labels(bundle, dataset)
+        if not bundle.networks_for(_TARGETS[device]):
+            raise InputError(f"{bundle.path} has no network for {device}; it has {', '.join(bundle.manifest.networks)}")
+    counted = [_count(title, bundle, device) for title, bundle in zip(titles, bundles, strict=True)]
+    workloads = [(workload, each) for of_bundle in counted for workload, each in of_bundle]
+    rows = data.split(dataset, split)
+    clean = accuracy.leak_free(dataset, rows)
+    this_machine = machine.describe()
+    networks = [
+        _judge(title, bundle, name, device, this_machine, threads, rows, clean)
+        for title, bundle in zip(titles, bundles, strict=True)
+        for name in bundle.networks_for(_TARGETS[device])
+    ]
+    names = [str(_named(bundle)) for bundle in bundles]
+    source = [] if dataset.drawn else ["--data", dataset.origin]
+    asked = ["edgefer", "bench", *names, "--device", device]
+    warnings = data_warnings(titles, bundles, dataset, split)
+    if device == "rtx" and any(workload.precision == "int8" for workload, _ in workloads):
+        warnings.append(_RTX_INT8)
+    return Projection(
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        repeat=shlex.join([*asked, "--project", *source, "--threads", str(threads), "--split", split]),
+        measure=shlex.join([*asked, "--host", "user@orin" if device == "jetson" else "user@machine"]),
+        device=device,
+        statement=statement(device, root),
+        method=_METHOD,
+        machine=this_machine,
+        versions=versions.installed("onnx", "onnxruntime", "numpy"),
+        data=test_data(dataset, split, rows, clean),
+        bundles=[bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
+        networks=networks,
+        workloads=[workload for workload, _ in workloads],
+        devices=list(devices(device)),
+        projected=[_projected(workload, each, gpu) for workload, each in workloads for gpu in devices(device)],
+        warnings=warnings,
+    )
+
+
+def statement(device: Family, root: Path = Path("/")) -> str:
+    """Return the first line of a projection, which says that none of it was measured on such a device.
+
+    Args:
+        device: ``jetson`` or ``rtx``.
+        root: as for `project`.
+    """
+    if present.here(device, root):
+        return "Nothing below was measured on this GPU: --project asks for a projection."
+    return f"{_ABSENT[device]}: nothing below was measured on one."
+
+
+def _named(bundle: Bundle) -> Path | str:
+    """Return what to call a bundle on the command line: its own name if it comes with edgefer."""
+    name = bundle.path.name
+    shipped = opened.shipped(name)
+    return name if shipped is not None and shipped.resolve() == bundle.path.resolve() else bundle.path
+
+
+def _count(title: str, bundle: Bundle, device: Family) -> list[tuple[Workload, list[Kernel]]]:
+    """Return what a bundle's networks ask of a GPU: its INT8 and FP16 files, or other layers taken for FP16 ones."""
+    manifest = bundle.manifest
+    names = bundle.networks_for(_TARGETS[device])
+    found = []
+    for name in names:
+        precision = manifest.networks[name].precision
+        if precision != "fp32":
+            found.append(_workload(title, name, precision, kernels(read(bundle.file(name))), True))
+    if not any(workload.precision == "fp16" for workload, _ in found):
+        layers = kernels(read(bundle.file(names[0])), "fp16")
+        found.insert(0, _workload(title, names[0], "fp16", layers, False))
+    return found
+
+
+def _workload(
+    title: str, network: str, precision: Precision, found: list[Kernel], as_filed: bool
+) -> tuple[Workload, list[Kernel]]:
+    workload = Workload(
+        bundle=title,
+        network=network,
+        precision="int8" if precision == "int8" else "fp16",
+        as_filed=as_filed,
+        kernels=len(found),
+        macs=sum(kernel.macs for kernel in found),
+        moved_bytes=sum(kernel.bytes for kernel in found),
+        fp32_macs=sum(kernel.macs for kernel in found if kernel.precision == "fp32"),
+    )
+    return workload, found
+
+
+def _projected(workload: Workload, found: list[Kernel], gpu: Device) -> Projected:
+    time = least_time(found, gpu)
+    return Projected(
+        bundle=workload.bundle,
+        network=workload.network,
+        precision=workload.precision,
+        device=gpu.name,
+        projected_milliseconds=None if time is None else 1e3 * time.least,
+        arithmetic_milliseconds=None if time is None else 1e3 * time.arithmetic,
+        memory_milliseconds=None if time is None else 1e3 * time.memory,
+    )
+
+
+def _judge(
+    title: str,
+    bundle: Bundle,
+    name: str,
+    device: Family,
+    here: machine.Machine,
+    threads: int,
+    rows: Split,
+    clean: Split | None,
+) -> NetworkEntry:
+    network = bundle.manifest.networks[name]
+    with bundled.activate(bundle, name, threads) as session:
+        spec = bundle.manifest.preprocessing
+        logits = predict.logits(session.infer, spec, rows, _BATCH, f"evaluating {title} {name}")
+    judged = accuracy.of(bundle, rows, clean, logits)
+    return NetworkEntry(
+        bundle=title,
+        network=name,
+        precision=network.precision,
+        target=network.target,
+        runtime=f"onnxruntime {here.versions['onnxruntime']} on the CPU, in the place of {_RUNTIMES[device]}",
+        sha256=network.sha256,
+        file_bytes=network.bytes,
+        quality=judged.quality,
+        leak_free=judged.leak_free,
+        per_class=judged.per_class,
+        confusion=judged.confusion,
+    )

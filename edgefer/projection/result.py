@@ -1,0 +1,83 @@
+"""The schema of `projection.json`. None of its times was measured, so it shares no field for one with `result.json`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgefer.bench.result import BundleEntry, ClassRow, Quality, TestData
+from edgefer.bundle.manifest import Precision, Target
+from edgefer.devices.machine import Machine
+from edgefer.devices.specs import Device, Family
+
+FORMAT: Literal[1] = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NetworkEntry(_Part):
+    """One network of a bundle that the device would run; its accuracy was measured here."""
+
+    bundle: str = Field(description="title of its bundle")
+    network: str
+    precision: Precision
+    target: Target
+    runtime: str = Field(description="what ran its numerics here")
+    sha256: str
+    file_bytes: int
+    quality: Quality
+    leak_free: Quality | None
+    per_class: list[ClassRow]
+    confusion: list[list[int]] = Field(description="rows: true class, columns: predicted class, images")
+
+
+class Workload(_Part):
+    """What a GPU has to do for one image, counted from a graph."""
+
+    bundle: str
+    network: str = Field(description="whose file it was counted from")
+    precision: Literal["fp16", "int8"]
+    as_filed: bool = Field(
+        description="false: counted as if that file's layers ran in FP16; the bundle has no such file"
+    )
+    kernels: int = Field(gt=0, description="launches, one after another")
+    macs: int = Field(ge=0, description="multiply-accumulates")
+    moved_bytes: int = Field(gt=0, description="read and written by the kernels: weights, activations")
+    fp32_macs: int = Field(ge=0, description="of `macs`, those in layers that stayed FP32; held to the rate of FP16")
+
+
+class Projected(_Part):
+    """The least time of one workload on one device, by roofline. Not a measurement."""
+
+    bundle: str
+    network: str = Field(description="of its workload")
+    precision: Literal["fp16", "int8"]
+    device: str = Field(description="name of one of `devices`")
+    projected_milliseconds: float | None = Field(description="None where `devices` says why: no_int8")
+    arithmetic_milliseconds: float | None = Field(description="its part if memory took no time; nothing goes below it")
+    memory_milliseconds: float | None = Field(description="its part if arithmetic took no time")
+
+
+class Projection(_Part):
+    """What is known of a device that was not there."""
+
+    kind: Literal["edgefer projection"] = "edgefer projection"
+    format: Literal[1] = FORMAT
+    created: str = Field(description="UTC, ISO 8601")
+    repeat: str = Field(description="the command that writes this again")
+    measure: str = Field(description="the command that measures instead")
+    device: Family = Field(description="that was asked for")
+    statement: str = Field(description="that nothing was measured on one")
+    method: str = Field(description="how times are projected, and what they leave out")
+    machine: Machine = Field(description="that ran the networks' numerics")
+    versions: dict[str, str]
+    data: TestData
+    bundles: list[BundleEntry]
+    networks: list[NetworkEntry]
+    workloads: list[Workload]
+    devices: list[Device] = Field(description="NVIDIA's figures, each with its source")
+    projected: list[Projected]
+    warnings: list[str]

@@ -1,0 +1,106 @@
+"""A projection for a terminal of 80 columns: every table of times says that none was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgefer.bench.table import grid
+from edgefer.projection.result import NetworkEntry, Projected, Projection, Workload
+
+PROJECTED = "Projected, not measured: least time by roofline, batch 1"
+
+
+def tables(projection: Projection) -> Group:
+    """Return everything that a person wants to see of a projection but its statement, which goes first."""
+    parts: list[RenderableType] = [_heading(projection), _quality(projection)]
+    for bundle in projection.bundles:
+        workloads = [each for each in projection.workloads if each.bundle == bundle.title]
+        parts += [_times(projection, bundle.title, workloads), Text("\n".join(map(_work, workloads)))]
+    parts += [Text(f"{projection.method}."), _sources(projection)]
+    parts += [Text("\n".join(f"note: {each}" for each in _notes(projection)), style="yellow")]
+    parts += [Text(f"To measure: {projection.measure}")]
+    return Group(*(line for part in parts for line in (Text(), part)))
+
+
+def _heading(projection: Projection) -> Text:
+    data = projection.data
+    clean = "" if data.leak_free_images is None else f", {data.leak_free_images:,} of them not in its training split"
+    lines = [f"{data.name}, {data.split}: {data.images:,} images{clean}"]
+    for bundle in projection.bundles:
+        spec = bundle.preprocessing
+        lines.append(
+            f"{bundle.title}: {bundle.parameters:,} parameters, {bundle.macs / 1e6:,.1f} M multiply-accumulates, "
+            f"{spec.size} x {spec.size} {spec.color}"
+        )
+    return Text("\n".join(lines))
+
+
+def _marked(projection: Projection, text: str) -> str:
+    return f"{text} (drawn faces)" if projection.data.drawn else text
+
+
+def _name(projection: Projection, entry: NetworkEntry) -> str:
+    return entry.network if len(projection.bundles) == 1 else f"{entry.bundle} {entry.network}"
+
+
+def _quality(projection: Projection) -> Table:
+    title = _marked(projection, f"Accuracy of the device's graphs, run by {projection.networks[0].runtime}")
+    table = grid(title, ("network", "accuracy\n%", "95 %\ninterval", "leak-free\n%", "macro\nF1", "file\nMB"))
+    for entry in projection.networks:
+        quality = entry.quality
+        table.add_row(
+            Text(_name(projection, entry)),
+            f"{100 * quality.accuracy:.2f}",
+            f"{100 * quality.low:.1f} to {100 * quality.high:.1f}",
+            "" if entry.leak_free is None else f"{100 * entry.leak_free.accuracy:.2f}",
+            f"{quality.macro_f1:.3f}",
+            f"{entry.file_bytes / 1e6:.2f}",
+        )
+    return table
+
+
+def _times(projection: Projection, bundle: str, workloads: Sequence[Workload]) -> Table:
+    title = PROJECTED if len(projection.bundles) == 1 else f"{PROJECTED}: {bundle}"
+    headers = [f"projected\n{each.precision.upper()}, us" for each in workloads]
+    table = grid(title, ("", "memory\nGB/s", "FP16\nTFLOP/s", "INT8\nTOP/s", *headers))
+    for device in projection.devices:
+        found = [_one(projection, each, device.name).projected_milliseconds for each in workloads]
+        table.add_row(
+            Text(device.name),
+            f"{device.bandwidth:g}",
+            f"{device.fp16:.3g}",
+            "" if device.int8 is None else f"{device.int8:.3g}",
+            *("" if time is None else f"{1000 * time:.1f}" for time in found),
+        )
+    return table
+
+
+def _one(projection: Projection, workload: Workload, device: str) -> Projected:
+    key = (workload.bundle, workload.network, workload.precision, device)
+    return next(
+        each for each in projection.projected if (each.bundle, each.network, each.precision, each.device) == key
+    )
+
+
+def _work(each: Workload) -> str:
+    how = f"from {each.network}" if each.as_filed else f"from the layers of {each.network}: the bundle has no FP16 file"
+    return (
+        f"{each.precision.upper()}: {each.kernels} kernels, {each.macs / 1e6:.1f} M multiply-accumulates, "
+        f"{each.moved_bytes / 1e6:.2f} MB moved ({how})"
+    )
+
+
+def _sources(projection: Projection) -> Text:
+    named: dict[str, list[str]] = {}
+    for device in projection.devices:
+        named.setdefault(device.source, []).append(device.name)
+    said = "Figures are NVIDIA's; addresses, derivations and what each was checked against stand in projection.json:"
+    return Text("\n".join([said, *(f"- {', '.join(names)}: {source}" for source, names in named.items())]))
+
+
+def _notes(projection: Projection) -> list[str]:
+    return [*(f"{each.name}: {each.no_int8}" for each in projection.devices if each.no_int8), *projection.warnings]
