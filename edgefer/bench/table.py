@@ -161,7 +161,7 @@ def _cost(result: Result) -> Table:
 
 def _energy(result: Result) -> Table:
     """Rails may overlap (VDD_IN feeds the others), so that they are not added up."""
-    table = _table(
+    table = grid(
         marked(result, "Energy by power rail, one network alone, batch 1"),
         ("network", "rail", "idle\nW", "running\nW", "one inference\nmJ"),
     )

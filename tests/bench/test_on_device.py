@@ -25,7 +25,7 @@ from edgefer.bench.bench import bench
 from edgefer.bench.result import Result
 from edgefer.bench.table import tables
 from edgefer.cli.main import app
-from edgefer.devices import jetson, nvidia
+from edgefer.devices import jetson, nvidia, present
 from edgefer.errors import LackError
 from edgefer.runtimes import gpu, tensorrt
 from edgefer.runtimes.tensorrt import Built
@@ -64,6 +64,7 @@ def board(card: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
     monkeypatch.setitem(sys.modules, "tensorrt", trt)  # JetPack's has the same API
     monkeypatch.setattr(jetson, "describe", lambda here=root: describe(here))
     monkeypatch.setattr(jetson, "watts", lambda here=root: watts(here))
+    monkeypatch.setattr(present, "here", lambda device: device == "jetson")
     monkeypatch.setattr(module, "_ENERGY_SECONDS", 0.3)
     return root
 
