@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from edgefer.bundle.manifest import Engine
+
 _COMPUTE = "86,89,120"  # Ampere, Ada and Blackwell desktop cards
+NOT_RUN = "not run here: an engine needs a GPU of these, and the same version of TensorRT for RTX"
 
 
 def build(
@@ -20,40 +25,43 @@ def build(
 ) -> None:
     """Build a bundle's engines for TensorRT for RTX ahead of time; no GPU is needed for it."""
     from edgefer import bundle as bundles
+    from edgefer.cli import output
+    from edgefer.runtimes import ahead
+
+    compute = ahead.compute_capabilities(sm)
+    found = bundles.load(bundle) if bundle else bundles.newest()
+    found, built = ahead.build(found, compute, most_batch, _check)
+    engines = found.manifest.engines[-len(built) :]
+    if as_json:
+        listed = [
+            {**engine.model_dump(), "warnings": list(done.warnings), "seconds": round(done.seconds, 3)}
+            for engine, done in zip(engines, built, strict=True)
+        ]
+        output.print_json({"command": "build", "bundle": str(found.path), "engines": listed})
+        return
+    output.print_rows(f"built into {found.path}", rows(engines))
+    print(NOT_RUN)
+
+
+def rows(engines: Sequence[Engine]) -> dict[str, str]:
+    """Return what a person wants to know of each engine, by the network's name."""
+    return {
+        engine.network: f"{engine.bytes:,} bytes, SM {', '.join(engine.compute)}, TensorRT for RTX {engine.version}"
+        for engine in engines
+    }
+
+
+def _check(graph: Path) -> None:
+    """Look through a graph before the builder does, where onnx is installed: who compressed it here did so already."""
     from edgefer import console
     from edgefer.cli import output
-    from edgefer.errors import InputError
-    from edgefer.runtimes import tensorrt
+    from edgefer.errors import MissingExtra
 
-    found = bundles.load(bundle) if bundle else bundles.newest()
-    names = [name for name, network in found.manifest.networks.items() if network.target == "rtx"]
-    if not names:
-        raise InputError(f"{found.path} has no network for TensorRT for RTX; compress again with this edgefer")
-    compute = [each.strip().removeprefix("sm").removeprefix("_").replace(".", "") for each in sm.lower().split(",")]
-    built = []
-    with console.progress("building", len(names)) as advance:
-        for name in names:
-            done = tensorrt.build(found.file(name).read_bytes(), "tensorrt_rtx", compute, most_batch)
-            for warning in done.warnings:
-                console.say(f"{name}: TensorRT warns: {warning}")
-            fields = {"file": f"{name}.engine", "network": name, "runtime": "tensorrt_rtx", "version": done.version}
-            found = bundles.add_engine(found, done.engine, **fields, compute=compute, most_batch=most_batch)
-            built.append(
-                {
-                    **found.manifest.engines[-1].model_dump(),
-                    "warnings": list(done.warnings),
-                    "seconds": round(done.seconds, 3),
-                }
-            )
-            advance(1, name)
-    if as_json:
-        output.print_json({"command": "build", "bundle": str(found.path), "engines": built})
+    try:
+        with output.needs_extra("compress"):
+            from edgefer.graph import lint
+            from edgefer.graph.read import read
+    except MissingExtra:
+        console.say_once("the graphs are not looked through before they are built: that takes the extra compress")
         return
-    rows = {
-        str(
-            engine["network"]
-        ): f"{engine['bytes']:,} bytes, SM {', '.join(compute)}, TensorRT for RTX {engine['version']}"
-        for engine in built
-    }
-    output.print_rows(f"built into {found.path}", rows)
-    print("not run here: an engine needs a GPU of these, and the same version of TensorRT for RTX")
+    lint.check(read(graph), "rtx")

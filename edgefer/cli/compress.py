@@ -61,14 +61,20 @@ def compress(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the interrupted or rejected one in this folder.")
     ] = None,
+    sm: Annotated[
+        str | None,
+        typer.Option(metavar="SM", help="Build engines for RTX GPUs too: 86,89,120. See edgefer build."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: one for each core.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Compress a trained network to INT8: calibrate, fine-tune, one file for each target, checked against FP32."""
+    from edgefer import bundle as bundles
     from edgefer import console, paths
     from edgefer import data as datasets
-    from edgefer.cli import output
+    from edgefer.cli import build, output
     from edgefer.errors import InputError, Interrupted
+    from edgefer.runtimes import ahead, tensorrt
 
     if cpu not in (None, *_CPUS):
         raise InputError(f"--cpu is {' or '.join(_CPUS)}, not {cpu}")
@@ -98,6 +104,7 @@ def compress(
 
         from edgefer.compression import compress as compression
         from edgefer.learning import checkpoint as checkpoints
+    compute = ahead.compute_capabilities(sm) if sm else []  # said before the long work
     if threads:
         torch.set_num_threads(threads)
     if resume is not None:
@@ -120,9 +127,15 @@ def compress(
         paths.remove_if_empty(arguments["out"])
     if rejected is None and result.bundle.resolve().parent == paths.RUNS.resolve() / "compress":
         paths.mark_latest(result.bundle)
+    engines = []
+    if compute and rejected is None:
+        opened, built = ahead.build(bundles.load(result.bundle), compute, tensorrt.MOST_BATCH)
+        engines = opened.manifest.engines[-len(built) :]
     if as_json:
         failure = {"error": str(rejected), "exit_code": rejected.exit_code} if rejected else {}
-        output.print_json({"command": "compress", **result.as_dict(), **failure})
+        output.print_json(
+            {"command": "compress", **result.as_dict(), "engines": [each.model_dump() for each in engines], **failure}
+        )
         if rejected:
             raise typer.Exit(rejected.exit_code)
         return
@@ -144,6 +157,9 @@ def compress(
         },
     )
     print("what TensorRT and TensorRT for RTX are to run was run here by ONNX Runtime in their place")
+    if engines:
+        output.print_rows("engines", build.rows(engines))
+        print(build.NOT_RUN)
     if result.worst:
         _print_worst(result)
     if result.diagnosis:

@@ -210,7 +210,13 @@ def load(engine: bytes, flavour: Flavour) -> tuple[Any | None, str]:
     return loaded, next((text for _, text in reversed(logger.lines)), "it does not say why")
 
 
-def _choose(trt: ModuleType, config: Any, compute: Sequence[str]) -> None:
+def check_compute(compute: Sequence[str]) -> None:
+    """Refuse compute capabilities that TensorRT for RTX builds no engine for, or no one engine.
+
+    Raises:
+        InputError: one is not known, or 75 is not alone.
+        LackError: see `api`.
+    """
     known = compute_capabilities("tensorrt_rtx")
     wrong = [each for each in compute if each not in known]
     if wrong or not compute:
@@ -218,6 +224,10 @@ def _choose(trt: ModuleType, config: Any, compute: Sequence[str]) -> None:
         raise InputError(f"{what}; TensorRT for RTX builds for {', '.join(known)}")
     if _TURING in compute and len(compute) > 1:
         raise InputError("compute capability 75 takes an engine of its own: it refuses graphs that the others take")
+
+
+def _choose(trt: ModuleType, config: Any, compute: Sequence[str]) -> None:
+    check_compute(compute)
     config.num_compute_capabilities = len(compute)
     for number, each in enumerate(compute):
         config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{each}"), number)

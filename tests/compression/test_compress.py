@@ -314,3 +314,16 @@ def test_int8_that_is_slower_is_said_with_the_nodes_and_what_would_help(
     speed = bundle.load(out).manifest.speed
     assert speed is not None
     assert speed.slow
+
+
+def test_engines_are_built_with_the_bundle_where_sm_asks_for_them(trained: Path, csv: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    command = ["compress", str(trained), "--data", str(csv), "--ptq", "--max-drop", "100", "--threads", "1"]
+    refused = CliRunner().invoke(app, [*command, "--sm", "87", "--out", str(tmp_path / "refused")])
+    assert refused.exit_code == 2
+    assert "no compute capability 87" in refused.output
+    done = CliRunner().invoke(app, [*command, "--sm", "8.9", "--out", str(tmp_path / "made"), "--json"])
+    assert done.exit_code == 0, done.output
+    engines = bundle.load(tmp_path / "made").manifest.engines
+    assert [(engine.network, engine.compute) for engine in engines] == [("fp16-rtx", ["89"]), ("int8-rtx", ["89"])]
+    assert [each["file"] for each in json.loads(done.stdout)["engines"]] == [engine.file for engine in engines]

@@ -185,6 +185,20 @@ def test_an_engine_that_was_changed_is_refused_and_a_build_that_fails_changes_no
         bundle.load(made.path)
 
 
+def test_the_command_refuses_a_graph_that_tensorrt_would_misread_whoever_made_the_bundle(
+    tmp_path: Path, graphs: Callable[[str], dict[str, ModelProto]]
+) -> None:
+    graph = Graph(graphs("ours")["int8"])
+    node = next(node for node in graph.nodes if node.op_type == "QuantizeLinear")
+    graph.set_constant(node, 2, np.array(128, np.uint8), "unsigned")
+    part = bundle.Part("int8.rtx.onnx", graph.model().SerializeToString(), "int8", "rtx")
+    made = bundle.write(tmp_path / "made", samples.description(), {**samples.parts(), "int8-rtx": part})
+    done = CliRunner().invoke(app, ["build", str(made.path)])
+    assert done.exit_code == 2
+    assert node.name in done.output
+    assert not bundle.load(made.path).manifest.engines
+
+
 def test_a_bundle_that_comes_with_edgefer_is_left_as_it_is() -> None:
     for name in bundle.family():
         with pytest.raises(InputError, match="comes with edgefer; copy"):

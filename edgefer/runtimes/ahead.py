@@ -1,0 +1,62 @@
+"""Engines for GPUs that are not here, built into a bundle by TensorRT for RTX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edgefer import bundle as bundles
+from edgefer import console
+from edgefer.bundle import Bundle
+from edgefer.errors import InputError
+from edgefer.runtimes import tensorrt
+from edgefer.runtimes.tensorrt import Built
+
+
+def compute_capabilities(named: str) -> list[str]:
+    """Return the digits of compute capabilities as people write them: ``8.6,SM89``.
+
+    Raises:
+        InputError: one of them is none that TensorRT for RTX builds for.
+        LackError: it is not installed.
+    """
+    found = [each.strip().removeprefix("sm").removeprefix("_").replace(".", "") for each in named.lower().split(",")]
+    tensorrt.check_compute(found)
+    return found
+
+
+def build(
+    bundle: Bundle, compute: Sequence[str], most_batch: int, check: Callable[[Path], None] | None = None
+) -> tuple[Bundle, list[Built]]:
+    """Build an engine of each network for RTX and put it into the bundle, with its sidecar.
+
+    Args:
+        bundle: from `edgefer.bundle.load`.
+        compute: compute capabilities, one engine for all: ``["86", "89"]``.
+        most_batch: images at a time.
+        check: refuses a graph that TensorRT would refuse or misread (`edgefer.graph.lint`, which needs onnx).
+
+    Returns:
+        The bundle as it is now, and what the builder said of each engine, in the manifest's order.
+
+    Raises:
+        InputError: the bundle has no network for RTX, TensorRT refuses one, or there is no such compute capability.
+        LackError: TensorRT for RTX is not installed.
+    """
+    names = [name for name, network in bundle.manifest.networks.items() if network.target == "rtx"]
+    if not names:
+        raise InputError(f"{bundle.path} has no network for TensorRT for RTX; compress again with this edgefer")
+    if check is not None:
+        for name in names:
+            check(bundle.file(name))
+    built = []
+    with console.progress("building", len(names)) as advance:
+        for name in names:
+            done = tensorrt.build(bundle.file(name).read_bytes(), "tensorrt_rtx", compute, most_batch)
+            for warning in done.warnings:
+                console.say(f"{name}: TensorRT warns: {warning}")
+            fields = {"file": f"{name}.engine", "network": name, "runtime": "tensorrt_rtx", "version": done.version}
+            bundle = bundles.add_engine(bundle, done.engine, **fields, compute=list(compute), most_batch=most_batch)
+            built.append(done)
+            advance(1, name)
+    return bundle, built
