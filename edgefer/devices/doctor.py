@@ -158,8 +158,9 @@ def _tensorrt(board: jetson.Jetson | None, root: Path, gpu: Callable[[], str] | 
         remedy = "" if version else "pip install 'edgefer[rtx]' on x86-64"
         yield Line(part, "TensorRT for RTX", "ok" if version else "missing", version or "not installed", remedy)
         return
-    version = _version("tensorrt")
-    old = bool(version) and version.partition(".")[0].isdigit() and int(version.partition(".")[0]) < _LEAST_TENSORRT
+    version = _version("tensorrt") or ""
+    major = version.partition(".")[0]
+    old = major.isdigit() and int(major) < _LEAST_TENSORRT
     remedy = ""
     if not version:
         remedy = "sudo apt install nvidia-jetpack, and make the environment with --system-site-packages"
