@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgefer import console, data
 from edgefer.bench import accuracy, energy, memory
+from edgefer.bench import robustness as robustnesses
 from edgefer.bench.recommend import recommend
 from edgefer.bench.result import (
     BundleEntry,
@@ -25,6 +26,7 @@ from edgefer.bench.result import (
     Result,
     TestData,
 )
+from edgefer.bench.robustness import Robustness
 from edgefer.bundle import Bundle
 from edgefer.data.dataset import Dataset, Split
 from edgefer.devices import jetson, machine, nvidia
@@ -71,6 +73,7 @@ def bench(
     seconds: float = 3.0,
     options: gpu.Options | None = None,
     fallback: bool = False,
+    robustness: bool = False,
 ) -> Result:
     """Measure every network of the bundles that runs on the device.
 
@@ -86,6 +89,7 @@ def bench(
         seconds: least time that each network is timed for.
         options: how engines are built and run.
         fallback: where the GPU cannot be used, measure on the CPU, and say so in the result.
+        robustness: run each network on worse pictures too (`edgefer.evaluation.corruptions`).
 
     Raises:
         InputError: labels of bundle and data differ, no network runs on the device, the split is empty.
@@ -126,6 +130,10 @@ def bench(
             predict.logits(each.session.infer, each.preprocessing, rows, _BATCH, f"evaluating {each.full_name}")
             for each in contenders
         ]
+        worse: Sequence[Robustness | None] = [None] * len(contenders)
+        if robustness:
+            infers = [each.session.infer for each in contenders]
+            worse = robustnesses.measure(infers, [each.preprocessing for each in contenders], rows)
         inputs = [_inputs(each.preprocessing, rows) for each in contenders]
         before = _state(device)
         samples = timing.in_turn(
@@ -145,13 +153,15 @@ def bench(
     this_machine = machine.describe()
     runtime = _runtime(device, this_machine)
     networks = [
-        _entry(each, runtime, rows, leak_free, outputs, timing.latency(times), used, spent)
-        for each, outputs, times, used, spent in zip(contenders, logits, samples, memories, energies, strict=True)
+        _entry(each, runtime, rows, leak_free, outputs, timing.latency(times), used, spent, left)
+        for each, outputs, times, used, spent, left in zip(
+            contenders, logits, samples, memories, energies, worse, strict=True
+        )
     ]
     comparisons = _comparisons(contenders, networks, logits, samples)
     return Result(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        repeat=_command(bundles, dataset, device, threads, split, seconds, options),
+        repeat=_command(bundles, dataset, device, split, words(threads, seconds, options, robustness=robustness)),
         device=device,
         gpu=on_gpu,
         machine=this_machine,
@@ -229,12 +239,15 @@ def _runtime(device: str, this_machine: machine.Machine) -> str:
     return f"{title} {tensorrt.api(flavour).__version__}"
 
 
-def words(threads: int, seconds: float, options: gpu.Options, fallback: bool = False) -> list[str]:
+def words(
+    threads: int, seconds: float, options: gpu.Options, fallback: bool = False, robustness: bool = False
+) -> list[str]:
     """Return the words of a command line that ask for these settings of `bench`."""
     found = ["--threads", str(threads), "--seconds", f"{seconds:g}"]
     found += [] if options.graphs else ["--no-cuda-graphs"]
     found += [] if options.dla is None else ["--dla", str(options.dla)]
-    return [*found, "--fallback"] if fallback else found
+    found += ["--fallback"] if fallback else []
+    return [*found, "--robustness"] if robustness else found
 
 
 def titles_of(bundles: Sequence[Bundle]) -> list[str]:
@@ -308,6 +321,7 @@ def _entry(
     latency: timing.Latency,
     used: memory.Memory | None,
     spent: energy.Energy | None,
+    worse: Robustness | None,
 ) -> NetworkEntry:
     network = contender.bundle.manifest.networks[contender.name]
     judged = accuracy.of(contender.bundle, rows, leak_free, logits)
@@ -326,6 +340,7 @@ def _entry(
         latency=latency,
         memory=used,
         energy=spent,
+        robustness=worse,
     )
 
 
@@ -383,18 +398,10 @@ def _recommendations(networks: Sequence[NetworkEntry], samples: Sequence[NDArray
     return [each for each in found if each is not None]
 
 
-def _command(
-    bundles: Sequence[Bundle],
-    dataset: Dataset,
-    device: str,
-    threads: int,
-    split: str,
-    seconds: float,
-    options: gpu.Options,
-) -> str:
+def _command(bundles: Sequence[Bundle], dataset: Dataset, device: str, split: str, settings: Sequence[str]) -> str:
     command = ["edgefer", "bench", *(str(bundle.path) for bundle in bundles), "--device", device]
     command += [] if dataset.drawn else ["--data", dataset.origin]
-    return shlex.join([*command, "--split", split, *words(threads, seconds, options)])
+    return shlex.join([*command, "--split", split, *settings])
 
 
 def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset, split: str) -> list[str]:

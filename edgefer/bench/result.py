@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgefer.bench.energy import Energy
 from edgefer.bench.memory import Memory
+from edgefer.bench.robustness import Robustness
 from edgefer.bundle.manifest import Data, Precision, Target
 from edgefer.devices.jetson import Jetson
 from edgefer.devices.machine import Machine
@@ -121,6 +122,7 @@ class NetworkEntry(_Part):
     latency: Latency = Field(description="milliseconds")
     memory: Memory | None = Field(description="bytes")
     energy: Energy | None = Field(None, description="by power rail, the network alone; None without sensors")
+    robustness: Robustness | None = Field(None, description="accuracy on worse pictures; None where not asked for")
 
 
 class Recommendation(_Part):

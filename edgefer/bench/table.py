@@ -21,6 +21,8 @@ def tables(result: Result) -> Group:
     parts: list[RenderableType] = [_heading(result), _quality(result), _cost(result)]
     if any(entry.energy for entry in result.networks):
         parts.append(_energy(result))
+    if any(entry.robustness for entry in result.networks):
+        parts.append(_robustness(result))
     parts += [Text(comparison_line(result, each)) for each in result.comparisons]
     parts += [Text(recommendation_line(result, each), style="bold") for each in result.recommendations]
     for bundle in result.bundles:
@@ -156,6 +158,18 @@ def _cost(result: Result) -> Table:
             "" if memory is None else f"{memory.peak / 1e6:.0f}",
             "" if memory is None else f"{(memory.peak - memory.baseline) / 1e6:.0f}",
         )
+    return table
+
+
+def _robustness(result: Result) -> Table:
+    """The mean over five strengths; the strengths one by one stand in the report and in the JSON."""
+    worse = [(entry, entry.robustness) for entry in result.networks if entry.robustness]
+    kinds = list(worse[0][1].accuracy)
+    title = f"Accuracy on worse pictures, %, mean of five strengths ({worse[0][1].images:,} images)"
+    table = grid(marked(result, title), ["network", "as they\nare", *(kind.replace(" ", "\n") for kind in kinds)])
+    for entry, each in worse:
+        means = [f"{100 * sum(each.accuracy[kind]) / len(each.accuracy[kind]):.1f}" for kind in kinds]
+        table.add_row(Text(name(result, entry)), f"{100 * each.clean:.1f}", *means)
     return table
 
 

@@ -26,6 +26,9 @@ def bench(
         int | None, typer.Option(min=0, help="Number of a Jetson's DLA; what it lacks runs on the GPU.")
     ] = None,
     cuda_graphs: Annotated[bool, typer.Option(help="Start each inference on a GPU as one graph.")] = True,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Run them on blurred, noisy, dark, ... pictures too.")
+    ] = False,
     fallback: Annotated[bool, typer.Option(help="Measure on the CPU where the GPU cannot be used.")] = False,
     host: Annotated[
         str | None,
@@ -73,6 +76,7 @@ def bench(
             seconds=seconds,
             options=options,
             fallback=fallback,
+            robustness=robustness,
         )
     else:
         from edgefer.bench import remote
@@ -83,7 +87,7 @@ def bench(
             host=host,
             device=device,
             split=split,
-            options=benching.words(threads, seconds, options, fallback),
+            options=benching.words(threads, seconds, options, fallback, robustness),
             ssh_config=ssh_config,
             remote_edgefer=remote_edgefer,
         )
