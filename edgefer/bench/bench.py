@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +30,7 @@ from edgefer.bench.result import (
 from edgefer.bench.robustness import Robustness
 from edgefer.bundle import Bundle
 from edgefer.data.dataset import Dataset, Split
-from edgefer.devices import jetson, machine
+from edgefer.devices import jetson, machine, nvidia
 from edgefer.errors import InputError, LackError
 from edgefer.evaluation import predict, timing
 from edgefer.preprocessing import Preprocessing
@@ -76,8 +78,8 @@ def bench(
 ) -> Result:
     """Measure every network of the bundles that runs on the device.
 
-    Memory and first answers come first, in fresh processes; then accuracy over the split; then latency, all networks in
-    turn (see `edgefer.evaluation.timing`); then energy, each network alone, where the device has sensors.
+    On a CPU, memory and first answers come first, in fresh processes; then accuracy over the split; then latency, all
+    networks in turn (see `edgefer.evaluation.timing`); then energy, each network alone, where the device has sensors.
 
     Args:
         bundles: at least one; all with the data set's classes.
@@ -135,7 +137,9 @@ def bench(
             infers = [each.session.infer for each in contenders]
             worse = robustnesses.measure(infers, [each.preprocessing for each in contenders], rows)
         inputs = [_inputs(each.preprocessing, rows) for each in contenders]
-        before = state.now(device)
+        on_gpu = contenders[0].session.gpu if isinstance(contenders[0].session, engine.Session) else None
+        card = on_gpu.bus if on_gpu and device == "rtx" else None
+        before = state.now(card)
         samples = timing.in_turn(
             [each.session.infer for each in contenders],
             inputs,
@@ -144,16 +148,19 @@ def bench(
             most_seconds=protocol.most_seconds,
             warmup_seconds=protocol.warmup_seconds,
         )
-        conditions = state.between(before, state.now(device))
+        busy = partial(contenders[-1].session.infer, inputs[-1][0])
+        conditions = state.between(before, state.now(card, busy))
+        sensors: dict[str, energy.Watts] = {"jetson": jetson.watts, "rtx": partial(nvidia.watts, card)}
+        watts = sensors.get(device)
         energies = [
-            energy.measure(each.session.infer, images, _ENERGY_SECONDS, jetson.watts) if device == "jetson" else None
+            energy.measure(each.session.infer, images, _ENERGY_SECONDS, watts) if watts else None
             for each, images in zip(contenders, inputs, strict=True)
         ]
         rates = [
             _throughput(each, images[0]) if throughput and device == "cpu" else []
             for each, images in zip(contenders, inputs, strict=True)
         ]
-        on_gpu = contenders[0].session.gpu if isinstance(contenders[0].session, engine.Session) else None
+        ran = [_on_gpu(each.session) for each in contenders]
     this_machine = machine.describe()
     runtime = _runtime(device, this_machine)
     networks = [
@@ -164,10 +171,11 @@ def bench(
                 "energy": spent,
                 "robustness": left,
                 "throughput": rate,
+                **gpu_fields,
             }
         )
-        for each, outputs, times, (used, started), spent, left, rate in zip(
-            contenders, logits, samples, fresh, energies, worse, rates, strict=True
+        for each, outputs, times, (used, started), spent, left, rate, gpu_fields in zip(
+            contenders, logits, samples, fresh, energies, worse, rates, ran, strict=True
         )
     ]
     comparisons = _comparisons(contenders, networks, logits, samples)
@@ -192,7 +200,7 @@ def bench(
         recommendations=_recommendations(networks, samples),
         warnings=[
             *warnings,
-            *_warnings(titles, bundles, dataset, split, this_machine, networks, comparisons),
+            *_warnings(titles, bundles, dataset, split, device, this_machine, networks, comparisons),
             *state.warnings(conditions),
         ],
     )
@@ -231,8 +239,27 @@ def _contenders(
 def _on_device(protocol: Protocol, session: Session, options: gpu.Options) -> Protocol:
     if not isinstance(session, engine.Session):
         return protocol
-    fields = {"transfers": session.transfers, "cuda_graphs": session.graphs, "dla": options.dla}
+    fields = {
+        "transfers": session.transfers,
+        "cuda_graphs": options.graphs,
+        "dla": options.dla,
+        "tf32": True,
+        "energy_seconds": _ENERGY_SECONDS,
+        "graph_optimization": None,
+        "memory": None,
+    }
     return protocol.model_copy(update=fields)
+
+
+def _on_gpu(session: Session) -> dict[str, Any]:
+    """Return what an entry says of a network's engine."""
+    if not isinstance(session, engine.Session):
+        return {}
+    return {
+        "engine_bytes": session.engine_bytes,
+        "cuda_graphs": bool(session.graphs),
+        "on_gpu": list(session.on_gpu),
+    }
 
 
 def _runtime(device: str, this_machine: machine.Machine) -> str:
@@ -439,15 +466,21 @@ def _warnings(
     bundles: Sequence[Bundle],
     dataset: Dataset,
     split: str,
+    device: str,
     this_machine: machine.Machine,
     networks: Sequence[NetworkEntry],
     comparisons: Sequence[Comparison],
 ) -> list[str]:
     found = data_warnings(titles, bundles, dataset, split)
     x86 = this_machine.architecture in ("x86_64", "AMD64")
-    if x86 and not this_machine.fast_int8 and any(entry.precision == "int8" for entry in networks):
+    if device == "cpu" and x86 and not this_machine.fast_int8 and any(entry.precision == "int8" for entry in networks):
         found.append("this CPU has no VNNI: INT8 gains little speed and may lose accuracy, as 8-bit products saturate")
     for entry in networks:
+        if entry.on_gpu:
+            listed = ", ".join(entry.on_gpu[:4]) + (
+                f" and {len(entry.on_gpu) - 4} more" if len(entry.on_gpu) > 4 else ""
+            )
+            found.append(f"{entry.bundle} {entry.network}: the DLA cannot take {listed}: that ran on the GPU")
         if entry.latency.coefficient_of_variation > _NOISY:
             found.append(
                 f"latency of {entry.bundle} {entry.network} is noisy (coefficient of variation "

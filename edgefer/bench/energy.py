@@ -16,6 +16,7 @@ Watts = Callable[[], Mapping[str, float]]
 
 _EVERY_SECONDS = 0.02  # an INA3221 averages over some milliseconds, and takes as long to be read
 _LEAST_READINGS = 5
+_SETTLING_SECONDS = 0.5  # clocks rise and fall, and sensors average
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def measure(infer: Infer, inputs: Sequence[NDArray[np.float32]], seconds: float,
     Args:
         infer: a session's method.
         inputs: of batch 1, used in turn.
-        seconds: that it runs; half of that the device idles before.
+        seconds: that it runs; half of that the device idles before. Both start half a second before they are read.
         watts: reads the power on each rail at this moment.
 
     Returns:
@@ -64,16 +65,18 @@ def measure(infer: Infer, inputs: Sequence[NDArray[np.float32]], seconds: float,
     """
     if not watts():
         return None
+    time.sleep(_SETTLING_SECONDS)
     idle = _readings(watts, lambda: time.sleep(seconds / 2))
     count = 0
 
-    def run() -> None:
+    def run(for_seconds: float = seconds) -> None:
         nonlocal count
-        end = time.perf_counter() + seconds
+        count, end = 0, time.perf_counter() + for_seconds
         while time.perf_counter() < end or not count:
             infer(inputs[count % len(inputs)])
             count += 1
 
+    run(_SETTLING_SECONDS)
     started = time.perf_counter()
     readings = _readings(watts, run)
     took = time.perf_counter() - started

@@ -15,7 +15,8 @@ Ratio = Callable[[NetworkEntry, NetworkEntry], Interval]
 def recommend(entries: Sequence[NetworkEntry], ratio: Ratio) -> Recommendation | None:
     """Return the network of one bundle to deploy: the fastest of those that lose at most half a point.
 
-    Of those that are as fast as the fastest, within the noise, it is the one with the smallest file.
+    Of those that are as fast as the fastest, within the noise, it is the one with the smallest file, on a GPU the one
+    with the smallest engine.
 
     Args:
         entries: the bundle's networks.
@@ -30,7 +31,7 @@ def recommend(entries: Sequence[NetworkEntry], ratio: Ratio) -> Recommendation |
     fit = [entry for entry in entries if best - entry.quality.accuracy <= MOST_LOST + 1e-9]
     fastest = min(fit, key=lambda entry: entry.latency.p50)
     alike = [entry for entry in fit if entry is fastest or ratio(entry, fastest).low <= 1]
-    chosen = min(alike, key=lambda entry: (entry.file_bytes, entry.latency.p50))
+    chosen = min(alike, key=lambda entry: (entry.engine_bytes or entry.file_bytes, entry.latency.p50))
     return Recommendation(
         bundle=chosen.bundle, network=chosen.network, reason=_reason(chosen, entries, fit, alike, ratio)
     )
@@ -51,7 +52,8 @@ def _reason(
         parts.append(listed)
     same = [entry for entry in others if entry in alike]
     if same:
-        parts.append(f"as fast as {' and '.join(entry.network for entry in same)} and the smallest file of them")
+        what = "engine" if chosen.engine_bytes else "file"
+        parts.append(f"as fast as {' and '.join(entry.network for entry in same)} and the smallest {what} of them")
     parts.append(f"{100 * chosen.quality.accuracy:.2f} %, within half a point of the best")
     lossy = [entry for entry in entries if entry not in fit]
     if lossy:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgefer import console, versions
-from edgefer.bench.bench import check_device
+from edgefer.bench.bench import check_device, check_labels
 from edgefer.bench.result import Result
 from edgefer.bundle import Bundle
 from edgefer.bundle.folder import MANIFEST
@@ -63,8 +63,7 @@ def bench(
     remote.check_name(host)
     check_device(device)
     for bundle in bundles:
-        if bundle.manifest.labels != dataset.classes:
-            raise InputError(f"{bundle.path} and {dataset.name} have different classes; name other data with --data")
+        check_labels(bundle, dataset)
     with tempfile.TemporaryDirectory(prefix="edgefer-") as made:
         folder = Path(made).resolve()
         (folder / _DATA).mkdir(parents=True)
@@ -83,7 +82,9 @@ def bench(
             _run(there, words, names)
             there.fetch("out/result.json", folder / "result.json")
         result = _read(folder / "result.json", host, digest, bundles)
-    again = [names.get(word, word) for word in shlex.split(result.repeat)] + ["--host", host]
+    again = ["edgefer", "bench", *(str(bundle.path) for bundle in bundles), "--device", device]
+    again += [] if dataset.drawn else ["--data", dataset.origin]
+    again += ["--split", split, *options, "--host", host]
     again += [] if ssh_config is None else ["--ssh-config", str(ssh_config)]
     again += [] if remote_edgefer is None else ["--remote-edgefer", remote_edgefer]
     data = {"name": dataset.name, "origin": dataset.origin, "digest": dataset.digest}

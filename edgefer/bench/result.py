@@ -39,14 +39,16 @@ class Protocol(_Part):
     least_seconds: float
     most_seconds: float
     preprocessing_timed: Literal[False] = False
-    graph_optimization: Literal["all"] = "all"
+    graph_optimization: Literal["all"] | None = Field("all", description="ONNX Runtime's; None on a GPU")
     clock: Literal["perf_counter_ns"] = "perf_counter_ns"
     views: Literal["one"] = Field("one", description="accuracy from one crop of each image, nothing averaged")
-    memory: Literal["fresh process, batch 1"] = "fresh process, batch 1"
+    memory: Literal["fresh process, batch 1"] | None = "fresh process, batch 1"
     transfers: Literal["none", "copied", "mapped"] = Field(
         "none", description="to and from a GPU, within the time: copied, or memory that CPU and GPU share"
     )
-    cuda_graphs: bool | None = Field(None, description="whether each inference is one CUDA graph; None on a CPU")
+    cuda_graphs: bool | None = Field(None, description="asked for: each inference one CUDA graph; None on a CPU")
+    tf32: bool | None = Field(None, description="whether FP32 may be computed in TF32, as TensorRT does by default")
+    energy_seconds: float | None = Field(None, description="that each network runs alone, after half a second")
     dla: int | None = Field(None, description="number of the deep learning accelerator, None for the GPU")
 
 
@@ -120,6 +122,9 @@ class NetworkEntry(_Part):
     runtime: str
     sha256: str
     file_bytes: int
+    engine_bytes: int | None = Field(None, description="of what runs on a GPU")
+    cuda_graphs: bool | None = Field(None, description="whether its inferences were CUDA graphs; None on a CPU")
+    on_gpu: list[str] = Field([], description="layers that a DLA was asked for and could not take")
     quality: Quality
     leak_free: Quality | None
     per_class: list[ClassRow]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import mean
 
@@ -24,15 +25,20 @@ class State:
     card: nvidia.Card | None
 
 
-def now(device: str) -> State:
-    """Look at the machine, and at the board or card that `device` names."""
+def now(card: str | None = None, meanwhile: Callable[[], object] | None = None) -> State:
+    """Look at the machine, at the board where this is a Jetson, and at a card.
+
+    Args:
+        card: where it is on the PCI bus (`edgefer.runtimes.cuda.Gpu`); None for none.
+        meanwhile: keeps the card busy while it is looked at.
+    """
     clocks = machine.frequencies()
     return State(
         load=machine.load_average(),
         stolen=machine.stolen(),
         clock=mean(clocks) if clocks else None,
-        board=jetson.describe() if device == "jetson" else None,
-        card=nvidia.describe() if device == "rtx" else None,
+        board=jetson.describe(),
+        card=None if card is None else nvidia.describe(card, meanwhile),
     )
 
 
@@ -79,7 +85,7 @@ def _of_board(before: jetson.Jetson | None, after: jetson.Jetson | None) -> list
         found.append("the clocks follow the load: sudo jetson_clocks holds them at their highest")
     mode = before.power_mode or "unknown"
     if not mode.upper().startswith("MAXN"):
-        found.append(f"power mode {mode}: these figures are of this mode (sudo nvpmodel -q; -m 0 gives the most)")
+        found.append(f"power mode {mode}: these figures are of this mode; for the most: {jetson.stronger(before)}")
     if (after.throttled or 0) > (before.throttled or 0):
         found.append("the board held its clocks down for over-current while it was measured")
     both = before.temperatures.keys() & after.temperatures.keys()

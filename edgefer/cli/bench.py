@@ -23,7 +23,7 @@ def bench(
     split: Annotated[str, typer.Option(help="Images to evaluate: test, val, public+private.")] = "test",
     seconds: Annotated[float, typer.Option(min=0.1, help="Least time that each network is timed for.")] = 3.0,
     dla: Annotated[
-        int | None, typer.Option(min=0, help="Number of a Jetson's DLA; what it lacks runs on the GPU.")
+        int | None, typer.Option(min=0, help="Number of a Jetson's DLA (FP16); what it lacks runs on the GPU.")
     ] = None,
     cuda_graphs: Annotated[bool, typer.Option(help="Start each inference on a GPU as one graph.")] = True,
     throughput: Annotated[
@@ -57,6 +57,8 @@ def bench(
     from edgefer.errors import InputError
     from edgefer.runtimes.gpu import Options
 
+    if project and (host or fallback):
+        raise InputError("--project measures nothing, so it does not go with --host and --fallback")
     if host is None and not fallback and projection.wanted(device, project):
         projection.run(device, bundles, data, out=out, threads=threads, split=split, asked=project, as_json=as_json)
         return

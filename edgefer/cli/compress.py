@@ -129,7 +129,10 @@ def compress(
         paths.mark_latest(result.bundle)
     engines = []
     if compute and rejected is None:
-        opened, built = ahead.build(bundles.load(result.bundle), compute, tensorrt.MOST_BATCH)
+        try:
+            opened, built = ahead.build(bundles.load(result.bundle), compute, tensorrt.MOST_BATCH)
+        except InputError as error:  # hours of work are not lost for it
+            raise InputError(f"{result.bundle} is made, its engines are not: {error}; then: edgefer build") from None
         engines = opened.manifest.engines[-len(built) :]
     if as_json:
         failure = {"error": str(rejected), "exit_code": rejected.exit_code} if rejected else {}

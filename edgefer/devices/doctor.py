@@ -108,7 +108,7 @@ def _machine(here: machine.Machine, board: jetson.Jetson | None, root: Path) -> 
 def _power_mode(board: jetson.Jetson) -> Line:
     found = board.power_mode or "unknown"
     most = found.upper().startswith("MAXN")
-    remedy = "" if most else "sudo nvpmodel -m 0 for the most this board gives; every figure depends on it"
+    remedy = "" if most else f"{jetson.stronger(board)} for the most this board gives; every figure depends on it"
     return Line("machine", "power mode", "ok" if most else "note", found, remedy)
 
 
@@ -152,7 +152,14 @@ def _tensorrt(board: jetson.Jetson | None, root: Path, gpu: Callable[[], str] | 
             yield Line(part, "GPU", "ok", gpu())
         except LackError as error:
             remedy = "reboot if the driver was updated; in a container, start it with --runtime nvidia or --gpus all"
-            yield Line(part, "GPU", "missing", str(error), remedy)
+            package = "pip install" in str(error)  # it says what to do itself
+            yield Line(
+                part,
+                "GPU",
+                "missing",
+                str(error),
+                f"pip install 'edgefer[{'tensorrt' if board else 'rtx'}]'" if package else remedy,
+            )
     if board is None:
         version = _version("tensorrt_rtx")
         remedy = "" if version else "pip install 'edgefer[rtx]' on x86-64"

@@ -40,6 +40,7 @@ class Jetson(BaseModel):
     linux: str | None = Field(description="Jetson Linux: 36.4.3")
     jetpack: str | None = Field(description="that brought it; None for one that this edgefer does not know")
     power_mode: str | None = Field(description="nvpmodel's: 15W; None where nvpmodel never ran")
+    strongest_mode: int | None = Field(None, description="number of nvpmodel's mode that holds nothing back (MAXN...)")
     clocks_locked: bool | None = Field(description="whether CPU and GPU stay at their highest clock (jetson_clocks)")
     temperatures: dict[str, float] = Field(description="by thermal zone, in degrees Celsius")
     watts: dict[str, float] = Field(description="by power rail, at this moment; empty without sensors")
@@ -61,6 +62,7 @@ def describe(root: Path = Path("/")) -> Jetson | None:
         linux=linux,
         jetpack=next((name for prefix, name in _JETPACKS.items() if _begins(linux, prefix)), None),
         power_mode=_power_mode(root),
+        strongest_mode=_strongest_mode(root),
         clocks_locked=_clocks_locked(root),
         temperatures=temperatures(root),
         watts=watts(root),
@@ -105,24 +107,37 @@ def _begins(version: str | None, prefix: str) -> bool:
 def _power_mode(root: Path) -> str | None:
     """The mode's number is in nvpmodel's status, its name in the configuration that status was made with."""
     status = re.search(r"pmode:(\d+)", text(root / "var/lib/nvpmodel/status"))
-    if not status:
-        return None
-    number = int(status[1])
+    return None if not status else _modes(root).get(int(status[1]), f"mode {int(status[1])}")
+
+
+def _modes(root: Path) -> dict[int, str]:
+    found = {}
     for mode in re.findall(r"<\s*POWER_MODEL\s+([^>]*)>", text(root / "etc/nvpmodel.conf")):
         fields = dict(re.findall(r"(\w+)=(\S+)", mode))
-        if fields.get("ID") == str(number) and "NAME" in fields:
-            return str(fields["NAME"])
-    return f"mode {number}"
+        if fields.get("ID", "").isdigit() and "NAME" in fields:
+            found[int(fields["ID"])] = str(fields["NAME"])
+    return found
+
+
+def _strongest_mode(root: Path) -> int | None:
+    """Return the mode named MAXN or MAXN_SUPER: which number that is differs from board to board."""
+    strong = [(name, number) for number, name in _modes(root).items() if name.upper().startswith("MAXN")]
+    return max(strong, key=lambda each: len(each[0]))[1] if strong else None
+
+
+def stronger(board: Jetson) -> str:
+    """Return what a user types for the mode that holds nothing back."""
+    number = board.strongest_mode
+    return "sudo nvpmodel -p --verbose lists the modes" if number is None else f"sudo nvpmodel -m {number}"
 
 
 def _clocks_locked(root: Path) -> bool | None:
-    """jetson_clocks raises every least frequency to the greatest."""
+    """jetson_clocks raises every least frequency to the greatest that the power mode allows."""
     cores = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq"))
-    pairs = [(_number(core / "scaling_min_freq"), _number(core / "cpuinfo_max_freq")) for core in cores]
+    pairs = [(_number(core / "scaling_min_freq"), _number(core / "scaling_max_freq")) for core in cores]
     for device in sorted((root / "sys/class/devfreq").glob("*")):
         if re.search(r"gpu|ga10b|gv11b|gp10b", device.name):
-            available = [int(word) for word in text(device / "available_frequencies").split() if word.isdigit()]
-            pairs.append((_number(device / "min_freq"), max(available, default=None)))
+            pairs.append((_number(device / "min_freq"), _number(device / "max_freq")))
     known = [(least, most) for least, most in pairs if least is not None and most is not None]
     return all(least >= most for least, most in known) if known else None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import time
+from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,9 +16,10 @@ _FIELDS = {
     "most_clock": "clocks.max.sm",
     "watts": "power.draw",
     "most_watts": "power.limit",
-    "throttled": "clocks_throttle_reasons.active",
 }
-_IDLE = 0x1  # the clock is low because nothing runs: no reason to worry
+_REASONS = ("clocks_event_reasons.active", "clocks_throttle_reasons.active")  # its name now, and before
+# Power cap, hardware slowdown, heat (by software, by hardware), power brake; not idle, not what a user set (nvml.h).
+_HELD_DOWN = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
 _PATIENCE_SECONDS = 20
 
 
@@ -32,24 +35,56 @@ class Card(BaseModel):
     most_clock: float | None
     watts: float | None
     most_watts: float | None = Field(description="limit that is set")
-    throttled: bool | None = Field(description="the clock is held down: by heat, by power or by a setting")
+    throttled: bool | None = Field(description="the clock is held down by heat or by power")
 
 
-def describe() -> Card | None:
-    """Describe the first card, or return None where nvidia-smi is not there or says nothing."""
-    command = ["nvidia-smi", f"--query-gpu={','.join(_FIELDS.values())}", "--format=csv,noheader,nounits", "--id=0"]
-    try:
-        said = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE_SECONDS, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    values = [value.strip() for value in said.stdout.partition("\n")[0].split(",")]
-    if len(values) != len(_FIELDS) or not values[0]:
+def describe(bus: str | None = None, meanwhile: Callable[[], object] | None = None) -> Card | None:
+    """Describe a card, or return None where nvidia-smi is not there or says nothing.
+
+    Args:
+        bus: where it is on the PCI bus; by default the first one. CUDA counts cards in another order.
+        meanwhile: done again and again until nvidia-smi has answered: an idle card has other clocks than a busy one.
+    """
+    values = _query(list(_FIELDS.values()), bus, meanwhile)
+    if values is None or not values[0]:
         return None
     named = dict(zip(_FIELDS, values, strict=True))
     numbers = {name: _number(named[name]) for name in ("temperature", "clock", "most_clock", "watts", "most_watts")}
-    return Card(name=named["name"], driver=named["driver"], throttled=_throttled(named["throttled"]), **numbers)
+    reasons = next((found[0] for name in _REASONS if (found := _query([name], bus, meanwhile))), "")
+    return Card(name=named["name"], driver=named["driver"], throttled=_throttled(reasons), **numbers)
+
+
+def watts(bus: str | None = None) -> dict[str, float]:
+    """Return what a card draws at this moment, by the name that nvidia-smi has for it, or nothing."""
+    found = _query(["power.draw"], bus, None)
+    value = _number(found[0]) if found else None
+    return {} if value is None else {"power.draw": value}
+
+
+def _query(fields: Sequence[str], bus: str | None, meanwhile: Callable[[], object] | None) -> list[str] | None:
+    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits", f"--id={bus or 0}"]
+    try:
+        asked = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+        )
+    except OSError:
+        return None
+    with asked:
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while meanwhile is not None and asked.poll() is None and time.monotonic() < end:
+            meanwhile()
+        try:
+            said, _ = asked.communicate(timeout=max(0.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            asked.kill()
+            return None
+    values = [value.strip() for value in said.partition("\n")[0].split(",")]
+    return values if asked.returncode == 0 and len(values) == len(fields) else None
 
 
 def _number(value: str) -> float | None:
@@ -61,6 +96,6 @@ def _number(value: str) -> float | None:
 
 def _throttled(value: str) -> bool | None:
     try:
-        return bool(int(value, 16) & ~_IDLE)
+        return bool(int(value, 16) & _HELD_DOWN)
     except ValueError:
         return None

@@ -10,11 +10,16 @@ from edgefer.devices import jetson
 def here(device: str, root: Path = Path("/")) -> bool:
     """Return whether this machine is a Jetson, or another one with NVIDIA's driver.
 
-    Which card the driver runs is not asked: TensorRT for RTX says so itself when it starts.
+    Which card the driver runs is not asked: TensorRT for RTX says so itself when it starts. Under WSL the driver is
+    that of Windows, and reached by a device of its own.
 
     Args:
         device: ``jetson`` or ``rtx``.
         root: where `proc` and `etc` are; another folder in tests.
     """
     board = jetson.describe(root) is not None
-    return board if device == "jetson" else not board and (root / "proc/driver/nvidia/version").is_file()
+    if device == "jetson":
+        return board
+    linux = (root / "proc/driver/nvidia/version").is_file()
+    windows = (root / "dev/dxg").exists() and (root / "usr/lib/wsl/lib/libcuda.so.1").exists()
+    return not board and (linux or windows)

@@ -21,6 +21,7 @@ def compute_capabilities(named: str) -> list[str]:
         LackError: it is not installed.
     """
     found = [each.strip().removeprefix("sm").removeprefix("_").replace(".", "") for each in named.lower().split(",")]
+    found = list(dict.fromkeys(found))
     tensorrt.check_compute(found)
     return found
 
@@ -52,11 +53,11 @@ def build(
     built = []
     with console.progress("building", len(names)) as advance:
         for name in names:
-            done = tensorrt.build(bundle.file(name).read_bytes(), "tensorrt_rtx", compute, most_batch)
-            for warning in done.warnings:
-                console.say(f"{name}: TensorRT warns: {warning}")
-            fields = {"file": f"{name}.engine", "network": name, "runtime": "tensorrt_rtx", "version": done.version}
-            bundle = bundles.add_engine(bundle, done.engine, **fields, compute=list(compute), most_batch=most_batch)
-            built.append(done)
+            built.append(tensorrt.build(bundle.file(name).read_bytes(), "tensorrt_rtx", compute, most_batch))
             advance(1, name)
+    for name, done in zip(names, built, strict=True):  # all of them or none
+        for warning in done.warnings:
+            console.say(f"{name}: TensorRT warns: {warning}")
+        fields = {"file": f"{name}.engine", "network": name, "runtime": "tensorrt_rtx", "version": done.version}
+        bundle = bundles.add_engine(bundle, done.engine, **fields, compute=list(compute), most_batch=most_batch)
     return bundle, built

@@ -117,7 +117,7 @@ def engine(
             if found is not None:
                 return found
             console.say(f"{why}: building it for {gpu.name}, once; this can take minutes")
-            compute = [gpu.compute] if flavour == "tensorrt_rtx" else []
+            compute = [_named(gpu)] if flavour == "tensorrt_rtx" else []
             built = (build or tensorrt.build)(
                 graph.read_bytes(), flavour, compute, most_batch, workspace, dla, timings(wanted)
             )
@@ -127,6 +127,11 @@ def engine(
             f"engines cannot be kept in {place.parent}: {error.strerror}; set EDGEFER_CACHE to a folder of yours"
         ) from error
     return Kept(built.engine, place, built, built.on_gpu)
+
+
+def _named(gpu: Gpu) -> str:
+    """Return what TensorRT for RTX calls a GPU: one that has no name of its own there may be taken all the same."""
+    return gpu.compute if gpu.compute in tensorrt.compute_capabilities() else tensorrt.CURRENT
 
 
 def path(wanted: Wanted) -> Path:

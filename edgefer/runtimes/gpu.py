@@ -48,25 +48,29 @@ def activate(bundle: Bundle, network: str, device: str, options: Options) -> eng
     layer = cuda.find()
     with layer.stream() as stream:
         gpu = stream.gpu
-    content = _engine(bundle, network, gpu, flavour, options)
+    content, on_gpu = _engine(bundle, network, gpu, flavour, options)
     digest = hashlib.sha256(content).hexdigest()[:20]
     kernels = paths.cache_dir() / "engines" / f"{digest}-sm{gpu.compute}.kernels" if flavour == "tensorrt_rtx" else None
-    return engine.activate(content, flavour, layer, options.graphs, kernels)
+    session = engine.activate(content, flavour, layer, options.graphs, kernels, options.dla)
+    session.on_gpu, session.engine_bytes = on_gpu, len(content)
+    return session
 
 
-def _engine(bundle: Bundle, network: str, gpu: Gpu, flavour: Flavour, options: Options) -> bytes:
+def _engine(
+    bundle: Bundle, network: str, gpu: Gpu, flavour: Flavour, options: Options
+) -> tuple[bytes, tuple[str, ...]]:
+    """Return an engine, and the layers that no DLA took."""
     for shipped in bundle.manifest.engines if flavour == "tensorrt_rtx" else ():
         if shipped.network == network:
             why = _unfit(shipped, bundle, gpu)
             if not why:
-                return (bundle.path / shipped.file).read_bytes()
+                return (bundle.path / shipped.file).read_bytes(), ()
             console.say(f"{shipped.file} {why}")
+    most_batch = tensorrt.MOST_BATCH if options.dla is None else 1
     workspace = _WORKSPACE if gpu.integrated else None
     precision = bundle.manifest.networks[network].precision
-    kept = engine_cache.engine(bundle.file(network), precision, gpu, flavour, workspace=workspace, dla=options.dla)
-    if kept.on_gpu:
-        console.say(f"{network}: on the GPU instead of DLA {options.dla}: {', '.join(kept.on_gpu)}")
-    return kept.engine
+    kept = engine_cache.engine(bundle.file(network), precision, gpu, flavour, most_batch, workspace, options.dla)
+    return kept.engine, kept.on_gpu
 
 
 def _unfit(shipped: Engine, bundle: Bundle, gpu: Gpu) -> str:

@@ -23,7 +23,9 @@ from edgefer.errors import InputError, LackError, MissingExtra
 Flavour = Literal["tensorrt", "tensorrt_rtx"]
 
 MOST_BATCH = 32
+CURRENT = "CURRENT"
 _STEPS = 1000
+_MEMORY = re.compile(r"out ?of ?memory|cudaMalloc|insufficient (workspace|memory)", re.IGNORECASE)
 _OLDEST = 10
 _TURING = "75"  # refuses some graphs, and then a build for several GPUs at once
 
@@ -113,15 +115,16 @@ def build(
     Args:
         content: an ONNX file with one input, (N, C, H, W), that `edgefer.graph.lint` has nothing against.
         flavour: ``tensorrt`` builds for the GPU at hand; ``tensorrt_rtx`` for those asked for, without one.
-        compute: compute capabilities, ``86``; for ``tensorrt_rtx`` alone.
+        compute: compute capabilities, ``86``, or `CURRENT` for the GPU at hand; for ``tensorrt_rtx`` alone.
         most_batch: images at a time.
         workspace: bytes of GPU memory that the builder may use; by default what there is.
-        dla: number of a deep learning accelerator (Xavier, Orin); what it cannot take runs on the GPU.
+        dla: number of a deep learning accelerator; what it cannot take runs on the GPU. It takes one size alone, so
+            that the engine is for `most_batch` images and no other number.
         timings: a file in which ``tensorrt`` keeps what it measured, so that the next build measures less.
 
     Raises:
         InputError: the parser or the builder refuses the network, or there is no such compute capability.
-        LackError: see `api`; or the device has no such DLA.
+        LackError: see `api`; or there is too little memory, or no such DLA.
     """
     trt = api(flavour)
     logger = _logger(flavour)
@@ -133,22 +136,27 @@ def build(
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
     if flavour == "tensorrt_rtx":
         _choose(trt, config, compute)
-    on_gpu = () if dla is None else _use_dla(trt, builder, network, config, dla)
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # or its engines cannot be recorded as CUDA graphs
     if flavour == "tensorrt" and timings is not None:  # TensorRT for RTX measures nothing when it builds
         config.set_timing_cache(config.create_timing_cache(_content(timings)), ignore_mismatch=False)
     given = network.get_input(0)
-    one, most = ((batch, *tuple(given.shape)[1:]) for batch in (1, most_batch))
+    one, most = ((batch, *tuple(given.shape)[1:]) for batch in (1 if dla is None else most_batch, most_batch))
     profile = builder.create_optimization_profile()
     profile.set_shape(given.name, one, one, most)
     config.add_optimization_profile(profile)
+    on_gpu = () if dla is None else _use_dla(trt, builder, network, config, dla)  # asks by the profile's shape
     with console.progress("building the engine", _STEPS) as advance:
         monitor = _monitor(trt, advance)
         config.progress_monitor = monitor
         engine = builder.build_serialized_network(network, config)
     del parser
+    if monitor.stopped is not None:
+        raise monitor.stopped
     if engine is None:
-        errors = [text for severity, text in logger.lines if severity == "error"]
-        raise InputError(f"TensorRT cannot build the network: {errors[-1] if errors else 'it does not say why'}")
+        said = last_error(flavour)
+        if _MEMORY.search(said):
+            raise LackError(f"too little memory to build the engine: close what else runs ({said})")
+        raise InputError(f"TensorRT cannot build the network: {said}")
     if flavour == "tensorrt" and timings is not None:
         with paths.write_atomically(timings) as part:
             part.write_bytes(bytes(config.get_timing_cache().serialize()))
@@ -160,7 +168,7 @@ def _use_dla(trt: ModuleType, builder: Any, network: Any, config: Any, dla: int)
     """Ask for a DLA, and return the names of the layers that run on the GPU instead."""
     cores = builder.num_DLA_cores
     if not 0 <= dla < cores:
-        there = f"DLA 0 to {cores - 1}" if cores else "no DLA that this TensorRT can use (Xavier and Orin have some)"
+        there = f"DLA 0 to {cores - 1}" if cores else "no DLA that this TensorRT can use"
         raise LackError(f"there is no DLA {dla}: this device has {there}; leave --dla out to run on its GPU")
     config.default_device_type = trt.DeviceType.DLA
     config.DLA_core = dla
@@ -179,19 +187,26 @@ def _monitor(trt: ModuleType, advance: Callable[..., None]) -> Any:
             trt.IProgressMonitor.__init__(self)
             self.outermost: dict[str, int] = {}
             self.done = 0
+            self.stopped: BaseException | None = None  # Ctrl-C: raised in here, it would end in TensorRT
 
         def phase_start(self, name: str, parent: str | None, steps: int) -> None:
             """Take note of a phase."""
-            if parent is None:
-                self.outermost[name] = steps
+            try:
+                if parent is None:
+                    self.outermost[name] = steps
+            except BaseException as error:
+                self.stopped = error
 
         def step_complete(self, name: str, step: int) -> bool:
-            """Move the bar, and go on."""
-            if name in self.outermost:
-                reached = _STEPS * (step + 1) // max(1, self.outermost[name])
-                advance(max(0, reached - self.done))
-                self.done = max(self.done, reached)
-            return True
+            """Move the bar, and say whether to go on."""
+            try:
+                if name in self.outermost:
+                    reached = _STEPS * (step + 1) // max(1, self.outermost[name])
+                    advance(max(0, reached - self.done))
+                    self.done = max(self.done, reached)
+            except BaseException as error:
+                self.stopped = error
+            return self.stopped is None
 
         def phase_finish(self, name: str) -> None:
             """Nothing to do."""
@@ -203,8 +218,8 @@ def _content(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-def load(engine: bytes, flavour: Flavour) -> tuple[Any | None, str]:
-    """Return an engine on the current GPU, or None, and what TensorRT said of it.
+def load(engine: bytes, flavour: Flavour, dla: int | None = None) -> Any | None:
+    """Return an engine on the current GPU or DLA, or None: `last_error` says why.
 
     Raises:
         LackError: see `api`.
@@ -213,8 +228,15 @@ def load(engine: bytes, flavour: Flavour) -> tuple[Any | None, str]:
     logger = _logger(flavour)
     logger.lines.clear()
     runtime = trt.Runtime(logger)  # the engine keeps it
-    loaded = runtime.deserialize_cuda_engine(engine)
-    return loaded, next((text for _, text in reversed(logger.lines)), "it does not say why")
+    if dla is not None:
+        runtime.DLA_core = dla
+    return runtime.deserialize_cuda_engine(engine)
+
+
+def last_error(flavour: Flavour) -> str:
+    """Return the last error that TensorRT wrote."""
+    errors = [text for severity, text in _logger(flavour).lines if severity == "error"]
+    return errors[-1] if errors else "it does not say why"
 
 
 def check_compute(compute: Sequence[str]) -> None:
@@ -224,6 +246,8 @@ def check_compute(compute: Sequence[str]) -> None:
         InputError: one is not known, or 75 is not alone.
         LackError: see `api`.
     """
+    if list(compute) == [CURRENT]:
+        return
     known = compute_capabilities("tensorrt_rtx")
     wrong = [each for each in compute if each not in known]
     if wrong or not compute:
@@ -237,7 +261,8 @@ def _choose(trt: ModuleType, config: Any, compute: Sequence[str]) -> None:
     check_compute(compute)
     config.num_compute_capabilities = len(compute)
     for number, each in enumerate(compute):
-        config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{each}"), number)
+        name = each if each == CURRENT else f"SM{each}"
+        config.set_compute_capability(getattr(trt.ComputeCapability, name), number)
 
 
 @cache

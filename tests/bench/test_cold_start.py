@@ -97,12 +97,12 @@ def test_time_that_the_host_takes_and_a_clock_that_changes_are_said_beside_the_f
     monkeypatch.setattr(machine, "frequencies", lambda: frequencies(tmp_path))
 
     jetsons.write(tmp_path, files(stolen=10, idle=1000, clock=2_400_000))
-    before = state.now("cpu")
+    before = state.now()
     assert (before.stolen, before.clock) == ((10, 1160), 2400)
     jetsons.write(tmp_path, files(stolen=11, idle=1099, clock=2_400_000))
-    assert state.warnings(state.between(before, state.now("cpu"))) == []
+    assert state.warnings(state.between(before, state.now())) == []
     jetsons.write(tmp_path, files(stolen=40, idle=1070, clock=1_800_000))
-    conditions = state.between(before, state.now("cpu"))
+    conditions = state.between(before, state.now())
     assert conditions.stolen == pytest.approx(0.3)
     said = "\n".join(state.warnings(conditions))
     assert "the host took 30 % of this virtual machine's time" in said

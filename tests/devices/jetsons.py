@@ -31,13 +31,17 @@ def orin_nano(root: Path) -> Path:
         ),
         "var/lib/nvpmodel/status": "pmode:0000 fmode:cool\n",
         "sys/class/devfreq/17000000.gpu/min_freq": "306000000\n",
-        "sys/class/devfreq/17000000.gpu/available_frequencies": "306000000 408000000 624750000\n",
+        "sys/class/devfreq/17000000.gpu/max_freq": "624750000\n",
+        "sys/class/devfreq/17000000.gpu/available_frequencies": "306000000 408000000 624750000 1020000000\n",
         "sys/class/hwmon/hwmon3/oc1_event_cnt": "2\n",
         "sys/class/hwmon/hwmon3/oc2_event_cnt": "1\n",
     }
     for core in range(2):
         files[f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_min_freq"] = "729600\n"
-        files[f"sys/devices/system/cpu/cpu{core}/cpufreq/cpuinfo_max_freq"] = "1510400\n"
+        files[f"sys/devices/system/cpu/cpu{core}/cpufreq/cpuinfo_max_freq"] = "1728000\n"
+        files[f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_max_freq"] = (
+            "1510400\n"  # the mode's, below the core's
+        )
     zones = [("cpu-thermal", "48250"), ("gpu-thermal", "46906"), ("cv0-thermal", "-256000"), ("tj-thermal", "48250")]
     for number, (name, value) in enumerate(zones):
         files[f"sys/class/thermal/thermal_zone{number}/type"] = f"{name}\n"

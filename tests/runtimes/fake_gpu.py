@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,19 @@ SOURCE = Path(__file__).with_name("libcuda.c")
 _Function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
-def driver(folder: Path) -> ctypes.CDLL:
+@cache
+def driver() -> ctypes.CDLL:
     """Compile the driver and load it before the real one could be: who asks for libcuda.so.1 from now on gets it.
 
-    It has no GPU until FAKE_CUDA_DEVICES says so, so that other tests of this process find none.
+    Once for a process: of two copies, each would record half of a graph. It has no GPU until FAKE_CUDA_DEVICES says so,
+    so that other tests of this process find none.
     """
-    library = folder / "libcuda.so.1"
-    subprocess.run(
-        ["cc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", str(library), str(SOURCE), "-ldl"], check=True
-    )
-    return ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "libcuda.so.1"
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", str(library), str(SOURCE), "-ldl"], check=True
+        )
+        return ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
 
 
 class Engine:
@@ -56,6 +61,7 @@ class Engine:
         return (-1, *next(node for node in self.nodes if node.name == name).shape[1:])
 
     def create_execution_context(self, config: Any = None) -> Context | None:
+        self.config = config
         if self.memory:
             self.contexts.append(Context(self))
         return self.contexts[-1] if self.memory else None
@@ -66,6 +72,8 @@ class Engine:
 
 class RuntimeConfig:
     """Of TensorRT for RTX: takes a cache of kernels."""
+
+    dynamic_shapes_kernel_specialization_strategy: Any = None
 
     def create_runtime_cache(self) -> Any:
         return RuntimeCache()

@@ -35,6 +35,7 @@ Status cuDriverGetVersion(int *version) { *version = 13000; return 0; }
 Status cuDeviceGetCount(int *count) { *count = devices(); return 0; }
 Status cuDeviceGet(int *device, int ordinal) { *device = ordinal; return ordinal < devices() ? 0 : 101; }
 Status cuDeviceGetName(char *name, int length, int device) { strncpy(name, "Fake GPU", length); return 0; }
+Status cuDeviceGetPCIBusId(char *bus, int length, int device) { strncpy(bus, "0000:01:00.0", length); return 0; }
 Status cuDeviceTotalMem_v2(size_t *bytes, int device) { *bytes = 8ul << 30; return 0; }
 Status cuDeviceGetAttribute(int *value, int attribute, int device) {
     *value = attribute == 75 ? 8 : attribute == 76 ? 7 : attribute == 18 ? integrated() : 0; /* major, minor, integrated */

@@ -14,6 +14,7 @@ import pytest
 from bundle import samples
 from runtimes import fake_gpu
 
+from edgefer import console
 from edgefer.errors import InputError, LackError
 from edgefer.runtimes import cuda, engine, onnxruntime, tensorrt
 
@@ -23,8 +24,8 @@ SHAPE = (1, samples.SIZE, samples.SIZE)
 
 
 @pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    return fake_gpu.driver(tmp_path_factory.mktemp("driver"))
+def driver() -> ctypes.CDLL:
+    return fake_gpu.driver()
 
 
 @pytest.fixture(params=["bindings", "pycuda"])
@@ -42,7 +43,7 @@ def layer(request: pytest.FixtureRequest, driver: ctypes.CDLL, monkeypatch: pyte
 def loaded(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> fake_gpu.Engine:
     """What TensorRT makes of the bytes of an engine."""
     made = fake_gpu.Engine(MODEL, 8, trt, driver)
-    monkeypatch.setattr(tensorrt, "load", lambda content, flavour: (made, "") if content else (None, "it is empty"))
+    monkeypatch.setattr(tensorrt, "load", lambda content, flavour, dla: made if content else None)
     return made
 
 
@@ -148,10 +149,10 @@ def test_memory_that_cannot_be_mapped_is_said_so(
 def test_an_engine_that_does_not_load_does_not_fit_or_fails_is_one_line(
     layer: cuda.Cuda, loaded: fake_gpu.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(LackError, match="cannot load the engine on Fake GPU: it is empty"):
+    with pytest.raises(LackError, match="cannot load the engine on Fake GPU: it does not say why"):
         engine.activate(b"", "tensorrt_rtx", layer)
     loaded.memory = False
-    with pytest.raises(LackError, match="out of memory: Fake GPU has too little"):
+    with pytest.raises(LackError, match="Fake GPU has too little memory for the engine"):
         activate(layer)
     loaded.memory = True
     monkeypatch.setattr(fake_gpu.Context, "works", False)
@@ -180,12 +181,50 @@ def test_a_batch_of_another_shape_or_type_is_refused_before_it_is_copied(
 
 
 def test_kernels_compiled_for_one_process_are_there_for_the_next(
-    layer: cuda.Cuda, loaded: fake_gpu.Engine, tmp_path: Path
+    layer: cuda.Cuda, loaded: fake_gpu.Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = tmp_path / "kernels"
     for wanted in (b"kernels", b"kernels again"):
-        activate(layer, kernels=kept).deactivate()
+        with activate(layer, kernels=kept) as session:
+            session.infer(*batches(1))
         assert kept.read_bytes() == wanted
+    strategy = loaded.config.dynamic_shapes_kernel_specialization_strategy
+    assert strategy == trt.DynamicShapesKernelSpecializationStrategy.EAGER  # or others run, and are recorded, for now
+
+
+def test_a_cache_that_cannot_be_written_stops_nobody(
+    layer: cuda.Cuda,
+    loaded: fake_gpu.Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(console, "_enabled", True)
+    with activate(layer, kernels=tmp_path / "file" / "kernels") as session:
+        session.infer(*batches(1))
+    assert "compiled kernels cannot be kept in" in capsys.readouterr().err
+
+
+def test_a_recording_that_fails_half_way_gives_back_what_was_recorded(
+    layer: cuda.Cuda, loaded: fake_gpu.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with activate(layer) as session:
+        session.infer(*batches(1))
+        monkeypatch.setattr(fake_gpu.Context, "works", False)
+        session._record()
+        assert session.graphs is False
+        monkeypatch.setattr(fake_gpu.Context, "works", True)
+        session.infer(*batches(1))
+
+
+def test_an_engine_for_a_dla_is_loaded_on_that_one(
+    layer: cuda.Cuda, loaded: fake_gpu.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(tensorrt, "load", lambda content, flavour, dla: asked.append(dla) or loaded)
+    activate(layer, dla=1).deactivate()
+    assert asked == [1]
 
 
 def test_the_gpu_is_described(layer: cuda.Cuda) -> None:

@@ -18,7 +18,7 @@ from edgefer.runtimes import engine_cache, tensorrt
 from edgefer.runtimes.cuda import Gpu
 
 pytest.importorskip("tensorrt_rtx")
-GPU = Gpu("Fake Ada", "89", "13.0", 8 << 30, False, "none")
+GPU = Gpu("0000:01:00.0", "Fake Ada", "89", "13.0", 8 << 30, False, "none")
 # A process that asks for the engine, says what it got, and can be held up while it builds.
 ASK = """
 import sys, time
@@ -30,7 +30,11 @@ def build(*arguments):
     time.sleep(float(sys.argv[2]))
     return tensorrt.build(*arguments)
 kept = engine_cache.engine(
-    Path(sys.argv[1]), "fp32", Gpu("Fake Ada", "89", "13.0", 8 << 30, False, "none"), "tensorrt_rtx", build=build
+    Path(sys.argv[1]),
+    "fp32",
+    Gpu("0000:01:00.0", "Fake Ada", "89", "13.0", 8 << 30, False, "none"),
+    "tensorrt_rtx",
+    build=build,
 )
 print("built" if kept.built else "found", len(kept.engine), flush=True)
 """
@@ -70,8 +74,8 @@ def test_an_engine_is_built_the_first_time_and_found_the_second(graph: Path, cac
     [
         {"most_batch": 8},
         {"workspace": 1 << 28},
-        {"gpu": Gpu("Other Ada", "89", "13.0", 8 << 30, False, "none")},
-        {"gpu": Gpu("Fake Ada", "86", "13.0", 8 << 30, False, "none")},
+        {"gpu": Gpu("0000:02:00.0", "Other Ada", "89", "13.0", 8 << 30, False, "none")},
+        {"gpu": Gpu("0000:01:00.0", "Fake Ada", "86", "13.0", 8 << 30, False, "none")},
     ],
     ids=["batch", "workspace", "name", "compute"],
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -217,3 +218,28 @@ def test_engines_are_plain_files_for_tensorrts_own_tools(made: bundle.Bundle) ->
     content = onnx.load(made.file("int8-rtx")).SerializeToString()
     alone = tensorrt.build(content, "tensorrt_rtx", GPUS).engine
     assert (made.path / entry.file).read_bytes()[:4] == alone[:4]  # TensorRT's own first bytes, no header of ours
+
+
+def test_ctrl_c_ends_a_build_as_it_ends_anything_else(
+    graphs: Callable[[str], dict[str, ModelProto]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raised in a callback, it would end inside TensorRT, which goes on or calls it a failed build."""
+
+    @contextmanager
+    def interrupted(*_: object) -> Iterator[Callable[[int], None]]:
+        def advance(steps: int) -> None:
+            raise KeyboardInterrupt
+
+        yield advance
+
+    monkeypatch.setattr(tensorrt.console, "progress", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tensorrt.build(graphs("ours")["int8"].SerializeToString(), "tensorrt_rtx", ["89"])
+
+
+def test_too_little_memory_to_build_is_what_the_machine_lacks(
+    graphs: Callable[[str], dict[str, ModelProto]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorrt, "last_error", lambda flavour: "[virtualMemoryBuffer.cpp] OutOfMemory (no further)")
+    with pytest.raises(LackError, match="too little memory to build the engine"):
+        tensorrt.build(graphs("ours")["int8"].SerializeToString(), "tensorrt_rtx", ["75"])

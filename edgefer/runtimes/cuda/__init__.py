@@ -26,6 +26,7 @@ class Gpu:
     """A GPU as its driver describes it.
 
     Attributes:
+        bus: where it is: ``0000:01:00.0``, as nvidia-smi takes it.
         name: e.g. ``Orin`` or ``NVIDIA GeForce RTX 4060``.
         compute: digits of its compute capability: ``87``.
         cuda: the newest CUDA that the driver knows: ``12.6``.
@@ -34,6 +35,7 @@ class Gpu:
         layer: ``pycuda`` or ``cuda.bindings``.
     """
 
+    bus: str
     name: str
     compute: str
     cuda: str

@@ -75,8 +75,9 @@ class Bindings:
                 work()
             finally:
                 ended = driver.cuStreamEndCapture(stream.handle)  # a stream that is left recording takes no work
+                if ended[0] == driver.CUresult.CUDA_SUCCESS:
+                    stack.callback(driver.cuGraphDestroy, ended[1])
             (graph,) = _check(ended, "record a CUDA graph")
-            stack.callback(driver.cuGraphDestroy, graph)
             (ready,) = _check(driver.cuGraphInstantiate(graph, 0), "prepare a CUDA graph")
             stack.callback(driver.cuGraphExecDestroy, ready)
             yield lambda: _launch(ready, stream)
@@ -102,9 +103,11 @@ def _describe(device: Any) -> Gpu:
         _check(driver.cuDeviceGetAttribute(each, device), "describe the GPU")[0] for each in attributes
     )
     (name,) = _check(driver.cuDeviceGetName(256, device), "describe the GPU")
+    (bus,) = _check(driver.cuDeviceGetPCIBusId(32, device), "describe the GPU")
     (version,) = _check(driver.cuDriverGetVersion(), "describe the GPU")
     (memory,) = _check(driver.cuDeviceTotalMem(device), "describe the GPU")
     return Gpu(
+        bus=bus.rstrip(b"\0").decode(errors="replace"),
         name=name.rstrip(b"\0").decode(errors="replace").strip(),
         compute=f"{major}{minor}",
         cuda=f"{version // 1000}.{version % 1000 // 10}",

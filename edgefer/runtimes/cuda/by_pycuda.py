@@ -81,8 +81,9 @@ class PyCuda:
                 work()
             finally:
                 ended = cuda.cuStreamEndCapture(queue, ctypes.byref(graph))  # or the stream takes no other work
+                if not ended:
+                    stack.callback(cuda.cuGraphDestroy, graph)
             _check(ended, "record a CUDA graph")
-            stack.callback(cuda.cuGraphDestroy, graph)
             instantiated = cuda.cuGraphInstantiateWithFlags(ctypes.byref(ready), graph, ctypes.c_ulonglong(0))
             _check(instantiated, "prepare a CUDA graph")
             stack.callback(cuda.cuGraphExecDestroy, ready)
@@ -125,6 +126,7 @@ def _describe(device: driver.Device) -> Gpu:
     major, minor = device.compute_capability()
     version = driver.get_driver_version()
     return Gpu(
+        bus=device.pci_bus_id(),
         name=device.name(),
         compute=f"{major}{minor}",
         cuda=f"{version // 1000}.{version % 1000 // 10}",
