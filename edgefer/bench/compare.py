@@ -46,10 +46,10 @@ class Change(_Part):
     """One figure of a network in both results."""
 
     metric: str = Field(description="its path in an entry of `networks` of result.json")
-    a: float | None
-    b: float | None
+    a: int | float | None
+    b: int | float | None
     ratio: float | None = Field(description="b / a; None where one is missing or a is 0")
-    difference: float | None = Field(description="b - a")
+    difference: int | float | None = Field(description="b - a")
     interval: Interval | None = Field(None, description="95 %, of what `interval_of` says; None: it cannot be known")
     interval_of: Literal["ratio", "difference"] | None = None
     within_noise: bool | None = Field(None, description="the interval holds that nothing changed")
@@ -88,25 +88,30 @@ class Compared(_Part):
     notes: list[str] = Field(description="what the intervals hold and what they do not")
 
     @property
+    def verdict(self) -> str | None:
+        """How many conditions hold, in one line; None where there are none."""
+        met, total = sum(each.met for each in self.conditions), len(self.conditions)
+        if not total:
+            return None
+        return f"failed: {met} of {total} conditions hold" if met else f"passed: none of {total} conditions holds"
+
+    @property
     def failure(self) -> str | None:
         """The first condition that holds and how many more do, in one line; None where none does."""
         met = [each for each in self.conditions if each.met]
         if not met:
             return None
         first = met[0]
-        metric = parse(first.condition).metric
-        changes = {
-            each.metric: each
-            for network in self.networks
-            if network.network == first.network
-            for each in network.changes
-        }
-        value = (
-            "" if not first.unit else f", {first.value:.6g}{first.unit if len(first.unit) == 1 else f' {first.unit}'}"
-        )
-        noise = ", within the noise of one run" if first.unit and changes[metric].within_noise else ""
+        about = "" if first.condition.startswith(f"{first.network}: ") else f" for {first.network}"
+        value = "" if not first.unit else f", {first.value:.5g}{' ' if first.unit == 'points' else ''}{first.unit}"
+        noise = ", within the noise of one run" if first.unit and self._within_noise(first) else ""
         more = f"; {len(met) - 1} more hold{'s' if len(met) == 2 else ''}" if len(met) > 1 else ""
-        return f"{first.condition} holds for {first.network}: {first.a:.6g} -> {first.b:.6g}{value}{noise}{more}"
+        return f"{first.condition} holds{about}: {first.a:.6g} -> {first.b:.6g}{value}{noise}{more}"
+
+    def _within_noise(self, judged: Judged) -> bool:
+        metric = parse(judged.condition).metric
+        changes = next(network.changes for network in self.networks if network.network == judged.network)
+        return any(change.metric == metric and change.within_noise for change in changes)
 
 
 @dataclass(frozen=True)
@@ -292,7 +297,8 @@ def _notes(a: Result, b: Result, pairs: Pairs, beside: dict[str, Beside | None])
     for result, letter in ((a, "A"), (b, "B")):
         load = result.conditions.load_before
         if load is not None and load > result.machine.cores:
-            yield f"{letter} was measured with {load:.1f} processes running on {result.machine.cores} cores"
+            cores = f"{result.machine.cores} core{'s' if result.machine.cores > 1 else ''}"
+            yield f"{letter} was measured with {load:.1f} processes running on {cores}"
     same_images = (a.data.digest, a.data.split) == (b.data.digest, b.data.split)
     paired = (
         "both saw the same ones, but a result does not say which each got right: a paired interval, as a rule "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _OWN = {"compare", "fail_if", "markdown", "allow_different", "as_json"}
 _HEADERS = ("", "A", "B", "B against A", "95 % interval")
 _WITHIN = "within noise"
+_WIDTH = 100  # of a note in Markdown
 
 
 def run(
@@ -101,7 +103,7 @@ def _tables(compared: Compared, new: Result) -> Iterator[RenderableType]:
             grid.add_row(*map(Text, row))
         yield grid
         yield Text()
-    yield Text("\n".join(_lines(compared)))
+    yield Text("\n".join([*_notes(compared), *filter(None, [compared.verdict])]))
 
 
 def _markdown(compared: Compared, new: Result) -> Iterator[str]:
@@ -119,15 +121,12 @@ def _markdown(compared: Compared, new: Result) -> Iterator[str]:
         yield ""
         yield from (f"- {_code(line)}" for line in _differences(compared))
         yield ""
-    if compared.conditions:
-        met = sum(each.met for each in compared.conditions)
-        yield f"**{met} of {len(compared.conditions)} conditions hold{'' if met else ': passed'}.**"
+    if compared.verdict:
+        yield f"**{compared.verdict.capitalize()}.**"
         yield ""
-        yield from (
-            f"- {_code(each.condition)} holds for {_code(each.network)}" for each in compared.conditions if each.met
-        )
-        if met:
-            yield ""
+        met = [each for each in compared.conditions if each.met]
+        yield from (f"- {_code(each.condition)} holds for {_code(each.network)}" for each in met)
+        yield from [""] * bool(met)
     yield f"| network | {' | '.join(_HEADERS)} |"
     yield f"| --- | --- |{' ---: |' * (len(_HEADERS) - 1)}"
     for network in compared.networks:
@@ -136,7 +135,14 @@ def _markdown(compared: Compared, new: Result) -> Iterator[str]:
             # a rail's name is the device's, so each first cell is code too
             yield f"| {name} | {_code(row[0])} | {' | '.join(row[1:])} |"
     yield ""
-    yield from (f"- {_code(line)}" for line in _lines(compared, conditions=False))
+    yield "<details><summary>What is to be known of these figures</summary>"
+    yield ""
+    yield "```text"
+    for line in _notes(compared):
+        yield from textwrap.wrap(line.replace("`", "'"), _WIDTH, subsequent_indent="    ")
+    yield "```"
+    yield ""
+    yield "</details>"
 
 
 def _code(text: str) -> str:
@@ -156,16 +162,12 @@ def _differences(compared: Compared) -> list[str]:
     return [f"A and B differ in {each}" for each in compared.differences]
 
 
-def _lines(compared: Compared, conditions: bool = True) -> list[str]:
+def _notes(compared: Compared) -> list[str]:
     """Return what stands under the tables."""
     lines = [f"only in A: {name}" for name in compared.only_in_a]
     lines += [f"only in B: {name}" for name in compared.only_in_b]
     lines += [f"note: {each}" for each in compared.software]
-    lines += [f"note: {note}" for note in compared.notes]
-    if conditions and compared.conditions:
-        met = sum(each.met for each in compared.conditions)
-        lines.append(f"{met} of {len(compared.conditions)} conditions hold")
-    return lines
+    return [*lines, *(f"note: {note}" for note in compared.notes)]
 
 
 def _rows(network: Network) -> Iterator[tuple[str, str, str, str, str]]:
