@@ -52,7 +52,9 @@ class Change(_Part):
     difference: int | float | None = Field(description="b - a")
     interval: Interval | None = Field(None, description="95 %, of what `interval_of` says; None: it cannot be known")
     interval_of: Literal["ratio", "difference"] | None = None
-    within_noise: bool | None = Field(None, description="the interval holds that nothing changed")
+    may_be_noise: bool | None = Field(
+        None, description="there is a change and the interval holds that there is none; None: it has no interval"
+    )
 
 
 class Beside(_Part):
@@ -104,14 +106,14 @@ class Compared(_Part):
         first = met[0]
         about = "" if first.condition.startswith(f"{first.network}: ") else f" for {first.network}"
         value = "" if not first.unit else f", {first.value:.5g}{' ' if first.unit == 'points' else ''}{first.unit}"
-        noise = ", within the noise of one run" if first.unit and self._within_noise(first) else ""
+        noise = ", which may be noise" if first.unit and self._may_be_noise(first) else ""
         more = f"; {len(met) - 1} more hold{'s' if len(met) == 2 else ''}" if len(met) > 1 else ""
         return f"{first.condition} holds{about}: {first.a:.6g} -> {first.b:.6g}{value}{noise}{more}"
 
-    def _within_noise(self, judged: Judged) -> bool:
+    def _may_be_noise(self, judged: Judged) -> bool:
         metric = parse(judged.condition).metric
         changes = next(network.changes for network in self.networks if network.network == judged.network)
-        return any(change.metric == metric and change.within_noise for change in changes)
+        return any(change.metric == metric and change.may_be_noise for change in changes)
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def _changes(old: NetworkEntry, new: NetworkEntry, a: Result, b: Result) -> Iter
             difference=None if first is None or second is None else second - first,
             interval=interval,
             interval_of=of if interval else None,
-            within_noise=interval.low <= nothing <= interval.high if interval else None,
+            may_be_noise=first != second and interval.low <= nothing <= interval.high if interval else None,
         )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _OWN = {"compare", "fail_if", "markdown", "allow_different", "as_json"}
 _HEADERS = ("", "A", "B", "B against A", "95 % interval")
-_WITHIN = "within noise"
+_NOISE = "may be noise"
 _WIDTH = 100  # of a note in Markdown
 
 
@@ -211,4 +211,4 @@ def _points(change: Change, title: str) -> Iterator[tuple[str, str, str, str, st
 
 
 def _marked(change: Change, interval: str) -> str:
-    return f"{interval}, {_WITHIN}" if change.within_noise else interval
+    return f"{interval}, {_NOISE}" if change.may_be_noise else interval
