@@ -236,8 +236,9 @@ def _medians(a: Latency, b: Latency, turn_a: int, turn_b: int) -> Interval | Non
 
     A result has no samples any more, so the median's standard error is bounded: it is at most sqrt(3) times the
     mean's where the distribution is symmetric and has one peak (J. L. Hodges and E. L. Lehmann, "The efficiency of some
-    nonparametric competitors of the t-test", Annals of Mathematical Statistics 27, 1956). Samples of one turn
-    came one after the other and count as one, as in `timing.ratio`.
+    nonparametric competitors of the t-test", Annals of Mathematical Statistics 27, 1956). Latencies are neither for
+    sure, so this is a rule of thumb; a long tail makes it wide. Samples of one turn came one after the other and count
+    as one, as in `timing.ratio`.
     """
     errors = []
     for latency, turn in ((a, turn_a), (b, turn_b)):
@@ -318,7 +319,7 @@ def _notes(a: Result, b: Result, pairs: Pairs, beside: dict[str, Beside | None])
         if _same_run((old, new)):
             yield (
                 f"{name} is the same file on the same runtime in both: its p50 at "
-                f"{new.latency.p50 / old.latency.p50:.2f}x is how far these two runs are apart with nothing changed"
+                f"{new.latency.p50 / old.latency.p50:.2f}x is the doing of machine and run, not of the network"
             )
         each = beside[name]
         if each:
