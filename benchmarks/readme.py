@@ -19,7 +19,7 @@ NAMES = {"fp32": "FP32, BN fused", "int8-cpu": "INT8"}
 # Folders of results/fer2013: the network's title, and what `edgefer compress --int8` was given.
 OTHERS = {
     "resnet18": ("ResNet-18", ""),
-    "repvgg-a0": ("RepVGG-A0", "--qat-epochs 2 --qat-lr 2e-5"),
+    "repvgg-a0": ("RepVGG-A0", "--qat-epochs 6 --qat-lr 1e-4"),
     "mobilenetv4-small": ("MobileNetV4-Conv-Small", "--qat-epochs 2"),
     "efficientnet-b0": ("EfficientNet-B0", "--ptq --max-drop 100"),
     "efficientnet-b0-relu": ("EfficientNet-B0", "--activation relu --max-drop 3"),

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console, data
-from edgefer.bench import accuracy, energy, memory
+from edgefer.bench import accuracy, cold_start, energy, memory, state
+from edgefer.bench import robustness as robustnesses
+from edgefer.bench import throughput as throughputs
 from edgefer.bench.recommend import recommend
 from edgefer.bench.result import (
     BundleEntry,
     Comparison,
-    Conditions,
     NetworkEntry,
     Protocol,
     Recommendation,
     Result,
     TestData,
 )
+from edgefer.bench.robustness import Robustness
 from edgefer.bundle import Bundle
 from edgefer.data.dataset import Dataset, Split
-from edgefer.devices import jetson, machine, nvidia
+from edgefer.devices import jetson, machine
 from edgefer.errors import InputError, LackError
 from edgefer.evaluation import predict, timing
 from edgefer.preprocessing import Preprocessing
@@ -39,7 +40,6 @@ DEVICES = tuple(TARGETS)
 _NOISY = 0.1  # coefficient of variation from which a latency is called noisy
 _TIMED_IMAGES = 64
 _ENERGY_SECONDS = 3.0
-_HOT = 5.0  # degrees that a device may warm up before its figures are called those of a device that is not settled
 _BATCH = 64
 
 
@@ -71,10 +71,12 @@ def bench(
     seconds: float = 3.0,
     options: gpu.Options | None = None,
     fallback: bool = False,
+    robustness: bool = False,
+    throughput: bool = False,
 ) -> Result:
     """Measure every network of the bundles that runs on the device.
 
-    Memory comes first, each network in a fresh process; then accuracy over the split; then latency, all networks in
+    Memory and first answers come first, in fresh processes; then accuracy over the split; then latency, all networks in
     turn (see `edgefer.evaluation.timing`); then energy, each network alone, where the device has sensors.
 
     Args:
@@ -86,6 +88,8 @@ def bench(
         seconds: least time that each network is timed for.
         options: how engines are built and run.
         fallback: where the GPU cannot be used, measure on the CPU, and say so in the result.
+        robustness: run each network on worse pictures too (`edgefer.evaluation.corruptions`).
+        throughput: count images a second over batch and threads (`edgefer.bench.throughput`), on the CPU.
 
     Raises:
         InputError: labels of bundle and data differ, no network runs on the device, the split is empty.
@@ -121,13 +125,17 @@ def bench(
             device = "cpu"
             contenders = _contenders(titles, bundles, device, threads, options, stack)
         protocol = _on_device(protocol, contenders[0].session, options)
-        memories = _memories(contenders, threads) if device == "cpu" else [None] * len(contenders)
+        fresh = _in_fresh_processes(contenders, threads) if device == "cpu" else [(None, None)] * len(contenders)
         logits = [
             predict.logits(each.session.infer, each.preprocessing, rows, _BATCH, f"evaluating {each.full_name}")
             for each in contenders
         ]
+        worse: Sequence[Robustness | None] = [None] * len(contenders)
+        if robustness:
+            infers = [each.session.infer for each in contenders]
+            worse = robustnesses.measure(infers, [each.preprocessing for each in contenders], rows)
         inputs = [_inputs(each.preprocessing, rows) for each in contenders]
-        before = _state(device)
+        before = state.now(device)
         samples = timing.in_turn(
             [each.session.infer for each in contenders],
             inputs,
@@ -136,22 +144,42 @@ def bench(
             most_seconds=protocol.most_seconds,
             warmup_seconds=protocol.warmup_seconds,
         )
-        conditions = _conditions(before, _state(device))
+        conditions = state.between(before, state.now(device))
         energies = [
             energy.measure(each.session.infer, images, _ENERGY_SECONDS, jetson.watts) if device == "jetson" else None
+            for each, images in zip(contenders, inputs, strict=True)
+        ]
+        rates = [
+            _throughput(each, images[0]) if throughput and device == "cpu" else []
             for each, images in zip(contenders, inputs, strict=True)
         ]
         on_gpu = contenders[0].session.gpu if isinstance(contenders[0].session, engine.Session) else None
     this_machine = machine.describe()
     runtime = _runtime(device, this_machine)
     networks = [
-        _entry(each, runtime, rows, leak_free, outputs, timing.latency(times), used, spent)
-        for each, outputs, times, used, spent in zip(contenders, logits, samples, memories, energies, strict=True)
+        _entry(each, runtime, accuracy.of(each.bundle, rows, leak_free, outputs), timing.latency(times)).model_copy(
+            update={
+                "memory": used,
+                "cold_start": started,
+                "energy": spent,
+                "robustness": left,
+                "throughput": rate,
+            }
+        )
+        for each, outputs, times, (used, started), spent, left, rate in zip(
+            contenders, logits, samples, fresh, energies, worse, rates, strict=True
+        )
     ]
     comparisons = _comparisons(contenders, networks, logits, samples)
     return Result(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        repeat=_command(bundles, dataset, device, threads, split, seconds, options),
+        repeat=_command(
+            bundles,
+            dataset,
+            device,
+            split,
+            words(threads, seconds, options, robustness=robustness, throughput=throughput),
+        ),
         device=device,
         gpu=on_gpu,
         machine=this_machine,
@@ -165,7 +193,7 @@ def bench(
         warnings=[
             *warnings,
             *_warnings(titles, bundles, dataset, split, this_machine, networks, comparisons),
-            *_device_warnings(conditions),
+            *state.warnings(conditions),
         ],
     )
 
@@ -207,20 +235,6 @@ def _on_device(protocol: Protocol, session: Session, options: gpu.Options) -> Pr
     return protocol.model_copy(update=fields)
 
 
-def _state(device: str) -> dict[str, Any]:
-    """Return what `Conditions` holds of one moment."""
-    return {
-        "load": machine.load_average(),
-        "jetson": jetson.describe() if device == "jetson" else None,
-        "card": nvidia.describe() if device == "rtx" else None,
-    }
-
-
-def _conditions(before: Mapping[str, Any], after: Mapping[str, Any]) -> Conditions:
-    moments = (("before", before), ("after", after))
-    return Conditions(**{f"{name}_{when}": value for when, state in moments for name, value in state.items()})
-
-
 def _runtime(device: str, this_machine: machine.Machine) -> str:
     if device == "cpu":
         return f"onnxruntime {this_machine.versions['onnxruntime']}, CPUExecutionProvider"
@@ -229,12 +243,21 @@ def _runtime(device: str, this_machine: machine.Machine) -> str:
     return f"{title} {tensorrt.api(flavour).__version__}"
 
 
-def words(threads: int, seconds: float, options: gpu.Options, fallback: bool = False) -> list[str]:
+def words(
+    threads: int,
+    seconds: float,
+    options: gpu.Options,
+    *,
+    fallback: bool = False,
+    robustness: bool = False,
+    throughput: bool = False,
+) -> list[str]:
     """Return the words of a command line that ask for these settings of `bench`."""
     found = ["--threads", str(threads), "--seconds", f"{seconds:g}"]
     found += [] if options.graphs else ["--no-cuda-graphs"]
     found += [] if options.dla is None else ["--dla", str(options.dla)]
-    return [*found, "--fallback"] if fallback else found
+    flags = {"--fallback": fallback, "--robustness": robustness, "--throughput": throughput}
+    return [*found, *(flag for flag, wanted in flags.items() if wanted)]
 
 
 def titles_of(bundles: Sequence[Bundle]) -> list[str]:
@@ -281,15 +304,31 @@ def test_data(dataset: Dataset, split: str, rows: Split, clean: Split | None) ->
     )
 
 
-def _memories(contenders: Sequence[_Contender], threads: int) -> list[memory.Memory | None]:
-    found = []
-    with console.progress("measuring memory", len(contenders)) as advance:
+def _in_fresh_processes(
+    contenders: Sequence[_Contender], threads: int
+) -> list[tuple[memory.Memory | None, cold_start.ColdStart | None]]:
+    found: list[tuple[memory.Memory | None, cold_start.ColdStart | None]] = []
+    with console.progress("measuring memory and first answers", len(contenders)) as advance:
         for each in contenders:
-            spec = each.preprocessing
-            shape = (spec.channels, spec.size, spec.size)
-            found.append(memory.of_network(each.bundle.file(each.name), shape, threads))
+            model, shape = each.bundle.file(each.name), _shape(each.preprocessing)
+            found.append((memory.of_network(model, shape, threads), cold_start.of_network(model, shape, threads)))
             advance()
     return found
+
+
+def _throughput(contender: _Contender, image: NDArray[np.float32]) -> list[throughputs.Point]:
+    with ExitStack() as stack:
+
+        def start(threads: int) -> predict.Infer:
+            session = bundled.activate(contender.bundle, contender.name, threads)
+            stack.callback(session.deactivate)
+            return session.infer
+
+        return throughputs.measure(start, image, throughputs.threads_upto(machine.describe().cores))
+
+
+def _shape(spec: Preprocessing) -> tuple[int, int, int]:
+    return (spec.channels, spec.size, spec.size)
 
 
 def _inputs(preprocessing: Preprocessing, rows: Split) -> list[NDArray[np.float32]]:
@@ -299,18 +338,8 @@ def _inputs(preprocessing: Preprocessing, rows: Split) -> list[NDArray[np.float3
     return [np.ascontiguousarray(batch[number : number + 1]) for number in range(len(batch))]
 
 
-def _entry(
-    contender: _Contender,
-    runtime: str,
-    rows: Split,
-    leak_free: Split | None,
-    logits: NDArray[np.float32],
-    latency: timing.Latency,
-    used: memory.Memory | None,
-    spent: energy.Energy | None,
-) -> NetworkEntry:
+def _entry(contender: _Contender, runtime: str, judged: accuracy.Accuracy, latency: timing.Latency) -> NetworkEntry:
     network = contender.bundle.manifest.networks[contender.name]
-    judged = accuracy.of(contender.bundle, rows, leak_free, logits)
     return NetworkEntry(
         bundle=contender.title,
         network=contender.name,
@@ -324,8 +353,7 @@ def _entry(
         per_class=judged.per_class,
         confusion=judged.confusion,
         latency=latency,
-        memory=used,
-        energy=spent,
+        memory=None,
     )
 
 
@@ -383,18 +411,10 @@ def _recommendations(networks: Sequence[NetworkEntry], samples: Sequence[NDArray
     return [each for each in found if each is not None]
 
 
-def _command(
-    bundles: Sequence[Bundle],
-    dataset: Dataset,
-    device: str,
-    threads: int,
-    split: str,
-    seconds: float,
-    options: gpu.Options,
-) -> str:
+def _command(bundles: Sequence[Bundle], dataset: Dataset, device: str, split: str, settings: Sequence[str]) -> str:
     command = ["edgefer", "bench", *(str(bundle.path) for bundle in bundles), "--device", device]
     command += [] if dataset.drawn else ["--data", dataset.origin]
-    return shlex.join([*command, "--split", split, *words(threads, seconds, options)])
+    return shlex.join([*command, "--split", split, *settings])
 
 
 def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset, split: str) -> list[str]:
@@ -440,28 +460,4 @@ def _warnings(
                 f"{comparison.latency.estimate:.2f} times its latency "
                 f"({comparison.latency.low:.2f} to {comparison.latency.high:.2f})"
             )
-    return found
-
-
-def _device_warnings(conditions: Conditions) -> list[str]:
-    """Return what the device itself says against the figures."""
-    found = []
-    board, after = conditions.jetson_before, conditions.jetson_after
-    if board and after:
-        if not board.clocks_locked:
-            found.append("the clocks follow the load: sudo jetson_clocks holds them at their highest")
-        mode = board.power_mode or "unknown"
-        if not mode.upper().startswith("MAXN"):
-            found.append(f"power mode {mode}: these figures are of this mode (sudo nvpmodel -q; -m 0 gives the most)")
-        if (after.throttled or 0) > (board.throttled or 0):
-            found.append("the board held its clocks down for over-current while it was measured")
-        warmer = max(
-            (after.temperatures[zone] - board.temperatures.get(zone, 1e9) for zone in after.temperatures), default=0
-        )
-        if warmer > _HOT:
-            found.append(
-                f"the board warmed up by {warmer:.0f} degrees while it was measured: let it run warm, and repeat"
-            )
-    if conditions.card_after and conditions.card_after.throttled:
-        found.append("the card held its clock down while it was measured (nvidia-smi -q -d PERFORMANCE says why)")
     return found

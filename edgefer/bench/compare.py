@@ -232,24 +232,31 @@ def difference(a: Interval, b: Interval) -> Interval:
 
 
 def _medians(a: Latency, b: Latency, turn_a: int, turn_b: int) -> Interval | None:
-    """Return the ratio of two medians with an interval of what one run shows of its own noise.
-
-    A result has no samples any more, so the median's standard error is bounded: it is at most sqrt(3) times the
-    mean's where the distribution is symmetric and has one peak (J. L. Hodges and E. L. Lehmann, "The efficiency of some
-    nonparametric competitors of the t-test", Annals of Mathematical Statistics 27, 1956). Latencies are neither for
-    sure, so this is a rule of thumb; a long tail makes it wide. Samples of one turn came one after the other and count
-    as one, as in `timing.ratio`.
-    """
-    errors = []
+    """Return the ratio of two medians with an interval of the noise within each run."""
+    logs = []
     for latency, turn in ((a, turn_a), (b, turn_b)):
-        rounds = max(1.0, latency.samples / max(1, turn))
-        deviation = latency.coefficient_of_variation * latency.mean / latency.p50
-        errors.append(math.sqrt(3 / rounds) * deviation)
-    over = b.p50 / a.p50
-    spread = _Z95 * math.hypot(*errors)
-    if not (math.isfinite(over) and math.isfinite(over * spread)):
-        return None
-    return Interval(over, max(0.0, over * (1 - spread)), over * (1 + spread))
+        low, high = _median(latency, turn)
+        if not 0 < low <= latency.p50 <= high:
+            return None
+        logs.append(_log(Interval(latency.p50, low, high)))
+    change = difference(*logs)
+    return _each(math.exp, change) if change.high < _LARGEST_LOG else None
+
+
+def _median(latency: Latency, turn: int) -> tuple[float, float]:
+    """Return the 95 % interval of a median: the result's own, or for older results a rule of thumb.
+
+    By that the median's standard error is at most sqrt(3) times the mean's, as it is where the distribution is
+    symmetric and has one peak (J. L. Hodges and E. L. Lehmann, "The efficiency of some nonparametric competitors of the
+    t-test", Annals of Mathematical Statistics 27, 1956). Latencies are neither for sure; a long tail makes it wide.
+    Samples of one turn came one after the other and count as one, as in `timing.latency`.
+    """
+    if latency.p50_low is not None and latency.p50_high is not None:
+        return latency.p50_low, latency.p50_high
+    rounds = max(1.0, latency.samples / max(1, turn))
+    spread = _Z95 * math.sqrt(3 / rounds) * latency.coefficient_of_variation * latency.mean / latency.p50
+    # The same factor both ways: nothing below 0. What is out of range has no interval.
+    return (latency.p50 / (1 + spread), latency.p50 * (1 + spread)) if math.isfinite(spread) else (0.0, math.inf)
 
 
 def _same_run(pair: tuple[NetworkEntry, NetworkEntry]) -> bool:
@@ -311,8 +318,8 @@ def _notes(a: Result, b: Result, pairs: Pairs, beside: dict[str, Beside | None])
     )
     yield f"accuracy: 95 % interval from both networks' own, as if they had seen different images; {paired}"
     yield (
-        "p50: 95 % interval from each run's samples and coefficient of variation; two runs differ by more than one run "
-        "can show, so a change beyond it is a reason to measure again, not a proof"
+        "p50: 95 % interval from the noise within each run; two runs differ by more than one run can show, so a change "
+        "beyond it is a reason to measure again, not a proof"
     )
     yield "p90 to p99, F1, memory, energy: one figure from each run, without an interval"
     for name, (old, new) in pairs.items():

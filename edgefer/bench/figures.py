@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from edgefer.bench.cold_start import ColdStart
 from edgefer.bench.energy import Rail
 from edgefer.bench.memory import Memory
 from edgefer.bench.result import NetworkEntry, Quality
@@ -19,13 +20,17 @@ _GROUPS = {
     "leak_free": _QUALITY,
     "latency": tuple(field.name for field in fields(Latency)),
     "memory": tuple(field.name for field in fields(Memory)),
+    "cold_start": tuple(field.name for field in fields(ColdStart)),
     "energy": _ENERGY,
 }
 RAILS = "energy.rails."
 
 
 def figures(entry: NetworkEntry) -> dict[str, float | None]:
-    """Return every figure of a network; one that was not measured is None, a rail that is not there is left out."""
+    """Return the figures of a network; one that was not measured is None, a rail that is not there is left out.
+
+    Curves (throughput, robustness) and the confusion matrix have none.
+    """
     found: dict[str, float | None] = {"file_bytes": entry.file_bytes}
     for group, names in _GROUPS.items():
         part: Any = getattr(entry, group)

@@ -12,6 +12,7 @@ from typing import Any
 from edgefer.bench import table
 from edgefer.bench.result import NetworkEntry, Result
 from edgefer.errors import MissingExtra
+from edgefer.evaluation.corruptions import STRENGTHS
 
 try:
     import matplotlib
@@ -63,6 +64,8 @@ def html(result: Result) -> str:
         scatter=_accuracy_over_latency(result),
         bars=[_per_class(result, entries, number) for number, (_, entries) in enumerate(bundles)],
         numbered=len(result.networks) > _NAMED,
+        curves=[_robustness(result, entries, number) for number, (_, entries) in enumerate(bundles)],
+        strengths=STRENGTHS,
     )
 
 
@@ -125,6 +128,41 @@ def _per_class(result: Result, entries: Sequence[NetworkEntry], number: int) -> 
         f"{entry.network}: " + ", ".join(f"{row.label} {row.f1:.2f}" for row in entry.per_class) for entry in entries
     ]
     return _svg(figure, table.marked(result, f"F1 for each class. {'; '.join(said)}"), f"bars{number}")
+
+
+def _robustness(result: Result, entries: Sequence[NetworkEntry], number: int) -> Markup | None:
+    """One small chart for each kind of change, FP32 and INT8 in each; None where none was measured."""
+    worse = [(entry, entry.robustness) for entry in entries if entry.robustness]
+    if not worse:
+        return None
+    kinds = list(worse[0][1].accuracy)
+    with matplotlib.rc_context(_SETTINGS):
+        figure = Figure(figsize=(9.6, 4.8), layout="constrained")
+        charts = figure.subplots(2, -(-len(kinds) // 2), sharex=True, sharey=True).ravel()
+        for axes, kind in zip(charts, kinds, strict=False):
+            for entry, each in worse:
+                axes.plot(
+                    (0, *STRENGTHS),
+                    [100 * value for value in (each.clean, *each.accuracy[kind])],
+                    marker=_MARKERS[entry.precision],
+                    color=_COLORS[entry.precision],
+                    markersize=4,
+                    linewidth=1.4,
+                    label=entry.network,
+                )
+            axes.set_title(kind, fontsize=10.5, color=_INK)
+            axes.set_xticks((0, *STRENGTHS))
+        for axes in charts[len(kinds) :]:
+            axes.set_visible(False)
+        charts[0].set_ylim(bottom=0)
+        figure.supxlabel("strength (0: as they are)", fontsize=10.5, color=_INK)
+        figure.supylabel("accuracy, %", fontsize=10.5, color=_INK)
+        figure.legend(*charts[0].get_legend_handles_labels(), loc="outside upper left", ncols=len(worse))
+    said = [
+        f"{entry.network}: {100 * each.clean:.1f} % as they are, {100 * each.mean:.1f} % over all"
+        for entry, each in worse
+    ]
+    return _svg(figure, table.marked(result, f"Accuracy on worse pictures. {'; '.join(said)}"), f"worse{number}")
 
 
 def _svg(figure: Figure, alternative: str, prefix: str) -> Markup:

@@ -6,8 +6,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgefer.bench.cold_start import ColdStart
 from edgefer.bench.energy import Energy
 from edgefer.bench.memory import Memory
+from edgefer.bench.robustness import Robustness
+from edgefer.bench.throughput import Point
 from edgefer.bundle.manifest import Data, Precision, Target
 from edgefer.devices.jetson import Jetson
 from edgefer.devices.machine import Machine
@@ -52,6 +55,9 @@ class Conditions(_Part):
 
     load_before: float | None = Field(description="running processes, mean over the last minute")
     load_after: float | None
+    stolen: float | None = Field(None, description="share of the time that the host took from this virtual machine")
+    clock_before: float | None = Field(None, description="mean over the cores, MHz")
+    clock_after: float | None = None
     jetson_before: Jetson | None = None
     jetson_after: Jetson | None = None
     card_before: Card | None = None
@@ -120,7 +126,10 @@ class NetworkEntry(_Part):
     confusion: list[list[int]] = Field(description="rows: true class, columns: predicted class, images")
     latency: Latency = Field(description="milliseconds")
     memory: Memory | None = Field(description="bytes")
+    cold_start: ColdStart | None = Field(None, description="seconds from process start to first answer")
+    throughput: list[Point] = Field([], description="by batch and threads; empty where not asked for")
     energy: Energy | None = Field(None, description="by power rail, the network alone; None without sensors")
+    robustness: Robustness | None = Field(None, description="accuracy on worse pictures; None where not asked for")
 
 
 class Recommendation(_Part):

@@ -21,6 +21,10 @@ def tables(result: Result) -> Group:
     parts: list[RenderableType] = [_heading(result), _quality(result), _cost(result)]
     if any(entry.energy for entry in result.networks):
         parts.append(_energy(result))
+    if any(entry.throughput for entry in result.networks):
+        parts.append(_throughput(result))
+    if any(entry.robustness for entry in result.networks):
+        parts.append(_robustness(result))
     parts += [Text(comparison_line(result, each)) for each in result.comparisons]
     parts += [Text(recommendation_line(result, each), style="bold") for each in result.recommendations]
     for bundle in result.bundles:
@@ -144,6 +148,7 @@ def _cost(result: Result) -> Table:
         "file\nMB",
         "process\npeak MB",
         "of it the\nnetwork",
+        "first\nanswer s",
     )
     table = grid(marked(result, "Latency at batch 1, file size, memory"), headers)
     for entry in result.networks:
@@ -155,7 +160,31 @@ def _cost(result: Result) -> Table:
             f"{entry.file_bytes / 1e6:.2f}",
             "" if memory is None else f"{memory.peak / 1e6:.0f}",
             "" if memory is None else f"{(memory.peak - memory.baseline) / 1e6:.0f}",
+            "" if entry.cold_start is None else f"{entry.cold_start.median:.2f}",
         )
+    return table
+
+
+def _throughput(result: Result) -> Table:
+    measured = [entry for entry in result.networks if entry.throughput]
+    batches = sorted({point.batch for point in measured[0].throughput})
+    table = grid(marked(result, "Images a second, by batch"), ["network", "threads", *map(str, batches)])
+    for entry in measured:
+        for threads in sorted({point.threads for point in entry.throughput}):
+            rates = [point.images_per_second for point in entry.throughput if point.threads == threads]
+            table.add_row(Text(name(result, entry)), str(threads), *(f"{rate:,.0f}" for rate in rates))
+    return table
+
+
+def _robustness(result: Result) -> Table:
+    """The mean over five strengths; the strengths one by one stand in the report and in the JSON."""
+    worse = [(entry, entry.robustness) for entry in result.networks if entry.robustness]
+    kinds = list(worse[0][1].accuracy)
+    title = f"Accuracy on worse pictures, %, mean of five strengths ({worse[0][1].images:,} images)"
+    table = grid(marked(result, title), ["network", "as they\nare", *(kind.replace(" ", "\n") for kind in kinds)])
+    for entry, each in worse:
+        means = [f"{100 * sum(each.accuracy[kind]) / len(each.accuracy[kind]):.1f}" for kind in kinds]
+        table.add_row(Text(name(result, entry)), f"{100 * each.clean:.1f}", *means)
     return table
 
 

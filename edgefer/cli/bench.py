@@ -27,6 +27,12 @@ def bench(
         int | None, typer.Option(min=0, help="Number of a Jetson's DLA; what it lacks runs on the GPU.")
     ] = None,
     cuda_graphs: Annotated[bool, typer.Option(help="Start each inference on a GPU as one graph.")] = True,
+    throughput: Annotated[
+        bool, typer.Option("--throughput", help="Count images a second over batch and threads too, on the CPU.")
+    ] = False,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Run them on blurred, noisy, dark, ... pictures too.")
+    ] = False,
     fallback: Annotated[bool, typer.Option(help="Measure on the CPU where the GPU cannot be used.")] = False,
     host: Annotated[
         str | None,
@@ -99,6 +105,8 @@ def bench(
             seconds=seconds,
             options=options,
             fallback=fallback,
+            robustness=robustness,
+            throughput=throughput,
         )
     else:
         from edgefer.bench import remote
@@ -109,7 +117,9 @@ def bench(
             host=host,
             device=device,
             split=split,
-            options=benching.words(threads, seconds, options, fallback),
+            options=benching.words(
+                threads, seconds, options, fallback=fallback, robustness=robustness, throughput=throughput
+            ),
             ssh_config=ssh_config,
             remote_edgefer=remote_edgefer,
         )

@@ -183,6 +183,7 @@ def _rows(network: Network) -> Iterator[tuple[str, str, str, str, str]]:
     yield "macro F1", f"{score.a:.3f}", f"{score.b:.3f}", f"{score.difference:+.3f}", ""
     yield from _ratio(changes["file_bytes"], "file, MB", 1e-6, 2)
     yield from _ratio(changes["memory.peak"], "process peak, MB", 1e-6, 1)
+    yield from _ratio(changes["cold_start.median"], "first answer, s", 1, 3)
     for metric, change in changes.items():
         rail = metric.removeprefix("energy.rails.").removesuffix(".joules")
         if len(rail) == len(metric) - len("energy.rails..joules"):

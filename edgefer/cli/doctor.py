@@ -15,7 +15,7 @@ def doctor(
     from edgefer.devices import doctor as doctors
     from edgefer.errors import LackError
 
-    lines = doctors.examine(output.EXTRAS)
+    lines = doctors.examine(output.EXTRAS, gpu=_gpu)
     broken = [line for line in lines if line.state == "broken"]
     if as_json:
         output.print_json({"command": "doctor", "lines": [line.as_dict() for line in lines]})
@@ -41,3 +41,11 @@ def doctor(
     Console(highlight=False).print(table)
     if broken:
         raise LackError(f"{broken[0].name} {broken[0].found}; {broken[0].remedy}")
+
+
+def _gpu() -> str:
+    from edgefer.runtimes import cuda
+
+    with cuda.find().stream() as stream:
+        gpu = stream.gpu
+    return f"{gpu.name}, SM {gpu.compute}, CUDA {gpu.cuda}, {gpu.memory / 1e9:.1f} GB, by {gpu.layer}"

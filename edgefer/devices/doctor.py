@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -14,10 +14,12 @@ from typing import Any, Literal
 from edgefer import paths
 from edgefer.devices import jetson, machine
 from edgefer.devices.files import text
+from edgefer.errors import LackError
 
 State = Literal["ok", "note", "missing", "broken"]
 
 _LEAST_ONNXRUNTIME = (1, 23)
+_LEAST_TENSORRT = 10  # strongly typed networks
 _LEAST_DISK = 5 << 30  # FER2013's cache, NNCF's extension and a few runs
 _LEAST_MEMORY = 2 << 30
 _BUSY = 0.5  # of the cores
@@ -55,18 +57,21 @@ class Line:
         return asdict(self)
 
 
-def examine(extras: Mapping[str, Sequence[str]], root: Path = Path("/")) -> list[Line]:
+def examine(
+    extras: Mapping[str, Sequence[str]], root: Path = Path("/"), gpu: Callable[[], str] | None = None
+) -> list[Line]:
     """Return what was found, in the order in which a person would ask.
 
     Args:
         extras: packages of each extra, by name.
+        gpu: starts the GPU and says which it is, or raises LackError; asked only where there should be one.
         root: where `proc`, `etc` and `sys` are; another folder in tests.
     """
     here, board = machine.describe(root), jetson.describe(root)
     return [
         *_machine(here, board, root),
         *_int8(here),
-        *_tensorrt(board, root),
+        *_tensorrt(board, root, gpu),
         *_extras(extras, board),
         *_folders(),
     ]
@@ -135,24 +140,33 @@ def _int8(here: machine.Machine) -> Iterator[Line]:
     yield Line(part, "ONNX Runtime", "note" if old else "ok", f"{version} ({providers})", remedy)
 
 
-def _tensorrt(board: jetson.Jetson | None, root: Path) -> Iterator[Line]:
+def _tensorrt(board: jetson.Jetson | None, root: Path, gpu: Callable[[], str] | None) -> Iterator[Line]:
     part = "TensorRT"
     driver = _first_line(root / "proc/driver/nvidia/version")
-    if board:
-        version = _version("tensorrt")
-        remedy = "sudo apt install nvidia-jetpack, and make the environment with --system-site-packages"
-        yield Line(part, "TensorRT", "ok" if version else "missing", version or "not found", "" if version else remedy)
+    if board is None:
+        remedy = "" if driver else "engines can be built without it, not run; on the device: edgefer bench there"
+        found = driver or "none: no GPU of NVIDIA's, or not visible here"
+        yield Line(part, "NVIDIA driver", "ok" if driver else "missing", found, remedy)
+    if gpu is not None and (board or driver):
+        try:
+            yield Line(part, "GPU", "ok", gpu())
+        except LackError as error:
+            remedy = "reboot if the driver was updated; in a container, start it with --runtime nvidia or --gpus all"
+            yield Line(part, "GPU", "missing", str(error), remedy)
+    if board is None:
+        version = _version("tensorrt_rtx")
+        remedy = "" if version else "pip install 'edgefer[rtx]' on x86-64"
+        yield Line(part, "TensorRT for RTX", "ok" if version else "missing", version or "not installed", remedy)
         return
-    yield Line(
-        part,
-        "NVIDIA driver",
-        "ok" if driver else "missing",
-        driver or "none: no GPU of NVIDIA's, or not visible here",
-        "" if driver else "engines can be built without it, not run; on the device: edgefer bench there",
-    )
-    version = _version("tensorrt_rtx")
-    remedy = "" if version else "pip install 'edgefer[rtx]' on x86-64"
-    yield Line(part, "TensorRT for RTX", "ok" if version else "missing", version or "not installed", remedy)
+    version = _version("tensorrt") or ""
+    major = version.partition(".")[0]
+    old = major.isdigit() and int(major) < _LEAST_TENSORRT
+    remedy = ""
+    if not version:
+        remedy = "sudo apt install nvidia-jetpack, and make the environment with --system-site-packages"
+    elif old:
+        remedy = "edgefer takes TensorRT 10 or later: JetPack 6.1 and 6.2 bring 10.3"
+    yield Line(part, "TensorRT", "missing" if remedy else "ok", version or "not found", remedy)
 
 
 def _extras(extras: Mapping[str, Sequence[str]], board: jetson.Jetson | None) -> Iterator[Line]:

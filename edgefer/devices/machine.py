@@ -65,6 +65,24 @@ def load_average() -> float | None:
         return None
 
 
+def stolen(root: Path = Path("/")) -> tuple[int, int] | None:
+    """Return the time that the host of this virtual machine took from it, and all time, in ticks since the start.
+
+    The eighth number of /proc/stat's first line (proc(5)); None where that is not there.
+    """
+    words = text(root / "proc/stat").partition("\n")[0].split()
+    if len(words) < 9 or words[0] != "cpu" or not all(word.isdigit() for word in words[1:9]):
+        return None
+    ticks = [int(word) for word in words[1:9]]
+    return ticks[7], sum(ticks)
+
+
+def frequencies(root: Path = Path("/")) -> list[float]:
+    """Return the clock of each core in MHz, or nothing where the system does not say."""
+    files = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
+    return [int(value) / 1000 for value in (text(file).strip() for file in files) if value.isdigit()]
+
+
 def _cores() -> int:
     """Return the cores this process may use: fewer than there are in a container or under taskset."""
     if hasattr(os, "sched_getaffinity"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,8 @@ class Latency:
         samples: number of inferences timed.
         fastest: the shortest sample.
         slowest: the longest sample.
+        p50_low: lower end of the median's 95 % interval, by bootstrap over rounds; None in older results.
+        p50_high: upper end.
     """
 
     p50: float
@@ -47,6 +49,8 @@ class Latency:
     samples: int
     fastest: float
     slowest: float
+    p50_low: float | None = None
+    p50_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -133,8 +137,11 @@ def samples_for(percentile: float) -> int:
 
 
 def latency(seconds: NDArray[np.float64]) -> Latency:
-    """Sum up samples of any shape, in seconds."""
+    """Sum up samples, in seconds: (rounds, TURN) from `in_turn`, or of any shape where each stands for itself."""
     samples = seconds.ravel() * 1e3
+    rounds = samples.reshape(len(seconds), -1)
+    medians = [float(np.median(rounds[rows])) for rows in _draws(len(rounds), 1000, 0)]
+    low, high = np.percentile(medians, (2.5, 97.5))
     values = np.percentile(samples, _PERCENTILES)
     p90, p95, p99 = (
         float(value) if len(samples) >= samples_for(percentile) else None
@@ -150,6 +157,8 @@ def latency(seconds: NDArray[np.float64]) -> Latency:
         samples=len(samples),
         fastest=float(samples.min()),
         slowest=float(samples.max()),
+        p50_low=float(low),
+        p50_high=float(high),
     )
 
 
@@ -165,10 +174,13 @@ def ratio(over: NDArray[np.float64], under: NDArray[np.float64], *, resamples: i
         resamples: number of bootstrap draws.
         seed: of the draws.
     """
-    generator = np.random.default_rng(seed)
-    drawn = np.empty(resamples)
-    for number in range(resamples):
-        rows = generator.integers(len(over), size=len(over))
-        drawn[number] = np.median(over[rows]) / np.median(under[rows])
+    drawn = [np.median(over[rows]) / np.median(under[rows]) for rows in _draws(len(over), resamples, seed)]
     low, high = np.percentile(drawn, (2.5, 97.5))
     return Interval(float(np.median(over) / np.median(under)), float(low), float(high))
+
+
+def _draws(rounds: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Yield the rounds of each bootstrap draw: whole rounds, since what is near in time is alike."""
+    generator = np.random.default_rng(seed)
+    for _ in range(resamples):
+        yield generator.integers(rounds, size=rounds)

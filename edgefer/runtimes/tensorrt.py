@@ -24,6 +24,7 @@ Flavour = Literal["tensorrt", "tensorrt_rtx"]
 
 MOST_BATCH = 32
 _STEPS = 1000
+_OLDEST = 10
 _TURING = "75"  # refuses some graphs, and then a build for several GPUs at once
 
 
@@ -50,10 +51,10 @@ def api(flavour: Flavour) -> ModuleType:
     """Return the module of a flavour.
 
     Raises:
-        LackError: it is not installed or does not load; the message says how to get it.
+        LackError: it is not installed, does not load or is too old; the message says how to get one.
     """
     try:
-        return importlib.import_module(flavour)
+        module = importlib.import_module(flavour)
     except ModuleNotFoundError:
         if flavour == "tensorrt_rtx":
             raise MissingExtra("tensorrt-rtx", "rtx") from None
@@ -63,6 +64,12 @@ def api(flavour: Flavour) -> ModuleType:
         ) from None
     except (ImportError, OSError) as error:
         raise LackError(f"{flavour} is installed and does not load: {' '.join(str(error).split())}") from None
+    version = str(module.__version__)
+    if flavour == "tensorrt" and int(version.partition(".")[0]) < _OLDEST:
+        raise LackError(
+            f"TensorRT {version} knows no strongly typed networks; JetPack 6.1 and later bring one that does"
+        )
+    return module
 
 
 def compute_capabilities(flavour: Flavour = "tensorrt_rtx") -> list[str]:

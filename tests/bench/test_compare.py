@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from edgefer import bundle, console
-from edgefer.bench import conditions
+from edgefer.bench import cold_start, conditions
 from edgefer.bench.bench import bench
 from edgefer.bench.compare import Compared, Named, compare, difference
 from edgefer.bench.conditions import Condition, parse
@@ -29,6 +29,14 @@ from edgefer.evaluation.timing import Interval
 from edgefer.labels import LABELS
 
 Edit = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_starts() -> Iterator[None]:
+    """Start a process once for each network, which is not what is tested here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cold_start, "_STARTS", 1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +77,8 @@ def network(raw: dict[str, Any], name: str = "int8-cpu") -> dict[str, Any]:
 def slower(factor: float, name: str = "int8-cpu") -> Edit:
     def edit(raw: dict[str, Any]) -> None:
         latency = network(raw, name)["latency"]
-        for key in ("p50", "p90", "p95", "p99", "mean", "fastest", "slowest"):
-            latency[key] *= factor
+        for key in ("p50", "p50_low", "p50_high", "p90", "p95", "p99", "mean", "fastest", "slowest"):
+            latency[key] = latency[key] and latency[key] * factor
 
     return edit
 
@@ -87,10 +95,18 @@ def changed(*path: str | int, to: Any) -> Edit:
 
 
 def steady(raw: dict[str, Any]) -> None:
-    """Give the networks a noise that is known."""
+    """Give the networks a noise that is known, and no interval, as older results have none."""
     for entry in raw["networks"]:
         latency = entry["latency"]
         latency |= {"coefficient_of_variation": 0.1, "samples": 4800, "mean": latency["p50"]}
+        latency |= {"p50_low": None, "p50_high": None}
+
+
+def known(raw: dict[str, Any]) -> None:
+    """Give the networks intervals of 1 % either way."""
+    for entry in raw["networks"]:
+        latency = entry["latency"]
+        latency |= {"p50_low": latency["p50"] / 1.01, "p50_high": latency["p50"] * 1.01}
 
 
 def both(*edits: Edit) -> Edit:
@@ -173,6 +189,15 @@ def test_a_small_change_of_the_median_may_be_noise_and_a_large_one_is_not(place:
     assert "not a proof" in " ".join(compared.notes)
 
 
+def test_a_median_s_own_interval_goes_before_the_rule_of_thumb(place: Callable[..., Path]) -> None:
+    # 1 % on each side: the square root of 2 is 1.41 % for both.
+    a = place("a.json", known)
+    for factor, noise in ((1.0135, True), (1.015, False)):
+        compared = held(a, place("b.json", both(known, slower(factor))))
+        (change,) = [each for each in compared.networks[1].changes if each.metric == "latency.p50"]
+        assert change.may_be_noise is noise, factor
+
+
 def test_a_network_whose_file_is_the_same_says_how_far_runs_are_apart(place: Callable[..., Path]) -> None:
     b = place("b.json", slower(1.1, "fp32"))
     notes = " ".join(held(place("a.json"), b).notes)
@@ -208,15 +233,14 @@ def test_networks_are_matched_by_name_where_there_is_one_bundle_each(place: Call
     assert compared.only_in_a == ["fp32"]
 
 
-def test_networks_of_several_bundles_are_matched_by_both_names(
-    place: Callable[..., Path], tmp_path: Path, measured: dict[str, Any]
-) -> None:
-    one = samples.write(tmp_path / "one")
-    two = samples.write(tmp_path / "two", name="other")
-    several = Path("b.json")
-    several.write_text(bench([one, two], samples.dataset(), seconds=0.01).model_dump_json())
-    place("a.json", changed("protocol", "least_seconds", to=0.01))
-    compared = held(Path("a.json"), several)
+def test_networks_of_several_bundles_are_matched_by_both_names(place: Callable[..., Path]) -> None:
+    def twice(raw: dict[str, Any]) -> None:
+        raw["bundles"].append({**raw["bundles"][0], "title": "other"})
+        for name in ("networks", "comparisons", "recommendations"):
+            raw[name] += [{**each, "bundle": "other"} for each in raw[name]]
+
+    several = place("b.json", twice)
+    compared = held(place("a.json"), several)
     assert [each.network for each in compared.networks] == ["grey fp32", "grey int8-cpu"]
     assert compared.only_in_b == ["other fp32", "other int8-cpu"]
     judged = held(several, several, "int8-cpu: file_bytes > 1", "other fp32: file_bytes > 1").conditions
@@ -649,17 +673,13 @@ def test_a_quotient_that_says_nothing_is_none() -> None:
     assert conditions.ratio(2, 1) == 0.5
 
 
-def test_results_of_two_real_benches_are_compared(tmp_path: Path) -> None:
-    made = samples.write(tmp_path / "made")
+def test_results_of_two_real_benches_are_compared(place: Callable[..., Path], tmp_path: Path) -> None:
     parts = {**samples.parts(), "int8-cpu": bundle.Part("int8-cpu.onnx", samples.network(blind=3), "int8", "cpu")}
     other = bundle.write(tmp_path / "other", samples.description(name="renamed"), parts)
-    files = []
-    for each in (made, other):
-        files.append(tmp_path / f"{each.path.name}.json")
-        files[-1].write_text(bench([each], samples.dataset(), seconds=0.05).model_dump_json(indent=1))
-    compared = held(*files)
+    Path("b.json").write_text(bench([other], samples.dataset(), seconds=0.05).model_dump_json(indent=1))
+    compared = held(place("a.json"), Path("b.json"))
     assert [(each.network, each.same_file) for each in compared.networks] == [("fp32", True), ("int8-cpu", False)]
     assert compared.networks[1].beside is not None
-    recalls = {each.metric: each for each in compared.networks[1].changes}
-    assert recalls["per_class.fear.recall"].difference == 1
-    assert recalls["per_class.happy.recall"].difference == -1
+    changes = {each.metric: each for each in compared.networks[1].changes}
+    assert changes["per_class.fear.recall"].difference == 1
+    assert changes["per_class.happy.recall"].difference == -1

@@ -61,7 +61,8 @@ def board(card: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
     root = jetsons.orin_nano(tmp_path / "board")
     describe, watts = jetson.describe, jetson.watts
     monkeypatch.setenv("FAKE_CUDA_INTEGRATED", "1")
-    monkeypatch.setitem(sys.modules, "tensorrt", trt)  # JetPack's has the same API
+    monkeypatch.setitem(sys.modules, "tensorrt", trt)  # JetPack's has the same API, and another number
+    monkeypatch.setattr(tensorrt, "_OLDEST", 1)
     monkeypatch.setattr(jetson, "describe", lambda here=root: describe(here))
     monkeypatch.setattr(jetson, "watts", lambda here=root: watts(here))
     monkeypatch.setattr(present, "here", lambda device: device == "jetson")

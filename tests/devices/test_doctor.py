@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from edgefer.cli.main import app
 from edgefer.cli.output import EXTRAS
 from edgefer.devices import doctor
+from edgefer.errors import LackError
 
 
 def lines(root: Path, extras: dict[str, tuple[str, ...]] = EXTRAS) -> dict[str, doctor.Line]:
@@ -79,3 +80,24 @@ def test_folders_that_cannot_be_written_are_told_apart(monkeypatch: pytest.Monke
     monkeypatch.setattr("os.access", lambda path, mode: tmp_path not in (Path(path), *Path(path).parents))
     assert lines(tmp_path)["cache"].state == "missing"
     assert "EDGEFER_CACHE" in lines(tmp_path)["cache"].remedy
+
+
+def test_the_gpu_is_asked_where_there_should_be_one(tmp_path: Path) -> None:
+    def gpu() -> str:
+        raise LackError("the NVIDIA driver finds no GPU")
+
+    bare = jetsons.write(tmp_path / "bare", {"proc/meminfo": ""})
+    assert "GPU" not in {line.name for line in doctor.examine(EXTRAS, bare, gpu)}
+    board = jetsons.orin_nano(tmp_path / "board")
+    found = {line.name: line for line in doctor.examine(EXTRAS, board, gpu)}
+    assert (found["GPU"].state, found["GPU"].found) == ("missing", "the NVIDIA driver finds no GPU")
+    assert "--runtime nvidia" in found["GPU"].remedy
+    found = {line.name: line for line in doctor.examine(EXTRAS, board, lambda: "Orin, SM 87")}
+    assert (found["GPU"].state, found["GPU"].found) == ("ok", "Orin, SM 87")
+
+
+def test_a_tensorrt_that_is_too_old_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = jetsons.orin_nano(tmp_path)
+    for version, state in (("8.6.2.3", "missing"), ("10.3.0", "ok"), ("installed by the system", "ok")):
+        monkeypatch.setattr(doctor, "_version", lambda package, version=version: version)
+        assert lines(board)["TensorRT"].state == state

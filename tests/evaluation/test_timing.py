@@ -150,3 +150,34 @@ def test_a_real_sleep_is_never_measured_shorter_than_it_is() -> None:
 
     (samples,) = timing.in_turn([infer], [INPUTS], seconds=0.05, percentile=50, warmup_seconds=0)
     assert samples.min() >= 0.002
+
+
+def test_known_times_are_measured_exactly_and_their_interval_holds_the_median(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that inferences move on: 2 ms, and 5 ms each tenth time."""
+    clock, count = [0], [0]
+
+    def infer(batch: np.ndarray) -> np.ndarray:
+        count[0] += 1
+        clock[0] += 5_000_000 if count[0] % 10 == 0 else 2_000_000
+        return batch
+
+    monkeypatch.setattr(timing.time, "perf_counter_ns", lambda: clock[0])
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0] * 1e-9)
+    (samples,) = timing.in_turn([infer], [[np.zeros((1, 1, 2, 2), np.float32)]], seconds=0.1)
+    found = timing.latency(samples)
+    assert found.p50 == found.fastest == pytest.approx(2)
+    assert found.p99 == found.slowest == pytest.approx(5)
+    assert found.mean == pytest.approx(2.3, abs=0.1)
+    assert found.p50_low == found.p50_high == pytest.approx(2)
+
+
+def test_the_median_s_interval_is_wide_where_rounds_differ_and_narrow_where_there_are_many() -> None:
+    random = np.random.default_rng(0)
+    widths = []
+    for rounds in (20, 2000):
+        found = timing.latency(random.lognormal(0, 0.5, (rounds, timing.TURN)) * 1e-3)
+        assert found.p50_low is not None
+        assert found.p50_high is not None
+        assert found.p50_low < found.p50 < found.p50_high
+        widths.append(found.p50_high - found.p50_low)
+    assert widths[1] < widths[0] / 5

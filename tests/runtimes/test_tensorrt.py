@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -146,6 +147,11 @@ def test_a_tensorrt_that_is_not_there_or_does_not_load_says_how_to_get_it(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(LackError, match=r"tensorrt is installed and does not load: libnvinfer"):
         tensorrt.api("tensorrt")
+    (tmp_path / "tensorrt.py").write_text("__version__ = '8.5.2.2'")
+    importlib.invalidate_caches()
+    with pytest.raises(LackError, match=r"TensorRT 8\.5\.2\.2 knows no strongly typed networks; JetPack 6\.1"):
+        tensorrt.api("tensorrt")
+    monkeypatch.delitem(sys.modules, "tensorrt")
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     with pytest.raises(MissingExtra, match=r"edgefer\[rtx\]"):
         tensorrt.api("tensorrt_rtx")

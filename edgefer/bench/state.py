@@ -1,0 +1,89 @@
+"""What a machine is busy with, how warm and how fast it is, before and after the timing, and what speaks against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import mean
+
+from edgefer.bench.result import Conditions
+from edgefer.devices import jetson, machine, nvidia
+
+_HOT = 5.0  # degrees that a device may warm up before its figures are called those of a device that is not settled
+_MOST_STOLEN = 0.02
+_STEADY = 0.1  # of the clock
+
+
+@dataclass(frozen=True)
+class State:
+    """One moment."""
+
+    load: float | None
+    stolen: tuple[int, int] | None
+    clock: float | None
+    board: jetson.Jetson | None
+    card: nvidia.Card | None
+
+
+def now(device: str) -> State:
+    """Look at the machine, and at the board or card that `device` names."""
+    clocks = machine.frequencies()
+    return State(
+        load=machine.load_average(),
+        stolen=machine.stolen(),
+        clock=mean(clocks) if clocks else None,
+        board=jetson.describe() if device == "jetson" else None,
+        card=nvidia.describe() if device == "rtx" else None,
+    )
+
+
+def between(before: State, after: State) -> Conditions:
+    """Return what a result says of the time between two moments."""
+    stolen = None
+    if before.stolen and after.stolen and after.stolen[1] > before.stolen[1]:
+        stolen = (after.stolen[0] - before.stolen[0]) / (after.stolen[1] - before.stolen[1])
+    return Conditions(
+        load_before=before.load,
+        load_after=after.load,
+        stolen=stolen,
+        clock_before=before.clock,
+        clock_after=after.clock,
+        jetson_before=before.board,
+        jetson_after=after.board,
+        card_before=before.card,
+        card_after=after.card,
+    )
+
+
+def warnings(conditions: Conditions) -> list[str]:
+    """Return what the machine itself says against the figures, in lines."""
+    found = []
+    if conditions.stolen is not None and conditions.stolen > _MOST_STOLEN:
+        found.append(
+            f"the host took {100 * conditions.stolen:.0f} % of this virtual machine's time while it was measured: "
+            "p90 to p99 are the host's as much as the network's"
+        )
+    before, after = conditions.clock_before, conditions.clock_after
+    if before and after and abs(after - before) > _STEADY * before:
+        found.append(f"the processor's clock went from {before:.0f} to {after:.0f} MHz: fix its governor, or repeat")
+    found += _of_board(conditions.jetson_before, conditions.jetson_after)
+    if conditions.card_after and conditions.card_after.throttled:
+        found.append("the card held its clock down while it was measured (nvidia-smi -q -d PERFORMANCE says why)")
+    return found
+
+
+def _of_board(before: jetson.Jetson | None, after: jetson.Jetson | None) -> list[str]:
+    if before is None or after is None:
+        return []
+    found = []
+    if not before.clocks_locked:
+        found.append("the clocks follow the load: sudo jetson_clocks holds them at their highest")
+    mode = before.power_mode or "unknown"
+    if not mode.upper().startswith("MAXN"):
+        found.append(f"power mode {mode}: these figures are of this mode (sudo nvpmodel -q; -m 0 gives the most)")
+    if (after.throttled or 0) > (before.throttled or 0):
+        found.append("the board held its clocks down for over-current while it was measured")
+    both = before.temperatures.keys() & after.temperatures.keys()
+    warmer = max((after.temperatures[zone] - before.temperatures[zone] for zone in both), default=0)
+    if warmer > _HOT:
+        found.append(f"the board warmed up by {warmer:.0f} degrees while it was measured: let it run warm, and repeat")
+    return found

@@ -1,0 +1,116 @@
+"""The first answer of a fresh process, images a second, and what the machine itself says of the time between."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundle import samples
+from devices import jetsons
+from rich.console import Console
+
+from edgefer.bench import cold_start, state, throughput
+from edgefer.bench.bench import bench
+from edgefer.bench.table import tables
+from edgefer.devices import machine
+from edgefer.errors import InputError
+
+SHAPE = (1, samples.SIZE, samples.SIZE)
+
+
+def test_a_fresh_process_answers_and_is_timed_from_its_start(tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(samples.network())
+    found = cold_start.of_network(model, SHAPE)
+    assert found.starts == 5
+    assert 0 < found.fastest <= found.median <= found.slowest
+
+
+def test_a_network_that_never_answers_is_one_line(tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"no network")
+    with pytest.raises(InputError, match=r"its first answer never came: .*model\.onnx cannot be loaded") as error:
+        cold_start.of_network(model, SHAPE)
+    assert "\n" not in str(error.value)
+
+
+def test_images_a_second_are_counted_over_batch_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that an inference moves on: a millisecond, and a tenth of one for each image on each thread."""
+    clock = [0.0]
+
+    def start(threads: int) -> throughput.Infer:
+        def infer(batch: np.ndarray) -> np.ndarray:
+            clock[0] += 0.001 + 0.0001 * len(batch) / threads
+            return batch
+
+        return infer
+
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: clock[0])
+    points = throughput.measure(start, np.zeros((1, *SHAPE), np.float32), [1, 4])
+    assert [(point.batch, point.threads) for point in points] == [
+        (batch, threads) for threads in (1, 4) for batch in throughput.BATCHES
+    ]
+    for point in points:
+        seconds = 0.001 + 0.0001 * point.batch / point.threads
+        assert point.images_per_second == pytest.approx(point.batch / seconds)
+        assert point.slowest == pytest.approx(point.fastest)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
+def test_threads_are_doubled_up_to_the_cores(cores: int, threads: list[int]) -> None:
+    assert throughput.threads_upto(cores) == threads
+
+
+def test_bench_counts_where_it_is_asked_to_and_the_tables_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throughput, "_SECONDS", 0.001)
+    result = bench([samples.write(tmp_path / "made")], samples.dataset(), seconds=0.05, throughput=True)
+    cores = machine.describe().cores
+    for entry in result.networks:
+        assert len(entry.throughput) == len(throughput.threads_upto(cores)) * len(throughput.BATCHES)
+        assert entry.cold_start is not None
+        assert entry.latency.p50_low is not None
+        assert entry.latency.p50_high is not None
+        assert entry.latency.p50_low <= entry.latency.p50 <= entry.latency.p50_high
+    assert result.repeat.endswith("--throughput")
+    console = Console(width=80, highlight=False, record=True, file=io.StringIO())
+    console.print(tables(result))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "Images a second" in text
+
+
+def files(stolen: int, idle: int, clock: int) -> dict[str, str]:
+    return {
+        "proc/stat": f"cpu  100 0 50 {idle} 0 0 0 {stolen} 0 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n",
+        "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": f"{clock}\n",
+        "sys/devices/system/cpu/cpu1/cpufreq/scaling_cur_freq": f"{clock}\n",
+    }
+
+
+def test_time_that_the_host_takes_and_a_clock_that_changes_are_said_beside_the_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stolen, frequencies = machine.stolen, machine.frequencies
+    monkeypatch.setattr(machine, "stolen", lambda: stolen(tmp_path))
+    monkeypatch.setattr(machine, "frequencies", lambda: frequencies(tmp_path))
+
+    jetsons.write(tmp_path, files(stolen=10, idle=1000, clock=2_400_000))
+    before = state.now("cpu")
+    assert (before.stolen, before.clock) == ((10, 1160), 2400)
+    jetsons.write(tmp_path, files(stolen=11, idle=1099, clock=2_400_000))
+    assert state.warnings(state.between(before, state.now("cpu"))) == []
+    jetsons.write(tmp_path, files(stolen=40, idle=1070, clock=1_800_000))
+    conditions = state.between(before, state.now("cpu"))
+    assert conditions.stolen == pytest.approx(0.3)
+    said = "\n".join(state.warnings(conditions))
+    assert "the host took 30 % of this virtual machine's time" in said
+    assert "from 2400 to 1800 MHz" in said
+
+
+@pytest.mark.parametrize("text", ["", "cpu 1 2 3\n", "cpu a b c d e f g h\n", "intr 1 2 3 4 5 6 7 8 9\n"])
+def test_what_the_system_does_not_say_is_left_out(tmp_path: Path, text: str) -> None:
+    jetsons.write(tmp_path, {"proc/stat": text})
+    assert machine.stolen(tmp_path) is None
+    assert machine.frequencies(tmp_path) == []

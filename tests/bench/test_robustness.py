@@ -1,0 +1,68 @@
+"""`bench --robustness`: the networks' accuracy on worse pictures, beside each other."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundle import samples
+from rich.console import Console
+
+from edgefer import data
+from edgefer.bench import report, robustness
+from edgefer.bench.bench import bench
+from edgefer.bench.result import Result
+from edgefer.bench.table import tables
+from edgefer.evaluation.corruptions import KINDS, corrupt
+from edgefer.runtimes import onnxruntime
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    made = samples.write(tmp_path_factory.mktemp("bundles") / "made")
+    return bench([made], samples.dataset(), seconds=0.05, robustness=True)
+
+
+def test_each_network_is_run_on_the_same_pictures(result: Result) -> None:
+    rows = data.split(samples.dataset(), "test")
+    for entry, blind in zip(result.networks, (None, 2), strict=True):
+        worse = entry.robustness
+        assert worse is not None
+        assert list(worse.accuracy) == list(KINDS)
+        assert worse.images == 70
+        assert worse.clean == entry.quality.accuracy
+        with onnxruntime.activate(samples.network(blind=blind)) as session:
+            right = 0
+            for number, (images, labels) in enumerate(rows.batches(50)):
+                dark = corrupt(images, "low light", 5, worse.seed + number)
+                right += int((session.infer(samples.PREPROCESSING.apply(dark)).argmax(1) == labels).sum())
+        assert worse.accuracy["low light"][4] == right / 70
+        assert worse.accuracy["blur"][0] > worse.accuracy["low light"][4]  # these classes differ in brightness alone
+    assert result.repeat.endswith("--robustness")
+    assert Result.model_validate_json(result.model_dump_json()) == result
+
+
+def test_no_more_than_a_thousand_images_are_used() -> None:
+    rows = data.split(samples.dataset(1400), "test")
+    (worse,) = robustness.measure([lambda batch: np.eye(7)[np.zeros(len(batch), int)]], [samples.PREPROCESSING], rows)
+    assert worse.images == 1000
+    assert worse.mean == pytest.approx(worse.clean)  # it looks at nothing
+
+
+def test_the_table_fits_80_columns_and_the_page_has_curves(result: Result) -> None:
+    console = Console(width=80, highlight=False, record=True, file=io.StringIO())
+    console.print(tables(result))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "Accuracy on worse pictures" in text
+    page = report.html(result)
+    assert page.count('role="img" aria-label="Accuracy on worse pictures.') == 1
+    assert "low light" in page
+
+
+def test_without_being_asked_for_it_is_not_there(tmp_path: Path) -> None:
+    result = bench([samples.write(tmp_path / "made")], samples.dataset(), seconds=0.01)
+    assert result.networks[0].robustness is None
+    assert "worse pictures" not in report.html(result)
