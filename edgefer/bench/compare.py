@@ -53,7 +53,9 @@ class Change(_Part):
     interval: Interval | None = Field(None, description="95 %, of what `interval_of` says; None: it cannot be known")
     interval_of: Literal["ratio", "difference"] | None = None
     may_be_noise: bool | None = Field(
-        None, description="there is a change and the interval holds that there is none; None: it has no interval"
+        None,
+        description="there is a change, and the interval holds that there is none, or p50 of a network that is the "
+        "same file in both changed as much; None: there is no interval",
     )
 
 
@@ -150,6 +152,7 @@ def compare(a: Named, b: Named, conditions: Sequence[Condition] = (), *, allow_d
             f"{a.path} and {b.path} have no network in common: {', '.join(before)}; and {', '.join(after)}"
         )
     beside = {name: _beside(a.result, b.result, pairs, name) for name in pairs}
+    apart = max((abs(_change(pair)) for pair in pairs.values() if _same_run(pair)), default=0.0)
     return Compared(
         a=_side(a),
         b=_side(b),
@@ -162,7 +165,7 @@ def compare(a: Named, b: Named, conditions: Sequence[Condition] = (), *, allow_d
             Network(
                 network=name,
                 same_file=old.sha256 == new.sha256,
-                changes=list(_changes(old, new, a.result, b.result)),
+                changes=list(_changes(old, new, a.result, b.result, apart)),
                 beside=beside[name],
             )
             for name, (old, new) in pairs.items()
@@ -183,7 +186,8 @@ def _by_name(result: Result, other: Result) -> dict[str, NetworkEntry]:
     return {entry.network if alone else f"{entry.bundle} {entry.network}": entry for entry in result.networks}
 
 
-def _changes(old: NetworkEntry, new: NetworkEntry, a: Result, b: Result) -> Iterator[Change]:
+def _changes(old: NetworkEntry, new: NetworkEntry, a: Result, b: Result, apart: float) -> Iterator[Change]:
+    """Return the changes of a network's figures; `apart` is how far p50 moved, in logs, where nothing was changed."""
     before, after = figures(old), figures(new)
     for metric in dict.fromkeys([*before, *after]):
         first, second = before.get(metric), after.get(metric)
@@ -196,7 +200,11 @@ def _changes(old: NetworkEntry, new: NetworkEntry, a: Result, b: Result) -> Iter
             )
         elif metric in ("quality.accuracy", "leak_free.accuracy"):
             interval, of = _accuracies(old, new, metric.partition(".")[0]), "difference"
-        nothing = 1.0 if of == "ratio" else 0.0
+        noise = None
+        if interval:
+            unchanged = interval.low <= (1 if of == "ratio" else 0) <= interval.high
+            as_apart = metric == "latency.p50" and abs(_change((old, new))) <= apart
+            noise = first != second and (unchanged or as_apart)
         yield Change(
             metric=metric,
             a=first,
@@ -205,7 +213,7 @@ def _changes(old: NetworkEntry, new: NetworkEntry, a: Result, b: Result) -> Iter
             difference=None if first is None or second is None else second - first,
             interval=interval,
             interval_of=of if interval else None,
-            may_be_noise=first != second and interval.low <= nothing <= interval.high if interval else None,
+            may_be_noise=noise,
         )
 
 
@@ -257,6 +265,12 @@ def _median(latency: Latency, turn: int) -> tuple[float, float]:
     spread = _Z95 * math.sqrt(3 / rounds) * latency.coefficient_of_variation * latency.mean / latency.p50
     # The same factor both ways: nothing below 0. What is out of range has no interval.
     return (latency.p50 / (1 + spread), latency.p50 * (1 + spread)) if math.isfinite(spread) else (0.0, math.inf)
+
+
+def _change(pair: tuple[NetworkEntry, NetworkEntry]) -> float:
+    """Return the logarithm of the ratio of medians."""
+    old, new = pair
+    return math.log(new.latency.p50) - math.log(old.latency.p50)
 
 
 def _same_run(pair: tuple[NetworkEntry, NetworkEntry]) -> bool:
@@ -322,6 +336,8 @@ def _notes(a: Result, b: Result, pairs: Pairs, beside: dict[str, Beside | None])
         "beyond it is a reason to measure again, not a proof"
     )
     yield "p90 to p99, F1, memory, energy: one figure from each run, without an interval"
+    if not any(map(_same_run, pairs.values())):
+        yield "no network is the same file on the same runtime in both, so how far two such runs are apart is not known"
     for name, (old, new) in pairs.items():
         if _same_run((old, new)):
             yield (

@@ -196,7 +196,7 @@ def _ratio(change: Change, title: str, scale: float, digits: int) -> Iterator[tu
     a, b = ("none" if value is None else f"{scale * value:,.{digits}f}" for value in (change.a, change.b))
     interval = ""
     if change.interval:
-        interval = f"{change.interval.low:.2f}x to {change.interval.high:.2f}x"
+        interval = f"{change.interval.low:.2f}x to {change.interval.high:.2f}x within runs"
     yield title, a, b, "" if change.ratio is None else f"{change.ratio:.2f}x", _marked(change, interval)
 
 

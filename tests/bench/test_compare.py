@@ -94,6 +94,10 @@ def changed(*path: str | int, to: Any) -> Edit:
     return edit
 
 
+def new_file(name: str) -> Edit:
+    return lambda raw: network(raw, name).update(sha256="0" * 64)
+
+
 def steady(raw: dict[str, Any]) -> None:
     """Give the networks a noise that is known, and no interval, as older results have none."""
     for entry in raw["networks"]:
@@ -181,7 +185,7 @@ def test_a_small_change_of_the_median_may_be_noise_and_a_large_one_is_not(place:
     # 4,800 samples in 1,200 turns: sqrt(3 / 1200) x 0.1 is 0.5 % for each side, 1.39 % for both at 95 %.
     a = place("a.json", steady)
     for factor, within in ((1.013, True), (1.015, False), (0.987, True), (0.985, False)):
-        compared = held(a, place("b.json", both(steady, slower(factor))))
+        compared = held(a, place("b.json", both(steady, slower(factor), new_file("int8-cpu"))))
         (change,) = [each for each in compared.networks[1].changes if each.metric == "latency.p50"]
         assert change.may_be_noise is within, factor
     others = [each for each in compared.networks[1].changes if each.metric in ("latency.p99", "quality.macro_f1")]
@@ -193,7 +197,7 @@ def test_a_median_s_own_interval_goes_before_the_rule_of_thumb(place: Callable[.
     # 1 % on each side: the square root of 2 is 1.41 % for both.
     a = place("a.json", known)
     for factor, noise in ((1.0135, True), (1.015, False)):
-        compared = held(a, place("b.json", both(known, slower(factor))))
+        compared = held(a, place("b.json", both(known, slower(factor), new_file("int8-cpu"))))
         (change,) = [each for each in compared.networks[1].changes if each.metric == "latency.p50"]
         assert change.may_be_noise is noise, factor
 
@@ -202,11 +206,21 @@ def test_a_network_whose_file_is_the_same_says_how_far_runs_are_apart(place: Cal
     b = place("b.json", slower(1.1, "fp32"))
     notes = " ".join(held(place("a.json"), b).notes)
     assert "fp32 is the same file on the same runtime in both: its p50 at 1.10x" in notes
-    other = place("b.json", both(slower(1.1, "fp32"), lambda raw: network(raw, "fp32").update(sha256="0" * 64)))
+    other = place("b.json", both(slower(1.1, "fp32"), new_file("fp32"), new_file("int8-cpu")))
     compared = held(place("a.json"), other)
-    assert "fp32 is the same file" not in " ".join(compared.notes)
+    assert "is the doing of machine and run" not in " ".join(compared.notes)
+    assert "how far two such runs are apart is not known" in " ".join(compared.notes)
     assert not compared.networks[0].same_file
     assert compared.networks[1].beside is None
+
+
+def test_what_changed_no_more_than_a_network_that_is_the_same_may_be_noise(place: Callable[..., Path]) -> None:
+    a = place("a.json", known)
+    for factor, noise in ((1.2, True), (1 / 1.2, True), (1.3, False)):
+        b = place("b.json", both(known, slower(1.25, "fp32"), slower(factor), new_file("int8-cpu")))
+        same, new = held(a, b).networks
+        marks = [each.may_be_noise for side in (same, new) for each in side.changes if each.metric == "latency.p50"]
+        assert marks == [True, noise], factor
 
 
 def test_what_slowed_the_machine_is_told_from_what_slowed_the_network(place: Callable[..., Path]) -> None:
@@ -563,7 +577,7 @@ def test_conditions_mean_what_they_say(place: Callable[..., Path], text: str, ho
 
 def test_the_first_condition_that_holds_is_named_and_the_others_counted(place: Callable[..., Path]) -> None:
     place("a.json", steady)
-    place("b.json", both(steady, slower(1.5)))
+    place("b.json", both(steady, slower(1.5), new_file("int8-cpu")))
     asked = ["--fail-if", "file_bytes > 2x", "--fail-if", "int8-cpu: latency.p50 > 1.05x"]
     asked += ["--fail-if", "latency.p99 > 1.05x", "--fail-if", "file_bytes > 1"]
     done = type_in("--compare", "a.json", "b.json", *asked)
