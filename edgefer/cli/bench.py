@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 def bench(
+    ctx: typer.Context,
     bundles: Annotated[
         list[Path] | None,
         typer.Argument(metavar="BUNDLE", help="Default: the newest in runs/compress.", show_default=False),
@@ -46,9 +47,34 @@ def bench(
     project: Annotated[
         bool, typer.Option("--project", help="Project jetson or rtx from data sheets; without one here, exit code 0.")
     ] = False,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="A B", help="Measure nothing: compare B's result with A's, the reference."),
+    ] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COND", help="Exit code 1 if B is so, e.g. 'latency.p50 > 1.05x'. May be repeated."),
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the comparison for a pull request.")] = False,
+    allow_different: Annotated[
+        bool, typer.Option("--allow-different", help="Compare other protocols, hardware or data too, with a warning.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
+    if compare or fail_if or markdown or allow_different:
+        from edgefer.cli import compare as comparing
+
+        given = [name for name in ctx.params if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"]
+        comparing.run(
+            compare,
+            fail_if or [],
+            allow_different=allow_different,
+            markdown=markdown,
+            as_json=as_json,
+            given=given,
+        )
+        return
     from edgefer import bundle as opened
     from edgefer import data as datasets
     from edgefer import paths

@@ -1,0 +1,363 @@
+"""Two results side by side: what changed from a reference to a new one, and how sure that is.
+
+A result has no answers and no samples, only what they add up to. So the difference of two accuracies has no pairing,
+and a latency's interval knows one run alone. What can be said from that is said here; what cannot has no interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgefer.bench import conditions as judging
+from edgefer.bench.conditions import Condition, Judged, Pairs, parse, ratio
+from edgefer.bench.differences import Difference, forbidding, software
+from edgefer.bench.figures import figures
+from edgefer.bench.result import Comparison, NetworkEntry, Result
+from edgefer.errors import InputError
+from edgefer.evaluation.timing import Interval, Latency
+
+FORMAT: Literal[1] = 1
+
+_Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
+_LARGEST_LOG = 700.0  # its exponential is still a float
+_NAMED = 3  # differences in one line
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Side(_Part):
+    """Where one of the two results is from."""
+
+    path: str
+    created: str
+    repeat: str = Field(description="the command that measures it again")
+    host: str | None
+
+
+class Change(_Part):
+    """One figure of a network in both results."""
+
+    metric: str = Field(description="its path in an entry of `networks` of result.json")
+    a: int | float | None
+    b: int | float | None
+    ratio: float | None = Field(description="b / a; None where one is missing or a is 0")
+    difference: int | float | None = Field(description="b - a")
+    interval: Interval | None = Field(None, description="95 %, of what `interval_of` says; None: it cannot be known")
+    interval_of: Literal["ratio", "difference"] | None = None
+    may_be_noise: bool | None = Field(
+        None,
+        description="there is a change, and the interval holds that there is none, or p50 of a network that is the "
+        "same file in both changed as much; None: there is no interval",
+    )
+
+
+class Beside(_Part):
+    """The change of a network's latency over that of another one whose file is the same in both results."""
+
+    network: str = Field(description="the other one: what slowed the machine slowed it too, as they ran in turn")
+    latency: Interval = Field(description="ratio of B's ratio of medians to A's, 95 %")
+
+
+class Network(_Part):
+    """One network that is in both results."""
+
+    network: str = Field(description="its name, with its bundle's where there are several")
+    same_file: bool = Field(description="its file is the same in both")
+    changes: list[Change]
+    beside: Beside | None
+
+
+class Compared(_Part):
+    """A result beside a reference."""
+
+    kind: Literal["edgefer comparison"] = "edgefer comparison"
+    format: Literal[1] = FORMAT
+    a: Side = Field(description="the reference")
+    b: Side = Field(description="the new one")
+    drawn: bool = Field(description="one of them has its accuracy from drawn faces")
+    differences: list[Difference] = Field(description="for which the two are not to be compared, and were")
+    software: list[Difference]
+    only_in_a: list[str]
+    only_in_b: list[str]
+    networks: list[Network]
+    conditions: list[Judged]
+    notes: list[str] = Field(description="what the intervals hold and what they do not")
+
+    @property
+    def verdict(self) -> str | None:
+        """How many conditions hold, in one line; None where there are none."""
+        met, total = sum(each.met for each in self.conditions), len(self.conditions)
+        if not total:
+            return None
+        return f"failed: {met} of {total} conditions hold" if met else f"passed: none of {total} conditions holds"
+
+    @property
+    def failure(self) -> str | None:
+        """The first condition that holds and how many more do, in one line; None where none does."""
+        met = [each for each in self.conditions if each.met]
+        if not met:
+            return None
+        first = met[0]
+        about = "" if first.condition.startswith(f"{first.network}: ") else f" for {first.network}"
+        value = "" if not first.unit else f", {first.value:.5g}{' ' if first.unit == 'points' else ''}{first.unit}"
+        noise = ", which may be noise" if first.unit and self._may_be_noise(first) else ""
+        more = f"; {len(met) - 1} more hold{'s' if len(met) == 2 else ''}" if len(met) > 1 else ""
+        return f"{first.condition} holds{about}: {first.a:.6g} -> {first.b:.6g}{value}{noise}{more}"
+
+    def _may_be_noise(self, judged: Judged) -> bool:
+        metric = parse(judged.condition).metric
+        changes = next(network.changes for network in self.networks if network.network == judged.network)
+        return any(change.metric == metric and change.may_be_noise for change in changes)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A result and where it is from."""
+
+    path: Path
+    result: Result
+
+
+def compare(a: Named, b: Named, conditions: Sequence[Condition] = (), *, allow_different: bool = False) -> Compared:
+    """Hold a new result against a reference.
+
+    Args:
+        a: the reference.
+        b: the new one.
+        conditions: each is judged for each network that it is about.
+        allow_different: compare results of different protocols, devices, hardware or data too.
+
+    Raises:
+        InputError: the two are not to be compared or have no network in common, or a condition cannot be decided.
+    """
+    differences = forbidding(a.result, b.result)
+    if differences and not allow_different:
+        more = f" (and {len(differences) - _NAMED} more)" if len(differences) > _NAMED else ""
+        raise InputError(
+            f"{a.path} and {b.path} are not to be compared; they differ in "
+            f"{'; '.join(map(str, differences[:_NAMED]))}{more}; --allow-different compares them all the same"
+        )
+    before, after = _by_name(a.result, b.result), _by_name(b.result, a.result)
+    pairs = {name: (before[name], after[name]) for name in before if name in after}
+    if not pairs:
+        raise InputError(
+            f"{a.path} and {b.path} have no network in common: {', '.join(before)}; and {', '.join(after)}"
+        )
+    beside = {name: _beside(a.result, b.result, pairs, name) for name in pairs}
+    apart = max((abs(_change(pair)) for pair in pairs.values() if _same_run(pair)), default=0.0)
+    return Compared(
+        a=_side(a),
+        b=_side(b),
+        drawn=a.result.data.drawn or b.result.data.drawn,
+        differences=differences,
+        software=software(a.result, b.result),
+        only_in_a=[name for name in before if name not in after],
+        only_in_b=[name for name in after if name not in before],
+        networks=[
+            Network(
+                network=name,
+                same_file=old.sha256 == new.sha256,
+                changes=list(_changes(old, new, a.result, b.result, apart)),
+                beside=beside[name],
+            )
+            for name, (old, new) in pairs.items()
+        ],
+        conditions=judging.judge(conditions, pairs),
+        notes=list(_notes(a.result, b.result, pairs, beside)),
+    )
+
+
+def _side(named: Named) -> Side:
+    result = named.result
+    return Side(path=str(named.path), created=result.created, repeat=result.repeat, host=result.host)
+
+
+def _by_name(result: Result, other: Result) -> dict[str, NetworkEntry]:
+    """Return a result's networks by what tells them apart: where both have one bundle, its title may change."""
+    alone = len(result.bundles) == len(other.bundles) == 1
+    return {entry.network if alone else f"{entry.bundle} {entry.network}": entry for entry in result.networks}
+
+
+def _changes(old: NetworkEntry, new: NetworkEntry, a: Result, b: Result, apart: float) -> Iterator[Change]:
+    """Return the changes of a network's figures; `apart` is how far p50 moved, in logs, where nothing was changed."""
+    before, after = figures(old), figures(new)
+    for metric in dict.fromkeys([*before, *after]):
+        first, second = before.get(metric), after.get(metric)
+        interval: Interval | None = None
+        of: Literal["ratio", "difference"] | None = None
+        if metric == "latency.p50":
+            interval, of = (
+                _medians(old.latency, new.latency, a.protocol.timed_per_turn, b.protocol.timed_per_turn),
+                "ratio",
+            )
+        elif metric in ("quality.accuracy", "leak_free.accuracy"):
+            interval, of = _accuracies(old, new, metric.partition(".")[0]), "difference"
+        noise = None
+        if interval:
+            unchanged = interval.low <= (1 if of == "ratio" else 0) <= interval.high
+            as_apart = metric == "latency.p50" and abs(_change((old, new))) <= apart
+            noise = first != second and (unchanged or as_apart)
+        yield Change(
+            metric=metric,
+            a=first,
+            b=second,
+            ratio=None if first is None or second is None else ratio(first, second),
+            difference=None if first is None or second is None else second - first,
+            interval=interval,
+            interval_of=of if interval else None,
+            may_be_noise=noise,
+        )
+
+
+def _accuracies(old: NetworkEntry, new: NetworkEntry, group: str) -> Interval | None:
+    before, after = getattr(old, group), getattr(new, group)
+    if before is None or after is None:
+        return None
+    return difference(
+        Interval(before.accuracy, before.low, before.high), Interval(after.accuracy, after.low, after.high)
+    )
+
+
+def difference(a: Interval, b: Interval) -> Interval:
+    """Return b - a of two independent estimates with an interval from theirs: squares of distances are added.
+
+    For Wilson's intervals of two proportions it is method 10 of R. G. Newcombe, "Interval estimation for the difference
+    between independent proportions", Statistics in Medicine 17, 1998; for others G. Y. Zou and A. Donner,
+    "Construction of confidence limits about effect measures: a general approach", Statistics in Medicine 27, 2008.
+    """
+    estimate = b.estimate - a.estimate
+    low = estimate - math.hypot(b.estimate - b.low, a.high - a.estimate)
+    high = estimate + math.hypot(b.high - b.estimate, a.estimate - a.low)
+    return Interval(estimate, low, high)
+
+
+def _medians(a: Latency, b: Latency, turn_a: int, turn_b: int) -> Interval | None:
+    """Return the ratio of two medians with an interval of the noise within each run."""
+    logs = []
+    for latency, turn in ((a, turn_a), (b, turn_b)):
+        low, high = _median(latency, turn)
+        if not 0 < low <= latency.p50 <= high:
+            return None
+        logs.append(_log(Interval(latency.p50, low, high)))
+    change = difference(*logs)
+    return _each(math.exp, change) if change.high < _LARGEST_LOG else None
+
+
+def _median(latency: Latency, turn: int) -> tuple[float, float]:
+    """Return the 95 % interval of a median: the result's own, or for older results a rule of thumb.
+
+    By that the median's standard error is at most sqrt(3) times the mean's, as it is where the distribution is
+    symmetric and has one peak (J. L. Hodges and E. L. Lehmann, "The efficiency of some nonparametric competitors of the
+    t-test", Annals of Mathematical Statistics 27, 1956). Latencies are neither for sure; a long tail makes it wide.
+    Samples of one turn came one after the other and count as one, as in `timing.latency`.
+    """
+    if latency.p50_low is not None and latency.p50_high is not None:
+        return latency.p50_low, latency.p50_high
+    rounds = max(1.0, latency.samples / max(1, turn))
+    spread = _Z95 * math.sqrt(3 / rounds) * latency.coefficient_of_variation * latency.mean / latency.p50
+    # The same factor both ways: nothing below 0. What is out of range has no interval.
+    return (latency.p50 / (1 + spread), latency.p50 * (1 + spread)) if math.isfinite(spread) else (0.0, math.inf)
+
+
+def _change(pair: tuple[NetworkEntry, NetworkEntry]) -> float:
+    """Return the logarithm of the ratio of medians."""
+    old, new = pair
+    return math.log(new.latency.p50) - math.log(old.latency.p50)
+
+
+def _same_run(pair: tuple[NetworkEntry, NetworkEntry]) -> bool:
+    """Return whether the same runtime ran the same file: what changed then is the machine, not the network."""
+    old, new = pair
+    return old.sha256 == new.sha256 and old.runtime == new.runtime
+
+
+def _beside(a: Result, b: Result, pairs: Pairs, name: str) -> Beside | None:
+    """Compare a network's latency over FP32's, from the results' own intervals, if FP32 is the same in both."""
+    old, new = pairs[name]
+    first, second = _over(a, old), _over(b, new)
+    if first is None or second is None:
+        return None
+    for other, (before, after) in pairs.items():
+        is_it = _is(before, old.bundle, first.against) and _is(after, new.bundle, second.against)
+        if is_it and _same_run((before, after)):
+            change = difference(_log(first.latency), _log(second.latency))
+            if change.high < _LARGEST_LOG:
+                return Beside(network=other, latency=_each(math.exp, change))
+    return None
+
+
+def _over(result: Result, entry: NetworkEntry) -> Comparison | None:
+    """Return a result's own comparison of a network with FP32."""
+    for each in result.comparisons:
+        latency = each.latency
+        if _is(entry, each.bundle, each.network) and 0 < latency.low <= latency.estimate <= latency.high:
+            return each
+    return None
+
+
+def _is(entry: NetworkEntry, bundle: str, network: str) -> bool:
+    return (entry.bundle, entry.network) == (bundle, network)
+
+
+def _log(interval: Interval) -> Interval:
+    return _each(math.log, interval)
+
+
+def _each(function: Callable[[float], float], interval: Interval) -> Interval:
+    return Interval(function(interval.estimate), function(interval.low), function(interval.high))
+
+
+def _notes(a: Result, b: Result, pairs: Pairs, beside: dict[str, Beside | None]) -> Iterator[str]:
+    if b.created < a.created:
+        yield "B is older than A: the reference goes first"
+    for result, letter in ((a, "A"), (b, "B")):
+        load = result.conditions.load_before
+        if load is not None and load > result.machine.cores:
+            cores = f"{result.machine.cores} core{'s' if result.machine.cores > 1 else ''}"
+            yield f"{letter} was measured with {load:.1f} processes running on {cores}"
+    same_images = (a.data.digest, a.data.split) == (b.data.digest, b.data.split)
+    paired = (
+        "both saw the same ones, but a result does not say which each got right: a paired interval, as a rule "
+        "narrower, cannot be had"
+        if same_images
+        else "and they have"
+    )
+    yield f"accuracy: 95 % interval from both networks' own, as if they had seen different images; {paired}"
+    yield (
+        "p50: 95 % interval from the noise within each run; two runs differ by more than one run can show, so a change "
+        "beyond it is a reason to measure again, not a proof"
+    )
+    yield "p90 to p99, F1, memory, energy: one figure from each run, without an interval"
+    if not any(map(_same_run, pairs.values())):
+        yield "no network is the same file on the same runtime in both, so how far two such runs are apart is not known"
+    for name, (old, new) in pairs.items():
+        if _same_run((old, new)):
+            yield (
+                f"{name} is the same file on the same runtime in both: its p50 at "
+                f"{new.latency.p50 / old.latency.p50:.2f}x is the doing of machine and run, not of the network"
+            )
+        each = beside[name]
+        if each:
+            yield (
+                f"{name} beside {each.network}, timed in turn with it: its latency over that of {each.network} went to "
+                f"{each.latency.estimate:.2f}x ({each.latency.low:.2f} to {each.latency.high:.2f})"
+            )
+    for name, (old, new) in pairs.items():
+        if (old.precision, old.target) != (new.precision, new.target):
+            yield f"{name} is {old.precision} for {old.target} in A and {new.precision} for {new.target} in B"
+        sizes = [
+            f"{each.preprocessing.size} px {each.preprocessing.color}"
+            for result, entry in ((a, old), (b, new))
+            for each in result.bundles
+            if each.title == entry.bundle
+        ]
+        if len(set(sizes)) > 1:
+            yield f"{name} takes {sizes[0]} in A and {sizes[1]} in B"

@@ -1,0 +1,187 @@
+"""Conditions on the change from one result to another, such as ``int8-cpu: latency.p50 > 1.05x``."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from edgefer.bench.figures import figures, is_rail, is_share, summary
+from edgefer.bench.result import NetworkEntry
+from edgefer.data.contents import printable
+from edgefer.errors import InputError
+
+EXAMPLE = "'latency.p50 > 1.05x', 'quality.accuracy < -0.5points' or 'int8-cpu: file_bytes > 1000000'"
+
+_MOST = 300  # characters; the pattern's time grows with their square
+_PATTERN = re.compile(
+    r"(?:(?P<network>[^<>=:]+):)?"
+    r"(?P<metric>[^<>=:]+)"
+    r"(?P<operator><=|>=|<|>)"
+    r" *(?P<number>[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
+    r" *(?P<unit>x|%|points)? *"
+)
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "<": lambda value, bound: value < bound and not _equal(value, bound),
+    "<=": lambda value, bound: value < bound or _equal(value, bound),
+    ">": lambda value, bound: value > bound and not _equal(value, bound),
+    ">=": lambda value, bound: value > bound or _equal(value, bound),
+}
+
+Pairs = Mapping[str, tuple[NetworkEntry, NetworkEntry]]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition: a metric's change beyond a bound.
+
+    Attributes:
+        network: it is about this one; None: about each.
+        metric: a path in `NetworkEntry`.
+        operator: ``<``, ``<=``, ``>`` or ``>=``.
+        bound: finite, in `unit`.
+        unit: ``x``: B over A; ``%``: B over A, less 1; ``points``: 100 (B - A); empty: B itself.
+    """
+
+    network: str | None
+    metric: str
+    operator: str
+    bound: float
+    unit: str
+
+    def __str__(self) -> str:
+        """Return the condition as it would be typed; `parse` reads it back."""
+        about = "" if self.network is None else f"{self.network}: "
+        bound = repr(self.bound).removesuffix(".0")
+        return f"{about}{self.metric} {self.operator} {bound}{self.unit}"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A condition and what became of it for one network.
+
+    Attributes:
+        condition: as it would be typed.
+        network: the network.
+        a: the metric in the reference.
+        b: the metric in the new result.
+        value: what was held against the bound, in the condition's unit.
+        unit: the condition's.
+        met: whether the condition holds: a regression.
+    """
+
+    condition: str
+    network: str
+    a: float
+    b: float
+    value: float
+    unit: str
+    met: bool
+
+
+def parse(text: str) -> Condition:
+    """Read a condition.
+
+    Args:
+        text: ``METRIC OPERATOR NUMBER``, with a network's name and a colon before it if it is about that one alone,
+            and ``x``, ``%`` or ``points`` behind it if it is about the change.
+
+    Raises:
+        InputError: it is none.
+    """
+    found = _PATTERN.fullmatch(text) if len(text) <= _MOST and text.isprintable() else None
+    network, metric = (found["network"], found["metric"].strip()) if found else (None, "")
+    if found is None or not metric or (network is not None and not network.strip()):
+        shown = printable(text[:60])
+        raise InputError(f"--fail-if {shown!r} is no condition; write METRIC OPERATOR NUMBER, e.g. {EXAMPLE}")
+    bound, unit = float(found["number"]), found["unit"] or ""
+    if not math.isfinite(bound):
+        raise InputError(f"--fail-if {printable(text[:60])!r}: the number is out of range")
+    wrong = _never_meant(metric, bound, unit)
+    if wrong:
+        raise InputError(f"--fail-if '{text}': {wrong}")
+    return Condition(None if network is None else network.strip(), metric, found["operator"], bound, unit)
+
+
+def _never_meant(metric: str, bound: float, unit: str) -> str | None:
+    """Return what is wrong with a condition that can be read but would pass, or fail, whatever was measured."""
+    share = is_share(metric)
+    if unit == "points":
+        return None if share else "points are for shares such as quality.accuracy; take x or %"
+    if unit == "%":
+        return "of a share, % can be meant in two ways; take points (B - A) or x (B over A)" if share else None
+    if bound < 0:
+        return "without points or % it is about B itself or B over A, which is never below 0"
+    if share and not unit and bound > 1:
+        return f"{metric} is a share, 0 to 1, where it is not given in points"
+    return None
+
+
+def judge(conditions: Sequence[Condition], pairs: Pairs) -> list[Judged]:
+    """Say of each condition and each network that it is about whether it holds.
+
+    Args:
+        conditions: in the order they were given.
+        pairs: by its name, a network in the reference and in the new result.
+
+    Raises:
+        InputError: a network or a metric does not exist, or was not measured, so that a condition cannot be decided.
+    """
+    return [
+        _judge(condition, name, figures(pairs[name][0]), figures(pairs[name][1]))
+        for condition in conditions
+        for name in _about(condition, pairs)
+    ]
+
+
+def _about(condition: Condition, pairs: Pairs) -> list[str]:
+    """Return which networks a condition is about; of several bundles those that have a network of its name."""
+    wanted = condition.network
+    if wanted is None:
+        return list(pairs)
+    names = [name for name, (_, b) in pairs.items() if wanted in (name, b.network)]
+    if not names:
+        raise InputError(f"--fail-if '{condition}': both have no network {wanted}; they have {', '.join(pairs)}")
+    return names
+
+
+def _judge(
+    condition: Condition, network: str, before: Mapping[str, float | None], after: Mapping[str, float | None]
+) -> Judged:
+    metric = condition.metric
+    known = list(dict.fromkeys([*before, *after]))
+    if metric not in known and not is_rail(metric):
+        near = difflib.get_close_matches(metric, known, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise InputError(f"--fail-if '{condition}': no metric has that name; {hint}There are {summary(known)}")
+    a, b = before.get(metric), after.get(metric)
+    if a is None or b is None:
+        where = "A and B" if a is b else "A" if a is None else "B"
+        raise InputError(f"--fail-if '{condition}' cannot be decided: {metric} of {network} is not in {where}")
+    value = _value(condition.unit, a, b)
+    if value is None:
+        raise InputError(f"--fail-if '{condition}' cannot be decided: {metric} of {network} is {a:g} in A")
+    met = _OPERATORS[condition.operator](value, condition.bound)
+    return Judged(str(condition), network, a, b, value, condition.unit, met)
+
+
+def _value(unit: str, a: float, b: float) -> float | None:
+    if unit == "":
+        return b
+    if unit == "points":
+        return 100 * (b - a)
+    over = ratio(a, b)
+    return over if over is None or unit == "x" else 100 * (over - 1)
+
+
+def ratio(a: float, b: float) -> float | None:
+    """Return b / a, or None where that says nothing: a is not above 0, or the quotient is out of range."""
+    over = b / a if a > 0 else math.inf
+    return over if math.isfinite(over) else None
+
+
+def _equal(value: float, bound: float) -> bool:
+    """0.645 - 0.65 is half a point, though not to the last digit."""
+    return math.isclose(value, bound, rel_tol=1e-9, abs_tol=1e-12)

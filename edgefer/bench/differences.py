@@ -1,0 +1,114 @@
+"""What two results differ in apart from what was measured: how, on what, over which images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgefer.bench.result import Result
+
+_SHOWN = 40  # characters of a value
+
+Kind = Literal["protocol", "device", "hardware", "data", "software"]
+
+
+class Difference(BaseModel):
+    """One thing that two results differ in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind
+    name: str = Field(description="threads, cpu, digest, ...")
+    a: str
+    b: str
+
+    def __str__(self) -> str:
+        """Return it in a few words."""
+        return f"{self.kind}: {self.name} {_short(self.a)} and {_short(self.b)}"
+
+
+def forbidding(a: Result, b: Result) -> list[Difference]:
+    """Return the differences that make figures of two results ones that must not be compared."""
+    kinds: tuple[tuple[Kind, Any], ...] = (
+        ("protocol", lambda result: result.protocol.model_dump()),
+        ("device", lambda result: {"device": result.device}),
+        ("hardware", _hardware),
+        ("data", _data),
+    )
+    return [each for kind, fields in kinds for each in _between(kind, fields(a), fields(b))]
+
+
+def software(a: Result, b: Result) -> list[Difference]:
+    """Return the differences in versions, which are to be known and are no obstacle: to compare them is a purpose."""
+    return _between("software", _software(a), _software(b))
+
+
+def _between(kind: Kind, a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
+    names = dict.fromkeys([*a, *b])
+    return [
+        Difference(kind=kind, name=name, a=_said(a.get(name)), b=_said(b.get(name)))
+        for name in names
+        if a.get(name) != b.get(name)
+    ]
+
+
+def _hardware(result: Result) -> dict[str, Any]:
+    """What decides speed and is no software, with the settings that hold it back.
+
+    The load before and after, temperatures and the clock of the moment are what a bench happened upon, not what it
+    ran on; the size of the memory is left out, as each kernel keeps a little more or less of it for itself.
+    """
+    machine, gpu = result.machine, result.gpu
+    board, card = result.conditions.jetson_before, result.conditions.card_before
+    found: dict[str, Any] = {
+        "cpu": machine.cpu,
+        "architecture": machine.architecture,
+        "cores": machine.cores,
+        "instructions": sorted(machine.flags),
+        "virtual machine": machine.virtual,
+    }
+    if gpu:
+        found |= {"GPU": gpu.name, "compute capability": gpu.compute, "memory shared": gpu.integrated}
+    if board:
+        mode, locked = board.power_mode, board.clocks_locked
+        found |= {"Jetson": board.model, "power mode": mode, "clocks locked": locked}
+    if card:
+        found |= {"card": card.name, "power limit": card.most_watts, "highest clock": card.most_clock}
+    return found
+
+
+def _data(result: Result) -> dict[str, Any]:
+    data = result.data
+    return {"digest": data.digest, "split": data.split, "images": data.images, "classes": list(data.classes)}
+
+
+def _software(result: Result) -> dict[str, Any]:
+    machine, gpu = result.machine, result.gpu
+    board, card = result.conditions.jetson_before, result.conditions.card_before
+    found: dict[str, Any] = dict(machine.versions)
+    if result.device != "cpu":  # its runtime is onnxruntime, whose version stands above
+        found["runtime"] = result.networks[0].runtime
+    found |= {"system": machine.os, "kernel": machine.kernel}
+    if gpu:
+        found |= {"CUDA": gpu.cuda, "CUDA layer": gpu.layer}
+    if board:
+        found |= {"Jetson Linux": board.linux, "JetPack": board.jetpack}
+    if card:
+        found |= {"driver": card.driver}
+    return found
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "unknown" if value is None else str(value)
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= _SHOWN else f"{value[: _SHOWN - 3]}..."

@@ -1,0 +1,61 @@
+"""The figures of a network in a result by name: paths in `NetworkEntry`, such as ``latency.p50``."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from edgefer.bench.cold_start import ColdStart
+from edgefer.bench.energy import Rail
+from edgefer.bench.memory import Memory
+from edgefer.bench.result import NetworkEntry, Quality
+from edgefer.evaluation.timing import Latency
+
+_QUALITY = tuple(Quality.model_fields)
+_PER_CLASS = ("images", "precision", "recall", "f1")
+_ENERGY = ("seconds", "inferences", "readings")
+_RAIL = tuple(field.name for field in fields(Rail))
+_GROUPS = {
+    "quality": _QUALITY,
+    "leak_free": _QUALITY,
+    "latency": tuple(field.name for field in fields(Latency)),
+    "memory": tuple(field.name for field in fields(Memory)),
+    "cold_start": tuple(field.name for field in fields(ColdStart)),
+    "energy": _ENERGY,
+}
+RAILS = "energy.rails."
+
+
+def figures(entry: NetworkEntry) -> dict[str, float | None]:
+    """Return the figures of a network; one that was not measured is None, a rail that is not there is left out.
+
+    Curves (throughput, robustness) and the confusion matrix have none.
+    """
+    found: dict[str, float | None] = {"file_bytes": entry.file_bytes}
+    for group, names in _GROUPS.items():
+        part: Any = getattr(entry, group)
+        found |= {f"{group}.{name}": None if part is None else getattr(part, name) for name in names}
+    for row in entry.per_class:
+        found |= {f"per_class.{row.label}.{name}": getattr(row, name) for name in _PER_CLASS}
+    for rail, each in entry.energy.rails.items() if entry.energy else ():
+        found |= {f"{RAILS}{rail}.{name}": getattr(each, name) for name in _RAIL}
+    return found
+
+
+def is_rail(name: str) -> bool:
+    """Return whether a name is that of a figure of some power rail, whether or not a device has it."""
+    return name.startswith(RAILS) and name.rpartition(".")[2] in _RAIL and name.count(".") >= 3
+
+
+def is_share(name: str) -> bool:
+    """Return whether a figure is a share, 0 to 1, whose changes are told in points."""
+    group, last = name.partition(".")[0], name.rpartition(".")[2]
+    return group in ("quality", "leak_free", "per_class") and last != "images"
+
+
+def summary(names: list[str]) -> str:
+    """Return the names for a person: those of all classes as one."""
+    short = [name for name in names if not name.startswith("per_class.")]
+    if len(short) < len(names):
+        short += [f"per_class.CLASS.{name}" for name in _PER_CLASS]
+    return ", ".join(short)

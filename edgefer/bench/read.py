@@ -1,0 +1,153 @@
+"""A bench's result from its file, which may come from anywhere: it is checked before a figure of it is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from edgefer.bench.result import FORMAT, NetworkEntry, Quality, Result
+from edgefer.data.contents import printable
+from edgefer.errors import InputError
+
+RESULT, PROJECTION = "result.json", "projection.json"
+
+_MOST_BYTES = 64 << 20
+_MOST = 1 << 63  # of a number: more would overflow where it is divided
+_SAID = 200  # characters of what a file says, in an error
+_PRINTED = ("command", "result", "report")  # what `bench --json` prints beside the result's own fields
+
+
+def read(path: Path) -> Result:
+    """Read a result.
+
+    Args:
+        path: a `result.json`, what `edgefer bench --json` printed, or the folder of a bench.
+
+    Returns:
+        The result; control characters in its texts, which would reach a terminal, are written as escapes.
+
+    Raises:
+        InputError: there is none, or it is none that a bench could have written.
+    """
+    file = _file(path)
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+    if len(content) > _MOST_BYTES:
+        raise InputError(f"{file} is larger than {_MOST_BYTES:,} bytes; that is no result of edgefer bench")
+    try:
+        raw = from_json(content, allow_inf_nan=False)
+    except ValueError as error:
+        raise InputError(f"{file} is no valid JSON: {error}; was it copied whole?") from error
+    _check_kind(file, raw)
+    try:
+        cleaned = _clean({name: value for name, value in raw.items() if name not in _PRINTED})
+        result = Result.model_validate_json(to_json(cleaned), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        said = _short(f"{where}: {first['msg']}")
+        raise InputError(f"{file} is not as this edgefer writes a result: {said}; bench again with it") from error
+    except ValueError as error:
+        raise InputError(f"{file} is no result of edgefer bench: {error}") from error
+    _check(file, result)
+    return result
+
+
+def _file(path: Path) -> Path:
+    if path.is_dir():
+        if not (path / RESULT).exists() and (path / PROJECTION).exists():
+            raise _nothing_measured(path / PROJECTION)
+        path = path / RESULT
+    if not path.exists():
+        raise InputError(f"{path} is not there; name a {RESULT}, or the folder of a bench")
+    if not path.is_file():  # a pipe would block
+        raise InputError(f"{path} is no regular file")
+    return path
+
+
+def _nothing_measured(path: Path) -> InputError:
+    return InputError(f"{path} is a projection: nothing in it was measured, so there is nothing to compare")
+
+
+def _check_kind(file: Path, raw: Any) -> None:
+    kind = raw.get("kind") if isinstance(raw, dict) else None
+    if kind == "edgefer projection":
+        raise _nothing_measured(file)
+    if kind != "edgefer bench":
+        if isinstance(raw, dict) and isinstance(raw.get("error"), str):
+            raise InputError(f"{file} holds no result but an error: {_short(raw['error'])}")
+        raise InputError(f"{file} is no result of edgefer bench; name the {RESULT} that it wrote")
+    if raw.get("format") != FORMAT:
+        stated = _short(repr(raw.get("format")))
+        raise InputError(f"{file} has format {stated}, this edgefer reads {FORMAT}; install the edgefer that wrote it")
+
+
+def _clean(value: Any) -> Any:
+    """Return JSON with printable texts; the parser has bounded how deep it is.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_clean(each) for each in value]
+    if isinstance(value, dict):
+        return {printable(name): _clean(each) for name, each in value.items()}
+    if isinstance(value, (int, float)) and not abs(value) < _MOST:  # nor is NaN
+        raise ValueError("it has a number that is out of range")
+    return value
+
+
+def _check(file: Path, result: Result) -> None:
+    """Refuse what the schema allows and no bench writes.
+
+    Raises:
+        InputError: there is some.
+    """
+    if not result.networks:
+        raise InputError(f"{file} has no network in it")
+    titles = [bundle.title for bundle in result.bundles]
+    names = [f"{entry.bundle} {entry.network}" for entry in result.networks]
+    for entry, name in zip(result.networks, names, strict=True):
+        if names.count(name) > 1 or titles.count(entry.bundle) != 1:
+            raise InputError(f"{file} has {_short(name)} more than once, or not its bundle")
+        if not _possible(entry):
+            raise InputError(f"{file}: the figures of {_short(name)} cannot be right")
+
+
+def _possible(entry: NetworkEntry) -> bool:
+    time, memory = entry.latency, entry.memory
+    times = [value for value in (time.p50, time.p90, time.p95, time.p99) if value is not None]
+    return (
+        entry.file_bytes > 0
+        and time.samples > 0
+        and time.coefficient_of_variation >= 0
+        and 0 < time.fastest <= times[0]
+        and times == sorted(times)
+        and times[-1] <= time.slowest
+        and time.mean > 0
+        and (memory is None or (memory.baseline > 0 and memory.steady > 0 and memory.peak > 0))
+        and all(quality is None or _is_share(quality) for quality in (entry.quality, entry.leak_free))
+    )
+
+
+def _is_share(quality: Quality) -> bool:
+    shares = (quality.macro_f1, quality.weighted_f1, quality.calibration_error)
+    # Wilson's bounds, computed in floating point, may miss an accuracy of 0 or 1 by the last digit.
+    ordered = (
+        0 <= quality.low <= quality.accuracy + 1e-9 and quality.accuracy <= quality.high + 1e-9 and quality.high <= 1
+    )
+    return quality.images > 0 and ordered and 0 <= quality.accuracy <= 1 and all(0 <= share <= 1 for share in shares)
+
+
+def _short(text: str) -> str:
+    """Return one printable line of some text."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= _SAID else f"{line[:_SAID]}..."

@@ -1,0 +1,215 @@
+"""`edgefer bench --compare A B`: two results as a table, and an exit code for CI."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgefer.bench.compare import Change, Compared, Network
+    from edgefer.bench.result import Result
+
+_OWN = {"compare", "fail_if", "markdown", "allow_different", "as_json"}
+_HEADERS = ("", "A", "B", "B against A", "95 % interval")
+_NOISE = "may be noise"
+_WIDTH = 100  # of a note in Markdown
+
+
+def run(
+    compare: tuple[Path, Path] | None,
+    conditions: Sequence[str],
+    *,
+    allow_different: bool,
+    markdown: bool,
+    as_json: bool,
+    given: Sequence[str],
+) -> None:
+    """Compare two results and print what changed.
+
+    Args:
+        compare: the reference and the new result.
+        conditions: as they were typed.
+        allow_different: compare what is not to be compared too.
+        markdown: print a table for a pull request.
+        as_json: print one JSON object.
+        given: names of the parameters of `bench` that were typed.
+
+    Raises:
+        InputError: options do not go together, a file is none, the results are not to be compared.
+        GateFailed: a condition holds; after all has been printed.
+    """
+    from edgefer.bench.compare import Named
+    from edgefer.bench.compare import compare as comparing
+    from edgefer.bench.conditions import parse
+    from edgefer.bench.read import read
+    from edgefer.cli import output
+    from edgefer.errors import GateFailed, InputError
+
+    if compare is None:
+        raise InputError("--fail-if, --markdown and --allow-different are for --compare A B, which is not there")
+    foreign = [_typed(name) for name in given if name not in _OWN]
+    if foreign:
+        raise InputError(f"--compare reads two results and measures nothing; leave {', '.join(foreign)} out")
+    if markdown and as_json:
+        raise InputError("--json and --markdown are two ways to print; choose one")
+    parsed = [parse(text) for text in conditions]
+    a, b = (Named(path, read(path)) for path in compare)
+    compared = comparing(a, b, parsed, allow_different=allow_different)
+    failed = None if compared.failure is None else GateFailed(compared.failure)
+    if as_json:
+        failure = {"error": str(failed), "exit_code": failed.exit_code} if failed else {}
+        output.print_json({"command": "bench", **failure, **compared.model_dump(mode="json")})
+        if failed:  # raised, the error would be printed as a second object
+            print(f"edgefer: {failed}", file=sys.stderr)
+            raise typer.Exit(failed.exit_code)
+        return
+    if markdown:
+        print("\n".join(_markdown(compared, b.result)))
+    else:
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        for part in _tables(compared, b.result):
+            console.print(part, markup=False)
+    if failed:
+        raise failed
+
+
+def _typed(parameter: str) -> str:
+    return "BUNDLE" if parameter == "bundles" else f"--{parameter.replace('_', '-')}"
+
+
+def _tables(compared: Compared, new: Result) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    from edgefer.bench import table
+
+    if compared.differences:
+        lines = [f"warning: {line}" for line in _differences(compared)]
+        yield Text("\n".join(lines) + "\n", style="yellow")
+    yield Text(f"A, the reference: {compared.a.path}, {compared.a.created}")
+    yield Text(f"B, the new one: {compared.b.path}, {compared.b.created}")
+    yield Text(f"{table.data_line(new)}\n{table.machine_line(new)}\n")
+    for network in compared.networks:
+        grid = table.grid(_title(network, compared), _HEADERS)
+        for row in _rows(network):
+            grid.add_row(*map(Text, row))
+        yield grid
+        yield Text()
+    yield Text("\n".join([*_notes(compared), *filter(None, [compared.verdict])]))
+
+
+def _markdown(compared: Compared, new: Result) -> Iterator[str]:
+    from edgefer.bench import table
+
+    yield f"### edgefer bench: B against A{_drawn(compared)}"
+    yield ""
+    for letter, side in (("A", compared.a), ("B", compared.b)):
+        yield f"- {letter}: {_code(side.path)}, {_code(side.created)}"
+    yield f"- {_code(table.data_line(new))}"
+    yield f"- {_code(table.machine_line(new))}"
+    yield ""
+    if compared.differences:
+        yield "**These are not to be compared, and were:**"
+        yield ""
+        yield from (f"- {_code(line)}" for line in _differences(compared))
+        yield ""
+    if compared.verdict:
+        yield f"**{compared.verdict.capitalize()}.**"
+        yield ""
+        met = [each for each in compared.conditions if each.met]
+        yield from (f"- {_code(each.condition)} holds for {_code(each.network)}" for each in met)
+        yield from [""] * bool(met)
+    yield f"| network | {' | '.join(_HEADERS)} |"
+    yield f"| --- | --- |{' ---: |' * (len(_HEADERS) - 1)}"
+    for network in compared.networks:
+        for number, row in enumerate(_rows(network)):
+            name = "" if number else f"{_code(network.network)}{' (same file)' if network.same_file else ''}"
+            # a rail's name is the device's, so each first cell is code too
+            yield f"| {name} | {_code(row[0])} | {' | '.join(row[1:])} |"
+    yield ""
+    yield "<details><summary>What is to be known of these figures</summary>"
+    yield ""
+    yield "```text"
+    for line in _notes(compared):
+        yield from textwrap.wrap(line.replace("`", "'"), _WIDTH, subsequent_indent="    ")
+    yield "```"
+    yield ""
+    yield "</details>"
+
+
+def _code(text: str) -> str:
+    """Return text for Markdown to show as it is: a stranger's has no link, mention, HTML or further column."""
+    return f"`{text.replace('`', chr(39)).replace('|', chr(92) + '|')}`"
+
+
+def _title(network: Network, compared: Compared) -> str:
+    return f"{network.network}{', the same file in both' if network.same_file else ''}{_drawn(compared)}"
+
+
+def _drawn(compared: Compared) -> str:
+    return " (drawn faces)" if compared.drawn else ""
+
+
+def _differences(compared: Compared) -> list[str]:
+    return [f"A and B differ in {each}" for each in compared.differences]
+
+
+def _notes(compared: Compared) -> list[str]:
+    """Return what stands under the tables."""
+    lines = [f"only in A: {name}" for name in compared.only_in_a]
+    lines += [f"only in B: {name}" for name in compared.only_in_b]
+    lines += [f"note: {each}" for each in compared.software]
+    return [*lines, *(f"note: {note}" for note in compared.notes)]
+
+
+def _rows(network: Network) -> Iterator[tuple[str, str, str, str, str]]:
+    """Return the rows of one network's table; what neither result has is left out."""
+    changes = {each.metric: each for each in network.changes}
+    for percentile in ("p50", "p90", "p95", "p99"):
+        yield from _ratio(changes[f"latency.{percentile}"], f"{percentile}, ms", 1, 3)
+    noise, samples = changes["latency.coefficient_of_variation"], changes["latency.samples"]
+    yield "CV, samples", f"{noise.a:.2f}, {samples.a:,}", f"{noise.b:.2f}, {samples.b:,}", "", ""
+    yield from _points(changes["quality.accuracy"], "accuracy, %")
+    yield from _points(changes["leak_free.accuracy"], "leak-free, %")
+    score = changes["quality.macro_f1"]
+    yield "macro F1", f"{score.a:.3f}", f"{score.b:.3f}", f"{score.difference:+.3f}", ""
+    yield from _ratio(changes["file_bytes"], "file, MB", 1e-6, 2)
+    yield from _ratio(changes["memory.peak"], "process peak, MB", 1e-6, 1)
+    yield from _ratio(changes["cold_start.median"], "first answer, s", 1, 3)
+    for metric, change in changes.items():
+        rail = metric.removeprefix("energy.rails.").removesuffix(".joules")
+        if len(rail) == len(metric) - len("energy.rails..joules"):
+            yield from _ratio(change, f"{rail}, mJ", 1e3, 3)
+
+
+def _ratio(change: Change, title: str, scale: float, digits: int) -> Iterator[tuple[str, str, str, str, str]]:
+    if change.a is None and change.b is None:
+        return
+    a, b = ("none" if value is None else f"{scale * value:,.{digits}f}" for value in (change.a, change.b))
+    interval = ""
+    if change.interval:
+        interval = f"{change.interval.low:.2f}x to {change.interval.high:.2f}x within runs"
+    yield title, a, b, "" if change.ratio is None else f"{change.ratio:.2f}x", _marked(change, interval)
+
+
+def _points(change: Change, title: str) -> Iterator[tuple[str, str, str, str, str]]:
+    if change.a is None and change.b is None:
+        return
+    a, b = ("none" if value is None else f"{100 * value:.2f}" for value in (change.a, change.b))
+    interval = ""
+    if change.interval:
+        interval = f"{100 * change.interval.low:+.2f} to {100 * change.interval.high:+.2f}"
+    changed = "" if change.difference is None else f"{100 * change.difference:+.2f} points"
+    yield title, a, b, changed, _marked(change, interval)
+
+
+def _marked(change: Change, interval: str) -> str:
+    return f"{interval}, {_NOISE}" if change.may_be_noise else interval
