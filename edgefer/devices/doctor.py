@@ -20,6 +20,8 @@ State = Literal["ok", "note", "missing", "broken"]
 
 _LEAST_ONNXRUNTIME = (1, 23)
 _LEAST_TENSORRT = 10  # strongly typed networks
+# JetPack: its TensorRT and CUDA (JetPack archive). Of others edgefer knows nothing, and says nothing.
+_BROUGHT = {"6.0": ("8.6", "12.2"), "6.1": ("10.3", "12.6"), "6.2": ("10.3", "12.6")}
 _LEAST_DISK = 5 << 30  # FER2013's cache, NNCF's extension and a few runs
 _LEAST_MEMORY = 2 << 30
 _BUSY = 0.5  # of the cores
@@ -168,12 +170,19 @@ def _tensorrt(board: jetson.Jetson | None, root: Path, gpu: Callable[[], str] | 
     version = _version("tensorrt") or ""
     major = version.partition(".")[0]
     old = major.isdigit() and int(major) < _LEAST_TENSORRT
-    remedy = ""
+    brought = _BROUGHT.get(".".join((board.jetpack or "").split(".")[:2]))
     if not version:
         remedy = "sudo apt install nvidia-jetpack, and make the environment with --system-site-packages"
+        yield Line(part, "TensorRT", "missing", "not found", remedy)
     elif old:
         remedy = "edgefer takes TensorRT 10 or later: JetPack 6.1 and 6.2 bring 10.3"
-    yield Line(part, "TensorRT", "missing" if remedy else "ok", version or "not found", remedy)
+        yield Line(part, "TensorRT", "missing", version, remedy)
+    elif brought and major.isdigit() and not f"{version}.".startswith(f"{brought[0]}."):
+        found = f"{version}; JetPack {board.jetpack} brings {brought[0]} with CUDA {brought[1]}"
+        remedy = "one that came otherwise has to fit the driver: if it does not load, sudo apt install nvidia-jetpack"
+        yield Line(part, "TensorRT", "note", found, remedy)
+    else:
+        yield Line(part, "TensorRT", "ok", version + (f", with CUDA {brought[1]} from JetPack" if brought else ""))
 
 
 def _extras(extras: Mapping[str, Sequence[str]], board: jetson.Jetson | None) -> Iterator[Line]:

@@ -98,6 +98,15 @@ def test_the_gpu_is_asked_where_there_should_be_one(tmp_path: Path) -> None:
 
 def test_a_tensorrt_that_is_too_old_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     board = jetsons.orin_nano(tmp_path)
-    for version, state in (("8.6.2.3", "missing"), ("10.3.0", "ok"), ("installed by the system", "ok")):
+    said = {
+        "8.6.2.3": ("missing", "JetPack 6.1 and 6.2 bring 10.3"),
+        "10.3.0": ("ok", ""),
+        "10.7.0": ("note", "fit the driver"),
+        "installed by the system": ("ok", ""),
+    }
+    for version, (state, remedy) in said.items():
         monkeypatch.setattr(doctor, "_version", lambda package, version=version: version)
-        assert lines(board)["TensorRT"].state == state
+        line = lines(board)["TensorRT"]
+        assert line.state == state
+        assert remedy in line.remedy
+    assert "CUDA 12.6 from JetPack" in line.found
