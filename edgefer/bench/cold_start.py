@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgefer.errors import InputError
 
-_STARTS = 5
+_STARTS = 3
 _PATIENCE_SECONDS = 300
 # Finds modules where this process does; -I keeps the current folder and the environment out of its path.
 _CHILD = """
@@ -48,7 +48,7 @@ class ColdStart:
 
 
 def of_network(model: Path, shape: tuple[int, int, int], threads: int = 1) -> ColdStart:
-    """Start a process again and again, after once that does not count.
+    """Start a process again and again.
 
     Args:
         model: an ONNX file.
@@ -59,7 +59,7 @@ def of_network(model: Path, shape: tuple[int, int, int], threads: int = 1) -> Co
         InputError: the network cannot be loaded or run.
     """
     task = json.dumps({"model": str(model.resolve()), "shape": shape, "threads": threads, "path": sys.path})
-    seconds = [_start(model, task) for _ in range(_STARTS + 1)][1:]
+    seconds = [_start(model, task) for _ in range(_STARTS)]
     return ColdStart(statistics.median(seconds), min(seconds), max(seconds), len(seconds))
 
 

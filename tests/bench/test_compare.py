@@ -282,7 +282,15 @@ JETSON = {
 }
 CARD = {"name": "RTX", "driver": "570", "temperature": 40.0, "clock": 1000.0, "most_clock": 2000.0}
 CARD |= {"watts": 20.0, "most_watts": 115.0, "throttled": False}
-GPU = {"name": "Orin", "compute": "87", "cuda": "12.6", "memory": 8 << 30, "integrated": True, "layer": "pycuda"}
+GPU = {
+    "bus": "0000:00:00.0",
+    "name": "Orin",
+    "compute": "87",
+    "cuda": "12.6",
+    "memory": 8 << 30,
+    "integrated": True,
+    "layer": "pycuda",
+}
 
 
 @pytest.mark.parametrize(
