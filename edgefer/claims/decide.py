@@ -1,4 +1,4 @@
-"""From the ledger to verdicts. None is typed in: each follows from what the checks found, or from a rule of the ledger."""
+"""From the ledger to verdicts: each follows from what its checks found or from a rule of the ledger, none is typed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 from edgefer import console, versions
 from edgefer.claims import images
-from edgefer.claims.findings import Finding, Sources, find
+from edgefer.claims.findings import Finding, Sources, find, written
 from edgefer.claims.ledger import Claim, Conditions, Document, Ledger, Misprint
 from edgefer.claims.result import VERDICTS, Beside, Entry, Reading, Result, Summary, Verdict
 from edgefer.data.dataset import Dataset
@@ -86,6 +86,7 @@ def _entry(claim: Claim, document: Document, sources: Sources) -> Entry:
             "also": list(claim.also),
             "quote": claim.quote,
             "metric": claim.metric,
+            "claimed": written(claim),
             "conditions": conditions,
             # An agreeing check of what a training decides is no measurement: its number stands in the reason alone.
             "found": next((finding.found for finding in held if finding.found), "") if decided else "",
@@ -103,9 +104,7 @@ def _entry(claim: Claim, document: Document, sources: Sources) -> Entry:
     )
 
 
-def _verdict(
-    claim: Claim, conditions: Conditions, findings: Sequence[Finding]
-) -> tuple[Verdict, str, str, str, str]:
+def _verdict(claim: Claim, conditions: Conditions, findings: Sequence[Finding]) -> tuple[Verdict, str, str, str, str]:
     """Return verdict, what decides, the reason, what it would take to decide, and of that what lacks.
 
     A check that refutes a claim is enough, whatever else is not known of it. That all checks agree decides a claim only

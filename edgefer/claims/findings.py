@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from edgefer.claims import arithmetic, images, ledger, spans
-from edgefer.claims.ledger import Check, Claim, Network
+from edgefer.claims import arithmetic, checks, images, ledger, spans
+from edgefer.claims.checks import Check, Network
+from edgefer.claims.ledger import Claim
 from edgefer.claims.spans import SCALES, Span
 from edgefer.data.dataset import Dataset
 from edgefer.errors import MissingExtra
@@ -68,10 +69,11 @@ def shown(value: Fraction, claim: Claim, extra: int = 1) -> str:
     return f"{number} {claim.unit}".rstrip()
 
 
-def _written(claim: Claim) -> str:
-    """Return a claim's number as the document has it, with its unit."""
-    value = f"{int(claim.value):,}" if "." not in claim.value else claim.value
-    return f"{value} {claim.unit}".rstrip()
+def written(claim: Claim) -> str:
+    """Return a claim's number as the document has it, with its unit and how it is meant: ``over 60 %``."""
+    value = " to ".join(f"{int(each):,}" if "." not in each else each for each in (claim.value, claim.to) if each)
+    how = {"about": "about ", "over": "over ", "magnitude": "order of "}.get(claim.reading, "")
+    return f"{how}{value} {claim.unit}".rstrip()
 
 
 def _spread(span: Span, claim: Claim) -> str:
@@ -99,26 +101,26 @@ def _plural(name: str) -> str:
     return _MANY.get(name.rpartition(".")[2], "numbers")
 
 
-def _f1(check: ledger.F1, claim: Claim, sources: Sources) -> Finding:
+def _f1(check: checks.F1, claim: Claim, sources: Sources) -> Finding:
     precision, recall = sources.claims[check.precision], sources.claims[check.recall]
     start = f"precision {precision.value} and recall {recall.value} beside it give"
     return _derived(claim, arithmetic.f1(precision.span, recall.span), start)
 
 
-def _mean(check: ledger.Mean, claim: Claim, sources: Sources) -> Finding:
+def _mean(check: checks.Mean, claim: Claim, sources: Sources) -> Finding:
     values, _ = _column(sources, check.of)
     start = f"the mean of the {len(values)} {_plural(check.of)} is"
     return _derived(claim, arithmetic.mean(values), start)
 
 
-def _weighted(check: ledger.Weighted, claim: Claim, sources: Sources) -> Finding:
+def _weighted(check: checks.Weighted, claim: Claim, sources: Sources) -> Finding:
     values, _ = _column(sources, check.of)
     supports = _counts(sources, check.supports)
     start = f"the mean of the {len(values)} {_plural(check.of)} over the {sum(supports):,} images is"
     return _derived(claim, arithmetic.mean(values, supports), start)
 
 
-def _accuracy(check: ledger.Accuracy, claim: Claim, sources: Sources) -> Finding:
+def _accuracy(check: checks.Accuracy, claim: Claim, sources: Sources) -> Finding:
     recalls, _ = _column(sources, check.recalls)
     supports = _counts(sources, check.supports)
     span = arithmetic.accuracy(recalls, supports)
@@ -128,7 +130,7 @@ def _accuracy(check: ledger.Accuracy, claim: Claim, sources: Sources) -> Finding
     return _derived(claim, span, start)
 
 
-def _predictions(check: ledger.Predictions, claim: Claim, sources: Sources) -> Finding:
+def _predictions(check: checks.Predictions, claim: Claim, sources: Sources) -> Finding:
     precisions, _ = _column(sources, check.precisions)
     recalls, _ = _column(sources, check.recalls)
     supports = _counts(sources, check.supports)
@@ -141,7 +143,7 @@ def _predictions(check: ledger.Predictions, claim: Claim, sources: Sources) -> F
     return Finding(span.low <= sum(supports) <= span.high, "arithmetic", "", says)
 
 
-def _micro_precision(check: ledger.MicroPrecision, claim: Claim, sources: Sources) -> Finding:
+def _micro_precision(check: checks.MicroPrecision, claim: Claim, sources: Sources) -> Finding:
     precisions, _ = _column(sources, check.precisions)
     recalls, _ = _column(sources, check.recalls)
     span = arithmetic.micro_precision(precisions, recalls, _counts(sources, check.supports))
@@ -154,56 +156,56 @@ def _impossible(recalls: str) -> Finding:
     return Finding(False, "arithmetic", "", f"no whole numbers of images give the {_plural(recalls)}")
 
 
-def _sum(check: ledger.Sum, claim: Claim, sources: Sources) -> Finding:
+def _sum(check: checks.Sum, claim: Claim, sources: Sources) -> Finding:
     values = [span for name in check.of for span in _column(sources, name)[0]]
     start = f"the {len(values)} numbers that make it up add up to"
     single = [name for name in check.of if "*" not in name]
     return _derived(claim, arithmetic.total(values), start, single)
 
 
-def _agrees(check: ledger.Agrees, claim: Claim, sources: Sources) -> Finding:
+def _agrees(check: checks.Agrees, claim: Claim, sources: Sources) -> Finding:
     other = sources.claims[check.other]
     agrees = claim.span.meets(other.span)
     where = other.place if other.document == claim.document else f"{other.document}, {other.place}"
     says = f"{where} has “{other.quote}” {'too' if agrees else 'instead'}"
-    return Finding(agrees, "arithmetic", _written(other), says, (other.id,))
+    return Finding(agrees, "arithmetic", written(other), says, (other.id,))
 
 
-def _attainable(check: ledger.Attainable, claim: Claim, sources: Sources) -> Finding:
+def _attainable(check: checks.Attainable, claim: Claim, sources: Sources) -> Finding:
     totals = check.images or (int(sources.claims[str(check.support)].value),)
     fitting = {each: arithmetic.attainable(claim.span, each) for each in totals}
     said = []
     for total, right in fitting.items():
         if right is None:
-            said.append(f"no number of {total:,} images is {_written(claim)} of them")
+            said.append(f"no number of {total:,} images is {written(claim)} of them")
         else:
             which = f"{int(right.low):,}" if right.low == right.high else f"{int(right.low):,} to {int(right.high):,}"
-            said.append(f"{which} of {total:,} images are {_written(claim)}")
+            said.append(f"{which} of {total:,} images are {written(claim)}")
     return Finding(any(right is not None for right in fitting.values()), "arithmetic", "", ", ".join(said))
 
 
-def _least(check: ledger.Least, claim: Claim, sources: Sources) -> Finding:
+def _least(check: checks.Least, claim: Claim, sources: Sources) -> Finding:
     values, claims = _column(sources, check.of)
     least = min(claims, key=lambda each: each.span.mid)
     agrees = claim.span.low <= min(value.high for value in values)
     says = f"the least of the {len(values)} {_plural(check.of)} is {least.quote} ({least.place})"
-    return Finding(agrees, "arithmetic", _written(least), says, (least.id,))
+    return Finding(agrees, "arithmetic", written(least), says, (least.id,))
 
 
-def _ratio(check: ledger.Ratio, claim: Claim, sources: Sources) -> Finding:
+def _ratio(check: checks.Ratio, claim: Claim, sources: Sources) -> Finding:
     over, under = sources.claims[check.over], sources.claims[check.under]
     found = arithmetic.ratio(over.span, under.span)
     return _derived(claim, found, f"“{over.quote}” over “{under.quote}” is", (over.id, under.id))
 
 
-def _reduction(check: ledger.Reduction, claim: Claim, sources: Sources) -> Finding:
+def _reduction(check: checks.Reduction, claim: Claim, sources: Sources) -> Finding:
     before, after = sources.claims[check.before], sources.claims[check.after]
     found = arithmetic.reduction(before.span, after.span)
     start = f"from “{before.quote}” to “{after.quote}” ({after.place}) it is"
     return _derived(claim, found, start, (before.id, after.id))
 
 
-def _bytes(check: ledger.Bytes, claim: Claim, sources: Sources) -> Finding:
+def _bytes(check: checks.Bytes, claim: Claim, sources: Sources) -> Finding:
     of = sources.claims[check.of]
     count = int(of.span.mid)
     size = Fraction(count * check.each)
@@ -214,7 +216,7 @@ def _bytes(check: ledger.Bytes, claim: Claim, sources: Sources) -> Finding:
     return Finding(_within(claim, size), "arithmetic", shown(size, claim), says, (of.id,))
 
 
-def _images(check: ledger.Images, claim: Claim, sources: Sources) -> Finding:
+def _images(check: checks.Images, claim: Claim, sources: Sources) -> Finding:
     if sources.dataset is None:
         return Finding(None, "data", "", "it counts FER2013, which is not here", lacks="FER2013")
     dataset = sources.dataset
@@ -229,16 +231,14 @@ def _images(check: ledger.Images, claim: Claim, sources: Sources) -> Finding:
     )
     chosen = [best] if _within(claim, values[best]) else list(values)
     says = " and ".join(f"{shown(values[split], claim)} in {images.TITLES[split]}" for split in chosen)
-    return Finding(
-        _within(claim, values[best]), "data", shown(values[best], claim), f"counted {whose}: {says}"
-    )
+    return Finding(_within(claim, values[best]), "data", shown(values[best], claim), f"counted {whose}: {says}")
 
 
 def _within(claim: Claim, value: Fraction) -> bool:
     return claim.span.meets(spans.point(value))
 
 
-def _parameters(check: ledger.Parameters, claim: Claim, sources: Sources) -> Finding:
+def _parameters(check: checks.Parameters, claim: Claim, sources: Sources) -> Finding:
     try:
         from edgefer.claims import networks
     except MissingExtra:
@@ -258,7 +258,7 @@ def _exact(value: Fraction, claim: Claim) -> str:
     return f"{int(value):,}" if claim.unit == "" else f"{shown(value, claim)} ({int(value):,})"
 
 
-def _parameter_ratio(check: ledger.ParameterRatio, claim: Claim, sources: Sources) -> Finding:
+def _parameter_ratio(check: checks.ParameterRatio, claim: Claim, sources: Sources) -> Finding:
     try:
         from edgefer.claims import networks
     except MissingExtra:
@@ -275,7 +275,7 @@ def _parameter_ratio(check: ledger.ParameterRatio, claim: Claim, sources: Source
     return Finding(_within(claim, value), "network", shown(value, claim), says)
 
 
-def _input(check: ledger.Input, claim: Claim, sources: Sources) -> Finding:
+def _input(check: checks.Input, claim: Claim, sources: Sources) -> Finding:
     try:
         from edgefer.claims import networks
     except MissingExtra:

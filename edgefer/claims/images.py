@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from edgefer import data
-from edgefer.claims.ledger import Images
+from edgefer.claims.checks import Images
 from edgefer.data.dataset import Dataset
 
 # Of all images with their labels and splits, in any layout (edgefer.data.dataset.Dataset.digest).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from itertools import pairwise
 
-from edgefer.claims.ledger import Network
+from edgefer.claims.checks import Network
 from edgefer.errors import InputError, MissingExtra
 
 try:

@@ -6,7 +6,8 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgefer.claims.ledger import Conditions, Id, Place
+from edgefer.claims.checks import Id
+from edgefer.claims.ledger import Conditions, Place
 
 FORMAT: Literal[1] = 1
 
@@ -35,6 +36,7 @@ class Entry(_Part):
     also: list[Place] = Field(description="other places of the document that say the same")
     quote: str = Field(description="as the document writes it")
     metric: str
+    claimed: str = Field(description="the number with its unit, and how it is meant: about, over")
     conditions: Conditions
     found: str = Field(description="measured, counted or recomputed, beside the claim; empty where nothing was")
     beside: list[Beside] = Field(description="what it was held against in other places; both stand here")

@@ -40,6 +40,9 @@ def bench(
     project: Annotated[
         bool, typer.Option("--project", help="Project jetson or rtx from data sheets; without one here, exit code 0.")
     ] = False,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="Decide the ledger of papers' claims by counting; measures no network.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
@@ -51,6 +54,12 @@ def bench(
     from edgefer.errors import InputError
     from edgefer.runtimes.gpu import Options
 
+    if claims:
+        from edgefer.cli import claims as deciding
+
+        given = {"BUNDLE": bundles, "--device": device != "cpu", "--host": host, "--project": project}
+        deciding.run(data, out=out, given=[name for name, value in given.items() if value], as_json=as_json)
+        return
     if host is None and not fallback and projection.wanted(device, project):
         projection.run(device, bundles, data, out=out, threads=threads, split=split, asked=project, as_json=as_json)
         return
