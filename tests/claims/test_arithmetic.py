@@ -20,6 +20,7 @@ matrices = st.integers(2, 4).flatmap(
     )
 )
 places = st.integers(1, 4)
+steady = settings(max_examples=100, deadline=None)  # a test asserts no time
 
 
 def written(values: np.ndarray, digits: int) -> list[Span]:
@@ -59,6 +60,7 @@ def test_no_check_contradicts_a_true_report(rows: list[list[int]], digits: int) 
     assert accuracy.meets(micro)
 
 
+@steady
 @given(st.integers(1, 8000).flatmap(lambda images: st.tuples(st.integers(0, images), st.just(images))), places)
 def test_a_true_share_is_attainable(case: tuple[int, int], digits: int) -> None:
     right, images = case
@@ -67,6 +69,7 @@ def test_a_true_share_is_attainable(case: tuple[int, int], digits: int) -> None:
     assert found.low <= right <= found.high
 
 
+@steady
 @given(st.fractions(0, 1), st.fractions(0, 1), st.fractions(0, 1), st.fractions(0, 1))
 def test_f1_lies_between_those_of_the_ends(a: Fraction, b: Fraction, c: Fraction, d: Fraction) -> None:
     (low_p, high_p), (low_r, high_r) = sorted((a, b)), sorted((c, d))

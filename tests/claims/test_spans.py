@@ -6,15 +6,17 @@ from decimal import ROUND_HALF_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgefer.claims import spans
 from edgefer.claims.spans import Reading, Unit
 
+steady = settings(max_examples=100, deadline=None)  # a test asserts no time
 exact = st.decimals(min_value=0, max_value=1000, places=6, allow_nan=False, allow_infinity=False)
 
 
+@steady
 @given(exact, st.integers(0, 4), st.sampled_from((ROUND_HALF_UP, ROUND_HALF_EVEN, ROUND_HALF_DOWN)))
 def test_whatever_rounds_to_a_number_is_in_its_span(value: Decimal, places: int, way: str) -> None:
     written = value.quantize(Decimal(1).scaleb(-places), way)
@@ -22,6 +24,7 @@ def test_whatever_rounds_to_a_number_is_in_its_span(value: Decimal, places: int,
     assert span.low <= Fraction(value) <= span.high
 
 
+@steady
 @given(exact, exact, st.integers(0, 4))
 def test_what_rounds_to_another_number_is_at_an_end_of_its_span(value: Decimal, other: Decimal, places: int) -> None:
     unit = Decimal(1).scaleb(-places)
