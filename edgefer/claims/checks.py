@@ -77,6 +77,14 @@ class Sum(_Part):
     of: tuple[Name, ...] = Field(min_length=1)
 
 
+class Part(_Part):
+    """The claim and others add up to one."""
+
+    kind: Literal["part"]
+    whole: Id
+    others: tuple[Id, ...] = Field(min_length=1)
+
+
 class Agrees(_Part):
     """The claim is another one, in another place."""
 
@@ -174,6 +182,11 @@ class Parameters(_Part):
     kind: Literal["parameters"]
     networks: tuple[Network, ...] = Field(min_length=1)
     explained: tuple[Network, ...] = Field((), description="where the figure may come from, if it is not theirs")
+    fitted: bool = Field(
+        False,
+        description="their layers were searched for so as to give the figure: it says where that can come from, "
+        "and decides nothing",
+    )
 
 
 class ParameterRatio(_Part):
@@ -199,6 +212,7 @@ Check = Annotated[
     | Predictions
     | MicroPrecision
     | Sum
+    | Part
     | Agrees
     | Attainable
     | Least
@@ -213,13 +227,15 @@ Check = Annotated[
 ]
 
 
+# The fields of checks that name claims. `over` and `under` are networks in one of them.
+_NAMES = ("of", "precision", "precisions", "recall", "recalls", "supports", "support", "other", "others", "whole")
+_NAMES += ("over", "under", "before", "after")
+
+
 def names(check: Check) -> Sequence[str]:
     """Return the names of the claims that a check reads."""
     found: list[str] = []
-    for field in ("of", "precision", "precisions", "recall", "recalls", "supports", "support", "other"):
+    for field in _NAMES:
         value = getattr(check, field, None)
         found += value if isinstance(value, tuple) else [value] if isinstance(value, str) else []
-    for field in ("over", "under", "before", "after"):
-        value = getattr(check, field, None)
-        found += [value] if isinstance(value, str) else []
     return found

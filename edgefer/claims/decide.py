@@ -110,9 +110,11 @@ def _verdict(claim: Claim, conditions: Conditions, findings: Sequence[Finding]) 
     A check that refutes a claim is enough, whatever else is not known of it. That all checks agree decides a claim only
     where it needs no test beside them.
     """
-    refuted = [finding for finding in findings if finding.agrees is False]
-    agreed = [finding for finding in findings if finding.agrees]
-    lacking = [finding for finding in findings if finding.agrees is None]
+    deciding = [finding for finding in findings if finding.decides]
+    refuted = [finding for finding in deciding if finding.agrees is False]
+    agreed = [finding for finding in deciding if finding.agrees]
+    lacking = [finding for finding in deciding if finding.agrees is None]
+    fitted = [finding for finding in findings if finding.agrees and not finding.decides]
     if refuted:  # also where something else lacks
         reason = f"{_joined(refuted)}; on the other hand, {_joined(agreed)}" if agreed else _joined(refuted)
         return "contradicted", refuted[0].by, reason, "", ""
@@ -129,7 +131,7 @@ def _verdict(claim: Claim, conditions: Conditions, findings: Sequence[Finding]) 
         return "not run", lacking[0].by, _with(_joined(lacking), agreed), _LACKS[lack], lack
     order = ("data", "network", "arithmetic")
     by = min((finding.by for finding in agreed), key=order.index)
-    return "holds", by, _joined(agreed), "", ""
+    return "holds", by, _joined([*agreed, *fitted]), "", ""
 
 
 def _joined(findings: Sequence[Finding]) -> str:

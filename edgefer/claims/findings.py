@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -32,6 +32,7 @@ class Finding:
         says: the same in a sentence, without its full stop.
         beside: ids of claims in other places that it was held against.
         lacks: what lacks.
+        decides: False for what was fitted to the claim: it is said, and neither contradicts nor confirms.
     """
 
     agrees: bool | None
@@ -40,6 +41,7 @@ class Finding:
     says: str
     beside: tuple[str, ...] = ()
     lacks: Lack | None = None
+    decides: bool = True
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,14 @@ def _sum(check: checks.Sum, claim: Claim, sources: Sources) -> Finding:
     return _derived(claim, arithmetic.total(values), start, single)
 
 
+def _part(check: checks.Part, claim: Claim, sources: Sources) -> Finding:
+    whole, others = sources.claims[check.whole], [sources.claims[name] for name in check.others]
+    rest = arithmetic.total([other.span for other in others])
+    found = Span(whole.span.low - rest.high, whole.span.mid - rest.mid, whole.span.high - rest.low)
+    start = f"“{whole.quote}” less {' and '.join(f'“{other.quote}”' for other in others)} is"
+    return _derived(claim, found, start, (whole.id, *check.others))
+
+
 def _agrees(check: checks.Agrees, claim: Claim, sources: Sources) -> Finding:
     other = sources.claims[check.other]
     agrees = claim.span.meets(other.span)
@@ -242,7 +252,7 @@ def _parameters(check: checks.Parameters, claim: Claim, sources: Sources) -> Fin
     try:
         from edgefer.claims import networks
     except MissingExtra:
-        return _no_extra()
+        return _no_extra() if not check.fitted else replace(_no_extra(), lacks=None, decides=False)
     counted = [(network, Fraction(networks.parameters(network))) for network in check.networks]
     agrees = all(_within(claim, value) for _, value in counted)
     said = ", ".join(f"{network.title} has {_exact(value, claim)}" for network, value in counted)
@@ -250,8 +260,11 @@ def _parameters(check: checks.Parameters, claim: Claim, sources: Sources) -> Fin
         value = Fraction(networks.parameters(network))
         if not agrees and _within(claim, value):
             said += f"; {_exact(value, claim)} is {network.title}"
+    if check.fitted:
+        said += ", layers that were looked for to give it, which others may too: that decides nothing"
     values = [shown(value, claim) for value in sorted({value for _, value in counted})]
-    return Finding(agrees, "network", values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}", said)
+    found = values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}"
+    return Finding(agrees, "network", found, said, decides=not check.fitted)
 
 
 def _exact(value: Fraction, claim: Claim) -> str:
@@ -297,6 +310,7 @@ _FIND: dict[str, Callable[[Any, Claim, Sources], Finding]] = {
     "predictions": _predictions,
     "micro-precision": _micro_precision,
     "sum": _sum,
+    "part": _part,
     "agrees": _agrees,
     "attainable": _attainable,
     "least": _least,

@@ -95,7 +95,8 @@ class Claim(_Part):
             raise ValueError("a range has 'to', nothing else has")
         if self.to is not None and float(self.to) < float(self.value):
             raise ValueError("a range ends where it begins or above")
-        if not self.checks and not self.needs and not self.incomparable:
+        deciding = [check for check in self.checks if not getattr(check, "fitted", False)]
+        if not deciding and not self.needs and not self.incomparable:
             raise ValueError("give checks, needs or incomparable: what decides it?")
         return self
 

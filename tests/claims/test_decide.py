@@ -77,6 +77,8 @@ ALL = {"precisions": "a.*.precision", **COLUMNS}
         ("0.99", (), check("predictions", **ALL), True),
         ("200", (), check("sum", of=["a.*.support"]), True),
         ("201", (), check("sum", of=["a.*.support"]), False),
+        ("0.20", (), check("part", whole="a.one.recall", others=["a.two.recall"]), True),
+        ("0.22", (), check("part", whole="a.one.recall", others=["a.two.recall"]), False),
         ("80", ('unit = "%"',), check("agrees", other="a.one.recall"), True),
         ("82", ('unit = "%"',), check("agrees", other="a.one.recall"), False),
         ("80.00", ('unit = "%"',), check("attainable", support="a.one.support"), True),
@@ -182,6 +184,32 @@ def test_where_a_figure_may_come_from_is_named_only_where_it_fits(tmp_path: Path
     assert "Another" in first(tmp_path, claim("x", "9.1", 'unit = "M"', line)).reason
     assert "Another" not in first(tmp_path, claim("x", "5.5", 'unit = "M"', line)).reason
     assert "Another" not in first(tmp_path, claim("x", "7.7", 'unit = "M"', line)).reason
+
+
+FITTED = f'{{ kind = "parameters", fitted = true, networks = [{network("efficientnet_b0", 0, **B0_HEAD)}] }}'
+
+
+@pytest.mark.parametrize(("value", "said"), [("6438787", True), ("200", False)])
+def test_what_was_fitted_to_a_figure_decides_nothing(tmp_path: Path, value: str, said: bool) -> None:
+    summed = f'checks = [{{ kind = "sum", of = ["a.*.support"] }}, {FITTED}]'
+    entry = first(tmp_path, claim("x", value, summed), *REPORT)
+    assert (entry.verdict, entry.by) == ("contradicted" if said else "holds", "arithmetic")
+    agreeing = f'checks = [{{ kind = "agrees", other = "a.y" }}, {FITTED}]'
+    entry = first(tmp_path, claim("x", value, agreeing), claim("y", value))
+    assert (entry.verdict, entry.by) == ("holds", "arithmetic")
+    assert ("that decides nothing" in entry.reason) is said
+
+
+@pytest.mark.usefixtures("without_torch")
+def test_what_was_fitted_is_not_missed_without_torch(tmp_path: Path) -> None:
+    agreeing = f'checks = [{{ kind = "agrees", other = "a.y" }}, {FITTED}]'
+    assert first(tmp_path, claim("x", "5", agreeing), claim("y", "5")).verdict == "holds"
+
+
+def test_other_layers_give_the_figure_of_the_attention_s_document_too(tmp_path: Path) -> None:
+    other = network("efficientnet_b0", 0, head="{ norm = 1280, dense = [1280, 1536, 256, 256, 7] }")
+    line = f'checks = [{{ kind = "parameters", networks = [{other}] }}]'
+    assert first(tmp_path, claim("x", "6438787", line)).verdict == "holds"
 
 
 SUPPORTS = check("images", what="class", labels=["angry"])

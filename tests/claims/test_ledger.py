@@ -58,6 +58,7 @@ def test_patterns_stand_for_whole_segments(ours: ledger.Ledger) -> None:
     assert not ledger.matching(ours.claims, "attention.nothing")
 
 
+FITTED = 'checks = [{ kind = "parameters", fitted = true, networks = [{ name = "vgg16", title = "It", classes = 7 }] }]'
 RATIO = 'checks = [{ kind = "ratio", over = "a.y", under = "a.z" }]'
 MEAN = 'checks = [{ kind = "mean", of = "a.*.f1" }]'
 
@@ -75,6 +76,7 @@ MEAN = 'checks = [{ kind = "mean", of = "a.*.f1" }]'
         ([claim("x", "1", 'to = "2"')], "a range has 'to'"),
         ([claim("x", "3", 'to = "2"', 'reading = "range"')], "a range ends where it begins or above"),
         ([claim("x", "1", "checks = []")], "what decides it?"),
+        ([claim("x", "1", FITTED)], "what decides it?"),
         ([claim("x", "1", 'checks = [{ kind = "magic" }]')], "a.x: claim.0.checks.0"),
         ([claim("x", "1", MEAN)], "a.x: its check mean names a.*.f1, which is not there"),
         ([claim("x", "1", 'checks = [{ kind = "agrees", other = "a.*.f1" }]')], "a.x: claim.0.checks.0"),
