@@ -228,7 +228,18 @@ Check = Annotated[
 
 
 # The fields of checks that name claims. `over` and `under` are networks in one of them.
-_NAMES = ("of", "precision", "precisions", "recall", "recalls", "supports", "support", "other", "others", "whole")
+_NAMES: tuple[str, ...] = (
+    "of",
+    "precision",
+    "precisions",
+    "recall",
+    "recalls",
+    "supports",
+    "support",
+    "other",
+    "others",
+    "whole",
+)
 _NAMES += ("over", "under", "before", "after")
 
 
