@@ -312,7 +312,44 @@ def projection() -> str:
     return "\n\n".join(parts)
 
 
+def claims() -> str:
+    """The ledger of the papers' claims: how many have which verdict, and those that most people will meet."""
+    result = read("claims.json")
+    verdicts = list(result["verdicts"])
+    rows = [
+        [each["title"], str(each["claims"]), *(str(each["verdicts"][verdict]) for verdict in verdicts)]
+        for each in result["documents"]
+    ]
+    rows.append(["all", f"**{result['claims']}**", *(f"**{result['verdicts'][verdict]}**" for verdict in verdicts)])
+    titles = {each["document"]: each["title"] for each in result["documents"]}
+    alone = sum(each["holds_by_arithmetic"] for each in result["documents"])
+    named = [
+        f"- **{each['verdict']}**: {each['metric']}, “{each['quote']}” ({titles[each['document']]}, {each['place']}). "
+        f"{each['reason']}"
+        for each in result["entries"]
+        if each["headline"] and each["verdict"] in ("contradicted", "not comparable")
+    ]
+    readings = [f"{titles[each['document']]}: {each['says']}" for each in result["readings"]]
+    return "\n".join(
+        [
+            table(["document", "claims", *verdicts], rows),
+            "",
+            f"Of those that hold, {alone} do by the document's own numbers alone: they fit together, which does not "
+            "say that anyone measured them. Some that do not:",
+            "",
+            *named,
+            "",
+            *readings,
+            "",
+            "From [claims.json](benchmarks/results/claims.json), which this command wrote:",
+            "",
+            "    edgefer bench --claims --data fer2013.zip",
+        ]
+    )
+
+
 PARTS = {
+    "claims": claims,
     "fer2013": fer2013,
     "family": family,
     "networks": networks,

@@ -59,6 +59,9 @@ def bench(
     allow_different: Annotated[
         bool, typer.Option("--allow-different", help="Compare other protocols, hardware or data too, with a warning.")
     ] = False,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="Decide the ledger of papers' claims by counting; measures no network.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
@@ -85,6 +88,12 @@ def bench(
 
     if project and (host or fallback):
         raise InputError("--project measures nothing, so it does not go with --host and --fallback")
+    if claims:
+        from edgefer.cli import claims as deciding
+
+        beside = {"BUNDLE": bundles, "--device": device != "cpu", "--host": host, "--project": project}
+        deciding.run(data, out=out, given=[name for name, value in beside.items() if value], as_json=as_json)
+        return
     if host is None and not fallback and projection.wanted(device, project):
         projection.run(device, bundles, data, out=out, threads=threads, split=split, asked=project, as_json=as_json)
         return

@@ -24,12 +24,8 @@ def find(path: Path | None = None) -> Dataset:
         InputError: the path or EDGEFER_DATA leads to no data set, or what is in ./data is damaged.
         LackError: there is neither disk nor memory enough for it.
     """
-    named = os.environ.get(VARIABLE)
-    why = ""
-    if path is None and named:
-        path, why = Path(named), f", named by {VARIABLE}"
-    if path is None:
-        path = _in_data_folder()
+    why = f", named by {VARIABLE}" if path is None and os.environ.get(VARIABLE) else ""
+    path = named(path)
     if path is None:
         from edgefer.data.faces import builtin
 
@@ -45,6 +41,12 @@ def find(path: Path | None = None) -> Dataset:
         raise InputError(f"{error}{f' ({VARIABLE})' if why else ''}") from error
     console.say(f"data: {dataset.name} ({len(dataset):,} images) from {dataset.origin}{why}")
     return dataset
+
+
+def named(path: Path | None = None) -> Path | None:
+    """Return where `find` looks for a data set, or None where it takes the built-in faces."""
+    variable = os.environ.get(VARIABLE)
+    return path or (Path(variable) if variable else _in_data_folder())
 
 
 def _in_data_folder() -> Path | None:

@@ -1,0 +1,197 @@
+"""From the ledger to verdicts: each follows from what its checks found or from a rule of the ledger, none is typed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+from edgefer import console, versions
+from edgefer.claims import images
+from edgefer.claims.findings import Finding, Sources, find, written
+from edgefer.claims.ledger import Claim, Conditions, Document, Ledger, Misprint
+from edgefer.claims.result import VERDICTS, Beside, Entry, Reading, Result, Summary, Verdict
+from edgefer.data.dataset import Dataset
+from edgefer.labels import LABELS
+
+# What a test takes beside counting.
+_WHY = {
+    "weights": "a training decides it, from ImageNet weights that are not here",
+    "training": "a training from scratch decides it",
+}
+_NEEDS = {
+    "weights": "the network's ImageNet weights, then a training as the document has it, on a GPU",
+    "training": "a training from scratch as the document has it, on a GPU",
+}
+_LACKS = {
+    "FER2013": "FER2013, named with --data",
+    "the extra train": "torch and timm: pip install 'edgefer[train]'",
+}
+
+
+def decide(ledger: Ledger, dataset: Dataset | None = None) -> Result:
+    """Return the ledger with each claim's verdict.
+
+    Args:
+        ledger: from `edgefer.claims.ledger.read`.
+        dataset: FER2013; claims that count it are not run without it.
+
+    Raises:
+        InputError: a check names a network that the installed timm does not have.
+    """
+    notes = []
+    if dataset is not None and not images.is_fer2013(dataset):
+        notes.append(f"{dataset.origin} is not FER2013 as the challenge gave it out, so nothing was counted in it")
+        dataset = None
+    sources = Sources(ledger.claims, dataset)
+    documents = {document.key: document for document in ledger.document}
+    entries = []
+    with console.progress("deciding", len(ledger.claim)) as advance:
+        for claim in ledger.claim:
+            entries.append(_entry(claim, documents[claim.document], sources))
+            advance(1)
+    lacking = {entry.lacks: _LACKS[entry.lacks] for entry in entries if entry.lacks in _LACKS}
+    for lack, what in lacking.items():
+        missing = sum(entry.lacks == lack for entry in entries)
+        notes.append(f"{missing} claims are not run for want of {what}")
+    source = [] if dataset is None else ["--data", dataset.origin]
+    return Result(
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        repeat=shlex.join(["edgefer", "bench", "--claims", *source]),
+        versions=versions.installed("timm", "torch"),
+        data=None if dataset is None else dataset.digest,
+        claims=len(entries),
+        places=sum(1 + len(entry.also) for entry in entries),
+        verdicts=_tally(entries),
+        documents=[_summary(document, entries) for document in ledger.document],
+        entries=entries,
+        readings=[_reading(misprint, ledger, sources, entries) for misprint in ledger.misprint],
+        notes=notes,
+    )
+
+
+def _entry(claim: Claim, document: Document, sources: Sources) -> Entry:
+    findings = [find(check, claim, sources) for check in claim.checks]
+    conditions = _conditions(document.conditions, claim.conditions)
+    by: str
+    verdict, by, reason, needs, lacks = _verdict(claim, conditions, findings)
+    decided = verdict in ("holds", "contradicted")
+    held = [finding for finding in findings if finding.agrees is False] if verdict == "contradicted" else findings
+    beside = dict.fromkeys(key for finding in held for key in finding.beside)
+    return Entry.model_validate(
+        {
+            "id": claim.id,
+            "document": claim.document,
+            "place": claim.place,
+            "also": list(claim.also),
+            "quote": claim.quote,
+            "metric": claim.metric,
+            "claimed": written(claim),
+            "conditions": conditions,
+            # An agreeing check of what a training decides is no measurement: its number stands in the reason alone.
+            "found": next((finding.found for finding in held if finding.found), "") if decided else "",
+            "beside": [
+                Beside(id=key, place=sources.claims[key].place, quote=sources.claims[key].quote) for key in beside
+            ],
+            "verdict": verdict,
+            "by": by,
+            "reason": _sentence(reason),
+            "needs": needs,
+            "lacks": lacks,
+            "command": claim.command,
+            "headline": claim.headline,
+        }
+    )
+
+
+def _verdict(claim: Claim, conditions: Conditions, findings: Sequence[Finding]) -> tuple[Verdict, str, str, str, str]:
+    """Return verdict, what decides, the reason, what it would take to decide, and of that what lacks.
+
+    A check that refutes a claim is enough, whatever else is not known of it. That all checks agree decides a claim only
+    where it needs no test beside them.
+    """
+    deciding = [finding for finding in findings if finding.decides]
+    refuted = [finding for finding in deciding if finding.agrees is False]
+    agreed = [finding for finding in deciding if finding.agrees]
+    lacking = [finding for finding in deciding if finding.agrees is None]
+    fitted = [finding for finding in findings if finding.agrees and not finding.decides]
+    if refuted:  # also where something else lacks
+        reason = f"{_joined(refuted)}; on the other hand, {_joined(agreed)}" if agreed else _joined(refuted)
+        return "contradicted", refuted[0].by, reason, "", ""
+    if claim.incomparable is not None:
+        return "not comparable", "rule", claim.incomparable.why, claim.incomparable.needs, ""
+    if claim.needs is not None and conditions.classes not in (None, len(LABELS)):
+        why = f"it is a figure of {conditions.classes} classes of FER2013's {len(LABELS)}, which is another task"
+        needs = f"a network for these {conditions.classes} classes; {_NEEDS[claim.needs]}"
+        return "not comparable", "rule", _with(why, agreed), needs, ""
+    if claim.needs is not None:
+        return "not run", "training", _with(_WHY[claim.needs], agreed), _NEEDS[claim.needs], claim.needs
+    if lacking:
+        lack = str(lacking[0].lacks)
+        return "not run", lacking[0].by, _with(_joined(lacking), agreed), _LACKS[lack], lack
+    order = ("data", "network", "arithmetic")
+    by = min((finding.by for finding in agreed), key=order.index)
+    return "holds", by, _joined([*agreed, *fitted]), "", ""
+
+
+def _joined(findings: Sequence[Finding]) -> str:
+    return "; ".join(dict.fromkeys(finding.says for finding in findings))
+
+
+def _with(reason: str, agreed: Sequence[Finding]) -> str:
+    """Return a reason, with what was found in the claim's favour, which does not decide it."""
+    return f"{reason}; what could be checked agrees: {_joined(agreed)}" if agreed else reason
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _conditions(general: Conditions, own: Conditions) -> Conditions:
+    return Conditions(**{**general.model_dump(exclude_none=True), **own.model_dump(exclude_none=True)})
+
+
+def _tally(entries: Sequence[Entry]) -> dict[Verdict, int]:
+    return {verdict: sum(entry.verdict == verdict for entry in entries) for verdict in VERDICTS}
+
+
+def _summary(document: Document, entries: Sequence[Entry]) -> Summary:
+    own = [entry for entry in entries if entry.document == document.key]
+    return Summary(
+        document=document.key,
+        title=document.title,
+        claims=len(own),
+        verdicts=_tally(own),
+        holds_by_arithmetic=sum(entry.verdict == "holds" and entry.by == "arithmetic" for entry in own),
+    )
+
+
+def _reading(misprint: Misprint, ledger: Ledger, sources: Sources, entries: Sequence[Entry]) -> Reading:
+    """Decide the claims of a place once more with other digits, and say which contradictions that settles."""
+    document = next(each for each in ledger.document if each.key == misprint.document)
+    changes = {key: {"value": value} for key, value in misprint.instead.items()}
+    claims = {
+        key: Claim.model_validate(claim.model_dump() | changes.get(key, {})) for key, claim in ledger.claims.items()
+    }
+    there = [
+        entry
+        for entry in entries
+        if (entry.document, entry.place.partition(":")[0]) == (misprint.document, misprint.place)
+    ]
+    before = [entry.id for entry in there if entry.verdict == "contradicted"]
+    after = [
+        entry.id
+        for entry in there
+        if _entry(claims[entry.id], document, Sources(claims, sources.dataset)).verdict == "contradicted"
+    ]
+    settled = [key for key in before if key not in after]
+    said = ", ".join(f"{value} for {ledger.claims[key].value} ({key})" for key, value in misprint.instead.items())
+    return Reading(
+        document=misprint.document,
+        place=misprint.place,
+        instead=misprint.instead,
+        settled=settled,
+        left=after,
+        says=f"Read {said}, and {len(settled)} of the {len(before)} contradictions in {misprint.place} are gone, "
+        f"{len(after)} left: digits may have been misread, by the document or by whoever made text of it.",
+    )

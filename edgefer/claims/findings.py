@@ -1,0 +1,324 @@
+"""What one check of the ledger finds: the number that counting or arithmetic gives, and whether the claim can be it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, Literal
+
+from edgefer.claims import arithmetic, checks, images, ledger, spans
+from edgefer.claims.checks import Check, Network
+from edgefer.claims.ledger import Claim
+from edgefer.claims.spans import SCALES, Span
+from edgefer.data.dataset import Dataset
+from edgefer.errors import MissingExtra
+
+By = Literal["arithmetic", "data", "network"]
+Lack = Literal["FER2013", "the extra train"]
+
+# What the numbers of a check are, in the plural.
+_MANY = {"precision": "precisions", "recall": "recalls", "f1": "F1", "support": "supports"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came out of a check.
+
+    Attributes:
+        agrees: whether the claim can be what was found; None where something lacks to find it.
+        by: what it was found by.
+        found: the number, as a person reads it beside the claim; "" for none.
+        says: the same in a sentence, without its full stop.
+        beside: ids of claims in other places that it was held against.
+        lacks: what lacks.
+        decides: False for what was fitted to the claim: it is said, and neither contradicts nor confirms.
+    """
+
+    agrees: bool | None
+    by: By
+    found: str
+    says: str
+    beside: tuple[str, ...] = ()
+    lacks: Lack | None = None
+    decides: bool = True
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What checks look at.
+
+    Attributes:
+        claims: all claims by id.
+        dataset: FER2013, or None where it is not here.
+    """
+
+    claims: Mapping[str, Claim]
+    dataset: Dataset | None = None
+
+
+def find(check: Check, claim: Claim, sources: Sources) -> Finding:
+    """Return what a check finds of a claim."""
+    return _FIND[check.kind](check, claim, sources)
+
+
+def shown(value: Fraction, claim: Claim, extra: int = 1) -> str:
+    """Return a number in a claim's unit, with one digit more than the claim has."""
+    if claim.unit == "" and value.denominator == 1 and (claim.reading != "magnitude") and "." not in claim.value:
+        return f"{int(value):,}"
+    digits = spans.decimals(claim.value) + extra
+    number = f"{float(value / Fraction(SCALES[claim.unit])):,.{digits}f}"
+    return f"{number} {claim.unit}".rstrip()
+
+
+def written(claim: Claim) -> str:
+    """Return a claim's number as the document has it, with its unit and how it is meant: ``over 60 %``."""
+    value = " to ".join(f"{int(each):,}" if "." not in each else each for each in (claim.value, claim.to) if each)
+    how = {"about": "about ", "over": "over ", "magnitude": "order of "}.get(claim.reading, "")
+    return f"{how}{value} {claim.unit}".rstrip()
+
+
+def _spread(span: Span, claim: Claim) -> str:
+    """Return a number, with the bounds that rounding leaves where they are not the number itself."""
+    low, mid, high = (shown(value, claim) for value in (span.low, span.mid, span.high))
+    return mid if low == high else f"{mid} ({low} to {high} by rounding)"
+
+
+def _derived(claim: Claim, span: Span, start: str, beside: Sequence[str] = ()) -> Finding:
+    return Finding(
+        claim.span.meets(span), "arithmetic", shown(span.mid, claim), f"{start} {_spread(span, claim)}", tuple(beside)
+    )
+
+
+def _column(sources: Sources, name: str) -> tuple[list[Span], list[Claim]]:
+    claims = list(ledger.matching(sources.claims, name).values())
+    return [claim.span for claim in claims], claims
+
+
+def _counts(sources: Sources, name: str) -> list[int]:
+    return [int(claim.value) for claim in ledger.matching(sources.claims, name).values()]
+
+
+def _plural(name: str) -> str:
+    return _MANY.get(name.rpartition(".")[2], "numbers")
+
+
+def _f1(check: checks.F1, claim: Claim, sources: Sources) -> Finding:
+    precision, recall = sources.claims[check.precision], sources.claims[check.recall]
+    start = f"precision {precision.value} and recall {recall.value} beside it give"
+    return _derived(claim, arithmetic.f1(precision.span, recall.span), start)
+
+
+def _mean(check: checks.Mean, claim: Claim, sources: Sources) -> Finding:
+    values, _ = _column(sources, check.of)
+    start = f"the mean of the {len(values)} {_plural(check.of)} is"
+    return _derived(claim, arithmetic.mean(values), start)
+
+
+def _weighted(check: checks.Weighted, claim: Claim, sources: Sources) -> Finding:
+    values, _ = _column(sources, check.of)
+    supports = _counts(sources, check.supports)
+    start = f"the mean of the {len(values)} {_plural(check.of)} over the {sum(supports):,} images is"
+    return _derived(claim, arithmetic.mean(values, supports), start)
+
+
+def _accuracy(check: checks.Accuracy, claim: Claim, sources: Sources) -> Finding:
+    recalls, _ = _column(sources, check.recalls)
+    supports = _counts(sources, check.supports)
+    span = arithmetic.accuracy(recalls, supports)
+    if span is None:
+        return _impossible(check.recalls)
+    start = f"the {len(recalls)} recalls and their supports, {sum(supports):,} images, give"
+    return _derived(claim, span, start)
+
+
+def _predictions(check: checks.Predictions, claim: Claim, sources: Sources) -> Finding:
+    precisions, _ = _column(sources, check.precisions)
+    recalls, _ = _column(sources, check.recalls)
+    supports = _counts(sources, check.supports)
+    span = arithmetic.predictions(precisions, recalls, supports)
+    if span is None:
+        return _impossible(check.recalls)
+    low, mid, high = (round(value) for value in (span.low, span.mid, span.high))
+    spread = f"{mid:,}" if low == high else f"{low:,} to {high:,}"
+    says = f"the precisions and recalls take {spread} predictions for {sum(supports):,} images"
+    return Finding(span.low <= sum(supports) <= span.high, "arithmetic", "", says)
+
+
+def _micro_precision(check: checks.MicroPrecision, claim: Claim, sources: Sources) -> Finding:
+    precisions, _ = _column(sources, check.precisions)
+    recalls, _ = _column(sources, check.recalls)
+    span = arithmetic.micro_precision(precisions, recalls, _counts(sources, check.supports))
+    if span is None:
+        return _impossible(check.recalls)
+    return _derived(claim, span, "all hits over all predictions, from the precisions, recalls and supports, are")
+
+
+def _impossible(recalls: str) -> Finding:
+    return Finding(False, "arithmetic", "", f"no whole numbers of images give the {_plural(recalls)}")
+
+
+def _sum(check: checks.Sum, claim: Claim, sources: Sources) -> Finding:
+    values = [span for name in check.of for span in _column(sources, name)[0]]
+    start = f"the {len(values)} numbers that make it up add up to"
+    single = [name for name in check.of if "*" not in name]
+    return _derived(claim, arithmetic.total(values), start, single)
+
+
+def _part(check: checks.Part, claim: Claim, sources: Sources) -> Finding:
+    whole, others = sources.claims[check.whole], [sources.claims[name] for name in check.others]
+    rest = arithmetic.total([other.span for other in others])
+    found = Span(whole.span.low - rest.high, whole.span.mid - rest.mid, whole.span.high - rest.low)
+    start = f"“{whole.quote}” less {' and '.join(f'“{other.quote}”' for other in others)} is"
+    return _derived(claim, found, start, (whole.id, *check.others))
+
+
+def _agrees(check: checks.Agrees, claim: Claim, sources: Sources) -> Finding:
+    other = sources.claims[check.other]
+    agrees = claim.span.meets(other.span)
+    where = other.place if other.document == claim.document else f"{other.document}, {other.place}"
+    says = f"{where} has “{other.quote}” {'too' if agrees else 'instead'}"
+    return Finding(agrees, "arithmetic", written(other), says, (other.id,))
+
+
+def _attainable(check: checks.Attainable, claim: Claim, sources: Sources) -> Finding:
+    totals = check.images or (int(sources.claims[str(check.support)].value),)
+    fitting = {each: arithmetic.attainable(claim.span, each) for each in totals}
+    said = []
+    for total, right in fitting.items():
+        if right is None:
+            said.append(f"no number of {total:,} images is {written(claim)} of them")
+        else:
+            which = f"{int(right.low):,}" if right.low == right.high else f"{int(right.low):,} to {int(right.high):,}"
+            said.append(f"{which} of {total:,} images are {written(claim)}")
+    return Finding(any(right is not None for right in fitting.values()), "arithmetic", "", ", ".join(said))
+
+
+def _least(check: checks.Least, claim: Claim, sources: Sources) -> Finding:
+    values, claims = _column(sources, check.of)
+    least = min(claims, key=lambda each: each.span.mid)
+    agrees = claim.span.low <= min(value.high for value in values)
+    says = f"the least of the {len(values)} {_plural(check.of)} is {least.quote} ({least.place})"
+    return Finding(agrees, "arithmetic", written(least), says, (least.id,))
+
+
+def _ratio(check: checks.Ratio, claim: Claim, sources: Sources) -> Finding:
+    over, under = sources.claims[check.over], sources.claims[check.under]
+    found = arithmetic.ratio(over.span, under.span)
+    return _derived(claim, found, f"“{over.quote}” over “{under.quote}” is", (over.id, under.id))
+
+
+def _reduction(check: checks.Reduction, claim: Claim, sources: Sources) -> Finding:
+    before, after = sources.claims[check.before], sources.claims[check.after]
+    found = arithmetic.reduction(before.span, after.span)
+    start = f"from “{before.quote}” to “{after.quote}” ({after.place}) it is"
+    return _derived(claim, found, start, (before.id, after.id))
+
+
+def _bytes(check: checks.Bytes, claim: Claim, sources: Sources) -> Finding:
+    of = sources.claims[check.of]
+    count = int(of.span.mid)
+    size = Fraction(count * check.each)
+    says = f"{count:,} numbers of {check.each} bytes are {shown(size, claim)}"
+    if not _within(claim, size) and check.wide:
+        size += check.wide * (8 - check.each)
+        says += f", and {shown(size, claim)} where {check.wide} of them has 8"
+    return Finding(_within(claim, size), "arithmetic", shown(size, claim), says, (of.id,))
+
+
+def _images(check: checks.Images, claim: Claim, sources: Sources) -> Finding:
+    if sources.dataset is None:
+        return Finding(None, "data", "", "it counts FER2013, which is not here", lacks="FER2013")
+    dataset = sources.dataset
+    if check.what in ("classes", "side"):
+        value = images.count(dataset, check, "all")
+        what = "classes" if check.what == "classes" else "pixels to each side of its images"
+        return Finding(_within(claim, value), "data", f"{int(value)}", f"FER2013 has {int(value)} {what}")
+    values = {split: images.count(dataset, check, split) for split in check.splits}
+    best = next((split for split, value in values.items() if _within(claim, value)), check.splits[0])
+    whose = {"all": "images", "class": f"images of {' and '.join(check.labels)}"}.get(
+        check.what, f"images of each class but {' and '.join(check.labels)}, in the mean"
+    )
+    chosen = [best] if _within(claim, values[best]) else list(values)
+    says = " and ".join(f"{shown(values[split], claim)} in {images.TITLES[split]}" for split in chosen)
+    return Finding(_within(claim, values[best]), "data", shown(values[best], claim), f"counted {whose}: {says}")
+
+
+def _within(claim: Claim, value: Fraction) -> bool:
+    return claim.span.meets(spans.point(value))
+
+
+def _parameters(check: checks.Parameters, claim: Claim, sources: Sources) -> Finding:
+    try:
+        from edgefer.claims import networks
+    except MissingExtra:
+        return _no_extra() if not check.fitted else replace(_no_extra(), lacks=None, decides=False)
+    counted = [(network, Fraction(networks.parameters(network))) for network in check.networks]
+    agrees = all(_within(claim, value) for _, value in counted)
+    said = ", ".join(f"{network.title} has {_exact(value, claim)}" for network, value in counted)
+    for network in check.explained:
+        value = Fraction(networks.parameters(network))
+        if not agrees and _within(claim, value):
+            said += f"; {_exact(value, claim)} is {network.title}"
+    if check.fitted:
+        said += ", layers that were looked for to give it, which others may too: that decides nothing"
+    values = [shown(value, claim) for value in sorted({value for _, value in counted})]
+    found = values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}"
+    return Finding(agrees, "network", found, said, decides=not check.fitted)
+
+
+def _exact(value: Fraction, claim: Claim) -> str:
+    return f"{int(value):,}" if claim.unit == "" else f"{shown(value, claim)} ({int(value):,})"
+
+
+def _parameter_ratio(check: checks.ParameterRatio, claim: Claim, sources: Sources) -> Finding:
+    try:
+        from edgefer.claims import networks
+    except MissingExtra:
+        return _no_extra()
+
+    def count(network: Network) -> int:
+        return networks.parameters(network)
+
+    value = Fraction(count(check.over), count(check.under))
+    says = (
+        f"counted, {check.over.title} has {shown(value, claim)} times as many parameters as {check.under.title}: "
+        f"{count(check.over):,} and {count(check.under):,}"
+    )
+    return Finding(_within(claim, value), "network", shown(value, claim), says)
+
+
+def _input(check: checks.Input, claim: Claim, sources: Sources) -> Finding:
+    try:
+        from edgefer.claims import networks
+    except MissingExtra:
+        return _no_extra()
+    value = networks.side(check.network)
+    says = f"the input of timm's {check.network} has {value} x {value} pixels"
+    return Finding(_within(claim, Fraction(value)), "network", str(value), says)
+
+
+def _no_extra() -> Finding:
+    return Finding(None, "network", "", "it counts a network, which takes torch and timm", lacks="the extra train")
+
+
+_FIND: dict[str, Callable[[Any, Claim, Sources], Finding]] = {
+    "f1": _f1,
+    "mean": _mean,
+    "weighted": _weighted,
+    "accuracy": _accuracy,
+    "predictions": _predictions,
+    "micro-precision": _micro_precision,
+    "sum": _sum,
+    "part": _part,
+    "agrees": _agrees,
+    "attainable": _attainable,
+    "least": _least,
+    "ratio": _ratio,
+    "reduction": _reduction,
+    "bytes": _bytes,
+    "images": _images,
+    "parameters": _parameters,
+    "parameter-ratio": _parameter_ratio,
+    "input": _input,
+}

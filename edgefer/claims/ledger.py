@@ -1,0 +1,232 @@
+"""The schema of `benchmarks/claims.toml`, and its reader."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edgefer import paths
+from edgefer.claims import spans
+from edgefer.claims.checks import Check, Id, Line, Ratio, Reduction, Sum, names
+from edgefer.claims.spans import Reading, Span, Unit
+from edgefer.errors import InputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_LARGEST = 1 << 20
+_ROWS = 10  # classes of a report; time grows with two to their number
+_DIGITS = r"^[0-9]{1,12}(\.[0-9]{1,12})?$"
+
+Digits = Annotated[str, Field(pattern=_DIGITS)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Conditions(_Part):
+    """What a figure was got under, as far as the document says."""
+
+    classes: int | None = None
+    split: Line | None = None
+    pretraining: Line | None = None
+    hardware: Line | None = None
+    network: Line | None = None
+
+
+class Place(_Part):
+    """Another place of the same document that says the same."""
+
+    place: Line
+    quote: Line
+
+
+class Incomparable(_Part):
+    """Why nothing can be compared with a claim, and what it would take."""
+
+    why: Line
+    needs: Line
+
+
+class Document(_Part):
+    """One document."""
+
+    key: Id
+    title: Line
+    file: Line = Field(description="its name among the papers, which are not part of the project")
+    conditions: Conditions = Conditions()
+
+
+class Claim(_Part):
+    """One number that a document states as a result or a property."""
+
+    id: Id
+    document: Id
+    place: Line
+    quote: Line = Field(description="as the document writes it, and no more than that")
+    value: Digits
+    to: Digits | None = None
+    unit: Unit = ""
+    reading: Reading = "rounded"
+    metric: Line
+    conditions: Conditions = Conditions()
+    also: tuple[Place, ...] = ()
+    checks: tuple[Check, ...] = ()
+    needs: Literal["weights", "training"] | None = Field(
+        None, description="what a test of it takes beside counting: ImageNet weights, or a training from scratch"
+    )
+    incomparable: Incomparable | None = None
+    headline: bool = Field(False, description="README names it, if it is contradicted or not comparable")
+    command: Line
+
+    @model_validator(mode="after")
+    def _decidable(self) -> Claim:
+        if (self.reading == "range") != (self.to is not None):
+            raise ValueError("a range has 'to', nothing else has")
+        if self.to is not None and float(self.to) < float(self.value):
+            raise ValueError("a range ends where it begins or above")
+        deciding = [check for check in self.checks if not getattr(check, "fitted", False)]
+        if not deciding and not self.needs and not self.incomparable:
+            raise ValueError("give checks, needs or incomparable: what decides it?")
+        return self
+
+    @cached_property
+    def span(self) -> Span:
+        """What the number can stand for."""
+        return spans.read(self.value, self.reading, self.unit, self.to)
+
+
+class Misprint(_Part):
+    """Digits that may have been misread, in the document or by whoever made text of it."""
+
+    document: Id
+    place: Line
+    instead: dict[Id, Digits] = Field(min_length=1, description="by claim, what may have stood there")
+
+
+class Ledger(_Part):
+    """All documents and claims."""
+
+    document: tuple[Document, ...] = Field(min_length=1)
+    claim: tuple[Claim, ...] = Field(min_length=1)
+    misprint: tuple[Misprint, ...] = ()
+
+    @cached_property
+    def claims(self) -> dict[str, Claim]:
+        """The claims by id."""
+        return {claim.id: claim for claim in self.claim}
+
+
+def read(path: Path | None = None) -> Ledger:
+    """Return the ledger, checked.
+
+    Args:
+        path: a TOML file; by default the one that comes with edgefer.
+
+    Raises:
+        InputError: it is not there, is no TOML, has an unknown key, a value out of bounds, two claims of one id, or a
+            check that names a claim which is not there.
+    """
+    place = path or paths.shipped("benchmarks/claims.toml")
+    if not place.is_file():
+        raise InputError(f"there is no ledger {place}; install edgefer anew")
+    if place.stat().st_size > _LARGEST:
+        raise InputError(f"{place} is too large for a ledger of claims")
+    try:
+        tree = tomllib.loads(place.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise InputError(f"{place} is not text") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{place} is not valid TOML: {error}") from None
+    try:
+        ledger = Ledger.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(f"{place}: {_first(error, tree)}") from None
+    for said in _mistakes(ledger):
+        raise InputError(f"{place}: {said}")
+    return ledger
+
+
+def matching(claims: Mapping[str, Claim], name: str) -> dict[str, Claim]:
+    """Return the claims of a pattern such as ``attention.*.recall`` by what its ``*`` stands for, sorted.
+
+    A name without a ``*`` is one claim. Patterns match whole segments: ``*`` has no point in it.
+    """
+    if "*" not in name:
+        return {name: claims[name]} if name in claims else {}
+    start, _, end = name.partition("*")
+    found = {}
+    for key, claim in claims.items():
+        if fnmatchcase(key, name) and "." not in (segment := key[len(start) : len(key) - len(end)]):
+            found[segment] = claim
+    return dict(sorted(found.items()))
+
+
+def _first(error: ValidationError, tree: object) -> str:
+    """Return a schema's first complaint in a line that names the claim."""
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"]]
+    node, named = tree, ""
+    for part in first["loc"][:2]:
+        try:
+            node = node[part]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            break
+    if isinstance(node, dict):
+        named = str(node.get("id") or node.get("key") or "")[:80]
+    said = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"]
+    return " ".join(": ".join(filter(None, (named, ".".join(where), said))).split())
+
+
+def _mistakes(ledger: Ledger) -> Iterator[str]:
+    """Yield what a schema cannot see."""
+    for what, keys in (
+        ("claims", [claim.id for claim in ledger.claim]),
+        ("documents", [document.key for document in ledger.document]),
+    ):
+        if len(set(keys)) < len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            yield f"two {what} are called {twice}"
+    documents = {document.key for document in ledger.document}
+    for claim in ledger.claim:
+        if claim.document not in documents:
+            yield f"{claim.id}: there is no document {claim.document}"
+        if not claim.id.startswith(f"{claim.document}."):
+            yield f"{claim.id}: its id does not start with its document, {claim.document}."
+        for check in claim.checks:
+            for name in names(check):
+                if not matching(ledger.claims, name):
+                    yield f"{claim.id}: its check {check.kind} names {name}, which is not there"
+            yield from _classes(ledger, claim, check)
+    for misprint in ledger.misprint:
+        for key in misprint.instead:
+            if key not in ledger.claims:
+                yield f"a misprint names {key}, which is not there"
+
+
+def _classes(ledger: Ledger, claim: Claim, check: Check) -> Iterator[str]:
+    """Yield where a check brings columns of other classes together, or divides by what can be 0."""
+    columns = [name for name in names(check) if "*" in name] if not isinstance(check, Sum) else []
+    rows = [list(matching(ledger.claims, name)) for name in columns]
+    if any(len(each) > _ROWS for each in rows):
+        yield f"{claim.id}: its check {check.kind} has more than {_ROWS} rows"
+    if any(each != rows[0] for each in rows):
+        yield f"{claim.id}: its check {check.kind} has columns of other classes: {', '.join(columns)}"
+    divisor = check.under if isinstance(check, Ratio) else check.before if isinstance(check, Reduction) else None
+    for other in matching(ledger.claims, divisor).values() if divisor else ():
+        if other.span.low <= 0:
+            yield f"{claim.id}: its check {check.kind} divides by {other.id}, which may be 0"
+    supports = getattr(check, "supports", None) or getattr(check, "support", None)
+    for other in matching(ledger.claims, supports).values() if supports else ():
+        if not re.fullmatch(r"[1-9][0-9]*", other.value) or other.unit:
+            yield f"{claim.id}: {other.id} counts images and is no whole number above 0"

@@ -1,0 +1,60 @@
+"""How many parameters networks have, counted from timm's own (extra `train`)."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import pairwise
+
+from edgefer.claims.checks import Network
+from edgefer.errors import InputError, MissingExtra
+
+try:
+    import timm
+    import torch
+except ModuleNotFoundError as missing:
+    raise MissingExtra((missing.name or "a package").partition(".")[0], "train") from None
+
+_KERAS_INPUTS = 7  # mean and variance of three colours, and a count
+
+
+def parameters(network: Network) -> int:
+    """Return the number of parameters of a network and its head, of the kind that `network` names.
+
+    Raises:
+        InputError: timm has no network of that name.
+    """
+    trained, measured = _of_timm(network.name, network.classes)
+    if network.head is not None:
+        head = network.head
+        if head.convolution is not None:
+            inputs, outputs = head.convolution
+            trained += inputs * outputs + outputs
+        if head.norm is not None:
+            trained, measured = trained + 2 * head.norm, measured + 2 * head.norm
+        trained += sum(inputs * outputs + outputs for inputs, outputs in pairwise(head.dense))
+    measured += _KERAS_INPUTS if network.keras_inputs else 0
+    return {"trained": trained, "measured": measured, "both": trained + measured}[network.count]
+
+
+def side(name: str) -> int:
+    """Return the side of the images, in pixels, that a network's published weights take.
+
+    Raises:
+        InputError: timm has no network of that name, or does not say.
+    """
+    found = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if found is None:
+        raise InputError(f"timm {timm.__version__} says nothing of a network {name}")
+    return int(found.input_size[-1])
+
+
+@cache
+def _of_timm(name: str, classes: int) -> tuple[int, int]:
+    """Return how many numbers are trained, and how many BatchNorm measures."""
+    if not timm.is_model(name):
+        raise InputError(f"timm {timm.__version__} has no network {name}")
+    with torch.device("meta"):  # shapes alone: VGG16 takes neither memory nor time
+        network = timm.create_model(name, pretrained=False, num_classes=classes)
+    trained = sum(each.numel() for each in network.parameters())
+    measured = sum(each.numel() for key, each in network.named_buffers() if not key.endswith("num_batches_tracked"))
+    return trained, measured

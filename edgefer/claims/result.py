@@ -1,0 +1,90 @@
+"""The schema of `claims.json`: each claim of the ledger with its verdict."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgefer.claims.checks import Id
+from edgefer.claims.ledger import Conditions, Place
+
+FORMAT: Literal[1] = 1
+
+Verdict = Literal["holds", "contradicted", "not comparable", "not run"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Beside(_Part):
+    """A claim that another one was held against."""
+
+    id: Id
+    place: str
+    quote: str
+
+
+class Entry(_Part):
+    """One claim, decided or not."""
+
+    id: Id
+    document: Id
+    place: str
+    also: list[Place] = Field(description="other places of the document that say the same")
+    quote: str = Field(description="as the document writes it")
+    metric: str
+    claimed: str = Field(description="the number with its unit, and how it is meant: about, over")
+    conditions: Conditions
+    found: str = Field(description="measured, counted or recomputed, beside the claim; empty where nothing was")
+    beside: list[Beside] = Field(description="what it was held against in other places; both stand here")
+    verdict: Verdict
+    by: Literal["arithmetic", "data", "network", "rule", "training"] = Field(
+        description="what decides it: the document's own numbers, FER2013, a network's parameters, a rule, a training"
+    )
+    reason: str = Field(description="one sentence")
+    needs: str = Field(description="what it would take to decide it; empty where it is decided")
+    lacks: str = Field(description="of that, what is not here, in a few words: weights, FER2013, the extra train")
+    command: str = Field(description="that decides it")
+    headline: bool
+
+
+class Summary(_Part):
+    """How many claims of a document have which verdict."""
+
+    document: Id
+    title: str
+    claims: int
+    verdicts: dict[Verdict, int]
+    holds_by_arithmetic: int = Field(description="of those that hold, by the document's own numbers alone")
+
+
+class Reading(_Part):
+    """Digits that may have been misread, and what would follow."""
+
+    document: Id
+    place: str
+    instead: dict[Id, str]
+    settled: list[Id] = Field(description="claims that are contradicted as they stand and would not be")
+    left: list[Id] = Field(description="claims in the same place that still would be")
+    says: str
+
+
+class Result(_Part):
+    """The ledger, decided as far as it can be here."""
+
+    kind: Literal["edgefer claims"] = "edgefer claims"
+    format: Literal[1] = FORMAT
+    created: str = Field(description="UTC, ISO 8601")
+    repeat: str = Field(description="the command that writes this again")
+    versions: dict[str, str]
+    data: str | None = Field(description="digest of the FER2013 that was counted; null where there was none")
+    claims: int
+    places: int = Field(description="where they stand: a claim that is made again counts once above and here each time")
+    verdicts: dict[Verdict, int]
+    documents: list[Summary]
+    entries: list[Entry]
+    readings: list[Reading]
+    notes: list[str] = Field(description="what is not here and would decide more")
