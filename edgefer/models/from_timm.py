@@ -1,0 +1,72 @@
+"""timm's networks, with their weights from the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from edgefer.errors import InputError, LackError, MissingExtra
+
+_RESERVED = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
+
+
+def classifier(
+    name: str, classes: int, channels: int, args: dict[str, Any], pretrained: bool, others: Sequence[str] = ()
+) -> nn.Module:
+    """Build a network of timm's: (N, channels, H, W) float32 -> (N, classes) logits.
+
+    Args:
+        name: one that ``timm.list_models()`` has.
+        classes: number of classes.
+        channels: channels of the input.
+        args: keywords of timm's builder.
+        pretrained: with weights from the hub.
+        others: names that are not timm's, for the error.
+
+    Raises:
+        InputError: no such network or keyword.
+        MissingExtra: timm is not installed.
+        LackError: the hub cannot be reached.
+    """
+    try:
+        import timm
+    except ImportError:
+        raise MissingExtra("timm", "train") from None
+    reserved = {*_RESERVED} & {*args}
+    if reserved:
+        raise InputError(f"model.args must not have {reserved.pop()}; a local file goes into model.weights")
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name}*")[:3]
+        hint = f"; timm has {', '.join(near)}" if near else f"; ours are {', '.join(others)}"
+        raise InputError(f"no network named {name}{hint}")
+    try:
+        model: nn.Module = timm.create_model(
+            name, pretrained=pretrained, num_classes=classes, in_chans=channels, **args
+        )
+    except TypeError as error:
+        raise InputError(f"model {name}: {error}") from None
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        raise LackError(
+            f"the pretrained weights of {name} could not be fetched ({type(error).__name__}); "
+            "use --no-pretrained, or --weights FILE with a local file"
+        ) from None
+    return model
+
+
+def features(name: str, channels: int, pretrained: bool) -> nn.Module:
+    """Build what a network of timm's has in front of its pooling: (N, channels, H, W) -> (N, num_features, h, w).
+
+    Raises:
+        InputError: see `classifier`, like all others.
+    """
+    return classifier(name, 0, channels, {"global_pool": ""}, pretrained)
+
+
+def hub_id(model: nn.Module) -> str | None:
+    """Return where the hub has the weights that timm gives a network: ``timm/efficientnet_b0.ra_in1k``."""
+    found = getattr(getattr(model, "backbone", model), "pretrained_cfg", None) or {}
+    return found.get("hf_hub_id")
