@@ -166,6 +166,7 @@ def compress(
     trained = checkpoints.read(head)
     if trained.data["digest"] != dataset.digest:
         raise InputError(f"{head} was trained on {trained.data['name']}, not on these data; name that with --data")
+    dataset = data.only(dataset, trained.classes)
     work = _beside(out, UNFINISHED)
     _check_folders(out, work, with_diagnosis, resume)
     recipe, spec = trained.recipe, trained.recipe.preprocessing
@@ -289,7 +290,7 @@ def compress(
         confidence=sure,
         recipe=recipe.model_dump(mode="json"),
         compression={
-            "checkpoint": {"epoch": trained.epoch, "val_accuracy": trained.val_accuracy},
+            "checkpoint": {"epoch": trained.epoch, "val_accuracy": trained.val_accuracy, "start": trained.start},
             "method": "qat" if tuned else "ptq",
             "observer": plan.observer,
             "half_range": half_range,

@@ -10,6 +10,7 @@ from torch import nn
 from edgefer.errors import InputError, LackError, MissingExtra
 
 _RESERVED = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
+_SECONDS = 10.0  # that the hub has for a first answer
 
 
 def classifier(
@@ -41,20 +42,58 @@ def classifier(
         near = timm.list_models(f"*{name}*")[:3]
         hint = f"; timm has {', '.join(near)}" if near else f"; ours are {', '.join(others)}"
         raise InputError(f"no network named {name}{hint}")
+    overlay = _where_weights_are(name) if pretrained else None
     try:
         model: nn.Module = timm.create_model(
-            name, pretrained=pretrained, num_classes=classes, in_chans=channels, **args
+            name,
+            pretrained=pretrained,
+            pretrained_cfg_overlay=overlay,
+            num_classes=classes,
+            in_chans=channels,
+            **args,
         )
     except TypeError as error:
         raise InputError(f"model {name}: {error}") from None
     except (OSError, RuntimeError) as error:
         if not pretrained:
             raise
-        raise LackError(
-            f"the pretrained weights of {name} could not be fetched ({type(error).__name__}); "
-            "use --no-pretrained, or --weights FILE with a local file"
-        ) from None
+        raise _not_fetched(name, error) from None
     return model
+
+
+def _where_weights_are(name: str) -> dict[str, str] | None:
+    """Return what timm is to be told of a network's weights: the file, if an earlier download is here.
+
+    The hub is asked once before timm asks it: its client would try for most of a minute, with a line for each time.
+
+    Raises:
+        InputError: there are none.
+        LackError: the hub cannot be reached.
+    """
+    import huggingface_hub
+    from huggingface_hub.utils import get_session
+    from timm.models import get_pretrained_cfg
+
+    known = get_pretrained_cfg(name)
+    if known is None or not known.has_weights:
+        raise InputError(f"timm has no pretrained weights of {name}; use --no-pretrained, or --weights FILE")
+    if not known.hf_hub_id:
+        return None
+    here = huggingface_hub.try_to_load_from_cache(known.hf_hub_id, "model.safetensors")
+    if isinstance(here, str):
+        return {"file": here}
+    try:
+        get_session().head(huggingface_hub.constants.ENDPOINT, timeout=_SECONDS)
+    except Exception as error:  # requests' or httpx's, by the client's version
+        raise _not_fetched(name, error) from None
+    return None
+
+
+def _not_fetched(name: str, error: Exception) -> LackError:
+    return LackError(
+        f"the pretrained weights of {name} could not be fetched from the hub ({type(error).__name__}); use "
+        "--no-pretrained, or --weights FILE with a local file"
+    )
 
 
 def features(name: str, channels: int, pretrained: bool) -> nn.Module:
