@@ -60,18 +60,14 @@ def train(
         raise InputError("--weights takes the place of the hub's weights; leave --pretrained away")
     if start and (weights or pretrained):
         raise InputError("--from names the weights to start from; leave --weights and --pretrained away")
-    if device not in (None, "cpu", "cuda"):
-        raise InputError(f"--device is cpu or cuda, not {device}")
+    check_device(device)
     with output.needs_extra("train"):
         import torch
 
         from edgefer.learning import checkpoint
         from edgefer.learning import start as starts
         from edgefer.training import train as training
-    if device == "cuda" and not torch.cuda.is_available():
-        from edgefer.errors import LackError
-
-        raise LackError("there is no CUDA device here; leave --device away to train on the CPU")
+    check_cuda(device)
     if threads:
         torch.set_num_threads(threads)
     if resume is not None:
@@ -123,6 +119,32 @@ def train(
         },
     )
     output.print_next("edgefer compress --int8" if out is None and resume is None else f"edgefer compress {run} --int8")
+
+
+def check_device(device: str | None) -> None:
+    """Refuse a device that there is not.
+
+    Raises:
+        InputError: it is neither cpu nor cuda.
+    """
+    from edgefer.errors import InputError
+
+    if device not in (None, "cpu", "cuda"):
+        raise InputError(f"--device is cpu or cuda, not {device}")
+
+
+def check_cuda(device: str | None) -> None:
+    """Refuse cuda where there is none.
+
+    Raises:
+        LackError: there is none.
+    """
+    import torch
+
+    from edgefer.errors import LackError
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise LackError("there is no CUDA device here; leave --device away to train on the CPU")
 
 
 def start_settings(pretrained: bool | None, weights: Path | None) -> list[str]:

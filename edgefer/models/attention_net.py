@@ -34,7 +34,8 @@ class AttentionNet(nn.Module):
 
     Args:
         classes: number of classes.
-        backbone: (N, channels, H, W) -> (N, num_features, h, w), from `edgefer.models.from_timm.features`.
+        backbone: (N, channels, H, W) -> (N, inputs, h, w), from `edgefer.models.from_timm.features`.
+        inputs: channels of its features.
         attention: False leaves the attention out, as an ablation.
         widths: outputs of the dense layers between pool and classifier, each with ReLU.
         dropout: share of each dense layer's outputs set to zero in training.
@@ -44,15 +45,13 @@ class AttentionNet(nn.Module):
         self,
         classes: int,
         backbone: nn.Module,
+        inputs: int,
         attention: bool = True,
         widths: Sequence[int] = (512, 256),
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        inputs = backbone.num_features
-        if not isinstance(inputs, int):
-            raise ValueError("the backbone does not say how many channels it gives")
-        self.backbone = backbone
+        self.backbone: nn.Module = backbone
         self.attention = SpatialAttention(inputs) if attention else nn.Identity()
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.norm = nn.BatchNorm2d(inputs)  # of one pixel: TensorRT wants four axes

@@ -54,8 +54,8 @@ def create(
         if name in _OURS:
             model: nn.Module = _OURS[name](classes, channels, **args)
         elif name in _ON_TIMMS:
-            backbone = from_timm.features(args.pop("backbone", "efficientnet_b0"), channels, pretrained)
-            model = _ON_TIMMS[name](classes, backbone, **args)
+            backbone, inputs = from_timm.features(args.pop("backbone", "efficientnet_b0"), channels, pretrained)
+            model = _ON_TIMMS[name](classes, backbone, inputs, **args)
         else:
             model = from_timm.classifier(name, classes, channels, args, pretrained, (*_OURS, *_ON_TIMMS))
     except (TypeError, ValueError) as error:
@@ -139,10 +139,12 @@ def _load_weights(model: nn.Module, path: Path) -> None:
         raise InputError(f"model.weights: {path} cannot be read ({type(error).__name__})") from None
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
-    alone = isinstance(model, AttentionNet) and isinstance(loaded, dict) and not any(
-        str(key).startswith("backbone.") for key in loaded
-    )
-    take(model.backbone if alone else model, loaded, f"model.weights: {path}")
+    if not isinstance(loaded, dict):
+        raise InputError(f"model.weights: {path} holds no weights by name")
+    part = model
+    if isinstance(model, AttentionNet) and not any(str(key).startswith("backbone.") for key in loaded):
+        part = model.backbone  # the file is timm's
+    take(part, loaded, f"model.weights: {path}")
 
 
 def take(model: nn.Module, loaded: Any, what: str) -> None:

@@ -71,7 +71,6 @@ def _where_weights_are(name: str) -> dict[str, str] | None:
         LackError: the hub cannot be reached.
     """
     import huggingface_hub
-    from huggingface_hub.utils import get_session
     from timm.models import get_pretrained_cfg
 
     known = get_pretrained_cfg(name)
@@ -83,7 +82,7 @@ def _where_weights_are(name: str) -> dict[str, str] | None:
     if isinstance(here, str):
         return {"file": here}
     try:
-        get_session().head(huggingface_hub.constants.ENDPOINT, timeout=_SECONDS)
+        huggingface_hub.get_session().head(huggingface_hub.constants.ENDPOINT, timeout=_SECONDS)
     except Exception as error:  # requests' or httpx's, by the client's version
         raise _not_fetched(name, error) from None
     return None
@@ -96,13 +95,14 @@ def _not_fetched(name: str, error: Exception) -> LackError:
     )
 
 
-def features(name: str, channels: int, pretrained: bool) -> nn.Module:
-    """Build what a network of timm's has in front of its pooling: (N, channels, H, W) -> (N, num_features, h, w).
+def features(name: str, channels: int, pretrained: bool) -> tuple[nn.Module, int]:
+    """Build what a network of timm's has in front of its pooling: (N, channels, H, W) -> (N, F, h, w); return it and F.
 
     Raises:
         InputError: see `classifier`, like all others.
     """
-    return classifier(name, 0, channels, {"global_pool": ""}, pretrained)
+    network = classifier(name, 0, channels, {"global_pool": ""}, pretrained)
+    return network, int(network.num_features)  # type: ignore[arg-type]
 
 
 def hub_id(model: nn.Module) -> str | None:
