@@ -199,6 +199,7 @@ def compress(
     console.say(f"calibrating on {len(chosen)} training images ({plan.name})")
     inputs = spec.apply(chosen.take(slice(None)))
     example = torch.from_numpy(inputs[:1])
+    models.fix_padding(network, example)
     fp32 = {"fp32": export.fp32(network, example)}
     macs = count.macs(fp32["fp32"])
     images = torch.from_numpy(inputs)

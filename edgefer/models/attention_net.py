@@ -10,6 +10,7 @@ maps, has 98 weights and cannot be what Fig. 1 counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ class AttentionNet(nn.Module):
 
     Args:
         classes: number of classes.
-        backbone: (N, channels, H, W) -> (N, inputs, h, w), from `edgefer.models.from_timm.features`.
+        backbone: timm's, from `edgefer.models.from_timm.features`; its features are (N, inputs, h, w).
         inputs: channels of its features.
         attention: False leaves the attention out, as an ablation.
         widths: outputs of the dense layers between pool and classifier, each with ReLU.
@@ -51,7 +52,7 @@ class AttentionNet(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        self.backbone: nn.Module = backbone
+        self.backbone: Any = backbone  # its forward_features, which every network of timm's has
         self.attention = SpatialAttention(inputs) if attention else nn.Identity()
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.norm = nn.BatchNorm2d(inputs)  # of one pixel: TensorRT wants four axes
@@ -64,7 +65,7 @@ class AttentionNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits."""
-        x = self.norm(self.pool(self.attention(self.backbone(x))))
+        x = self.norm(self.pool(self.attention(self.backbone.forward_features(x))))
         logits: Tensor = self.head(self.dense(torch.flatten(x, 1)))
         return logits
 

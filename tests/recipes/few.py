@@ -11,16 +11,15 @@ import numpy as np
 from edgefer import data
 from edgefer.data.dataset import Dataset
 
-PER_CLASS = (32, 8, 8)  # of Training, PublicTest, PrivateTest
 
-
-def few(source: Path) -> Dataset:
+def few(source: Path, per_class: tuple[int, int, int] = (32, 8, 8)) -> Dataset:
+    """Return the first images of each class: of Training, PublicTest and PrivateTest."""
     whole = data.load(source)
     chosen = np.sort(
         np.concatenate(
             [
                 np.flatnonzero((whole.splits == split) & (whole.labels == label))[:count]
-                for split, count in enumerate(PER_CLASS)
+                for split, count in enumerate(per_class)
                 for label in range(len(whole.classes))
             ]
         )

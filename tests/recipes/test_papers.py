@@ -89,7 +89,7 @@ def test_every_value_of_a_papers_recipe_says_where_it_is_from(name: str) -> None
         elif line.startswith("[[ablations]]"):
             break  # these cite in a key of their own
         elif line.startswith("["):
-            section = "#" in line or "[train" not in line and covered
+            section = "#" in line or ("[train" not in line and covered)
         elif "=" in line and not line.startswith(("name = ", "description = ")):
             covered = covered or "that follows" in line
             if not (covered or section or "#" in line or re.match(r"(std|color|mean)", line)):
