@@ -58,7 +58,8 @@ def test_every_ablation_of_a_recipe_fits_it_and_changes_it(name: str) -> None:
     for ablation in whole.ablations:
         changed = recipes.load(name, ablation.set)
         assert changed != whole, ablation.name
-        network(changed)
+        if changed.model != whole.model or len(changed.data.classes) != len(whole.data.classes):
+            network(changed)
     assert len({ablation.name for ablation in whole.ablations}) == len(whole.ablations)
 
 
