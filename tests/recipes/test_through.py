@@ -20,14 +20,14 @@ SMALL = ("train.batch_size=16", "train.precision=fp32", "train.early_stopping=0"
 SIZES = {
     "b0-attention": ("preprocessing.size=64",),
     "b0-mixup": ("preprocessing.size=64",),
-    "b2-two-stage": ("preprocessing.size=64",),
+    "b2-two-stage": ("preprocessing.size=32",),
     "cnn-15m": ("model.args.widths=[16, 32, 64, 128]", "model.args.dense=[256, 64]"),
-    "insideout-v2s": ("preprocessing.size=64",),
+    "insideout-v2s": ("preprocessing.size=32",),
     "resnet18-mixup": ("preprocessing.size=64",),
     # At less than 224 px timm's VGG16 stretches its last map to 7x7, which ONNX has no node for: fewer images instead.
-    "vgg16-scratch": ("model.args.mlp_ratio=0.02", "train.batch_size=14"),
+    "vgg16-scratch": ("model.args.mlp_ratio=0.02", "train.batch_size=7"),
 }
-FEWER = (2, 1, 1)
+FEWER = (1, 1, 1)
 
 
 @pytest.fixture(scope="module")
