@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def ablate(
-    recipe: Annotated[str, typer.Argument(help="A recipe with [[ablations]], by name or TOML file.")],
+    recipe: Annotated[str, typer.Argument(help="A recipe that lists ablations, by name or TOML file.")],
     data: Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")] = None,
     out: Annotated[
         Path | None,

@@ -65,3 +65,15 @@ def test_a_hub_that_does_not_answer_is_said_at_once(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(LackError, match=r"ConnectError\); use --no-pretrained, or --weights FILE"):
         models.create("attention-net", 7, 3, SMALL, pretrained=True)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "attention-net"])
+def test_an_earlier_download_needs_no_hub(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    source = timm.create_model("mobilenetv3_small_050", num_classes=1000)
+    save_file(source.state_dict(), tmp_path / "model.safetensors")
+    here = str(tmp_path / "model.safetensors")
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *arguments: here)
+    model = models.create(name, 7, 3, SMALL if name == "attention-net" else None, pretrained=True)
+    assert torch.equal(getattr(model, "backbone", model).conv_stem.weight, source.conv_stem.weight)
+    assert models.hub_id(model) == "timm/mobilenetv3_small_050.lamb_in1k"
