@@ -49,6 +49,7 @@ def scheme(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # the deepest takes ten minutes on a core that others use too
 @pytest.mark.parametrize("name", SIZES)
 def test_a_papers_recipe_goes_through_its_phases_compress_and_bench(
     name: str, images: Dataset, fewer: Dataset, scheme: Path, tmp_path: Path
