@@ -101,6 +101,7 @@ def bench(
     if not bundles:
         raise InputError("no bundle to bench")
     titles = titles_of(bundles)
+    dataset = with_labels_of(bundles, dataset)
     for bundle in bundles:
         _check(bundle, dataset, device)
     rows = data.split(dataset, split)
@@ -297,6 +298,15 @@ def titles_of(bundles: Sequence[Bundle]) -> list[str]:
     return titles
 
 
+def with_labels_of(bundles: Sequence[Bundle], dataset: Dataset) -> Dataset:
+    """Return the images of the classes that the first bundle tells apart: a network for four is judged on these.
+
+    What fits no bundle is returned as it is, for `check_labels` to refuse.
+    """
+    labels = bundles[0].manifest.labels
+    return data.only(dataset, labels) if {*labels} <= {*dataset.classes} else dataset
+
+
 def check_labels(bundle: Bundle, dataset: Dataset) -> None:
     """Refuse data of other classes than the bundle's.
 
@@ -448,7 +458,13 @@ def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dat
     """Return what is to be known of accuracy on these images, in lines."""
     found = []
     for title, bundle in zip(titles, bundles, strict=True):
-        protocol = bundle.manifest.recipe.get("data", {}).get("split")
+        settings = bundle.manifest.recipe.get("data", {})
+        protocol = settings.get("split")
+        if settings.get("classes"):
+            found.append(
+                f"{title} tells {len(bundle.manifest.labels)} classes apart, and images of others are left out: "
+                "its accuracy does not compare with that on all of them"
+            )
         if split == "train" or (split in ("val", "public+private") and protocol != "stratified"):
             role = "trained" if split == "train" else "selected"
             found.append(f"{title}: images of {split} {role} this network, so its accuracy on them flatters it")

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgefer import console, versions
-from edgefer.bench.bench import check_device, check_labels
+from edgefer.bench.bench import check_device, check_labels, with_labels_of
 from edgefer.bench.result import Result
 from edgefer.bundle import Bundle
 from edgefer.bundle.folder import MANIFEST
@@ -62,6 +62,7 @@ def bench(
     """
     remote.check_name(host)
     check_device(device)
+    dataset = with_labels_of(bundles, dataset)
     for bundle in bundles:
         check_labels(bundle, dataset)
     with tempfile.TemporaryDirectory(prefix="edgefer-") as made:

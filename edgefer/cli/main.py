@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from edgefer import console
+from edgefer.cli.ablate import ablate
 from edgefer.cli.bench import bench
 from edgefer.cli.build import build
 from edgefer.cli.compress import compress
@@ -31,6 +32,7 @@ data = typer.Typer(no_args_is_help=True, help="Look at data sets.")
 
 app.command()(quickstart)
 app.command()(train)
+app.command()(ablate)
 app.command()(compress)
 app.command()(build)
 app.command()(bench)

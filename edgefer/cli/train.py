@@ -21,6 +21,17 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: train.batch_size=64.")
     ] = None,
+    pretrained: Annotated[
+        bool | None,
+        typer.Option(
+            "--pretrained/--no-pretrained",
+            help="Start from timm's ImageNet weights, or not. Default: as the recipe says.",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Start from the weights in this file (safetensors or torch), not the hub's.")
+    ] = None,
     start: Annotated[
         Path | None, typer.Option("--from", help="Go on from a trained network: a run's folder, or edgefer-base.")
     ] = None,
@@ -42,19 +53,21 @@ def train(
     from edgefer.errors import InputError
 
     taught = {"teachers": tuple(map(_named, teacher or ())), "votes": _named(votes) if votes else None}
-    if resume is not None and (start or recipe or out or epochs or seed is not None or settings):
+    begun = start or weights or pretrained is not None
+    if resume is not None and (begun or recipe or out or epochs or seed is not None or settings):
         raise InputError("--resume goes on with the run's own recipe and folder; leave RECIPE and settings away")
-    if device not in (None, "cpu", "cuda"):
-        raise InputError(f"--device is cpu or cuda, not {device}")
+    if weights and pretrained:
+        raise InputError("--weights takes the place of the hub's weights; leave --pretrained away")
+    if start and (weights or pretrained):
+        raise InputError("--from names the weights to start from; leave --weights and --pretrained away")
+    check_device(device)
     with output.needs_extra("train"):
         import torch
 
         from edgefer.learning import checkpoint
+        from edgefer.learning import start as starts
         from edgefer.training import train as training
-    if device == "cuda" and not torch.cuda.is_available():
-        from edgefer.errors import LackError
-
-        raise LackError("there is no CUDA device here; leave --device away to train on the CPU")
+    check_cuda(device)
     if threads:
         torch.set_num_threads(threads)
     if resume is not None:
@@ -69,6 +82,7 @@ def train(
         settings += [
             f"teaching.{key}={json.dumps(value, ensure_ascii=False)}" for key, value in taught.items() if value
         ]
+        settings += start_settings(pretrained, weights)
         if start and not recipe:
             settled = recipes.going_on(checkpoint.read(start).recipe, _named(start), settings, epochs, seed)
         else:
@@ -99,11 +113,45 @@ def train(
         {
             "validation accuracy": f"{100 * result.val_accuracy:.2f} %{drawn}, epoch {result.best_epoch}",
             "parameters": f"{result.parameters:,}",
+            **({"began with": starts.sentence(result.start)} if result.start else {}),
             "time": console.duration(result.seconds),
             "checkpoint": str(run / "best.json"),
         },
     )
     output.print_next("edgefer compress --int8" if out is None and resume is None else f"edgefer compress {run} --int8")
+
+
+def check_device(device: str | None) -> None:
+    """Refuse a device that there is not.
+
+    Raises:
+        InputError: it is neither cpu nor cuda.
+    """
+    from edgefer.errors import InputError
+
+    if device not in (None, "cpu", "cuda"):
+        raise InputError(f"--device is cpu or cuda, not {device}")
+
+
+def check_cuda(device: str | None) -> None:
+    """Refuse cuda where there is none.
+
+    Raises:
+        LackError: there is none.
+    """
+    import torch
+
+    from edgefer.errors import LackError
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise LackError("there is no CUDA device here; leave --device away to train on the CPU")
+
+
+def start_settings(pretrained: bool | None, weights: Path | None) -> list[str]:
+    """Return what --pretrained and --weights change in a recipe."""
+    if weights:
+        return [f"model.weights={json.dumps(_named(weights), ensure_ascii=False)}", "model.pretrained=false"]
+    return [] if pretrained is None else [f"model.pretrained={json.dumps(pretrained)}"]
 
 
 def _named(path: Path) -> str:

@@ -166,6 +166,7 @@ def compress(
     trained = checkpoints.read(head)
     if trained.data["digest"] != dataset.digest:
         raise InputError(f"{head} was trained on {trained.data['name']}, not on these data; name that with --data")
+    dataset = data.only(dataset, trained.classes)
     work = _beside(out, UNFINISHED)
     _check_folders(out, work, with_diagnosis, resume)
     recipe, spec = trained.recipe, trained.recipe.preprocessing
@@ -198,6 +199,7 @@ def compress(
     console.say(f"calibrating on {len(chosen)} training images ({plan.name})")
     inputs = spec.apply(chosen.take(slice(None)))
     example = torch.from_numpy(inputs[:1])
+    models.fix_padding(network, example)
     fp32 = {"fp32": export.fp32(network, example)}
     macs = count.macs(fp32["fp32"])
     images = torch.from_numpy(inputs)
@@ -289,7 +291,7 @@ def compress(
         confidence=sure,
         recipe=recipe.model_dump(mode="json"),
         compression={
-            "checkpoint": {"epoch": trained.epoch, "val_accuracy": trained.val_accuracy},
+            "checkpoint": {"epoch": trained.epoch, "val_accuracy": trained.val_accuracy, "start": trained.start},
             "method": "qat" if tuned else "ptq",
             "observer": plan.observer,
             "half_range": half_range,

@@ -14,6 +14,7 @@ from edgefer.compression.extension import quiet
 from edgefer.compression.quantize import strip
 from edgefer.graph.bias import hold_bias
 from edgefer.graph.fold import fold_batchnorm
+from edgefer.graph.padding import fold_padding
 from edgefer.graph.slim import slim
 from edgefer.graph.weights import fold_weights, limit_weights
 
@@ -29,7 +30,7 @@ def fp32(network: nn.Module, example: Tensor) -> ModelProto:
         network: in eval mode.
         example: an input, float32, (1, C, H, W).
     """
-    return slim(fold_batchnorm(_export(network, example)))
+    return slim(fold_batchnorm(fold_padding(_export(network, example))))
 
 
 def int8(quantized: nn.Module, example: Tensor, half_range: bool = False) -> ModelProto:
@@ -40,7 +41,7 @@ def int8(quantized: nn.Module, example: Tensor, half_range: bool = False) -> Mod
         example: an input, float32, (1, C, H, W).
         half_range: see `quantize`.
     """
-    model = fold_weights(_export(strip(quantized, example), example))
+    model = fold_padding(fold_weights(_export(strip(quantized, example), example)))
     if half_range:
         model = limit_weights(model, HALF)
     return slim(hold_bias(fold_batchnorm(model)))

@@ -23,6 +23,7 @@ class Graph:
         constants: by name.
         inputs: names of the graph's inputs, without initializers.
         outputs: names of the graph's outputs.
+        opsets: that the operators are of.
     """
 
     def __init__(self, model: ModelProto) -> None:
@@ -32,6 +33,7 @@ class Graph:
         self.constants: dict[str, Array] = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
         self.inputs = [each.name for each in graph.input if each.name not in self.constants]
         self.outputs = [each.name for each in graph.output]
+        self.opsets = list(self._frame.opset_import)
         self.nodes: list[NodeProto] = []
         aliases: dict[str, str] = {}
         for each in in_order(list(graph.node)):

@@ -44,7 +44,10 @@ def _uniform(count: int, low: float, high: float, like: Tensor) -> Tensor:
 
 
 def _sample(x: Tensor, settings: Augment, preprocessing: Preprocessing) -> Tensor:
-    """Sample the output grid: in normalized coordinates, input = R(angle) flip / zoom * crop * output + shift."""
+    """Sample the output grid: in normalized coordinates, input = R(angle) S flip / zoom * crop * output + shift.
+
+    S moves a point sideways by tan(shear) of its height: [[1, -tan], [0, 1]].
+    """
     count, channels, side, _ = x.shape
     angle = _uniform(count, -1, 1, x) * math.radians(settings.rotate)
     zoom = _uniform(count, *settings.scale, x)
@@ -52,7 +55,11 @@ def _sample(x: Tensor, settings: Augment, preprocessing: Preprocessing) -> Tenso
     shift = torch.stack([_uniform(count, -2, 2, x), _uniform(count, -2, 2, x)], dim=1) * settings.shift
     crop = preprocessing.crop_side(side, side) / side
     cos, sin = crop / zoom * torch.cos(angle), crop / zoom * torch.sin(angle)
-    rows = [torch.stack([cos * mirrored, -sin, shift[:, 0]], dim=1), torch.stack([sin * mirrored, cos, shift[:, 1]], 1)]
+    across, down = -sin, cos
+    if settings.shear:  # drawn only where it is asked for: without it the other draws stay what they were
+        slope = torch.tan(_uniform(count, -1, 1, x) * math.radians(settings.shear))
+        across, down = across - cos * slope, down - sin * slope
+    rows = [torch.stack([cos * mirrored, across, shift[:, 0]], 1), torch.stack([sin * mirrored, down, shift[:, 1]], 1)]
     theta = torch.stack(rows, dim=1)
     grid = F.affine_grid(theta, [count, channels, preprocessing.size, preprocessing.size], align_corners=False)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)

@@ -29,6 +29,7 @@ class Checkpoint:
         precision: ``bf16`` or ``fp32``, as the steps ran.
         versions: of the packages that trained it.
         weights: the network's state dict (the averaged weights where the recipe has EMA).
+        start: the weights that training began with (`edgefer.learning.start`); None in older checkpoints.
     """
 
     recipe: Recipe
@@ -39,6 +40,7 @@ class Checkpoint:
     precision: str
     versions: dict[str, str]
     weights: dict[str, Tensor]
+    start: dict[str, str] | None = None
 
 
 def write(run: Path, checkpoint: Checkpoint) -> None:
@@ -52,6 +54,7 @@ def write(run: Path, checkpoint: Checkpoint) -> None:
         "precision": checkpoint.precision,
         "versions": checkpoint.versions,
         "weights": checkpoint.weights,
+        "start": checkpoint.start,
     }
     state.save(run, BEST, tree)
 

@@ -30,7 +30,15 @@ def choose_weights(model: nn.Module, phase: Phase) -> int:
         parameter.requires_grad = any(
             id(parameter) in in_head if pattern == "head" else fnmatchcase(name, pattern) for pattern in phase.train
         )
+    if phase.freeze_batchnorm:
+        for module in batchnorms(model):
+            module.requires_grad_(False)
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def batchnorms(model: nn.Module) -> list[nn.Module]:
+    """Return the network's BatchNorm layers, timm's with an activation in them too."""
+    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 def optimizer(model: nn.Module, phase: Phase) -> torch.optim.Optimizer:

@@ -40,6 +40,8 @@ class Teachers:
             spec = found.recipe.preprocessing
             if found.data["digest"] != dataset.digest:
                 raise InputError(f"the teacher {head} was trained on {found.data['name']}, not on these data")
+            if found.classes != dataset.classes:
+                raise InputError(f"the teacher {head} tells {', '.join(found.classes)} apart, which are other classes")
             if abs(spec.crop - student.crop) > 0.01:
                 raise InputError(
                     f"the teacher {head} sees {spec.crop:.0%} of a picture and the student {student.crop:.0%}; "

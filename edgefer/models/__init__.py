@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from edgefer.models.create import create, merged, narrowed, take, widen
+from edgefer.models.from_timm import hub_id
+from edgefer.models.keras_count import keras_count
+from edgefer.models.padding import fix_padding
 from edgefer.models.plain_resnet import PlainResNet
 
-__all__ = ["PlainResNet", "create", "merged", "narrowed", "take", "widen"]
+__all__ = ["PlainResNet", "create", "fix_padding", "hub_id", "keras_count", "merged", "narrowed", "take", "widen"]

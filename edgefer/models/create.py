@@ -9,10 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.errors import InputError
+from edgefer.models import from_timm
+from edgefer.models.attention_net import AttentionNet
+from edgefer.models.plain_cnn import PlainCNN
 from edgefer.models.plain_resnet import PlainResNet
 
-_OURS = {"plain-resnet": PlainResNet}
+_OURS = {"plain-resnet": PlainResNet, "plain-cnn": PlainCNN}
+_ON_TIMMS = {"attention-net": AttentionNet}  # ours, on the layers of one of timm's networks: args.backbone
 _MERGING = ("fuse", "reparameterize", "switch_to_deploy")  # methods of timm's modules
 
 
@@ -28,12 +32,13 @@ def create(
     """Build a network: (N, channels, H, W) float32 -> (N, classes) logits.
 
     Args:
-        name: ``plain-resnet``, or any name that ``timm.list_models()`` has.
+        name: ``plain-resnet``, ``plain-cnn``, ``attention-net``, or any name that ``timm.list_models()`` has.
         classes: number of classes.
         channels: channels of the input.
         args: keywords of the network's builder.
         pretrained: start from timm's weights, fetched from the hub (timm's networks only).
-        weights: start from a local file, safetensors or torch; the classifier may differ in size.
+        weights: start from a local file, safetensors or torch, and not from the hub; the classifier may differ in size,
+            and for a network on one of timm's, the file may hold that alone.
         zero_head: start with a classifier whose weights and biases are 0.
 
     Raises:
@@ -41,16 +46,20 @@ def create(
         MissingExtra: timm is needed and not installed.
         LackError: the hub cannot be reached.
     """
-    args = args or {}
-    if name in _OURS:
-        if pretrained:
-            raise InputError(f"{name} has no pretrained weights; set model.pretrained=false")
-        try:
+    args = dict(args or {})
+    pretrained = pretrained and weights is None
+    if name in _OURS and pretrained:
+        raise InputError(f"{name} has no pretrained weights; use --no-pretrained")
+    try:
+        if name in _OURS:
             model: nn.Module = _OURS[name](classes, channels, **args)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"model {name}: {error}") from None
-    else:
-        model = _from_timm(name, classes, channels, args, pretrained)
+        elif name in _ON_TIMMS:
+            backbone, inputs = from_timm.features(args.pop("backbone", "efficientnet_b0"), channels, pretrained)
+            model = _ON_TIMMS[name](classes, backbone, inputs, **args)
+        else:
+            model = from_timm.classifier(name, classes, channels, args, pretrained, (*_OURS, *_ON_TIMMS))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"model {name}: {error}") from None
     if zero_head:
         head = _classifier(model)
         if not isinstance(head, nn.Linear):
@@ -116,34 +125,6 @@ def merged(network: nn.Module) -> nn.Module:
     return found.requires_grad_(True).eval()
 
 
-def _from_timm(name: str, classes: int, channels: int, args: dict[str, Any], pretrained: bool) -> nn.Module:
-    try:
-        import timm
-    except ImportError:
-        raise MissingExtra("timm", "train") from None
-    reserved = {"checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"} & set(args)
-    if reserved:
-        raise InputError(f"model.args must not have {reserved.pop()}; a local file goes into model.weights")
-    if not timm.is_model(name):
-        near = timm.list_models(f"*{name}*")[:3]
-        hint = f"; timm has {', '.join(near)}" if near else f"; ours are {', '.join(_OURS)}"
-        raise InputError(f"no network named {name}{hint}")
-    try:
-        model: nn.Module = timm.create_model(
-            name, pretrained=pretrained, num_classes=classes, in_chans=channels, **args
-        )
-    except TypeError as error:
-        raise InputError(f"model {name}: {error}") from None
-    except (OSError, RuntimeError) as error:
-        if not pretrained:
-            raise
-        raise LackError(
-            f"the pretrained weights of {name} could not be fetched ({type(error).__name__}); "
-            "use --set model.pretrained=false, or --set model.weights=FILE with a local file"
-        ) from None
-    return model
-
-
 def _load_weights(model: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise InputError(f"model.weights: there is no file {path}")
@@ -158,7 +139,12 @@ def _load_weights(model: nn.Module, path: Path) -> None:
         raise InputError(f"model.weights: {path} cannot be read ({type(error).__name__})") from None
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
-    take(model, loaded, f"model.weights: {path}")
+    if not isinstance(loaded, dict):
+        raise InputError(f"model.weights: {path} holds no weights by name")
+    part = model
+    if isinstance(model, AttentionNet) and not any(str(key).startswith("backbone.") for key in loaded):
+        part = model.backbone  # the file is timm's
+    take(part, loaded, f"model.weights: {path}")
 
 
 def take(model: nn.Module, loaded: Any, what: str) -> None:

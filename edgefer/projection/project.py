@@ -10,7 +10,7 @@ from pathlib import Path
 from edgefer import bundle as opened
 from edgefer import data, versions
 from edgefer.bench import accuracy
-from edgefer.bench.bench import bundle_entry, check_labels, data_warnings, test_data, titles_of
+from edgefer.bench.bench import bundle_entry, check_labels, data_warnings, test_data, titles_of, with_labels_of
 from edgefer.bundle import Bundle
 from edgefer.bundle.manifest import Precision, Target
 from edgefer.data.dataset import Dataset, Split
@@ -70,6 +70,7 @@ def project(
     if not bundles:
         raise InputError("no bundle to project")
     titles = titles_of(bundles)
+    dataset = with_labels_of(bundles, dataset)
     for bundle in bundles:
         check_labels(bundle, dataset)
         if not bundle.networks_for(_TARGETS[device]):

@@ -83,7 +83,8 @@ def going_on(
     tree = trained.model_dump(mode="json")
     tree["model"] |= {"start": start, "weights": None, "pretrained": False}
     tree["name"] = f"{trained.name}-tuned"[:100]
-    tree["teaching"] = {}
+    tree["teaching"], tree["ablations"] = {}, []
+    tree["data"]["classes"] = []  # those of the other images
     tree["phases"] = [
         {"name": "head", "epochs": 2, "train": ["head"], "freeze_batchnorm": True, "optimizer": "adamw", "lr": 1e-3},
         {"name": "all", "epochs": 8, "optimizer": "adamw", "lr": 3e-4, "weight_decay": 0.01, "warmup_epochs": 0.5},

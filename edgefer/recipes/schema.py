@@ -21,6 +21,7 @@ class Data(_Section):
         description="official: Training trains, PublicTest selects. "
         "stratified: 87.5 % of Training trains, 12.5 % selects (seed 42).",
     )
+    classes: tuple[str, ...] = Field((), description="names of those to tell apart, at least two; none: all")
 
 
 class Model(_Section):
@@ -29,7 +30,7 @@ class Model(_Section):
     name: str
     args: dict[str, Any] = Field(default_factory=dict, description="keywords of the network's builder")
     pretrained: bool = Field(False, description="timm's ImageNet weights, from the hub")
-    weights: str | None = Field(None, description="a local safetensors or torch file to start from")
+    weights: str | None = Field(None, description="a local safetensors or torch file to start from, not the hub")
     start: str | None = Field(None, description="a trained network to start from: a run's folder, or edgefer-base")
     zero_head: bool = Field(False, description="start the classifier at 0: no large random logits to unlearn first")
 
@@ -40,6 +41,7 @@ class Augment(_Section):
     flip: float = Field(0.5, ge=0, le=1, description="probability of a mirrored image")
     rotate: float = Field(0.0, ge=0, le=180, description="degrees, either way")
     shift: float = Field(0.0, ge=0, le=1, description="of the image's side, either way, on each axis")
+    shear: float = Field(0.0, ge=0, lt=90, description="degrees, either way")
     scale: tuple[float, float] = Field((1.0, 1.0), description="smallest and largest zoom")
     brightness: float = Field(0.0, ge=0, description="added, as a share of the full range, either way")
     contrast: float = Field(0.0, ge=0, lt=1, description="factor around the image's mean: 1 - c to 1 + c")
@@ -74,7 +76,7 @@ class Phase(_Section):
     name: str = "train"
     epochs: int = Field(ge=1)
     train: tuple[str, ...] = Field(("*",), description="which weights learn: name patterns, or 'head'")
-    freeze_batchnorm: bool = Field(False, description="keep BatchNorm's running statistics as they are")
+    freeze_batchnorm: bool = Field(False, description="keep BatchNorm as it is: statistics, scale and shift")
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     lr: float = Field(gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd, with Nesterov's step")
@@ -105,6 +107,14 @@ class Train(_Section):
     seed: int = 0
 
 
+class Ablation(_Section):
+    """One change of a recipe, to see what it is worth: `edgefer ablate` runs them all."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="names the run's folder")
+    cites: str = Field(description="where the paper asks for it, or that we do")
+    set: tuple[str, ...] = Field(min_length=1, description="settings, as for --set")
+
+
 class Recipe(_Section):
     """All settings of one training."""
 
@@ -117,6 +127,7 @@ class Recipe(_Section):
     train: Train = Train()
     teaching: Teaching = Teaching()
     phases: tuple[Phase, ...] = Field(min_length=1)
+    ablations: tuple[Ablation, ...] = ()
 
     @property
     def epochs(self) -> int:

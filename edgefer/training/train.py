@@ -26,6 +26,7 @@ from edgefer.data import votes as fer_plus
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import Diverged, InputError, Interrupted
 from edgefer.learning import augment, checkpoint, evaluate, images, interrupt, loss, optimizer, precision, randomness
+from edgefer.learning import start as starts
 from edgefer.learning import state as states
 from edgefer.learning.checkpoint import Checkpoint
 from edgefer.learning.teachers import Teachers, distillation
@@ -53,6 +54,7 @@ class Result:
         drawn: True if trained on the built-in faces.
         history: the log, a dict for each epoch.
         recipe: all settings as they ran.
+        start: the weights it began with (`edgefer.learning.start`); None for a run that an older edgefer began.
         versions: of the packages that decide the result.
     """
 
@@ -68,6 +70,7 @@ class Result:
     drawn: bool
     history: list[dict[str, Any]]
     recipe: dict[str, Any]
+    start: dict[str, str] | None
     versions: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -123,6 +126,7 @@ def train(
     # Setup.
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     settings = recipe.train
+    whole, dataset = dataset, data.only(dataset, recipe.data.classes)
     training = data.split(dataset, "train", recipe.data.split)
     validation = data.split(dataset, "val", recipe.data.split)
     if len(training) < settings.batch_size:
@@ -140,7 +144,7 @@ def train(
     teachers = Teachers(teaching.teachers, dataset, recipe.preprocessing, device)
     if saved and saved.get("teachers", []) != teachers.digests:
         raise InputError(f"{run} began with other teachers, or they were trained anew; name the same with --teacher")
-    votes = torch.from_numpy(fer_plus.read(Path(teaching.votes), dataset)[training.indices]) if teaching.votes else None
+    votes = torch.from_numpy(fer_plus.read(Path(teaching.votes), whole)[training.indices]) if teaching.votes else None
     votes_digest = paths.sha256(Path(teaching.votes)) if teaching.votes else None
     if saved and saved.get("votes") != votes_digest:
         raise InputError(f"{run} began with other votes; name the same file with --votes")
@@ -150,13 +154,14 @@ def train(
         classes,
         recipe.preprocessing.channels,
         recipe.model.args,
-        recipe.model.pretrained and saved is None,
+        recipe.model.pretrained and not recipe.model.start and saved is None,
         recipe.model.weights if saved is None else None,
         recipe.model.zero_head,
     )
     if recipe.model.start and saved is None:
         started = checkpoint.read(Path(recipe.model.start))
         models.take(model, started.weights, f"the network of {recipe.model.start}")
+    start = saved.get("start") if saved else starts.record(recipe.model, model)
     if teaching.votes:
         models.widen(model, len(fer_plus.KINDS))
     model = model.to(device).to(memory_format=torch.channels_last)
@@ -185,6 +190,9 @@ def train(
         f"training {recipe.name} on {dataset.name}: {len(training):,} images, {recipe.epochs} epochs of {steps} steps, "
         f"{device}, {step_precision}, into {run}"
     )
+    if criterion.weight is not None:
+        shares = zip(dataset.classes, criterion.weight.tolist(), strict=True)
+        console.say(f"class weights: {', '.join(f'{name} {weight:.2f}' for name, weight in shares)}")
 
     def kept() -> dict[str, Tensor]:
         return models.narrowed(selected, classes) if teaching.votes else selected.state_dict()
@@ -195,6 +203,7 @@ def train(
             "data": _origin(dataset),
             "teachers": teachers.digests,
             "votes": votes_digest,
+            "start": start,
             "precision": step_precision,
             "model": model.state_dict(),
             "selected": selected.state_dict(),
@@ -261,7 +270,7 @@ def train(
                             )
                     value = step_loss.item()
                     if not math.isfinite(value):
-                        raise _diverged(run, progress, training.rows[batch])
+                        raise _diverged(run, progress, training.rows[batch], criterion.weight)
                     stepper.zero_grad()
                     step_loss.backward()
                     if settings.clip_gradient:
@@ -284,7 +293,7 @@ def train(
 
                 val_loss, val_accuracy = _validate(selected, validation, recipe, classes)
                 if not math.isfinite(val_loss):
-                    raise _diverged(run, progress, training.rows[batch])
+                    raise _diverged(run, progress, training.rows[batch], criterion.weight)
                 schedule.epoch(val_loss)
                 now = time.monotonic()
                 line = {
@@ -308,6 +317,7 @@ def train(
                         precision=step_precision,
                         versions=versions.installed(*_PACKAGES),
                         weights=kept(),
+                        start=start,
                     )
                     checkpoint.write(run, card)
                 save_state()
@@ -329,6 +339,7 @@ def train(
         drawn=dataset.drawn,
         history=progress.history,
         recipe=recipe.model_dump(mode="json"),
+        start=start,
         versions=versions.installed(*_PACKAGES),
     )
 
@@ -362,9 +373,8 @@ def _precision(recipe: Recipe, model: nn.Module, pixels: Tensor, labels: Tensor)
 
 
 def _freeze_batchnorm(model: nn.Module) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
+    for module in optimizer.batchnorms(model):
+        module.eval()
 
 
 def _stops_early(progress: Progress, patience: int, first_epoch: int) -> bool:
@@ -377,11 +387,13 @@ def _validate(model: nn.Module, validation: Split, recipe: Recipe, classes: int)
     return mean_loss, float((answers.argmax(axis=1) == validation.labels).mean())
 
 
-def _diverged(run: Path, progress: Progress, rows: NDArray[np.int64]) -> Diverged:
+def _diverged(run: Path, progress: Progress, rows: NDArray[np.int64], weight: Tensor | None) -> Diverged:
     kept = f"the best checkpoint, of epoch {progress.best_epoch}, stays in {run}" if progress.best_epoch else ""
+    lighter = "" if weight is None else f", or train.class_weight_clip under the {weight.max().item():.2f} of now"
     return Diverged(
         f"the loss is not finite at epoch {progress.epoch + 1}, step {progress.step + 1} "
         f"(batch of rows {', '.join(map(str, rows[:4]))}, ...); try a lower phases.0.lr or train.clip_gradient=1"
+        + lighter
         + (f"; {kept}" if kept else "")
     )
 

@@ -139,6 +139,17 @@ def test_other_labels_than_the_data_s_are_an_error(made: bundle.Bundle) -> None:
         bench([made], renamed)
 
 
+def test_a_network_for_some_of_the_classes_is_judged_on_these(tmp_path: Path) -> None:
+    about = samples.description(labels=LABELS[:4], recipe={"name": "grey", "data": {"classes": LABELS[:4]}})
+    parts = {"fp32": bundle.Part("fp32.onnx", samples.network(classes=4), "fp32", "any")}
+    dataset = samples.dataset()
+    result = bench([bundle.write(tmp_path / "made", about, parts)], dataset, seconds=0.01)
+    wanted = int(((dataset.labels < 4) & (dataset.splits == 2)).sum())
+    assert result.data.images == result.networks[0].quality.images == wanted < 70
+    assert result.data.classes == LABELS[:4]
+    assert any("tells 4 classes apart" in warning for warning in result.warnings)
+
+
 def test_a_bundle_without_a_network_for_this_device_is_an_error(tmp_path: Path) -> None:
     parts = {"int8-tensorrt": samples.parts()["int8-tensorrt"]}
     made = bundle.write(tmp_path / "made", samples.description(), parts)

@@ -92,3 +92,17 @@ def test_each_image_gets_its_own_draw() -> None:
     x = faces(1).expand(16, -1, -1, -1)
     out = augment.augment(x, Augment(flip=0, rotate=10), GREY)
     assert len({image.numpy().tobytes() for image in out}) == 16
+
+
+def test_shear_moves_a_row_sideways_by_its_height() -> None:
+    upright = torch.zeros(64, 1, 48, 48, dtype=torch.uint8)
+    upright[..., 23:25] = 255
+    whole = Preprocessing(size=48, mean=(0.0,), std=(1.0,))
+    out = augment.augment(upright, Augment(flip=0, shear=20), whole)[:, 0]
+    columns = torch.arange(48.0)
+    places = (out * columns).sum(2) / out.sum(2)  # where the line is in each row
+    lean = (places[:, -8] - places[:, 8]) / (places.shape[1] - 16)
+    assert (lean.abs() <= np.tan(np.radians(20)) + 0.01).all()
+    assert lean.max() > 0.25
+    assert lean.min() < -0.25
+    assert torch.allclose((places[:, -8] + places[:, 8]) / 2, torch.full((64,), 23.5), atol=0.6)

@@ -85,3 +85,10 @@ def test_epochs_keep_the_proportions_of_the_phases(tmp_path: Path) -> None:
 
 def test_a_seed_from_the_command_line_counts() -> None:
     assert recipes.load("compact", seed=7).train.seed == 7
+
+
+def test_going_on_with_other_images_takes_all_of_their_classes() -> None:
+    recipe = recipes.going_on(recipes.load("b0-mixup"), "a run")
+    assert recipe.data.classes == recipe.ablations == ()
+    assert recipe.model.start == "a run"
+    assert not recipe.model.pretrained

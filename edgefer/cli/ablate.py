@@ -1,0 +1,81 @@
+"""`edgefer ablate`: a recipe and each of its ablations trained, and a table of what they are worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edgefer.training.ablate import Ablations
+
+
+def ablate(
+    recipe: Annotated[str, typer.Argument(help="A recipe that lists ablations, by name or TOML file.")],
+    data: Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for all runs; one that is there goes on. Default: runs/ablate/<time>-<recipe>."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each run, instead of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of each run, instead of the recipe's.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting in all of them.")
+    ] = None,
+    pretrained: Annotated[
+        bool | None,
+        typer.Option(
+            "--pretrained/--no-pretrained",
+            help="Start from timm's ImageNet weights, or not. Default: as the recipe says.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: one for each core.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Train a recipe and each of its ablations; what is done is skipped, what was interrupted goes on."""
+    from edgefer import data as datasets
+    from edgefer import paths
+    from edgefer.cli import output, train
+
+    train.check_device(device)
+    with output.needs_extra("train"):
+        import torch
+
+        from edgefer.training import ablate as ablating
+    train.check_cuda(device)
+    if threads:
+        torch.set_num_threads(threads)
+    changed = [*(settings or []), *train.start_settings(pretrained, None)]
+    name = next(ablating.variants(recipe, changed, epochs, seed))[3].name.removesuffix(f"-{ablating.WHOLE}")
+    dataset = datasets.find(data)
+    folder = out or paths.new_run("ablate", name)
+    try:
+        found = ablating.ablate(recipe, dataset, folder, changed, epochs, seed, device)
+    finally:
+        paths.remove_if_empty(folder)
+    file = folder / ablating.RESULT
+    if as_json:
+        output.print_json({"command": "ablate", "file": str(file), **found.as_dict()})
+        return
+    _print(found, dataset.drawn)
+    output.print_rows("written", {"ablations": str(file)})
+
+
+def _print(found: Ablations, drawn: bool) -> None:
+    width = max(len(row.name) for row in found.rows)
+    mark = " (drawn faces)" if drawn else ""
+    print(f"{found.recipe} on {found.data}{mark}: best validation accuracy, seed {found.seed} alone")
+    print(f"  {'':<{width}} {'accuracy':>9} {'points':>7} {'epoch':>8} {'parameters':>12}  what")
+    for row in found.rows:
+        if row.val_accuracy is None:
+            print(f"  {row.name:<{width}} {'diverged':>9}  {row.cites}: {row.error}")
+            continue
+        points = "" if row is found.rows[0] or row.difference is None else f"{row.difference:+.2f}"
+        epoch = f"{row.best_epoch} of {row.epochs}"
+        print(
+            f"  {row.name:<{width}} {100 * row.val_accuracy:>7.2f} % {points:>7} {epoch:>8} {row.parameters:>12,}"
+            f"  {row.cites}"
+        )

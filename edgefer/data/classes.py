@@ -1,0 +1,39 @@
+"""Some of a data set's classes, as a data set of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from edgefer.data.dataset import Dataset
+from edgefer.errors import InputError
+
+_NOWHERE = 255  # in the place of an index into SPLITS: the image is in no split
+
+
+def only(dataset: Dataset, classes: Sequence[str]) -> Dataset:
+    """Return a data set whose splits have the images of some classes alone; none are copied.
+
+    The digest stays that of the whole: which classes were taken stands in the recipe and in the bundle's labels.
+
+    Args:
+        dataset: the whole.
+        classes: names, in any order; the data set's order stays. None at all means all of them.
+
+    Raises:
+        InputError: the data set has no such class, or only one is named.
+    """
+    unknown = [name for name in classes if name not in dataset.classes]
+    if unknown:
+        raise InputError(f"{dataset.name} has no class {unknown[0]!r}; it has {', '.join(dataset.classes)}")
+    names = tuple(name for name in dataset.classes if name in classes)
+    if not names or names == dataset.classes:
+        return dataset
+    if len(names) == 1:
+        raise InputError(f"{names[0]} alone cannot be told from anything; name two classes at least")
+    places = np.array([names.index(name) if name in names else -1 for name in dataset.classes], np.int64)
+    labels = places[dataset.labels]
+    splits = np.where(labels < 0, np.uint8(_NOWHERE), dataset.splits).astype(np.uint8)
+    return replace(dataset, labels=np.maximum(labels, 0), splits=splits, classes=names)

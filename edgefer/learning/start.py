@@ -1,0 +1,39 @@
+"""Which weights a training began with, as a record that travels with the results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from edgefer import models, paths
+from edgefer.learning import checkpoint
+from edgefer.recipes.schema import Model
+
+
+def record(settings: Model, network: nn.Module) -> dict[str, str]:
+    """Return where a new network's weights are from.
+
+    Args:
+        settings: of the recipe.
+        network: as it was built.
+
+    Returns:
+        ``kind``: ``run``, ``file``, ``hub`` or ``random``; but for the last, ``name``; for the first two, ``sha256``.
+    """
+    if settings.start:
+        head = checkpoint.find(Path(settings.start))
+        return {"kind": "run", "name": settings.start, "sha256": paths.sha256(head)}
+    if settings.weights:
+        return {"kind": "file", "name": settings.weights, "sha256": paths.sha256(Path(settings.weights))}
+    if settings.pretrained:
+        return {"kind": "hub", "name": models.hub_id(network) or f"timm's weights of {settings.name}"}
+    return {"kind": "random"}
+
+
+def sentence(start: dict[str, str]) -> str:
+    """Return the record as a person says it."""
+    if start["kind"] == "random":
+        return "random"
+    digest = f" ({start['sha256'][:8]})" if "sha256" in start else ""
+    return f"{start['name']}{digest}" + (", from the hub" if start["kind"] == "hub" else "")

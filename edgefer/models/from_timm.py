@@ -1,0 +1,111 @@
+"""timm's networks, with their weights from the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from edgefer.errors import InputError, LackError, MissingExtra
+
+_RESERVED = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
+_SECONDS = 10.0  # that the hub has for a first answer
+
+
+def classifier(
+    name: str, classes: int, channels: int, args: dict[str, Any], pretrained: bool, others: Sequence[str] = ()
+) -> nn.Module:
+    """Build a network of timm's: (N, channels, H, W) float32 -> (N, classes) logits.
+
+    Args:
+        name: one that ``timm.list_models()`` has.
+        classes: number of classes.
+        channels: channels of the input.
+        args: keywords of timm's builder.
+        pretrained: with weights from the hub.
+        others: names that are not timm's, for the error.
+
+    Raises:
+        InputError: no such network or keyword.
+        MissingExtra: timm is not installed.
+        LackError: the hub cannot be reached.
+    """
+    try:
+        import timm
+    except ImportError:
+        raise MissingExtra("timm", "train") from None
+    reserved = {*_RESERVED} & {*args}
+    if reserved:
+        raise InputError(f"model.args must not have {reserved.pop()}; a local file goes into model.weights")
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name}*")[:3]
+        hint = f"; timm has {', '.join(near)}" if near else f"; ours are {', '.join(others)}"
+        raise InputError(f"no network named {name}{hint}")
+    overlay = _where_weights_are(name) if pretrained else None
+    try:
+        model: nn.Module = timm.create_model(
+            name,
+            pretrained=pretrained,
+            pretrained_cfg_overlay=overlay,
+            num_classes=classes,
+            in_chans=channels,
+            **args,
+        )
+    except TypeError as error:
+        raise InputError(f"model {name}: {error}") from None
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        raise _not_fetched(name, error) from None
+    return model
+
+
+def _where_weights_are(name: str) -> dict[str, str] | None:
+    """Return what timm is to be told of a network's weights: the file, if an earlier download is here.
+
+    The hub is asked once before timm asks it: its client would try for most of a minute, with a line for each time.
+
+    Raises:
+        InputError: there are none.
+        LackError: the hub cannot be reached.
+    """
+    import huggingface_hub
+    from timm.models import get_pretrained_cfg
+
+    known = get_pretrained_cfg(name)
+    if known is None or not known.has_weights:
+        raise InputError(f"timm has no pretrained weights of {name}; use --no-pretrained, or --weights FILE")
+    if not known.hf_hub_id:
+        return None
+    here = huggingface_hub.try_to_load_from_cache(known.hf_hub_id, "model.safetensors")
+    if isinstance(here, str):
+        return {"file": here}
+    try:
+        huggingface_hub.get_session().head(huggingface_hub.constants.ENDPOINT, timeout=_SECONDS)
+    except Exception as error:  # requests' or httpx's, by the client's version
+        raise _not_fetched(name, error) from None
+    return None
+
+
+def _not_fetched(name: str, error: Exception) -> LackError:
+    return LackError(
+        f"the pretrained weights of {name} could not be fetched from the hub ({type(error).__name__}); use "
+        "--no-pretrained, or --weights FILE with a local file"
+    )
+
+
+def features(name: str, channels: int, pretrained: bool) -> tuple[nn.Module, int]:
+    """Build what a network of timm's has in front of its pooling: (N, channels, H, W) -> (N, F, h, w); return it and F.
+
+    Raises:
+        InputError: see `classifier`, like all others.
+    """
+    network = classifier(name, 0, channels, {"global_pool": ""}, pretrained)
+    return network, int(network.num_features)  # type: ignore[arg-type]
+
+
+def hub_id(model: nn.Module) -> str | None:
+    """Return where the hub has the weights that timm gives a network: ``timm/efficientnet_b0.ra_in1k``."""
+    found = getattr(getattr(model, "backbone", model), "pretrained_cfg", None) or {}
+    return found.get("hf_hub_id")

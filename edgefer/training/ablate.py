@@ -1,0 +1,214 @@
+"""A recipe as it is, and each of its ablations: one training each, side by side.
+
+Each has a folder of its own under the one that is named, so a run that was interrupted goes on where it stopped and
+what is done is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgefer import console, paths, recipes
+from edgefer.data.dataset import Dataset
+from edgefer.errors import Diverged, InputError, Interrupted
+from edgefer.learning import checkpoint
+from edgefer.recipes import Recipe
+from edgefer.training import train as training
+
+WHOLE = "whole"  # the recipe without a change
+RESULT = "ablations.json"
+_TRAINED = "result.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training.
+
+    Attributes:
+        name: of the ablation, or `WHOLE`.
+        cites: where the paper asks for it.
+        set: what was changed.
+        run: its folder.
+        val_accuracy: of its best epoch, 0 to 1; None where it diverged.
+        difference: from the recipe as it is, in points; None where one of both diverged.
+        best_epoch: from 1.
+        epochs: done; fewer than planned where it stopped early.
+        parameters: of its network.
+        seconds: of training.
+        error: what went wrong, where it diverged.
+    """
+
+    name: str
+    cites: str
+    set: tuple[str, ...]
+    run: str
+    val_accuracy: float | None
+    difference: float | None
+    best_epoch: int | None
+    epochs: int | None
+    parameters: int | None
+    seconds: float | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Ablations:
+    """What all of them came to, as it stands in ``ablations.json``.
+
+    Attributes:
+        recipe: its name.
+        settings: what was changed in all of them.
+        data: name of the data set.
+        digest: its SHA-256.
+        seed: one for all; another seed moves each row too.
+        start: the weights that the recipe as it is began with.
+        rows: the recipe as it is, then its ablations in their order.
+    """
+
+    recipe: str
+    settings: tuple[str, ...]
+    data: str
+    digest: str
+    seed: int
+    start: dict[str, str] | None
+    rows: tuple[Row, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the attributes as plain JSON values."""
+        return asdict(self)
+
+
+def variants(
+    name: str, settings: Sequence[str] = (), epochs: int | None = None, seed: int | None = None
+) -> Iterator[tuple[str, str, tuple[str, ...], Recipe]]:
+    """Yield name, citation, settings and recipe of the recipe as it is and of each of its ablations.
+
+    Args:
+        name: of the recipe, or its file.
+        settings: changes that hold for all of them.
+        epochs: of each, in all; it cuts what an ablation says of epochs, too.
+        seed: of each.
+
+    Raises:
+        InputError: the recipe has no ablations, or one of them does not fit it.
+    """
+    whole = recipes.load(name, settings, epochs, seed)
+    if not whole.ablations:
+        raise InputError(f"recipe {whole.name} has no [[ablations]]; those that have: {', '.join(_with_ablations())}")
+    changes = [(WHOLE, "the recipe as it is", ()), *((each.name, each.cites, each.set) for each in whole.ablations)]
+    for title, cites, change in changes:
+        recipe = recipes.load(name, [*settings, *change], epochs, seed)
+        called = f"{whole.name}-{title}"[:100]
+        yield title, cites, change, recipe.model_copy(update={"name": called, "ablations": ()})
+
+
+def ablate(
+    name: str,
+    dataset: Dataset,
+    out: Path,
+    settings: Sequence[str] = (),
+    epochs: int | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+) -> Ablations:
+    """Train a recipe and each of its ablations, and write ``ablations.json``.
+
+    A training that diverges is a row like any other: that it does is what an ablation can show.
+
+    Args:
+        name: of the recipe, or its file.
+        dataset: see `edgefer.training.train.train`.
+        out: folder for all; trainings that are done in it are taken as they are, one that is not is resumed.
+        settings: as for `variants`, like `epochs` and `seed`.
+        epochs: likewise.
+        seed: likewise.
+        device: ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: no ablations, settings that do not fit, or `out` holds trainings with other settings or data.
+        Interrupted: Ctrl-C; the same command goes on.
+    """
+    rows: list[Row] = []
+    results: list[dict[str, Any]] = []
+    planned = list(variants(name, settings, epochs, seed))
+    for number, (title, cites, change, recipe) in enumerate(planned, 1):
+        console.say(f"{number} of {len(planned)}: {title} ({cites})")
+        result = _done(out / title, recipe, dataset)
+        if result is None:
+            result = _trained(out, title, recipe, dataset, device)
+        results.append(result)
+        rows.append(_row(title, cites, change, out / title, result, rows[0] if rows else None))
+    found = Ablations(
+        recipe=recipes.load(name, settings).name,
+        settings=tuple(settings),
+        data=dataset.name,
+        digest=dataset.digest,
+        seed=planned[0][3].train.seed,
+        start=results[0].get("start"),
+        rows=tuple(rows),
+    )
+    _write(out / RESULT, found.as_dict())
+    return found
+
+
+def _done(run: Path, recipe: Recipe, dataset: Dataset) -> dict[str, Any] | None:
+    """Return what an earlier command left of this training, or None if it is not done."""
+    file = run / _TRAINED
+    if not file.is_file():
+        return None
+    try:
+        result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        same = result["recipe"] == recipe.model_dump(mode="json") and result["digest"] == dataset.digest
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{file} is damaged; remove {run} to train it again") from None
+    if not same:
+        raise InputError(f"{run} was trained with other settings or data; name another folder with --out")
+    console.say(f"{run} is done already")
+    return result
+
+
+def _trained(out: Path, title: str, recipe: Recipe, dataset: Dataset, device: str | None) -> dict[str, Any]:
+    run = out / title
+    resume = (run / f"{checkpoint.LAST}.json").is_file()
+    if resume and training.resumed_recipe(run) != recipe:
+        raise InputError(f"{run} began with other settings; name another folder with --out")
+    try:
+        result = training.train(recipe, dataset, run, resume, device=device).as_dict()
+    except Interrupted:
+        raise Interrupted(f"interrupted; the same command with --out {out} goes on") from None
+    except Diverged as error:
+        console.say(str(error))
+        result = {"recipe": recipe.model_dump(mode="json"), "digest": dataset.digest, "error": str(error)}
+    _write(run / _TRAINED, result)
+    return result
+
+
+def _row(title: str, cites: str, change: tuple[str, ...], run: Path, result: dict[str, Any], whole: Row | None) -> Row:
+    accuracy = result.get("val_accuracy")
+    base = whole.val_accuracy if whole else accuracy
+    return Row(
+        name=title,
+        cites=cites,
+        set=change,
+        run=str(run),
+        val_accuracy=accuracy,
+        difference=None if accuracy is None or base is None else round(100 * (accuracy - base), 3),
+        best_epoch=result.get("best_epoch"),
+        epochs=result.get("epochs"),
+        parameters=result.get("parameters"),
+        seconds=result.get("seconds"),
+        error=result.get("error"),
+    )
+
+
+def _with_ablations() -> list[str]:
+    return [name for name in recipes.names() if recipes.load(name).ablations]
+
+
+def _write(path: Path, tree: dict[str, Any]) -> None:
+    with paths.write_atomically(path) as part:
+        part.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
