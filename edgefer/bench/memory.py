@@ -69,18 +69,24 @@ def main() -> None:
     """Measure in this process and print the result as JSON (the child of `of_network`)."""
     task = json.loads(sys.argv[2])
     batch = np.zeros((1, *task["shape"]), dtype=np.float32)
-    baseline = _resident("VmRSS")
+    baseline = resident("VmRSS")
     try:
         with onnxruntime.activate(Path(task["model"]), task["threads"]) as session:
             for _ in range(_INFERENCES):
                 session.infer(batch)
-            steady = _resident("VmRSS")
+            steady = resident("VmRSS")
     except EdgeferError as error:
         sys.exit(str(error))
-    json.dump(asdict(Memory(baseline, steady, max(steady, _resident("VmHWM")))), sys.stdout)
+    json.dump(asdict(Memory(baseline, steady, max(steady, resident("VmHWM")))), sys.stdout)
 
 
-def _resident(field: str) -> int:
+def resident(field: str) -> int:
+    """Return a field of /proc/self/status in bytes.
+
+    Args:
+        field: ``VmRSS`` now, ``VmHWM`` at most; ``RssAnon`` is memory of this process's own, ``RssFile`` pages of files
+            that are mapped, which the kernel takes back when it needs them.
+    """
     for line in _STATUS.read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
