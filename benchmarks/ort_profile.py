@@ -20,14 +20,11 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-import torch
 from numpy.typing import NDArray
 
-from edgefer import bundle, models, paths, versions
-from edgefer.compression import export
+from edgefer import bundle, paths, versions
 from edgefer.devices import machine
 from edgefer.evaluation import timing
-from edgefer.learning import checkpoint
 from edgefer.runtimes import onnxruntime
 
 OUT = Path(__file__).parent / "results" / "ort_profile.json"
@@ -38,6 +35,12 @@ IMAGES = 64
 
 def files(folder: Path) -> dict[str, Path]:
     """Return the FP32 and INT8 files; what the family does not carry is exported."""
+    import torch
+
+    from edgefer import models
+    from edgefer.compression import export
+    from edgefer.learning import checkpoint
+
     made, trained = bundle.load(BUNDLE), checkpoint.read(Path(BUNDLE))
     spec = made.manifest.preprocessing
     example = torch.zeros(1, spec.channels, spec.size, spec.size)
