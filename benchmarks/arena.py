@@ -5,8 +5,8 @@ python benchmarks/arena.py [--seconds 3]
 `next power of two` is ONNX Runtime's default, and what edgefer's sessions have: what an operator needs is taken from
 the system in chunks that double, from 1 MiB, and kept. `same as requested` takes no more than is asked for (ONNX
 Runtime's `arena_extend_strategy`), `none` has no arena, so that the C library gives and takes each tensor
-(`enable_cpu_mem_arena`). Resident sets are those of a fresh process after 50 inferences, with its own part (RssAnon)
-apart, medians of several processes, the kinds in turn; latencies are timed in turn, in one process.
+(`enable_cpu_mem_arena`). Resident sets are those of a fresh process after 50 inferences, with its own part (all but
+pages of files) apart, medians of several processes, the kinds in turn; latencies are timed in turn, in one process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 import onnxruntime as ort
 
 from edgefer import bundle, paths, versions
-from edgefer.bench.memory import resident
+from edgefer.bench.memory import own, resident
 from edgefer.devices import machine
 from edgefer.evaluation import timing
 from edgefer.runtimes import onnxruntime
@@ -60,7 +60,7 @@ def memory(kind: str, batch: int) -> dict[str, int]:
     for _ in range(INFERENCES):
         session.infer(images)
     steady = resident("VmRSS")
-    return {"steady": steady, "own": resident("RssAnon"), "peak": max(steady, resident("VmHWM"))}
+    return {"steady": steady, "own": own(), "peak": max(steady, resident("VmHWM"))}
 
 
 def in_own_process(kind: str, batch: int) -> dict[str, int]:

@@ -81,13 +81,20 @@ def main() -> None:
 
 
 def resident(field: str) -> int:
-    """Return a field of /proc/self/status in bytes.
+    """Return a field of /proc/self/status in bytes: ``VmRSS`` now, ``VmHWM`` at most, ``RssFile`` pages of files.
 
-    Args:
-        field: ``VmRSS`` now, ``VmHWM`` at most; ``RssAnon`` is memory of this process's own, ``RssFile`` pages of files
-            that are mapped, which the kernel takes back when it needs them.
+    The kernel brings these up to date late, each core up to some hundred KB.
     """
-    for line in _STATUS.read_text().splitlines():
+    return _field(_STATUS, field)
+
+
+def own() -> int:
+    """Return the memory of this process's own in bytes, without pages of files; counted page by page, so exact."""
+    return _field(_STATUS.with_name("smaps_rollup"), "Anonymous")
+
+
+def _field(file: Path, field: str) -> int:
+    for line in file.read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError(f"{_STATUS} has no {field}")
+    raise RuntimeError(f"{file} has no {field}")
