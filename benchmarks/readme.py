@@ -282,6 +282,62 @@ def others() -> str:
     return table(["of edgefer itself", "measured", "from"], rows)
 
 
+def trust() -> str:
+    """What was measured of the measuring itself; what has no JSON yet is left out."""
+    rows = {
+        "harness_clock": ("Known times: fake networks that wait until a known time is over", known_times),
+        "ort_profile": ("The same inferences in ONNX Runtime's own profile", own_profile),
+        "streaming_memory": ("Memory for ten times the images", ten_times),
+        "arena": ("ONNX Runtime's memory arena, which stays on", arenas),
+    }
+    found = [
+        [what, figure(read(f"{name}.json")), f"[{name}.json](benchmarks/results/{name}.json)"]
+        for name, (what, figure) in rows.items()
+        if (RESULTS / f"{name}.json").exists()
+    ]
+    end = "Each by `python benchmarks/NAME.py`; what it does exactly stands in its first lines and in the JSON."
+    start = "What a bench's figures rest on is measured too; what the timing loop adds to a latency stands above."
+    return f"{start}\n\n{table(['checked', 'found', 'from'], found)}\n\n{end}" if found else start
+
+
+def known_times(result: dict[str, Any]) -> str:
+    errors = [abs(each["error_median"]) / each["truth"] for each in result["p50"].values()]
+    return (
+        f"{result['inside']} of {result['intervals']} intervals of 95 % hold the truth; the median error of p50 is at "
+        f"most {100 * max(errors):.2g} %"
+    )
+
+
+def own_profile(result: dict[str, Any]) -> str:
+    networks = result["networks"]
+    ours = [f"{NAMES[name]} {each['ours_over_profile']['estimate']:.3f}x" for name, each in networks.items()]
+    slower = " and ".join(f"{each['profiling_slows_down']['estimate']:.2f}x" for each in networks.values())
+    return f"our p50 over the profile's: {', '.join(ours)}; writing a profile makes a latency {slower} as long"
+
+
+def ten_times(result: dict[str, Any]) -> str:
+    few, many = result["runs"]
+    by_image = result["bytes_per_image"]
+    return (
+        f"{few['images']:,} -> {many['images']:,} images: {by_image['streaming']:.1f} bytes more for each, "
+        f"{by_image['logits']} of them its logits, and {by_image['judging']:.1f} with the figures; "
+        f"peak {few['peak'] / 1e6:.0f} -> {many['peak'] / 1e6:.0f} MB, mapped files included"
+    )
+
+
+def arenas(result: dict[str, Any]) -> str:
+    ours, none = (result["arenas"][kind] for kind in (result["default"], "none"))
+    batches = ", ".join(
+        f"{none['memory'][batch]['own'] / 1e6:.0f} MB instead of {ours['memory'][batch]['own'] / 1e6:.0f} at {batch}"
+        for batch in ours["memory"]
+    )
+    ratio = none["over_default"]
+    return (
+        f"without it INT8 takes {ratio['estimate']:.2f}x the latency ({ratio['low']:.2f} to {ratio['high']:.2f}) "
+        f"and {batches}"
+    )
+
+
 def projection() -> str:
     """What is projected for devices that edgefer has not run on. No time in it was measured."""
     parts = []
@@ -355,6 +411,7 @@ PARTS = {
     "networks": networks,
     "exporters": exporters,
     "others": others,
+    "trust": trust,
     "projection": projection,
 }
 

@@ -14,6 +14,8 @@ from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import InputError
 from edgefer.evaluation import metrics
 
+_BLOCK = 4096  # images in memory at a time, beside their logits
+
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -52,32 +54,63 @@ def of(bundle: Bundle, rows: Split, clean: Split | None, logits: NDArray[np.floa
         logits: float32, (n, classes), before the temperature.
     """
     labels = bundle.manifest.labels
-    matrix = metrics.confusion(rows.labels, logits.argmax(axis=1), len(labels))
-    figures = metrics.per_class(matrix)
+    temperature = np.float32(bundle.manifest.temperature)  # as `predict` does: confidence counts here
     kept = None if clean is None else np.isin(rows.indices, clean.indices)
-    logits = logits / np.float32(bundle.manifest.temperature)  # as `predict` does: confidence counts here
+    counted = _count(rows.labels, logits, temperature)
+    figures = metrics.per_class(counted.matrix)
     return Accuracy(
-        quality=_quality(rows.labels, logits),
-        leak_free=None if kept is None or not kept.any() else _quality(rows.labels[kept], logits[kept]),
+        quality=_quality(counted),
+        leak_free=None if kept is None or not kept.any() else _quality(_count(rows.labels, logits, temperature, kept)),
         per_class=[
             ClassRow(label=label, images=int(images), precision=float(precision), recall=float(recall), f1=float(f1))
             for label, images, precision, recall, f1 in zip(
                 labels, figures.support, figures.precision, figures.recall, figures.f1, strict=True
             )
         ],
-        confusion=matrix.tolist(),
+        confusion=counted.matrix.tolist(),
     )
 
 
-def _quality(labels: NDArray[np.int64], logits: NDArray[np.float32]) -> Quality:
-    matrix = metrics.confusion(labels, logits.argmax(axis=1), logits.shape[1])
-    low, high = metrics.wilson(int(np.trace(matrix)), len(labels))
+@dataclass(frozen=True)
+class _Counted:
+    """All that the figures are computed from: its size does not depend on the number of images."""
+
+    matrix: NDArray[np.int64]
+    gaps: NDArray[np.float64]
+
+
+def _count(
+    labels: NDArray[np.int64],
+    logits: NDArray[np.float32],
+    temperature: np.float32,
+    kept: NDArray[np.bool_] | None = None,
+) -> _Counted:
+    """Count block by block: probabilities of all images at once would take eight times the memory of the logits."""
+    classes = logits.shape[1]
+    found = []
+    for start in range(0, len(labels), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        chosen = slice(None) if kept is None else kept[block]
+        truth, part = labels[block][chosen], logits[block][chosen]
+        probabilities = metrics.softmax(part / temperature)
+        found.append(
+            _Counted(
+                metrics.confusion(truth, part.argmax(axis=1), classes), metrics.calibration_gaps(probabilities, truth)
+            )
+        )
+    return _Counted(np.sum([each.matrix for each in found], axis=0), np.sum([each.gaps for each in found], axis=0))
+
+
+def _quality(counted: _Counted) -> Quality:
+    matrix = counted.matrix
+    images = int(matrix.sum())
+    low, high = metrics.wilson(int(np.trace(matrix)), images)
     return Quality(
-        images=len(labels),
+        images=images,
         accuracy=metrics.accuracy(matrix),
         low=low,
         high=high,
         macro_f1=metrics.macro_f1(matrix),
         weighted_f1=metrics.weighted_f1(matrix),
-        calibration_error=metrics.calibration_error(metrics.softmax(logits), labels),
+        calibration_error=float(np.abs(counted.gaps).sum() / images),
     )

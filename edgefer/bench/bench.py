@@ -248,6 +248,7 @@ def _on_device(protocol: Protocol, session: Session, options: gpu.Options) -> Pr
         "energy_seconds": _ENERGY_SECONDS,
         "graph_optimization": None,
         "memory": None,
+        "arena": None,
     }
     return protocol.model_copy(update=fields)
 

@@ -69,19 +69,32 @@ def main() -> None:
     """Measure in this process and print the result as JSON (the child of `of_network`)."""
     task = json.loads(sys.argv[2])
     batch = np.zeros((1, *task["shape"]), dtype=np.float32)
-    baseline = _resident("VmRSS")
+    baseline = resident("VmRSS")
     try:
         with onnxruntime.activate(Path(task["model"]), task["threads"]) as session:
             for _ in range(_INFERENCES):
                 session.infer(batch)
-            steady = _resident("VmRSS")
+            steady = resident("VmRSS")
     except EdgeferError as error:
         sys.exit(str(error))
-    json.dump(asdict(Memory(baseline, steady, max(steady, _resident("VmHWM")))), sys.stdout)
+    json.dump(asdict(Memory(baseline, steady, max(steady, resident("VmHWM")))), sys.stdout)
 
 
-def _resident(field: str) -> int:
-    for line in _STATUS.read_text().splitlines():
+def resident(field: str) -> int:
+    """Return a field of /proc/self/status in bytes: ``VmRSS`` now, ``VmHWM`` at most, ``RssFile`` pages of files.
+
+    The kernel brings these up to date late, each core up to some hundred KB.
+    """
+    return _field(_STATUS, field)
+
+
+def own() -> int:
+    """Return the memory of this process's own in bytes, without pages of files; counted page by page, so exact."""
+    return _field(_STATUS.with_name("smaps_rollup"), "Anonymous")
+
+
+def _field(file: Path, field: str) -> int:
+    for line in file.read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError(f"{_STATUS} has no {field}")
+    raise RuntimeError(f"{file} has no {field}")

@@ -43,6 +43,10 @@ class Protocol(_Part):
     clock: Literal["perf_counter_ns"] = "perf_counter_ns"
     views: Literal["one"] = Field("one", description="accuracy from one crop of each image, nothing averaged")
     memory: Literal["fresh process, batch 1"] | None = "fresh process, batch 1"
+    arena: Literal["next power of two"] | None = Field(
+        "next power of two",
+        description="how ONNX Runtime's memory arena grows, from 1 MiB; what it has it keeps. None on a GPU",
+    )
     transfers: Literal["none", "copied", "mapped"] = Field(
         "none", description="to and from a GPU, within the time: copied, or memory that CPU and GPU share"
     )

@@ -105,11 +105,26 @@ def calibration_error(
         labels: (n,), true classes.
         bins: number of bins over 0 to 1.
     """
+    return float(np.abs(calibration_gaps(probabilities, labels, bins)).sum() / len(labels))
+
+
+def calibration_gaps(
+    probabilities: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], bins: int = 15
+) -> NDArray[np.float64]:
+    """Return what `calibration_error` adds up, so that images can be taken block by block.
+
+    Args:
+        probabilities: (n, classes).
+        labels: (n,), true classes.
+        bins: number of bins over 0 to 1.
+
+    Returns:
+        float64, (bins,): images that are right less the sum of the confidences, for each bin.
+    """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
     which = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(which, weights=correct - confidence.astype(np.float64), minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    return np.asarray(np.bincount(which, weights=correct - confidence.astype(np.float64), minlength=bins), np.float64)
 
 
 def _quotient(over: NDArray[np.float64], under: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -92,23 +92,31 @@ def activate(model: Path | bytes, threads: int = 1, optimize: bool = True) -> Se
         raise InputError(f"threads must be at least 1, not {threads}")
     if isinstance(model, Path) and not model.is_file():
         raise InputError(f"{model} is {'no file' if model.exists() else 'not there'}")
-    levels = onnxruntime.GraphOptimizationLevel
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _FATAL
-    # Threads may spin between the operators of one inference, which is faster than waking them, but not after it:
-    # they would take the cores from whatever runs next, e.g. the other network of a comparison.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         session = onnxruntime.InferenceSession(
-            model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
+            model if isinstance(model, bytes) else str(model),
+            options(threads, optimize),
+            providers=["CPUExecutionProvider"],
         )
     except Exception as error:  # onnxruntime's own errors share no base class
         raise InputError(f"{name} cannot be loaded by ONNX Runtime: {_one_line(error)}") from error
     return Session(session, name)
+
+
+def options(threads: int = 1, optimize: bool = True) -> onnxruntime.SessionOptions:
+    """Return the settings of every session here; a benchmark changes one of them and compares."""
+    levels = onnxruntime.GraphOptimizationLevel
+    found = onnxruntime.SessionOptions()
+    found.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+    found.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    found.intra_op_num_threads = threads
+    found.inter_op_num_threads = 1
+    found.enable_cpu_mem_arena = True  # the default, stated; benchmarks/arena.py has what it costs and brings
+    found.log_severity_level = _FATAL
+    # Threads may spin between the operators of one inference, which is faster than waking them, but not after it:
+    # they would take the cores from whatever runs next, e.g. the other network of a comparison.
+    found.add_session_config_entry("session.force_spinning_stop", "1")
+    return found
 
 
 def _listed(nodes: list[Any]) -> str:

@@ -90,3 +90,14 @@ def test_modules_in_the_current_folder_are_not_imported(
 def test_a_system_without_proc_gives_none(light: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_STATUS", Path("/nowhere/status"))
     assert memory.of_network(light, SHAPE) is None
+
+
+def test_memory_of_one_s_own_has_what_was_taken_and_no_mapped_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(50_000_000))
+    before = memory.own()
+    held = np.ones(50_000_000, dtype=np.uint8)
+    after = memory.own()
+    mapped = np.memmap(tmp_path / "file", mode="r")
+    assert int(mapped.sum()) + int(held[0]) == 1
+    assert 50_000_000 <= after - before < 55_000_000
+    assert memory.own() - after < 5_000_000

@@ -117,7 +117,8 @@ def test_a_jetson_runs_the_engines_that_it_built_and_the_result_says_what_decide
     assert result.gpu is not None
     assert (result.gpu.name, result.gpu.compute, result.gpu.cuda) == ("Fake GPU", "87", "13.0")
     assert (result.protocol.transfers, result.protocol.cuda_graphs) == ("mapped", True)
-    assert (result.protocol.memory, result.protocol.graph_optimization) == (None, None)  # those are of a CPU
+    protocol = result.protocol
+    assert (protocol.memory, protocol.graph_optimization, protocol.arena) == (None, None, None)  # those are of a CPU
     assert all(entry.cuda_graphs and entry.engine_bytes == entry.file_bytes for entry in result.networks)
     before = result.conditions.jetson_before
     assert before is not None

@@ -1,4 +1,4 @@
-"""The scripts in benchmarks/, as modules."""
+"""The scripts in benchmarks/ and docs/, as modules."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from types import ModuleType
 ROOT = Path(__file__).parents[2]
 
 
-def load(name: str) -> ModuleType:
-    """Return benchmarks/<name>.py as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+def load(name: str, folder: str = "benchmarks") -> ModuleType:
+    """Return <folder>/<name>.py as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from bundle import samples
 from onnx import TensorProto, helper
 
 from edgefer import bundle
+from edgefer.bench.result import Protocol
 from edgefer.errors import InputError
 from edgefer.runtimes import bundled, onnxruntime
 
@@ -118,3 +120,15 @@ def test_no_telemetry_file_is_written(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=Path(__file__).parents[2])
     assert list((tmp_path / "home").rglob("*")) == []
+
+
+def test_the_arena_is_the_one_that_the_protocol_states(capfd: pytest.CaptureFixture[str]) -> None:
+    """ONNX Runtime says in its log how it makes an arena: strategy 0 is kNextPowerOfTwo."""
+    onnxruntime.onnxruntime.set_default_logger_severity(1)
+    try:
+        onnxruntime.activate(samples.network()).deactivate()
+    finally:
+        onnxruntime.onnxruntime.set_default_logger_severity(2)
+    said = capfd.readouterr().err
+    assert re.search(r"BFCArena for Cpu .*initial_chunk_size_bytes: 1048576 .*arena_extend_strategy: 0", said)
+    assert Protocol.model_fields["arena"].default == "next power of two"

@@ -1,0 +1,81 @@
+"""Evaluating takes an image's memory for its logits alone, however many images there are."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from bundle import samples
+
+from edgefer import bundle
+from edgefer.bench import accuracy
+from edgefer.data.dataset import Split
+from edgefer.evaluation import metrics, predict
+
+FEW, MANY = 10_000, 20_000
+LOGITS = 28  # bytes of an image: float32, seven classes
+SLACK = 1  # byte an image, for what Python itself keeps
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> bundle.Bundle:
+    return samples.write(tmp_path_factory.mktemp("made") / "bundle")
+
+
+def repeated(count: int) -> Split:
+    """Return one image again and again."""
+    images = np.broadcast_to(np.uint8(0), (count, samples.SIZE, samples.SIZE))
+    indices = np.arange(count)
+    return Split("repeated", images, indices, indices % 7, indices)
+
+
+def infer(batch: np.ndarray) -> np.ndarray:
+    return np.tile(np.linspace(0, 1, 7, dtype=np.float32), (len(batch), 1))
+
+
+def peak_of_streaming(count: int) -> int:
+    rows = repeated(count)
+    tracemalloc.start()
+    try:
+        predict.logits(infer, samples.PREPROCESSING, rows)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def peak_of_judging(made: bundle.Bundle, count: int) -> int:
+    rows, logits = repeated(count), np.random.default_rng(0).normal(size=(count, 7)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        accuracy.of(made, rows, None, logits)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_logits_are_all_that_grows_with_the_images() -> None:
+    peak_of_streaming(FEW)  # what is made once and kept
+    growth = peak_of_streaming(MANY) - peak_of_streaming(FEW)
+    assert LOGITS <= growth / (MANY - FEW) < LOGITS + SLACK
+
+
+def test_judging_takes_no_more_memory_for_more_images(made: bundle.Bundle) -> None:
+    peak_of_judging(made, FEW)
+    assert (peak_of_judging(made, MANY) - peak_of_judging(made, FEW)) / (MANY - FEW) < SLACK
+
+
+def test_figures_counted_block_by_block_are_those_of_all_images_at_once(made: bundle.Bundle) -> None:
+    rows = repeated(MANY)
+    logits = np.random.default_rng(1).normal(size=(MANY, 7)).astype(np.float32)
+    odd = np.arange(1, MANY, 2)
+    judged = accuracy.of(made, rows, rows.subset(odd), logits)
+    assert judged.leak_free is not None
+    for quality, chosen in ((judged.quality, np.arange(MANY)), (judged.leak_free, odd)):
+        truth, answers = rows.labels[chosen], logits[chosen]
+        matrix = metrics.confusion(truth, answers.argmax(axis=1), 7)
+        probabilities = metrics.softmax(answers / np.float32(made.manifest.temperature))
+        assert (quality.images, quality.accuracy) == (len(chosen), metrics.accuracy(matrix))
+        assert quality.macro_f1 == metrics.macro_f1(matrix)
+        assert quality.calibration_error == pytest.approx(metrics.calibration_error(probabilities, truth))
+    assert sum(map(sum, judged.confusion)) == MANY
