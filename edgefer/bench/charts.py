@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from markupsafe import Markup
 
 from edgefer.bench import svg, table
 from edgefer.bench.pareto import front
 from edgefer.bench.result import NetworkEntry, Result
-from edgefer.bench.svg import Scale
+from edgefer.bench.svg import Markup, Scale
 from edgefer.evaluation.corruptions import STRENGTHS
 
 NAMED = 6  # points of a chart that get their name; more get the number of their row
@@ -84,7 +83,7 @@ def trade(result: Result, cost: Callable[[NetworkEntry], float], title: str, uni
         steps += [(places[place][0], steps[-1][1]), places[place]]
     shapes = [
         svg.axes(x, y, f"{title}, {unit}{', logarithmic' if x.log else ''}", "accuracy, %"),
-        svg.line([(steps[0][0], y.start), *steps, (x.end, steps[-1][1])], "front"),
+        svg.line([*steps, (x.end, steps[-1][1])], "front"),
     ]
     for place, (entry, each, (across, down)) in enumerate(zip(entries, costs, places, strict=True)):
         said = _said(result, entry, f"{each:.3g} {unit}")

@@ -17,6 +17,8 @@ try:
 except ModuleNotFoundError as missing:
     raise MissingExtra((missing.name or "a package").partition(".")[0], "report") from None
 
+__all__ = ["Markup", "Scale", "axes", "chart", "element", "line", "mark", "number", "text", "width_of"]
+
 _FONT = 11.0
 _LETTER = 0.56  # mean width of a letter over the font's size
 

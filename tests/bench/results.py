@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from edgefer.bench.energy import Energy, Rail
@@ -41,6 +43,7 @@ def many(result: Result, bundles: int, seed: int = 0) -> Result:
             "networks": networks,
             "comparisons": comparisons,
             "recommendations": recommendations,
+            "mistakes": [replace(each, answers=each.answers[: len(own)] * bundles) for each in result.mistakes],
         }
     )
 

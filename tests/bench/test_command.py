@@ -68,7 +68,7 @@ def test_json_is_one_object_and_nothing_else(folder: Path) -> None:
 
 
 def test_without_the_report_extra_the_result_is_still_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.delitem(sys.modules, "edgefer.bench.report", raising=False)
     monkeypatch.delattr("edgefer.bench.report", raising=False)
     done = _run("--out", "here", *QUICK)
