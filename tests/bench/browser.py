@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import itertools
 import json
 import os
@@ -49,6 +50,7 @@ class Browser:
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
+        self.send("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def send(self, method: str, **arguments: Any) -> dict[str, Any]:
         """Call a method of the protocol and wait for what it returns."""
@@ -130,11 +132,11 @@ class Browser:
 def browser(folder: Path) -> Iterator[Browser]:
     """Start a browser whose profile is in `folder`."""
     assert COMMAND
-    there, to = os.pipe()
-    back, here = os.pipe()
+    there, to = _pipe()
+    back, here = _pipe()
     process = subprocess.Popen(
         # The protocol's ends are descriptors 3 and 4.
-        ["sh", "-c", f'exec "$@" 3<&{there} 4>&{here}', "sh", COMMAND, f"--user-data-dir={folder}", *_OPTIONS],
+        ["bash", "-c", f'exec "$@" 3<&{there} 4>&{here}', "bash", COMMAND, f"--user-data-dir={folder}", *_OPTIONS],
         pass_fds=(there, here),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -155,3 +157,12 @@ def browser(folder: Path) -> Iterator[Browser]:
             process.wait()
         os.close(to)
         os.close(back)
+
+
+def _pipe() -> tuple[int, int]:
+    """Return the ends of a pipe whose numbers are above those that the browser takes."""
+    low = os.pipe()
+    found = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in low)
+    for end in low:
+        os.close(end)
+    return found[0], found[1]

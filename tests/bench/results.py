@@ -141,3 +141,25 @@ def wrong(result: Result, row: int, label: str, said: str) -> Result:
     """Return the result with one face that all networks got wrong."""
     answers = [Answer(said, 0.9) for _ in result.networks]
     return result.model_copy(update={"mistakes": [Mistake(row, label, answers)]})
+
+
+def relabelled(result: Result, labels: tuple[str, ...]) -> Result:
+    """Return the result with other names for its classes."""
+    names = dict(zip(result.data.classes, labels, strict=True))
+    return result.model_copy(
+        update={
+            "data": result.data.model_copy(update={"classes": labels}),
+            "networks": [
+                entry.model_copy(
+                    update={
+                        "per_class": [row.model_copy(update={"label": names[row.label]}) for row in entry.per_class]
+                    }
+                )
+                for entry in result.networks
+            ],
+            "mistakes": [
+                Mistake(each.row, names[each.label], [replace(one, label=names[one.label]) for one in each.answers])
+                for each in result.mistakes
+            ],
+        }
+    )
