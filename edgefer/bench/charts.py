@@ -119,7 +119,7 @@ def _said(result: Result, entry: NetworkEntry, cost: str) -> str:
 
 def _cost_scale(costs: Sequence[float], start: float, end: float) -> Scale:
     least, most = min(costs), max(costs)
-    if most > _LOG_FROM * least:
+    if most > _LOG_FROM * least > 0:
         return Scale(least / 1.25, most * 1.25, start, end, log=True)
     return Scale(0.0, most * 1.12, start, end)
 
@@ -163,7 +163,8 @@ def strips(result: Result) -> Strips | None:
 
     The axis ends at the largest 99th percentile: what is slower, a hundredth, is told in words.
     """
-    measured = [entry for entry in result.networks if len(entry.quantiles) == 101]
+    # A result from another machine may hold anything.
+    measured = [entry for entry in result.networks if len(entry.quantiles) == 101 and entry.quantiles[0] > 0]
     if not measured:
         return None
     low = min(entry.quantiles[0] for entry in measured)

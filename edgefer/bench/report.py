@@ -98,4 +98,5 @@ def _faces(result: Result, dataset: Dataset | None) -> list[tuple[mistakes.Mista
     except InputError:
         return []
     found = zip(result.mistakes, mistakes.pictures(result.mistakes, rows), strict=True)
-    return [(each, picture) for each, picture in found if picture is not None]
+    whole = len(result.networks)  # a result from another machine may hold anything
+    return [(each, picture) for each, picture in found if picture is not None and len(each.answers) == whole]

@@ -263,6 +263,16 @@ def test_faces_are_shown_only_where_they_were_asked_for(result: Result, dataset:
 def test_a_face_that_is_not_in_the_data_is_left_out(result: Result, dataset: Dataset) -> None:
     strange = results.wrong(result, 10**9, HOSTILE[0], HOSTILE[1])
     assert Page(report.html(strange, dataset)).named("img") == []
+    one_answer = [mistakes.Mistake(each.row, each.label, each.answers[:1]) for each in result.mistakes]
+    assert Page(report.html(result.model_copy(update={"mistakes": one_answer}), dataset)).named("img") == []
+
+
+@pytest.mark.parametrize("values", [[2.5] * 101, [0.0] * 101, [1.0] * 100 + [900.0], [1.0, 2.0]])
+def test_a_strange_distribution_spoils_no_page(result: Result, values: list[float]) -> None:
+    networks = [each.model_copy(update={"quantiles": values}) for each in result.networks]
+    text = report.html(result.model_copy(update={"networks": networks}))
+    assert "nan" not in text
+    assert Page(text).open == []
 
 
 def test_csv_has_a_line_for_each_network_and_no_formula(result: Result, tmp_path: Path) -> None:
