@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console, data
-from edgefer.bench import accuracy, cold_start, energy, memory, state
+from edgefer.bench import accuracy, cold_start, energy, memory, mistakes, state
 from edgefer.bench import robustness as robustnesses
 from edgefer.bench import throughput as throughputs
 from edgefer.bench.recommend import recommend
@@ -75,6 +75,7 @@ def bench(
     fallback: bool = False,
     robustness: bool = False,
     throughput: bool = False,
+    faces: bool = False,
 ) -> Result:
     """Measure every network of the bundles that runs on the device.
 
@@ -92,6 +93,7 @@ def bench(
         fallback: where the GPU cannot be used, measure on the CPU, and say so in the result.
         robustness: run each network on worse pictures too (`edgefer.evaluation.corruptions`).
         throughput: count images a second over batch and threads (`edgefer.bench.throughput`), on the CPU.
+        faces: name the faces that are wrong most often (`edgefer.bench.mistakes`).
 
     Raises:
         InputError: labels of bundle and data differ, no network runs on the device, the split is empty.
@@ -167,6 +169,7 @@ def bench(
     networks = [
         _entry(each, runtime, accuracy.of(each.bundle, rows, leak_free, outputs), timing.latency(times)).model_copy(
             update={
+                "quantiles": timing.quantiles(times),
                 "memory": used,
                 "cold_start": started,
                 "energy": spent,
@@ -187,7 +190,7 @@ def bench(
             dataset,
             device,
             split,
-            words(threads, seconds, options, robustness=robustness, throughput=throughput),
+            words(threads, seconds, options, robustness=robustness, throughput=throughput, faces=faces),
         ),
         device=device,
         gpu=on_gpu,
@@ -199,6 +202,11 @@ def bench(
         networks=networks,
         comparisons=comparisons,
         recommendations=_recommendations(networks, samples),
+        mistakes=mistakes.most_often(
+            rows, dataset.classes, logits, [each.bundle.manifest.temperature for each in contenders]
+        )
+        if faces
+        else [],
         warnings=[
             *warnings,
             *_warnings(titles, bundles, dataset, split, device, this_machine, networks, comparisons),
@@ -280,12 +288,18 @@ def words(
     fallback: bool = False,
     robustness: bool = False,
     throughput: bool = False,
+    faces: bool = False,
 ) -> list[str]:
     """Return the words of a command line that ask for these settings of `bench`."""
     found = ["--threads", str(threads), "--seconds", f"{seconds:g}"]
     found += [] if options.graphs else ["--no-cuda-graphs"]
     found += [] if options.dla is None else ["--dla", str(options.dla)]
-    flags = {"--fallback": fallback, "--robustness": robustness, "--throughput": throughput}
+    flags = {
+        "--fallback": fallback,
+        "--robustness": robustness,
+        "--throughput": throughput,
+        "--with-faces": faces,
+    }
     return [*found, *(flag for flag, wanted in flags.items() if wanted)]
 
 

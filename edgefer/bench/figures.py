@@ -29,7 +29,7 @@ RAILS = "energy.rails."
 def figures(entry: NetworkEntry) -> dict[str, float | None]:
     """Return the figures of a network; one that was not measured is None, a rail that is not there is left out.
 
-    Curves (throughput, robustness) and the confusion matrix have none.
+    Curves (quantiles, throughput, robustness) and the confusion matrix have none.
     """
     found: dict[str, float | None] = {"file_bytes": entry.file_bytes}
     for group, names in _GROUPS.items():

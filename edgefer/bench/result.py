@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgefer.bench.cold_start import ColdStart
 from edgefer.bench.energy import Energy
 from edgefer.bench.memory import Memory
+from edgefer.bench.mistakes import Mistake
 from edgefer.bench.robustness import Robustness
 from edgefer.bench.throughput import Point
 from edgefer.bundle.manifest import Data, Precision, Target
@@ -134,6 +135,9 @@ class NetworkEntry(_Part):
     per_class: list[ClassRow]
     confusion: list[list[int]] = Field(description="rows: true class, columns: predicted class, images")
     latency: Latency = Field(description="milliseconds")
+    quantiles: list[float] = Field(
+        [], description="latency that 0, 1, ... 100 % of the samples stay below, milliseconds; empty in older results"
+    )
     memory: Memory | None = Field(description="bytes")
     cold_start: ColdStart | None = Field(None, description="seconds from process start to first answer")
     throughput: list[Point] = Field([], description="by batch and threads; empty where not asked for")
@@ -179,4 +183,5 @@ class Result(_Part):
     networks: list[NetworkEntry]
     comparisons: list[Comparison]
     recommendations: list[Recommendation] = []
+    mistakes: list[Mistake] = Field([], description="faces most often wrong, by row; empty where not asked for")
     warnings: list[str]

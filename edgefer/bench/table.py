@@ -155,7 +155,7 @@ def _cost(result: Result) -> Table:
         latency, memory = entry.latency, entry.memory
         table.add_row(
             Text(name(result, entry)),
-            *(_milliseconds(value) for value in (latency.p50, latency.p90, latency.p95, latency.p99)),
+            *(milliseconds(value) for value in (latency.p50, latency.p90, latency.p95, latency.p99)),
             f"{latency.coefficient_of_variation:.2f}",
             f"{entry.file_bytes / 1e6:.2f}",
             "" if memory is None else f"{memory.peak / 1e6:.0f}",
@@ -201,7 +201,8 @@ def _energy(result: Result) -> Table:
     return table
 
 
-def _milliseconds(value: float | None) -> str:
+def milliseconds(value: float | None) -> str:
+    """Return a latency with as many digits as it is worth; nothing for one that is not there."""
     return "" if value is None else f"{value:.3f}" if value < 10 else f"{value:.1f}"
 
 

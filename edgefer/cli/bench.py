@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from edgefer.bench.result import Result
+    from edgefer.data.dataset import Dataset
 
 
 def bench(
@@ -33,6 +34,9 @@ def bench(
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Run them on blurred, noisy, dark, ... pictures too.")
     ] = False,
+    with_faces: Annotated[
+        bool, typer.Option("--with-faces", help="Show the faces most often wrong in the report: these are people.")
+    ] = False,
     fallback: Annotated[bool, typer.Option(help="Measure on the CPU where the GPU cannot be used.")] = False,
     host: Annotated[
         str | None,
@@ -55,7 +59,8 @@ def bench(
         list[str] | None,
         typer.Option(metavar="COND", help="Exit code 1 if B is so, e.g. 'latency.p50 > 1.05x'. May be repeated."),
     ] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the comparison for a pull request.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the result for a pull request.")] = False,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a line for each network too.")] = None,
     allow_different: Annotated[
         bool, typer.Option("--allow-different", help="Compare other protocols, hardware or data too, with a warning.")
     ] = False,
@@ -65,7 +70,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
-    if compare or fail_if or markdown or allow_different:
+    if compare or fail_if or allow_different:
         from edgefer.cli import compare as comparing
 
         given = [name for name in ctx.params if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"]
@@ -86,6 +91,10 @@ def bench(
     from edgefer.errors import InputError
     from edgefer.runtimes.gpu import Options
 
+    if markdown and as_json:
+        raise InputError("--json and --markdown are two ways to print; choose one")
+    if csv is not None and csv.is_dir():
+        raise InputError(f"--csv {csv} is a folder; name a file")
     if project and (host or fallback):
         raise InputError("--project measures nothing, so it does not go with --host and --fallback")
     if claims:
@@ -95,6 +104,8 @@ def bench(
         deciding.run(data, out=out, given=[name for name, value in beside.items() if value], as_json=as_json)
         return
     if host is None and not fallback and projection.wanted(device, project):
+        if markdown or csv is not None or with_faces:
+            raise InputError("--markdown, --csv and --with-faces show what was measured; a projection has none of it")
         projection.run(device, bundles, data, out=out, threads=threads, split=split, asked=project, as_json=as_json)
         return
     benching.check_device(device)
@@ -118,6 +129,7 @@ def bench(
             fallback=fallback,
             robustness=robustness,
             throughput=throughput,
+            faces=with_faces,
         )
     else:
         from edgefer.bench import remote
@@ -129,17 +141,33 @@ def bench(
             device=device,
             split=split,
             options=benching.words(
-                threads, seconds, options, fallback=fallback, robustness=robustness, throughput=throughput
+                threads,
+                seconds,
+                options,
+                fallback=fallback,
+                robustness=robustness,
+                throughput=throughput,
+                faces=with_faces,
             ),
             ssh_config=ssh_config,
             remote_edgefer=remote_edgefer,
         )
     folder = out or paths.new_run("bench", title)
-    files = write(result, folder)
+    files = write(result, folder, dataset)
     if out is None:
         paths.mark_latest(folder)
+    if csv is not None:
+        from edgefer.bench import spreadsheet
+
+        spreadsheet.write(result, csv)
+        files["csv"] = str(csv)
     if as_json:
         output.print_json({"command": "bench", **files, **result.model_dump(mode="json")})
+        return
+    if markdown:
+        from edgefer.bench import markdown as printed
+
+        print(printed.markdown(result), end="")
         return
     from rich.console import Console
 
@@ -149,8 +177,14 @@ def bench(
     output.print_rows("written", files)
 
 
-def write(result: Result, folder: Path) -> dict[str, str]:
-    """Write a bench's files, ``result.json`` and where its extra is installed ``report.html``; return their paths."""
+def write(result: Result, folder: Path, dataset: Dataset | None = None) -> dict[str, str]:
+    """Write a bench's files, ``result.json`` and where its extra is installed ``report.html``; return their paths.
+
+    Args:
+        result: of the bench.
+        folder: for the files.
+        dataset: has the faces that the result names, if it names some.
+    """
     from edgefer import console, paths
     from edgefer.errors import MissingExtra
 
@@ -158,7 +192,7 @@ def write(result: Result, folder: Path) -> dict[str, str]:
     try:
         from edgefer.bench import report
 
-        files["report.html"] = report.html(result)
+        files["report.html"] = report.html(result, dataset)
     except MissingExtra as error:
         console.say(f"no report.html: {error}")
     with paths.write_folder_atomically(folder) as part:

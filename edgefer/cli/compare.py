@@ -53,7 +53,7 @@ def run(
     from edgefer.errors import GateFailed, InputError
 
     if compare is None:
-        raise InputError("--fail-if, --markdown and --allow-different are for --compare A B, which is not there")
+        raise InputError("--fail-if and --allow-different are for --compare A B, which is not there")
     foreign = [_typed(name) for name in given if name not in _OWN]
     if foreign:
         raise InputError(f"--compare reads two results and measures nothing; leave {', '.join(foreign)} out")
@@ -108,6 +108,7 @@ def _tables(compared: Compared, new: Result) -> Iterator[RenderableType]:
 
 def _markdown(compared: Compared, new: Result) -> Iterator[str]:
     from edgefer.bench import table
+    from edgefer.bench.markdown import code as _code
 
     yield f"### edgefer bench: B against A{_drawn(compared)}"
     yield ""
@@ -143,11 +144,6 @@ def _markdown(compared: Compared, new: Result) -> Iterator[str]:
     yield "```"
     yield ""
     yield "</details>"
-
-
-def _code(text: str) -> str:
-    """Return text for Markdown to show as it is: a stranger's has no link, mention, HTML or further column."""
-    return f"`{text.replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
 
 def _title(network: Network, compared: Compared) -> str:

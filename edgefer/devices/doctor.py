@@ -28,7 +28,7 @@ _BUSY = 0.5  # of the cores
 EXTRAS = {
     "train": "edgefer train",
     "compress": "edgefer compress, edgefer lint",
-    "report": "charts and the HTML report",
+    "report": "the HTML report, and the picture of --diagnose",
     "faces": "finding faces in pictures",
     "rtx": "TensorRT for RTX",
     "tensorrt": "TensorRT on a Jetson",

@@ -162,6 +162,11 @@ def latency(seconds: NDArray[np.float64]) -> Latency:
     )
 
 
+def quantiles(seconds: NDArray[np.float64]) -> list[float]:
+    """Return the latency in milliseconds that 0, 1, 2, ... 100 % of the samples stay below, to the nanosecond."""
+    return [round(float(value), 6) for value in np.percentile(seconds.ravel() * 1e3, np.arange(101))]
+
+
 def ratio(over: NDArray[np.float64], under: NDArray[np.float64], *, resamples: int = 1000, seed: int = 0) -> Interval:
     """Return the ratio of two medians, median(over) / median(under), with its bootstrap interval.
 

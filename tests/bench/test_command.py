@@ -68,7 +68,7 @@ def test_json_is_one_object_and_nothing_else(folder: Path) -> None:
 
 
 def test_without_the_report_extra_the_result_is_still_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.delitem(sys.modules, "edgefer.bench.report", raising=False)
     monkeypatch.delattr("edgefer.bench.report", raising=False)
     done = _run("--out", "here", *QUICK)
@@ -103,3 +103,38 @@ def test_without_a_bundle_the_command_that_makes_one_is_named(tmp_path: Path, mo
     done = _run()
     assert done.exit_code == 2
     assert "edgefer compress --int8" in done.stderr
+
+
+def test_the_result_is_printed_for_a_pull_request_and_written_for_a_spreadsheet(folder: Path) -> None:
+    done = _run(*QUICK, "--markdown", "--csv", "all.csv", "--out", "here")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("### edgefer bench\n")
+    lines = Path("all.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("bundle,network,precision,")
+    assert [line.split(",")[1] for line in lines[1:]] == ["fp32", "int8-cpu"]
+    assert "data:image" not in Path("here/report.html").read_text(encoding="utf-8").partition("<style>")[2]
+
+
+def test_faces_are_in_the_report_where_they_are_asked_for(folder: Path) -> None:
+    done = _run(*QUICK, "--with-faces", "--out", "here", "--json")
+    assert done.exit_code == 0, done.output
+    printed = json.loads(done.stdout)
+    assert printed["mistakes"]
+    assert printed["repeat"].endswith("--with-faces")
+    text = Path("here/report.html").read_text(encoding="utf-8")
+    assert text.count('<img src="data:image/png;base64,') == len(printed["mistakes"])
+    assert "These are people" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--markdown", "--json"], "choose one"),
+        (["--csv", "."], "is a folder"),
+        (["--csv", "a.csv", "--device", "jetson", "--project"], "show what was measured"),
+    ],
+)
+def test_ways_to_print_that_do_not_go_together_are_refused(folder: Path, options: list[str], said: str) -> None:
+    done = _run(*QUICK, *options)
+    assert done.exit_code == 2, done.output
+    assert said in f"{done.output} {done.exception}"

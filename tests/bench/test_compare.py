@@ -661,7 +661,6 @@ def test_markdown_is_a_table_of_six_columns(place: Callable[..., Path]) -> None:
     ("arguments", "said"),
     [
         (["--fail-if", "latency.p50 > 1.05x"], "are for --compare A B, which is not there"),
-        (["--markdown"], "are for --compare A B"),
         (["--allow-different"], "are for --compare A B"),
         (
             ["made", "--compare", "a.json", "a.json"],

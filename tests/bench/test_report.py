@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import base64
+import csv
+import hashlib
+import io
 import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from bench import results
 from bundle import samples
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
-from edgefer.bench import report
+from edgefer import data
+from edgefer.bench import facts, mistakes, report, spreadsheet, svg
 from edgefer.bench.bench import bench
+from edgefer.bench.markdown import markdown
+from edgefer.bench.pareto import front
 from edgefer.bench.result import Result
+from edgefer.bench.summary import summary
+from edgefer.data.dataset import Dataset
 from edgefer.errors import MissingExtra
+from edgefer.evaluation import timing
 
 HOSTILE = ("<script>alert(1)</script>", 'a"b onload="x', "$x$ & \\1", "happy", "sad", "{{ 7 * 7 }}", "neutral")
-_VOID = {"meta", "br", "path", "use", "rect", "line"}
+_VOID = {"meta", "br", "img"}
 
 
 class Page(HTMLParser):
@@ -49,33 +64,53 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    folder = tmp_path_factory.mktemp("bundles")
-    dataset = samples.dataset()
-    object.__setattr__(dataset, "classes", HOSTILE)
-    made = [samples.write(folder / name, name=name, labels=HOSTILE) for name in ("one", "two")]
-    return bench(made, dataset, seconds=0.01)
+def dataset() -> Dataset:
+    made = samples.dataset()
+    object.__setattr__(made, "classes", HOSTILE)
+    return made
 
 
 @pytest.fixture(scope="module")
-def page(result: Result) -> Page:
-    return Page(report.html(result))
+def result(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Result:
+    folder = tmp_path_factory.mktemp("bundles")
+    made = [samples.write(folder / name, name=name, labels=HOSTILE) for name in ("one", "two")]
+    return bench(made, dataset, seconds=0.01, faces=True)
 
 
-def test_elements_are_nested_and_ids_are_unique(page: Page) -> None:
-    assert page.open == []
-    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
-    assert len(ids) == len(set(ids)) > 0
-    for _, attributes in page.elements:
-        for name in ("href", "xlink:href"):
-            assert attributes.get(name) is None or str(attributes[name])[1:] in ids
+@pytest.fixture(scope="module")
+def page(result: Result, dataset: Dataset) -> Page:
+    return Page(report.html(result, dataset))
 
 
-def test_nothing_is_fetched_and_nothing_runs(page: Page, result: Result) -> None:
-    assert page.named("script", "link", "img", "iframe", "object") == []
+@pytest.fixture(scope="module")
+def many(result: Result) -> Result:
+    return results.many(result, 12)
+
+
+def test_elements_are_nested_and_ids_are_unique(page: Page, many: Result) -> None:
+    for each in (page, Page(report.html(many)), Page(report.html(results.on_jetson(many)))):
+        assert each.open == []
+        ids = [attributes["id"] for _, attributes in each.elements if "id" in attributes]
+        assert len(ids) == len(set(ids)) > 0
+        named = [
+            str(attributes["aria-labelledby"]) for _, attributes in each.elements if "aria-labelledby" in attributes
+        ]
+        assert set(named) <= set(ids)
+
+
+def test_nothing_is_fetched_and_only_the_page_s_own_script_runs(page: Page, result: Result) -> None:
+    assert page.named("link", "iframe", "object", "form", "base") == []
+    assert page.named("script") == [{}]
     addresses = [value for _, attributes in page.elements for value in attributes.values() if value and "//" in value]
-    assert all(address.startswith("http://www.w3.org/") for address in addresses)
-    assert "@import" not in report.html(result)
+    assert all(address.startswith("data:image/png;base64,") for address in addresses)
+    text = report.html(result)
+    assert "@import" not in text
+    assert "url(" not in text
+    script = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)[-1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = next(each["content"] for each in page.named("meta") if each.get("http-equiv"))
+    assert policy is not None
+    assert f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}';" in policy
 
 
 def test_labels_are_text_whatever_is_in_them(page: Page) -> None:
@@ -84,46 +119,197 @@ def test_labels_are_text_whatever_is_in_them(page: Page) -> None:
     assert all("onload" not in attributes for _, attributes in page.elements)
 
 
-def test_every_chart_says_its_figures_in_words(page: Page, result: Result) -> None:
-    charts = page.named("svg")
-    assert len(charts) == 1 + len(result.bundles)
-    assert all(chart["role"] == "img" for chart in charts)
+def test_every_picture_says_its_figures_in_words(many: Result) -> None:
+    drawn = Page(report.html(many))
+    charts = [each for each in drawn.named("svg") if each.get("aria-hidden") != "true"]
+    assert len(charts) == 2 + 24 + 12 * (7 + 2)  # trades, strips, and for each bundle: kinds of change, threads
+    assert all(chart["role"] == "img" and chart["aria-label"] for chart in charts)
     said = " ".join(str(chart["aria-label"]) for chart in charts)
-    for entry in result.networks:
+    for entry in many.networks:
         assert f"{100 * entry.quality.accuracy:.2f} %" in said
-    assert HOSTILE[0] in said
+        assert f"{entry.latency.p50:.3f} ms" in said
 
 
 def test_every_table_of_drawn_faces_says_so(page: Page) -> None:
-    captions = page.text.count("drawn faces")
-    assert captions >= len(page.named("table", "figure", "section"))
+    assert page.text.count("drawn faces") >= len(page.named("table", "figure", "section"))
 
 
-def test_charts_take_their_colours_from_the_theme(result: Result) -> None:
-    text = report.html(result)
-    charts = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
-    assert set(re.findall(r"#[0-9a-f]{6}\b", charts)) <= {"#ffffff", "#000000"}
-    assert set(re.findall(r"var\((--[a-z0-9]+)\)", charts)) <= set(re.findall(r"(--[a-z0-9]+):", text))
+def test_charts_take_their_colours_from_the_theme(many: Result) -> None:
+    text = report.html(many)
+    assert not re.search(r"#[0-9a-f]{3,6}\b", "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL)))
+    assert set(re.findall(r"var\((--[a-z0-9-]+)\)", text)) <= set(re.findall(r"(--[a-z0-9-]+):", text))
 
 
 def test_photographs_are_not_called_drawn(result: Result) -> None:
-    photographs = result.model_copy(update={"data": result.data.model_copy(update={"drawn": False})})
-    bundles = [
-        b.model_copy(update={"trained_on": b.trained_on.model_copy(update={"drawn": False})}) for b in result.bundles
-    ]
-    assert "drawn faces" not in Page(report.html(photographs.model_copy(update={"bundles": bundles}))).text
+    assert "drawn faces" not in Page(report.html(results.photographs(result))).text
+
+
+def test_an_older_result_has_a_page_without_distributions(result: Result) -> None:
+    text = result.model_dump()
+    for entry in text["networks"]:
+        del entry["quantiles"]
+    del text["mistakes"]
+    older = Result.model_validate(text)
+    assert "How often each latency was" in Page(report.html(result)).text
+    assert "How often each latency was" not in Page(report.html(older)).text
+
+
+def test_a_device_s_page_says_what_it_measured_and_nothing_of_a_cpu_s(many: Result) -> None:
+    text = Page(report.html(results.on_jetson(many))).text
+    for said in ("VDD_IN", "15W", "over-current", "Orin, compute capability 87", "CUDA graphs on", "nothing is copied"):
+        assert said in text
+    for unsaid in ("graph optimizations", "resident set", "first answer", "1 thread"):
+        assert unsaid not in text
+    assert "all graph optimizations" in Page(report.html(many)).text
+    assert ("temperature of cpu, C", "48.2", "55.0") in facts.conditions(results.on_jetson(many))
+
+
+def test_the_summary_is_the_bench_s_own_recommendation_of_one_bundle(many: Result) -> None:
+    one = many.bundles[0].title
+    alone = many.model_copy(
+        update={
+            "bundles": many.bundles[:1],
+            "networks": [each for each in many.networks if each.bundle == one],
+            "recommendations": [each for each in many.recommendations if each.bundle == one],
+        }
+    )
+    found = summary(alone)
+    assert (found.entry.network, found.reason) == ("int8-cpu", "0.35 x the latency of fp32")
+    assert [at for _, at in found.others] == ["most accurate"]
+
+
+def test_among_many_bundles_the_fastest_within_half_a_point_is_deployed(many: Result) -> None:
+    found = summary(many)
+    best = max(each.quality.accuracy for each in many.networks)
+    assert best - found.entry.quality.accuracy <= 0.005
+    assert all(
+        each.latency.p50 >= found.entry.latency.p50 for each in many.networks if best - each.quality.accuracy <= 0.005
+    )
+    text = Page(report.html(many)).text
+    assert f"Deploy {found.entry.network} of {found.entry.bundle}" in text
+
+
+def test_one_network_alone_is_not_called_the_best(many: Result) -> None:
+    alone = many.model_copy(
+        update={"bundles": many.bundles[:1], "networks": many.networks[:1], "recommendations": [], "comparisons": []}
+    )
+    text = Page(report.html(alone)).text
+    assert "the only network that was measured" in text
+    assert "Deploy" not in text
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12))
+def test_the_front_is_what_nothing_beats(points: list[tuple[int, int]]) -> None:
+    def beaten(cost: int, value: int) -> bool:
+        return any(c <= cost and v >= value and (c, v) != (cost, value) for c, v in points)
+
+    found = front([cost for cost, _ in points], [value for _, value in points])
+    assert sorted(found) == [place for place, point in enumerate(points) if not beaten(*point)]
+    assert [points[place][0] for place in found] == sorted(points[place][0] for place in found)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 0.7), (0.21, 38.0), (62.1, 73.4), (0.031, 0.25), (1, 3.2e5)])
+@pytest.mark.parametrize("log", [False, True])
+def test_ticks_are_a_few_inside_the_axis(low: float, high: float, log: bool) -> None:
+    scale = svg.Scale(low or 0.01, high, 10, 110, log)
+    ticks = scale.ticks()
+    assert 2 <= len(ticks) <= 8
+    assert all(10 <= scale(tick) <= 110.001 for tick in ticks)
+    assert ticks == sorted(set(ticks))
+
+
+def test_what_is_put_into_an_element_is_escaped() -> None:
+    made = svg.element("text", "<b>&", class_='a"b', x=1.23456)
+    assert made == '<text class="a&#34;b" x="1.23">&lt;b&gt;&amp;</text>'
+
+
+def test_quantiles_are_of_the_samples(result: Result) -> None:
+    found = timing.quantiles(np.arange(1, 402).reshape(-1, 1) * 1e-3)
+    assert len(found) == 101
+    assert (found[0], found[50], found[100]) == pytest.approx((1, 201, 401))
+    for entry in result.networks:
+        assert entry.quantiles[50] == pytest.approx(entry.latency.p50, abs=1e-6)
+
+
+def test_the_faces_most_often_wrong_come_first() -> None:
+    rows = data.split(samples.dataset(), "test")
+    right = np.eye(7, dtype=np.float32)[rows.labels] * 9
+    one, two = right.copy(), right.copy()
+    one[[3, 5, 8]] = np.roll(right[[3, 5, 8]], 1, axis=1)
+    two[[5, 8]] = np.roll(right[[5, 8]], 2, axis=1) * np.array([[0.2], [1]], dtype=np.float32)
+    found = mistakes.most_often(rows, samples.LABELS, [one, two], [1.0, 1.0])
+    assert [each.row for each in found] == [int(rows.rows[place]) for place in (8, 5, 3)]
+    assert [each.label for each in found[0].answers] == [samples.LABELS[(rows.labels[8] + by) % 7] for by in (1, 2)]
+    assert found[2].answers[1].label == found[2].label
+    assert found[0].answers[0].confidence == pytest.approx(1, abs=0.01)
+
+
+def test_faces_are_shown_only_where_they_were_asked_for(result: Result, dataset: Dataset, page: Page) -> None:
+    assert result.mistakes
+    pictures = page.named("img")
+    assert len(pictures) == len(result.mistakes)
+    rows = data.split(dataset, "test")
+    for picture, each in zip(pictures, result.mistakes, strict=True):
+        assert each.label in str(picture["alt"])
+        shown = Image.open(io.BytesIO(base64.b64decode(str(picture["src"]).partition(",")[2])))
+        place = rows.rows.tolist().index(each.row)
+        assert np.array_equal(np.array(shown), rows.take(np.array([place]))[0])
+    not_asked = result.model_copy(update={"mistakes": []})
+    for text in (report.html(result), report.html(not_asked, dataset)):
+        assert "data:image" not in text.partition("<style>")[2]
+        assert "Faces most often wrong" not in text
+
+
+def test_a_face_that_is_not_in_the_data_is_left_out(result: Result, dataset: Dataset) -> None:
+    strange = results.wrong(result, 10**9, HOSTILE[0], HOSTILE[1])
+    assert Page(report.html(strange, dataset)).named("img") == []
+    one_answer = [mistakes.Mistake(each.row, each.label, each.answers[:1]) for each in result.mistakes]
+    assert Page(report.html(result.model_copy(update={"mistakes": one_answer}), dataset)).named("img") == []
+
+
+@pytest.mark.parametrize("values", [[2.5] * 101, [0.0] * 101, [1.0] * 100 + [900.0], [1.0, 2.0]])
+def test_a_strange_distribution_spoils_no_page(result: Result, values: list[float]) -> None:
+    networks = [each.model_copy(update={"quantiles": values}) for each in result.networks]
+    text = report.html(result.model_copy(update={"networks": networks}))
+    assert "nan" not in text
+    assert Page(text).open == []
+
+
+def test_csv_has_a_line_for_each_network_and_no_formula(result: Result, tmp_path: Path) -> None:
+    title = "=HYPERLINK(1)"
+    networks = [each.model_copy(update={"bundle": title}) for each in result.networks]
+    spreadsheet.write(result.model_copy(update={"networks": networks}), tmp_path / "all.csv")
+    with (tmp_path / "all.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["network"] for line in lines] == [each.network for each in result.networks]
+    assert [float(line["latency.p50"]) for line in lines] == [each.latency.p50 for each in result.networks]
+    assert {line["bundle"] for line in lines} == {f"'{title}"}
+    assert float(lines[0][f"per_class.{HOSTILE[0]}.f1"]) == result.networks[0].per_class[0].f1
+
+
+def test_markdown_has_a_line_for_each_network_and_runs_nothing(result: Result) -> None:
+    text = markdown(result)
+    rows = [line for line in text.splitlines() if line.startswith("| `one ") or line.startswith("| `two ")]
+    assert len(rows) == len(result.networks)
+    assert "**Deploy `" in text
+    outside = re.sub(r"`[^`]*`", "", text)
+    assert "<script>" not in outside
+    tables = [line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")]
+    assert set(tables) == {9, 3 + len(result.networks)}
 
 
 def test_a_report_without_its_extra_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    for package in ("jinja2", "matplotlib"):
+    for package in ("jinja2", "markupsafe"):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, package, None)
-            patch.delitem(sys.modules, "edgefer.bench.report")
+            for module in ("report", "charts", "svg"):
+                patch.delitem(sys.modules, f"edgefer.bench.{module}", raising=False)
             with pytest.raises(
                 MissingExtra, match=rf"{package} is not installed; run: pip install 'edgefer\[report\]'"
             ):
                 __import__("edgefer.bench.report")
 
 
-def test_the_template_travels_with_the_package() -> None:
-    assert Path(report.__file__).with_name("report.html.j2").is_file()
+def test_what_the_page_is_made_of_travels_with_the_package() -> None:
+    for ending in (".html.j2", ".css", ".js"):
+        assert Path(report.__file__).with_name(f"report{ending}").is_file()

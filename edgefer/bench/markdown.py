@@ -1,0 +1,65 @@
+"""A bench's result as Markdown for a pull request or a job's summary page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from edgefer.bench import table
+from edgefer.bench.result import Result
+from edgefer.bench.summary import summary
+
+
+def code(text: str) -> str:
+    """Return text for Markdown to show as it is: a stranger's has no link, mention, HTML or further column."""
+    return f"`{text.replace('`', chr(39)).replace('|', chr(92) + '|')}`"
+
+
+def markdown(result: Result) -> str:
+    """Return the result: what to deploy, a line for each network, F1 by class, and how it was measured."""
+    return "\n".join(_lines(result)) + "\n"
+
+
+def _lines(result: Result) -> Iterator[str]:
+    found = summary(result)
+    yield f"### {table.marked(result, 'edgefer bench')}"
+    yield ""
+    yield f"- {code(table.data_line(result))}"
+    yield f"- {code(table.machine_line(result))}"
+    yield ""
+    if found.chosen:
+        yield f"**Deploy {code(table.name(result, found.entry))}**: {code(found.reason)}."
+        yield ""
+    headers = ["network", "accuracy, %", "95 % interval", "macro F1", "p50, ms", "p99, ms", "file, MB", "peak, MB"]
+    rows = []
+    for entry in result.networks:
+        quality = entry.quality
+        rows.append(
+            [
+                code(table.name(result, entry)),
+                f"{100 * quality.accuracy:.2f}",
+                f"{100 * quality.low:.1f} to {100 * quality.high:.1f}",
+                f"{quality.macro_f1:.3f}",
+                table.milliseconds(entry.latency.p50),
+                table.milliseconds(entry.latency.p99),
+                f"{entry.file_bytes / 1e6:.2f}",
+                "" if entry.memory is None else f"{entry.memory.peak / 1e6:.0f}",
+            ]
+        )
+    yield from _table(headers, rows)
+    yield ""
+    yield from (f"- {code(table.comparison_line(result, each))}" for each in result.comparisons)
+    yield from [""] * bool(result.comparisons)
+    yield from (f"- note: {code(each)}" for each in result.warnings)
+    yield from [""] * bool(result.warnings)
+    yield from ["<details><summary>F1 by class, and the command to repeat it</summary>", ""]
+    names = [code(table.name(result, entry)) for entry in result.networks]
+    by_class = zip(*(entry.per_class for entry in result.networks), strict=True)
+    classes = [[code(row[0].label), f"{row[0].images:,}", *(f"{each.f1:.3f}" for each in row)] for row in by_class]
+    yield from _table(["class", "images", *names], classes)
+    yield from ["", f"{code(result.repeat)}", "", "</details>"]
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(headers)} |"
+    yield f"| --- |{' ---: |' * (len(headers) - 1)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)

@@ -1,0 +1,98 @@
+"""The faces that networks get wrong most often: which ones, what they were taken for, and how surely.
+
+A result names them by their row in the data set; their pixels are put into a report, and only where that is asked for.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edgefer.data.dataset import Split
+from edgefer.evaluation import metrics
+
+MOST = 24
+_SIDE = 96  # pixels of a thumbnail, at most
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one network says of a face.
+
+    Attributes:
+        label: the class that it predicts.
+        confidence: probability that it gives this class, at its bundle's temperature.
+    """
+
+    label: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A face that networks got wrong.
+
+    Attributes:
+        row: of the face in the data set's source.
+        label: the class that it has there.
+        answers: one for each network, in that of the networks in the result.
+    """
+
+    row: int
+    label: str
+    answers: list[Answer]
+
+
+def most_often(
+    rows: Split, classes: Sequence[str], logits: Sequence[NDArray[np.float32]], temperatures: Sequence[float]
+) -> list[Mistake]:
+    """Return the faces that most networks got wrong; of those alike, where they were surest of the wrong class.
+
+    Args:
+        rows: the images.
+        classes: names of the classes.
+        logits: of each network, float32, (n, classes), before the temperature.
+        temperatures: of each network's bundle.
+    """
+    shares = [metrics.softmax(each / np.float32(by)) for each, by in zip(logits, temperatures, strict=True)]
+    predicted = np.stack([each.argmax(axis=1) for each in shares])  # (networks, n)
+    sure = np.stack([each.max(axis=1) for each in shares])
+    wrong = predicted != rows.labels
+    places = np.lexsort((-(sure * wrong).sum(axis=0), -wrong.sum(axis=0)))
+    return [
+        Mistake(
+            row=int(rows.rows[place]),
+            label=classes[rows.labels[place]],
+            answers=[
+                Answer(classes[found], round(float(confidence), 4))
+                for found, confidence in zip(predicted[:, place], sure[:, place], strict=True)
+            ],
+        )
+        for place in places[:MOST]
+        if wrong[:, place].any()
+    ]
+
+
+def pictures(found: Sequence[Mistake], rows: Split) -> list[str | None]:
+    """Return each face as an address that holds its PNG (``data:image/png;base64,...``).
+
+    Args:
+        found: the faces.
+        rows: images that they are among; for one that is not, there is None.
+    """
+    places = {int(row): place for place, row in reversed(list(enumerate(rows.rows)))}
+    return [None if each.row not in places else _address(rows, places[each.row]) for each in found]
+
+
+def _address(rows: Split, place: int) -> str:
+    picture = Image.fromarray(rows.take(np.array([place]))[0])
+    picture.thumbnail((_SIDE, _SIDE))
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

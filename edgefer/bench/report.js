@@ -1,0 +1,100 @@
+"use strict";
+// The page is whole without this: it adds hints at a pointer and at the keyboard, and tables that sort.
+
+const hint = document.createElement("div");
+hint.className = "hint";
+hint.hidden = true;
+hint.setAttribute("role", "status");
+document.body.append(hint);
+
+const told = new WeakMap();
+let shown = null;
+
+function hide() {
+  if (shown) shown.classList.remove("on");
+  shown = null;
+  hint.hidden = true;
+}
+
+function show(tip) {
+  hide();
+  shown = tip;
+  tip.classList.add("on");
+  hint.textContent = told.get(tip);
+  hint.hidden = false;
+  const box = (tip.querySelector(".mark") ?? tip).getBoundingClientRect();
+  const room = document.documentElement.clientWidth;
+  const left = Math.max(4, Math.min(box.left + box.width / 2 - hint.offsetWidth / 2, room - hint.offsetWidth - 4));
+  const above = box.top > hint.offsetHeight + 10;
+  hint.style.left = `${left + scrollX}px`;
+  hint.style.top = `${(above ? box.top - hint.offsetHeight - 8 : box.bottom + 8) + scrollY}px`;
+}
+
+for (const tip of document.querySelectorAll(".tip")) {
+  const title = tip.querySelector(":scope > title");
+  told.set(tip, title ? title.textContent : tip.title);
+  if (title) title.remove();
+  else tip.removeAttribute("title"); // else the browser's own hint would cover this one
+}
+document.addEventListener("pointerover", (event) => {
+  const tip = event.target.closest?.(".tip");
+  if (tip) show(tip);
+  else hide();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") hide();
+});
+
+// One stop of the Tab key for each chart; arrows go from point to point.
+for (const chart of document.querySelectorAll(".chart")) {
+  const tips = [...chart.querySelectorAll(".tip")];
+  if (!tips.length) continue;
+  chart.tabIndex = 0;
+  chart.setAttribute("role", "group");
+  chart.setAttribute("aria-label", `${chart.dataset.name}: the arrow keys go from figure to figure`);
+  chart.addEventListener("keydown", (event) => {
+    const place = tips.indexOf(shown);
+    const next = {
+      ArrowRight: place + 1, ArrowDown: place + 1, Home: 0, End: tips.length - 1,
+      ArrowLeft: place < 0 ? tips.length - 1 : place - 1, ArrowUp: place < 0 ? tips.length - 1 : place - 1,
+    }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    const tip = tips[(next + tips.length) % tips.length];
+    tip.scrollIntoView({ block: "nearest", inline: "nearest" });
+    show(tip);
+  });
+  chart.addEventListener("blur", hide);
+}
+
+for (const table of document.querySelectorAll("table.sorts")) {
+  const body = table.tBodies[0];
+  const heads = [...table.tHead.rows[0].cells];
+  const value = (row, column) => {
+    const text = row.cells[column].textContent.trim();
+    const number = parseFloat(text.replaceAll(",", ""));
+    return Number.isNaN(number) ? (text ? text : null) : number;
+  };
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      for (const other of heads) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const rows = [...body.rows].sort((one, two) => {
+        const [a, b] = [value(one, column), value(two, column)];
+        if (a === null || b === null) return (a === null) - (b === null); // what is missing stays at the end
+        const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
+        return down ? -order : order;
+      });
+      body.append(...rows);
+    });
+  });
+}
+
+// Paper has no fold.
+addEventListener("beforeprint", () => {
+  for (const each of document.querySelectorAll("details")) each.open = true;
+});

@@ -1,0 +1,46 @@
+"""A bench's result as CSV: a line for each network, a column for each figure by its name in `result.json`."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from edgefer import paths
+from edgefer.bench.figures import figures
+from edgefer.bench.result import Result
+
+
+def write(result: Result, path: Path) -> None:
+    """Write the file. Texts that a spreadsheet would take for a formula begin with an apostrophe."""
+    about = {
+        "created": result.created,
+        "device": result.device,
+        "machine": result.machine.cpu,
+        "threads": result.protocol.threads,
+        "data": result.data.name,
+        "drawn": result.data.drawn,
+        "split": result.data.split,
+    }
+    rows: list[dict[str, object]] = [
+        {
+            "bundle": entry.bundle,
+            "network": entry.network,
+            "precision": entry.precision,
+            "runtime": entry.runtime,
+            "sha256": entry.sha256,
+            "engine_bytes": entry.engine_bytes,
+            **figures(entry),
+            **about,
+        }
+        for entry in result.networks
+    ]
+    # Power rails differ from network to network where one could not be read.
+    columns = dict.fromkeys(name for row in rows for name in row)
+    with paths.write_atomically(path) as part, part.open("w", newline="", encoding="utf-8") as out:
+        table = csv.writer(out)
+        table.writerow(map(_cell, columns))
+        table.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+
+
+def _cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

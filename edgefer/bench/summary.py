@@ -1,0 +1,82 @@
+"""What a result comes down to: which network of all its bundles to deploy, why, and what speaks for another one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgefer.bench import table
+from edgefer.bench.recommend import MOST_LOST
+from edgefer.bench.result import Comparison, NetworkEntry, Result
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The first thing to read of a result.
+
+    Attributes:
+        entry: the network to deploy.
+        chosen: False where there was nothing to choose from, as one network alone was measured.
+        reason: why this one, in one line.
+        comparison: with the FP32 network of its bundle, where it has one.
+        others: what is better at something: which network, and at what.
+    """
+
+    entry: NetworkEntry
+    chosen: bool
+    reason: str
+    comparison: Comparison | None
+    others: list[tuple[NetworkEntry, str]]
+
+
+def summary(result: Result) -> Summary:
+    """Return the summary of a result.
+
+    For one bundle it is the bench's own recommendation. Among several bundles it is the fastest of those that the
+    bench recommends for each, if it is within half a point of the most accurate network of all.
+    """
+    entries = result.networks
+    best = max(entries, key=lambda entry: entry.quality.accuracy)
+    recommended = {(each.bundle, each.network): each.reason for each in result.recommendations}
+    fit = [entry for entry in entries if best.quality.accuracy - entry.quality.accuracy <= MOST_LOST + 1e-9]
+    candidates = [entry for entry in fit if (entry.bundle, entry.network) in recommended] or fit
+    entry = min(candidates, key=lambda entry: entry.latency.p50)
+    reason = recommended.get((entry.bundle, entry.network), "")
+    if len(result.bundles) > 1 or not reason:
+        reason = _reason(result, entry, best, fit)
+    comparison = next(
+        (each for each in result.comparisons if (each.bundle, each.network) == (entry.bundle, entry.network)), None
+    )
+    return Summary(entry, len(entries) > 1, reason, comparison, _others(entries, entry, best))
+
+
+def _reason(result: Result, entry: NetworkEntry, best: NetworkEntry, fit: Sequence[NetworkEntry]) -> str:
+    if len(result.networks) == 1:
+        return "the only network that was measured"
+    if entry is best:
+        return f"the most accurate of {len(result.networks)} networks, and none within half a point of it is faster"
+    lost = 100 * (best.quality.accuracy - entry.quality.accuracy)
+    return (
+        f"{lost:.2f} points below the most accurate of {len(result.networks)} networks, {table.name(result, best)}, "
+        f"at {entry.latency.p50 / best.latency.p50:.2f} x its latency and {entry.file_bytes / best.file_bytes:.2f} x "
+        f"its file; {len(fit)} networks are within half a point of it"
+    )
+
+
+def _others(entries: Sequence[NetworkEntry], entry: NetworkEntry, best: NetworkEntry) -> list[tuple[NetworkEntry, str]]:
+    fastest = min(entries, key=lambda each: each.latency.p50)
+    smallest = min(entries, key=lambda each: each.file_bytes)
+    leaders = (
+        (best, "most accurate", best.quality.accuracy > entry.quality.accuracy),
+        (fastest, "fastest", fastest.latency.p50 < entry.latency.p50),
+        (smallest, "smallest file", smallest.file_bytes < entry.file_bytes),
+    )
+    found: list[tuple[NetworkEntry, str]] = []
+    for leader, at, better in leaders:
+        if not better:
+            continue
+        if found and found[-1][0] is leader:
+            found[-1] = (leader, f"{found[-1][1]}, {at}")
+        else:
+            found.append((leader, at))
+    return found

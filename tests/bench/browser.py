@@ -1,0 +1,168 @@
+"""A real browser, headless Chromium, through the DevTools protocol over two pipes: no driver, no package."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import itertools
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+COMMAND = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_OPTIONS = (
+    "--headless",
+    "--no-sandbox",  # CI runs as root
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--hide-scrollbars",
+    "--no-first-run",
+    "--remote-debugging-pipe",
+    "about:blank",
+)
+
+
+class Browser:
+    """One page of a browser.
+
+    Attributes:
+        said: what the page wrote to its console as a warning or an error, and exceptions that nobody caught.
+        fetched: addresses that it asked for, its own file and data: addresses left out.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], to: int, back: int) -> None:
+        self.said: list[str] = []
+        self.fetched: list[str] = []
+        self._process, self._to, self._back = process, to, back
+        self._numbers = itertools.count(1)
+        self._rest = b""
+        self._loaded = False
+        self._session: str | None = None
+        target = next(each for each in self.send("Target.getTargets")["targetInfos"] if each["type"] == "page")[
+            "targetId"
+        ]
+        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.send(f"{domain}.enable")
+        self.send("Emulation.setFocusEmulationEnabled", enabled=True)
+
+    def send(self, method: str, **arguments: Any) -> dict[str, Any]:
+        """Call a method of the protocol and wait for what it returns."""
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": arguments}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        while True:
+            heard = self._read()
+            if heard.get("id") == number:
+                assert "error" not in heard, (method, heard["error"])
+                result: dict[str, Any] = heard["result"]
+                return result
+
+    def open(
+        self, page: Path, *, width: int = 1400, dark: bool = False, scripts: bool = True, paper: bool = False
+    ) -> None:
+        """Load a file as a screen (or paper) of some width and theme would."""
+        self.said.clear()
+        self.fetched.clear()
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.send("Emulation.setEmulatedMedia", media="print" if paper else "", features=[scheme])
+        self.send("Emulation.setScriptExecutionDisabled", value=not scripts)
+        self._loaded = False
+        assert "errorText" not in self.send("Page.navigate", url=page.as_uri()), page
+        while not self._loaded:
+            self._read()
+
+    def run(self, expression: str) -> Any:
+        """Return the value of a JavaScript expression; of a promise, what it comes to."""
+        done = self.send("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in done, done["exceptionDetails"]
+        return done["result"].get("value")
+
+    def press(self, key: str) -> None:
+        """Press a key and let it go."""
+        for kind in ("keyDown", "keyUp"):
+            codes = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowRight": 39, "ArrowLeft": 37}
+            more = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key], **more)
+
+    def screenshot(self, path: Path, whole: bool = True) -> None:
+        """Write what the page looks like as a PNG."""
+        shot = self.send("Page.captureScreenshot", captureBeyondViewport=whole, **self._clip() if whole else {})
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def _clip(self) -> dict[str, Any]:
+        size = self.send("Page.getLayoutMetrics")["cssContentSize"]
+        return {"clip": {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 16000), "scale": 1}}
+
+    def _read(self) -> dict[str, Any]:
+        while b"\0" not in self._rest:
+            part = os.read(self._back, 1 << 20)
+            assert part, "the browser ended"
+            self._rest += part
+        text, _, self._rest = self._rest.partition(b"\0")
+        heard: dict[str, Any] = json.loads(text)
+        self._note(heard.get("method", ""), heard.get("params", {}))
+        return heard
+
+    def _note(self, method: str, about: dict[str, Any]) -> None:
+        if method == "Page.loadEventFired":
+            self._loaded = True
+        elif method == "Runtime.exceptionThrown":
+            self.said.append(str(about["exceptionDetails"]))
+        elif method == "Runtime.consoleAPICalled" and about["type"] in ("error", "warning", "assert"):
+            self.said.append(str(about["args"]))
+        elif method == "Log.entryAdded" and about["entry"]["level"] in ("error", "warning"):
+            self.said.append(about["entry"]["text"])
+        elif method == "Network.requestWillBeSent":
+            url = about["request"]["url"]
+            if not url.startswith(("file:", "data:")):
+                self.fetched.append(url)
+
+
+@contextmanager
+def browser(folder: Path) -> Iterator[Browser]:
+    """Start a browser whose profile is in `folder`."""
+    assert COMMAND
+    there, to = _pipe()
+    back, here = _pipe()
+    process = subprocess.Popen(
+        # The protocol's ends are descriptors 3 and 4.
+        ["bash", "-c", f'exec "$@" 3<&{there} 4>&{here}', "bash", COMMAND, f"--user-data-dir={folder}", *_OPTIONS],
+        pass_fds=(there, here),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(there)
+    os.close(here)
+    try:
+        found = Browser(process, to, back)
+        yield found
+        found._session = None
+        found.send("Browser.close")
+    finally:
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        os.close(to)
+        os.close(back)
+
+
+def _pipe() -> tuple[int, int]:
+    """Return the ends of a pipe whose numbers are above those that the browser takes."""
+    low = os.pipe()
+    found = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in low)
+    for end in low:
+        os.close(end)
+    return found[0], found[1]
