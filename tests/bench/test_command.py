@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from edgefer import bundle, console, data, paths
 from edgefer.bench import result as schema
+from edgefer.bench.read import read
 from edgefer.cli.main import app
 from edgefer.labels import LABELS
 
@@ -116,9 +117,11 @@ def test_the_result_is_printed_for_a_pull_request_and_written_for_a_spreadsheet(
 
 
 def test_faces_are_in_the_report_where_they_are_asked_for(folder: Path) -> None:
-    done = _run(*QUICK, "--with-faces", "--out", "here", "--json")
+    done = _run(*QUICK, "--with-faces", "--out", "here", "--json", "--csv", "all.csv")
     assert done.exit_code == 0, done.output
     printed = json.loads(done.stdout)
+    Path("printed.json").write_text(done.stdout, encoding="utf-8")
+    assert read(Path("printed.json")) == read(Path("here"))
     assert printed["mistakes"]
     assert printed["repeat"].endswith("--with-faces")
     text = Path("here/report.html").read_text(encoding="utf-8")
