@@ -100,7 +100,15 @@ def bench(
     if claims:
         from edgefer.cli import claims as deciding
 
-        beside = {"BUNDLE": bundles, "--device": device != "cpu", "--host": host, "--project": project}
+        beside = {
+            "BUNDLE": bundles,
+            "--device": device != "cpu",
+            "--host": host,
+            "--project": project,
+            "--markdown": markdown,
+            "--csv": csv,
+            "--with-faces": with_faces,
+        }
         deciding.run(data, out=out, given=[name for name, value in beside.items() if value], as_json=as_json)
         return
     if host is None and not fallback and projection.wanted(device, project):
