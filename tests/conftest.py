@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -30,6 +31,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _skips = pytest.StashKey[list[str]]()
+_measured: dict[tuple[object, ...], object] = {}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,6 +40,28 @@ def _cache() -> object:
     with tempfile.TemporaryDirectory(prefix="edgefer-tests-") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEFER_CACHE", folder)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fresh_processes_once(request: pytest.FixtureRequest) -> object:
+    """A bench measures memory and first answers in fresh processes: once for each file here, but in their own tests."""
+    from edgefer.bench import cold_start, memory  # after the settings above
+
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.name not in ("test_memory.py", "test_cold_start.py"):
+            for module in (memory, cold_start):
+                patch.setattr(module, "of_network", _once(module.of_network))
+        yield
+
+
+def _once(measure: Callable[..., object]) -> Callable[..., object]:
+    def of_network(model: Path, *arguments: object) -> object:
+        key = (measure, model.read_bytes(), *arguments)
+        if key not in _measured:
+            _measured[key] = measure(model, *arguments)
+        return _measured[key]
+
+    return of_network
 
 
 @pytest.fixture(scope="session")

@@ -110,7 +110,7 @@ def bench(
     leak_free = accuracy.leak_free(dataset, rows)
     protocol = Protocol(
         threads=threads,
-        warmup_seconds=0.2,
+        warmup_seconds=min(0.2, seconds),
         untimed_per_turn=1,
         timed_per_turn=timing.TURN,
         percentile=99,

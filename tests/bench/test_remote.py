@@ -96,6 +96,7 @@ def test_a_bench_there_has_the_figures_of_a_bench_here(server: sshd.Server, fold
     assert not list(folder.rglob("pwned"))
 
 
+@pytest.mark.slow
 def test_json_and_out_are_as_for_a_bench_here(server: sshd.Server, folder: Path) -> None:
     done = run(server, BUNDLE, "--json", "--out", "kept", "--split", "public+private")
     assert done.exit_code == 0, done.output

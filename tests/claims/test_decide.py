@@ -307,6 +307,7 @@ def test_nothing_that_counting_decides_was_left_open(committed: Result) -> None:
         assert not (entry.found and entry.needs), f"{entry.id}: what is open has no measurement"
 
 
+@pytest.mark.slow
 def test_the_whole_ledger_gives_what_is_committed(fer2013: Path, committed: Result) -> None:
     again = decide(ledger.read(), data.load(fer2013))
     assert again.verdicts == committed.verdicts

@@ -185,6 +185,7 @@ def test_int8_that_loses_too_much_is_rejected_under_a_name_that_says_so(
         compress(trained, data.load(csv), tmp_path / "bundle", ptq=True)
 
 
+@pytest.mark.slow
 def test_a_rejected_network_is_judged_by_other_bounds_without_fine_tuning_again(
     trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

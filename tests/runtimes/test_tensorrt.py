@@ -58,7 +58,7 @@ def graphs() -> Callable[[str], dict[str, ModelProto]]:
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp16"])
-@pytest.mark.parametrize("name", ["ours", *TIMM])
+@pytest.mark.parametrize("name", ["ours", *(pytest.param(name, marks=pytest.mark.slow) for name in TIMM)])
 def test_engines_are_built_for_each_gpu_and_for_all_without_a_warning(
     graphs: Callable[[str], dict[str, ModelProto]], name: str, precision: str
 ) -> None:

@@ -153,6 +153,7 @@ def test_distillation_is_least_where_the_student_answers_as_the_teacher() -> Non
     assert torch.allclose(distillation(logits, logits.softmax(1), 1.0), F.cross_entropy(logits, logits.softmax(1)))
 
 
+@pytest.mark.slow
 def test_the_command_takes_teachers_and_votes(teacher: Path, tmp_path: Path) -> None:
     command = ["train", "quickstart", "--votes", str(tmp_path / "none.csv"), "--out", str(tmp_path / "run")]
     refused = CliRunner().invoke(app, command)
