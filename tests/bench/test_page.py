@@ -23,7 +23,10 @@ PAGES = ("one bundle", "twelve bundles", "a Jetson", "hostile labels")
 ROOT = Path(__file__).parents[2]
 AXE = Path(os.environ.get("EDGEFER_AXE", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
 
-pytestmark = pytest.mark.skipif(browsers.COMMAND is None, reason="chromium is not here")
+pytestmark = [
+    pytest.mark.slow,  # each starts a browser
+    pytest.mark.skipif(browsers.COMMAND is None, reason="chromium is not here"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +147,7 @@ def test_paper_shows_what_a_screen_has_folded(browser: Browser, pages: dict[str,
 
 
 @pytest.mark.parametrize(("width", "dark"), [(400, True), (1400, False)], ids=["phone, dark", "desk, light"])
-@pytest.mark.parametrize("name", [PAGES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in PAGES[1:])])
+@pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing(browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool) -> None:
     if not AXE.exists():
         pytest.skip("axe-core is not here; run: npm install --no-save --no-package-lock axe-core")
