@@ -282,6 +282,24 @@ def others() -> str:
     return table(["of edgefer itself", "measured", "from"], rows)
 
 
+def robustness() -> str:
+    """What is left of the default network on worse pictures, FP32 beside INT8."""
+    measured = read("fer2013/compact/report.json")
+    worse = {NAMES[network["network"]]: network["robustness"] for network in measured["networks"]}
+    kinds = list(next(iter(worse.values()))["accuracy"])
+    rows = []
+    for name, each in worse.items():
+        means = [sum(each["accuracy"][kind]) / len(each["accuracy"][kind]) for kind in kinds]
+        rows.append([name, *(f"{100 * share:.1f}" for share in (each["clean"], *means, sum(means) / len(means)))])
+    images = next(iter(worse.values()))["images"]
+    return (
+        f"{table(['`compact`, %', 'as they are', *kinds, 'mean'], rows)}\n\n"
+        f"{images:,} images of PrivateTest, each change at five strengths, their mean, from "
+        "[report.json](benchmarks/results/fer2013/compact/report.json): "
+        "`edgefer bench --robustness --throughput --data fer2013.zip --json`, which the picture above is of, too."
+    )
+
+
 def trust() -> str:
     """What was measured of the measuring itself; what has no JSON yet is left out."""
     rows = {
@@ -411,6 +429,7 @@ PARTS = {
     "networks": networks,
     "exporters": exporters,
     "others": others,
+    "robustness": robustness,
     "trust": trust,
     "projection": projection,
 }
