@@ -105,7 +105,7 @@ def bench(
     titles = titles_of(bundles)
     dataset = with_labels_of(bundles, dataset)
     for bundle in bundles:
-        _check(bundle, dataset, device)
+        check_bundle(bundle, dataset, device)
     rows = data.split(dataset, split)
     leak_free = accuracy.leak_free(dataset, rows)
     protocol = Protocol(
@@ -336,7 +336,12 @@ def check_labels(bundle: Bundle, dataset: Dataset) -> None:
         )
 
 
-def _check(bundle: Bundle, dataset: Dataset, device: str) -> None:
+def check_bundle(bundle: Bundle, dataset: Dataset, device: str) -> None:
+    """Refuse a bundle that has other classes than the data, or nothing for the device.
+
+    Raises:
+        InputError: either.
+    """
     check_labels(bundle, dataset)
     if not bundle.networks_for(TARGETS[device]):
         raise InputError(f"{bundle.path} has no network for {device}; it has {', '.join(bundle.manifest.networks)}")

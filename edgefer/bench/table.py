@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
+from typing import Protocol
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgefer.bench.result import Comparison, NetworkEntry, Recommendation, Result
+from edgefer.bench.result import BundleEntry, Comparison, NetworkEntry, Recommendation, Result, TestData
 
 _SIDE_BY_SIDE = 2  # networks in one per-class table
 _OFTEN_WRONG = 0.2  # share of a class from which a confusion stands out
@@ -36,17 +37,41 @@ def tables(result: Result) -> Group:
     return Group(*(line for part in parts for line in (part, Text())))
 
 
-def marked(result: Result, text: str) -> str:
+class Shown(Protocol):
+    """What measurements and projections have in common: the images, and the bundles."""
+
+    @property
+    def data(self) -> TestData:
+        """Images that the accuracy is from."""
+
+    @property
+    def bundles(self) -> list[BundleEntry]:
+        """Each with a title."""
+
+
+class Named(Protocol):
+    """A network of one of the bundles."""
+
+    @property
+    def bundle(self) -> str:
+        """Title of its bundle."""
+
+    @property
+    def network(self) -> str:
+        """Its name there."""
+
+
+def marked(result: Shown, text: str) -> str:
     """Return `text` with a mark where the figures under it come from drawn faces."""
     return f"{text} (drawn faces)" if result.data.drawn else text
 
 
-def name(result: Result, entry: NetworkEntry | Comparison) -> str:
+def name(result: Shown, entry: Named) -> str:
     """Return a network's name, with its bundle's where there are several."""
     return entry.network if len(result.bundles) == 1 else f"{entry.bundle} {entry.network}"
 
 
-def data_line(result: Result) -> str:
+def data_line(result: Shown) -> str:
     """Return which images the figures are from, in one line."""
     data = result.data
     clean = "" if data.leak_free_images is None else f", {data.leak_free_images:,} of them not in its training split"
@@ -84,15 +109,17 @@ def comparison_line(result: Result, each: Comparison) -> str:
     )
 
 
+def bundle_line(bundle: BundleEntry) -> str:
+    """Return what a bundle's network is, in one line."""
+    spec = bundle.preprocessing
+    return (
+        f"{bundle.title}: {bundle.parameters:,} parameters, {bundle.macs / 1e6:,.1f} M multiply-accumulates, "
+        f"{spec.size} x {spec.size} {spec.color}"
+    )
+
+
 def _heading(result: Result) -> Text:
-    lines = [data_line(result), machine_line(result)]
-    for bundle in result.bundles:
-        spec = bundle.preprocessing
-        lines.append(
-            f"{bundle.title}: {bundle.parameters:,} parameters, {bundle.macs / 1e6:,.1f} M multiply-accumulates, "
-            f"{spec.size} x {spec.size} {spec.color}"
-        )
-    return Text("\n".join(lines))
+    return Text("\n".join([data_line(result), machine_line(result), *map(bundle_line, result.bundles)]))
 
 
 def grid(title: str, headers: Sequence[str]) -> Table:

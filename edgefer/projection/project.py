@@ -10,9 +10,9 @@ from pathlib import Path
 from edgefer import bundle as opened
 from edgefer import data, versions
 from edgefer.bench import accuracy
-from edgefer.bench.bench import bundle_entry, check_labels, data_warnings, test_data, titles_of, with_labels_of
+from edgefer.bench.bench import bundle_entry, check_bundle, data_warnings, test_data, titles_of, with_labels_of
 from edgefer.bundle import Bundle
-from edgefer.bundle.manifest import Precision, Target
+from edgefer.bundle.manifest import Precision
 from edgefer.data.dataset import Dataset, Split
 from edgefer.devices import machine, present
 from edgefer.devices.specs import Device, Family, devices
@@ -24,7 +24,6 @@ from edgefer.projection.result import NetworkEntry, Projected, Projection, Workl
 from edgefer.runtimes import bundled
 
 _BATCH = 64
-_TARGETS: dict[Family, Target] = {"jetson": "tensorrt", "rtx": "rtx"}
 _ABSENT = {"jetson": "This is no Jetson", "rtx": "There is no GPU of NVIDIA's here"}
 _RUNTIMES = {"jetson": "TensorRT", "rtx": "TensorRT for RTX"}
 _METHOD = (
@@ -72,9 +71,7 @@ def project(
     titles = titles_of(bundles)
     dataset = with_labels_of(bundles, dataset)
     for bundle in bundles:
-        check_labels(bundle, dataset)
-        if not bundle.networks_for(_TARGETS[device]):
-            raise InputError(f"{bundle.path} has no network for {device}; it has {', '.join(bundle.manifest.networks)}")
+        check_bundle(bundle, dataset, device)
     counted = [_count(title, bundle, device) for title, bundle in zip(titles, bundles, strict=True)]
     workloads = [(workload, each) for of_bundle in counted for workload, each in of_bundle]
     rows = data.split(dataset, split)
@@ -83,7 +80,7 @@ def project(
     networks = [
         _judge(title, bundle, name, device, this_machine, threads, rows, clean)
         for title, bundle in zip(titles, bundles, strict=True)
-        for name in bundle.networks_for(_TARGETS[device])
+        for name in bundle.networks_for(bundled.TARGETS[device])
     ]
     names = [str(_named(bundle)) for bundle in bundles]
     source = [] if dataset.drawn else ["--data", dataset.origin]
@@ -132,7 +129,7 @@ def _named(bundle: Bundle) -> Path | str:
 def _count(title: str, bundle: Bundle, device: Family) -> list[tuple[Workload, list[Kernel]]]:
     """Return what a bundle's networks ask of a GPU: its INT8 and FP16 files, or other layers taken for FP16 ones."""
     manifest = bundle.manifest
-    names = bundle.networks_for(_TARGETS[device])
+    names = bundle.networks_for(bundled.TARGETS[device])
     found = []
     for name in names:
         precision = manifest.networks[name].precision

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgefer.bench.table import grid
-from edgefer.projection.result import NetworkEntry, Projected, Projection, Workload
+from edgefer.bench.table import bundle_line, data_line, grid, marked, name
+from edgefer.projection.result import Projected, Projection, Workload
 
 PROJECTED = "Projected, not measured: least time by roofline, batch 1"
 
@@ -27,33 +27,16 @@ def tables(projection: Projection) -> Group:
 
 
 def _heading(projection: Projection) -> Text:
-    data = projection.data
-    clean = "" if data.leak_free_images is None else f", {data.leak_free_images:,} of them not in its training split"
-    lines = [f"{data.name}, {data.split}: {data.images:,} images{clean}"]
-    for bundle in projection.bundles:
-        spec = bundle.preprocessing
-        lines.append(
-            f"{bundle.title}: {bundle.parameters:,} parameters, {bundle.macs / 1e6:,.1f} M multiply-accumulates, "
-            f"{spec.size} x {spec.size} {spec.color}"
-        )
-    return Text("\n".join(lines))
-
-
-def _marked(projection: Projection, text: str) -> str:
-    return f"{text} (drawn faces)" if projection.data.drawn else text
-
-
-def _name(projection: Projection, entry: NetworkEntry) -> str:
-    return entry.network if len(projection.bundles) == 1 else f"{entry.bundle} {entry.network}"
+    return Text("\n".join([data_line(projection), *map(bundle_line, projection.bundles)]))
 
 
 def _quality(projection: Projection) -> Table:
-    title = _marked(projection, f"Accuracy of the device's graphs, run by {projection.networks[0].runtime}")
+    title = marked(projection, f"Accuracy of the device's graphs, run by {projection.networks[0].runtime}")
     table = grid(title, ("network", "accuracy\n%", "95 %\ninterval", "leak-free\n%", "macro\nF1", "file\nMB"))
     for entry in projection.networks:
         quality = entry.quality
         table.add_row(
-            Text(_name(projection, entry)),
+            Text(name(projection, entry)),
             f"{100 * quality.accuracy:.2f}",
             f"{100 * quality.low:.1f} to {100 * quality.high:.1f}",
             "" if entry.leak_free is None else f"{100 * entry.leak_free.accuracy:.2f}",

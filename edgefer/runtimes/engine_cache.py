@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,7 +75,6 @@ def engine(
     most_batch: int = tensorrt.MOST_BATCH,
     workspace: int | None = None,
     dla: int | None = None,
-    build: Callable[..., Built] | None = None,
 ) -> Kept:
     """Return the engine of a graph for the GPU at hand, built if it is not in the cache or does not fit any more.
 
@@ -90,7 +89,6 @@ def engine(
         most_batch: see `tensorrt.build`, also for the next two.
         workspace: bytes.
         dla: number of a DLA.
-        build: by default `tensorrt.build`.
 
     Raises:
         InputError: TensorRT refuses the graph.
@@ -118,9 +116,7 @@ def engine(
                 return found
             console.say(f"{why}: building it for {gpu.name}, once; this can take minutes")
             compute = [_named(gpu)] if flavour == "tensorrt_rtx" else []
-            built = (build or tensorrt.build)(
-                graph.read_bytes(), flavour, compute, most_batch, workspace, dla, timings(wanted)
-            )
+            built = tensorrt.build(graph.read_bytes(), flavour, compute, most_batch, workspace, dla, timings(wanted))
             _write(place, wanted, built)
     except OSError as error:
         raise LackError(
