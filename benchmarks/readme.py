@@ -386,6 +386,46 @@ def projection() -> str:
     return "\n\n".join(parts)
 
 
+def papers() -> str:
+    """What the papers' networks cost after compression; nothing of their accuracy."""
+    result = read("papers.json")
+    devices = ("Jetson Orin Nano 8GB", "GeForce RTX 4090")
+    rows = []
+    for each in result["networks"]:
+        full, small = (one(each["cpu"], network) for network in ("fp32", "int8-cpu"))
+        ratio = one(each["comparisons"], "int8-cpu")["latency"]
+        least = {
+            device: min(found["projected_milliseconds"] for found in each["projected"] if found["name"] == device)
+            for device in devices
+        }
+        rows.append(
+            [
+                f"`{each['name']}`, {each['size']} px",
+                f"{each['parameters'] / 1e6:.2f} M",
+                f"{each['macs'] / 1e6:,.0f} M",
+                f"{full['file_bytes'] / 1e6:.1f} -> {small['file_bytes'] / 1e6:.1f} MB",
+                f"{full['latency']['p50']:.3g} -> {small['latency']['p50']:.3g} ms",
+                f"{ratio['estimate']:.2f}x",
+                " -> ".join("" if found["network_bytes"] is None else megabytes(found) for found in (full, small))
+                + " MB",
+                *(f"{1000 * time:,.0f} us" for time in least.values()),
+            ]
+        )
+    head = ["recipe, input", "parameters", "multiply-adds", "file", "latency, 1 thread", "INT8 over FP32", "memory"]
+    return "\n\n".join(
+        [
+            table([*head, *(f"**projected**, {device}" for device in devices)], rows),
+            "FP32 -> INT8 at the documents' own input sizes, on ONNX Runtime; projected: the least time by roofline, "
+            "not measured. From random weights, on which none of this depends: it says nothing of accuracy. From "
+            "[papers.json](benchmarks/results/papers.json), `python benchmarks/papers.py`.",
+        ]
+    )
+
+
+def megabytes(found: dict[str, Any]) -> str:
+    return f"{found['network_bytes'] / 1e6:.0f}"
+
+
 def claims() -> str:
     """The ledger of the papers' claims: how many have which verdict, and those that most people will meet."""
     result = read("claims.json")
@@ -432,6 +472,7 @@ PARTS = {
     "robustness": robustness,
     "trust": trust,
     "projection": projection,
+    "papers": papers,
 }
 
 

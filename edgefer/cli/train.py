@@ -36,7 +36,8 @@ def train(
         Path | None, typer.Option("--from", help="Go on from a trained network: a run's folder, or edgefer-base.")
     ] = None,
     teacher: Annotated[
-        list[Path] | None, typer.Option(help="Trained network (a run's folder) to learn from; may be repeated.")
+        list[Path] | None,
+        typer.Option(help="Trained network to learn from: a run's folder, or a bundle's for INT8. May be repeated."),
     ] = None,
     votes: Annotated[
         Path | None, typer.Option(help="FER+ votes (fer2013new.csv) as a second target of the training images.")

@@ -2,53 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from edgefer import models, paths
+from edgefer import bundle, models, paths
+from edgefer.bundle.folder import MANIFEST
 from edgefer.data.dataset import Dataset
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint
 from edgefer.preprocessing import Preprocessing
+from edgefer.runtimes import onnxruntime
 
 _LUMA = (0.299, 0.587, 0.114)  # as Pillow makes grey (ITU-R BT.601), and with it `Preprocessing`
+
+
+@dataclass(frozen=True)
+class _Teacher:
+    """Answers of a network: normalized pixels (N, C, H, W) -> logits (N, classes), both float32 on one device."""
+
+    answer: Callable[[Tensor], Tensor]
+    spec: Preprocessing
+    classes: tuple[str, ...]
+    data_name: str
+    data_digest: str
 
 
 class Teachers:
     """Networks that see what the student sees, resized to what each was trained on.
 
     Attributes:
-        digests: SHA-256 of their ``best.json``.
+        digests: SHA-256 of their ``best.json``, or of a bundle's ``manifest.json``.
     """
 
     def __init__(self, runs: Sequence[str], dataset: Dataset, student: Preprocessing, device: str) -> None:
         """Read the networks.
 
+        Args:
+            runs: for each a run's folder or a name of the family, whose checkpoint teaches; or a bundle's folder, whose
+                network for CPUs does (INT8, if it has that), run by ONNX Runtime.
+            dataset: what the student is trained on.
+            student: its preprocessing.
+            device: ``cpu`` or ``cuda``.
+
         Raises:
-            InputError: there is no such checkpoint, or it was trained on other data or with another crop.
+            InputError: there is no such network, or it was trained on other data or with another crop.
         """
         self.student = student
-        self.networks: list[tuple[nn.Module, Preprocessing]] = []
+        self.networks: list[_Teacher] = []
         heads = [_find(run) for run in runs]
         self.digests = [paths.sha256(head) for head in heads]
         for head in heads:
-            found = checkpoint.read(head)
-            spec = found.recipe.preprocessing
-            if found.data["digest"] != dataset.digest:
-                raise InputError(f"the teacher {head} was trained on {found.data['name']}, not on these data")
+            found = _of_bundle(head.parent) if head.name == MANIFEST else _of_checkpoint(head, device)
+            if found.data_digest != dataset.digest:
+                raise InputError(f"the teacher {head} was trained on {found.data_name}, not on these data")
             if found.classes != dataset.classes:
                 raise InputError(f"the teacher {head} tells {', '.join(found.classes)} apart, which are other classes")
-            if abs(spec.crop - student.crop) > 0.01:
+            if abs(found.spec.crop - student.crop) > 0.01:
                 raise InputError(
-                    f"the teacher {head} sees {spec.crop:.0%} of a picture and the student {student.crop:.0%}; "
+                    f"the teacher {head} sees {found.spec.crop:.0%} of a picture and the student {student.crop:.0%}; "
                     "train one of them with the other's preprocessing.crop"
                 )
-            network = models.merged(checkpoint.build(found)).to(device).to(memory_format=torch.channels_last)
-            self.networks.append((network.requires_grad_(False), spec))
+            self.networks.append(found)
 
     def probabilities(self, x: Tensor, temperature: float) -> Tensor:
         """Return the mean over the networks of softmax(logits / temperature): float32, (N, classes).
@@ -58,15 +77,36 @@ class Teachers:
             temperature: over 0.
         """
         with torch.no_grad():
-            answers = [network(_as(x, self.student, spec)).float() for network, spec in self.networks]
+            answers = [each.answer(_as(x, self.student, each.spec)).float() for each in self.networks]
             return torch.stack([(logits / temperature).softmax(1) for logits in answers]).mean(0)
 
 
 def _find(run: str) -> Path:
+    manifest = Path(run) / MANIFEST
+    if manifest.is_file():
+        return manifest
     try:
         return checkpoint.find(Path(run))
     except InputError as error:
         raise InputError(f"the teacher: {error}; if it lies elsewhere now, name it with --teacher") from None
+
+
+def _of_checkpoint(head: Path, device: str) -> _Teacher:
+    found = checkpoint.read(head)
+    network = models.merged(checkpoint.build(found)).to(device).to(memory_format=torch.channels_last)
+    network.requires_grad_(False)
+    return _Teacher(network, found.recipe.preprocessing, found.classes, found.data["name"], found.data["digest"])
+
+
+def _of_bundle(folder: Path) -> _Teacher:
+    found = bundle.load(folder)
+    said = found.manifest
+    session = onnxruntime.activate(found.file(found.networks_for("cpu")[-1]), torch.get_num_threads())
+
+    def answer(x: Tensor) -> Tensor:
+        return torch.from_numpy(session.infer(x.float().cpu().contiguous().numpy())).to(x.device)
+
+    return _Teacher(answer, said.preprocessing, tuple(said.labels), said.data.name, said.data.digest)
 
 
 def distillation(logits: Tensor, probabilities: Tensor, temperature: float) -> Tensor:

@@ -61,7 +61,9 @@ class Augment(_Section):
 class Teaching(_Section):
     """What the training images' targets are besides their labels."""
 
-    teachers: tuple[str, ...] = Field((), description="trained networks (folders of runs) that see the same images")
+    teachers: tuple[str, ...] = Field(
+        (), description="trained networks (folders of runs or bundles) that see the same images"
+    )
     share: float = Field(
         0.7, gt=0, le=1, description="of the loss that compares with the teachers; labels have the rest"
     )

@@ -14,11 +14,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from bundle import samples
 from stripes import small_recipe, stripes
 from typer.testing import CliRunner
 
-from edgefer import recipes
+from edgefer import bundle, models, recipes
+from edgefer.bundle.manifest import Data
 from edgefer.cli.main import app
+from edgefer.compression import export
 from edgefer.data.dataset import Dataset
 from edgefer.errors import InputError, Interrupted
 from edgefer.learning import checkpoint, interrupt, state
@@ -118,6 +121,25 @@ def test_a_run_with_a_teacher_and_votes_goes_on_to_the_same_weights_unless_they_
         train(with_(votes=str(other)), data, tmp_path / "again", resume=True)
     elsewhere = shutil.copytree(teacher, tmp_path / "elsewhere")
     train(with_(teachers=(str(elsewhere),)), data, tmp_path / "again", resume=True)
+
+
+def test_a_bundle_teaches_what_its_checkpoint_teaches(teacher: Path, tmp_path: Path) -> None:
+    data, kept = stripes(), checkpoint.read(teacher)
+    spec = kept.recipe.preprocessing
+    seen = torch.from_numpy(spec.apply(data.images[:32]))
+    network = export.fp32(models.merged(checkpoint.build(kept)), seen[:1]).SerializeToString()
+
+    def teachers(digest: str) -> Teachers:
+        told = samples.description(
+            preprocessing=spec, data=Data(name="stripes", digest=digest, drawn=False), labels=kept.classes
+        )
+        bundle.write(tmp_path / digest, told, {"fp32": bundle.Part("fp32.onnx", network, "fp32", "any")})
+        return Teachers([str(tmp_path / digest)], data, spec, "cpu")
+
+    by_checkpoint = Teachers([str(teacher)], data, spec, "cpu").probabilities(seen, 2.0)
+    assert torch.allclose(teachers(data.digest).probabilities(seen, 2.0), by_checkpoint, atol=1e-4)
+    with pytest.raises(InputError, match="was trained on stripes, not on these data"):
+        teachers("d" * 64)
 
 
 def test_teachers_that_do_not_fit_are_refused_before_training(teacher: Path, tmp_path: Path) -> None:
