@@ -23,7 +23,7 @@ from edgefer.learning import checkpoint
 HERE = Path(__file__).parent
 FAMILY = HERE.parent / "edgefer" / "family"
 RESULTS = HERE / "results" / "family"
-_TARGETS = ("int8-cpu", "int8-tensorrt", "int8-rtx")
+_NETWORKS = ("int8-cpu", "int8-tensorrt", "int8-rtx", "fp16-tensorrt", "fp16-rtx")  # FP16: to hold INT8 against
 _MOST_CHECKPOINT = 7_000_000
 
 
@@ -48,7 +48,7 @@ def main() -> None:
     parts = {
         name: Part(entry.file, made.file(name), entry.precision, entry.target)
         for name, entry in made.manifest.networks.items()
-        if name in _TARGETS
+        if name in _NETWORKS
     }
     recipe = trained.recipe.model_validate(without_folders(trained.recipe.model_dump(mode="json")))
     with tempfile.TemporaryDirectory(dir=HERE) as name:
@@ -72,8 +72,10 @@ def check(manifest: bundle.Manifest, trained: checkpoint.Checkpoint, bench: dict
     wrong = {
         "the bench is of another bundle": small["sha256"] != manifest.networks["int8-cpu"].sha256,
         "the bench is not of PrivateTest": bench["data"]["split"] != "test",
-        "the bundle is of another training": manifest.compression["checkpoint"]
-        != {"epoch": trained.epoch, "val_accuracy": trained.val_accuracy},
+        "the bundle is of another training": [
+            manifest.compression["checkpoint"][key] for key in ("epoch", "val_accuracy")
+        ]
+        != [trained.epoch, trained.val_accuracy],
         "bench, bundle and training are not of one data set": len(
             {bench["data"]["digest"], manifest.data.digest, trained.data["digest"]}
         )
