@@ -40,6 +40,7 @@ from edgefer.runtimes.bundled import TARGETS, Session
 
 DEVICES = tuple(TARGETS)
 
+_NAMED = 4  # in one line
 _TIMED_IMAGES = 64
 _PREPROCESSING_SECONDS = 1.0
 _ENERGY_SECONDS = 3.0
@@ -543,13 +544,23 @@ def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dat
         if split == "train" or (split in ("val", "public+private") and protocol != "stratified"):
             role = "trained" if split == "train" else "selected"
             found.append(f"{title}: images of {split} {role} this network, so its accuracy on them flatters it")
+    others: dict[tuple[str, str], list[str]] = {}
+    for title, bundle in zip(titles, bundles, strict=True):
         trained_on = bundle.manifest.data
         if trained_on.digest != dataset.whole_digest:
-            found.append(
-                f"{title} was trained on {trained_on.name} ({trained_on.digest[:8]}), "
-                f"but is evaluated on {dataset.name} ({dataset.whole_digest[:8]})"
-            )
+            others.setdefault((trained_on.name, trained_on.digest), []).append(title)
+    for (name, digest), trained in others.items():
+        were, are = ("was", "is") if len(trained) == 1 else ("were", "are")
+        found.append(
+            f"{_listed(trained)} {were} trained on {name} ({digest[:8]}), "
+            f"but {are} evaluated on {dataset.name} ({dataset.whole_digest[:8]})"
+        )
     return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _warnings(
@@ -568,15 +579,15 @@ def _warnings(
         found.append("this CPU has no VNNI: INT8 gains little speed and may lose accuracy, as 8-bit products saturate")
     for entry in networks:
         if entry.on_gpu:
-            listed = ", ".join(entry.on_gpu[:4]) + (
-                f" and {len(entry.on_gpu) - 4} more" if len(entry.on_gpu) > 4 else ""
-            )
-            found.append(f"{entry.bundle} {entry.network}: the DLA cannot take {listed}: that ran on the GPU")
-        if entry.latency.coefficient_of_variation > NOISY:
-            found.append(
-                f"latency of {entry.bundle} {entry.network} is noisy (coefficient of variation "
-                f"{entry.latency.coefficient_of_variation:.2f}): other work on this machine shows in p90 to p99"
-            )
+            layers = _listed(entry.on_gpu)
+            found.append(f"{entry.bundle} {entry.network}: the DLA cannot take {layers}: that ran on the GPU")
+    noisy = [entry for entry in networks if entry.latency.coefficient_of_variation > NOISY]
+    if noisy:
+        worst = max(entry.latency.coefficient_of_variation for entry in noisy)
+        found.append(
+            f"latency of {_listed([f'{entry.bundle} {entry.network}' for entry in noisy])} is noisy (coefficient of "
+            f"variation {'up to ' * (len(noisy) > 1)}{worst:.2f}): other work on this machine shows in p90 to p99"
+        )
     for comparison in comparisons:
         if comparison.latency.high >= 1:
             found.append(

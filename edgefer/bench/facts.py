@@ -13,7 +13,7 @@ def protocol(result: Result) -> list[tuple[str, str]]:
     virtual = ", virtual" if machine.virtual else ""
     flags = ", ".join(machine.flags) or "no flags known"
     found = [
-        ("machine", f"{machine.cpu}, {machine.architecture}, {machine.cores} cores{virtual}{memory}; {flags}"),
+        ("machine", f"{machine.cpu}, {machine.architecture}, {table.cores(machine.cores)}{virtual}{memory}; {flags}"),
         ("system", f"{machine.os}, kernel {machine.kernel}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in machine.versions.items())),
     ]
@@ -134,6 +134,8 @@ def conditions(result: Result) -> list[tuple[str, str, str]]:
         found.append(("latency, last quarter of the rounds over the first", "", f"{state.drift:.3f}"))
     if state.stolen is not None:
         found.append(("time taken by the host, %", "", _figure(100 * state.stolen, 1)))
+    if state.waited is not None:
+        found.append(("time taken by other programs, %", "", _figure(100 * state.waited, 1)))
     one, two = state.jetson_before, state.jetson_after
     if one or two:
         found += [

@@ -67,6 +67,9 @@ class Conditions(_Part):
     load_before: float | None = Field(description="running processes, mean over the last minute")
     load_after: float | None
     stolen: float | None = Field(None, description="share of the time that the host took from this virtual machine")
+    waited: float | None = Field(
+        None, description="share of the time in which this program was ready to run and other ones ran instead (Linux)"
+    )
     clock_before: float | None = Field(None, description="of the fastest core, which is the one that works, MHz")
     clock_after: float | None = None
     drift: float | None = Field(

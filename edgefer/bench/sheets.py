@@ -32,7 +32,7 @@ def accuracy(result: Result) -> Sheet:
     rows = []
     for entry in result.networks:
         rows.append((table.name(result, entry), _quality(entry.quality, "all")))
-        if entry.leak_free is not None:
+        if entry.leak_free is not None and entry.leak_free != entry.quality:  # it has all images where none is a copy
             rows.append((table.name(result, entry), _quality(entry.leak_free, "leak-free")))
     return Sheet("Accuracy over all classes", heads, rows, 1)
 

@@ -8,6 +8,7 @@ import hashlib
 import io
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -158,7 +159,7 @@ def test_a_device_s_page_says_what_it_measured_and_nothing_of_a_cpu_s(many: Resu
     text = Page(report.html(results.on_jetson(many))).text
     for said in ("VDD_IN", "15W", "over-current", "Orin, compute capability 87", "CUDA graphs on", "nothing is copied"):
         assert said in text
-    for unsaid in ("graph optimizations", "resident set", "first answer", "1 thread"):
+    for unsaid in ("graph optimizations", "memory arena", "1 thread"):
         assert unsaid not in text
     assert "all graph optimizations" in Page(report.html(many)).text
     assert ("temperature of cpu, C", "48.2", "55.0") in facts.conditions(results.on_jetson(many))
@@ -187,6 +188,19 @@ def test_among_many_bundles_the_fastest_within_half_a_point_is_deployed(many: Re
     )
     text = Page(report.html(many)).text
     assert f"Deploy {found.entry.network} of {found.entry.bundle}" in text
+
+
+def test_a_bundle_s_only_network_is_a_candidate_too(many: Result) -> None:
+    best = max(many.networks, key=lambda each: each.quality.accuracy)
+    alone = best.model_copy(
+        update={"bundle": "alone", "latency": replace(best.latency, p50=min(e.latency.p50 for e in many.networks) / 2)}
+    )
+    about = many.bundles[0].model_copy(update={"title": "alone", "path": "here/alone"})
+    one_more = many.model_copy(update={"bundles": [*many.bundles, about], "networks": [*many.networks, alone]})
+    found = summary(one_more)
+    assert (found.entry.bundle, found.path) == ("alone", "here/alone")
+    assert "points below" not in found.reason
+    assert "It is in here/alone" in Page(report.html(one_more)).text
 
 
 def test_one_network_alone_is_not_called_the_best(many: Result) -> None:
