@@ -74,6 +74,13 @@ def protocol(result: Result) -> list[tuple[str, str]]:
     )
     found += _memory(result)
     found.append(("energy", _energy(result)))
+    asked = {
+        "accuracy on worse pictures (--robustness)": any(entry.robustness for entry in result.networks),
+        "images a second by batch and threads (--throughput)": any(entry.throughput for entry in result.networks),
+    }
+    left = [name for name, measured in asked.items() if not measured]
+    if left:
+        found.append(("not asked for", "; ".join(left)))
     found.append(
         (
             "accuracy",

@@ -56,7 +56,7 @@ def cost(result: Result) -> Sheet | None:
         return None
     cells = zip(*(_column(result, each) for each in columns), strict=True)
     rows = [(table.name(result, entry), row) for entry, row in zip(result.networks, cells, strict=True)]
-    return Sheet("Size, memory, first answer", columns, rows)
+    return Sheet("What each network takes", columns, rows)
 
 
 def _column(result: Result, head: str) -> list[str]:

@@ -27,6 +27,7 @@ def tables(result: Result) -> Group:
         parts.append(_throughput(result))
     if any(entry.robustness for entry in result.networks):
         parts.append(_robustness(result))
+        parts += [Text(line) for entry in result.networks if (line := robustness_line(result, entry))]
     parts += [Text(comparison_line(result, each)) for each in result.comparisons]
     parts += [Text(recommendation_line(result, each), style="bold") for each in result.recommendations]
     for bundle in result.bundles:
@@ -112,6 +113,24 @@ def comparison_line(result: Result, each: Comparison) -> str:
         f"({each.latency.low:.2f} to {each.latency.high:.2f}), {each.file_bytes:.2f} x the file, "
         f"accuracy {100 * each.accuracy:+.2f} points{' (drawn faces)' if result.data.drawn else ''}, "
         f"{100 * each.agreement:.1f} % predicted alike"
+    )
+
+
+def robustness_line(result: Result, entry: NetworkEntry) -> str:
+    """Return how a network stands against its bundle's FP32 one on worse pictures, in one line; else nothing."""
+    full = next((each for each in result.networks if (each.bundle, each.precision) == (entry.bundle, "fp32")), entry)
+    own, other = entry.robustness, full.robustness
+    if entry is full or own is None or other is None or own.accuracy.keys() != other.accuracy.keys():
+        return ""
+    changes = {
+        f"{kind} {strength}": 100 * (value - before)
+        for kind, values in own.accuracy.items()
+        for strength, (value, before) in enumerate(zip(values, other.accuracy[kind], strict=False), 1)
+    }
+    worst = min(changes, key=lambda name: changes[name])
+    return (
+        f"{name(result, entry)} less {full.network} on worse pictures: {100 * (own.mean - other.mean):+.2f} points in "
+        f"the mean of {len(changes)}, {changes[worst]:+.1f} where it loses most ({worst})"
     )
 
 
