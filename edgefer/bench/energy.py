@@ -30,10 +30,12 @@ class Mean:
     Attributes:
         watts: mean by rail; empty where that is not known.
         readings: how often they were read.
+        seconds: that the mean is over.
     """
 
     watts: dict[str, float]
     readings: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -128,16 +130,14 @@ def measure(infer: Infer, inputs: Sequence[NDArray[np.float32]], seconds: float,
     time.sleep(_SETTLING_SECONDS)
     idle = source.during(lambda: time.sleep(seconds / 2))
     run(_SETTLING_SECONDS)
-    started = time.perf_counter()
     busy = source.during(run)
-    took = time.perf_counter() - started
     rails = {
-        name: Rail(idle_watts=idle.watts[name], watts=watts, joules=watts * took / count)
+        name: Rail(idle_watts=idle.watts[name], watts=watts, joules=watts * busy.seconds / count)
         for name, watts in busy.watts.items()
         if name in idle.watts and watts > 0  # some counters never count
     }
     enough = busy.readings >= source.least and bool(rails)
-    return Energy(rails, took, count, busy.readings, source.kind) if enough else None
+    return Energy(rails, busy.seconds, count, busy.readings, source.kind) if enough else None
 
 
 def _counted(work: Callable[[], None]) -> Mean:
@@ -145,13 +145,15 @@ def _counted(work: Callable[[], None]) -> Mean:
     before, started = rapl.counters(), time.perf_counter()
     work()
     after, took = rapl.counters(), time.perf_counter() - started
-    return Mean({name: used / took for name, used in rapl.joules(before, after).items()}, 2)
+    return Mean({name: used / took for name, used in rapl.joules(before, after).items()}, 2, took)
 
 
 def _sampled(watts: Watts, work: Callable[[], None]) -> Mean:
+    started = time.perf_counter()
     found = _readings(watts, work)
+    took = time.perf_counter() - started
     names = [name for name in found[0] if all(name in reading for reading in found)] if found else []
-    return Mean({name: float(np.mean([reading[name] for reading in found])) for name in names}, len(found))
+    return Mean({name: float(np.mean([reading[name] for reading in found])) for name in names}, len(found), took)
 
 
 def _readings(watts: Watts, work: Callable[[], None]) -> list[Mapping[str, float]]:

@@ -23,6 +23,7 @@ from edgefer.runtimes import cuda, gpu, tensorrt
 _STARTS = 3
 _INFERENCES = 50
 _PATIENCE_SECONDS = 300
+_ANSWER = "edgefer measured: "
 _CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from edgefer.bench.gpu_process import main; main()"
 
 
@@ -94,16 +95,21 @@ def _start(task: dict[str, Any]) -> dict[str, Any]:
         raise LackError(f"{_INFERENCES} inferences took more than {_PATIENCE_SECONDS} s") from error
     if done.returncode != 0:
         raise LackError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])  # a library may print too, in lines
+    # Libraries may print too, before and after.
+    line = next((line for line in reversed(done.stdout.splitlines()) if line.startswith(_ANSWER)), "")
+    if not line:
+        raise LackError("the process said nothing")
+    found: dict[str, Any] = json.loads(line.removeprefix(_ANSWER))
     return found
 
 
 def main() -> None:
     """Measure in this process and print the result as JSON (the child of `of_network`)."""
     try:
-        json.dump(measure(json.loads(sys.argv[2])), sys.stdout)
+        answer = measure(json.loads(sys.argv[2]))
     except EdgeferError as error:
         sys.exit(str(error))
+    sys.stdout.write(f"\n{_ANSWER}{json.dumps(answer)}\n")
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:

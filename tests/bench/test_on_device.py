@@ -32,6 +32,7 @@ from edgefer.runtimes import gpu, tensorrt
 from edgefer.runtimes.tensorrt import Built
 
 trt = pytest.importorskip("tensorrt_rtx")
+IN_A_PROCESS = gpu_process._start
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +173,22 @@ def test_memory_that_cannot_be_measured_is_a_note_and_the_rest_stands(
     note = "memory and first answer of grey fp32 were not measured: out of memory: cannot ask for the GPU's free memory"
     assert any(each.startswith(note) for each in result.warnings)
     assert result.networks[0].quality.accuracy == 1
+
+
+def test_what_the_fresh_process_says_is_found_among_what_libraries_print(
+    made: bundle.Bundle, card: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = {"bundle": str(made.path), "network": "fp32", "device": "rtx", "graphs": True, "dla": None}
+    monkeypatch.setattr(sys, "argv", ["-c", "[]", json.dumps(task)])
+    gpu_process.main()
+    said = f"[TRT] loaded{capsys.readouterr().out}[TRT] bye"
+    monkeypatch.setattr(gpu_process, "_CHILD", f"print({said!r})")
+    found = IN_A_PROCESS(task)
+    assert set(found) == {"memory", "gpu_memory", "answered"}
+    assert found["gpu_memory"]["buffers"] == 32 * 4 * (samples.SIZE**2 + 7)
+    monkeypatch.setattr(gpu_process, "_CHILD", "print('nothing')")
+    with pytest.raises(LackError, match="said nothing"):
+        IN_A_PROCESS(task)
 
 
 def test_a_process_without_a_gpu_ends_with_one_line(made: bundle.Bundle) -> None:
