@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console, data
-from edgefer.bench import accuracy, cold_start, energy, memory, mistakes, state
+from edgefer.bench import accuracy, cold_start, energy, gpu_process, memory, mistakes, state
 from edgefer.bench import robustness as robustnesses
 from edgefer.bench import throughput as throughputs
 from edgefer.bench.recommend import recommend
@@ -28,9 +28,10 @@ from edgefer.bench.result import (
     TestData,
 )
 from edgefer.bench.robustness import Robustness
+from edgefer.bench.table import NOISY
 from edgefer.bundle import Bundle
 from edgefer.data.dataset import Dataset, Split
-from edgefer.devices import jetson, machine, nvidia
+from edgefer.devices import machine, rapl
 from edgefer.errors import InputError, LackError
 from edgefer.evaluation import predict, timing
 from edgefer.preprocessing import Preprocessing
@@ -39,8 +40,9 @@ from edgefer.runtimes.bundled import TARGETS, Session
 
 DEVICES = tuple(TARGETS)
 
-_NOISY = 0.1  # coefficient of variation from which a latency is called noisy
+_NAMED = 4  # in one line
 _TIMED_IMAGES = 64
+_PREPROCESSING_SECONDS = 1.0
 _ENERGY_SECONDS = 3.0
 _BATCH = 64
 
@@ -79,8 +81,9 @@ def bench(
 ) -> Result:
     """Measure every network of the bundles that runs on the device.
 
-    On a CPU, memory and first answers come first, in fresh processes; then accuracy over the split; then latency, all
-    networks in turn (see `edgefer.evaluation.timing`); then energy, each network alone, where the device has sensors.
+    Memory and first answers come first, in fresh processes; then accuracy over the split; then latency, all networks in
+    turn (see `edgefer.evaluation.timing`), and once more with preprocessing; then energy, each network alone, where
+    the device has sensors.
 
     Args:
         bundles: at least one; all with the data set's classes.
@@ -92,7 +95,7 @@ def bench(
         options: how engines are built and run.
         fallback: where the GPU cannot be used, measure on the CPU, and say so in the result.
         robustness: run each network on worse pictures too (`edgefer.evaluation.corruptions`).
-        throughput: count images a second over batch and threads (`edgefer.bench.throughput`), on the CPU.
+        throughput: count images a second over batch, and over threads on the CPU (`edgefer.bench.throughput`).
         faces: name the faces that are wrong most often (`edgefer.bench.mistakes`).
 
     Raises:
@@ -115,6 +118,7 @@ def bench(
         timed_per_turn=timing.TURN,
         percentile=99,
         least_seconds=seconds,
+        with_preprocessing_seconds=min(_PREPROCESSING_SECONDS, seconds),
         most_seconds=max(30.0, seconds),
     )
     options = options or gpu.Options()
@@ -130,7 +134,7 @@ def bench(
             device = "cpu"
             contenders = _contenders(titles, bundles, device, threads, options, stack)
         protocol = _on_device(protocol, contenders[0].session, options)
-        fresh = _in_fresh_processes(contenders, threads) if device == "cpu" else [(None, None)] * len(contenders)
+        fresh, failed = _in_fresh_processes(contenders, threads, device, options)
         logits = [
             predict.logits(each.session.infer, each.preprocessing, rows, _BATCH, f"evaluating {each.full_name}")
             for each in contenders
@@ -151,17 +155,21 @@ def bench(
             most_seconds=protocol.most_seconds,
             warmup_seconds=protocol.warmup_seconds,
         )
+        from_pixels = timing.in_turn(
+            [_from_pixels(each) for each in contenders],
+            [_pictures(rows)] * len(contenders),
+            percentile=95,
+            seconds=min(_PREPROCESSING_SECONDS, seconds),
+            most_seconds=protocol.most_seconds,
+            warmup_seconds=protocol.warmup_seconds,
+        )
         busy = partial(contenders[-1].session.infer, inputs[-1][0])
-        conditions = state.between(before, state.now(card, busy))
-        sensors: dict[str, energy.Watts] = {"jetson": jetson.watts, "rtx": partial(nvidia.watts, card)}
-        watts = sensors.get(device)
-        energies = [
-            energy.measure(each.session.infer, images, _ENERGY_SECONDS, watts) if watts else None
-            for each, images in zip(contenders, inputs, strict=True)
-        ]
+        conditions = state.between(before, state.now(card, busy), timing.drift(samples))
+        energies, unread = _energies(contenders, inputs, device, card)
+        if any(energies):
+            protocol = protocol.model_copy(update={"energy_seconds": _ENERGY_SECONDS})
         rates = [
-            _throughput(each, images[0]) if throughput and device == "cpu" else []
-            for each, images in zip(contenders, inputs, strict=True)
+            _throughput(each, images[0]) if throughput else [] for each, images in zip(contenders, inputs, strict=True)
         ]
         ran = [_on_gpu(each.session) for each in contenders]
     this_machine = machine.describe()
@@ -170,16 +178,16 @@ def bench(
         _entry(each, runtime, accuracy.of(each.bundle, rows, leak_free, outputs), timing.latency(times)).model_copy(
             update={
                 "quantiles": timing.quantiles(times),
-                "memory": used,
-                "cold_start": started,
+                "with_preprocessing": timing.latency(whole),
+                **taken,
                 "energy": spent,
                 "robustness": left,
                 "throughput": rate,
                 **gpu_fields,
             }
         )
-        for each, outputs, times, (used, started), spent, left, rate, gpu_fields in zip(
-            contenders, logits, samples, fresh, energies, worse, rates, ran, strict=True
+        for each, outputs, times, whole, taken, spent, left, rate, gpu_fields in zip(
+            contenders, logits, samples, from_pixels, fresh, energies, worse, rates, ran, strict=True
         )
     ]
     comparisons = _comparisons(contenders, networks, logits, samples)
@@ -211,6 +219,8 @@ def bench(
             *warnings,
             *_warnings(titles, bundles, dataset, split, device, this_machine, networks, comparisons),
             *state.warnings(conditions),
+            *failed,
+            *unread,
         ],
     )
 
@@ -253,9 +263,7 @@ def _on_device(protocol: Protocol, session: Session, options: gpu.Options) -> Pr
         "cuda_graphs": options.graphs,
         "dla": options.dla,
         "tf32": True,
-        "energy_seconds": _ENERGY_SECONDS,
         "graph_optimization": None,
-        "memory": None,
         "arena": None,
     }
     return protocol.model_copy(update=fields)
@@ -362,18 +370,53 @@ def test_data(dataset: Dataset, split: str, rows: Split, clean: Split | None) ->
 
 
 def _in_fresh_processes(
-    contenders: Sequence[_Contender], threads: int
-) -> list[tuple[memory.Memory | None, cold_start.ColdStart | None]]:
-    found: list[tuple[memory.Memory | None, cold_start.ColdStart | None]] = []
+    contenders: Sequence[_Contender], threads: int, device: str, options: gpu.Options
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return each entry's memory and first answer, and lines on what could not be measured."""
+    found: list[dict[str, Any]] = []
+    failed = []
     with console.progress("measuring memory and first answers", len(contenders)) as advance:
         for each in contenders:
-            model, shape = each.bundle.file(each.name), _shape(each.preprocessing)
-            found.append((memory.of_network(model, shape, threads), cold_start.of_network(model, shape, threads)))
-            advance()
-    return found
+            if device == "cpu":
+                model, shape = each.bundle.file(each.name), _shape(each.preprocessing)
+                used, started = memory.of_network(model, shape, threads), cold_start.of_network(model, shape, threads)
+                found.append({"memory": used, "cold_start": started})
+            else:
+                try:
+                    found.append(vars(gpu_process.of_network(each.bundle, each.name, device, options)))
+                except LackError as error:  # a second process may not get what this one has: memory, an exclusive GPU
+                    found.append({})
+                    failed.append(f"memory and first answer of {each.full_name} were not measured: {error}")
+            advance(1, each.full_name)
+    return found, failed
+
+
+def _energies(
+    contenders: Sequence[_Contender],
+    inputs: Sequence[Sequence[NDArray[np.float32]]],
+    device: str,
+    card: str | None,
+) -> tuple[list[energy.Energy | None], list[str]]:
+    """Measure each network's energy; a line says why not, where a sensor is there and could not be read."""
+    sensor = energy.sensor(device, card)
+    if sensor is None:
+        why = f"RAPL is there and root alone may read it: {rapl.REMEDY} lets all users, until the next start"
+        forbidden = device == "cpu" and rapl.forbidden()
+        return [None] * len(contenders), [f"energy was not measured: {why}"] * forbidden
+    found = []
+    with console.progress("measuring energy", len(contenders)) as advance:
+        for each, images in zip(contenders, inputs, strict=True):
+            found.append(energy.measure(each.session.infer, images, _ENERGY_SECONDS, sensor))
+            advance(1, each.full_name)
+    unread = [each.full_name for each, spent in zip(contenders, found, strict=True) if spent is None]
+    return found, [f"energy of {', '.join(unread)} was not measured: {sensor.kind} was not read often enough"] * bool(
+        unread
+    )
 
 
 def _throughput(contender: _Contender, image: NDArray[np.float32]) -> list[throughputs.Point]:
+    if isinstance(contender.session, engine.Session):
+        return throughputs.measure(lambda threads: contender.session.infer, image, [1])
     with ExitStack() as stack:
 
         def start(threads: int) -> predict.Infer:
@@ -390,9 +433,22 @@ def _shape(spec: Preprocessing) -> tuple[int, int, int]:
 
 def _inputs(preprocessing: Preprocessing, rows: Split) -> list[NDArray[np.float32]]:
     """Return images spread over the split as inputs of batch 1."""
-    positions = np.unique(np.linspace(0, len(rows) - 1, _TIMED_IMAGES).astype(np.int64))
-    batch = preprocessing.apply(rows.take(positions))
+    batch = preprocessing.apply(rows.take(_positions(rows)))
     return [np.ascontiguousarray(batch[number : number + 1]) for number in range(len(batch))]
+
+
+def _positions(rows: Split) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, len(rows) - 1, _TIMED_IMAGES).astype(np.int64))
+
+
+def _pictures(rows: Split) -> list[NDArray[np.uint8]]:
+    """Return the same images as `_inputs` as they are, one by one."""
+    return [rows.take(position[None]) for position in _positions(rows)]
+
+
+def _from_pixels(contender: _Contender) -> timing.Work:
+    prepare, infer = contender.preprocessing.apply, contender.session.infer
+    return lambda pictures: infer(prepare(pictures))
 
 
 def _entry(contender: _Contender, runtime: str, judged: accuracy.Accuracy, latency: timing.Latency) -> NetworkEntry:
@@ -488,13 +544,23 @@ def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dat
         if split == "train" or (split in ("val", "public+private") and protocol != "stratified"):
             role = "trained" if split == "train" else "selected"
             found.append(f"{title}: images of {split} {role} this network, so its accuracy on them flatters it")
+    others: dict[tuple[str, str], list[str]] = {}
+    for title, bundle in zip(titles, bundles, strict=True):
         trained_on = bundle.manifest.data
         if trained_on.digest != dataset.whole_digest:
-            found.append(
-                f"{title} was trained on {trained_on.name} ({trained_on.digest[:8]}), "
-                f"but is evaluated on {dataset.name} ({dataset.whole_digest[:8]})"
-            )
+            others.setdefault((trained_on.name, trained_on.digest), []).append(title)
+    for (name, digest), trained in others.items():
+        were, are = ("was", "is") if len(trained) == 1 else ("were", "are")
+        found.append(
+            f"{_listed(trained)} {were} trained on {name} ({digest[:8]}), "
+            f"but {are} evaluated on {dataset.name} ({dataset.whole_digest[:8]})"
+        )
     return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _warnings(
@@ -513,15 +579,15 @@ def _warnings(
         found.append("this CPU has no VNNI: INT8 gains little speed and may lose accuracy, as 8-bit products saturate")
     for entry in networks:
         if entry.on_gpu:
-            listed = ", ".join(entry.on_gpu[:4]) + (
-                f" and {len(entry.on_gpu) - 4} more" if len(entry.on_gpu) > 4 else ""
-            )
-            found.append(f"{entry.bundle} {entry.network}: the DLA cannot take {listed}: that ran on the GPU")
-        if entry.latency.coefficient_of_variation > _NOISY:
-            found.append(
-                f"latency of {entry.bundle} {entry.network} is noisy (coefficient of variation "
-                f"{entry.latency.coefficient_of_variation:.2f}): other work on this machine shows in p90 to p99"
-            )
+            layers = _listed(entry.on_gpu)
+            found.append(f"{entry.bundle} {entry.network}: the DLA cannot take {layers}: that ran on the GPU")
+    noisy = [entry for entry in networks if entry.latency.coefficient_of_variation > NOISY]
+    if noisy:
+        worst = max(entry.latency.coefficient_of_variation for entry in noisy)
+        found.append(
+            f"latency of {_listed([f'{entry.bundle} {entry.network}' for entry in noisy])} is noisy (coefficient of "
+            f"variation {'up to ' * (len(noisy) > 1)}{worst:.2f}): other work on this machine shows in p90 to p99"
+        )
     for comparison in comparisons:
         if comparison.latency.high >= 1:
             found.append(

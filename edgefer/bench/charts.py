@@ -274,7 +274,8 @@ def throughput(result: Result, entries: Sequence[NetworkEntry]) -> list[Small]:
                 [y(point.images_per_second) for point in own],
                 [
                     f"{entry.network}, batch {point.batch}, {title}: {point.images_per_second:,.0f} images/s "
-                    f"({point.slowest:,.0f} to {point.fastest:,.0f})"
+                    f"({point.slowest:,.0f} to {point.fastest:,.0f}), "
+                    f"{1e3 * point.batch / point.images_per_second:.3g} ms for a batch"
                     for point in own
                 ],
             )

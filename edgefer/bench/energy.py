@@ -1,4 +1,4 @@
-"""Energy of an inference, where the device has sensors: power by rail while one network runs again and again."""
+"""Energy of an inference, where the device has sensors: what they say while one network runs again and again."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgefer.devices import jetson, nvidia, rapl
 from edgefer.evaluation.predict import Infer
 
+Kind = Literal["RAPL", "INA3221", "nvidia-smi"]
 Watts = Callable[[], Mapping[str, float]]
 
 _EVERY_SECONDS = 0.02  # an INA3221 averages over some milliseconds, and takes as long to be read
@@ -20,13 +24,43 @@ _SETTLING_SECONDS = 0.5  # clocks rise and fall, and sensors average
 
 
 @dataclass(frozen=True)
+class Mean:
+    """What sensors said while some work was done.
+
+    Attributes:
+        watts: mean by rail; empty where that is not known.
+        readings: how often they were read.
+        seconds: that the mean is over.
+    """
+
+    watts: dict[str, float]
+    readings: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """Where energy is read.
+
+    Attributes:
+        kind: what it is.
+        during: does some work, and returns what was read meanwhile.
+        least: readings that a mean takes.
+    """
+
+    kind: Kind
+    during: Callable[[Callable[[], None]], Mean]
+    least: int
+
+
+@dataclass(frozen=True)
 class Rail:
-    """A power rail by the name that the device gives it. Rails may overlap: VDD_IN feeds the others.
+    """A power rail by the name that the device gives it. Rails may overlap: VDD_IN feeds others, a package has cores.
 
     Attributes:
         idle_watts: mean before, with nothing to do.
         watts: mean while the network runs.
-        joules: of one inference, all that the rail gave: `watts` times the seconds of an inference.
+        joules: of one inference, all that the rail gave, whatever else ran: `watts` times the seconds of an inference.
     """
 
     idle_watts: float
@@ -42,31 +76,48 @@ class Energy:
         rails: by name.
         seconds: that it ran.
         inferences: in that time, one after the other, batch 1.
-        readings: of the sensors.
+        readings: of the sensors; of a counter (RAPL) the first and the last.
+        sensor: that gave them: ``RAPL``, ``INA3221`` or ``nvidia-smi``; None in older results.
     """
 
     rails: dict[str, Rail]
     seconds: float
     inferences: int
     readings: int
+    sensor: Kind | None = None
 
 
-def measure(infer: Infer, inputs: Sequence[NDArray[np.float32]], seconds: float, watts: Watts) -> Energy | None:
+def sensor(device: str, card: str | None = None) -> Sensor | None:
+    """Return the sensor of a device, or None where it has none that can be read.
+
+    Args:
+        device: ``cpu``, ``jetson`` or ``rtx``.
+        card: where it is on the PCI bus, for ``rtx``.
+    """
+    if device == "rtx":
+        return sampled("nvidia-smi", partial(nvidia.watts, card))
+    if device == "cpu" and rapl.counters():
+        return Sensor("RAPL", _counted, 2)
+    return sampled("INA3221", jetson.watts)
+
+
+def sampled(kind: Kind, watts: Watts) -> Sensor | None:
+    """Return a sensor that says the power at a moment and is read again and again; None where it says nothing."""
+    return Sensor(kind, partial(_sampled, watts), _LEAST_READINGS) if watts() else None
+
+
+def measure(infer: Infer, inputs: Sequence[NDArray[np.float32]], seconds: float, source: Sensor) -> Energy | None:
     """Run a network alone and read the sensors meanwhile.
 
     Args:
         infer: a session's method.
         inputs: of batch 1, used in turn.
         seconds: that it runs; half of that the device idles before. Both start half a second before they are read.
-        watts: reads the power on each rail at this moment.
+        source: reads them.
 
     Returns:
-        None where there are no sensors, or they could be read fewer than five times.
+        None where nothing could be read, or too seldom: less than five times where power is sampled.
     """
-    if not watts():
-        return None
-    time.sleep(_SETTLING_SECONDS)
-    idle = _readings(watts, lambda: time.sleep(seconds / 2))
     count = 0
 
     def run(for_seconds: float = seconds) -> None:
@@ -76,19 +127,33 @@ def measure(infer: Infer, inputs: Sequence[NDArray[np.float32]], seconds: float,
             infer(inputs[count % len(inputs)])
             count += 1
 
+    time.sleep(_SETTLING_SECONDS)
+    idle = source.during(lambda: time.sleep(seconds / 2))
     run(_SETTLING_SECONDS)
+    busy = source.during(run)
+    rails = {
+        name: Rail(idle_watts=idle.watts[name], watts=watts, joules=watts * busy.seconds / count)
+        for name, watts in busy.watts.items()
+        if name in idle.watts and watts > 0  # some counters never count
+    }
+    enough = busy.readings >= source.least and bool(rails)
+    return Energy(rails, busy.seconds, count, busy.readings, source.kind) if enough else None
+
+
+def _counted(work: Callable[[], None]) -> Mean:
+    """Read RAPL's counters before and after: of 32 bits, they last for a minute and more at a thousand watts."""
+    before, started = rapl.counters(), time.perf_counter()
+    work()
+    after, took = rapl.counters(), time.perf_counter() - started
+    return Mean({name: used / took for name, used in rapl.joules(before, after).items()}, 2, took)
+
+
+def _sampled(watts: Watts, work: Callable[[], None]) -> Mean:
     started = time.perf_counter()
-    readings = _readings(watts, run)
+    found = _readings(watts, work)
     took = time.perf_counter() - started
-    names = [name for name in readings[0] if all(name in reading for reading in (*readings, *idle))] if readings else []
-    if len(readings) < _LEAST_READINGS or not idle:
-        return None
-    rails = {}
-    for name in names:
-        mean = float(np.mean([reading[name] for reading in readings]))
-        before = float(np.mean([reading[name] for reading in idle]))
-        rails[name] = Rail(idle_watts=before, watts=mean, joules=mean * took / count)
-    return Energy(rails, took, count, len(readings))
+    names = [name for name in found[0] if all(name in reading for reading in found)] if found else []
+    return Mean({name: float(np.mean([reading[name] for reading in found])) for name in names}, len(found), took)
 
 
 def _readings(watts: Watts, work: Callable[[], None]) -> list[Mapping[str, float]]:

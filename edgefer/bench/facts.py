@@ -13,7 +13,7 @@ def protocol(result: Result) -> list[tuple[str, str]]:
     virtual = ", virtual" if machine.virtual else ""
     flags = ", ".join(machine.flags) or "no flags known"
     found = [
-        ("machine", f"{machine.cpu}, {machine.architecture}, {machine.cores} cores{virtual}{memory}; {flags}"),
+        ("machine", f"{machine.cpu}, {machine.architecture}, {table.cores(machine.cores)}{virtual}{memory}; {flags}"),
         ("system", f"{machine.os}, kernel {machine.kernel}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in machine.versions.items())),
     ]
@@ -57,10 +57,30 @@ def protocol(result: Result) -> list[tuple[str, str]]:
         )
     )
     found.append(("ratios", "of medians; 95 % interval by bootstrap over rounds"))
-    if how.memory:
-        found.append(("memory", "resident set of a fresh process that loads one network and infers at batch 1"))
-    if how.energy_seconds is not None:
-        found.append(("energy", f"each network alone for {how.energy_seconds:g} s after half a second; by rail"))
+    if how.with_preprocessing_seconds is not None:
+        found.append(
+            (
+                "from pixels",
+                "the same once more with preprocessing: from an image in memory, decoded and cut out, to its logits; "
+                f"at least {how.with_preprocessing_seconds:g} s for each",
+            )
+        )
+    found.append(
+        (
+            "noise",
+            f"called noisy where the coefficient of variation (CV) is above {table.NOISY:g}; the host's share of the "
+            "time, clocks and drift stand below, and above where they speak against the figures",
+        )
+    )
+    found += _memory(result)
+    found.append(("energy", _energy(result)))
+    asked = {
+        "accuracy on worse pictures (--robustness)": any(entry.robustness for entry in result.networks),
+        "images a second by batch and threads (--throughput)": any(entry.throughput for entry in result.networks),
+    }
+    left = [name for name, measured in asked.items() if not measured]
+    if left:
+        found.append(("not asked for", "; ".join(left)))
     found.append(
         (
             "accuracy",
@@ -71,6 +91,45 @@ def protocol(result: Result) -> list[tuple[str, str]]:
     return found
 
 
+def _memory(result: Result) -> list[tuple[str, str]]:
+    how, found = result.protocol, []
+    if how.memory and any(entry.memory for entry in result.networks):
+        arena = f"; ONNX Runtime's memory arena on: it grows to the {how.arena} and keeps what it has" * bool(how.arena)
+        said = "resident set of a fresh process that loads one network and infers at batch 1: steady after the last "
+        found.append(
+            ("memory", f"{said}inference, peak the most it ever was; of it the network: peak less imports{arena}")
+        )
+    if any(entry.gpu_memory for entry in result.networks):
+        found.append(
+            (
+                "GPU memory",
+                "in that process, how much less the driver calls free than before the engine was loaded: engine, what "
+                "TensorRT computes in, kernels, CUDA graph and our buffers; the CUDA context is not in it; what other "
+                "programs take meanwhile is. Steady after the last inference, peak the most after any",
+            )
+        )
+    starts = next((entry.cold_start.starts for entry in result.networks if entry.cold_start), None)
+    if starts:
+        built = "" if result.gpu is None else ", the engine built before"
+        said = f"from a process's start, imports and loading in it, median of {starts}; files from the system's cache"
+        found.append(("first answer", f"{said}{built}"))
+    return found
+
+
+def _energy(result: Result) -> str:
+    """Return how energy was read, or why it was not."""
+    spent = next((entry.energy for entry in result.networks if entry.energy), None)
+    if spent is None:
+        for said in result.warnings:
+            if said.startswith("energy "):
+                return "not measured: see above"
+        return "not measured: no sensor that edgefer reads (RAPL, INA3221)"
+    alone = f"each network alone for {result.protocol.energy_seconds or spent.seconds:g} s after half a second"
+    if spent.sensor == "RAPL":
+        return f"RAPL's counters (Linux powercap), which count all that the processor does; {alone}; by domain"
+    return f"{spent.sensor or 'power sensors'}, read {spent.readings:,} times; {alone}; by rail"
+
+
 def conditions(result: Result) -> list[tuple[str, str, str]]:
     """Return what was so before and after the timing, in three columns; what a device does not say is left out."""
     state = result.conditions
@@ -78,8 +137,12 @@ def conditions(result: Result) -> list[tuple[str, str, str]]:
         ("load, processes running", _figure(state.load_before, 1), _figure(state.load_after, 1)),
         ("processor clock, MHz", _figure(state.clock_before), _figure(state.clock_after)),
     ]
+    if state.drift is not None:
+        found.append(("latency, last quarter of the rounds over the first", "", f"{state.drift:.3f}"))
     if state.stolen is not None:
         found.append(("time taken by the host, %", "", _figure(100 * state.stolen, 1)))
+    if state.waited is not None:
+        found.append(("time taken by other programs, %", "", _figure(100 * state.waited, 1)))
     one, two = state.jetson_before, state.jetson_after
     if one or two:
         found += [

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgefer.bench.cold_start import ColdStart
 from edgefer.bench.energy import Rail
+from edgefer.bench.gpu_process import GpuMemory
 from edgefer.bench.memory import Memory
 from edgefer.bench.result import NetworkEntry, Quality
 from edgefer.evaluation.timing import Latency
@@ -19,7 +20,9 @@ _GROUPS = {
     "quality": _QUALITY,
     "leak_free": _QUALITY,
     "latency": tuple(field.name for field in fields(Latency)),
+    "with_preprocessing": tuple(field.name for field in fields(Latency)),
     "memory": tuple(field.name for field in fields(Memory)),
+    "gpu_memory": tuple(field.name for field in fields(GpuMemory)),
     "cold_start": tuple(field.name for field in fields(ColdStart)),
     "energy": _ENERGY,
 }

@@ -30,6 +30,8 @@ def _lines(result: Result) -> Iterator[str]:
         yield f"**Deploy {code(table.name(result, found.entry))}**: {code(found.reason)}."
         yield ""
     headers = ["network", "accuracy, %", "95 % interval", "macro F1", "p50, ms", "p99, ms", "file, MB", "peak, MB"]
+    on_gpu = any(entry.gpu_memory for entry in result.networks)
+    headers += ["GPU peak, MB"] * on_gpu
     rows = []
     for entry in result.networks:
         quality = entry.quality
@@ -43,6 +45,7 @@ def _lines(result: Result) -> Iterator[str]:
                 table.milliseconds(entry.latency.p99),
                 f"{entry.file_bytes / 1e6:.2f}",
                 "" if entry.memory is None else f"{entry.memory.peak / 1e6:.0f}",
+                *["" if entry.gpu_memory is None else f"{entry.gpu_memory.peak / 1e6:.1f}"] * on_gpu,
             ]
         )
     yield from _table(headers, rows)

@@ -51,7 +51,7 @@ def of_network(model: Path, shape: tuple[int, int, int], threads: int = 1) -> Me
     Raises:
         InputError: the network cannot be loaded or run.
     """
-    if not _STATUS.exists():
+    if not there():
         return None
     task = json.dumps({"model": str(model.resolve()), "shape": shape, "threads": threads})
     command = [sys.executable, "-I", "-c", _CHILD, json.dumps(sys.path), task]
@@ -78,6 +78,11 @@ def main() -> None:
     except EdgeferError as error:
         sys.exit(str(error))
     json.dump(asdict(Memory(baseline, steady, max(steady, resident("VmHWM")))), sys.stdout)
+
+
+def there() -> bool:
+    """Return whether this system says how much memory a process takes: Linux does."""
+    return _STATUS.exists()
 
 
 def resident(field: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgefer import data
-from edgefer.bench import charts, facts, mistakes, svg, table
+from edgefer.bench import charts, facts, mistakes, sheets, svg, table
 from edgefer.bench.result import NetworkEntry, Result
 from edgefer.bench.summary import summary
 from edgefer.data.dataset import Dataset
@@ -60,6 +60,8 @@ def html(result: Result, dataset: Dataset | None = None) -> str:
         faces=_faces(result, dataset),
         facts=facts.protocol(result),
         conditions=facts.conditions(result),
+        accuracy=sheets.accuracy(result),
+        cost=sheets.cost(result),
     )
 
 

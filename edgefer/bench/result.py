@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgefer.bench.cold_start import ColdStart
 from edgefer.bench.energy import Energy
+from edgefer.bench.gpu_process import GpuMemory
 from edgefer.bench.memory import Memory
 from edgefer.bench.mistakes import Mistake
 from edgefer.bench.robustness import Robustness
@@ -39,7 +40,10 @@ class Protocol(_Part):
     percentile: float = Field(description="the highest one quoted; it decides the least number of samples")
     least_seconds: float
     most_seconds: float
-    preprocessing_timed: Literal[False] = False
+    preprocessing_timed: Literal[False] = Field(False, description="of `latency`; `with_preprocessing` has it timed")
+    with_preprocessing_seconds: float | None = Field(
+        None, description="least time that each network is timed for once more, from pixels on; None in older results"
+    )
     graph_optimization: Literal["all"] | None = Field("all", description="ONNX Runtime's; None on a GPU")
     clock: Literal["perf_counter_ns"] = "perf_counter_ns"
     views: Literal["one"] = Field("one", description="accuracy from one crop of each image, nothing averaged")
@@ -63,8 +67,14 @@ class Conditions(_Part):
     load_before: float | None = Field(description="running processes, mean over the last minute")
     load_after: float | None
     stolen: float | None = Field(None, description="share of the time that the host took from this virtual machine")
-    clock_before: float | None = Field(None, description="mean over the cores, MHz")
+    waited: float | None = Field(
+        None, description="share of the time in which this program was ready to run and other ones ran instead (Linux)"
+    )
+    clock_before: float | None = Field(None, description="of the fastest core, which is the one that works, MHz")
     clock_after: float | None = None
+    drift: float | None = Field(
+        None, description="latency in the last quarter of the rounds over that in the first, median over the networks"
+    )
     jetson_before: Jetson | None = None
     jetson_after: Jetson | None = None
     card_before: Card | None = None
@@ -138,7 +148,11 @@ class NetworkEntry(_Part):
     quantiles: list[float] = Field(
         [], description="latency that 0, 1, ... 100 % of the samples stay below, milliseconds; empty in older results"
     )
+    with_preprocessing: Latency | None = Field(
+        None, description="milliseconds from an image's pixels in memory to its logits; None in older results"
+    )
     memory: Memory | None = Field(description="bytes")
+    gpu_memory: GpuMemory | None = Field(None, description="bytes; None on a CPU")
     cold_start: ColdStart | None = Field(None, description="seconds from process start to first answer")
     throughput: list[Point] = Field([], description="by batch and threads; empty where not asked for")
     energy: Energy | None = Field(None, description="by power rail, the network alone; None without sensors")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import mean
 
 from edgefer.bench.result import Conditions
 from edgefer.devices import jetson, machine, nvidia
 
 _HOT = 5.0  # degrees that a device may warm up before its figures are called those of a device that is not settled
 _MOST_STOLEN = 0.02
+_MOST_WAITED = 0.02
+_MEDIAN = 0.2  # of the time: from there the median too may be one of an inference that was interrupted
 _STEADY = 0.1  # of the clock
+_DRIFTED = 0.05  # of the latency
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class State:
 
     load: float | None
     stolen: tuple[int, int] | None
+    waited: tuple[int, int] | None
     clock: float | None
     board: jetson.Jetson | None
     card: nvidia.Card | None
@@ -36,23 +39,30 @@ def now(card: str | None = None, meanwhile: Callable[[], object] | None = None) 
     return State(
         load=machine.load_average(),
         stolen=machine.stolen(),
-        clock=mean(clocks) if clocks else None,
+        waited=machine.waited(),
+        clock=max(clocks, default=None),  # of the core that works; the others idle at any clock
         board=jetson.describe(),
         card=None if card is None else nvidia.describe(card, meanwhile),
     )
 
 
-def between(before: State, after: State) -> Conditions:
-    """Return what a result says of the time between two moments."""
+def between(before: State, after: State, drift: float | None = None) -> Conditions:
+    """Return what a result says of the time between two moments; `drift` is that of `timing.drift`."""
     stolen = None
     if before.stolen and after.stolen and after.stolen[1] > before.stolen[1]:
         stolen = (after.stolen[0] - before.stolen[0]) / (after.stolen[1] - before.stolen[1])
+    waited = None
+    if before.waited and after.waited and after.waited[1] > before.waited[1]:
+        lost, ran = (late - early for late, early in zip(after.waited, before.waited, strict=True))
+        waited = lost / (lost + ran)
     return Conditions(
         load_before=before.load,
         load_after=after.load,
         stolen=stolen,
+        waited=waited,
         clock_before=before.clock,
         clock_after=after.clock,
+        drift=drift,
         jetson_before=before.board,
         jetson_after=after.board,
         card_before=before.card,
@@ -68,9 +78,25 @@ def warnings(conditions: Conditions) -> list[str]:
             f"the host took {100 * conditions.stolen:.0f} % of this virtual machine's time while it was measured: "
             "p90 to p99 are the host's as much as the network's"
         )
+    if conditions.waited is not None and conditions.waited > _MOST_WAITED:
+        much = conditions.waited > _MEDIAN
+        suffers = (
+            "medians and ratios too are not the networks' alone" if much else "p90 to p99 are not the networks' alone"
+        )
+        found.append(
+            f"other programs ran for {100 * conditions.waited:.0f} % of the time in which this one was to be measured: "
+            f"{suffers}; stop them, or give it a core of its own (taskset), and repeat"
+        )
     before, after = conditions.clock_before, conditions.clock_after
     if before and after and abs(after - before) > _STEADY * before:
         found.append(f"the processor's clock went from {before:.0f} to {after:.0f} MHz: fix its governor, or repeat")
+    drift = conditions.drift
+    if drift is not None and abs(drift - 1) > _DRIFTED:
+        found.append(
+            f"the machine became {100 * abs(drift - 1):.0f} % {'slower' if drift > 1 else 'faster'} while it was "
+            "measured (latency in the last quarter of the rounds over the first): a clock that changed, heat, or other "
+            "work; ratios of networks, timed in turn, suffer less than milliseconds"
+        )
     found += _of_board(conditions.jetson_before, conditions.jetson_after)
     if conditions.card_after and conditions.card_after.throttled:
         found.append("the card held its clock down while it was measured (nvidia-smi -q -d PERFORMANCE says why)")

@@ -20,6 +20,7 @@ class Summary:
         reason: why this one, in one line.
         comparison: with the FP32 network of its bundle, where it has one.
         others: what is better at something: which network, and at what.
+        path: of its bundle, where there are several; empty for one.
     """
 
     entry: NetworkEntry
@@ -27,19 +28,22 @@ class Summary:
     reason: str
     comparison: Comparison | None
     others: list[tuple[NetworkEntry, str]]
+    path: str
 
 
 def summary(result: Result) -> Summary:
     """Return the summary of a result.
 
     For one bundle it is the bench's own recommendation. Among several bundles it is the fastest of those that the
-    bench recommends for each, if it is within half a point of the most accurate network of all.
+    bench recommends for each, and of networks that are a bundle's only one, if it is within half a point of the most
+    accurate network of all.
     """
     entries = result.networks
     best = max(entries, key=lambda entry: entry.quality.accuracy)
     recommended = {(each.bundle, each.network): each.reason for each in result.recommendations}
     fit = [entry for entry in entries if best.quality.accuracy - entry.quality.accuracy <= MOST_LOST + 1e-9]
-    candidates = [entry for entry in fit if (entry.bundle, entry.network) in recommended] or fit
+    candidates = [entry for entry in fit if (entry.bundle, entry.network) in recommended or _alone(entry, entries)]
+    candidates = candidates or fit
     entry = min(candidates, key=lambda entry: entry.latency.p50)
     reason = recommended.get((entry.bundle, entry.network), "")
     if len(result.bundles) > 1 or not reason:
@@ -47,13 +51,18 @@ def summary(result: Result) -> Summary:
     comparison = next(
         (each for each in result.comparisons if (each.bundle, each.network) == (entry.bundle, entry.network)), None
     )
-    return Summary(entry, len(entries) > 1, reason, comparison, _others(entries, entry, best))
+    path = next(each.path for each in result.bundles if each.title == entry.bundle) if len(result.bundles) > 1 else ""
+    return Summary(entry, len(entries) > 1, reason, comparison, _others(entries, entry, best), path)
+
+
+def _alone(entry: NetworkEntry, entries: Sequence[NetworkEntry]) -> bool:
+    return sum(other.bundle == entry.bundle for other in entries) == 1
 
 
 def _reason(result: Result, entry: NetworkEntry, best: NetworkEntry, fit: Sequence[NetworkEntry]) -> str:
     if len(result.networks) == 1:
         return "the only network that was measured"
-    if entry is best:
+    if entry.quality.accuracy == best.quality.accuracy:
         return f"the most accurate of {len(result.networks)} networks, and none within half a point of it is faster"
     lost = 100 * (best.quality.accuracy - entry.quality.accuracy)
     return (

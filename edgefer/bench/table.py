@@ -14,18 +14,20 @@ from rich.text import Text
 from edgefer.bench.result import BundleEntry, Comparison, NetworkEntry, Recommendation, Result, TestData
 
 _SIDE_BY_SIDE = 2  # networks in one per-class table
+NOISY = 0.1  # coefficient of variation from which a latency is called noisy
 _OFTEN_WRONG = 0.2  # share of a class from which a confusion stands out
 
 
 def tables(result: Result) -> Group:
     """Return everything that a person wants to see of a result first, for `rich.console.Console.print`."""
-    parts: list[RenderableType] = [_heading(result), _quality(result), _cost(result)]
+    parts: list[RenderableType] = [_heading(result), _quality(result), _latency(result), _cost(result)]
     if any(entry.energy for entry in result.networks):
         parts.append(_energy(result))
     if any(entry.throughput for entry in result.networks):
         parts.append(_throughput(result))
     if any(entry.robustness for entry in result.networks):
         parts.append(_robustness(result))
+        parts += [Text(line) for entry in result.networks if (line := robustness_line(result, entry))]
     parts += [Text(comparison_line(result, each)) for each in result.comparisons]
     parts += [Text(recommendation_line(result, each), style="bold") for each in result.recommendations]
     for bundle in result.bundles:
@@ -81,7 +83,7 @@ def data_line(result: Shown) -> str:
 def machine_line(result: Result) -> str:
     """Return what ran the networks, in one line."""
     machine, threads = result.machine, result.protocol.threads
-    here = f"{machine.cpu}, {machine.cores} cores{', virtual' if machine.virtual else ''}"
+    here = f"{machine.cpu}, {cores(machine.cores)}{', virtual' if machine.virtual else ''}"
     runtime = result.networks[0].runtime.partition(",")[0]
     if result.gpu is None:
         return f"{here}; {runtime}, {threads} thread{'s' if threads > 1 else ''}"
@@ -91,6 +93,11 @@ def machine_line(result: Result) -> str:
     driver = "" if state.card_before is None else f", driver {state.card_before.driver}"
     mode = "" if state.jetson_before is None else f", power mode {state.jetson_before.power_mode or 'unknown'}"
     return f"{board}{gpu.name} (SM {gpu.compute}); {runtime}, CUDA {gpu.cuda}{system}{driver}{mode}"
+
+
+def cores(number: int) -> str:
+    """Return a number of cores in words."""
+    return f"{number} core{'s' if number != 1 else ''}"
 
 
 def recommendation_line(result: Result, each: Recommendation) -> str:
@@ -106,6 +113,24 @@ def comparison_line(result: Result, each: Comparison) -> str:
         f"({each.latency.low:.2f} to {each.latency.high:.2f}), {each.file_bytes:.2f} x the file, "
         f"accuracy {100 * each.accuracy:+.2f} points{' (drawn faces)' if result.data.drawn else ''}, "
         f"{100 * each.agreement:.1f} % predicted alike"
+    )
+
+
+def robustness_line(result: Result, entry: NetworkEntry) -> str:
+    """Return how a network stands against its bundle's FP32 one on worse pictures, in one line; else nothing."""
+    full = next((each for each in result.networks if (each.bundle, each.precision) == (entry.bundle, "fp32")), entry)
+    own, other = entry.robustness, full.robustness
+    if entry is full or own is None or other is None or own.accuracy.keys() != other.accuracy.keys():
+        return ""
+    changes = {
+        f"{kind} {strength}": 100 * (value - before)
+        for kind, values in own.accuracy.items()
+        for strength, (value, before) in enumerate(zip(values, other.accuracy[kind], strict=False), 1)
+    }
+    worst = min(changes, key=lambda name: changes[name])
+    return (
+        f"{name(result, entry)} less {full.network} on worse pictures: {100 * (own.mean - other.mean):+.2f} points in "
+        f"the mean of {len(changes)}, {changes[worst]:+.1f} where it loses most ({worst})"
     )
 
 
@@ -164,32 +189,48 @@ def _quality(result: Result) -> Table:
     return table
 
 
-def _cost(result: Result) -> Table:
-    headers = (
-        "network",
-        "p50\nms",
-        "p90\nms",
-        "p95\nms",
-        "p99\nms",
-        "CV",
-        "file\nMB",
-        "process\npeak MB",
-        "of it the\nnetwork",
-        "first\nanswer s",
-    )
-    table = grid(marked(result, "Latency at batch 1, file size, memory"), headers)
+def _latency(result: Result) -> Table:
+    headers = ["network", "p50\nms", "p90\nms", "p95\nms", "p99\nms", "CV"]
+    whole = any(entry.with_preprocessing for entry in result.networks)
+    table = grid(marked(result, "Latency at batch 1"), [*headers, *["p50 from\npixels ms"] * whole])
     for entry in result.networks:
-        latency, memory = entry.latency, entry.memory
+        latency, from_pixels = entry.latency, entry.with_preprocessing
+        noisy = latency.coefficient_of_variation > NOISY
         table.add_row(
             Text(name(result, entry)),
             *(milliseconds(value) for value in (latency.p50, latency.p90, latency.p95, latency.p99)),
-            f"{latency.coefficient_of_variation:.2f}",
-            f"{entry.file_bytes / 1e6:.2f}",
-            "" if memory is None else f"{memory.peak / 1e6:.0f}",
-            "" if memory is None else f"{(memory.peak - memory.baseline) / 1e6:.0f}",
-            "" if entry.cold_start is None else f"{entry.cold_start.median:.2f}",
+            Text(f"{latency.coefficient_of_variation:.2f}{' noisy' * noisy}", style="yellow" * noisy),
+            *[milliseconds(from_pixels.p50 if from_pixels else None)] * whole,
         )
     return table
+
+
+def _cost(result: Result) -> Table:
+    """What a device does not have is left out: a CPU has no engine and no memory of its own."""
+    gpu = result.gpu is not None
+    columns = [("file\nMB", [megabytes(entry.file_bytes, 2) for entry in result.networks])]
+    if gpu:
+        columns.append(("engine\nMB", [megabytes(entry.engine_bytes, 2) for entry in result.networks]))
+    for head, field in (("process\nsteady MB", "steady"), ("process\npeak MB", "peak")):
+        columns.append((head, [megabytes(getattr(entry.memory, field, None)) for entry in result.networks]))
+    if gpu:
+        for head, field in (("GPU\nsteady MB", "steady"), ("GPU\npeak MB", "peak")):
+            columns.append((head, [megabytes(getattr(entry.gpu_memory, field, None), 1) for entry in result.networks]))
+    else:
+        own = [None if each.memory is None else each.memory.peak - each.memory.baseline for each in result.networks]
+        columns.append(("of it the\nnetwork", [megabytes(each) for each in own]))
+    started = [f"{each.cold_start.median:.2f}" if each.cold_start else "" for each in result.networks]
+    columns.append(("first\nanswer s", started))
+    known = [(head, cells) for head, cells in columns if any(cells)]
+    table = grid(marked(result, "Size, memory, first answer"), ["network", *(head for head, _ in known)])
+    for entry, *cells in zip(result.networks, *(cells for _, cells in known), strict=True):
+        table.add_row(Text(name(result, entry)), *cells)
+    return table
+
+
+def megabytes(size: int | None, digits: int = 0) -> str:
+    """Return a size in MB, 10^6 bytes; nothing for one that is not there."""
+    return "" if size is None else f"{size / 1e6:.{digits}f}"
 
 
 def _throughput(result: Result) -> Table:
@@ -218,7 +259,7 @@ def _robustness(result: Result) -> Table:
 def _energy(result: Result) -> Table:
     """Rails may overlap (VDD_IN feeds the others), so that they are not added up."""
     table = grid(
-        marked(result, "Energy by power rail, one network alone, batch 1"),
+        marked(result, energy_title(result)),
         ("network", "rail", "idle\nW", "running\nW", "one inference\nmJ"),
     )
     for entry in result.networks:
@@ -226,6 +267,13 @@ def _energy(result: Result) -> Table:
             cells = (f"{each.idle_watts:.2f}", f"{each.watts:.2f}", f"{1e3 * each.joules:.3f}")
             table.add_row(Text(name(result, entry)), Text(rail), *cells)
     return table
+
+
+def energy_title(result: Result) -> str:
+    """Return what a table of energy is of, with the sensor that it is from."""
+    sensors = dict.fromkeys(entry.energy.sensor for entry in result.networks if entry.energy and entry.energy.sensor)
+    of = f" ({', '.join(sensors)})" if sensors else ""
+    return f"Energy by {'domain' if 'RAPL' in sensors else 'power rail'}{of}, one network alone, batch 1"
 
 
 def milliseconds(value: float | None) -> str:

@@ -171,6 +171,7 @@ def _rows(network: Network) -> Iterator[tuple[str, str, str, str, str]]:
     changes = {each.metric: each for each in network.changes}
     for percentile in ("p50", "p90", "p95", "p99"):
         yield from _ratio(changes[f"latency.{percentile}"], f"{percentile}, ms", 1, 3)
+    yield from _ratio(changes["with_preprocessing.p50"], "p50 from pixels, ms", 1, 3)
     noise, samples = changes["latency.coefficient_of_variation"], changes["latency.samples"]
     yield "CV, samples", f"{noise.a:.2f}, {samples.a:,}", f"{noise.b:.2f}, {samples.b:,}", "", ""
     yield from _points(changes["quality.accuracy"], "accuracy, %")
@@ -179,6 +180,7 @@ def _rows(network: Network) -> Iterator[tuple[str, str, str, str, str]]:
     yield "macro F1", f"{score.a:.3f}", f"{score.b:.3f}", f"{score.difference:+.3f}", ""
     yield from _ratio(changes["file_bytes"], "file, MB", 1e-6, 2)
     yield from _ratio(changes["memory.peak"], "process peak, MB", 1e-6, 1)
+    yield from _ratio(changes["gpu_memory.peak"], "GPU peak, MB", 1e-6, 1)
     yield from _ratio(changes["cold_start.median"], "first answer, s", 1, 3)
     for metric, change in changes.items():
         rail = metric.removeprefix("energy.rails.").removesuffix(".joules")

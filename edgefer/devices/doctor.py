@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgefer import paths
-from edgefer.devices import jetson, machine
+from edgefer.devices import jetson, machine, rapl
 from edgefer.devices.files import text
 from edgefer.errors import LackError
 
@@ -103,6 +103,7 @@ def _machine(here: machine.Machine, board: jetson.Jetson | None, root: Path) -> 
         busy = load > _BUSY * here.cores
         remedy = "latencies measured now are noisy: wait, or stop what runs" if busy else ""
         yield Line("machine", "load", "note" if busy else "ok", f"{load:.1f} on {here.cores} cores", remedy)
+    yield _power_sensor(root)
     python = ".".join(map(str, sys.version_info[:3]))
     yield Line("machine", "system", "ok", f"{here.os}, Python {python}{', virtual machine' if here.virtual else ''}")
 
@@ -112,6 +113,17 @@ def _power_mode(board: jetson.Jetson) -> Line:
     most = found.upper().startswith("MAXN")
     remedy = "" if most else f"{jetson.stronger(board)} for the most this board gives; every figure depends on it"
     return Line("machine", "power mode", "ok" if most else "note", found, remedy)
+
+
+def _power_sensor(root: Path) -> Line:
+    """What `bench` reads the energy of an inference from; a GPU's own is nvidia-smi."""
+    for name, rails in (("RAPL", rapl.counters(root)), ("INA3221", jetson.watts(root))):
+        if rails:
+            return Line("machine", "power sensor", "ok", f"{name}: {', '.join(rails)}")
+    if rapl.forbidden(root):
+        remedy = f"{rapl.REMEDY} before a bench, for energy; until the next start, and for all users"
+        return Line("machine", "power sensor", "note", "RAPL, which root alone may read", remedy)
+    return Line("machine", "power sensor", "ok", "none that edgefer reads (RAPL, INA3221)")
 
 
 def _int8(here: machine.Machine) -> Iterator[Line]:

@@ -77,6 +77,18 @@ def stolen(root: Path = Path("/")) -> tuple[int, int] | None:
     return ticks[7], sum(ticks)
 
 
+def waited(root: Path = Path("/")) -> tuple[int, int] | None:
+    """Return how long this program's first thread was ready to run and other programs ran instead, and how long it ran.
+
+    Nanoseconds, the second and the first number of /proc/self/schedstat (Linux's sched-stats); None where that is not
+    there.
+    """
+    words = text(root / "proc/self/schedstat").split()
+    if len(words) < 2 or not all(word.isdigit() for word in words[:2]):
+        return None
+    return int(words[1]), int(words[0])
+
+
 def frequencies(root: Path = Path("/")) -> list[float]:
     """Return the clock of each core in MHz, or nothing where the system does not say."""
     files = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))

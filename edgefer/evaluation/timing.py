@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console
-from edgefer.evaluation.predict import Infer
+
+# What is timed: a session's `infer`, or more than that.
+Work: TypeAlias = Callable[[NDArray[Any]], object]
 
 TURN = 4
 BEYOND = 10  # a percentile is quoted where at least so many samples lie beyond it: 1,000 samples for p99
 _PERCENTILES = (50, 90, 95, 99)
+_QUARTER = 10  # rounds of which a median says something
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,8 @@ class Interval:
 
 
 def in_turn(
-    infers: Sequence[Infer],
-    inputs: Sequence[Sequence[NDArray[np.float32]]],
+    infers: Sequence[Work],
+    inputs: Sequence[Sequence[NDArray[Any]]],
     *,
     percentile: float = 99,
     seconds: float = 3.0,
@@ -74,7 +78,7 @@ def in_turn(
     """Time networks against each other.
 
     Args:
-        infers: one session's `infer` for each network.
+        infers: one session's `infer` for each network, or what ends in it.
         inputs: for each network, inputs of batch 1 in the order they are used, again and again.
         percentile: the highest one that will be quoted; it decides the least number of samples.
         seconds: least timed seconds for each network.
@@ -111,7 +115,7 @@ def in_turn(
     return [np.array(rounds) for rounds in turns]
 
 
-def _warm_up(infer: Infer, batches: Sequence[NDArray[np.float32]], seconds: float) -> None:
+def _warm_up(infer: Work, batches: Sequence[NDArray[Any]], seconds: float) -> None:
     end = time.perf_counter() + seconds
     count = 0
     while time.perf_counter() < end or count < TURN:
@@ -119,7 +123,7 @@ def _warm_up(infer: Infer, batches: Sequence[NDArray[np.float32]], seconds: floa
         count += 1
 
 
-def _turn(infer: Infer, batches: Sequence[NDArray[np.float32]], first: int) -> list[float]:
+def _turn(infer: Work, batches: Sequence[NDArray[Any]], first: int) -> list[float]:
     clock = time.perf_counter_ns
     infer(batches[first % len(batches)])
     times = []
@@ -160,6 +164,21 @@ def latency(seconds: NDArray[np.float64]) -> Latency:
         p50_low=float(low),
         p50_high=float(high),
     )
+
+
+def drift(samples: Sequence[NDArray[np.float64]]) -> float | None:
+    """Return latency in the last quarter of the rounds over that in the first, median over the networks.
+
+    A clock that falls, heat, or other work that begins: what a machine does not say of itself shows here. None for
+    fewer than 40 rounds.
+
+    Args:
+        samples: (rounds, TURN) of each network, from `in_turn`.
+    """
+    quarter = len(samples[0]) // 4
+    if quarter < _QUARTER:
+        return None
+    return float(np.median([np.median(each[-quarter:]) / np.median(each[:quarter]) for each in samples]))
 
 
 def quantiles(seconds: NDArray[np.float64]) -> list[float]:

@@ -31,6 +31,7 @@ class Session:
         transfers: ``copied`` to and from the device, or ``mapped`` into it.
         on_gpu: names of the layers that a DLA was asked for and could not take.
         engine_bytes: size of the engine.
+        buffer_bytes: memory for inputs and outputs that the device reaches, of `most` images.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Session:
         context.set_tensor_address(outputs[0], self._out.pointer)
         self.on_gpu: tuple[str, ...] = ()
         self.engine_bytes = 0
+        self.buffer_bytes = self.most * (self._in_bytes + self._out_bytes)
         self._batch = 0  # that the context is set to
         self._recorded = ExitStack()  # the graph of that batch
         self._launch: Callable[[], None] | None = None

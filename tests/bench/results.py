@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgefer.bench.energy import Energy, Rail
+from edgefer.bench.gpu_process import GpuMemory
 from edgefer.bench.mistakes import Answer, Mistake
 from edgefer.bench.result import NetworkEntry, Recommendation, Result
 from edgefer.bench.robustness import Robustness
@@ -101,22 +102,23 @@ def on_jetson(result: Result) -> Result:
         throttled=0,
     )
     warm = board.model_copy(update={"temperatures": {"cpu": 55.0, "gpu": 54.1}, "throttled": 1})
-    energy = Energy({"VDD_IN": Rail(5.1, 9.3, 0.0042), "VDD_CPU_GPU_CV": Rail(0.9, 3.4, 0.0016)}, 3.0, 2000, 150)
+    energy = Energy(
+        {"VDD_IN": Rail(5.1, 9.3, 0.0042), "VDD_CPU_GPU_CV": Rail(0.9, 3.4, 0.0016)}, 3.0, 2000, 150, "INA3221"
+    )
     networks = [
         entry.model_copy(
             update={
                 "runtime": "TensorRT 10.3.0",
                 "engine_bytes": entry.file_bytes + 200_000,
                 "cuda_graphs": True,
-                "memory": None,
-                "cold_start": None,
+                "gpu_memory": GpuMemory(buffers=300_000, steady=21_000_000, peak=29_400_000),
                 "throughput": [],
                 "energy": energy,
             }
         )
         for entry in result.networks
     ]
-    how = {"graph_optimization": None, "memory": None, "transfers": "mapped", "cuda_graphs": True, "tf32": True}
+    how = {"graph_optimization": None, "arena": None, "transfers": "mapped", "cuda_graphs": True, "tf32": True}
     return result.model_copy(
         update={
             "device": "jetson",

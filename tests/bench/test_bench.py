@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from bundle import samples
 from rich.console import Console
 
 from edgefer import bundle
-from edgefer.bench.bench import bench
+from edgefer.bench.bench import bench, data_warnings
 from edgefer.bench.result import Result
 from edgefer.bench.table import tables
 from edgefer.errors import InputError
 from edgefer.labels import LABELS
+from edgefer.preprocessing import Preprocessing
 
 FEAR = LABELS.index("fear")
 
@@ -181,3 +183,23 @@ def test_labels_are_not_read_as_markup(result: Result) -> None:
     console = Console(width=160, highlight=False, record=True, file=io.StringIO())
     console.print(tables(result.model_copy(update={"data": data})))
     assert hostile in console.export_text()
+
+
+def test_what_concerns_many_bundles_is_one_note(made: bundle.Bundle) -> None:
+    other = samples.write(made.path.parent / "others", data=bundle.Data(name="FER2013", digest="f" * 64, drawn=False))
+    rows = data_warnings(["a", "b", "c", "d", "e", "f"], [other] * 6, samples.dataset(), "test")
+    assert rows == ["a, b, c, d and 2 more were trained on FER2013 (ffffffff), but are evaluated on greys (dddddddd)"]
+
+
+def test_latency_from_pixels_has_preprocessing_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call of it takes a millisecond more."""
+    apply = Preprocessing.apply
+
+    def slow(self: Preprocessing, images: np.ndarray) -> np.ndarray:
+        time.sleep(0.001)
+        return apply(self, images)
+
+    monkeypatch.setattr(Preprocessing, "apply", slow)
+    result = bench([samples.write(tmp_path / "slow")], samples.dataset(), seconds=0.01)
+    assert all(entry.with_preprocessing and entry.with_preprocessing.fastest >= 1 for entry in result.networks)
+    assert result.protocol.with_preprocessing_seconds == 0.01

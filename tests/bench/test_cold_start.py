@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +20,7 @@ from edgefer.bench.bench import bench
 from edgefer.bench.table import tables
 from edgefer.devices import machine
 from edgefer.errors import InputError
+from edgefer.evaluation import timing
 
 SHAPE = (1, samples.SIZE, samples.SIZE)
 
@@ -107,6 +112,52 @@ def test_time_that_the_host_takes_and_a_clock_that_changes_are_said_beside_the_f
     said = "\n".join(state.warnings(conditions))
     assert "the host took 30 % of this virtual machine's time" in said
     assert "from 2400 to 1800 MHz" in said
+
+
+def test_time_that_other_programs_take_is_told_from_time_asleep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited = machine.waited
+    monkeypatch.setattr(machine, "waited", lambda: waited(tmp_path))
+    states = []
+    for ran, waits in ((5_000, 100), (104_000, 1_100), (203_000, 41_100), (302_000, 140_100)):
+        jetsons.write(tmp_path, {"proc/self/schedstat": f"{ran} {waits} 7\n"})
+        states.append(state.now())
+    found = [state.between(before, after) for before, after in pairwise(states)]
+    assert [round(each.waited or 0, 2) for each in found] == [0.01, 0.29, 0.5]
+    assert state.warnings(found[0]) == []
+    (said,) = state.warnings(found[2])
+    assert said.startswith("other programs ran for 50 % of the time")
+    assert "medians and ratios too" in said
+    jetsons.write(tmp_path, {"proc/self/schedstat": "nothing\n"})
+    assert state.between(states[0], state.now()).waited is None
+
+
+def test_this_process_waits_while_another_one_has_its_core() -> None:
+    script = (
+        "import os, sys, time; from edgefer.devices import machine; os.sched_setaffinity(0, {int(sys.argv[1])})\n"
+        "end = time.monotonic() + 1\nwhile time.monotonic() < end: pass\nprint(*machine.waited())"
+    )
+    command = [sys.executable, "-c", script, str(min(os.sched_getaffinity(0)))]
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=path) for _ in range(2)]
+    shares = []
+    for each in both:
+        waited, ran = map(int, each.communicate()[0].split())
+        shares.append(waited / (waited + ran))
+    assert all(share > 0.2 for share in shares)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "said"), [(1.0, 1.2, "20 % slower"), (1.0, 0.8, "20 % faster"), (1, 1.01, "")]
+)
+def test_latency_that_drifts_is_noted(first: float, last: float, said: str) -> None:
+    steps = np.linspace(first, last, 5)[[0, 2, 2, 4]]
+    samples = np.repeat(steps, 25)[:, None] * np.ones((1, 4)) * 1e-3
+    quiet = state.State(None, None, None, None, None, None)
+    notes = state.warnings(state.between(quiet, quiet, timing.drift([samples, 3 * samples])))
+    assert ("".join(notes)).count(said) >= 1 if said else notes == []
+    assert timing.drift([samples[:30]]) is None
 
 
 @pytest.mark.parametrize("text", ["", "cpu 1 2 3\n", "cpu a b c d e f g h\n", "intr 1 2 3 4 5 6 7 8 9\n"])

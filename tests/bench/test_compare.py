@@ -704,3 +704,15 @@ def test_results_of_two_real_benches_are_compared(place: Callable[..., Path], tm
     changes = {each.metric: each for each in compared.networks[1].changes}
     assert changes["per_class.fear.recall"].difference == 1
     assert changes["per_class.happy.recall"].difference == -1
+
+
+def test_what_only_one_of_two_results_measured_beside_the_rest_does_not_forbid_to_compare_the_rest(
+    place: Callable[..., Path],
+) -> None:
+    new = place("new.json", changed("protocol", "energy_seconds", to=3.0))
+    old = place("old.json", changed("protocol", "with_preprocessing_seconds", to=None))
+    done = type_in("--compare", old, new)
+    assert done.exit_code == 0, done.output
+    assert "p50 from pixels" in done.stdout
+    other = place("other.json", changed("protocol", "with_preprocessing_seconds", to=9.0))
+    assert "with_preprocessing_seconds" in type_in("--compare", new, other).stderr

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import io
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from typer.testing import CliRunner
 
 from edgefer import bundle
 from edgefer.bench import bench as module
-from edgefer.bench import energy
+from edgefer.bench import energy, gpu_process
 from edgefer.bench.bench import bench
 from edgefer.bench.result import Result
 from edgefer.bench.table import tables
@@ -31,6 +32,7 @@ from edgefer.runtimes import gpu, tensorrt
 from edgefer.runtimes.tensorrt import Built
 
 trt = pytest.importorskip("tensorrt_rtx")
+IN_A_PROCESS = gpu_process._start
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,8 @@ def card(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("FAKE_CUDA_DEVICES", "1")
     monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(tensorrt, "build", build)
+    # The stand-ins live in this process, so the fresh one is this one.
+    monkeypatch.setattr(gpu_process, "_start", lambda task: json.loads(json.dumps(gpu_process.measure(task))))
     monkeypatch.setattr(tensorrt, "load", lambda content, flavour, dla: fake_gpu.Engine(content, 32, trt, driver))
     yield built
     assert driver.fake_taken() == 0
@@ -118,7 +122,7 @@ def test_a_jetson_runs_the_engines_that_it_built_and_the_result_says_what_decide
     assert (result.gpu.name, result.gpu.compute, result.gpu.cuda) == ("Fake GPU", "87", "13.0")
     assert (result.protocol.transfers, result.protocol.cuda_graphs) == ("mapped", True)
     protocol = result.protocol
-    assert (protocol.memory, protocol.graph_optimization, protocol.arena) == (None, None, None)  # those are of a CPU
+    assert (protocol.graph_optimization, protocol.arena) == (None, None)  # those are of a CPU
     assert all(entry.cuda_graphs and entry.engine_bytes == entry.file_bytes for entry in result.networks)
     before = result.conditions.jetson_before
     assert before is not None
@@ -136,7 +140,68 @@ def test_energy_is_power_times_time_by_rail(made: bundle.Bundle, board: Path) ->
     assert set(entry.energy.rails) == {"VDD_IN", "VDD_CPU_GPU_CV"}
     rail = entry.energy.rails["VDD_IN"]
     assert rail.watts == rail.idle_watts == pytest.approx(5.072 * 0.912)
+    assert entry.energy.sensor == "INA3221"
     assert rail.joules == pytest.approx(rail.watts * entry.energy.seconds / entry.energy.inferences)
+
+
+def test_memory_on_the_gpu_is_what_a_network_takes_beside_the_context_and_a_peak_is_seen(
+    made: bundle.Bundle, card: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = on("rtx", made).networks[0].gpu_memory
+    image = 4 * (samples.SIZE**2 + 7)
+    assert alone is not None
+    assert alone.buffers == 32 * image  # what edgefer takes itself, for the largest batch
+    assert alone.steady == alone.peak == 32 * image + (64 << 10)  # and the graph; not the context's 300 MiB
+    monkeypatch.setattr(fake_gpu.Context, "takes", 90 << 20)
+    monkeypatch.setattr(fake_gpu.Context, "gives_back", 70 << 20)
+    entry = on("rtx", made).networks[0]
+    assert entry.gpu_memory is not None
+    assert entry.gpu_memory.peak == alone.buffers + (90 << 20)  # in the first run, before there is a graph
+    assert entry.gpu_memory.steady == alone.steady + (20 << 20)
+    assert entry.memory is not None
+    assert 0 < entry.memory.steady <= entry.memory.peak
+    assert entry.cold_start is not None
+    assert entry.cold_start.starts == 3
+
+
+def test_memory_that_cannot_be_measured_is_a_note_and_the_rest_stands(
+    made: bundle.Bundle, card: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_CUDA_FAIL", "cuMemGetInfo_v2")
+    result = on("rtx", made)
+    assert [(entry.gpu_memory, entry.memory, entry.cold_start) for entry in result.networks] == [(None, None, None)]
+    note = "memory and first answer of grey fp32 were not measured: out of memory: cannot ask for the GPU's free memory"
+    assert any(each.startswith(note) for each in result.warnings)
+    assert result.networks[0].quality.accuracy == 1
+
+
+def test_what_the_fresh_process_says_is_found_among_what_libraries_print(
+    made: bundle.Bundle, card: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = {"bundle": str(made.path), "network": "fp32", "device": "rtx", "graphs": True, "dla": None}
+    monkeypatch.setattr(sys, "argv", ["-c", "[]", json.dumps(task)])
+    gpu_process.main()
+    said = f"[TRT] loaded{capsys.readouterr().out}[TRT] bye"
+    monkeypatch.setattr(gpu_process, "_CHILD", f"print({said!r})")
+    found = IN_A_PROCESS(task)
+    assert set(found) == {"memory", "gpu_memory", "answered"}
+    assert found["gpu_memory"]["buffers"] == 32 * 4 * (samples.SIZE**2 + 7)
+    monkeypatch.setattr(gpu_process, "_CHILD", "print('nothing')")
+    with pytest.raises(LackError, match="said nothing"):
+        IN_A_PROCESS(task)
+
+
+def test_a_process_without_a_gpu_ends_with_one_line(made: bundle.Bundle) -> None:
+    with pytest.raises(LackError) as error:
+        gpu_process.of_network(made, "fp32", "rtx", gpu.Options())
+    assert "\n" not in str(error.value)
+    assert "driver" in str(error.value)
+
+
+def test_images_a_second_are_counted_by_batch(made: bundle.Bundle, card: list[str]) -> None:
+    points = on("rtx", made, throughput=True).networks[0].throughput
+    assert [(point.batch, point.threads) for point in points] == [(batch, 1) for batch in (1, 2, 4, 8, 16, 32)]
+    assert all(point.images_per_second > 0 for point in points)
 
 
 def test_power_is_read_while_the_network_runs_and_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,12 +213,26 @@ def test_power_is_read_while_the_network_runs_and_before(monkeypatch: pytest.Mon
         return batch
 
     monkeypatch.setattr(energy, "_SETTLING_SECONDS", 0.01)
-    spent = energy.measure(infer, [np.zeros((1, 1, 2, 2), np.float32)], 0.3, lambda: {"rail": 9.0 if running else 4.0})
+    sensor = energy.sampled("INA3221", lambda: {"rail": 9.0 if running else 4.0})
+    assert sensor is not None
+    spent = energy.measure(infer, [np.zeros((1, 1, 2, 2), np.float32)], 0.3, sensor)
     assert spent is not None
     assert spent.rails["rail"].idle_watts == 4
     assert spent.rails["rail"].watts == 9
     assert spent.readings >= 5
-    assert energy.measure(infer, [np.zeros((1, 1, 2, 2), np.float32)], 0.3, dict) is None
+    assert spent.sensor == "INA3221"
+    assert energy.sampled("INA3221", dict) is None
+
+
+def test_a_sensor_that_answers_too_seldom_gives_no_energy_and_a_note(
+    made: bundle.Bundle, card: list[str], smi: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(energy, "_LEAST_READINGS", 10**6)
+    result = on("rtx", made)
+    assert [entry.energy for entry in result.networks] == [None]
+    assert result.protocol.energy_seconds is None
+    note = "energy of grey fp32 was not measured: nvidia-smi was not read often enough"
+    assert note in result.warnings
 
 
 def test_what_the_board_says_against_its_figures_is_a_note(

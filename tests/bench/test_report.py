@@ -8,6 +8,7 @@ import hashlib
 import io
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edgefer import data
-from edgefer.bench import facts, mistakes, report, spreadsheet, svg
+from edgefer.bench import facts, mistakes, report, sheets, spreadsheet, svg
 from edgefer.bench.bench import bench
 from edgefer.bench.markdown import markdown
 from edgefer.bench.pareto import front
@@ -140,6 +141,45 @@ def test_charts_take_their_colours_from_the_theme(many: Result) -> None:
     assert set(re.findall(r"var\((--[a-z0-9-]+)\)", text)) <= set(re.findall(r"(--[a-z0-9-]+):", text))
 
 
+def test_all_of_accuracy_and_memory_is_in_tables_with_the_leak_free_images_apart(result: Result) -> None:
+    sheet = sheets.accuracy(result)
+    assert [row[1][0] for row in sheet.rows] == ["all", "leak-free"] * len(result.networks)
+    for number, entry in enumerate(result.networks):
+        for quality, (_, cells) in zip((entry.quality, entry.leak_free), sheet.rows[2 * number :], strict=False):
+            assert quality is not None
+            shares = (quality.macro_f1, quality.weighted_f1, quality.calibration_error)
+            assert cells[-3:] == [f"{share:.3f}" for share in shares]
+    cost = sheets.cost(result)
+    assert cost is not None
+    memory = result.networks[0].memory
+    assert memory is not None
+    assert cost.rows[0][1][list(cost.heads).index("process steady, MB")] == f"{memory.steady / 1e6:.0f}"
+    text = Page(report.html(result)).text
+    assert f"{result.networks[0].quality.weighted_f1:.3f}" in text
+
+
+def test_a_noisy_latency_is_marked_beside_its_figures(result: Result) -> None:
+    def with_variation(value: float) -> Page:
+        networks = [
+            each.model_copy(update={"latency": replace(each.latency, coefficient_of_variation=value)})
+            for each in result.networks
+        ]
+        return Page(report.html(result.model_copy(update={"networks": networks})))
+
+    noisy = [each for each in with_variation(0.11).named("td") if each.get("class") == "noisy"]
+    assert len(noisy) == 2 * len(result.networks)  # p99, and the coefficient itself
+    assert [each for each in with_variation(0.09).named("td") if each.get("class") == "noisy"] == []
+
+
+def test_latency_from_pixels_is_shown_where_it_was_measured(result: Result) -> None:
+    whole = result.networks[0].with_preprocessing
+    assert whole is not None
+    assert (whole.samples >= 200, whole.p90 is not None) == (True, True)
+    assert "p50 from pixels" in Page(report.html(result)).text
+    older = [each.model_copy(update={"with_preprocessing": None}) for each in result.networks]
+    assert "p50 from pixels" not in Page(report.html(result.model_copy(update={"networks": older}))).text
+
+
 def test_photographs_are_not_called_drawn(result: Result) -> None:
     assert "drawn faces" not in Page(report.html(results.photographs(result))).text
 
@@ -158,9 +198,15 @@ def test_a_device_s_page_says_what_it_measured_and_nothing_of_a_cpu_s(many: Resu
     text = Page(report.html(results.on_jetson(many))).text
     for said in ("VDD_IN", "15W", "over-current", "Orin, compute capability 87", "CUDA graphs on", "nothing is copied"):
         assert said in text
-    for unsaid in ("graph optimizations", "resident set", "first answer", "1 thread"):
+    for said in ("INA3221", "GPU peak, MB", "29.4", "the CUDA context is not in it", "the engine built before"):
+        assert said in text
+    assert "GPU peak, MB |" in markdown(results.on_jetson(many))
+    for unsaid in ("graph optimizations", "memory arena", "1 thread"):
         assert unsaid not in text
-    assert "all graph optimizations" in Page(report.html(many)).text
+    here = Page(report.html(many)).text
+    for said in ("all graph optimizations", "memory arena on", "no sensor that edgefer reads (RAPL, INA3221)"):
+        assert said in here
+    assert "GPU peak" not in here
     assert ("temperature of cpu, C", "48.2", "55.0") in facts.conditions(results.on_jetson(many))
 
 
@@ -187,6 +233,19 @@ def test_among_many_bundles_the_fastest_within_half_a_point_is_deployed(many: Re
     )
     text = Page(report.html(many)).text
     assert f"Deploy {found.entry.network} of {found.entry.bundle}" in text
+
+
+def test_a_bundle_s_only_network_is_a_candidate_too(many: Result) -> None:
+    best = max(many.networks, key=lambda each: each.quality.accuracy)
+    alone = best.model_copy(
+        update={"bundle": "alone", "latency": replace(best.latency, p50=min(e.latency.p50 for e in many.networks) / 2)}
+    )
+    about = many.bundles[0].model_copy(update={"title": "alone", "path": "here/alone"})
+    one_more = many.model_copy(update={"bundles": [*many.bundles, about], "networks": [*many.networks, alone]})
+    found = summary(one_more)
+    assert (found.entry.bundle, found.path) == ("alone", "here/alone")
+    assert "points below" not in found.reason
+    assert "It is in here/alone" in Page(report.html(one_more)).text
 
 
 def test_one_network_alone_is_not_called_the_best(many: Result) -> None:

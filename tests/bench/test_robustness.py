@@ -11,7 +11,7 @@ from bundle import samples
 from rich.console import Console
 
 from edgefer import data
-from edgefer.bench import report, robustness
+from edgefer.bench import report, robustness, table
 from edgefer.bench.bench import bench
 from edgefer.bench.result import Result
 from edgefer.bench.table import tables
@@ -57,6 +57,13 @@ def test_the_table_fits_80_columns_and_the_page_has_curves(result: Result) -> No
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= 80
     assert "Accuracy on worse pictures" in text
+    fp32, int8 = (entry.robustness for entry in result.networks)
+    assert fp32 is not None
+    assert int8 is not None
+    lost = min((int8.accuracy[kind][at] - fp32.accuracy[kind][at], kind, at + 1) for kind in KINDS for at in range(5))
+    said = f"{100 * (int8.mean - fp32.mean):+.2f} points in the mean of 35, {100 * lost[0]:+.1f} where it loses most"
+    assert said in " ".join(text.split())
+    assert table.robustness_line(result, result.networks[0]) == ""
     page = report.html(result)
     for kind in KINDS:
         assert page.count(f'role="img" aria-label="Accuracy with {kind}, strength 0 to 5, in percent. ') == 1
@@ -65,4 +72,6 @@ def test_the_table_fits_80_columns_and_the_page_has_curves(result: Result) -> No
 def test_without_being_asked_for_it_is_not_there(tmp_path: Path) -> None:
     result = bench([samples.write(tmp_path / "made")], samples.dataset(), seconds=0.01)
     assert result.networks[0].robustness is None
-    assert "worse pictures" not in report.html(result)
+    page = report.html(result)
+    assert "On worse pictures" not in page
+    assert "accuracy on worse pictures (--robustness)" in page  # what was not asked for is said

@@ -99,6 +99,7 @@ class Context:
 
     works = True
     recordable = True
+    takes, gives_back = 0, 0  # device memory, in the first run and in the second
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.addresses, self.shape, self.runs = engine, {}, (), 0
@@ -121,6 +122,7 @@ class Context:
 
     def _run(self, _: Any) -> None:
         self.runs += 1
+        self.engine.cuda.fake_use(ctypes.c_long({1: self.takes, 2: -self.gives_back}.get(self.runs, 0)))
         source, target = (node.name for node in self.engine.nodes)
         (logits,) = self.engine.session.run([target], {source: _at(self.addresses[source], self.shape)})
         _at(self.addresses[target], logits.shape)[...] = logits

@@ -1,6 +1,7 @@
 /* A stand-in for NVIDIA's driver, for machines without one: "device" memory is memory of this process, a stream runs
  * what is queued at once, and a graph that is being recorded notes copies and calls for later. It counts what is taken and not given back, and fails, with CUDA_ERROR_OUT_OF_MEMORY, the call that FAKE_CUDA_FAIL
- * names. FAKE_CUDA_DEVICES says how many GPUs there are (0), FAKE_CUDA_INTEGRATED makes them integrated ones.
+ * names. Of 8 GiB, a context holds 300 MiB, what is taken its bytes, a graph 64 KiB, and fake_use() adds what TensorRT
+ * would take. FAKE_CUDA_DEVICES says how many GPUs there are (0), FAKE_CUDA_INTEGRATED makes them integrated ones.
  *
  * Built by the tests: cc -shared -fPIC -Wl,-soname,libcuda.so.1 -o libcuda.so.1 libcuda.c -ldl
  */
@@ -16,8 +17,9 @@ typedef struct { void (*function)(void *); void *to; const void *from; size_t co
 typedef struct { int steps; Step step[64]; } Graph;
 
 static long taken; /* memory, streams, contexts and graphs that nobody gave back */
+static size_t used; /* device memory */
 static Graph *recording;
-static int context_depth;
+static int context_depth, contexts;
 
 static Status called(const char *name) {
     const char *fail = getenv("FAKE_CUDA_FAIL");
@@ -26,6 +28,7 @@ static Status called(const char *name) {
 #define CALL(name) if (called(name)) return 2
 
 long fake_taken(void) { return taken; }
+void fake_use(long bytes) { used += bytes; }
 
 static int devices(void) { const char *count = getenv("FAKE_CUDA_DEVICES"); return count ? atoi(count) : 0; }
 static int integrated(void) { return getenv("FAKE_CUDA_INTEGRATED") != NULL; }
@@ -43,8 +46,14 @@ Status cuDeviceGetAttribute(int *value, int attribute, int device) {
 }
 Status cuDeviceComputeCapability(int *major, int *minor, int device) { *major = 8; *minor = 7; return 0; }
 
-Status cuDevicePrimaryCtxRetain(void **context, int device) { CALL("cuDevicePrimaryCtxRetain"); *context = &taken; taken++; return 0; }
-Status cuDevicePrimaryCtxRelease_v2(int device) { taken--; return 0; }
+Status cuDevicePrimaryCtxRetain(void **context, int device) { CALL("cuDevicePrimaryCtxRetain"); *context = &taken; taken++; contexts++; return 0; }
+Status cuDevicePrimaryCtxRelease_v2(int device) { taken--; contexts--; return 0; }
+Status cuMemGetInfo_v2(size_t *free, size_t *total) {
+    CALL("cuMemGetInfo_v2");
+    *total = 8ul << 30;
+    *free = *total - used - (contexts ? 300ul << 20 : 0);
+    return context_depth ? 0 : 201; /* invalid context */
+}
 Status cuCtxPushCurrent_v2(void *context) { CALL("cuCtxPushCurrent_v2"); context_depth++; taken++; return 0; }
 Status cuCtxPopCurrent_v2(void **context) { *context = &taken; context_depth--; taken--; return 0; }
 Status cuCtxGetCurrent(void **context) { *context = context_depth ? &taken : NULL; return 0; }
@@ -72,11 +81,20 @@ Status cuMemHostGetDevicePointer_v2(uint64_t *pointer, void *address, unsigned f
 }
 Status cuMemAlloc_v2(uint64_t *pointer, size_t count) {
     CALL("cuMemAlloc_v2");
-    *pointer = (uint64_t)malloc(count);
+    size_t *block = malloc(count + 64);
+    *block = count;
+    used += count;
+    *pointer = (uint64_t)block + 64;
     taken++;
     return 0;
 }
-Status cuMemFree_v2(uint64_t pointer) { free((void *)pointer); taken--; return 0; }
+Status cuMemFree_v2(uint64_t pointer) {
+    size_t *block = (size_t *)(pointer - 64);
+    used -= *block;
+    free(block);
+    taken--;
+    return 0;
+}
 
 static void run(Step step) {
     if (step.function) step.function(step.to);
@@ -116,10 +134,11 @@ Status cuGraphInstantiateWithFlags(void **ready, void *graph, unsigned long long
     CALL("cuGraphInstantiateWithFlags");
     *ready = malloc(sizeof(Graph));
     memcpy(*ready, graph, sizeof(Graph));
+    used += 64 << 10;
     taken++;
     return 0;
 }
-Status cuGraphExecDestroy(void *ready) { free(ready); taken--; return 0; }
+Status cuGraphExecDestroy(void *ready) { free(ready); used -= 64 << 10; taken--; return 0; }
 Status cuGraphLaunch(void *ready, void *stream) {
     CALL("cuGraphLaunch");
     Graph *graph = ready;

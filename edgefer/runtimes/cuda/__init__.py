@@ -1,4 +1,4 @@
-"""NVIDIA's driver, as little of it as an inference takes: five functions, by pycuda or by cuda.bindings.
+"""NVIDIA's driver, as little of it as an inference takes: six functions, by pycuda or by cuda.bindings.
 
 Each one that takes something gives it back itself (a context manager), so that no way out of an inference, an error
 included, leaves memory on the device.
@@ -77,7 +77,7 @@ class Buffer:
 
 
 class Cuda(Protocol):
-    """The five functions. All raise LackError where the driver refuses."""
+    """The six functions. All raise LackError where the driver refuses."""
 
     def stream(self) -> AbstractContextManager[Stream]:
         """Start the first GPU, and give this thread its primary context.
@@ -101,6 +101,9 @@ class Cuda(Protocol):
 
     def wait(self, stream: Stream) -> None:
         """Wait until all that was queued is done."""
+
+    def free(self, stream: Stream) -> int:
+        """Return the bytes of the GPU's memory that nobody holds, no program and no context; they come in blocks."""
 
 
 def find() -> Cuda:

@@ -1,4 +1,4 @@
-"""The five functions by `cuda.bindings` (of cuda-python)."""
+"""The six functions by `cuda.bindings` (of cuda-python)."""
 
 from __future__ import annotations
 
@@ -85,6 +85,11 @@ class Bindings:
     def wait(self, stream: Stream) -> None:
         """Wait."""
         _check(driver.cuStreamSynchronize(stream.handle), "run the network on the GPU")
+
+    def free(self, stream: Stream) -> int:
+        """Ask for free memory."""
+        free, _ = _check(driver.cuMemGetInfo(), "ask for the GPU's free memory")
+        return int(free)
 
 
 def layer() -> Cuda:

@@ -1,4 +1,4 @@
-"""The five functions by pycuda."""
+"""The six functions by pycuda."""
 
 from __future__ import annotations
 
@@ -93,6 +93,12 @@ class PyCuda:
         """Wait."""
         with _checked("run the network on the GPU"):
             self._streams[stream.handle].synchronize()
+
+    def free(self, stream: Stream) -> int:
+        """Ask for free memory."""
+        with _checked("ask for the GPU's free memory"):
+            free, _ = driver.mem_get_info()
+        return int(free)
 
 
 def layer() -> Cuda:

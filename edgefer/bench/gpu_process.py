@@ -1,0 +1,145 @@
+"""A network on a GPU in a fresh process: the memory that it takes there and here, and the time to its first answer."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgefer import bundle
+from edgefer.bench import memory
+from edgefer.bench.cold_start import ColdStart
+from edgefer.bench.memory import Memory
+from edgefer.errors import EdgeferError, LackError
+from edgefer.runtimes import cuda, gpu, tensorrt
+
+_STARTS = 3
+_INFERENCES = 50
+_PATIENCE_SECONDS = 300
+_ANSWER = "edgefer measured: "
+_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from edgefer.bench.gpu_process import main; main()"
+
+
+@dataclass(frozen=True)
+class GpuMemory:
+    """Memory of a GPU that one network takes, in bytes: by how much less of it the driver calls free.
+
+    In it: the engine, what TensorRT computes in, compiled kernels, the CUDA graph, and our buffers. Not in it: the
+    process's CUDA context, which stands before the engine is loaded. On an integrated GPU it is memory of the machine,
+    where whatever else takes or gives back memory meanwhile counts too; on a card, other programs on the card do.
+
+    Attributes:
+        buffers: for inputs and outputs, of as many images as the engine takes at a time; what edgefer takes itself.
+        steady: after the last inference; never below `buffers`.
+        peak: the most after loading and after each inference; what comes and goes within one of these is not seen.
+    """
+
+    buffers: int
+    steady: int
+    peak: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a fresh process found.
+
+    Attributes:
+        memory: of the process, as for a network on the CPU; None on a system without /proc.
+        gpu_memory: on the device.
+        cold_start: from the process's start to the first answer, with an engine that is built already.
+    """
+
+    memory: Memory | None
+    gpu_memory: GpuMemory
+    cold_start: ColdStart
+
+
+def of_network(made: bundle.Bundle, network: str, device: str, options: gpu.Options) -> Measured:
+    """Start a process three times; memory is that of the first one.
+
+    Args:
+        made: the bundle.
+        network: its name in there; its engine has been built.
+        device: ``jetson`` or ``rtx``.
+        options: how it is run.
+
+    Raises:
+        LackError: the process ended without an answer.
+    """
+    task = {"bundle": str(made.path.resolve()), "network": network, "device": device, **asdict(options)}
+    seconds, answers = [], []
+    for _ in range(_STARTS):
+        before = time.monotonic_ns()  # Linux: one clock for all processes
+        answers.append(_start(task))
+        seconds.append((answers[-1]["answered"] - before) * 1e-9)
+    first = answers[0]
+    return Measured(
+        memory=None if first["memory"] is None else Memory(**first["memory"]),
+        gpu_memory=GpuMemory(**first["gpu_memory"]),
+        cold_start=ColdStart(statistics.median(seconds), min(seconds), max(seconds), len(seconds)),
+    )
+
+
+def _start(task: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-I", "-c", _CHILD, json.dumps(sys.path), json.dumps(task)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise LackError(f"{_INFERENCES} inferences took more than {_PATIENCE_SECONDS} s") from error
+    if done.returncode != 0:
+        raise LackError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
+    # Libraries may print too, before and after.
+    line = next((line for line in reversed(done.stdout.splitlines()) if line.startswith(_ANSWER)), "")
+    if not line:
+        raise LackError("the process said nothing")
+    found: dict[str, Any] = json.loads(line.removeprefix(_ANSWER))
+    return found
+
+
+def main() -> None:
+    """Measure in this process and print the result as JSON (the child of `of_network`)."""
+    try:
+        answer = measure(json.loads(sys.argv[2]))
+    except EdgeferError as error:
+        sys.exit(str(error))
+    sys.stdout.write(f"\n{_ANSWER}{json.dumps(answer)}\n")
+
+
+def measure(task: dict[str, Any]) -> dict[str, Any]:
+    """Run a network in this process.
+
+    Args:
+        task: bundle, network, device, and the fields of `gpu.Options`.
+
+    Returns:
+        ``memory`` (bytes, or None), ``gpu_memory`` (bytes), and when it ``answered`` first (monotonic nanoseconds).
+    """
+    made, device = bundle.load(Path(task["bundle"])), task["device"]
+    options = gpu.Options(graphs=task["graphs"], dla=task["dla"])
+    spec = made.manifest.preprocessing
+    batch = np.zeros((1, spec.channels, spec.size, spec.size), dtype=np.float32)
+    tensorrt.api(gpu.FLAVOURS[device])
+    layer = cuda.find()
+    baseline = memory.resident("VmRSS") if memory.there() else 0
+    with layer.stream() as stream:  # the context, which is not the network's
+        before = layer.free(stream)
+        with gpu.activate(made, task["network"], device, options) as session:
+            free = [layer.free(stream)]
+            session.infer(batch)
+            answered = time.monotonic_ns()
+            for _ in range(_INFERENCES):
+                free.append(layer.free(stream))
+                session.infer(batch)
+            free.append(layer.free(stream))
+            buffers = session.buffer_bytes
+            steady = memory.resident("VmRSS") if memory.there() else 0
+    here = Memory(baseline, steady, max(steady, memory.resident("VmHWM"))) if memory.there() else None
+    taken = GpuMemory(buffers, max(buffers, before - free[-1]), max(buffers, before - min(free)))
+    return {"memory": here and asdict(here), "gpu_memory": asdict(taken), "answered": answered}

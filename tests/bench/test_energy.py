@@ -1,0 +1,124 @@
+"""Energy from RAPL's counters, on a fake root folder: in a result, in its tables, and where it cannot be read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundle import samples
+from devices import jetsons, powercap
+from rich.console import Console
+
+from edgefer.bench import bench as module
+from edgefer.bench import energy
+from edgefer.bench.bench import bench
+from edgefer.bench.facts import protocol
+from edgefer.bench.table import tables
+from edgefer.devices import jetson, rapl
+
+PICTURE = [np.zeros((1, 1, 2, 2), np.float32)]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine whose files say what it uses, and settles at once."""
+    made = powercap.laptop(tmp_path / "root", package=powercap.MOST - 100)
+    counters, forbidden = rapl.counters, rapl.forbidden
+    monkeypatch.setattr(rapl, "counters", lambda here=made: counters(here))
+    monkeypatch.setattr(rapl, "forbidden", lambda here=made: forbidden(here))
+    monkeypatch.setattr(energy, "_SETTLING_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_ENERGY_SECONDS", 0.1)
+    return made
+
+
+def using(root: Path, microjoules: dict[str, int]) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a network each of whose inferences uses so much, by folder."""
+
+    def infer(batch: np.ndarray) -> np.ndarray:
+        for folder, used in microjoules.items():
+            file = root / "sys/class/powercap" / folder / "energy_uj"
+            powercap.count(root, folder, (int(file.read_text()) + used) % powercap.MOST)
+        return batch
+
+    return infer
+
+
+def test_joules_of_an_inference_are_what_the_counters_went_up_by_also_where_they_begin_again(root: Path) -> None:
+    infer = using(root, {"intel-rapl:0": 7000, "intel-rapl:0:0": 5000})
+    source = energy.sensor("cpu")
+    assert source is not None
+    spent = energy.measure(infer, PICTURE, 0.1, source)
+    assert spent is not None
+    assert (spent.sensor, spent.readings) == ("RAPL", 2)
+    assert set(spent.rails) == {"package-0", "package-0/core"}  # the others never counted
+    assert spent.rails["package-0"].joules == pytest.approx(0.007)
+    assert spent.rails["package-0/core"].joules == pytest.approx(0.005)
+    assert spent.rails["package-0"].idle_watts == 0
+
+
+def test_on_a_machine_without_counters_a_cpu_s_energy_is_that_of_its_ina3221(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board, watts = jetsons.orin_nano(tmp_path), jetson.watts
+    monkeypatch.setattr(rapl, "counters", dict)
+    monkeypatch.setattr(jetson, "watts", lambda: watts(board))
+    source = energy.sensor("cpu")
+    assert source is not None
+    assert source.kind == "INA3221"
+
+
+def test_a_domain_that_vanishes_while_it_is_measured_is_left_out(root: Path) -> None:
+    infer = using(root, {"intel-rapl:0": 7000, "intel-rapl:1": 9000})
+    source = energy.sensor("cpu")
+    assert source is not None
+    original, seen = source.during, []
+
+    def during(work: Callable[[], None]) -> energy.Mean:
+        seen.append(original(work))
+        if len(seen) == 2:
+            return replace(seen[1], watts={name: each for name, each in seen[1].watts.items() if name != "psys"})
+        return seen[0]
+
+    spent = energy.measure(infer, PICTURE, 0.1, energy.Sensor("RAPL", during, 2))
+    assert spent is not None
+    assert set(spent.rails) == {"package-0"}
+
+
+def test_a_bench_names_sensor_and_rails_and_adds_nothing_up(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = samples.write(tmp_path / "made")
+    ticks = iter(range(10**6, 10**9, 5000))
+    monkeypatch.setattr(
+        rapl, "counters", lambda: {name: rapl.Counter(next(ticks), powercap.MOST) for name in ("package-0", "psys")}
+    )
+    result = bench([made], samples.dataset(), seconds=0.01)
+    spent = result.networks[0].energy
+    assert spent is not None
+    assert list(spent.rails) == ["package-0", "psys"]
+    assert result.protocol.energy_seconds == 0.1
+    terminal = Console(width=80, highlight=False, record=True, file=io.StringIO())
+    terminal.print(tables(result))
+    text = terminal.export_text()
+    assert "Energy by domain (RAPL), one network alone" in text
+    assert "total" not in text
+    assert "RAPL" in dict(protocol(result))["energy"]
+    assert not [line for line in result.warnings if "energy" in line]
+
+
+def test_counters_that_may_not_be_read_are_one_note_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rapl, "counters", dict)
+    monkeypatch.setattr(rapl, "forbidden", lambda: True)
+    (note,) = module._energies([], [], "cpu", None)[1]
+    assert "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj" in note
+    assert module._energies([], [], "rtx", None)[1] == []  # a card's energy is not the processor's
+
+
+def test_a_machine_without_a_sensor_says_nothing_while_it_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rapl, "counters", dict)
+    monkeypatch.setattr(rapl, "forbidden", lambda: False)
+    assert module._energies([], [], "cpu", None) == ([], [])

@@ -1,0 +1,58 @@
+"""A fake root folder with RAPL's counters, in the format of the kernel's powercap documentation: no processor of ours
+has any to read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from devices import jetsons
+
+MOST = 262_143_328_850  # of a counter of 32 bits, in units of 61 microjoules
+_CLASS = "sys/class/powercap"
+
+
+def laptop(root: Path, **microjoules: int) -> Path:
+    """Return a machine with one package, its parts, memory and the whole platform.
+
+    Args:
+        root: the fake root.
+        microjoules: of the counters, by the names here: ``package``, ``core``, ``uncore``, ``dram``, ``psys``.
+    """
+    domains = {
+        "package": ("intel-rapl:0", "package-0"),
+        "core": ("intel-rapl:0:0", "core"),
+        "uncore": ("intel-rapl:0:1", "uncore"),
+        "dram": ("intel-rapl:0:2", "dram"),
+        "psys": ("intel-rapl:1", "psys"),
+    }
+    # The same counter by another way, and folders of the class that are no domains.
+    files = {
+        f"{_CLASS}/intel-rapl-mmio:0/name": "package-0\n",
+        f"{_CLASS}/intel-rapl-mmio:0/energy_uj": "1\n",
+        f"{_CLASS}/intel-rapl/enabled": "1\n",
+        f"{_CLASS}/dtpm/enabled": "0\n",
+    }
+    for number, (key, (folder, name)) in enumerate(domains.items()):
+        # As in the kernel, the class has links to folders that lie in one another.
+        above = "intel-rapl:0/" if folder.count(":") == 2 else ""
+        real = f"sys/devices/virtual/powercap/intel-rapl/{above}{folder}"
+        jetsons.write(
+            root,
+            {
+                f"{real}/name": f"{name}\n",
+                f"{real}/energy_uj": f"{microjoules.get(key, 1_000_000 * number)}\n",
+                f"{real}/max_energy_range_uj": f"{MOST}\n",
+                f"{real}/enabled": "1\n",
+            },
+        )
+        link = root / _CLASS / folder
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(root / real, target_is_directory=True)
+    return jetsons.write(root, files)
+
+
+def count(root: Path, folder: str, microjoules: int | str) -> None:
+    """Let a counter show another value."""
+    (root / _CLASS / folder / "energy_uj").write_text(f"{microjoules}\n")
