@@ -39,7 +39,7 @@ def differences(training: Training, trained_on: Data) -> list[str]:
         ran = recipes.parse(training.recipe, "the recipe")
     except InputError:
         return ["with settings that this edgefer cannot read"]
-    found = list(_settings(ran, whole))
+    found, settings = _settings(ran, whole)
     found += _weights(ran, whole, training.start)
     if trained_on.drawn:
         found.append("on drawn faces instead of FER2013")
@@ -49,7 +49,7 @@ def differences(training: Training, trained_on: Data) -> list[str]:
         found.append("not known to have run to its end")
     elif training.epochs > ran.epochs or (training.epochs < ran.epochs and not ran.train.early_stopping):
         found.append(f"ended after {training.epochs} of its {ran.epochs} epochs")
-    return found
+    return found + settings
 
 
 def of_network(training: Training, result: Result) -> list[str]:
@@ -95,15 +95,14 @@ def of_test(training: Training, result: Result, splits: tuple[str, ...]) -> list
     return found
 
 
-def _settings(ran: Recipe, whole: Recipe) -> Iterator[str]:
-    """Yield settings that differ: sizes and epochs first, weights left to `_weights`."""
+def _settings(ran: Recipe, whole: Recipe) -> tuple[list[str], list[str]]:
+    """Return the settings that differ, those that anyone asks for first apart; weights are left to `_weights`."""
     changes = dict(_changes(ran, whole))
-    first = changes.pop("preprocessing.size", None)
-    yield from [first] if first else []
+    first = [changes.pop(key) for key in ("preprocessing.size", "data.classes") if key in changes]
     if ran.epochs != whole.epochs:
-        yield f"{ran.epochs} epochs instead of {whole.epochs}"
+        first.append(f"{ran.epochs} epoch{'s' if ran.epochs > 1 else ''} instead of {whole.epochs}")
         changes = {key: said for key, said in changes.items() if not key.endswith(".epochs")}
-    yield from (said for key, said in changes.items() if key not in _WEIGHTS)
+    return first, [said for key, said in changes.items() if key not in _WEIGHTS]
 
 
 def _weights(ran: Recipe, whole: Recipe, start: dict[str, str] | None) -> Iterator[str]:
@@ -130,12 +129,15 @@ def _weights(ran: Recipe, whole: Recipe, start: dict[str, str] | None) -> Iterat
 
 
 def _changes(ran: Recipe, whole: Recipe) -> Iterator[tuple[str, str]]:
-    """Yield each setting that differs, by its key, with what is to be said of it."""
+    """Yield each setting that differs, by its key, with what is to be said of it.
+
+    A precision is no difference where the recipe leaves it to the machine.
+    """
     mine, theirs = (dict(_flat(recipe.model_dump(mode="json", exclude=set(_ASIDE)))) for recipe in (ran, whole))
     if len(ran.phases) != len(whole.phases):
         yield "phases", f"{len(ran.phases)} phases instead of {len(whole.phases)}"
     for key in [*theirs, *(key for key in mine if key not in theirs)]:
-        if mine.get(key) == theirs.get(key):
+        if mine.get(key) == theirs.get(key) or (key == "train.precision" and theirs[key] == "auto"):
             continue
         if len(ran.phases) != len(whole.phases) and key.startswith("phases."):
             continue

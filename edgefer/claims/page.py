@@ -34,10 +34,10 @@ def style() -> str:
 
 def _groups(result: Result) -> tuple[list[Entry], list[Entry], list[Entry]]:
     """Return the claims with a measurement, of these the decided ones first; others that are contradicted; the rest."""
-    order = {"contradicted": 0, "holds": 1}
+    order = ("contradicted", "holds", "not run", "not comparable")
     measured = sorted(
         (entry for entry in result.entries if entry.measured or entry.costs),
-        key=lambda entry: (entry.by != "training", order.get(entry.verdict, 2)),
+        key=lambda entry: (not any(each.as_written for each in entry.measured), order.index(entry.verdict)),
     )
     others = [entry for entry in result.entries if not (entry.measured or entry.costs)]
     contradicted = [entry for entry in others if entry.verdict == "contradicted"]

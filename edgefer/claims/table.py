@@ -23,7 +23,7 @@ def tables(result: Result, measured: bool = False) -> Group:
 
     Args:
         result: the ledger.
-        measured: leave away what nothing was measured of.
+        measured: leave away what nothing was measured of, and what else is known of the rest.
     """
     parts: list[RenderableType] = []
     for document in result.documents:
@@ -34,7 +34,7 @@ def tables(result: Result, measured: bool = False) -> Group:
             entries = [entry for entry in entries if entry.measured or entry.costs]
             said, readings = [each for each in said if each.costs], []
         if entries or said:
-            parts += [Text(document.title, style="bold"), *_entries(entries), *_statements(said)]
+            parts += [Text(document.title, style="bold"), *_entries(entries, measured), *_statements(said)]
             parts += [Text(each, style="yellow") for each in readings]
             parts.append(Text())
     parts += [_summary(result), Text(), Text(summary_line(result))]
@@ -85,16 +85,26 @@ def is_training(entry: Entry) -> bool:
     return entry.command.startswith("edgefer train ")
 
 
+def costs(said: Sequence[Said]) -> list[str]:
+    """Return what was measured of some statements, each network once."""
+    return list(dict.fromkeys(cost(one) for each in said for one in each.costs))
+
+
 def _statements(said: Sequence[Said]) -> Iterator[RenderableType]:
     """Yield what is said without a number, and what was measured of it."""
     for each in said:
         yield Text(f"“{each.quote}” ({each.place}): no number, no verdict")
-        lines = [cost(one) for one in each.costs] or ["not measured"]
-        yield from (Padding(Text(line, style="dim"), (0, 0, 0, 4)) for line in lines)
+    for line in costs(said) if said else []:
+        yield Padding(Text(line, style="dim"), (0, 0, 0, 4))
 
 
-def _entries(entries: Sequence[Entry]) -> Iterator[RenderableType]:
-    """Yield a line for each claim, and under those in a row that share it the reason."""
+def _entries(entries: Sequence[Entry], short: bool) -> Iterator[RenderableType]:
+    """Yield a line for each claim, its figures in trainings, and under those in a row that share it the reason.
+
+    Args:
+        entries: of one document.
+        short: reasons of what is decided by a training alone.
+    """
     for _, group in groupby(
         entries, key=lambda entry: (entry.verdict, entry.lacks, entry.reason, entry.needs, entry.command)
     ):
@@ -105,7 +115,8 @@ def _entries(entries: Sequence[Entry]) -> Iterator[RenderableType]:
                 cost(each) for each in entry.costs
             ]
             yield from (Padding(Text(line), (0, 0, 0, 4)) for line in lines)
-        yield Padding(Text(reason(same[0]), style="dim"), (0, 0, 0, 4))
+        if not short or any(each.as_written for each in same[0].measured):
+            yield Padding(Text(reason(same[0]), style="dim"), (0, 0, 0, 4))
 
 
 def reason(entry: Entry) -> str:

@@ -128,12 +128,12 @@ def bench(
     benching.check_device(device)
     if host is None and (ssh_config or remote_edgefer):
         raise InputError("--ssh-config and --remote-edgefer are for --host, which is not there")
+    finished = deciding.read(results or [])  # a wrong one is said before the measuring
     found = [opened.load(path) for path in bundles] if bundles else [opened.newest()]
     title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
     if out is not None:
         paths.check_unused(out)
     dataset = datasets.find(data)
-    finished = deciding.read(results or [])  # a wrong one is said before the measuring
     options = Options(graphs=cuda_graphs, dla=dla)
     if host is None:
         result = benching.bench(
