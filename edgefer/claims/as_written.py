@@ -44,7 +44,7 @@ def differences(training: Training, trained_on: Data) -> list[str]:
     if trained_on.drawn:
         found.append("on drawn faces instead of FER2013")
     elif trained_on.digest != images.DIGEST:
-        found.append(f"on {_said(trained_on.name)} instead of FER2013")
+        found.append(f"on other images than FER2013's ({_said(trained_on.name)})")
     if training.epochs is None:
         found.append("not known to have run to its end")
     elif training.epochs > ran.epochs or (training.epochs < ran.epochs and not ran.train.early_stopping):

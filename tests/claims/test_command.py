@@ -176,6 +176,7 @@ def bench(*arguments: str) -> Result:
     return CliRunner(env={"COLUMNS": "80"}).invoke(app, ["bench", *arguments])
 
 
+@pytest.mark.slow  # it benches
 def test_a_bench_holds_the_claims_against_what_it_measures() -> None:
     recipe = benches.training("vgg16-scratch", ["preprocessing.size=12"]).recipe
     trained = {"checkpoint": {"epoch": 3, "epochs": 60, "val_accuracy": 0.5, "start": benches.RANDOM}}
@@ -185,7 +186,7 @@ def test_a_bench_holds_the_claims_against_what_it_measures() -> None:
         place = Path("faces", ("train", "val", "test")[row // 14], LABELS[label])
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(dataset.images[row]).save(place / f"{row}.png")
-    done = bench("b", "--claims", "--data", "faces", "--seconds", "0.01", "--out", "here")
+    done = bench("b", "--claims", "--data", "faces", "--seconds", "0.1", "--out", "here")
     assert done.exit_code == 0, done.output
     assert sorted(file.name for file in Path("here").iterdir()) == ["claims.json", "report.html", "result.json"]
     words = " ".join(done.stdout.split())

@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from bundle import samples
 from claims import benches
 from claims.ledgers import HEAD, claim, write
+from PIL import Image
+from typer.testing import CliRunner
 
 from edgefer import data, recipes
 from edgefer.bench.result import NetworkEntry, Result
-from edgefer.claims import as_written, figures, ledger
+from edgefer.claims import as_written, commands, figures, ledger
+from edgefer.claims import result as schema
 from edgefer.claims.decide import decide
 from edgefer.claims.ledger import Test as Wanted
 from edgefer.claims.result import Entry
@@ -101,7 +105,10 @@ def test_other_images_are_named(tmp_path: Path, small: Result) -> None:
     entry = held(tmp_path, [benches.of(small, whole, 0.6878, "test")], CLAIM)
     assert entry.measured[0].differences == ["tested on PrivateTest instead of PublicTest and PrivateTest together"]
     entry = held(tmp_path, [benches.of(small, whole, 0.6878, digest="e" * 64)], CLAIM)
-    assert entry.measured[0].differences == ["on greys instead of FER2013", "tested on other images than FER2013's"]
+    assert entry.measured[0].differences == [
+        "on other images than FER2013's (greys)",
+        "tested on other images than FER2013's",
+    ]
     assert entry.verdict == "not run"
 
 
@@ -330,3 +337,34 @@ def test_every_command_of_the_ledger_is_one_that_edgefer_takes(ours: ledger.Ledg
 @pytest.mark.slow
 def test_the_supports_of_these_tests_are_fer2013_s(fer2013: Path) -> None:
     assert benches.fer2013_has_these(data.load(fer2013)) == benches.SUPPORTS
+
+
+@pytest.mark.slow
+def test_the_command_of_a_claim_runs_from_training_to_ledger(
+    ours: ledger.Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a few images, with reductions added, which the ledger then names."""
+    monkeypatch.chdir(tmp_path)
+    images = samples.dataset(56)
+    for row, label in enumerate(images.labels):
+        # A folder of the name that the command has.
+        place = Path("fer2013.zip", ("train", "val", "test")[images.splits[row]], LABELS[label])
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images.images[row]).save(place / f"{row}.png")
+    train, compress, bench = commands.of(ours.claims["attention.cnn-accuracy"], ours).split(" && ")
+    train += " --epochs 1 --set preprocessing.size=20 --set train.batch_size=8 --set model.args.dense=[16]"
+    for step in (train, compress, f"{bench} --seconds 0.1 --out done"):
+        done = CliRunner().invoke(app, shlex.split(step)[1:])
+        assert done.exit_code == 0, done.output
+    held = schema.Result.model_validate_json(Path("done/claims.json").read_text(encoding="utf-8"))
+    entry = next(entry for entry in held.entries if entry.id == "attention.cnn-accuracy")
+    assert entry.verdict == "not run"
+    (figure,) = entry.measured
+    assert figure.differences[:3] == [
+        "20 px instead of 48",
+        "1 epoch instead of 40",
+        "on other images than FER2013's (fer2013)",
+    ]
+    assert figure.images == 7  # an eighth of the training images, as the recipe splits them
+    (memory,) = (each for each in held.statements if each.id == "attention.cnn-memory")
+    assert [cost.network for cost in memory.costs] == ["fp32", "int8-cpu"]
