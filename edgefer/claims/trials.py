@@ -105,7 +105,7 @@ def find(results: Sequence[tuple[str, Result]], ledger: Ledger) -> tuple[list[Tr
     for source, result in results:
         for bundle in result.bundles:
             training = bundle.training
-            name = training.recipe.get("name") if training else bundle.title
+            name = str(training.recipe.get("name") if training else bundle.title)
             if name not in wanted:
                 continue
             if training is None:
@@ -122,7 +122,7 @@ def find(results: Sequence[tuple[str, Result]], ledger: Ledger) -> tuple[list[Tr
                     result=result,
                     bundle=bundle,
                     networks=networks,
-                    recipe=str(name),
+                    recipe=name,
                     differences=tuple(as_written.differences(training, bundle.trained_on)),
                     of_test=tuple(as_written.of_test(training, result, splits)) if splits else (),
                     of_network=tuple(as_written.of_network(training, result)),

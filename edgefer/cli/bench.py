@@ -171,7 +171,13 @@ def bench(
             remote_edgefer=remote_edgefer,
         )
     folder = out or paths.new_run("bench", title)
-    ledger = deciding.decided([(str(folder / "result.json"), result), *finished], dataset) if claims else None
+    ledger = None
+    if claims:
+        try:
+            ledger = deciding.decided([(str(folder / "result.json"), result), *finished], dataset)
+        except InputError:
+            write(result, folder, dataset)  # what was measured is kept
+            raise
     files = write(result, folder, dataset, ledger)
     if out is None:
         paths.mark_latest(folder)

@@ -54,7 +54,7 @@ def fix_pooling(network: nn.Module, example: Tensor) -> None:
 
 
 def check_size(network: nn.Module, channels: int, size: int) -> None:
-    """Refuse images that are too small for a network, before anything is trained.
+    """Refuse images of a size that a network cannot take, as they are too small for it, before anything is trained.
 
     Args:
         network: on the CPU.
@@ -68,10 +68,9 @@ def check_size(network: nn.Module, channels: int, size: int) -> None:
     try:
         with torch.no_grad():
             network.eval()(torch.zeros(1, channels, size, size))
-    except RuntimeError:
+    except (AssertionError, RuntimeError):  # timm's and torch's
         raise InputError(
-            f"the network cannot take images of {size} x {size} pixels, which are too small for it; "
-            "raise preprocessing.size"
+            f"the network cannot take images of {size} x {size} pixels; try a larger preprocessing.size"
         ) from None
     finally:
         network.train(training)

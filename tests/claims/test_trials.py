@@ -239,6 +239,12 @@ def test_figures_that_cannot_be_right_are_refused(tmp_path: Path, small: Result,
         held(tmp_path, [bench.model_copy(update={"networks": networks})], CLAIM)
 
 
+def test_a_recipe_whose_name_is_no_name_is_none_of_the_documents(tmp_path: Path, small: Result) -> None:
+    strange = benches.training("b2-two-stage")
+    strange = strange.model_copy(update={"recipe": {**strange.recipe, "name": ["b2-two-stage"]}})
+    assert held(tmp_path, [benches.of(small, strange, 0.6878)], CLAIM).measured == []
+
+
 def test_a_result_that_does_not_say_how_it_was_trained_is_noted(tmp_path: Path, small: Result) -> None:
     bench = benches.of(small, benches.training("b2-two-stage"), 0.6878)
     older = bench.bundles[0].model_copy(update={"training": None, "title": "b2-two-stage"})
