@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console, data
-from edgefer.bench import accuracy, cold_start, energy, gpu_process, memory, mistakes, state
+from edgefer.bench import accuracy, cold_start, energy, gpu_process, memory, mistakes, state, training
 from edgefer.bench import robustness as robustnesses
 from edgefer.bench import throughput as throughputs
 from edgefer.bench.recommend import recommend
@@ -510,6 +510,7 @@ def bundle_entry(title: str, bundle: Bundle) -> BundleEntry:
         parameters=manifest.parameters,
         macs=manifest.macs,
         trained_on=manifest.data,
+        training=training.of(manifest),
     )
 
 

@@ -17,7 +17,7 @@ RESULT, PROJECTION = "result.json", "projection.json"
 _MOST_BYTES = 64 << 20
 _MOST = 1 << 63  # of a number: more would overflow where it is divided
 _SAID = 200  # characters of what a file says, in an error
-_PRINTED = ("command", "result", "report", "csv")  # what `bench --json` prints beside the result's own fields
+_PRINTED = ("command", "result", "report", "csv", "claims")  # what `bench --json` prints beside the result's own fields
 
 
 def read(path: Path) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgefer import data
@@ -25,12 +26,26 @@ _TEMPLATE = Path(__file__).with_name("report.html.j2")
 _OPEN = 2  # bundles whose details are unfolded from the start
 
 
-def html(result: Result, dataset: Dataset | None = None) -> str:
+@dataclass(frozen=True)
+class Section:
+    """A part of the page that is made elsewhere.
+
+    Attributes:
+        html: a ``<section>``, whose texts are escaped.
+        style: rules of its own, which may use the page's colours.
+    """
+
+    html: str
+    style: str
+
+
+def html(result: Result, dataset: Dataset | None = None, more: Section | None = None) -> str:
     """Return the page.
 
     Args:
         result: what it shows.
         dataset: has the faces that the result names, if it names some; without it none is shown.
+        more: what else it shows: the papers' claims.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
@@ -43,7 +58,8 @@ def html(result: Result, dataset: Dataset | None = None) -> str:
         bundles=bundles,
         table=table,
         title=_title(result),
-        style=Markup(style),
+        style=Markup(style + (more.style if more else "")),
+        more=Markup(more.html if more else ""),
         script=Markup(script),
         script_digest=digest,
         over_latency=charts.trade(result, charts.latency_cost, "latency, p50", "ms"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -94,6 +94,19 @@ class TestData(_Part):
     classes: tuple[str, ...]
 
 
+class Training(_Part):
+    """How a bundle's FP32 network was trained, as its manifest says."""
+
+    recipe: dict[str, Any] = Field(description="settings as they ran")
+    start: dict[str, str] | None = Field(description="weights it began with; null: an older edgefer did not say")
+    epochs: int | None = Field(
+        ge=1, description="in all, once every phase was over; null: it was not, or an older edgefer did not say"
+    )
+    best_epoch: int | None = Field(ge=1, description="the one whose weights these are")
+    validation_images: int | None = Field(ge=1, description="of the split that the recipe selects on")
+    validation_accuracy: float | None = Field(ge=0, le=1, description="on them, of the FP32 network")
+
+
 class BundleEntry(_Part):
     """One bundle of the bench."""
 
@@ -103,6 +116,7 @@ class BundleEntry(_Part):
     parameters: int
     macs: int
     trained_on: Data
+    training: Training | None = Field(None, description="null: an older edgefer wrote this")
 
 
 class Quality(_Part):

@@ -7,10 +7,23 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from edgefer import console, versions
-from edgefer.claims import images
+from edgefer.bench.result import Result as Bench
+from edgefer.claims import commands, costs, images, trials
 from edgefer.claims.findings import Finding, Sources, find, written
 from edgefer.claims.ledger import Claim, Conditions, Document, Ledger, Misprint
-from edgefer.claims.result import VERDICTS, Beside, Entry, Reading, Result, Summary, Verdict
+from edgefer.claims.result import (
+    VERDICTS,
+    Beside,
+    Entry,
+    Measured,
+    Reading,
+    Result,
+    Said,
+    Summary,
+    Trained,
+    Verdict,
+)
+from edgefer.claims.trials import Trial
 from edgefer.data.dataset import Dataset
 from edgefer.labels import LABELS
 
@@ -29,17 +42,19 @@ _LACKS = {
 }
 
 
-def decide(ledger: Ledger, dataset: Dataset | None = None) -> Result:
+def decide(ledger: Ledger, dataset: Dataset | None = None, results: Sequence[tuple[str, Bench]] = ()) -> Result:
     """Return the ledger with each claim's verdict.
 
     Args:
         ledger: from `edgefer.claims.ledger.read`.
         dataset: FER2013; claims that count it are not run without it.
+        results: benches, each with the name of its file: their networks may be the documents' (see
+            `edgefer.claims.trials`).
 
     Raises:
-        InputError: a check names a network that the installed timm does not have.
+        InputError: a check names a network that the installed timm does not have, or a bench's figures cannot be right.
     """
-    notes = []
+    trained, notes = trials.find(results, ledger)
     if dataset is not None and not images.is_fer2013(dataset):
         notes.append(f"{dataset.origin} is not FER2013 as the challenge gave it out, so nothing was counted in it")
         dataset = None
@@ -48,13 +63,15 @@ def decide(ledger: Ledger, dataset: Dataset | None = None) -> Result:
     entries = []
     with console.progress("deciding", len(ledger.claim)) as advance:
         for claim in ledger.claim:
-            entries.append(_entry(claim, documents[claim.document], sources))
+            entries.append(_entry(claim, documents[claim.document], sources, ledger, trained))
             advance(1)
     lacking = {entry.lacks: _LACKS[entry.lacks] for entry in entries if entry.lacks in _LACKS}
     for lack, what in lacking.items():
         missing = sum(entry.lacks == lack for entry in entries)
         notes.append(f"{missing} claims are not run for want of {what}")
     source = [] if dataset is None else ["--data", dataset.origin]
+    for name, _ in results:
+        source += ["--results", name]
     return Result(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         repeat=shlex.join(["edgefer", "bench", "--claims", *source]),
@@ -65,18 +82,44 @@ def decide(ledger: Ledger, dataset: Dataset | None = None) -> Result:
         verdicts=_tally(entries),
         documents=[_summary(document, entries) for document in ledger.document],
         entries=entries,
-        readings=[_reading(misprint, ledger, sources, entries) for misprint in ledger.misprint],
+        readings=[_reading(misprint, ledger, sources, entries, trained) for misprint in ledger.misprint],
+        trained=[
+            Trained(
+                recipe=each.recipe,
+                bundle=each.bundle.title,
+                source=each.source,
+                differences=[*each.differences, *each.of_test],
+            )
+            for each in trained
+        ],
+        statements=[
+            Said(
+                id=each.id,
+                document=each.document,
+                place=each.place,
+                quote=each.quote,
+                recipes=list(each.recipes),
+                costs=costs.of(each.recipes, trained),
+                command=commands.cost(each.recipes[0]),
+            )
+            for each in ledger.statement
+        ],
         notes=notes,
     )
 
 
-def _entry(claim: Claim, document: Document, sources: Sources) -> Entry:
+def _entry(
+    claim: Claim, document: Document, sources: Sources, ledger: Ledger, trained: Sequence[trials.Trained]
+) -> Entry:
     findings = [find(check, claim, sources) for check in claim.checks]
     conditions = _conditions(document.conditions, claim.conditions)
+    tried = trials.trials(claim, trained, ledger)
     by: str
-    verdict, by, reason, needs, lacks = _verdict(claim, conditions, findings)
+    verdict, by, reason, needs, lacks = _verdict(claim, conditions, findings, tried)
     decided = verdict in ("holds", "contradicted")
     held = [finding for finding in findings if finding.agrees is False] if verdict == "contradicted" else findings
+    figure = next((trials.spread(trial.figure, claim) for trial in tried if trial.agrees is not None), "")
+    counted = next((finding.found for finding in held if finding.found), "")
     beside = dict.fromkeys(key for finding in held for key in finding.beside)
     return Entry.model_validate(
         {
@@ -89,7 +132,7 @@ def _entry(claim: Claim, document: Document, sources: Sources) -> Entry:
             "claimed": written(claim),
             "conditions": conditions,
             # An agreeing check of what a training decides is no measurement: its number stands in the reason alone.
-            "found": next((finding.found for finding in held if finding.found), "") if decided else "",
+            "found": (figure if by == "training" else counted) if decided else "",
             "beside": [
                 Beside(id=key, place=sources.claims[key].place, quote=sources.claims[key].quote) for key in beside
             ],
@@ -98,17 +141,37 @@ def _entry(claim: Claim, document: Document, sources: Sources) -> Entry:
             "reason": _sentence(reason),
             "needs": needs,
             "lacks": lacks,
-            "command": claim.command,
+            "command": commands.of(claim, ledger),
             "headline": claim.headline,
+            "measured": [_measured(trial, claim) for trial in tried],
+            "costs": costs.of([claim.cost], trained) if claim.cost else [],
         }
     )
 
 
-def _verdict(claim: Claim, conditions: Conditions, findings: Sequence[Finding]) -> tuple[Verdict, str, str, str, str]:
+def _measured(trial: Trial, claim: Claim) -> Measured:
+    return Measured(
+        recipe=trial.trained.recipe,
+        bundle=trial.trained.bundle.title,
+        source=trial.trained.source,
+        figure=trials.spread(trial.figure, claim),
+        value=trial.figure.value,
+        low=trial.figure.low,
+        high=trial.figure.high,
+        images=trial.figure.images,
+        as_written=not trial.differences,
+        differences=list(trial.differences),
+        says=_sentence(trial.says),
+    )
+
+
+def _verdict(
+    claim: Claim, conditions: Conditions, findings: Sequence[Finding], tried: Sequence[Trial]
+) -> tuple[Verdict, str, str, str, str]:
     """Return verdict, what decides, the reason, what it would take to decide, and of that what lacks.
 
     A check that refutes a claim is enough, whatever else is not known of it. That all checks agree decides a claim only
-    where it needs no test beside them.
+    where it needs no test beside them. Trainings as written decide if those that say something agree.
     """
     deciding = [finding for finding in findings if finding.decides]
     refuted = [finding for finding in deciding if finding.agrees is False]
@@ -120,6 +183,15 @@ def _verdict(claim: Claim, conditions: Conditions, findings: Sequence[Finding]) 
         return "contradicted", refuted[0].by, reason, "", ""
     if claim.incomparable is not None:
         return "not comparable", "rule", claim.incomparable.why, claim.incomparable.needs, ""
+    tests = [trial for trial in tried if not trial.differences]
+    said = {trial.agrees for trial in tests if trial.agrees is not None}
+    if len(said) == 1:
+        reason = "; ".join(trial.says for trial in tests if trial.agrees is not None)
+        return ("holds" if said.pop() else "contradicted"), "training", _with(reason, agreed), "", ""
+    if tests and claim.needs is not None:
+        reason = "; ".join(trial.says for trial in tests)
+        needs = tests[0].needs or "more trainings as the document has it: these do not agree"
+        return "not run", "training", _with(reason, agreed), needs, tests[0].lacks or "more seeds"
     if claim.needs is not None and conditions.classes not in (None, len(LABELS)):
         why = f"it is a figure of {conditions.classes} classes of FER2013's {len(LABELS)}, which is another task"
         needs = f"a network for these {conditions.classes} classes; {_NEEDS[claim.needs]}"
@@ -166,7 +238,13 @@ def _summary(document: Document, entries: Sequence[Entry]) -> Summary:
     )
 
 
-def _reading(misprint: Misprint, ledger: Ledger, sources: Sources, entries: Sequence[Entry]) -> Reading:
+def _reading(
+    misprint: Misprint,
+    ledger: Ledger,
+    sources: Sources,
+    entries: Sequence[Entry],
+    trained: Sequence[trials.Trained],
+) -> Reading:
     """Decide the claims of a place once more with other digits, and say which contradictions that settles."""
     document = next(each for each in ledger.document if each.key == misprint.document)
     changes = {key: {"value": value} for key, value in misprint.instead.items()}
@@ -179,10 +257,11 @@ def _reading(misprint: Misprint, ledger: Ledger, sources: Sources, entries: Sequ
         if (entry.document, entry.place.partition(":")[0]) == (misprint.document, misprint.place)
     ]
     before = [entry.id for entry in there if entry.verdict == "contradicted"]
+    others = Sources(claims, sources.dataset)
     after = [
         entry.id
         for entry in there
-        if _entry(claims[entry.id], document, Sources(claims, sources.dataset)).verdict == "contradicted"
+        if _entry(claims[entry.id], document, others, ledger, trained).verdict == "contradicted"
     ]
     settled = [key for key in before if key not in after]
     said = ", ".join(f"{value} for {ledger.claims[key].value} ({key})" for key, value in misprint.instead.items())

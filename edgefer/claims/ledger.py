@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edgefer import paths
+from edgefer import paths, recipes
 from edgefer.claims import spans
 from edgefer.claims.checks import Check, Id, Line, Ratio, Reduction, Sum, names
 from edgefer.claims.spans import Reading, Span, Unit
@@ -67,6 +67,60 @@ class Document(_Part):
     conditions: Conditions = Conditions()
 
 
+class Training(_Part):
+    """The recipe that a document's system is, and what its figures are of."""
+
+    recipe: Id
+    splits: tuple[Literal["test", "public+private"], ...] = Field(
+        min_length=1, description="what it was tested on; one of them is enough where the document does not say which"
+    )
+    described: bool = Field(
+        description="whether the document gives network, optimizer, rates, epochs and batch; where it does not, a "
+        "training of ours that falls short shows nothing but our choices"
+    )
+
+
+What = Literal[
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "macro-precision",
+    "macro-recall",
+    "macro-f1",
+    "weighted-precision",
+    "weighted-recall",
+    "weighted-f1",
+    "validation-accuracy",
+    "best-epoch",
+]
+_OF_A_CLASS = ("precision", "recall", "f1")
+
+
+class Test(_Part):
+    """The figure of a finished training that a claim is held against."""
+
+    recipe: Id
+    what: What
+    label: Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"] | None = None
+
+    @model_validator(mode="after")
+    def _of_a_class(self) -> Test:
+        if (self.what in _OF_A_CLASS) != (self.label is not None):
+            raise ValueError(f"{', '.join(_OF_A_CLASS)} have a label, nothing else has")
+        return self
+
+
+class Statement(_Part):
+    """What a document says of speed, size or memory without a number: measurements stand beside it, and no verdict."""
+
+    id: Id
+    document: Id
+    place: Line
+    quote: Line
+    recipes: tuple[Id, ...] = Field(min_length=1, description="whose network it speaks of")
+
+
 class Claim(_Part):
     """One number that a document states as a result or a property."""
 
@@ -87,7 +141,9 @@ class Claim(_Part):
     )
     incomparable: Incomparable | None = None
     headline: bool = Field(False, description="README names it, if it is contradicted or not comparable")
-    command: Line
+    test: Test | None = None
+    cost: Id | None = Field(None, description="recipe whose network's files and memory stand beside it")
+    command: Line | None = Field(None, description="that decides it; a training's follows from `test`")
 
     @model_validator(mode="after")
     def _decidable(self) -> Claim:
@@ -98,6 +154,8 @@ class Claim(_Part):
         deciding = [check for check in self.checks if not getattr(check, "fitted", False)]
         if not deciding and not self.needs and not self.incomparable:
             raise ValueError("give checks, needs or incomparable: what decides it?")
+        if self.command is None and self.test is None:
+            raise ValueError("give command or test")
         return self
 
     @cached_property
@@ -120,6 +178,13 @@ class Ledger(_Part):
     document: tuple[Document, ...] = Field(min_length=1)
     claim: tuple[Claim, ...] = Field(min_length=1)
     misprint: tuple[Misprint, ...] = ()
+    training: tuple[Training, ...] = ()
+    statement: tuple[Statement, ...] = ()
+
+    @cached_property
+    def trainings(self) -> dict[str, Training]:
+        """The trainings by recipe."""
+        return {training.recipe: training for training in self.training}
 
     @cached_property
     def claims(self) -> dict[str, Claim]:
@@ -193,6 +258,8 @@ def _mistakes(ledger: Ledger) -> Iterator[str]:
     for what, keys in (
         ("claims", [claim.id for claim in ledger.claim]),
         ("documents", [document.key for document in ledger.document]),
+        ("trainings", [training.recipe for training in ledger.training]),
+        ("statements", [statement.id for statement in ledger.statement]),
     ):
         if len(set(keys)) < len(keys):
             twice = next(key for key in keys if keys.count(key) > 1)
@@ -208,6 +275,17 @@ def _mistakes(ledger: Ledger) -> Iterator[str]:
                 if not matching(ledger.claims, name):
                     yield f"{claim.id}: its check {check.kind} names {name}, which is not there"
             yield from _classes(ledger, claim, check)
+        if claim.test and claim.test.recipe not in ledger.trainings:
+            yield f"{claim.id}: there is no training of {claim.test.recipe}"
+    for statement in ledger.statement:
+        if statement.document not in documents:
+            yield f"{statement.id}: there is no document {statement.document}"
+    named = [(training.recipe, training.recipe) for training in ledger.training]
+    named += [(statement.id, recipe) for statement in ledger.statement for recipe in statement.recipes]
+    named += [(claim.id, claim.cost) for claim in ledger.claim if claim.cost]
+    for where, recipe in named:
+        if recipe not in recipes.names():
+            yield f"{where}: there is no recipe {recipe}"
     for misprint in ledger.misprint:
         for key in misprint.instead:
             if key not in ledger.claims:

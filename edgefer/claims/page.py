@@ -1,23 +1,57 @@
-"""The ledger as one HTML file that needs nothing else, not even JavaScript (extra `report`)."""
+"""The ledger as HTML (extra `report`): a page of its own, without JavaScript, or a section of a bench's report."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from edgefer.claims import table
-from edgefer.claims.result import VERDICTS, Result
+from edgefer.claims.result import VERDICTS, Entry, Result
 from edgefer.errors import MissingExtra
 
 try:
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 except ModuleNotFoundError as missing:
     raise MissingExtra((missing.name or "a package").partition(".")[0], "report") from None
 
-_TEMPLATE = Path(__file__).with_name("page.html.j2")
+_FOLDER = Path(__file__).parent
 
 
 def html(result: Result) -> str:
     """Return the page. Each claim has an anchor of its id, so that a link can lead to it."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(result=result, table=table, verdicts=VERDICTS)
+    return _environment().get_template("page.html.j2").render(result=result, style=Markup(style()))
+
+
+def section(result: Result) -> str:
+    """Return the ledger as a section of another page, with `style`: what stands out first, the rest folded."""
+    return _environment().get_template("section.html.j2").render(result=result, groups=_groups(result))
+
+
+def style() -> str:
+    """Return the style sheet of page and section; colours of text and lines are those of the page around it."""
+    return (_FOLDER / "ledger.css").read_text(encoding="utf-8")
+
+
+def _groups(result: Result) -> tuple[list[Entry], list[Entry], list[Entry]]:
+    """Return the claims with a measurement, of these the decided ones first; others that are contradicted; the rest."""
+    order = ("contradicted", "holds", "not run", "not comparable")
+    measured = sorted(
+        (entry for entry in result.entries if entry.measured or entry.costs),
+        key=lambda entry: (not any(each.as_written for each in entry.measured), order.index(entry.verdict)),
+    )
+    others = [entry for entry in result.entries if not (entry.measured or entry.costs)]
+    contradicted = [entry for entry in others if entry.verdict == "contradicted"]
+    return measured, contradicted, [entry for entry in others if entry.verdict != "contradicted"]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(table=table, verdicts=VERDICTS)
+    environment.tests["training"] = table.is_training
+    return environment

@@ -27,6 +27,60 @@ class Beside(_Part):
     quote: str
 
 
+class Trained(_Part):
+    """A bundle whose training was held against the claims."""
+
+    recipe: str
+    bundle: str = Field(description="its title in the bench")
+    source: str = Field(description="the bench's result")
+    differences: list[str] = Field(
+        description="how the training, or what it was tested on, is not as the document has it; empty where it is"
+    )
+
+
+class Measured(_Part):
+    """A training's figure beside a claim."""
+
+    recipe: str
+    bundle: str
+    source: str
+    figure: str = Field(description="with its 95 % interval, in the claim's unit")
+    value: float = Field(description="a share, or a number of epochs")
+    low: float
+    high: float
+    images: int | None = Field(description="that it is of; null for none")
+    as_written: bool = Field(description="whether it is a test of the claim; else it decides nothing")
+    differences: list[str] = Field(description="why it is none")
+    says: str = Field(description="the same in a sentence")
+
+
+class Cost(_Part):
+    """What one network costs on one device."""
+
+    recipe: str
+    bundle: str
+    network: str
+    source: str
+    p50_ms: float = Field(description="median latency at batch 1, milliseconds")
+    file_bytes: int
+    peak_bytes: int | None = Field(description="memory; null on a GPU")
+    on: str = Field(description="processor or GPU, and runtime")
+    threads: int | None = Field(description="of the CPU; null on a GPU")
+    differences: list[str] = Field(description="how it is not the document's network; empty where it is")
+
+
+class Said(_Part):
+    """What a document says of speed, size or memory without a number: it has no verdict."""
+
+    id: Id
+    document: Id
+    place: str
+    quote: str
+    recipes: list[str] = Field(description="whose network it speaks of")
+    costs: list[Cost] = Field(description="measured; they depend on no training")
+    command: str = Field(description="that measures them")
+
+
 class Entry(_Part):
     """One claim, decided or not."""
 
@@ -49,6 +103,8 @@ class Entry(_Part):
     lacks: str = Field(description="of that, what is not here, in a few words: weights, FER2013, the extra train")
     command: str = Field(description="that decides it")
     headline: bool
+    measured: list[Measured] = Field([], description="its figure in each training of the document's recipe")
+    costs: list[Cost] = Field([], description="what its network costs, where the claim is about that")
 
 
 class Summary(_Part):
@@ -87,4 +143,6 @@ class Result(_Part):
     documents: list[Summary]
     entries: list[Entry]
     readings: list[Reading]
+    trained: list[Trained] = Field([], description="trainings that were held against claims")
+    statements: list[Said] = Field([], description="claims of efficiency without a number")
     notes: list[str] = Field(description="what is not here and would decide more")

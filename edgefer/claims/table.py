@@ -10,23 +10,37 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from edgefer.bench.table import grid
-from edgefer.claims.result import VERDICTS, Entry, Result
+from edgefer.bench.table import grid, milliseconds
+from edgefer.claims.result import VERDICTS, Cost, Entry, Measured, Result, Said
+
+_DIFFERENCES = 3  # said beside each claim; the list of trainings has them all
 
 STYLES = {"holds": "green", "contradicted": "bold red", "not comparable": "yellow", "not run": ""}
 
 
-def tables(result: Result) -> Group:
-    """Return everything, the summary last: it is what stands on the screen in the end."""
+def tables(result: Result, measured: bool = False) -> Group:
+    """Return everything, the summary last: it is what stands on the screen in the end.
+
+    Args:
+        result: the ledger.
+        measured: leave away what nothing was measured of, and what else is known of the rest.
+    """
     parts: list[RenderableType] = []
     for document in result.documents:
         entries = [entry for entry in result.entries if entry.document == document.document]
-        parts += [Text(document.title, style="bold"), *_entries(entries)]
-        parts += [
-            Text(reading.says, style="yellow") for reading in result.readings if reading.document == document.document
-        ]
-        parts.append(Text())
+        said = [each for each in result.statements if each.document == document.document]
+        readings = [each.says for each in result.readings if each.document == document.document]
+        if measured:
+            entries = [entry for entry in entries if entry.measured or entry.costs]
+            said, readings = [each for each in said if each.costs], []
+        if entries or said:
+            parts += [Text(document.title, style="bold"), *_entries(entries, measured), *_statements(said)]
+            parts += [Text(each, style="yellow") for each in readings]
+            parts.append(Text())
     parts += [_summary(result), Text(), Text(summary_line(result))]
+    for each in result.trained:
+        how = f"not as written: {', '.join(each.differences)}" if each.differences else "as written, one seed"
+        parts.append(Text(f"{each.bundle} ({each.source}): {how}"))
     parts += [Text(f"note: {note}", style="yellow") for note in result.notes]
     return Group(*parts)
 
@@ -46,15 +60,63 @@ def summary_line(result: Result) -> str:
     )
 
 
-def _entries(entries: Sequence[Entry]) -> Iterator[RenderableType]:
-    """Yield a line for each claim, and under those in a row that share it the reason."""
+def beside(measured: Measured) -> str:
+    """Return a training's figure as it stands beside a claim."""
+    if measured.as_written:
+        return measured.says
+    named = ", ".join(measured.differences[:_DIFFERENCES])
+    more = len(measured.differences) - _DIFFERENCES
+    return f"measured, but not as written: {measured.figure}; {named}" + (f" and {more} more" if more > 0 else "")
+
+
+def cost(each: Cost) -> str:
+    """Return what a network costs, in a line."""
+    memory = "" if each.peak_bytes is None else f", {each.peak_bytes / 1e6:.0f} MB of memory"
+    threads = "" if each.threads is None else f", {each.threads} thread{'s' if each.threads > 1 else ''}"
+    other = f"; not as written: {', '.join(each.differences)}" if each.differences else ""
+    return (
+        f"{each.bundle} {each.network}: {milliseconds(each.p50_ms)} ms, {each.file_bytes / 1e6:.2f} MB{memory} "
+        f"({each.on}{threads}{other})"
+    )
+
+
+def is_training(entry: Entry) -> bool:
+    """Return whether a training decides a claim."""
+    return entry.command.startswith("edgefer train ")
+
+
+def costs(said: Sequence[Said]) -> list[str]:
+    """Return what was measured of some statements, each network once."""
+    return list(dict.fromkeys(cost(one) for each in said for one in each.costs))
+
+
+def _statements(said: Sequence[Said]) -> Iterator[RenderableType]:
+    """Yield what is said without a number, and what was measured of it."""
+    for each in said:
+        yield Text(f"“{each.quote}” ({each.place}): no number, no verdict")
+    for line in costs(said) if said else []:
+        yield Padding(Text(line, style="dim"), (0, 0, 0, 4))
+
+
+def _entries(entries: Sequence[Entry], short: bool) -> Iterator[RenderableType]:
+    """Yield a line for each claim, its figures in trainings, and under those in a row that share it the reason.
+
+    Args:
+        entries: of one document.
+        short: reasons of what is decided by a training alone.
+    """
     for _, group in groupby(
         entries, key=lambda entry: (entry.verdict, entry.lacks, entry.reason, entry.needs, entry.command)
     ):
         same = list(group)
         for entry in same:
             yield _line(entry)
-        yield Padding(Text(reason(same[0]), style="dim"), (0, 0, 0, 4))
+            lines = [beside(each) for each in entry.measured if not each.as_written] + [
+                cost(each) for each in entry.costs
+            ]
+            yield from (Padding(Text(line), (0, 0, 0, 4)) for line in lines)
+        if not short or any(each.as_written for each in same[0].measured):
+            yield Padding(Text(reason(same[0]), style="dim"), (0, 0, 0, 4))
 
 
 def reason(entry: Entry) -> str:

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from edgefer.bench.result import Result
+    from edgefer.claims.result import Result as Claims
     from edgefer.data.dataset import Dataset
 
 
@@ -65,8 +66,13 @@ def bench(
         bool, typer.Option("--allow-different", help="Compare other protocols, hardware or data too, with a warning.")
     ] = False,
     claims: Annotated[
-        bool, typer.Option("--claims", help="Decide the ledger of papers' claims by counting; measures no network.")
+        bool,
+        typer.Option("--claims", help="Hold papers' claims against what is measured; without a BUNDLE, count only."),
     ] = False,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RESULT", help="A finished bench to hold the claims against. May be repeated."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
@@ -87,6 +93,7 @@ def bench(
     from edgefer import data as datasets
     from edgefer import paths
     from edgefer.bench import bench as benching
+    from edgefer.cli import claims as deciding
     from edgefer.cli import output, projection
     from edgefer.errors import InputError
     from edgefer.runtimes.gpu import Options
@@ -97,11 +104,10 @@ def bench(
         raise InputError(f"--csv {csv} is a folder; name a file")
     if project and (host or fallback):
         raise InputError("--project measures nothing, so it does not go with --host and --fallback")
-    if claims:
-        from edgefer.cli import claims as deciding
-
+    if results and not claims:
+        raise InputError("--results holds finished benches against the papers' claims: give --claims too")
+    if claims and not bundles:
         beside = {
-            "BUNDLE": bundles,
             "--device": device != "cpu",
             "--host": host,
             "--project": project,
@@ -109,16 +115,20 @@ def bench(
             "--csv": csv,
             "--with-faces": with_faces,
         }
-        deciding.run(data, out=out, given=[name for name, value in beside.items() if value], as_json=as_json)
+        given = [name for name, value in beside.items() if value]
+        deciding.run(data, results=results or [], out=out, given=given, as_json=as_json)
         return
     if host is None and not fallback and projection.wanted(device, project):
-        if markdown or csv is not None or with_faces:
-            raise InputError("--markdown, --csv and --with-faces show what was measured; a projection has none of it")
+        if markdown or csv is not None or with_faces or claims:
+            raise InputError(
+                "--markdown, --csv, --with-faces and --claims show what was measured; a projection has none of it"
+            )
         projection.run(device, bundles, data, out=out, threads=threads, split=split, asked=project, as_json=as_json)
         return
     benching.check_device(device)
     if host is None and (ssh_config or remote_edgefer):
         raise InputError("--ssh-config and --remote-edgefer are for --host, which is not there")
+    finished = deciding.read(results or [])  # a wrong one is said before the measuring
     found = [opened.load(path) for path in bundles] if bundles else [opened.newest()]
     title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
     if out is not None:
@@ -161,7 +171,14 @@ def bench(
             remote_edgefer=remote_edgefer,
         )
     folder = out or paths.new_run("bench", title)
-    files = write(result, folder, dataset)
+    ledger = None
+    if claims:
+        try:
+            ledger = deciding.decided([(str(folder / "result.json"), result), *finished], dataset)
+        except InputError:
+            write(result, folder, dataset)  # what was measured is kept
+            raise
+    files = write(result, folder, dataset, ledger)
     if out is None:
         paths.mark_latest(folder)
     if csv is not None:
@@ -182,25 +199,33 @@ def bench(
     from edgefer.bench.table import tables
 
     Console(highlight=False).print(tables(result))
+    if ledger is not None:
+        from edgefer.claims import table
+
+        Console(highlight=False).print("", table.tables(ledger, measured=True))
     output.print_rows("written", files)
 
 
-def write(result: Result, folder: Path, dataset: Dataset | None = None) -> dict[str, str]:
+def write(result: Result, folder: Path, dataset: Dataset | None = None, claims: Claims | None = None) -> dict[str, str]:
     """Write a bench's files, ``result.json`` and where its extra is installed ``report.html``; return their paths.
 
     Args:
         result: of the bench.
         folder: for the files.
         dataset: has the faces that the result names, if it names some.
+        claims: the ledger held against it: ``claims.json``, and a section of the report.
     """
     from edgefer import console, paths
+    from edgefer.cli import claims as deciding
     from edgefer.errors import MissingExtra
 
     files = {"result.json": result.model_dump_json(indent=1) + "\n"}
+    if claims is not None:
+        files[deciding.JSON] = deciding.text(claims)
     try:
         from edgefer.bench import report
 
-        files["report.html"] = report.html(result, dataset)
+        files["report.html"] = report.html(result, dataset, None if claims is None else deciding.section(claims))
     except MissingExtra as error:
         console.say(f"no report.html: {error}")
     with paths.write_folder_atomically(folder) as part:

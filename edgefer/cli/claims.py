@@ -1,4 +1,4 @@
-"""What `edgefer bench --claims` does: the ledger of the papers' claims as a table, `claims.json` and a page."""
+"""What `edgefer bench --claims` does: the ledger of the papers' claims, alone or beside what a bench measured."""
 
 from __future__ import annotations
 
@@ -9,34 +9,38 @@ from typing import TYPE_CHECKING
 from edgefer.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
+    from edgefer.bench.report import Section
+    from edgefer.bench.result import Result as Bench
     from edgefer.claims.result import Result
+    from edgefer.data.dataset import Dataset
+
+JSON = "claims.json"
 
 
-def run(data: Path | None, *, out: Path | None, given: Sequence[str], as_json: bool) -> None:
+def run(data: Path | None, *, results: Sequence[Path], out: Path | None, given: Sequence[str], as_json: bool) -> None:
     """Decide the ledger as far as it can be here, print and write it.
 
     Args:
         data: FER2013; without it EDGEFER_DATA or what is in ./data, and without these claims that count it are not run.
+        results: finished benches of the documents' networks.
         out: folder for the result.
         given: options of `edgefer bench` that came with --claims and have no meaning there.
         as_json: print one JSON object.
 
     Raises:
-        InputError: `given` has any, the folder exists, or the ledger or the data cannot be read.
+        InputError: `given` has any, the folder exists, or the ledger, the data or a result cannot be read.
     """
     from edgefer import data as datasets
     from edgefer import paths
-    from edgefer.claims import ledger
-    from edgefer.claims.decide import decide
     from edgefer.cli import output
     from edgefer.data.find import named
 
     if given:
-        raise InputError(f"--claims looks at papers and measures no network: leave {', '.join(given)} away")
+        raise InputError(f"--claims without a BUNDLE measures no network: leave {', '.join(given)} away")
     if out is not None:
         paths.check_unused(out)
-    read = ledger.read()
-    result = decide(read, datasets.find(data) if named(data) is not None else None)
+    finished = read(results)
+    result = decided(finished, datasets.find(data) if named(data) is not None else None)
     folder = out or paths.new_run("bench", "claims")
     files = write(result, folder)
     if as_json:
@@ -50,11 +54,46 @@ def run(data: Path | None, *, out: Path | None, given: Sequence[str], as_json: b
     output.print_rows("written", files)
 
 
+def read(results: Sequence[Path]) -> list[tuple[str, Bench]]:
+    """Return finished benches with their names, as they were typed.
+
+    Raises:
+        InputError: one is none.
+    """
+    from edgefer.bench.read import read as checked
+
+    return [(str(path), checked(path)) for path in results]
+
+
+def decided(benches: Sequence[tuple[str, Bench]], dataset: Dataset | None) -> Result:
+    """Return the ledger, held against benches.
+
+    Raises:
+        InputError: figures of a bench cannot be right.
+    """
+    from edgefer.claims import ledger
+    from edgefer.claims.decide import decide
+
+    return decide(ledger.read(), dataset, benches)
+
+
+def section(result: Result) -> Section:
+    """Return the ledger as a section of a bench's report.
+
+    Raises:
+        MissingExtra: jinja2 is not installed.
+    """
+    from edgefer.bench.report import Section
+    from edgefer.claims import page
+
+    return Section(page.section(result), page.style())
+
+
 def write(result: Result, folder: Path) -> dict[str, str]:
     """Write ``claims.json`` and where its extra is installed ``claims.html``; return their paths."""
     from edgefer import console, paths
 
-    files = {"claims.json": result.model_dump_json(indent=1) + "\n"}
+    files = {JSON: text(result)}
     try:
         from edgefer.claims import page
 
@@ -62,6 +101,11 @@ def write(result: Result, folder: Path) -> dict[str, str]:
     except MissingExtra as error:
         console.say(f"no claims.html: {error}")
     with paths.write_folder_atomically(folder) as part:
-        for name, text in files.items():
-            (part / name).write_text(text, encoding="utf-8")
+        for name, content in files.items():
+            (part / name).write_text(content, encoding="utf-8")
     return {name.partition(".")[2]: str(folder / name) for name in files}
+
+
+def text(result: Result) -> str:
+    """Return what ``claims.json`` holds."""
+    return result.model_dump_json(indent=1) + "\n"

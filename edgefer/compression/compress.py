@@ -200,6 +200,7 @@ def compress(
     inputs = spec.apply(chosen.take(slice(None)))
     example = torch.from_numpy(inputs[:1])
     models.fix_padding(network, example)
+    models.fix_pooling(network, example)
     fp32 = {"fp32": export.fp32(network, example)}
     macs = count.macs(fp32["fp32"])
     images = torch.from_numpy(inputs)
@@ -291,7 +292,12 @@ def compress(
         confidence=sure,
         recipe=recipe.model_dump(mode="json"),
         compression={
-            "checkpoint": {"epoch": trained.epoch, "val_accuracy": trained.val_accuracy, "start": trained.start},
+            "checkpoint": {
+                "epoch": trained.epoch,
+                "epochs": trained.epochs,
+                "val_accuracy": trained.val_accuracy,
+                "start": trained.start,
+            },
             "method": "qat" if tuned else "ptq",
             "observer": plan.observer,
             "half_range": half_range,

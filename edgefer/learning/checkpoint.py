@@ -30,6 +30,7 @@ class Checkpoint:
         versions: of the packages that trained it.
         weights: the network's state dict (the averaged weights where the recipe has EMA).
         start: the weights that training began with (`edgefer.learning.start`); None in older checkpoints.
+        epochs: epochs of the whole training, once its phases are over; None before that, and in older checkpoints.
     """
 
     recipe: Recipe
@@ -41,6 +42,7 @@ class Checkpoint:
     versions: dict[str, str]
     weights: dict[str, Tensor]
     start: dict[str, str] | None = None
+    epochs: int | None = None
 
 
 def write(run: Path, checkpoint: Checkpoint) -> None:
@@ -55,8 +57,21 @@ def write(run: Path, checkpoint: Checkpoint) -> None:
         "versions": checkpoint.versions,
         "weights": checkpoint.weights,
         "start": checkpoint.start,
+        "epochs": checkpoint.epochs,
     }
     state.save(run, BEST, tree)
+
+
+def finish(run: Path, epochs: int) -> None:
+    """Note in a run's checkpoint that its training is over: who takes the weights up later can't tell otherwise.
+
+    Args:
+        run: the run's folder, with a checkpoint.
+        epochs: that were done in all.
+    """
+    tree = state.read(run / f"{BEST}.json")
+    if tree.get("epochs") != epochs:
+        state.save(run, BEST, {**tree, "epochs": epochs})
 
 
 def find(path: Path | None) -> Path:

@@ -7,5 +7,18 @@ from edgefer.models.from_timm import hub_id
 from edgefer.models.keras_count import keras_count
 from edgefer.models.padding import fix_padding
 from edgefer.models.plain_resnet import PlainResNet
+from edgefer.models.pooling import check_size, fix_pooling
 
-__all__ = ["PlainResNet", "create", "fix_padding", "hub_id", "keras_count", "merged", "narrowed", "take", "widen"]
+__all__ = [
+    "PlainResNet",
+    "check_size",
+    "create",
+    "fix_padding",
+    "fix_pooling",
+    "hub_id",
+    "keras_count",
+    "merged",
+    "narrowed",
+    "take",
+    "widen",
+]

@@ -158,6 +158,7 @@ def train(
         recipe.model.weights if saved is None else None,
         recipe.model.zero_head,
     )
+    models.check_size(model, recipe.preprocessing.channels, recipe.preprocessing.size)
     if recipe.model.start and saved is None:
         started = checkpoint.read(Path(recipe.model.start))
         models.take(model, started.weights, f"the network of {recipe.model.start}")
@@ -326,6 +327,7 @@ def train(
                 if board:
                     board.add(line)
                 console.say(_sentence(line, recipe.epochs, progress.best_epoch == progress.epoch, dataset.drawn))
+    checkpoint.finish(run, progress.epoch)
     return Result(
         run=run,
         epochs=progress.epoch,

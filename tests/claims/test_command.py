@@ -10,12 +10,18 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from bundle import samples
+from claims import benches
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from edgefer import console, paths
+from edgefer.bench.read import read
+from edgefer.bench.result import Result as Bench
 from edgefer.claims import ledger
 from edgefer.claims import result as schema
 from edgefer.cli.main import app
+from edgefer.labels import LABELS
 
 pytest.importorskip("jinja2")
 
@@ -117,7 +123,9 @@ def test_without_the_report_extra_there_is_no_page_and_it_is_said(monkeypatch: p
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["some-bundle"], "leave BUNDLE away"),
+        (["some-bundle"], "some-bundle is not there"),
+        (["--results", "nowhere.json"], "nowhere.json is not there"),
+        (["--results", "full/file"], "full/file is no valid JSON"),
         (["--device", "jetson", "--project"], "leave --device, --project away"),
         (["--host", "user@orin"], "leave --host away"),
         (["--data", "nowhere.zip"], "nowhere.zip does not exist"),
@@ -135,8 +143,6 @@ def test_wrong_input_is_said_in_one_line(arguments: list[str], said: str) -> Non
 
 
 def test_data_that_are_not_fer2013_count_for_nothing() -> None:
-    from PIL import Image
-
     for split in ("train", "test"):
         for label in ("happy", "sad"):
             Path("faces", split, label).mkdir(parents=True)
@@ -145,3 +151,67 @@ def test_data_that_are_not_fer2013_count_for_nothing() -> None:
     done = run("--data", "faces")
     assert done.exit_code == 0, done.output
     assert "faces is not FER2013" in " ".join(done.stdout.split())
+
+
+def test_a_finished_bench_stands_beside_the_claims(small: Bench) -> None:
+    reduced = benches.of(small, benches.training("b2-two-stage", ["preprocessing.size=64"], 5), 0.6)
+    Path("done").mkdir()
+    Path("done/result.json").write_text(reduced.model_dump_json(), encoding="utf-8")
+    done = run("--results", "done", "--out", "here")
+    assert done.exit_code == 0, done.output
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    words = " ".join(done.stdout.split())
+    assert "b (done): not as written: 64 px instead of 260, 5 epochs instead of 10" in words
+    assert "measured, but not as written: 0.600 (0.569 to 0.631)" in words  # recall of angry
+    held = schema.Result.model_validate_json(Path("here/claims.json").read_text(encoding="utf-8"))
+    entry = next(entry for entry in held.entries if entry.id == "b2.accuracy")
+    assert (entry.verdict, entry.measured[0].source) == ("not run", "done")
+    assert held.repeat == "edgefer bench --claims --results done"
+    page = Path("here/claims.html").read_text(encoding="utf-8")
+    assert page.count("not as written: 0.600") > 7
+    assert "5 epochs instead of 10" in page
+
+
+def bench(*arguments: str) -> Result:
+    return CliRunner(env={"COLUMNS": "80"}).invoke(app, ["bench", *arguments])
+
+
+@pytest.mark.slow  # it benches
+def test_a_bench_holds_the_claims_against_what_it_measures() -> None:
+    recipe = benches.training("vgg16-scratch", ["preprocessing.size=12"]).recipe
+    trained = {"checkpoint": {"epoch": 3, "epochs": 60, "val_accuracy": 0.5, "start": benches.RANDOM}}
+    samples.write(Path("b"), name="vgg16-scratch", recipe=recipe, compression=trained)
+    dataset = samples.dataset(14)
+    for row, label in enumerate(dataset.labels):
+        place = Path("faces", ("train", "val", "test")[row // 14], LABELS[label])
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(dataset.images[row]).save(place / f"{row}.png")
+    done = bench("b", "--claims", "--data", "faces", "--seconds", "0.1", "--out", "here")
+    assert done.exit_code == 0, done.output
+    assert sorted(file.name for file in Path("here").iterdir()) == ["claims.json", "report.html", "result.json"]
+    words = " ".join(done.stdout.split())
+    assert "accuracy of VGG16 from scratch" not in words  # the terminal has its id
+    assert "vgg16-accuracy 67.23 % not run: needs training" in words
+    assert "here/claims.json" in words
+    (said,) = read(Path("here")).bundles
+    assert said.training is not None
+    assert (said.training.epochs, said.training.best_epoch, said.training.start) == (60, 3, benches.RANDOM)
+    assert said.training.recipe == recipe
+    report = Path("here/report.html").read_text(encoding="utf-8")
+    assert "What papers claim" in report
+    assert "12 px instead of 224" in report
+    assert "claims" not in json.loads(Path("here/result.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--results", "a.json"], "give --claims too"),
+        (["b", "--claims", "--results", "a.json"], "a.json is not there"),
+    ],
+)
+def test_results_are_for_claims_and_read_before_anything_is_measured(arguments: list[str], said: str) -> None:
+    samples.write(Path("b"))
+    done = bench(*arguments)
+    assert done.exit_code == 2
+    assert said in done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +28,6 @@ def check(kind: str, **fields: str | int | list[int] | list[str]) -> str:
 def first(folder: Path, *claims: str, head: str = HEAD, dataset: Dataset | None = None) -> Entry:
     """Return the first claim of a ledger, decided."""
     return decide(ledger.read(write(folder, *claims, head=head)), dataset).entries[0]
-
-
-@pytest.fixture
-def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "edgefer.claims.networks", raising=False)
-    monkeypatch.delattr("edgefer.claims.networks", raising=False)
-    monkeypatch.setitem(sys.modules, "timm", None)
 
 
 @pytest.fixture

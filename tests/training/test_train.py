@@ -183,6 +183,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_130(tmp_path: Path) -> None:
     assert process.wait() == 130
     assert "go on with: edgefer train --resume run" in rest
     assert state.read(tmp_path / "run" / "last.json")["progress"]["epoch"] >= 1
+    assert checkpoint.read(tmp_path / "run").epochs is None  # not over, whatever comes
 
 
 _SMALL = ("model.args.widths=[8]", "model.args.blocks=[1]", "train.batch_size=32", "train.precision=fp32")
@@ -230,4 +231,6 @@ def test_a_run_is_not_resumed_on_other_data(tmp_path: Path) -> None:
 
 def test_early_stopping_ends_a_run_that_does_not_get_better(tmp_path: Path) -> None:
     recipe = small_recipe("phases.0.lr=1e-12", "train.ema=0.0", "train.early_stopping=2", epochs=9)
-    assert train(recipe, stripes(), tmp_path / "run").epochs < 9
+    epochs = train(recipe, stripes(), tmp_path / "run").epochs
+    assert epochs < 9
+    assert checkpoint.read(tmp_path / "run").epochs == epochs  # the checkpoint knows that this was all

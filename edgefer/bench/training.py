@@ -1,0 +1,26 @@
+"""What a bundle's manifest says of the training that its FP32 network came from."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from edgefer.bench.result import Training
+from edgefer.bundle.manifest import Manifest
+
+
+def of(manifest: Manifest) -> Training | None:
+    """Return it, or None where nothing that makes sense stands there: a manifest's notes have no schema."""
+    checkpoint = manifest.compression.get("checkpoint")
+    said = checkpoint if isinstance(checkpoint, dict) else {}
+    score = next((each for each in manifest.scores if (each.network, each.split) == ("fp32", "val")), None)
+    try:
+        return Training(
+            recipe=manifest.recipe,
+            start=said.get("start"),
+            epochs=said.get("epochs"),
+            best_epoch=said.get("epoch"),
+            validation_images=score.images if score else None,
+            validation_accuracy=score.accuracy if score else None,
+        )
+    except ValidationError:
+        return None

@@ -1,0 +1,168 @@
+"""Whether a training was as a document has it: every setting that of the recipe which comes with edgefer, and so on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from edgefer import recipes
+from edgefer.bench.result import Result, Training
+from edgefer.bundle.manifest import Data
+from edgefer.claims import images
+from edgefer.data.contents import printable
+from edgefer.errors import InputError
+from edgefer.labels import LABELS
+from edgefer.recipes import Recipe
+
+_ASIDE = ("name", "description", "ablations")  # of a recipe: they change no training
+_WEIGHTS = ("model.pretrained", "model.weights", "model.start")  # said together
+_SAID = 60  # characters of a setting
+
+
+def differences(training: Training, trained_on: Data) -> list[str]:
+    """Return in which ways a training was not as the recipe of its name has it, the plainest first.
+
+    Args:
+        training: as a bench's result has it.
+        trained_on: the data set.
+
+    Returns:
+        ``64 px instead of 224``, ``10 epochs instead of 50``, ``without ImageNet weights``, ...; empty for one that is
+        as the document has it, as far as the document says.
+
+    Raises:
+        InputError: no recipe has its name.
+    """
+    whole = recipes.load(str(training.recipe.get("name")))
+    try:
+        ran = recipes.parse(training.recipe, "the recipe")
+    except InputError:
+        return ["with settings that this edgefer cannot read"]
+    found, settings = _settings(ran, whole)
+    found += _weights(ran, whole, training.start)
+    if trained_on.drawn:
+        found.append("on drawn faces instead of FER2013")
+    elif trained_on.digest != images.DIGEST:
+        found.append(f"on other images than FER2013's ({_said(trained_on.name)})")
+    if training.epochs is None:
+        found.append("not known to have run to its end")
+    elif training.epochs > ran.epochs or (training.epochs < ran.epochs and not ran.train.early_stopping):
+        found.append(f"ended after {training.epochs} of its {ran.epochs} epochs")
+    return found + settings
+
+
+def of_network(training: Training, result: Result) -> list[str]:
+    """Return in which ways the network itself is not that of the recipe: what decides speed, size and memory.
+
+    Raises:
+        InputError: no recipe has its name.
+    """
+    whole = recipes.load(str(training.recipe.get("name")))
+    try:
+        ran = recipes.parse(training.recipe, "the recipe")
+    except InputError:
+        return ["with settings that this edgefer cannot read"]
+    keep = ("model.name", "model.args", "preprocessing.size", "preprocessing.color")
+    found = [said for key, said in _changes(ran, whole) if key.startswith(keep)]
+    classes = len(whole.data.classes or LABELS)
+    if len(result.data.classes) != classes:
+        found.append(f"{len(result.data.classes)} classes instead of {classes}")
+    return found
+
+
+def of_test(training: Training, result: Result, splits: tuple[str, ...]) -> list[str]:
+    """Return in which ways the images of a bench are not those that a document tests on.
+
+    Args:
+        training: of the bundle.
+        result: of the bench.
+        splits: what the document may mean.
+
+    Raises:
+        InputError: no recipe has its name.
+    """
+    whole = recipes.load(str(training.recipe.get("name")))
+    found = []
+    if result.data.split not in splits:
+        wanted = " or ".join(images.TITLES[split] for split in splits)
+        found.append(f"tested on {images.TITLES.get(result.data.split, _said(result.data.split))} instead of {wanted}")
+    if result.data.digest != images.DIGEST:
+        found.append("tested on other images than FER2013's")
+    classes = tuple(name for name in LABELS if name in (whole.data.classes or LABELS))
+    if result.data.classes != classes:
+        found.append(f"tested on {len(result.data.classes)} classes, not on {', '.join(classes)}")
+    return found
+
+
+def _settings(ran: Recipe, whole: Recipe) -> tuple[list[str], list[str]]:
+    """Return the settings that differ, those that anyone asks for first apart; weights are left to `_weights`."""
+    changes = dict(_changes(ran, whole))
+    first = [changes.pop(key) for key in ("preprocessing.size", "data.classes") if key in changes]
+    if ran.epochs != whole.epochs:
+        first.append(f"{ran.epochs} epoch{'s' if ran.epochs > 1 else ''} instead of {whole.epochs}")
+        changes = {key: said for key, said in changes.items() if not key.endswith(".epochs")}
+    return first, [said for key, said in changes.items() if key not in _WEIGHTS]
+
+
+def _weights(ran: Recipe, whole: Recipe, start: dict[str, str] | None) -> Iterator[str]:
+    """Yield how the weights that a training began with are not those of the recipe.
+
+    A local file may hold ImageNet's weights or anything: it does not count as them.
+    """
+    kind = None if start is None else start.get("kind")
+    wanted = "hub" if whole.model.pretrained else "random"
+    if kind == wanted and (ran.model.pretrained, ran.model.weights, ran.model.start) == (
+        whole.model.pretrained,
+        None,
+        None,
+    ):
+        return
+    if kind is None or kind == wanted:
+        yield "not known which weights it began with"
+    elif kind == "random":
+        yield "without ImageNet weights"
+    elif kind == "hub":
+        yield "from ImageNet weights"
+    else:
+        yield f"from the weights of a {_said(kind)} ({_said((start or {}).get('name', 'not named'))})"
+
+
+def _changes(ran: Recipe, whole: Recipe) -> Iterator[tuple[str, str]]:
+    """Yield each setting that differs, by its key, with what is to be said of it.
+
+    A precision is no difference where the recipe leaves it to the machine.
+    """
+    mine, theirs = (dict(_flat(recipe.model_dump(mode="json", exclude=set(_ASIDE)))) for recipe in (ran, whole))
+    if len(ran.phases) != len(whole.phases):
+        yield "phases", f"{len(ran.phases)} phases instead of {len(whole.phases)}"
+    for key in [*theirs, *(key for key in mine if key not in theirs)]:
+        if mine.get(key) == theirs.get(key) or (key == "train.precision" and theirs[key] == "auto"):
+            continue
+        if len(ran.phases) != len(whole.phases) and key.startswith("phases."):
+            continue
+        if key == "preprocessing.size":
+            yield key, f"{mine[key]} px instead of {theirs[key]}"
+        elif key == "data.classes":
+            counts = [len(each.get(key) or LABELS) for each in (mine, theirs)]
+            yield key, f"{counts[0]} classes instead of {counts[1]}" if counts[0] != counts[1] else "other classes"
+        else:
+            yield key, f"{_said(key)} {_said(mine.get(key))} instead of {_said(theirs.get(key))}"
+
+
+def _flat(tree: dict[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{start}{key}.")
+        elif key == "phases":
+            for place, phase in enumerate(value):
+                yield from _flat(phase, f"{start}{key}.{place}.")
+        else:
+            yield start + key, value
+
+
+def _said(value: object) -> str:
+    """Return a value that may come from anywhere in one short printable line."""
+    text = value if isinstance(value, str) else "none" if value is None else json.dumps(value, default=str)
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= _SAID else f"{line[:_SAID]}..."

@@ -1,0 +1,29 @@
+"""What a document's network costs, from a bench of it: latency, file, memory. The training plays no part in that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgefer.claims.result import Cost
+from edgefer.claims.trials import Trained
+
+
+def of(recipes: Sequence[str], trained: Sequence[Trained]) -> list[Cost]:
+    """Return what each network of these recipes costs, in the order of the benches."""
+    return [
+        Cost(
+            recipe=each.recipe,
+            bundle=each.bundle.title,
+            network=entry.network,
+            source=each.source,
+            p50_ms=entry.latency.p50,
+            file_bytes=entry.file_bytes,
+            peak_bytes=entry.memory.peak if entry.memory else None,
+            on=f"{each.result.gpu.name if each.result.gpu else each.result.machine.cpu}, {entry.runtime}",
+            threads=None if each.result.gpu else each.result.protocol.threads,
+            differences=list(each.of_network),
+        )
+        for each in trained
+        if each.recipe in recipes
+        for entry in each.networks
+    ]

@@ -1,0 +1,103 @@
+"""Dense layers over places, for images of another size than they were made for: VGG's and our plain CNN's.
+
+Such a layer takes a fixed number of places: 7 x 7, which VGG leaves of 224 pixels. Of images of another size the
+network pools the places to that number, where they need not divide evenly and may even be repeated. ONNX has no such
+pooling. Pooling and layer are linear, though, so at a known size they are one layer over the places that there are.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from timm.models.vgg import ConvMlp
+from torch import Tensor, nn
+
+from edgefer.errors import InputError
+from edgefer.models.plain_cnn import PlainCNN
+
+
+def fix_pooling(network: nn.Module, example: Tensor) -> None:
+    """Merge that pooling into the layer behind it, in place; other networks stay as they are.
+
+    Args:
+        network: in eval mode.
+        example: an input of the size that it will have from now on, (1, C, S, S).
+    """
+    layers = [module for module in network.modules() if isinstance(module, ConvMlp | PlainCNN)]
+    if not layers:
+        return
+    sides: dict[nn.Module, int] = {}
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], *outputs: Tensor) -> None:
+        sides[module] = (outputs or inputs)[0].shape[-1]
+
+    hooks = [
+        layer.register_forward_pre_hook(note)
+        if isinstance(layer, ConvMlp)
+        else layer.convolutions.register_forward_hook(note)
+        for layer in layers
+    ]
+    with torch.no_grad():
+        network(example)
+    for hook in hooks:
+        hook.remove()
+    for layer in layers:
+        if isinstance(layer, ConvMlp):
+            side = sides[layer]
+            if side < layer.input_kernel_size and isinstance(layer.fc1, nn.Conv2d):
+                layer.fc1 = _convolution(layer.fc1, side)
+                layer.input_kernel_size = side
+        else:
+            side = sides[layer.convolutions]
+            if side % layer.grid:
+                _first_dense(layer, side)
+
+
+def check_size(network: nn.Module, channels: int, size: int) -> None:
+    """Refuse images of a size that a network cannot take, as they are too small for it, before anything is trained.
+
+    Args:
+        network: on the CPU.
+        channels: of its input.
+        size: side of its images, in pixels.
+
+    Raises:
+        InputError: the network cannot take them.
+    """
+    training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, channels, size, size))
+    except (AssertionError, RuntimeError):  # timm's and torch's
+        raise InputError(
+            f"the network cannot take images of {size} x {size} pixels; try a larger preprocessing.size"
+        ) from None
+    finally:
+        network.train(training)
+
+
+def _shares(side: int, places: int) -> Tensor:
+    """Return what each place becomes, (places, side): the pooling along one axis, applied to the identity."""
+    return F.adaptive_avg_pool1d(torch.eye(side)[None], places)[0].T
+
+
+def _merged(weight: Tensor, side: int) -> Tensor:
+    """Return a layer's weights over (side, side) places from those over its own places, (outputs, inputs, K, K)."""
+    share = _shares(side, weight.shape[-1])
+    return torch.einsum("ocuv,ui,vj->ocij", weight.detach(), share, share)
+
+
+def _convolution(conv: nn.Conv2d, side: int) -> nn.Conv2d:
+    merged = nn.Conv2d(conv.in_channels, conv.out_channels, side)
+    merged.weight = nn.Parameter(_merged(conv.weight, side))
+    merged.bias = conv.bias
+    return merged.train(conv.training)
+
+
+def _first_dense(network: PlainCNN, side: int) -> None:
+    first = network.dense[0] if len(network.dense) else network.head
+    assert isinstance(first, nn.Linear)
+    weight = first.weight.unflatten(1, (-1, network.grid, network.grid))
+    first.weight = nn.Parameter(_merged(weight, side).flatten(1))
+    first.in_features = first.weight.shape[1]
+    network.grid = side

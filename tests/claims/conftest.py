@@ -1,0 +1,25 @@
+"""What tests of the ledger share."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from bundle import samples
+
+from edgefer.bench.bench import bench
+from edgefer.bench.result import Result
+
+
+@pytest.fixture
+def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what counts networks."""
+    monkeypatch.delitem(sys.modules, "edgefer.claims.networks", raising=False)
+    monkeypatch.delattr("edgefer.claims.networks", raising=False)
+    monkeypatch.setitem(sys.modules, "timm", None)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Return a real bench of a small bundle with FP32 and INT8."""
+    return bench([samples.write(tmp_path_factory.mktemp("small") / "b", name="b")], samples.dataset(35), seconds=0.01)
