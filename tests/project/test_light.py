@@ -13,7 +13,7 @@ HEAVY = {"nncf", "onnx", "safetensors", "scipy", "sklearn", "timm", "torch", "to
 HEAVY |= {"jinja2", "matplotlib"}
 # What of edgefer needs them; everything else must not.
 NEED_EXTRAS = ("bench/report.py", "compression/", "graph/", "learning/", "models/", "projection/", "training/")
-NEED_EXTRAS += ("claims/networks.py", "claims/page.py")
+NEED_EXTRAS += ("claims/networks.py", "claims/page.py", "pages/page.py")
 NEED_EXTRAS += ("runtimes/cuda/by_",)  # a package each, for a GPU
 
 
