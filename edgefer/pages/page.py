@@ -1,7 +1,7 @@
 """A page as one HTML file that needs nothing else: a template, style, a script and a policy that runs no other one.
 
 A template stands beside the module that fills it, as ``NAME.html.j2``, with what of its style no other page has as
-``NAME.css``. It begins with ``head`` of ``parts.html.j2``, where the macros are that pages share, and ends with ``foot``.
+``NAME.css``. It begins with ``head`` of ``parts.html.j2``, which has what pages share, and ends with ``foot``.
 """
 
 from __future__ import annotations
