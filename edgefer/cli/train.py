@@ -128,17 +128,21 @@ def train(
 
 
 def show(run: Path, dataset: Dataset, device: str | None) -> dict[str, str]:
-    """Write the page of a training that is done, and return its files; where it can't be made, say so in a line."""
+    """Write the page of a training that is done, and return its files; where it can't be made, say so in a line.
+
+    Raises:
+        Interrupted: Ctrl-C.
+    """
     from edgefer import console
-    from edgefer.errors import EdgeferError
+    from edgefer.cli import review
+    from edgefer.errors import EdgeferError, Interrupted
 
     try:
-        from edgefer.cli import review
-
         return review.write(run, dataset, run, device=device)[1]
-    except (EdgeferError, KeyboardInterrupt) as error:
-        why = str(error) or f"interrupted; edgefer review {run} makes it"
-        console.say(f"no run.html: {why}")
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; the training is done, edgefer review {run} makes its page") from None
+    except EdgeferError as error:
+        console.say(f"no run.html: {error}")
         return {}
 
 

@@ -11,7 +11,7 @@ from edgefer.pages.svg import Markup
 from edgefer.recipes import Recipe
 from edgefer.review import charts
 from edgefer.review.answers import KNOWN
-from edgefer.review.result import Review
+from edgefer.review.result import Maps, Review
 from edgefer.review.review import Pictures
 
 _TEMPLATE = Path(__file__).with_name("run.html.j2")
@@ -41,11 +41,18 @@ def html(review: Review, pictures: Pictures) -> str:
         ]
         if history
         else [],
+        ranges=[_range(each) for each in review.maps],
         key={name: _swatch(*look) for name, look in _KEY.items()},
         trained=any(each.train_accuracy is not None for each in history),
         known=" and ".join(f"{label} taken for {other}" for label, other in KNOWN),
-        most=max([1, *(part.parameters for part in review.parameters.parts)]),
     )
+
+
+def _range(found: Maps) -> tuple[float, float]:
+    """Return the smallest and the largest mean of all classes that have images."""
+    some = [mean for mean, images in zip(found.means, found.images, strict=True) if images]
+    values = [value for mean in some for row in mean for value in row]
+    return min(values), max(values)
 
 
 def _swatch(shape: svg.Shape, class_: str) -> Markup:
