@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from edgefer.data.dataset import Dataset
     from edgefer.review.result import Review
+    from edgefer.review.run import Run
 
 
 def review(
@@ -54,7 +55,7 @@ def review(
             f"{read.folder} was trained on {read.facts.data['name']}, which is not what was found here; name it, or "
             "other data with the same classes, with --data"
         )
-    found, files = write(read.folder, dataset, out or read.folder, split, with_faces, device)
+    found, files = write(read, dataset, out or read.folder, split, with_faces, device)
     if as_json:
         output.print_json({"command": "review", **files, **found.as_dict()})
         return
@@ -72,7 +73,7 @@ def review(
 
 
 def write(
-    run: Path,
+    run: Run,
     dataset: Dataset,
     folder: Path,
     split: str = "val",
@@ -82,7 +83,7 @@ def write(
     """Review a run and write ``run.html`` and ``run.json``; return the review and the files' paths.
 
     Args:
-        run: the folder of a training.
+        run: from `edgefer.review.run.read`.
         dataset: to ask the network about.
         folder: for the files.
         split: likewise, like the others see `edgefer.review.review.review`.
@@ -90,7 +91,7 @@ def write(
         device: likewise.
 
     Raises:
-        InputError: the folder is damaged, or the data don't fit the run.
+        InputError: the data don't fit the run.
         MissingExtra: a package of the extra `report` or `train` is missing.
     """
     import json
@@ -98,9 +99,8 @@ def write(
     from edgefer import paths
     from edgefer.review import page
     from edgefer.review import review as reviewing
-    from edgefer.review import run as runs
 
-    found, pictures = reviewing.review(runs.read(run), dataset, split, with_faces, device)
+    found, pictures = reviewing.review(run, dataset, split, with_faces, device)
     texts = {
         "run.html": page.html(found, pictures),
         "run.json": json.dumps(found.as_dict(), indent=1, ensure_ascii=False) + "\n",

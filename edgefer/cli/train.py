@@ -138,7 +138,9 @@ def show(run: Path, dataset: Dataset, device: str | None) -> dict[str, str]:
     from edgefer.errors import EdgeferError, Interrupted
 
     try:
-        return review.write(run, dataset, run, device=device)[1]
+        from edgefer.review import run as runs
+
+        return review.write(runs.read(run), dataset, run, device=device)[1]
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; the training is done, edgefer review {run} makes its page") from None
     except EdgeferError as error:

@@ -147,6 +147,8 @@ def _notes(review: Review) -> list[str]:
         )
     if run.finished is None and not review.history:
         notes.append("The folder has no log of the training, so there are no curves.")
+    if looked.split == "train" and looked.same and review.answers:
+        notes.append("The network learned from these images: what it says of them is no measure of it.")
     if looked.split == "val" and looked.same and review.answers:
         notes.append(
             "The validation images selected the epoch that is kept, so its figures are a little too good; a bench "

@@ -19,6 +19,7 @@ from edgefer.training import train as training
 
 LOG = "log.csv"
 _MOST_EPOCHS = 100_000
+_LARGEST = 1e30  # number in a log
 _LARGEST_LOG = 1 << 26  # bytes
 
 
@@ -69,6 +70,8 @@ def read(folder: Path) -> Run:
     saved = state.plain(last) if last.is_file() else None
     if kept is None and saved is None:
         raise InputError(f"{folder} holds no training; name a folder that `edgefer train` wrote")
+    if kept:
+        _check(kept, best)
     finished: bool | None = None
     history: list[Epoch] = []
     if saved is not None:
@@ -77,21 +80,19 @@ def read(folder: Path) -> Run:
             progress = training.Progress(**saved["progress"])
             history = _epochs(progress.history)
             finished = training.is_finished(recipe, progress)
-            data, start, precision = dict(saved["data"]), saved.get("start"), str(saved["precision"])
+            data, start, precision = saved["data"], saved.get("start"), str(saved["precision"])
+            if not (_is_origin(data) and _is_start(start)):
+                raise ValueError
         except (KeyError, TypeError, ValueError):
             raise InputError(f"{last} is damaged or was not written by `edgefer train`") from None
     else:
         assert kept is not None
         recipe, data, start, precision = kept.recipe, kept.data, kept.start, kept.precision
         history = _read_log(folder / LOG)
-    if not {"name", "digest"} <= data.keys():
-        raise InputError(
-            f"{folder} does not say which data it was trained on; name a folder that `edgefer train` wrote"
-        )
     facts = Facts(
         name=folder.resolve().name,
         recipe=recipe.model_dump(mode="json"),
-        data={"name": str(data["name"]), "digest": str(data["digest"]), "drawn": bool(data.get("drawn"))},
+        data={"name": data["name"], "digest": data["digest"], "drawn": bool(data.get("drawn"))},
         seed=recipe.train.seed,
         start=start,
         precision=precision,
@@ -102,6 +103,31 @@ def read(folder: Path) -> Run:
         val_accuracy=kept.val_accuracy if kept else None,
     )
     return Run(folder, recipe, facts, history, kept)
+
+
+def _check(kept: Checkpoint, file: Path) -> None:
+    """Refuse a checkpoint whose fields are of another kind than training writes."""
+    fine = (
+        _is_origin(kept.data)
+        and _is_start(kept.start)
+        and type(kept.epoch) is int
+        and kept.epoch > 0
+        and isinstance(kept.val_accuracy, float | int)
+        and isinstance(kept.versions, dict)
+    )
+    if not fine:
+        raise InputError(f"{file} is damaged or was not written by `edgefer train`")
+
+
+def _is_origin(data: Any) -> bool:
+    return isinstance(data, dict) and all(isinstance(data.get(key), str) for key in ("name", "digest"))
+
+
+def _is_start(start: Any) -> bool:
+    if start is None:
+        return True
+    texts = isinstance(start, dict) and all(isinstance(value, str) for value in start.values())
+    return texts and (start.get("kind") == "random" or {"kind", "name"} <= start.keys())
 
 
 def _read_log(file: Path) -> list[Epoch]:
@@ -142,6 +168,6 @@ def _epochs(lines: Iterable[Mapping[str, Any]]) -> list[Epoch]:
 
 def _number(value: Any) -> float:
     number = float(value)
-    if not math.isfinite(number):
+    if not math.isfinite(number) or abs(number) > _LARGEST:
         raise ValueError
     return number

@@ -84,10 +84,10 @@ def test_grad_cam_is_where_the_evidence_is(label: int, corner: tuple[int, int]) 
     [
         ("plain-resnet", {}, 44, "stages"),
         ("plain-cnn", {}, 48, "convolutions.18"),  # what follows is a pool to 3 x 3
-        ("resnet18", {}, 128, "layer4"),
+        pytest.param("resnet18", {}, 128, "layer4", marks=pytest.mark.slow),
         ("attention-net", {}, 128, "attention"),
-        ("efficientnet_b0", {}, 128, "bn2"),
-        ("mobilenetv4_conv_small", {}, 128, "blocks"),
+        pytest.param("efficientnet_b0", {}, 128, "bn2", marks=pytest.mark.slow),
+        pytest.param("mobilenetv4_conv_small", {}, 128, "blocks", marks=pytest.mark.slow),
     ],
 )
 def test_the_layer_is_the_last_that_has_a_map(name: str, args: dict[str, object], size: int, layer: str) -> None:

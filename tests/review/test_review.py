@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import io
 import json
 import re
 import shutil
@@ -14,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 from bench.elements import Page
+from PIL import Image
+from recipes.few import few
 from stripes import small_recipe, stripes
 from typer.testing import CliRunner, Result
 
@@ -150,7 +154,10 @@ def test_parameters_are_counted_by_part_and_phase(plain: tuple[Review, Pictures]
 
 @pytest.mark.parametrize(
     ("name", "first", "total"),
-    [("b0-attention", "backbone.conv_stem", 6_438_787), ("b0-mixup", "conv_stem", 4_012_672)],
+    [
+        ("b0-attention", "backbone.conv_stem", 6_438_787),
+        pytest.param("b0-mixup", "conv_stem", 4_012_672, marks=pytest.mark.slow),
+    ],
 )
 def test_a_paper_s_network_is_taken_apart_to_the_last_digit(name: str, first: str, total: int) -> None:
     recipe = recipes.load(name)
@@ -339,6 +346,11 @@ def _spoil(run: Path, how: str) -> None:
         changed(run, history=[{"epoch": 1, "phase": "x", "lr": "nan"}])
     elif how == "progress of another kind":
         changed(run, speed=3)
+    elif how in ("a start without a name", "an epoch that is no number"):
+        (run / "last.json").unlink()
+        saved = state.read(run / "best.json")
+        saved |= {"start": {"kind": "hub"}} if "start" in how else {"epoch": "three"}
+        state.save(run, "best", saved)
     else:
         _cut(next(run.glob(how)))
 
@@ -355,6 +367,8 @@ def _spoil(run: Path, how: str) -> None:
         ("a log that is not one", r"log\.csv is damaged"),
         ("a log without numbers", r"last\.json is damaged"),
         ("progress of another kind", r"last\.json is damaged"),
+        ("a start without a name", r"best\.json is damaged"),
+        ("an epoch that is no number", r"best\.json is damaged"),
     ],
 )
 def test_a_folder_that_is_no_whole_run_is_refused_by_name(run: Path, how: str, said: str) -> None:
@@ -421,6 +435,25 @@ def test_a_training_whose_page_cannot_be_made_has_been_done_all_the_same(
     said = capsys.readouterr().err
     assert said == "no run.html: jinja2 is not installed; run: pip install 'edgefer[report]'\n"
     assert not list(trained.run.glob("run.*"))
+
+
+@pytest.mark.slow
+def test_photographs_are_shown_where_they_were_asked_for_and_are_called_people(fer2013: Path, tmp_path: Path) -> None:
+    dataset = few(fer2013)
+    trained = training.train(gradual(), dataset, tmp_path / "run")
+    review, pictures = reviewing.review(runs.read(trained.run), dataset, with_faces=True)
+    assert [(each.train, each.val) for each in review.counts] == [(32, 8)] * 7
+    assert review.answers
+    assert review.answers.images == 56
+    text = Page(page.html(review, pictures)).text
+    assert "The faces below are people" in text
+    assert "drawn faces" not in text.replace(review.run.recipe["description"], "")
+    rows = data.split(dataset, "val")
+    for face in pictures.mistakes:
+        shown = np.array(Image.open(io.BytesIO(base64.b64decode(face.address.partition(",")[2]))))
+        place = rows.rows.tolist().index(face.mistake.row)
+        assert np.array_equal(shown, rows.take(np.array([place]))[0])
+        assert review.classes[rows.labels[place]] == face.mistake.label != face.mistake.predicted
 
 
 def test_classes_without_images_or_right_answers_spoil_no_page(trained: training.Result) -> None:
