@@ -67,11 +67,8 @@ def review(
         rows["macro F1"] = f"{answers.macro_f1:.3f}{drawn}"
         for pair in answers.pairs[:3]:
             rows[f"{pair.label} -> {pair.predicted}"] = f"{pair.images:,} of {pair.of:,}{drawn}"
-    done = (
-        ""
-        if found.run.finished is not False
-        else f", not finished: {found.run.epochs} of {sum(phase['epochs'] for phase in found.run.recipe['phases'])} epochs done"
-    )
+    planned = sum(phase["epochs"] for phase in found.run.recipe["phases"])
+    done = f", not finished: {found.run.epochs} of {planned} epochs" if found.run.finished is False else ""
     output.print_rows(f"{found.run.name}{done}", {**rows, **files})
     console.say("open it in a browser: it needs no network")
 
