@@ -90,7 +90,7 @@ def read(folder: Path) -> Run:
         recipe, data, start, precision = kept.recipe, kept.data, kept.start, kept.precision
         history = _read_log(folder / LOG)
     facts = Facts(
-        name=folder.resolve().name,
+        name=_name(folder),
         recipe=recipe.model_dump(mode="json"),
         data={"name": data["name"], "digest": data["digest"], "drawn": bool(data.get("drawn"))},
         seed=recipe.train.seed,
@@ -103,6 +103,12 @@ def read(folder: Path) -> Run:
         val_accuracy=kept.val_accuracy if kept else None,
     )
     return Run(folder, recipe, facts, history, kept)
+
+
+def _name(folder: Path) -> str:
+    """Return what a run is called: its folder's name, or that of the network that came with edgefer."""
+    ours = (name for name in bundle.family() if bundle.shipped(name) == folder.parent)
+    return next(ours, folder.resolve().name)
 
 
 def _check(kept: Checkpoint, file: Path) -> None:

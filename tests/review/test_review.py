@@ -355,6 +355,11 @@ def _spoil(run: Path, how: str) -> None:
         _cut(next(run.glob(how)))
 
 
+def test_a_network_that_came_with_edgefer_goes_by_its_name() -> None:
+    found = runs.read(runs.find(Path("edgefer-base")))
+    assert (found.facts.name, found.facts.data["name"]) == ("edgefer-base", "FER2013")
+
+
 @pytest.mark.parametrize(
     ("how", "said"),
     [
