@@ -8,16 +8,18 @@ from itertools import pairwise
 
 import numpy as np
 
-from edgefer.bench import svg, table
+from edgefer.bench import table
 from edgefer.bench.pareto import front
 from edgefer.bench.result import NetworkEntry, Result
-from edgefer.bench.svg import Markup, Scale
 from edgefer.evaluation.corruptions import STRENGTHS
+from edgefer.pages import svg
+from edgefer.pages.svg import Markup, Scale
 
 NAMED = 6  # points of a chart that get their name; more get the number of their row
 
 _LOG_FROM = 8.0  # of the largest over the smallest: from there an axis is logarithmic
 _BINS = 120  # of a strip
+_SHAPES: dict[str, svg.Shape] = {"fp32": "circle", "fp16": "diamond", "int8": "square"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class Strips:
     strips: list[Strip]
     ticks: list[tuple[str, float]]
     log: bool
+
+
+def mark(precision: str, x: float, y: float, size: float = 5, class_: str = "") -> Markup:
+    """Return a network's point: shapes differ with the precision, so that colour is not all that tells them apart."""
+    return svg.mark(_SHAPES[precision], x, y, size, f"{precision} {class_}".strip())
 
 
 def latency_cost(entry: NetworkEntry) -> float:
@@ -95,7 +102,7 @@ def trade(result: Result, cost: Callable[[NetworkEntry], float], title: str, uni
             y2=y(100 * entry.quality.high),
             class_=f"bar {entry.precision}",
         )
-        point = svg.mark(entry.precision, across, down, class_="" if place in best else "beaten")
+        point = mark(entry.precision, across, down, class_="" if place in best else "beaten")
         also = "; no other is as good for as little" if place in best else ""
         shapes.append(svg.element("g", svg.element("title", said + also), bar, point, class_="tip"))
     names = [
@@ -291,7 +298,7 @@ def _batch_axis(x: Scale, y: Scale, batches: Sequence[int]) -> Markup:
 
 def _curve(entry: NetworkEntry, xs: Sequence[float], ys: Sequence[float], said: Sequence[str]) -> list[Markup]:
     points = [
-        svg.element("g", svg.element("title", words), svg.mark(entry.precision, x, y, 2.6), class_="tip")
+        svg.element("g", svg.element("title", words), mark(entry.precision, x, y, 2.6), class_="tip")
         for x, y, words in zip(xs, ys, said, strict=True)
     ]
     return [svg.line(zip(xs, ys, strict=True), f"curve {entry.precision}"), *points]

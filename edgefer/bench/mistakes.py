@@ -5,17 +5,15 @@ A result names them by their row in the data set; their pixels are put into a re
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from edgefer.data.dataset import Split
 from edgefer.evaluation import metrics
+from edgefer.pages import picture
 
 MOST = 24
 _SIDE = 96  # pixels of a thumbnail, at most
@@ -87,12 +85,7 @@ def pictures(found: Sequence[Mistake], rows: Split) -> list[str | None]:
         rows: images that they are among; for one that is not, there is None.
     """
     places = {int(row): place for place, row in reversed(list(enumerate(rows.rows)))}
-    return [None if each.row not in places else _address(rows, places[each.row]) for each in found]
-
-
-def _address(rows: Split, place: int) -> str:
-    picture = Image.fromarray(rows.take(np.array([place]))[0])
-    picture.thumbnail((_SIDE, _SIDE))
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return [
+        None if each.row not in places else picture.address(rows.take(np.array([places[each.row]]))[0], _SIDE)
+        for each in found
+    ]

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgefer import data
-from edgefer.bench import charts, facts, mistakes, sheets, svg, table
+from edgefer.bench import charts, facts, mistakes, sheets, table
 from edgefer.bench.result import NetworkEntry, Result
 from edgefer.bench.summary import summary
 from edgefer.data.dataset import Dataset
-from edgefer.errors import InputError, MissingExtra
+from edgefer.errors import InputError
 from edgefer.evaluation.corruptions import STRENGTHS
-
-try:
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-except ModuleNotFoundError as missing:
-    raise MissingExtra((missing.name or "a package").partition(".")[0], "report") from None
+from edgefer.pages import page
+from edgefer.pages.svg import Markup
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 _OPEN = 2  # bundles whose details are unfolded from the start
@@ -47,21 +41,16 @@ def html(result: Result, dataset: Dataset | None = None, more: Section | None = 
         dataset: has the faces that the result names, if it names some; without it none is shown.
         more: what else it shows: the papers' claims.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    style, script = (_TEMPLATE.with_name(name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     bundles = [(bundle, [e for e in result.networks if e.bundle == bundle.title]) for bundle in result.bundles]
-    return template.render(
+    return page.html(
+        _TEMPLATE,
         result=result,
         summary=summary(result),
         bundles=bundles,
         table=table,
         title=_title(result),
-        style=Markup(style + (more.style if more else "")),
+        more_style=more.style if more else "",
         more=Markup(more.html if more else ""),
-        script=Markup(script),
-        script_digest=digest,
         over_latency=charts.trade(result, charts.latency_cost, "latency, p50", "ms"),
         over_size=charts.trade(result, charts.size_cost, "engine size" if result.gpu else "file size", "MB"),
         fronts=[charts.on_front(result, cost) for cost in (charts.latency_cost, charts.size_cost)],
@@ -88,7 +77,7 @@ def _title(result: Result) -> str:
 
 def _swatch(precision: str) -> Markup:
     return Markup('<svg class="swatch" aria-hidden="true" viewBox="0 0 14 14">{}</svg>').format(
-        svg.mark(precision, 7, 7)
+        charts.mark(precision, 7, 7)
     )
 
 

@@ -18,6 +18,7 @@ from edgefer.cli.lint import lint
 from edgefer.cli.predict import predict
 from edgefer.cli.quickstart import quickstart
 from edgefer.cli.recipes import recipes
+from edgefer.cli.review import review
 from edgefer.cli.train import train
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ data = typer.Typer(no_args_is_help=True, help="Look at data sets.")
 
 app.command()(quickstart)
 app.command()(train)
+app.command()(review)
 app.command()(ablate)
 app.command()(compress)
 app.command()(build)

@@ -14,9 +14,9 @@ __all__ = ["EXTRAS", "needs_extra", "print_json", "print_next", "print_rows"]
 
 # The packages whose absence tells that an extra is not installed.
 EXTRAS = {
-    "train": ("torch", "torchvision", "timm", "safetensors"),
+    "train": ("torch", "torchvision", "timm", "safetensors", "captum"),
     "compress": ("nncf", "torchao", "onnx", "scipy"),
-    "report": ("jinja2", "matplotlib"),
+    "report": ("jinja2", "markupsafe", "matplotlib"),
     "faces": ("cv2",),
     "rtx": ("tensorrt_rtx", "cuda"),
     "tensorrt": ("pycuda",),

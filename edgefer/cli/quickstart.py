@@ -17,7 +17,7 @@ def quickstart(
     from edgefer import bundle, console, paths, recipes
     from edgefer import data as datasets
     from edgefer.bench import bench as benching
-    from edgefer.cli import bench, output
+    from edgefer.cli import bench, output, train
 
     with output.needs_extra("compress", "report"):
         import jinja2  # noqa: F401
@@ -33,6 +33,7 @@ def quickstart(
     console.say("1 of 3: train a nano network on drawn faces (built in, no photographs)")
     trained = training.train(recipe, dataset, paths.new_run("train", recipe.name))
     paths.mark_latest(trained.run)
+    shown = train.show(trained.run, dataset, None)
     console.say("2 of 3: compress it to INT8")
     # 1,000 images: a point is 10 of them, so the usual half a point would be a gate on luck
     small = compression.compress(trained.run, dataset, paths.new_run("compress", recipe.name), max_drop=3.0)
@@ -45,7 +46,7 @@ def quickstart(
     seconds = round(time.monotonic() - started, 1)
     if as_json:
         parts = {"train": trained.as_dict(), "compress": small.as_dict(), "bench": result.model_dump(mode="json")}
-        output.print_json({"command": "quickstart", "seconds": seconds, **files, **parts})
+        output.print_json({"command": "quickstart", "seconds": seconds, **shown, **files, **parts})
         return
     from rich.console import Console
 
@@ -54,6 +55,6 @@ def quickstart(
     Console(highlight=False).print(tables(result))
     output.print_rows(
         f"done in {console.duration(seconds)}, on drawn faces: these figures say that it works, not how well",
-        {"checkpoint": str(trained.run), "bundle": str(small.bundle), **files},
+        {"checkpoint": str(trained.run), "page": shown.get("page", "none"), "bundle": str(small.bundle), **files},
     )
     output.print_next("edgefer train --data fer2013.zip, then edgefer compress --int8, then edgefer bench")

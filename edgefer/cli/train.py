@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from edgefer.data.dataset import Dataset
 
 
 def train(
@@ -45,6 +48,7 @@ def train(
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: one for each core.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard event files as well.")] = False,
+    page: Annotated[bool, typer.Option(help="Leave run.html in the run's folder, as `edgefer review` does.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Train a network. Without a recipe: compact, or quickstart where the data are the built-in drawn faces."""
@@ -101,11 +105,12 @@ def train(
         paths.remove_if_empty(run)
     if run.resolve().parent == paths.RUNS.resolve() / "train":
         paths.mark_latest(run)
+    files = show(run, dataset, device) if page else {}
     if as_json:
         from edgefer.devices import machine
 
         output.print_json(
-            {"command": "train", **result.as_dict(), "machine": machine.describe().model_dump(mode="json")}
+            {"command": "train", **result.as_dict(), **files, "machine": machine.describe().model_dump(mode="json")}
         )
         return
     drawn = " (drawn faces)" if result.drawn else ""  # wherever a figure is printed
@@ -117,9 +122,31 @@ def train(
             **({"began with": starts.sentence(result.start)} if result.start else {}),
             "time": console.duration(result.seconds),
             "checkpoint": str(run / "best.json"),
+            **{name: file for name, file in files.items() if name == "page"},
         },
     )
     output.print_next("edgefer compress --int8" if out is None and resume is None else f"edgefer compress {run} --int8")
+
+
+def show(run: Path, dataset: Dataset, device: str | None) -> dict[str, str]:
+    """Write the page of a training that is done, and return its files; where it can't be made, say so in a line.
+
+    Raises:
+        Interrupted: Ctrl-C.
+    """
+    from edgefer import console
+    from edgefer.cli import review
+    from edgefer.errors import EdgeferError, Interrupted
+
+    try:
+        from edgefer.review import run as runs
+
+        return review.write(runs.read(run), dataset, run, device=device)[1]
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; the training is done, edgefer review {run} makes its page") from None
+    except EdgeferError as error:
+        console.say(f"no run.html: {error}")
+        return {}
 
 
 def check_device(device: str | None) -> None:

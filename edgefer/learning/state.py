@@ -53,15 +53,7 @@ def read(head: Path) -> dict[str, Any]:
     Raises:
         InputError: a file is missing, damaged or not one of ours.
     """
-    try:
-        if head.stat().st_size > _LARGEST_JSON:
-            raise InputError(f"{head} is too large to be one of edgefer's")
-        card = json.loads(head.read_text(encoding="utf-8"))
-        name, digest, values = card["tensors"], card["sha256"], card["values"]
-    except FileNotFoundError:
-        raise InputError(f"there is no {head}") from None
-    except (ValueError, TypeError, KeyError):
-        raise InputError(f"{head} is damaged or was not written by edgefer") from None
+    name, digest, values = _card(head)
     if not isinstance(name, str) or Path(name).name != name:
         raise InputError(f"{head} names a file outside its folder")
     file = head.parent / name
@@ -77,6 +69,38 @@ def read(head: Path) -> dict[str, Any]:
         tree = _put_together(values, tensors)
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{head} and {name} do not fit together") from None
+    return _checked(tree, head)
+
+
+def plain(head: Path) -> dict[str, Any]:
+    """Return the tree that `save` wrote, with None in the place of each tensor and array.
+
+    The JSON alone is read, so a training may go on meanwhile and write new tensors.
+
+    Raises:
+        InputError: it is missing, damaged or not one of ours.
+    """
+    try:
+        tree = _put_together(_card(head)[2], None)
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{head} is damaged or was not written by edgefer") from None
+    return _checked(tree, head)
+
+
+def _card(head: Path) -> tuple[Any, Any, Any]:
+    """Return what stands in the JSON: name and hash of the tensors' file, and the tree with names in their place."""
+    try:
+        if head.stat().st_size > _LARGEST_JSON:
+            raise InputError(f"{head} is too large to be one of edgefer's")
+        card = json.loads(head.read_text(encoding="utf-8"))
+        return card["tensors"], card["sha256"], card["values"]
+    except FileNotFoundError:
+        raise InputError(f"there is no {head}") from None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise InputError(f"{head} is damaged or was not written by edgefer") from None
+
+
+def _checked(tree: Any, head: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise InputError(f"{head} is damaged or was not written by edgefer")
     return tree
@@ -98,15 +122,15 @@ def _take_apart(node: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
     return node
 
 
-def _put_together(node: Any, tensors: dict[str, torch.Tensor]) -> Any:
+def _put_together(node: Any, tensors: dict[str, torch.Tensor] | None) -> Any:
     if isinstance(node, list):
         return {key: _put_together(value, tensors) for key, value in node}
     if not isinstance(node, dict):
         return node
     ((kind, value),) = node.items()
-    if kind == _TENSOR:
-        return tensors[value]
-    if kind == _ARRAY:
-        return tensors[value].numpy()
+    if kind in (_TENSOR, _ARRAY):
+        if tensors is None:
+            return None
+        return tensors[value] if kind == _TENSOR else tensors[value].numpy()
     items = [_put_together(item, tensors) for item in value]
     return tuple(items) if kind == _TUPLE else items

@@ -9,7 +9,7 @@ from typing import Any
 from edgefer import paths
 from edgefer.errors import LackError
 
-COLUMNS = ("epoch", "phase", "lr", "train_loss", "val_loss", "val_accuracy", "seconds")
+COLUMNS = ("epoch", "phase", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
 
 
 def write_csv(run: Path, history: list[dict[str, Any]]) -> None:
@@ -36,6 +36,7 @@ class TensorBoard:
 
     def add(self, line: dict[str, Any]) -> None:
         """Add an epoch's line of the log."""
-        for name in ("lr", "train_loss", "val_loss", "val_accuracy"):
-            self._writer.add_scalar(name, line[name], line["epoch"])
+        for name in ("lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy"):
+            if line[name] is not None:
+                self._writer.add_scalar(name, line[name], line["epoch"])
         self._writer.flush()

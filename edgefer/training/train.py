@@ -87,6 +87,8 @@ class Progress:
     epoch: int = 0
     step: int = 0
     loss_sum: float = 0.0
+    right: int = 0  # of the images of this epoch that were seen
+    seen: int = 0
     seconds_in_epoch: float = 0.0
     best_epoch: int = 0
     best_accuracy: float = -1.0
@@ -96,6 +98,7 @@ class Progress:
         """Take an epoch's line of the log, and note whether it is the best."""
         self.history.append(line)
         self.epoch, self.step, self.loss_sum, self.seconds_in_epoch = self.epoch + 1, 0, 0.0, 0.0
+        self.right = self.seen = 0
         if line["val_accuracy"] > self.best_accuracy:
             self.best_epoch, self.best_accuracy = self.epoch, line["val_accuracy"]
 
@@ -281,6 +284,9 @@ def train(
                         averaged.update(model, step=done)
                     progress.step += 1
                     progress.loss_sum += value
+                    truth = y if y.ndim == 1 else y.argmax(dim=1)  # of a mix, the label with the larger share
+                    progress.right += int((answers[:, :classes].argmax(dim=1) == truth).sum())
+                    progress.seen += len(truth)
                     now = time.monotonic()
                     progress.seconds_in_epoch += now - clock
                     clock = now
@@ -302,6 +308,8 @@ def train(
                     "phase": phase.name,
                     "lr": float(f"{stepper.param_groups[0]['lr']:.3g}"),
                     "train_loss": round(progress.loss_sum / steps, 4),
+                    # None in an epoch whose images were all seen by an older edgefer, which did not count
+                    "train_accuracy": round(progress.right / progress.seen, 5) if progress.seen else None,
                     "val_loss": round(val_loss, 4),
                     "val_accuracy": round(val_accuracy, 5),
                     "seconds": round(progress.seconds_in_epoch + now - clock, 1),
@@ -353,6 +361,14 @@ def resumed_recipe(run: Path) -> Recipe:
         InputError: `run` holds no state.
     """
     return recipes.parse(_read_state(run)["recipe"], str(run))
+
+
+def is_finished(recipe: Recipe, progress: Progress) -> bool:
+    """Return whether the last phase is done, or stopped early."""
+    last = progress.phase == len(recipe.phases) - 1
+    planned = progress.first_epoch + recipe.phases[-1].epochs
+    early = _stops_early(progress, recipe.train.early_stopping, progress.first_epoch)
+    return last and progress.step == 0 and (progress.epoch >= planned or early)
 
 
 def _origin(dataset: Dataset) -> dict[str, Any]:

@@ -14,6 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+ROOT = Path(__file__).parents[2]
+AXE = Path(os.environ.get("EDGEFER_AXE", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
 COMMAND = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _OPTIONS = (
     "--headless",
@@ -25,6 +29,12 @@ _OPTIONS = (
     "--no-first-run",
     "--remote-debugging-pipe",
     "about:blank",
+)
+# Elements wider than the page. What is meant to be scrolls within itself, so nothing else may stick out.
+STICKING_OUT = (
+    "[...document.querySelectorAll('body *')].filter((each) => !each.closest('.scroll, pre, .hint, svg, .scale') &&"
+    " each.getClientRects().length && each.getBoundingClientRect().right > innerWidth + 1)"
+    ".map((each) => each.outerHTML.slice(0, 80))"
 )
 
 
@@ -157,6 +167,18 @@ def browser(folder: Path) -> Iterator[Browser]:
             process.wait()
         os.close(to)
         os.close(back)
+
+
+def violations(browser: Browser) -> list[str]:
+    """Return what axe-core's accessibility checks find on the page that is open."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not here; run: npm install --no-save --no-package-lock axe-core")
+    browser.run(AXE.read_text(encoding="utf-8") + "; 0")
+    found: list[str] = browser.run(
+        "axe.run({resultTypes: ['violations']}).then((done) => done.violations.map((each) => "
+        "`${each.impact} ${each.id}: ${each.nodes[0].html.slice(0, 150)}`))"
+    )
+    return found
 
 
 def _pipe() -> tuple[int, int]:

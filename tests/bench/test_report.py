@@ -9,19 +9,19 @@ import io
 import re
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bench import results
+from bench.elements import Page
 from bundle import samples
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from edgefer import data
-from edgefer.bench import facts, mistakes, report, sheets, spreadsheet, svg
+from edgefer.bench import facts, mistakes, report, sheets, spreadsheet
 from edgefer.bench.bench import bench
 from edgefer.bench.markdown import markdown
 from edgefer.bench.pareto import front
@@ -30,38 +30,10 @@ from edgefer.bench.summary import summary
 from edgefer.data.dataset import Dataset
 from edgefer.errors import MissingExtra
 from edgefer.evaluation import timing
+from edgefer.pages import page as pages
+from edgefer.pages import svg
 
 HOSTILE = ("<script>alert(1)</script>", 'a"b onload="x', "$x$ & \\1", "happy", "sad", "{{ 7 * 7 }}", "neutral")
-_VOID = {"meta", "br", "img"}
-
-
-class Page(HTMLParser):
-    """Elements of a page; fails on one that is closed in the wrong place."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in _VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def named(self, *tags: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.elements if tag in tags]
 
 
 @pytest.fixture(scope="module")
@@ -361,8 +333,9 @@ def test_a_report_without_its_extra_names_the_extra(monkeypatch: pytest.MonkeyPa
     for package in ("jinja2", "markupsafe"):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, package, None)
-            for module in ("report", "charts", "svg"):
-                patch.delitem(sys.modules, f"edgefer.bench.{module}", raising=False)
+            for module in ("bench.report", "bench.charts", "pages.page", "pages.svg"):
+                patch.delitem(sys.modules, f"edgefer.{module}", raising=False)
+                patch.delattr(f"edgefer.{module}", raising=False)
             with pytest.raises(
                 MissingExtra, match=rf"{package} is not installed; run: pip install 'edgefer\[report\]'"
             ):
@@ -370,5 +343,8 @@ def test_a_report_without_its_extra_names_the_extra(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_the_page_is_made_of_travels_with_the_package() -> None:
-    for ending in (".html.j2", ".css", ".js"):
-        assert Path(report.__file__).with_name(f"report{ending}").is_file()
+    for module, names in (
+        (report, ("report.html.j2", "report.css")),
+        (pages, ("parts.html.j2", "page.css", "page.js")),
+    ):
+        assert all(Path(module.__file__).with_name(name).is_file() for name in names)

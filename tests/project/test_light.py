@@ -12,8 +12,17 @@ import edgefer
 HEAVY = {"nncf", "onnx", "safetensors", "scipy", "sklearn", "timm", "torch", "torchao", "torchvision"}
 HEAVY |= {"jinja2", "matplotlib"}
 # What of edgefer needs them; everything else must not.
-NEED_EXTRAS = ("bench/report.py", "compression/", "graph/", "learning/", "models/", "projection/", "training/")
-NEED_EXTRAS += ("claims/networks.py", "claims/page.py")
+NEED_EXTRAS = (
+    "bench/report.py",
+    "compression/",
+    "graph/",
+    "learning/",
+    "models/",
+    "projection/",
+    "review/",
+    "training/",
+)
+NEED_EXTRAS += ("claims/networks.py", "claims/page.py", "pages/page.py")
 NEED_EXTRAS += ("runtimes/cuda/by_",)  # a package each, for a GPU
 
 
@@ -40,7 +49,7 @@ def test_importing_edgefer_imports_nothing_of_weight() -> None:
 
 
 def test_help_imports_nothing_of_weight() -> None:
-    for command in ("", "train", "bench", "lint", "predict", "data info", "recipes"):
+    for command in ("", "train", "review", "bench", "lint", "predict", "data info", "recipes"):
         script = f"""
 from edgefer.cli.main import app
 try:

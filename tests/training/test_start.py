@@ -115,12 +115,23 @@ def test_the_command_begins_with_a_files_weights_and_says_so(tmp_path: Path, mon
     file = tmp_path / "w.safetensors"
     save_file(models.create("plain-resnet", 7, 1, SMALL).state_dict(), file)
     args = [word for key, value in SMALL.items() for word in ("--set", f"model.args.{key}={value}")]
-    small = ["--epochs", "1", "--set", "train.batch_size=32", "--out", str(tmp_path / "run"), "--json", *args]
+    small = [
+        "--epochs",
+        "1",
+        "--set",
+        "train.batch_size=32",
+        "--out",
+        str(tmp_path / "run"),
+        "--json",
+        "--no-page",
+        *args,
+    ]
     done = _run("quickstart", "--weights", str(file), *small)
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
     assert said["start"] == {"kind": "file", "name": str(file), "sha256": paths.sha256(file)}
     assert said["recipe"]["model"]["pretrained"] is False
+    assert not list((tmp_path / "run").glob("run.*"))
 
 
 def test_a_hub_that_is_not_reached_ends_the_command_with_one_line(

@@ -1,6 +1,6 @@
 """SVG by hand, as much of it as a few small charts take: elements, scales, axes.
 
-Colours and fonts are the page's: shapes have classes (``fp32``, ``grid``, ``tick``), and its style sheet does the rest.
+Colours and fonts are the page's: shapes have classes (``grid``, ``tick``, ``curve``), its style sheet does the rest.
 A shape's ``title`` is what a pointer shows without a script.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from edgefer.errors import MissingExtra
 
@@ -17,10 +18,11 @@ try:
 except ModuleNotFoundError as missing:
     raise MissingExtra((missing.name or "a package").partition(".")[0], "report") from None
 
-__all__ = ["Markup", "Scale", "axes", "chart", "element", "line", "mark", "number", "text", "width_of"]
+__all__ = ["Markup", "Scale", "Shape", "axes", "chart", "element", "line", "mark", "number", "text", "width_of"]
 
 _FONT = 11.0
 _LETTER = 0.56  # mean width of a letter over the font's size
+Shape: TypeAlias = Literal["circle", "diamond", "square"]
 
 
 @dataclass(frozen=True)
@@ -139,20 +141,20 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def mark(shape: str, x: float, y: float, size: float = 5, class_: str = "") -> Markup:
-    """Return a point. Shapes differ with the precision, so that colour is not all that tells them apart.
+def mark(shape: Shape, x: float, y: float, size: float = 5, class_: str = "") -> Markup:
+    """Return a point.
 
     Args:
-        shape: ``fp32`` a circle, ``fp16`` a diamond, ``int8`` a square.
+        shape: so that colour is not all that tells points apart.
         x: its middle.
         y: its middle.
         size: half of its width.
-        class_: classes beside the shape's own.
+        class_: classes beside ``mark``.
     """
-    name = f"mark {shape} {class_}".strip()
-    if shape == "int8":
+    name = f"mark {class_}".strip()
+    if shape == "square":
         return element("rect", x=x - size * 0.9, y=y - size * 0.9, width=size * 1.8, height=size * 1.8, class_=name)
-    if shape == "fp16":
+    if shape == "diamond":
         path = f"M{x:.2f},{y - size * 1.2:.2f} l{size * 1.2:g},{size * 1.2:g} -{size * 1.2:g},{size * 1.2:g} "
         return element("path", d=f"{path}-{size * 1.2:g},-{size * 1.2:g}z", class_=name)
     return element("circle", cx=x, cy=y, r=size, class_=name)

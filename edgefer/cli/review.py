@@ -1,0 +1,112 @@
+"""`edgefer review`: what a training came to, as a page to look at and as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edgefer.data.dataset import Dataset
+    from edgefer.review.result import Review
+    from edgefer.review.run import Run
+
+
+def review(
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="A run's folder, finished or not. Default: the newest in runs/train.", show_default=False),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")] = None,
+    split: Annotated[str, typer.Option(help="Images to ask the network about: val, test, public+private.")] = "val",
+    with_faces: Annotated[
+        bool, typer.Option("--with-faces", help="Show training images, mistakes and maps over faces: these are people.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for run.html and run.json. Default: the run's.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: one for each core.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Show a training: classes, augmentation, curves, confusion, failures, where it looks, what was frozen."""
+    from edgefer import bundle, console
+    from edgefer import data as datasets
+    from edgefer.cli import output
+    from edgefer.cli.train import check_cuda, check_device
+    from edgefer.data.splits import NAMES
+    from edgefer.errors import InputError
+
+    check_device(device)
+    if split not in NAMES:
+        raise InputError(f"there is no split {split!r}; choose one of {', '.join(NAMES)}")
+    if run is not None and bundle.shipped(str(run)) and out is None:
+        raise InputError(f"{run} came with edgefer; name a folder for its page with --out")
+    with output.needs_extra("train", "report"):
+        import torch
+
+        from edgefer.review import run as runs
+    check_cuda(device)
+    if threads:
+        torch.set_num_threads(threads)
+    read = runs.read(runs.find(run))
+    dataset = datasets.find(data)
+    if data is None and dataset.digest != read.facts.data["digest"]:
+        raise InputError(
+            f"{read.folder} was trained on {read.facts.data['name']}, which is not what was found here; name it, or "
+            "other data with the same classes, with --data"
+        )
+    found, files = write(read, dataset, out or read.folder, split, with_faces, device)
+    if as_json:
+        output.print_json({"command": "review", **files, **found.as_dict()})
+        return
+    drawn = " (drawn faces)" if found.data.drawn else ""
+    rows = {}
+    if found.answers:
+        answers = found.answers
+        rows["accuracy"] = f"{100 * answers.accuracy:.2f} %{drawn}, {answers.images:,} images of {split}"
+        rows["macro F1"] = f"{answers.macro_f1:.3f}{drawn}"
+        for pair in answers.pairs[:3]:
+            rows[f"{pair.label} -> {pair.predicted}"] = f"{pair.images:,} of {pair.of:,}{drawn}"
+    planned = sum(phase["epochs"] for phase in found.run.recipe["phases"])
+    done = f", not finished: {found.run.epochs} of {planned} epochs" if found.run.finished is False else ""
+    output.print_rows(f"{found.run.name}{done}", {**rows, **files})
+    console.say("open it in a browser: it needs no network")
+
+
+def write(
+    run: Run,
+    dataset: Dataset,
+    folder: Path,
+    split: str = "val",
+    with_faces: bool = False,
+    device: str | None = None,
+) -> tuple[Review, dict[str, str]]:
+    """Review a run and write ``run.html`` and ``run.json``; return the review and the files' paths.
+
+    Args:
+        run: from `edgefer.review.run.read`.
+        dataset: to ask the network about.
+        folder: for the files.
+        split: likewise, like the others see `edgefer.review.review.review`.
+        with_faces: likewise.
+        device: likewise.
+
+    Raises:
+        InputError: the data don't fit the run.
+        MissingExtra: a package of the extra `report` or `train` is missing.
+    """
+    import json
+
+    from edgefer import paths
+    from edgefer.review import page
+    from edgefer.review import review as reviewing
+
+    found, pictures = reviewing.review(run, dataset, split, with_faces, device)
+    texts = {
+        "run.html": page.html(found, pictures),
+        "run.json": json.dumps(found.as_dict(), indent=1, ensure_ascii=False) + "\n",
+    }
+    for name, text in texts.items():
+        with paths.write_atomically(folder / name) as part:
+            part.write_text(text, encoding="utf-8")
+    return found, {"page": str(folder / "run.html"), "figures": str(folder / "run.json")}

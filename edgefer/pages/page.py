@@ -1,0 +1,54 @@
+"""A page as one HTML file that needs nothing else: a template, style, a script and a policy that runs no other one.
+
+A template stands beside the module that fills it, as ``NAME.html.j2``, with what of its style no other page has as
+``NAME.css``. It begins with ``head`` of ``parts.html.j2``, which has what pages share, and ends with ``foot``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from edgefer.errors import MissingExtra
+
+try:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+except ModuleNotFoundError as missing:
+    raise MissingExtra((missing.name or "a package").partition(".")[0], "report") from None
+
+_FOLDER = Path(__file__).parent
+
+
+def html(template: Path, more_style: str = "", **values: object) -> str:
+    """Return the page.
+
+    Args:
+        template: ``NAME.html.j2``.
+        more_style: rules for what the page takes from elsewhere.
+        values: what it shows. Whatever is not `Markup` is escaped.
+    """
+    environment = Environment(
+        loader=FileSystemLoader([template.parent, _FOLDER]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = _read(_FOLDER / "page.js")
+    shared: dict[str, Any] = {
+        "style": Markup(
+            _read(_FOLDER / "page.css")
+            + _read(template.with_name(template.name.replace(".html.j2", ".css")))
+            + more_style
+        ),
+        "script": Markup(script),
+        "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    return environment.get_template(template.name).render(**shared, **values)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

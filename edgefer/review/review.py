@@ -1,0 +1,257 @@
+"""A run and data to a review. `review` reads from top to bottom: what the folder says, then what its network does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import edgefer
+from edgefer import console, data, models
+from edgefer.data.dataset import Dataset, Split
+from edgefer.errors import InputError
+from edgefer.evaluation import metrics
+from edgefer.learning import checkpoint, evaluate, loss
+from edgefer.pages import picture
+from edgefer.recipes import Recipe
+from edgefer.review import answers, maps, parameters, samples
+from edgefer.review.result import Answers, ClassCount, Data, Maps, Mistake, Review
+from edgefer.review.run import Run
+from edgefer.review.samples import Samples
+
+_MISTAKES = 24
+_OF_A_PAIR = 8
+_PANELS = 3  # pairs of this run with faces, beside those that papers show
+_EXAMPLES = 2  # faces of each class with a map over them
+_FACE = 96  # pixels at most
+
+
+@dataclass(frozen=True)
+class Face:
+    """A wrong answer with its face.
+
+    Attributes:
+        mistake: what was answered.
+        address: the picture.
+    """
+
+    mistake: Mistake
+    address: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Faces of one class that were taken for another one.
+
+    Attributes:
+        label: the class.
+        predicted: the other one.
+        faces: the surest mistakes first.
+    """
+
+    label: str
+    predicted: str
+    faces: list[Face]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What is on the page and not in the JSON.
+
+    Attributes:
+        samples: augmented images.
+        maps: for each of the review's maps, a picture for each class; None where no image of it was right.
+        examples: for each class faces with Grad-CAM over them; empty unless faces were asked for, like what follows.
+        mistakes: the surest of all.
+        panels: by pair.
+    """
+
+    samples: Samples
+    maps: list[list[str | None]]
+    examples: list[list[str]] = field(default_factory=list)
+    mistakes: list[Face] = field(default_factory=list)
+    panels: list[Panel] = field(default_factory=list)
+
+
+def review(
+    run: Run, dataset: Dataset, split: str = "val", with_faces: bool = False, device: str | None = None
+) -> tuple[Review, Pictures]:
+    """Look at a run: what it was trained on and how, what its best weights say of a split, and where they look.
+
+    Args:
+        run: from `edgefer.review.run.read`.
+        dataset: what it was trained on, or other data with the same classes.
+        split: whose images the network is asked about. No other image is opened, but for training images with
+            `with_faces`, which show augmentation.
+        with_faces: put faces into the pictures; these are people.
+        device: ``cpu`` or ``cuda``; by default cuda where there is one.
+
+    Raises:
+        InputError: the data have other classes or no such split, or the network's answers are not finite.
+        MissingExtra: captum is not installed.
+    """
+    recipe, kept = run.recipe, run.checkpoint
+    same = dataset.digest == run.facts.data["digest"]
+    dataset = data.only(dataset, recipe.data.classes)
+    classes = dataset.classes
+    if kept and kept.classes != classes:
+        raise InputError(
+            f"{dataset.name} has the classes {', '.join(classes)}, and the network tells {', '.join(kept.classes)} "
+            "apart; name other data with --data"
+        )
+    rows = data.split(dataset, split, recipe.data.split)
+    training = _part(dataset, "train", recipe)
+    counts = _counts(recipe, classes, training, _part(dataset, "val", recipe), same)
+    network = _network(run, len(classes))
+    table = parameters.count(network, recipe.phases)
+    sheet = samples.sheet(recipe, training if with_faces else None, classes)
+
+    found: Answers | None = None
+    logits: NDArray[np.float32] | None = None
+    looked: list[Maps] = []
+    pictures = Pictures(sheet, [])
+    if kept:
+        network = network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        network = network.to(memory_format=torch.channels_last)
+        with console.progress(f"{split} images", len(rows)) as advance:
+            logits = evaluate.logits(network, rows, recipe.preprocessing, advance)
+        if not np.isfinite(logits).all():
+            raise InputError(f"the answers of the network in {run.folder} are not finite; its weights are of no use")
+        found = answers.figures(logits, rows, classes)
+        looked, pictures = _maps(network, rows, logits, recipe, classes, sheet, with_faces)
+        if with_faces:
+            pictures.mistakes.extend(_faces(answers.surest(logits, rows, classes, _MISTAKES), rows))
+            pictures.panels.extend(_panels(logits, rows, classes, found))
+    return (
+        Review(
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            edgefer=edgefer.__version__,
+            run=run.facts,
+            data=Data(dataset.name, dataset.digest, dataset.drawn, same, split),
+            classes=list(classes),
+            counts=counts,
+            history=run.history,
+            parameters=table,
+            answers=found,
+            maps=looked,
+            mistakes=[face.mistake for face in pictures.mistakes],
+        ),
+        pictures,
+    )
+
+
+def _part(dataset: Dataset, name: str, recipe: Recipe) -> Split | None:
+    try:
+        return data.split(dataset, name, recipe.data.split)
+    except InputError:  # a packed split, or a folder with test images alone
+        return None
+
+
+def _counts(
+    recipe: Recipe, classes: tuple[str, ...], training: Split | None, validation: Split | None, same: bool
+) -> list[ClassCount]:
+    trained, selected = (
+        None if each is None else np.bincount(each.labels, minlength=len(classes)).tolist()
+        for each in (training, validation)
+    )
+    weights = None
+    if recipe.train.class_weights and training is not None and same:
+        weights = loss.class_weights(training.labels, len(classes), recipe.train.class_weight_clip).tolist()
+    return [
+        ClassCount(
+            label=label,
+            train=trained[at] if trained else None,
+            val=selected[at] if selected else None,
+            weight=round(weights[at], 4) if weights else None,
+        )
+        for at, label in enumerate(classes)
+    ]
+
+
+def _network(run: Run, classes: int) -> nn.Module:
+    """Return the network with its best weights; where there are none yet, one that is built like it."""
+    if run.checkpoint:
+        return checkpoint.build(run.checkpoint)
+    settings = run.recipe.model
+    return models.create(settings.name, classes, run.recipe.preprocessing.channels, settings.args).eval()
+
+
+def _maps(
+    network: nn.Module,
+    rows: Split,
+    logits: NDArray[np.float32],
+    recipe: Recipe,
+    classes: tuple[str, ...],
+    sheet: Samples,
+    with_faces: bool,
+) -> tuple[list[Maps], Pictures]:
+    groups = maps.right_ones(logits.argmax(axis=1), rows.labels, len(classes))
+    places = np.concatenate(groups)
+    if not len(places):
+        return [], Pictures(sheet, [])
+    chosen = rows.subset(places)
+    with console.progress("where it looks", len(chosen)) as advance:
+        heat = maps.grad_cam(network, chosen, recipe.preprocessing, advance)
+    attended = maps.attention(network, chosen, recipe.preprocessing)
+    looked, drawn = [], []
+    for kind, found in (("grad-cam", heat), ("attention", attended)):
+        if found is None:
+            continue
+        means = maps.mean_by_class(found, groups)
+        counted = [len(group) for group in groups]
+        looked.append(Maps(kind, found.layer, counted, np.round(means.astype(np.float64), 4).tolist()))
+        shown = means if kind == "grad-cam" else _stretched(means, counted)
+        drawn.append(
+            [
+                picture.address(maps.picture(each)) if number else None
+                for each, number in zip(shown, counted, strict=True)
+            ]
+        )
+    examples = _examples(chosen, groups, logits[places], recipe, heat) if with_faces and heat else []
+    return looked, Pictures(sheet, drawn, examples)
+
+
+def _stretched(means: NDArray[np.float32], images: list[int]) -> NDArray[np.float32]:
+    """Return attention from its smallest to its largest mean, for all classes alike: it differs little."""
+    some = means[np.array(images) > 0]
+    low, high = some.min(), some.max()
+    return np.asarray((means - low) / max(high - low, 1e-12), np.float32)
+
+
+def _examples(
+    chosen: Split, groups: list[NDArray[np.int64]], logits: NDArray[np.float32], recipe: Recipe, heat: maps.Found
+) -> list[list[str]]:
+    """Return for each class the faces that the network is surest of, with their maps over them."""
+    sure = metrics.softmax(logits).max(axis=1)
+    found: list[list[str]] = []
+    start = 0
+    for group in groups:
+        part = slice(start, start + len(group))
+        start += len(group)
+        best = part.start + np.argsort(-sure[part], kind="stable")[:_EXAMPLES]
+        if not len(best):
+            found.append([])
+            continue
+        faces = samples.pictures(torch.from_numpy(recipe.preprocessing.apply(chosen.take(best))), recipe)
+        found.append(
+            [picture.address(maps.over(face, heat.maps[at]), _FACE) for face, at in zip(faces, best, strict=True)]
+        )
+    return found
+
+
+def _faces(found: list[tuple[int, Mistake]], rows: Split) -> list[Face]:
+    return [Face(mistake, picture.address(rows.take(np.array([place]))[0], _FACE)) for place, mistake in found]
+
+
+def _panels(logits: NDArray[np.float32], rows: Split, classes: tuple[str, ...], found: Answers) -> list[Panel]:
+    known = [pair for pair in found.pairs if pair.known]
+    own = [pair for pair in found.pairs if not pair.known][:_PANELS]
+    panels = []
+    for pair in (*known, *own):
+        of_pair = answers.surest(logits, rows, classes, _OF_A_PAIR, (pair.label, pair.predicted))
+        panels.append(Panel(pair.label, pair.predicted, _faces(of_pair, rows)))
+    return panels

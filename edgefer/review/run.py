@@ -1,0 +1,179 @@
+"""A run's folder, read: whatever is in it, finished or not."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgefer import bundle, paths, recipes
+from edgefer.errors import InputError
+from edgefer.learning import checkpoint, state
+from edgefer.learning.checkpoint import Checkpoint
+from edgefer.recipes import Recipe
+from edgefer.review.result import Epoch, Facts
+from edgefer.training import train as training
+
+LOG = "log.csv"
+_MOST_EPOCHS = 100_000
+_LARGEST = 1e30  # number in a log
+_LARGEST_LOG = 1 << 26  # bytes
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a folder holds of a training.
+
+    Attributes:
+        folder: where.
+        recipe: all settings.
+        facts: see `edgefer.review.result.Facts`.
+        history: the log; empty where there is none.
+        checkpoint: the best weights; None before the first epoch is done.
+    """
+
+    folder: Path
+    recipe: Recipe
+    facts: Facts
+    history: list[Epoch]
+    checkpoint: Checkpoint | None
+
+
+def find(path: Path | None) -> Path:
+    """Return the folder of a run: `path`, a network that comes with edgefer, else the newest run.
+
+    Raises:
+        InputError: there is none.
+    """
+    if path is None:
+        path = paths.latest("train")
+        if path is None:
+            raise InputError("no trained network in runs/train; run `edgefer train` first, or name a run's folder")
+    ours = bundle.shipped(str(path))
+    folder = ours / "checkpoint" if ours else path.parent if path.is_file() else path
+    if not any((folder / f"{stem}.json").is_file() for stem in (checkpoint.BEST, checkpoint.LAST)):
+        raise InputError(f"{path} holds no training; name a folder that `edgefer train` wrote")
+    return folder
+
+
+def read(folder: Path) -> Run:
+    """Return what a run's folder holds. Of a run that is training now that is what it wrote last.
+
+    Raises:
+        InputError: the folder is none of `edgefer train`, or a file in it is damaged.
+    """
+    best, last = (folder / f"{stem}.json" for stem in (checkpoint.BEST, checkpoint.LAST))
+    kept = checkpoint.read(best) if best.is_file() else None
+    saved = state.plain(last) if last.is_file() else None
+    if kept is None and saved is None:
+        raise InputError(f"{folder} holds no training; name a folder that `edgefer train` wrote")
+    if kept:
+        _check(kept, best)
+    finished: bool | None = None
+    history: list[Epoch] = []
+    if saved is not None:
+        try:
+            recipe = recipes.parse(saved["recipe"], str(last))
+            progress = training.Progress(**saved["progress"])
+            history = _epochs(progress.history)
+            finished = training.is_finished(recipe, progress)
+            data, start, precision = saved["data"], saved.get("start"), str(saved["precision"])
+            if not (_is_origin(data) and _is_start(start)):
+                raise ValueError
+        except (KeyError, TypeError, ValueError):
+            raise InputError(f"{last} is damaged or was not written by `edgefer train`") from None
+    else:
+        assert kept is not None
+        recipe, data, start, precision = kept.recipe, kept.data, kept.start, kept.precision
+        history = _read_log(folder / LOG)
+    facts = Facts(
+        name=_name(folder),
+        recipe=recipe.model_dump(mode="json"),
+        data={"name": data["name"], "digest": data["digest"], "drawn": bool(data.get("drawn"))},
+        seed=recipe.train.seed,
+        start=start,
+        precision=precision,
+        versions=kept.versions if kept else {},
+        finished=finished,
+        epochs=len(history) if history or finished is not None else None,
+        best_epoch=kept.epoch if kept else None,
+        val_accuracy=kept.val_accuracy if kept else None,
+    )
+    return Run(folder, recipe, facts, history, kept)
+
+
+def _name(folder: Path) -> str:
+    """Return what a run is called: its folder's name, or that of the network that came with edgefer."""
+    ours = (name for name in bundle.family() if bundle.shipped(name) == folder.parent)
+    return next(ours, folder.resolve().name)
+
+
+def _check(kept: Checkpoint, file: Path) -> None:
+    """Refuse a checkpoint whose fields are of another kind than training writes."""
+    fine = (
+        _is_origin(kept.data)
+        and _is_start(kept.start)
+        and type(kept.epoch) is int
+        and kept.epoch > 0
+        and isinstance(kept.val_accuracy, float | int)
+        and isinstance(kept.versions, dict)
+    )
+    if not fine:
+        raise InputError(f"{file} is damaged or was not written by `edgefer train`")
+
+
+def _is_origin(data: Any) -> bool:
+    return isinstance(data, dict) and all(isinstance(data.get(key), str) for key in ("name", "digest"))
+
+
+def _is_start(start: Any) -> bool:
+    if start is None:
+        return True
+    texts = isinstance(start, dict) and all(isinstance(value, str) for value in start.values())
+    return texts and (start.get("kind") == "random" or {"kind", "name"} <= start.keys())
+
+
+def _read_log(file: Path) -> list[Epoch]:
+    if not file.is_file():
+        return []
+    try:
+        if file.stat().st_size > _LARGEST_LOG:
+            raise ValueError
+        with file.open(newline="", encoding="utf-8") as opened:
+            return _epochs(csv.DictReader(opened))
+    except (KeyError, TypeError, ValueError, csv.Error):
+        raise InputError(f"{file} is damaged or was not written by `edgefer train`; remove it to go without") from None
+
+
+def _epochs(lines: Iterable[Mapping[str, Any]]) -> list[Epoch]:
+    """Return a log's lines, checked.
+
+    Raises:
+        KeyError, TypeError, ValueError: they are no log.
+    """
+    found = [
+        Epoch(
+            epoch=int(line["epoch"]),
+            phase=str(line["phase"]),
+            lr=_number(line["lr"]),
+            train_loss=_number(line["train_loss"]),
+            train_accuracy=None if line.get("train_accuracy") in (None, "") else _number(line["train_accuracy"]),
+            val_loss=_number(line["val_loss"]),
+            val_accuracy=_number(line["val_accuracy"]),
+            seconds=_number(line["seconds"]),
+        )
+        for line in lines
+    ]
+    if len(found) > _MOST_EPOCHS or [each.epoch for each in found] != list(range(1, len(found) + 1)):
+        raise ValueError
+    return found
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number) or abs(number) > _LARGEST:
+        raise ValueError
+    return number
