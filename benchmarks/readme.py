@@ -1,4 +1,4 @@
-"""Write README's tables of results from the JSON files in benchmarks/results, so that no figure is typed by hand.
+"""Write the tables of README and docs from the JSON files in benchmarks/results, so that no figure is typed by hand.
 
 python benchmarks/readme.py
 """
@@ -13,7 +13,7 @@ from typing import Any
 from edgefer import console
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+PAGES = (HERE.parent / "README.md", *sorted((HERE.parent / "docs").glob("*.md")))
 RESULTS = HERE / "results"
 NAMES = {"fp32": "FP32, BN fused", "int8-cpu": "INT8"}
 # Folders of results/fer2013: the network's title, and what `edgefer compress --int8` was given.
@@ -427,7 +427,7 @@ def megabytes(found: dict[str, Any]) -> str:
 
 
 def claims() -> str:
-    """The ledger of the papers' claims: how many have which verdict, and those that most people will meet."""
+    """The ledger of the papers' claims: how many have which verdict."""
     result = read("claims.json")
     verdicts = list(result["verdicts"])
     rows = [
@@ -435,8 +435,17 @@ def claims() -> str:
         for each in result["documents"]
     ]
     rows.append(["all", f"**{result['claims']}**", *(f"**{result['verdicts'][verdict]}**" for verdict in verdicts)])
-    titles = {each["document"]: each["title"] for each in result["documents"]}
     alone = sum(each["holds_by_arithmetic"] for each in result["documents"])
+    return (
+        f"{table(['document', 'claims', *verdicts], rows)}\n\nOf those that hold, {alone} do by the document's own "
+        "numbers alone: they fit together, which does not say that anyone measured them."
+    )
+
+
+def ledger() -> str:
+    """The same, with those that most people will meet and do not hold."""
+    result = read("claims.json")
+    titles = {each["document"]: each["title"] for each in result["documents"]}
     named = [
         f"- **{each['verdict']}**: {each['metric']}, “{each['quote']}” ({titles[each['document']]}, {each['place']}). "
         f"{each['reason']}"
@@ -446,10 +455,9 @@ def claims() -> str:
     readings = [f"{titles[each['document']]}: {each['says']}" for each in result["readings"]]
     return "\n".join(
         [
-            table(["document", "claims", *verdicts], rows),
+            claims(),
             "",
-            f"Of those that hold, {alone} do by the document's own numbers alone: they fit together, which does not "
-            "say that anyone measured them. Some that do not:",
+            "Some that do not hold:",
             "",
             *named,
             "",
@@ -464,6 +472,7 @@ def claims() -> str:
 
 PARTS = {
     "claims": claims,
+    "ledger": ledger,
     "fer2013": fer2013,
     "family": family,
     "networks": networks,
@@ -476,16 +485,18 @@ PARTS = {
 }
 
 
-def fill(text: str) -> str:
-    """Return README's text with the parts between its result markers made anew."""
-    return re.sub(
-        r"(<!-- (\w+): written by .*? -->\n).*?(<!-- end -->)",
-        lambda match: f"{match[1]}\n{PARTS[match[2]]()}\n\n{match[3]}",
-        text,
-        flags=re.DOTALL,
-    )
+def fill(text: str, page: Path) -> str:
+    """Return a page's text with the parts between its result markers made anew, links as from its folder."""
+    up = "" if page.parent == HERE.parent else "../"
+
+    def made(match: re.Match[str]) -> str:
+        part = re.sub(r"\]\((?=benchmarks/|edgefer/)", f"]({up}", PARTS[match[2]]())
+        return f"{match[1]}\n{part}\n\n{match[3]}"
+
+    return re.sub(r"(<!-- (\w+): written by .*? -->\n).*?(<!-- end -->)", made, text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
-    README.write_text(fill(README.read_text(encoding="utf-8")), encoding="utf-8")
-    print(README)
+    for page in PAGES:
+        page.write_text(fill(page.read_text(encoding="utf-8"), page), encoding="utf-8")
+        print(page)

@@ -1,4 +1,4 @@
-"""README's commands are commands that edgefer has."""
+"""The commands in README and docs are commands that edgefer has."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from edgefer.cli.main import app
 ROOT = Path(__file__).parents[2]
 COMMANDS = sorted(
     {
-        line.rpartition("&&")[2].partition(" > ")[0].strip()
-        for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+        line.rpartition("&&")[2].partition(" > ")[0].partition("    #")[0].strip()
+        for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+        for line in page.read_text(encoding="utf-8").splitlines()
         if re.match(r" {4}(.*\S/)?edgefer ", line)
     }
 )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_in_readme_parses(command: str) -> None:
+def test_a_command_in_readme_or_docs_parses(command: str) -> None:
     _, name, *rest = command.split()
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)

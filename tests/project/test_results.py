@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -17,15 +18,23 @@ def readme() -> ModuleType:
     return scripts.load("readme")
 
 
-def test_no_figure_in_readme_is_typed_by_hand(readme: ModuleType) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme.fill(text) == text, "run: python benchmarks/readme.py"
+def test_no_figure_in_readme_and_docs_is_typed_by_hand(readme: ModuleType) -> None:
+    for page in readme.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert readme.fill(text, page) == text, "run: python benchmarks/readme.py"
+
+
+def test_a_link_in_readme_and_docs_leads_somewhere(readme: ModuleType) -> None:
+    for page in readme.PAGES:
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
 def test_a_figure_that_was_changed_by_hand_is_seen(readme: ModuleType) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = ROOT / "README.md"
+    text = page.read_text(encoding="utf-8")
     accuracy = f"{100 * readme.read('fer2013/compact/bench.json')['networks'][0]['quality']['accuracy']:.2f} %"
-    assert readme.fill(text.replace(accuracy, "99.99 %")) == text
+    assert readme.fill(text.replace(accuracy, "99.99 %"), page) == text
 
 
 def test_training_compressing_and_bench_were_of_the_same_network_on_the_same_data() -> None:
