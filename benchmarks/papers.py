@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 FER2013 = HERE.parent.parent / "shared" / "data" / "fer2013" / "fer2013.zip"
 RECIPES = ("insideout-v2s", "b2-two-stage", "b0-mixup", "b0-attention", "cnn-15m", "vgg16-scratch", "resnet18-mixup")
 OURS = "edgefer-base"
-EACH = {"train": ("Training", 30), "val": ("PublicTest", 4), "test": ("PrivateTest", 4)}  # images of each class
+EACH = {"train": ("Training", 10), "val": ("PublicTest", 4), "test": ("PrivateTest", 4)}  # images of each class
 SHORT = (
     'phases=[{ name = "all", epochs = 1, optimizer = "adamw", lr = 1e-4 }]',
     "train.batch_size=16",
