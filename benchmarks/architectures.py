@@ -83,7 +83,14 @@ def main() -> None:
     result = {
         "kind": "edgefer architectures",
         "candidates": found,
-        "protocol": {"side": SIDE, "batch": 1, "threads": 1, "seconds": arguments.seconds, "turn": timing.TURN},
+        "protocol": {
+            "side": SIDE,
+            "batch": 1,
+            "threads": 1,
+            "seconds": arguments.seconds,
+            "untimed": timing.UNTIMED,
+            "turn": timing.TURN,
+        },
         "machine": machine.describe().model_dump(mode="json"),
         "versions": versions.installed("edgefer", "torch", "nncf", "onnxruntime", "numpy"),
     }

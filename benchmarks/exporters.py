@@ -329,7 +329,7 @@ def main() -> None:
             "batch": 1,
             "threads": THREADS,
             "warmup_seconds": WARMUP_SECONDS,
-            "untimed_per_turn": 1,
+            "untimed_per_turn": timing.UNTIMED,
             "timed_per_turn": timing.TURN,
             "percentile": PERCENTILE,
             "least_seconds": options.seconds,

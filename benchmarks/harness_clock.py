@@ -84,8 +84,11 @@ class Fake:
     def of_samples(self, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return what was asked and taken of the inferences that were timed: int64 (rounds, turn)."""
         rounds, turn = shape
-        last = rounds * (turn + 1)  # each turn's first is not timed
-        asked, taken = (np.array(each[-last:]).reshape(rounds, turn + 1)[:, 1:] for each in (self.asked, self.taken))
+        whole = timing.UNTIMED + turn
+        asked, taken = (
+            np.array(each[-rounds * whole :]).reshape(rounds, whole)[:, timing.UNTIMED :]
+            for each in (self.asked, self.taken)
+        )
         return asked, taken
 
 

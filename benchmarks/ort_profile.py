@@ -72,7 +72,8 @@ def profiled(inner: ort.InferenceSession, timed: tuple[int, ...]) -> NDArray[np.
     events = json.loads(Path(inner.end_profiling()).read_text(encoding="utf-8"))
     runs = np.array([event["dur"] for event in events if event.get("name") == "model_run"]) * 1e-6
     rounds, turn = timed
-    return runs[-rounds * (turn + 1) :].reshape(rounds, turn + 1)[:, 1:]
+    whole = timing.UNTIMED + turn
+    return runs[-rounds * whole :].reshape(rounds, whole)[:, timing.UNTIMED :]
 
 
 def compared(samples: NDArray[np.float64], own: NDArray[np.float64], plain: NDArray[np.float64]) -> dict[str, Any]:

@@ -35,7 +35,6 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 FER2013 = ROOT.parent / "shared" / "data" / "fer2013" / "fer2013.zip"
 FER = "fer==25.10.3"
-TURN = 4
 
 
 @dataclass(frozen=True)
@@ -140,12 +139,12 @@ def main() -> None:
         with console.progress("timing in turn", arguments.rounds) as advance:
             for number in range(arguments.rounds):
                 for title in list(workers)[:: 1 if number % 2 else -1]:
-                    samples[title] += workers[title].ask(f"time {TURN}")
+                    samples[title] += workers[title].ask(f"time {timing.UNTIMED} {timing.TURN}")
                 advance()
         first = next(iter(samples))
         for title, times in samples.items():
             milliseconds = 1e3 * np.array(times)
-            ratio = timing.ratio(*(np.reshape(each, (-1, TURN)) for each in (times, samples[first])))
+            ratio = timing.ratio(*(np.reshape(each, (-1, timing.TURN)) for each in (times, samples[first])))
             results[title] |= {
                 "latency": {f"p{q}": float(np.percentile(milliseconds, q)) for q in (50, 90, 99)},
                 "over_first": {"estimate": ratio.estimate, "low": ratio.low, "high": ratio.high},
@@ -161,7 +160,14 @@ def main() -> None:
     result = {
         "kind": "edgefer peers",
         "peers": results,
-        "protocol": {"threads": 1, "batch": 1, "turn": TURN, "rounds": arguments.rounds, "first": first},
+        "protocol": {
+            "threads": 1,
+            "batch": 1,
+            "untimed": timing.UNTIMED,
+            "turn": timing.TURN,
+            "rounds": arguments.rounds,
+            "first": first,
+        },
         "data": {"name": dataset.name, "digest": dataset.digest, "images": len(test), "leak_free_images": len(clean)},
         "machine": machine.describe().model_dump(mode="json"),
     }

@@ -2,8 +2,8 @@
 
 python worker.py KIND MODEL IMAGES.npy
 
-It prints a JSON line with its first answer, then one for each line it reads: ``time N`` answers with the seconds of N
-inferences after one that is not timed, ``evaluate`` with the predictions for all images (classes in FER2013's order),
+It prints a JSON line with its first answer, then one for each line it reads: ``time M N`` answers with the seconds of N
+inferences after M that are not timed, ``evaluate`` with the predictions for all images (classes in FER2013's order),
 ``memory`` with the most memory the process has had, in bytes, ``versions`` with those of its packages.
 """
 
@@ -111,12 +111,14 @@ def main() -> None:
     inputs = [prepare(image) for image in pictures[:64]]
     place = 0
     for line in sys.stdin:
-        command, _, count = line.strip().partition(" ")
+        command, *counts = line.split()
         answer: object = None
         if command == "time":
-            run(inputs[place])
+            untimed, timed = map(int, counts)
+            for _ in range(untimed):
+                run(inputs[place])
             answer = []
-            for _ in range(int(count)):
+            for _ in range(timed):
                 place = (place + 1) % len(inputs)
                 started = time.perf_counter()
                 run(inputs[place])

@@ -114,7 +114,7 @@ def bench(
     protocol = Protocol(
         threads=threads,
         warmup_seconds=min(0.2, seconds),
-        untimed_per_turn=1,
+        untimed_per_turn=timing.UNTIMED,
         timed_per_turn=timing.TURN,
         percentile=99,
         least_seconds=seconds,

@@ -20,6 +20,8 @@ from edgefer.runtimes import onnxruntime
 NETWORKS: dict[str, Target] = {f"int8-{target}": target for target in get_args(Target)}
 HALVES: dict[str, Target] = {"fp16-tensorrt": "tensorrt", "fp16-rtx": "rtx"}
 _IMAGES = 100  # that tell how far two targets are apart: unoptimized graphs are slow
+_LEAST_IMAGES = 16
+_RUNS = 2000  # images in all: unoptimized graphs of large networks take long
 
 
 def lowered(signed: ModelProto) -> dict[str, Lowered]:
@@ -53,16 +55,17 @@ def apart(signed: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[np.
     Args:
         signed: what they were lowered from.
         graphs: from `lowered`.
-        inputs: float32, (n, C, H, W); the first 100 are used.
+        inputs: float32, (n, C, H, W); the first 100 are used, or fewer where many quantizers were changed.
     """
-    some = inputs[:_IMAGES]
-    answers = {name: _run(graph.model, some) for name, graph in graphs.items() if name != "int8-rtx"}
+    different = [name for name in graphs if name != "int8-rtx"]
     jobs = [
         (name, kind, quantizer)
-        for name in answers
+        for name in different
         for kind, found in (("lifted clip", graphs[name].lifted), ("left out", graphs[name].left_out))
         for quantizer in found
     ]
+    some = inputs[: max(_LEAST_IMAGES, min(_IMAGES, _RUNS // max(len(jobs), 1)))]
+    answers = {name: _run(graphs[name].model, some) for name in different}
     lines = []
     with console.progress("comparing the targets' graphs", len(jobs)) as advance:
         for name, kind, quantizer in jobs:

@@ -1,9 +1,9 @@
 """Latency of networks, timed in turn so that what slows the machine for a while slows all of them.
 
 The load is MLPerf's single stream: batch 1, the next inference starts when the last one is done. Round by round each
-network has a turn: one inference that is not timed, which brings its weights back into the caches that the network
-before it took, then `TURN` timed ones. Every second round goes backwards. Inputs are prepared beforehand; a sample
-is the time of one call of `infer` by `time.perf_counter_ns`, and no sample is dropped.
+network has a turn: `UNTIMED` inferences, which bring its weights back into the caches that the networks before it took,
+then `TURN` timed ones. Every second round goes backwards. Inputs are prepared beforehand; a sample is the time of one
+call of `infer` by `time.perf_counter_ns`, and no sample is dropped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from edgefer import console
 # What is timed: a session's `infer`, or more than that.
 Work: TypeAlias = Callable[[NDArray[Any]], object]
 
-TURN = 4
+UNTIMED = 4
+TURN = 12
 BEYOND = 10  # a percentile is quoted where at least so many samples lie beyond it: 1,000 samples for p99
 _PERCENTILES = (50, 90, 95, 99)
 _QUARTER = 10  # rounds of which a median says something
@@ -104,7 +105,7 @@ def in_turn(
                 round_number = len(turns[0])
                 order = range(len(streams)) if round_number % 2 == 0 else range(len(streams) - 1, -1, -1)
                 for index in order:
-                    times = _turn(*streams[index], first=round_number * (TURN + 1))
+                    times = _turn(*streams[index], first=round_number * (UNTIMED + TURN))
                     turns[index].append(times)
                     spent[index] += sum(times)
                 if round_number < least_rounds:
@@ -125,9 +126,10 @@ def _warm_up(infer: Work, batches: Sequence[NDArray[Any]], seconds: float) -> No
 
 def _turn(infer: Work, batches: Sequence[NDArray[Any]], first: int) -> list[float]:
     clock = time.perf_counter_ns
-    infer(batches[first % len(batches)])
+    for position in range(first, first + UNTIMED):
+        infer(batches[position % len(batches)])
     times = []
-    for position in range(first + 1, first + 1 + TURN):
+    for position in range(first + UNTIMED, first + UNTIMED + TURN):
         batch = batches[position % len(batches)]
         start = clock()
         infer(batch)

@@ -76,8 +76,8 @@ def test_percentiles_of_a_known_distribution(clock: Clock) -> None:
 
 def test_networks_take_turns_and_every_second_round_goes_backwards(clock: Clock) -> None:
     infers = [clock.network(name, _always(1)) for name in "abc"]
-    timing.in_turn(infers, [INPUTS] * 3, seconds=0.01, percentile=50, warmup_seconds=0)
-    turn = 1 + timing.TURN
+    timing.in_turn(infers, [INPUTS] * 3, seconds=0.04, percentile=50, warmup_seconds=0)
+    turn = timing.UNTIMED + timing.TURN
     after_warmup = "".join(clock.calls)[3 * timing.TURN :]
     order = after_warmup[::turn]
     assert order.startswith("abccbaabccba")
@@ -88,7 +88,7 @@ def test_there_are_enough_samples_for_the_percentile_and_the_time(clock: Clock) 
     (quick,) = timing.in_turn([clock.network("quick", _always(0.01))], [INPUTS], seconds=1, percentile=99)
     assert quick.sum() >= 1
     (slow,) = timing.in_turn([clock.network("slow", _always(20))], [INPUTS], seconds=1, percentile=99)
-    assert slow.size == 1000
+    assert 1000 <= slow.size < 1000 + timing.TURN
 
 
 def test_the_limit_of_time_leaves_percentiles_out(clock: Clock) -> None:

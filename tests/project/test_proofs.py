@@ -20,8 +20,9 @@ def test_a_fake_network_takes_its_times_in_order_and_knows_which_were_timed() ->
     (times,) = timing.in_turn([fake.infer], [[clock.INPUT]], percentile=50, seconds=0, warmup_seconds=0)
     asked, taken = fake.of_samples(times.shape)
     assert fake.asked[: len(known)] == known.tolist()
-    # Five inferences of a turn have times one after another, of which the first is not timed.
-    assert asked[0].tolist() == fake.asked[timing.TURN + 1 : 2 * timing.TURN + 1]
+    # Inferences of a turn have times one after another, of which the first ones are not timed.
+    first = timing.TURN + timing.UNTIMED  # those of the warm-up came before
+    assert asked[0].tolist() == fake.asked[first : first + timing.TURN]
     assert (taken >= asked).all()
     assert (times * 1e9 + 1 >= taken).all()  # one stands within the other, on one clock
 
