@@ -304,6 +304,7 @@ def trust() -> str:
     """What was measured of the measuring itself; what has no JSON yet is left out."""
     rows = {
         "harness_clock": ("Known times: fake networks that wait until a known time is over", known_times),
+        "turns": ("Many networks in one bench, which take each other's caches", turns),
         "ort_profile": ("The same inferences in ONNX Runtime's own profile", own_profile),
         "streaming_memory": ("Memory for ten times the images", ten_times),
         "arena": ("ONNX Runtime's memory arena, which stays on", arenas),
@@ -314,7 +315,7 @@ def trust() -> str:
         if (RESULTS / f"{name}.json").exists()
     ]
     end = "Each by `python benchmarks/NAME.py`; what it does exactly stands in its first lines and in the JSON."
-    start = "What a bench's figures rest on is measured too; what the timing loop adds to a latency stands above."
+    start = "What a bench's figures rest on is measured too; what the timing loop adds to a latency stands below."
     return f"{start}\n\n{table(['checked', 'found', 'from'], found)}\n\n{end}" if found else start
 
 
@@ -323,6 +324,20 @@ def known_times(result: dict[str, Any]) -> str:
     return (
         f"{result['inside']} of {result['intervals']} intervals of 95 % hold the truth; the median error of p50 is at "
         f"most {100 * max(errors):.2g} %"
+    )
+
+
+def turns(result: dict[str, Any]) -> str:
+    networks, how = result["networks"], result["protocol"]["turns"]
+    untimed, timed = how["bench"]
+    bench, short = (
+        (min(shares), max(shares))
+        for shares in ([each["turns"][name] for each in networks] for name in ("bench", "1 + 4"))
+    )
+    return (
+        f"turns of {untimed} untimed and {timed} timed inferences: {len(networks)} networks in one bench have "
+        f"{bench[0]:.2f} to {bench[1]:.2f} times the latency that each has beside those of its bundle alone; "
+        f"turns of 1 and 4 had {short[0]:.2f} to {short[1]:.2f}"
     )
 
 
