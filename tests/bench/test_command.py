@@ -70,8 +70,9 @@ def test_json_is_one_object_and_nothing_else(folder: Path) -> None:
 
 def test_without_the_report_extra_the_result_is_still_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    monkeypatch.delitem(sys.modules, "edgefer.bench.report", raising=False)
-    monkeypatch.delattr("edgefer.bench.report", raising=False)
+    for module in ("edgefer.bench.report", "edgefer.pages.page"):  # that an earlier test has imported
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        monkeypatch.delattr(module, raising=False)
     done = _run("--out", "here", *QUICK)
     assert done.exit_code == 0, done.output
     assert [file.name for file in Path("here").iterdir()] == ["result.json"]

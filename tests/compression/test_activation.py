@@ -58,6 +58,7 @@ def test_a_network_without_them_is_refused() -> None:
         with_relu(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU()), torch.randn(4, 1, 8, 8))
 
 
+@pytest.mark.slow
 def test_int8_has_relu_and_fp32_stays_as_it_was_trained(
     trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

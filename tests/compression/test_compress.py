@@ -93,6 +93,7 @@ def test_each_targets_file_passes_its_linter_and_differs_where_the_manifest_says
     assert 0 < max(changes) < 3 * apart["largest_logit_change"]
 
 
+@pytest.mark.slow
 def test_a_killed_compression_is_resumed_to_the_same_files(
     made: Result, trained: Path, csv: Path, tmp_path: Path
 ) -> None:

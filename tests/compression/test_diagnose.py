@@ -246,6 +246,7 @@ def test_a_damage_becomes_json_even_where_its_ratio_is_infinite(damages: list[Da
     assert damages[0].as_dict()["part"]["name"] == damages[0].part.name
 
 
+@pytest.mark.slow
 def test_the_command_diagnoses_and_repairs_and_leaves_a_table_a_picture_and_a_bundle_that_passes(
     trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

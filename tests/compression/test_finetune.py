@@ -127,6 +127,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_a_fine_tuning_that_was_killed_goes_on_to_the_same_weights_bit_for_bit(trained: Path, tmp_path: Path) -> None:
     whole, killed = start(trained, tmp_path / "whole", 0, 2), start(trained, tmp_path / "killed", 19, 2)
     assert killed.wait() == -signal.SIGKILL  # saves at the start, 14 steps, the end of the epoch, then 2 steps

@@ -103,6 +103,7 @@ module.train(recipe, stripes(), Path(sys.argv[1]), resume=len(sys.argv) > 3)
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_to_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
     # mixup draws from numpy's generator, erasing from torch's, and plateau has a state of its own
     settings = """
