@@ -15,12 +15,15 @@ from edgefer.bench.result import Result
 
 ROOT = scripts.ROOT
 RESULTS = ROOT / "benchmarks" / "results"
-BENCHES = sorted([*RESULTS.glob("fer2013/*/bench.json"), *RESULTS.glob("family/*.json")])
+BENCHES = sorted(
+    [*RESULTS.glob("fer2013/*/bench.json"), *RESULTS.glob("fer2013/**/report.json"), *RESULTS.glob("family/*.json")]
+)
 PRINTED = (
     "command",
     "result",
     "projection",
     "report",
+    "claims",
 )  # what `edgefer bench --json` prints beside the result's own fields
 NAMES = ("result", "manifest", "projection")
 
