@@ -17,6 +17,7 @@ from edgefer.recipes import Recipe
 
 _ASIDE = ("name", "description", "ablations")  # of a recipe: they change no training
 _WEIGHTS = ("model.pretrained", "model.weights", "model.start")  # said together
+_UNREADABLE = "with settings that this edgefer cannot read"
 _SAID = 60  # characters of a setting
 
 
@@ -34,11 +35,9 @@ def differences(training: Training, trained_on: Data) -> list[str]:
     Raises:
         InputError: no recipe has its name.
     """
-    whole = recipes.load(str(training.recipe.get("name")))
-    try:
-        ran = recipes.parse(training.recipe, "the recipe")
-    except InputError:
-        return ["with settings that this edgefer cannot read"]
+    ran, whole = _both(training)
+    if ran is None:
+        return [_UNREADABLE]
     found, settings = _settings(ran, whole)
     found += _weights(ran, whole, training.start)
     if trained_on.drawn:
@@ -58,11 +57,9 @@ def of_network(training: Training, result: Result) -> list[str]:
     Raises:
         InputError: no recipe has its name.
     """
-    whole = recipes.load(str(training.recipe.get("name")))
-    try:
-        ran = recipes.parse(training.recipe, "the recipe")
-    except InputError:
-        return ["with settings that this edgefer cannot read"]
+    ran, whole = _both(training)
+    if ran is None:
+        return [_UNREADABLE]
     keep = ("model.name", "model.args", "preprocessing.size", "preprocessing.color")
     found = [said for key, said in _changes(ran, whole) if key.startswith(keep)]
     classes = len(whole.data.classes or LABELS)
@@ -93,6 +90,15 @@ def of_test(training: Training, result: Result, splits: tuple[str, ...]) -> list
     if result.data.classes != classes:
         found.append(f"tested on {len(result.data.classes)} classes, not on {', '.join(classes)}")
     return found
+
+
+def _both(training: Training) -> tuple[Recipe | None, Recipe]:
+    """Return the recipe of a training, None for one that cannot be read, and the one of its name that is shipped."""
+    whole = recipes.load(str(training.recipe.get("name")))
+    try:
+        return recipes.parse(training.recipe, "the recipe"), whole
+    except InputError:
+        return None, whole
 
 
 def _settings(ran: Recipe, whole: Recipe) -> tuple[list[str], list[str]]:

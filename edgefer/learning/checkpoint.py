@@ -74,6 +74,20 @@ def finish(run: Path, epochs: int) -> None:
         state.save(run, BEST, {**tree, "epochs": epochs})
 
 
+def place(path: Path | None) -> Path:
+    """Return where a training lies: `path`, or without it the newest run; of a network of the family its checkpoint.
+
+    Raises:
+        InputError: there is no run yet.
+    """
+    if path is None:
+        path = paths.latest("train")
+        if path is None:
+            raise InputError("no trained network in runs/train; run `edgefer train` first, or name a run's folder")
+    ours = bundle.shipped(str(path))
+    return ours / "checkpoint" if ours else path
+
+
 def find(path: Path | None) -> Path:
     """Return the ``best.json`` that `path` or, without it, the newest run has.
 
@@ -83,12 +97,7 @@ def find(path: Path | None) -> Path:
     Raises:
         InputError: there is none.
     """
-    if path is None:
-        path = paths.latest("train")
-        if path is None:
-            raise InputError("no trained network in runs/train; run `edgefer train` first, or name a run's folder")
-    ours = bundle.shipped(str(path))
-    path = ours / "checkpoint" if ours else path
+    path = place(path)
     head = path / f"{BEST}.json" if path.is_dir() else path
     if head.suffix != ".json" or not head.is_file():
         raise InputError(f"{path} holds no checkpoint; name a folder that `edgefer train` wrote")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgefer import bundle, paths, recipes
+from edgefer import bundle, recipes
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint, state
 from edgefer.learning.checkpoint import Checkpoint
@@ -48,12 +48,8 @@ def find(path: Path | None) -> Path:
     Raises:
         InputError: there is none.
     """
-    if path is None:
-        path = paths.latest("train")
-        if path is None:
-            raise InputError("no trained network in runs/train; run `edgefer train` first, or name a run's folder")
-    ours = bundle.shipped(str(path))
-    folder = ours / "checkpoint" if ours else path.parent if path.is_file() else path
+    path = checkpoint.place(path)
+    folder = path.parent if path.is_file() else path
     if not any((folder / f"{stem}.json").is_file() for stem in (checkpoint.BEST, checkpoint.LAST)):
         raise InputError(f"{path} holds no training; name a folder that `edgefer train` wrote")
     return folder

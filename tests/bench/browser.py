@@ -30,6 +30,10 @@ _OPTIONS = (
     "--remote-debugging-pipe",
     "about:blank",
 )
+MARKS = [
+    pytest.mark.slow,  # each starts a browser
+    pytest.mark.skipif(COMMAND is None, reason="chromium is not here"),
+]
 # Elements wider than the page. What is meant to be scrolls within itself, so nothing else may stick out.
 STICKING_OUT = (
     "[...document.querySelectorAll('body *')].filter((each) => !each.closest('.scroll, pre, .hint, svg, .scale') &&"
@@ -167,6 +171,16 @@ def browser(folder: Path) -> Iterator[Browser]:
             process.wait()
         os.close(to)
         os.close(back)
+
+
+def open_and_check(browser: Browser, page: Path, width: int, dark: bool) -> None:
+    """Open a page with all that it folds: it must complain of nothing, fetch nothing, and fit its screen."""
+    browser.open(page, width=width, dark=dark)
+    assert browser.said == []
+    assert browser.fetched == []
+    browser.run("document.querySelectorAll('details').forEach((each) => each.open = true)")
+    assert browser.run("document.documentElement.scrollWidth") == width
+    assert browser.run(STICKING_OUT) == []
 
 
 def violations(browser: Browser) -> list[str]:

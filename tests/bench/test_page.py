@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,10 +18,7 @@ from edgefer.bench.bench import bench
 HOSTILE = ("<script>document.title='ran'</script>", 'a"b onload="x', "$x$ & \\1", "'><img src=x>", "s" * 40, "é", "n")
 PAGES = ("one bundle", "twelve bundles", "a Jetson", "hostile labels")
 
-pytestmark = [
-    pytest.mark.slow,  # each starts a browser
-    pytest.mark.skipif(browsers.COMMAND is None, reason="chromium is not here"),
-]
+pytestmark = browsers.MARKS
 
 
 @pytest.fixture(scope="module")
@@ -44,26 +40,15 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return files
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browsers.browser(tmp_path_factory.mktemp("profile")) as started:
-        yield started
-
-
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1400])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_fits_its_screen_and_complains_of_nothing(
     browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool
 ) -> None:
-    browser.open(pages[name], width=width, dark=dark)
-    assert browser.said == []
-    assert browser.fetched == []
-    browser.run("document.querySelectorAll('details').forEach((each) => each.open = true)")
-    assert browser.run("document.documentElement.scrollWidth") == width
+    browsers.open_and_check(browser, pages[name], width, dark)
     page = browser.run("getComputedStyle(document.body).backgroundColor")
     assert page == ("rgb(20, 23, 28)" if dark else "rgb(255, 255, 255)")
-    assert browser.run(browsers.STICKING_OUT) == []
 
 
 def test_labels_run_nothing(browser: Browser, pages: dict[str, Path]) -> None:

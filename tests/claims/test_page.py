@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from bench import browser as browsers
@@ -17,14 +14,9 @@ from edgefer.bench.result import Result
 from edgefer.claims import ledger, page
 from edgefer.claims.decide import decide
 
-ROOT = Path(__file__).parents[2]
-AXE = Path(os.environ.get("EDGEFER_AXE", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
 PAGES = ("report", "ledger")
 
-pytestmark = [
-    pytest.mark.slow,  # each starts a browser
-    pytest.mark.skipif(browsers.COMMAND is None, reason="chromium is not here"),
-]
+pytestmark = browsers.MARKS
 
 
 @pytest.fixture(scope="module")
@@ -43,29 +35,13 @@ def pages(small: Result, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return {name: folder / f"{name}.html" for name in texts}
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browsers.browser(tmp_path_factory.mktemp("profile")) as started:
-        yield started
-
-
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1400])
 @pytest.mark.parametrize("name", PAGES)
 def test_the_ledger_fits_its_screen_and_fetches_nothing(
     browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool
 ) -> None:
-    browser.open(pages[name], width=width, dark=dark)
-    assert browser.said == []
-    assert browser.fetched == []
-    browser.run("document.querySelectorAll('details').forEach((each) => each.open = true)")
-    assert browser.run("document.documentElement.scrollWidth") == width
-    out = browser.run(
-        "[...document.querySelectorAll('.claims *')].filter((each) => !each.closest('.scroll, pre') &&"
-        " each.getClientRects().length && each.getBoundingClientRect().right > innerWidth + 1)"
-        ".map((each) => each.outerHTML.slice(0, 80))"
-    )
-    assert out == []
+    browsers.open_and_check(browser, pages[name], width, dark)
 
 
 def test_what_stands_out_comes_first_and_the_rest_is_folded(browser: Browser, pages: dict[str, Path]) -> None:
@@ -119,13 +95,6 @@ def test_paper_shows_the_whole_ledger(browser: Browser, pages: dict[str, Path]) 
 def test_axe_finds_nothing_in_the_ledger(
     browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool
 ) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is not here; run: npm install --no-save --no-package-lock axe-core")
     browser.open(pages[name], width=width, dark=dark)
     browser.run("document.querySelectorAll('details').forEach((each) => each.open = true)")
-    browser.run(AXE.read_text(encoding="utf-8") + "; 0")
-    found: Any = browser.run(
-        "axe.run({resultTypes: ['violations']}).then((done) => done.violations.map((each) => "
-        "`${each.impact} ${each.id}: ${each.nodes[0].html.slice(0, 150)}`))"
-    )
-    assert found == []
+    assert browsers.violations(browser) == []
