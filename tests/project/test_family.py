@@ -39,7 +39,7 @@ def test_the_default_network_is_there() -> None:
 def test_a_network_is_small_and_has_no_fp32_file_to_carry(name: str) -> None:
     manifest = bundle.load(name).manifest
     assert manifest.name == name
-    assert set(manifest.networks) == {"int8-cpu", "int8-tensorrt", "int8-rtx"}
+    assert set(manifest.networks) == {"int8-cpu", "int8-tensorrt", "int8-rtx", "fp16-tensorrt", "fp16-rtx"}
     assert manifest.networks["int8-cpu"].bytes <= LIMITS[name]
     checkpoints = ROOT / "edgefer" / "family" / name / "checkpoint"
     assert sum(file.stat().st_size for file in checkpoints.iterdir()) < 7_000_000

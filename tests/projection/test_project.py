@@ -78,7 +78,7 @@ def test_it_says_that_nothing_was_measured(made: bundle.Bundle, projection: Proj
 
 
 def test_every_device_has_a_time_for_every_workload_and_its_inputs(shipped: Projection) -> None:
-    assert [(each.precision, each.as_filed) for each in shipped.workloads] == [("fp16", False), ("int8", True)]
+    assert [(each.precision, each.as_filed) for each in shipped.workloads] == [("fp16", True), ("int8", True)]
     assert all(each.macs == shipped.bundles[0].macs for each in shipped.workloads)
     assert len(shipped.projected) == 2 * len(devices("jetson"))
     rates = {device.name: device for device in shipped.devices}
@@ -107,6 +107,12 @@ def test_an_fp16_network_of_the_bundle_is_taken_as_it_is(made: bundle.Bundle, tm
     mine = bundle.write(tmp_path / "mine", samples.description(), parts)
     (work,) = project([mine], samples.dataset(), device="jetson").workloads
     assert (work.network, work.precision, work.as_filed) == ("fp16-tensorrt", "fp16", True)
+
+
+def test_without_an_fp16_network_the_layers_of_another_are_taken_and_that_is_said(projection: Projection) -> None:
+    (work,) = [each for each in projection.workloads if each.precision == "fp16"]
+    assert not work.as_filed
+    assert f"from the layers of {work.network}: the bundle has no FP16 file" in " ".join(_text(projection).split())
 
 
 def test_the_commands_name_what_was_asked_for(projection: Projection, made: bundle.Bundle, shipped: Projection) -> None:
