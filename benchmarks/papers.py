@@ -16,6 +16,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def main() -> None:
         return
     result = {
         "kind": "edgefer papers",
-        "networks": [measured(name, bundle, few, arguments.work) for name, bundle in {**bundles, OURS: OURS}.items()],
+        "networks": [measured(name, bundle, few) for name, bundle in {**bundles, OURS: OURS}.items()],
         "protocol": {
             "images_of_each_class": {name: count for name, (_, count) in EACH.items()},
             "training": f"--no-pretrained, {', '.join(SHORT)}",
@@ -94,10 +95,15 @@ def made(recipe: str, few: Path, work: Path) -> str:
     return str(bundle)
 
 
-def measured(name: str, bundle: str, few: Path, work: Path) -> dict[str, Any]:
+def measured(name: str, bundle: str, few: Path) -> dict[str, Any]:
     """Return what the networks of a bundle cost: measured on this machine, projected for those that are not here."""
-    source = ("--data", few, "--out", work / "bench")
-    bench = edgefer("bench", bundle, "--device", "cpu", *source)
+
+    def benched(device: str, *more: str) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "bench"
+            return edgefer("bench", bundle, "--device", device, *more, "--data", few, "--out", out)
+
+    bench = benched("cpu")
     entry = bench["bundles"][0]
     cpu = [
         {
@@ -111,7 +117,7 @@ def measured(name: str, bundle: str, few: Path, work: Path) -> dict[str, Any]:
     projected = [
         {**{key: each[key] for key in ("network", "precision", "projected_milliseconds")}, "name": each["device"]}
         for device in ("jetson", "rtx")
-        for each in edgefer("bench", bundle, "--device", device, "--project", *source)["projected"]
+        for each in benched(device, "--project")["projected"]
     ]
     return {
         "name": name,
