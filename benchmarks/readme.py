@@ -190,7 +190,7 @@ def open_ends(reached: Mapping[str, float]) -> str:
     ]
     missing = [name for name in FAMILY if name not in reached]
     if missing:
-        below.append(f"{' and '.join(missing)}: recipes without trained networks so far")
+        below.append(f"no network has been trained yet for {' and '.join(missing)}")
     return f"Not done yet: {'; '.join(below)} ([benchmarks/training](benchmarks/training))." if below else ""
 
 
