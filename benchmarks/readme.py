@@ -442,8 +442,8 @@ def papers() -> str:
         [
             table([*head, *(f"**projected**, {device}" for device in devices)], rows),
             "FP32 -> INT8 at the documents' own input sizes, on ONNX Runtime; projected: the least time by roofline, "
-            "not measured. Over 1x, INT8 is slower: SiLU stays FP32. The papers' networks have random weights, on which "
-            "none of this depends: it says nothing of accuracy. From "
+            "not measured. Over 1x, INT8 is slower: SiLU stays FP32. The papers' networks have random weights; none of "
+            "this depends on them, and it says nothing of accuracy. From "
             "[papers.json](benchmarks/results/papers.json), `python benchmarks/papers.py`.",
         ]
     )
