@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgefer import console
+from edgefer import bundle, console
 
 HERE = Path(__file__).parent
 PAGES = (HERE.parent / "README.md", *sorted((HERE.parent / "docs").glob("*.md")))
@@ -53,7 +53,7 @@ def percent(share: float) -> str:
 def fer2013() -> str:
     """FER2013: what `train`, `compress` and `bench` measured on the default recipe's network."""
     trained, compressed, bench = (read(f"fer2013/compact/{name}.json") for name in ("train", "compress", "bench"))
-    bundle = bench["bundles"][0]
+    entry = bench["bundles"][0]
     against = bench["comparisons"][0]
     rows = [
         [
@@ -81,8 +81,8 @@ def fer2013() -> str:
             f"INT8 over FP32: {latency['estimate']:.2f}x latency (95 % interval {latency['low']:.2f} to "
             f"{latency['high']:.2f}), {against['file_bytes']:.2f}x file, {100 * against['accuracy']:+.2f} points of "
             f"accuracy, {percent(against['agreement'])} of the predictions alike. "
-            f"{bundle['parameters']:,} parameters, {bundle['macs'] / 1e6:.0f} M multiply-accumulates, "
-            f"{bundle['preprocessing']['size']} px grey.",
+            f"{entry['parameters']:,} parameters, {entry['macs'] / 1e6:.0f} M multiply-accumulates, "
+            f"{entry['preprocessing']['size']} px grey.",
             "",
             f"Protocol: {trained['epochs']} epochs from scratch, checkpoint of epoch {trained['best_epoch']} chosen on "
             f"PublicTest ({percent(trained['val_accuracy'])}), {console.duration(trained['seconds'])} on the CPU; "
@@ -161,24 +161,21 @@ def silu_and_relu() -> str:
 
 def family() -> str:
     """The networks that come with edgefer."""
-    rows: list[list[str]] = []
-    reached: dict[str, float] = {}
-    for name in FAMILY:
-        if not (RESULTS / "family" / f"{name}.json").exists():
-            continue
-        bench = read(f"family/{name}.json")
-        small = one(bench["networks"], "int8-cpu")
-        reached[name] = small["quality"]["accuracy"]
-        rows.append(
-            [
-                f"[{name}](edgefer/family/{name}/CARD.md)",
-                f"{small['file_bytes'] / 1e6:.3f} MB",
-                f"**{percent(small['quality']['accuracy'])}**",
-                percent(small["leak_free"]["accuracy"]),
-                f"{small['quality']['calibration_error']:.3f}",
-                f"{small['latency']['p50']:.2f} ms",
-            ]
-        )
+    shipped = {
+        name: one(read(f"family/{name}.json")["networks"], "int8-cpu") for name in FAMILY if name in bundle.family()
+    }
+    rows = [
+        [
+            f"[{name}](edgefer/family/{name}/CARD.md)",
+            f"{small['file_bytes'] / 1e6:.3f} MB",
+            f"**{percent(small['quality']['accuracy'])}**",
+            percent(small["leak_free"]["accuracy"]),
+            f"{small['quality']['calibration_error']:.3f}",
+            f"{small['latency']['p50']:.2f} ms",
+        ]
+        for name, small in shipped.items()
+    ]
+    reached = {name: small["quality"]["accuracy"] for name, small in shipped.items()}
     head = ["INT8", "file", "PrivateTest", "without copies", "calibration error", "latency p50, 1 thread"]
     return "\n\n".join(part for part in (table(head, rows), open_ends(reached)) if part)
 
@@ -419,7 +416,7 @@ def papers() -> str:
     rows = []
     for each in result["networks"]:
         # What comes with edgefer is INT8 alone.
-        both = [found for name in ("fp32", "int8-cpu") for found in each["cpu"] if found["network"] == name]
+        both = [found for found in each["cpu"] if found["network"] in NAMES]
         ratios = [f"{found['latency']['estimate']:.2f}x" for found in each["comparisons"]]
         least = {
             device: min(found["projected_milliseconds"] for found in each["projected"] if found["name"] == device)
@@ -433,7 +430,7 @@ def papers() -> str:
                 " -> ".join(f"{found['file_bytes'] / 1e6:.1f}" for found in both) + " MB",
                 " -> ".join(f"{found['latency']['p50']:.3g}" for found in both) + " ms",
                 ", ".join(ratios),
-                " -> ".join(f"{found['network_bytes'] / 1e6:.0f}" for found in both) + " MB",
+                " -> ".join(megabytes(found["network_bytes"]) for found in both) + " MB",
                 *(f"{1000 * time:,.0f} us" for time in least.values()),
             ]
         )
@@ -447,6 +444,11 @@ def papers() -> str:
             "[papers.json](benchmarks/results/papers.json), `python benchmarks/papers.py`.",
         ]
     )
+
+
+def megabytes(count: int | None) -> str:
+    """Return bytes as megabytes; nothing where they could not be measured."""
+    return "" if count is None else f"{count / 1e6:.0f}"
 
 
 def reduced() -> str:
