@@ -13,26 +13,33 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.lines import Line2D
 
 from edgefer import paths
+from edgefer.claims import ledger
+from edgefer.evaluation import metrics
 
-RESULTS = Path(__file__).parent / "results"
-# What documents in the field say of the networks whose speed was measured, in their own protocols: not measured here.
-CLAIMED = {
-    "efficientnet_b0, 224 px, FP32": (69.0, "spatial attention"),
-    "efficientnet_b2, 260 px, FP32": (68.78, "two stages"),
+HERE = Path(__file__).parent
+# Documents' claims on the networks whose speed was measured: ids in claims.toml. They are not measured here.
+CLAIMS = {
+    "efficientnet_b0, 224 px, FP32": ("attention.accuracy", "B0 with attention"),
+    "efficientnet_b2, 260 px, FP32": ("b2.accuracy", "B2 in two stages"),
+    "tf_efficientnetv2_s, 224 px, FP32": ("insideout.accuracy", "EfficientNetV2-S"),
 }
+BELOW = {"fer, TFLite file", "efficientnet_b2, 260 px, FP32"}  # their labels would stand on others'
 OURS, OTHERS, SAID = "#1a5fb4", "#5e5c64", "#c64600"
 
 
 def main() -> None:
     """Draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", type=Path, default=RESULTS / "peers.json")
-    parser.add_argument("--out", type=Path, default=RESULTS / "peers.png")
+    parser.add_argument("--peers", type=Path, default=HERE / "results" / "peers.json")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "peers.png")
     arguments = parser.parse_args()
-    peers = json.loads(arguments.peers.read_text(encoding="utf-8"))["peers"]
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
+    result = json.loads(arguments.peers.read_text(encoding="utf-8"))
+    peers, claims = result["peers"], {claim.id: claim for claim in ledger.read(HERE / "claims.toml").claim}
+    images = result["data"]["images"]
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True, layout="constrained")
     axes = {"latency": "latency of one inference, one thread, ms", "size": "file, MB"}
     for panel, (kind, label) in zip(panels, axes.items(), strict=True):
         for title, peer in peers.items():
@@ -41,23 +48,57 @@ def main() -> None:
             x = peer["latency"]["p50"] if kind == "latency" else peer["file_bytes"] / 1e6
             if "test" in peer:
                 ours = title.startswith("edgefer")
-                colour = OURS if ours else OTHERS
-                panel.plot(x, 100 * peer["test"]["accuracy"], "o", color=colour, markersize=9 if ours else 7)
-                text, y = title.partition(",")[0] if ours else title, 100 * peer["test"]["accuracy"]
-            elif title in CLAIMED:
-                y, what = CLAIMED[title]
-                panel.plot(x, y, "o", markerfacecolor="none", color=SAID, markersize=7)
-                text, colour = f"{title.partition(',')[0]}, {what}\n(accuracy claimed)", SAID
+                colour, text = (OURS, title.partition(",")[0]) if ours else (OTHERS, title)
+                y = 100 * peer["test"]["accuracy"]
+                low, high = (100 * share for share in metrics.wilson(round(images * peer["test"]["accuracy"]), images))
+                panel.errorbar(x, y, [[y - low], [high - y]], fmt="o", color=colour, capsize=3, elinewidth=0.8)
+            elif title in CLAIMS:
+                claim, text = CLAIMS[title]
+                y, colour = percent(claims[claim]), SAID
+                panel.plot(x, y, "o", markerfacecolor="none", color=SAID)
             else:
                 continue
-            panel.annotate(text, (x, y), textcoords="offset points", xytext=(8, 5), fontsize=8, color=colour)
+            below = title in BELOW
+            panel.annotate(
+                text,
+                (x, y),
+                textcoords="offset points",
+                xytext=(8, -4 if below else 4),
+                verticalalignment="top" if below else "bottom",
+                fontsize=8,
+                color=colour,
+            )
         panel.set_xscale("log")
         panel.set_xlabel(label)
         panel.grid(True, which="major", alpha=0.3)
-        panel.margins(0.25, 0.25)
+        panel.margins(0.28, 0.1)
     panels[0].set_ylabel("FER2013, PrivateTest, %")
+    figure.legend(
+        handles=[
+            Line2D([], [], marker="o", linestyle="", color=OURS, label="edgefer, INT8: measured"),
+            Line2D([], [], marker="o", linestyle="", color=OTHERS, label="fer: measured; its training saw PrivateTest"),
+            Line2D(
+                [],
+                [],
+                marker="o",
+                linestyle="",
+                color=SAID,
+                markerfacecolor="none",
+                label="documents: accuracy claimed",
+            ),
+        ],
+        loc="outside upper center",
+        ncols=3,
+        frameon=False,
+        fontsize=8,
+    )
     with paths.write_atomically(arguments.out) as part:
         figure.savefig(part, format="png", dpi=130)
+
+
+def percent(claim: ledger.Claim) -> float:
+    """Return a claimed share in percent."""
+    return float(claim.value) * (1 if claim.unit == "%" else 100)
 
 
 if __name__ == "__main__":

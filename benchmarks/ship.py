@@ -99,6 +99,7 @@ def without_folders(value: Any) -> Any:
 
 def card(manifest: bundle.Manifest, bench: dict[str, Any]) -> str:
     """Return a network's card, all its figures from its manifest, its bench and the audit of the data."""
+    others = RESULTS / f"{manifest.name}-seeds.json"
     data = json.loads((HERE / "results" / "fer2013" / "data.json").read_text(encoding="utf-8"))
     full, small = (next(each for each in bench["networks"] if each["network"] == key) for key in ("fp32", "int8-cpu"))
     matrix, labels = small["confusion"], bench["data"]["classes"]
@@ -121,6 +122,7 @@ def card(manifest: bundle.Manifest, bench: dict[str, Any]) -> str:
         full=full,
         small=small,
         confused=sorted(confused, reverse=True)[:5],
+        seeds=json.loads(others.read_text(encoding="utf-8"))["says"] if others.exists() else None,
         percent=lambda share: f"{100 * share:.2f} %",
     )
 

@@ -71,3 +71,28 @@ def test_int8_and_the_checkpoint_answer_alike_as_often_as_the_manifest_says(fer2
     assert (full == small).mean() == pytest.approx(agreement, abs=0.02)
     score = next(each for each in bundle.load(name).manifest.scores if each.network == "int8-cpu")
     assert (small == validation.labels[:800]).mean() == pytest.approx(score.accuracy, abs=0.05)
+
+
+def test_what_is_quoted_over_seeds_is_of_the_network_that_is_shipped() -> None:
+    results = ROOT / "benchmarks" / "results" / "family"
+    for file in results.glob("*-seeds.json"):
+        said = json.loads(file.read_text(encoding="utf-8"))
+        shipped = bundle.load(said["network"]).manifest.networks["int8-cpu"].sha256
+        best = max(said["runs"], key=lambda run: run["val_accuracy"])
+        assert best["sha256"] == shipped, "the one that is best on PublicTest is to be shipped"
+        assert len({run["seed"] for run in said["runs"]}) == len(said["runs"]) >= 2
+
+
+def test_trainings_that_differ_in_more_than_their_seed_are_not_quoted_together() -> None:
+    seeds = scripts.load("seeds")
+    recipe = bundle.default().manifest.recipe
+    other = json.loads(json.dumps(recipe))
+    other["train"]["seed"], other["model"]["start"] = 7, "elsewhere"
+    assert seeds.without_seed(other) == seeds.without_seed(recipe)
+    other["phases"][0]["epochs"] += 1
+    assert seeds.without_seed(other) != seeds.without_seed(recipe)
+
+
+def test_the_mean_and_the_range_over_seeds_are_said() -> None:
+    runs = [{"int8": {"quality": share}} for share in (0.7, 0.71)]
+    assert scripts.load("seeds").said(runs) == "70.50 % (70.00 to 71.00, 2 seeds)"
