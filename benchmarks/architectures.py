@@ -1,9 +1,11 @@
-"""Which plain residual networks are small and fast in INT8 on this machine: size and latency, before any training.
+"""Which plain residual networks are small, fast in INT8 and accurate on this machine: depths, widths and resolutions.
 
-python benchmarks/architectures.py [--out FILE.json] [--seconds 2]
+python benchmarks/architectures.py [--out FILE.json] [--seconds 2] [--train FER2013.zip] [--only nano small base]
 
-Weights are random, so this says nothing of accuracy; what is quantized, how large the file is and how long an
-inference takes do not depend on them. All candidates are timed in turn, batch 1, one thread.
+File size and latency are those of random weights, on which they do not depend; all candidates are timed in turn, batch
+1, one thread. With --train each learns for a few epochs too (--epochs), by the recipe of its size, and PublicTest
+says how well: enough to compare candidates, not what they reach. Trainings are kept in --work, and one that was
+interrupted goes on. Without --train the accuracies that FILE.json has are kept.
 """
 
 from __future__ import annotations
@@ -11,38 +13,42 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from edgefer import console, models, paths, versions
+from edgefer import console, data, models, paths, recipes, versions
 from edgefer.compression import export, quantize, targets
+from edgefer.data.dataset import Dataset
 from edgefer.devices import machine
 from edgefer.evaluation import timing
 from edgefer.graph import count
 from edgefer.runtimes import onnxruntime
+from edgefer.training.train import train
 
 RESULTS = Path(__file__).parent / "results"
-SIDE = 44
-CANDIDATES = {  # widths and blocks of the stages
+CANDIDATES = {  # pixels, widths and blocks of the stages
     "nano": {
-        "16-32-48, 1-2-1": ([16, 32, 48], [1, 2, 1]),
-        "16-32-64, 1-1-1": ([16, 32, 64], [1, 1, 1]),
-        "16-24-32-40, 2-2-2-1": ([16, 24, 32, 40], [2, 2, 2, 1]),
-        "24-32-48, 3-1-1": ([24, 32, 48], [3, 1, 1]),
+        "16-32-48, 1-2-1": (44, [16, 32, 48], [1, 2, 1]),
+        "16-32-64, 1-1-1": (44, [16, 32, 64], [1, 1, 1]),
+        "16-24-32-40, 2-2-2-1": (44, [16, 24, 32, 40], [2, 2, 2, 1]),
+        "24-32-48, 3-1-1": (44, [24, 32, 48], [3, 1, 1]),
+        "16-32-48, 1-2-1, 36 px": (36, [16, 32, 48], [1, 2, 1]),
+        "16-32-48, 1-2-1, 48 px": (48, [16, 32, 48], [1, 2, 1]),
     },
     "small": {
-        "24-48-80-96, 1-2-2-1": ([24, 48, 80, 96], [1, 2, 2, 1]),
-        "24-48-96, 1-2-2": ([24, 48, 96], [1, 2, 2]),
-        "16-32-64-96, 2-2-2-2": ([16, 32, 64, 96], [2, 2, 2, 2]),
-        "32-64-96, 2-2-1": ([32, 64, 96], [2, 2, 1]),
+        "24-48-80-96, 1-2-2-1": (44, [24, 48, 80, 96], [1, 2, 2, 1]),
+        "24-48-96, 1-2-2": (44, [24, 48, 96], [1, 2, 2]),
+        "16-32-64-96, 2-2-2-2": (44, [16, 32, 64, 96], [2, 2, 2, 2]),
+        "32-64-96, 2-2-1": (44, [32, 64, 96], [2, 2, 1]),
     },
     "base": {
-        "24-48-96-192, 1-2-2-2": ([24, 48, 96, 192], [1, 2, 2, 2]),
-        "24-48-96-192, 2-2-2-2": ([24, 48, 96, 192], [2, 2, 2, 2]),
-        "32-64-128-160, 1-2-2-2": ([32, 64, 128, 160], [1, 2, 2, 2]),
-        "48-96-144, 2-2-2": ([48, 96, 144], [2, 2, 2]),
+        "24-48-96-192, 1-2-2-2": (44, [24, 48, 96, 192], [1, 2, 2, 2]),
+        "24-48-96-192, 2-2-2-2": (44, [24, 48, 96, 192], [2, 2, 2, 2]),
+        "32-64-128-160, 1-2-2-2": (44, [32, 64, 128, 160], [1, 2, 2, 2]),
+        "48-96-144, 2-2-2": (44, [48, 96, 144], [2, 2, 2]),
     },
 }
 
@@ -52,39 +58,49 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=RESULTS / "architectures.json")
     parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--train", type=Path, metavar="FER2013", help="train each candidate too")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--work", type=Path, default=Path("runs/architectures"))
+    parser.add_argument("--only", nargs="+", choices=tuple(CANDIDATES), default=tuple(CANDIDATES))
     arguments = parser.parse_args()
     console.enable()
     torch.set_num_threads(1)
+    learned = known(arguments.out)
+    if arguments.train:
+        dataset = data.load(arguments.train)
+        for size in arguments.only:
+            for title, candidate in CANDIDATES[size].items():
+                learned[size, title] = accuracy(size, title, candidate, dataset, arguments.epochs, arguments.work)
     random = np.random.default_rng(0)
-    images = [random.normal(size=(1, 1, SIDE, SIDE)).astype(np.float32) for _ in range(32)]
-    found, sessions = [], []
+    found, sessions, images = [], [], []
     for size, candidates in CANDIDATES.items():
-        for title, (widths, blocks) in candidates.items():
+        for title, (side, widths, blocks) in candidates.items():
             console.say(f"{size}: {title}")
             network = random_network(widths, blocks)
-            example = torch.from_numpy(images[0])
-            quantized = quantize.quantize(network, torch.from_numpy(np.concatenate(images[:8])), "minmax", False)
+            given = [random.normal(size=(1, 1, side, side)).astype(np.float32) for _ in range(32)]
+            example = torch.from_numpy(given[0])
+            quantized = quantize.quantize(network, torch.from_numpy(np.concatenate(given[:8])), "minmax", False)
             content = targets.lowered(export.int8(quantized, example))["int8-cpu"].model.SerializeToString()
             found.append(
                 {
                     "size": size,
                     "title": title,
+                    "side": side,
                     "parameters": sum(parameter.numel() for parameter in network.parameters()),
                     "macs": count.macs(export.fp32(network, example)),
                     "file_bytes": len(content),
+                    "learned": learned.get((size, title)),
                 }
             )
             sessions.append(onnxruntime.activate(content, 1))
-    samples = timing.in_turn(
-        [session.infer for session in sessions], [images] * len(sessions), percentile=90, seconds=arguments.seconds
-    )
+            images.append(given)
+    samples = timing.in_turn([session.infer for session in sessions], images, percentile=90, seconds=arguments.seconds)
     for entry, times in zip(found, samples, strict=True):
         entry["latency"] = timing.latency(times).p50
     result = {
         "kind": "edgefer architectures",
         "candidates": found,
         "protocol": {
-            "side": SIDE,
             "batch": 1,
             "threads": 1,
             "seconds": arguments.seconds,
@@ -96,6 +112,34 @@ def main() -> None:
     }
     with paths.write_atomically(arguments.out) as part:
         part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def known(file: Path) -> dict[tuple[str, str], dict[str, Any] | None]:
+    """Return what candidates learned, by size and title, as far as an earlier run wrote it."""
+    if not file.exists():
+        return {}
+    entries = json.loads(file.read_text(encoding="utf-8"))["candidates"]
+    return {(entry["size"], entry["title"]): entry.get("learned") for entry in entries}
+
+
+def accuracy(
+    size: str, title: str, candidate: tuple[int, list[int], list[int]], dataset: Dataset, epochs: int, work: Path
+) -> dict[str, Any]:
+    """Return a candidate's accuracy on PublicTest after few epochs; goes on with what `work` has of it."""
+    side, widths, blocks = candidate
+    settings = [f"model.args={{ widths = {widths}, blocks = {blocks} }}", f"preprocessing.size={side}"]
+    run = work / f"{size}-{title.replace(', ', '_').replace(' ', '')}-{epochs}"
+    summary = run / "learned.json"
+    if not summary.exists():
+        recipe = recipes.load(f"edgefer-{size}", settings, epochs=epochs)
+        done = train(recipe, dataset, run, resume=(run / "last.json").exists())
+        with paths.write_atomically(summary) as part:
+            part.write_text(
+                json.dumps({"epochs": done.epochs, "seed": recipe.train.seed, "val_accuracy": done.val_accuracy}),
+                encoding="utf-8",
+            )
+    learned: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))
+    return learned
 
 
 def random_network(widths: list[int], blocks: list[int]) -> nn.Module:
