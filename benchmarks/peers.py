@@ -1,6 +1,6 @@
 """edgefer's networks beside what people install today, each in a virtual environment of its own.
 
-python benchmarks/peers.py [--data FER2013.zip] [--out FILE.json] [--environments FOLDER] [--rounds 200]
+python benchmarks/peers.py [--data FER2013.zip] [--out FILE.json] [--environments FOLDER] [--rounds 60]
 
 Accuracy on PrivateTest where a peer has weights for these seven classes; latency of one inference on one thread, input
 ready, all peers in turn, round by round; seconds from the start of a process to its first answer, the least of three;
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=FER2013)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "peers.json")
     parser.add_argument("--environments", type=Path, default=Path.home() / ".cache" / "edgefer-peers")
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=60)
     arguments = parser.parse_args()
     console.enable()
     dataset = data.load(arguments.data)

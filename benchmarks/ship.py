@@ -44,7 +44,11 @@ def main() -> None:
         for key, value in dict(made.manifest).items()
         if key in bundle.Description.model_fields and key != "format"
     }
-    described |= {"name": arguments.name, "recipe": without_folders(made.manifest.recipe)}
+    described |= {
+        "name": arguments.name,
+        "recipe": without_folders(made.manifest.recipe),
+        "compression": without_folders(made.manifest.compression),
+    }
     parts = {
         name: Part(entry.file, made.file(name), entry.precision, entry.target)
         for name, entry in made.manifest.networks.items()
@@ -54,7 +58,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=HERE) as name:
         folder = Path(name) / arguments.name
         bundle.write(folder, bundle.Description(**described), parts)
-        checkpoint.write(folder / "checkpoint", replace(trained, recipe=recipe))
+        checkpoint.write(folder / "checkpoint", replace(trained, recipe=recipe, start=without_folders(trained.start)))
         size = sum(file.stat().st_size for file in (folder / "checkpoint").iterdir())
         if size > _MOST_CHECKPOINT:
             raise SystemExit(f"the checkpoint has {size:,} bytes, more than {_MOST_CHECKPOINT:,}")
