@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 CLAIMS = {
     "efficientnet_b0, 224 px, FP32": ("attention.accuracy", "B0 with attention"),
     "efficientnet_b2, 260 px, FP32": ("b2.accuracy", "B2 in two stages"),
-    "tf_efficientnetv2_s, 224 px, FP32": ("insideout.accuracy", "EfficientNetV2-S"),
+    "tf_efficientnetv2_s, 224 px, FP32": ("insideout.accuracy", "V2-S"),
 }
 BELOW = {"fer, TFLite file", "efficientnet_b2, 260 px, FP32"}  # their labels would stand on others'
 OURS, OTHERS, SAID = "#1a5fb4", "#5e5c64", "#c64600"
