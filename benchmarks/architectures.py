@@ -30,26 +30,26 @@ from edgefer.training.train import train
 
 RESULTS = Path(__file__).parent / "results"
 CANDIDATES = {  # pixels, widths and blocks of the stages
-    "nano": {
-        "16-32-48, 1-2-1": (44, [16, 32, 48], [1, 2, 1]),
-        "16-32-64, 1-1-1": (44, [16, 32, 64], [1, 1, 1]),
-        "16-24-32-40, 2-2-2-1": (44, [16, 24, 32, 40], [2, 2, 2, 1]),
-        "24-32-48, 3-1-1": (44, [24, 32, 48], [3, 1, 1]),
-        "16-32-48, 1-2-1, 36 px": (36, [16, 32, 48], [1, 2, 1]),
-        "16-32-48, 1-2-1, 48 px": (48, [16, 32, 48], [1, 2, 1]),
-    },
-    "small": {
-        "24-48-80-96, 1-2-2-1": (44, [24, 48, 80, 96], [1, 2, 2, 1]),
-        "24-48-96, 1-2-2": (44, [24, 48, 96], [1, 2, 2]),
-        "16-32-64-96, 2-2-2-2": (44, [16, 32, 64, 96], [2, 2, 2, 2]),
-        "32-64-96, 2-2-1": (44, [32, 64, 96], [2, 2, 1]),
-    },
-    "base": {
-        "24-48-96-192, 1-2-2-2": (44, [24, 48, 96, 192], [1, 2, 2, 2]),
-        "24-48-96-192, 2-2-2-2": (44, [24, 48, 96, 192], [2, 2, 2, 2]),
-        "32-64-128-160, 1-2-2-2": (44, [32, 64, 128, 160], [1, 2, 2, 2]),
-        "48-96-144, 2-2-2": (44, [48, 96, 144], [2, 2, 2]),
-    },
+    "nano": [
+        (44, [16, 32, 48], [1, 2, 1]),
+        (44, [16, 32, 64], [1, 1, 1]),
+        (44, [16, 24, 32, 40], [2, 2, 2, 1]),
+        (44, [24, 32, 48], [3, 1, 1]),
+        (36, [16, 32, 48], [1, 2, 1]),
+        (48, [16, 32, 48], [1, 2, 1]),
+    ],
+    "small": [
+        (44, [24, 48, 80, 96], [1, 2, 2, 1]),
+        (44, [24, 48, 96], [1, 2, 2]),
+        (44, [16, 32, 64, 96], [2, 2, 2, 2]),
+        (44, [32, 64, 96], [2, 2, 1]),
+    ],
+    "base": [
+        (44, [24, 48, 96, 192], [1, 2, 2, 2]),
+        (44, [24, 48, 96, 192], [2, 2, 2, 2]),
+        (44, [32, 64, 128, 160], [1, 2, 2, 2]),
+        (44, [48, 96, 144], [2, 2, 2]),
+    ],
 }
 
 
@@ -69,12 +69,13 @@ def main() -> None:
     if arguments.train:
         dataset = data.load(arguments.train)
         for size in arguments.only:
-            for title, candidate in CANDIDATES[size].items():
-                learned[size, title] = accuracy(size, title, candidate, dataset, arguments.epochs, arguments.work)
+            for candidate in CANDIDATES[size]:
+                learned[size, titled(*candidate)] = accuracy(size, candidate, dataset, arguments.epochs, arguments.work)
     random = np.random.default_rng(0)
     found, sessions, images = [], [], []
     for size, candidates in CANDIDATES.items():
-        for title, (side, widths, blocks) in candidates.items():
+        for side, widths, blocks in candidates:
+            title = titled(side, widths, blocks)
             console.say(f"{size}: {title}")
             network = random_network(widths, blocks)
             given = [random.normal(size=(1, 1, side, side)).astype(np.float32) for _ in range(32)]
@@ -122,13 +123,19 @@ def known(file: Path) -> dict[tuple[str, str], dict[str, Any] | None]:
     return {(entry["size"], entry["title"]): entry.get("learned") for entry in entries}
 
 
+def titled(side: int, widths: list[int], blocks: list[int]) -> str:
+    """Return what a candidate is called: widths and blocks of its stages, and its pixels if they are not 44."""
+    stages = ", ".join("-".join(map(str, each)) for each in (widths, blocks))
+    return stages if side == 44 else f"{stages}, {side} px"
+
+
 def accuracy(
-    size: str, title: str, candidate: tuple[int, list[int], list[int]], dataset: Dataset, epochs: int, work: Path
+    size: str, candidate: tuple[int, list[int], list[int]], dataset: Dataset, epochs: int, work: Path
 ) -> dict[str, Any]:
     """Return a candidate's accuracy on PublicTest after few epochs; goes on with what `work` has of it."""
     side, widths, blocks = candidate
     settings = [f"model.args={{ widths = {widths}, blocks = {blocks} }}", f"preprocessing.size={side}"]
-    run = work / f"{size}-{title.replace(', ', '_').replace(' ', '')}-{epochs}"
+    run = work / f"{size}-{titled(*candidate).replace(', ', '_').replace(' ', '')}-{epochs}"
     summary = run / "learned.json"
     if not summary.exists():
         recipe = recipes.load(f"edgefer-{size}", settings, epochs=epochs)

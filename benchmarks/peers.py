@@ -6,8 +6,8 @@ Accuracy on PrivateTest where a peer has weights for these seven classes; latenc
 ready, all peers in turn, round by round; seconds from the start of a process to its first answer, the least of three;
 peak memory of that process before the evaluation; bytes of the environment's installed packages. The EfficientNets
 have random weights here: their speed does not depend on them. A peer that cannot be installed or started has its
-error in the place of figures. Environments are made once and kept;
-edgefer itself is installed anew each time.
+error in the place of figures. Environments are made once and kept; edgefer itself is
+installed anew each time.
 """
 
 from __future__ import annotations

@@ -450,9 +450,7 @@ def papers() -> str:
 
 
 def peers() -> str:
-    """Our networks beside what people install; an empty line as long as that has not been measured."""
-    if not (RESULTS / "peers.json").exists():
-        return ""
+    """Our networks beside what people install."""
     result = read("peers.json")
     rows = []
     for title, peer in result["peers"].items():
