@@ -143,6 +143,7 @@ def test_a_fine_tuning_that_was_killed_goes_on_to_the_same_weights_bit_for_bit(t
     assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on(trained: Path, tmp_path: Path) -> None:
     process = start(trained, tmp_path / "work", 0, 400)
     assert process.stderr is not None

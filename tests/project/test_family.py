@@ -57,6 +57,7 @@ def test_its_card_says_what_was_measured_of_this_very_file(ship: ModuleType, nam
     assert measured["sha256"] == bundle.load(name).manifest.networks["int8-cpu"].sha256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bundle.family())
 def test_int8_and_the_checkpoint_answer_alike_as_often_as_the_manifest_says(fer2013: Path, name: str) -> None:
     validation = data.split(data.load(fer2013), "val")

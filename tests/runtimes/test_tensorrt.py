@@ -30,6 +30,7 @@ from edgefer.runtimes import onnxruntime, tensorrt
 trt = pytest.importorskip("tensorrt_rtx")
 GPUS = ["86", "89", "120"]
 TIMM = ("resnet18", "repvgg_a0", "mobilenetv4_conv_small")
+NETWORKS = ("ours", *(pytest.param(name, marks=pytest.mark.slow) for name in TIMM))
 
 
 def network(name: str) -> tuple[nn.Module, torch.Tensor]:
@@ -58,7 +59,7 @@ def graphs() -> Callable[[str], dict[str, ModelProto]]:
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp16"])
-@pytest.mark.parametrize("name", ["ours", *(pytest.param(name, marks=pytest.mark.slow) for name in TIMM)])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_engines_are_built_for_each_gpu_and_for_all_without_a_warning(
     graphs: Callable[[str], dict[str, ModelProto]], name: str, precision: str
 ) -> None:
@@ -70,7 +71,7 @@ def test_engines_are_built_for_each_gpu_and_for_all_without_a_warning(
         assert built.version == trt.__version__
 
 
-@pytest.mark.parametrize("name", ["ours", *TIMM])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_parser_hands_back_each_quantizer_with_its_scale(
     graphs: Callable[[str], dict[str, ModelProto]], name: str
 ) -> None:
