@@ -6,6 +6,7 @@ python benchmarks/readme.py
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -293,6 +294,36 @@ def others() -> str:
     return table(["of edgefer itself", "measured", "from"], rows)
 
 
+def shapes() -> str:
+    """Shapes that the family's networks could have, by size, latency and what they learn in few epochs."""
+    result = read("architectures.json")
+    images = bundle.load("edgefer-nano").manifest.scores[0].images
+    best = max(entry["learned"]["val_accuracy"] for entry in result["candidates"] if entry["learned"])
+    error = 100 * math.sqrt(best * (1 - best) / images)
+    rows = []
+    for entry in result["candidates"]:
+        learned = entry["learned"]
+        rows.append(
+            [
+                f"edgefer-{entry['size']}",
+                entry["title"],
+                f"{entry['file_bytes'] / 1e6:.3f} MB",
+                f"{entry['latency']:.2f} ms",
+                f"{percent(learned['val_accuracy'])} ({learned['epochs']} epochs)" if learned else "not trained",
+            ]
+        )
+    return "\n".join(
+        [
+            table(["for", "channels, blocks of the stages", "INT8", "latency p50, 1 thread", "PublicTest"], rows),
+            "",
+            "44 px where no other size stands; the first of each is the one that is shipped. One seed, few epochs, and "
+            f"{error:.1f} points are one standard error of an accuracy on PublicTest: enough to leave a shape out, "
+            "not to prefer one by a point. From [architectures.json](benchmarks/results/architectures.json), "
+            "`python benchmarks/architectures.py --train fer2013.zip`.",
+        ]
+    )
+
+
 def robustness() -> str:
     """What is left of the default network on worse pictures, FP32 beside INT8."""
     measured = read("fer2013/compact/report.json")
@@ -560,6 +591,7 @@ PARTS = {
     "networks": networks,
     "exporters": exporters,
     "others": others,
+    "shapes": shapes,
     "robustness": robustness,
     "trust": trust,
     "projection": projection,
