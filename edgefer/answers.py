@@ -26,6 +26,7 @@ UNSURE = "unsure"
 _ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
 _MOST_DRAWN = 10_000_000  # pixels of an annotated copy
 _LEAST_WIDTH = 200  # of one: a label must be readable
+_LONGEST_STEM = 60  # letters, of four bytes at most: file systems take names of 255
 _COLOUR = (255, 196, 0)
 
 
@@ -71,29 +72,37 @@ def find(patterns: Sequence[str]) -> list[Path]:
     Raises:
         InputError: something is not there or holds no picture.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for pattern in patterns:
         try:
-            found.update(dict.fromkeys(_meant(pattern)))
+            for file in _meant(pattern):
+                found.setdefault(file.resolve(), file)
         except OSError as error:  # a name that is too long, a folder that cannot be read
             raise InputError(f"{printable(pattern[:80])} cannot be looked at: {error.strerror}") from None
-    return list(found)
+    return list(found.values())
 
 
 def _meant(pattern: str) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _ENDINGS and file.is_file())
+        files = sorted(file for file in path.rglob("*") if _is_picture(file, path))
         if not files:
             raise InputError(f"{printable(pattern)} holds no picture ({', '.join(_ENDINGS)})")
         return files
-    if path.exists():
+    if path.is_file():
         return [path]
+    if path.exists():
+        raise InputError(f"{printable(pattern)} is no file of a picture but a pipe or a device")
     names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
     files = [Path(name) for name in names if Path(name).is_file()]
     if not files:
         raise InputError(f"there is no picture {printable(pattern)}")
     return files
+
+
+def _is_picture(file: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)  # macOS puts ._a.png beside a.png
+    return file.suffix.lower() in _ENDINGS and not hidden and file.is_file()
 
 
 def answers(
@@ -132,6 +141,7 @@ def answers(
 
 def _unused(stem: str, names: set[str]) -> str:
     """Return ``stem.png``, or the first ``stem-2.png`` and so on that is not among `names`, and add it to them."""
+    stem = stem[:_LONGEST_STEM]
     candidates = chain([f"{stem}.png"], (f"{stem}-{number}.png" for number in count(2)))
     name = next(name for name in candidates if name.casefold() not in names)
     names.add(name.casefold())

@@ -15,6 +15,7 @@ from edgefer.errors import InputError
 
 RUNS = Path("runs")
 LATEST = "latest"
+_PREFIX = 40  # letters of a name that the one beside it begins with: a name may be as long as the file system takes
 
 
 def cache_dir() -> Path:
@@ -50,7 +51,7 @@ def sha256(path: Path) -> str:
 def write_atomically(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; it is renamed to `path` at the end, removed on any error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:_PREFIX]}.", dir=path.parent)
     os.close(handle)
     part = Path(name)
     try:
@@ -76,6 +77,23 @@ def check_unused(path: Path, option: str = "--out") -> None:
         raise InputError(f"{path} exists already; name another folder with {option}")
 
 
+def check_file(path: Path, option: str) -> None:
+    """Refuse a file that `write_atomically` could not write: asked before long work, it is said in time.
+
+    Args:
+        path: the file.
+        option: that names it on the command line.
+
+    Raises:
+        InputError: `path` is a folder, or what would be its folder is a file.
+    """
+    if path.is_dir():
+        raise InputError(f"{option} {path} is a folder; name a file")
+    for parent in path.parents:
+        if parent.exists() and not parent.is_dir():
+            raise InputError(f"{option} {path} cannot be written: {parent} is a file")
+
+
 @contextmanager
 def write_folder_atomically(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path` to fill; it is renamed to `path` at the end, removed on any error.
@@ -85,7 +103,7 @@ def write_folder_atomically(path: Path) -> Iterator[Path]:
     """
     check_unused(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    part = Path(tempfile.mkdtemp(prefix=f".{path.name[:_PREFIX]}.", dir=path.parent))
     try:
         yield part
         for file in part.rglob("*"):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from PIL import Image
 from edgefer import bundle as bundles
 from edgefer import console
 from edgefer.bundle import Bundle
-from edgefer.data.pictures import FORMATS, MOST_PIXELS, plain
+from edgefer.data.contents import printable
+from edgefer.data.pictures import opened, plain
 from edgefer.detector import LEAST_SIDE, Box, Detector
 from edgefer.errors import InputError, MissingExtra
 from edgefer.evaluation.metrics import softmax
@@ -30,6 +31,7 @@ Faces: TypeAlias = Literal["auto", "always", "never"]
 
 _BATCH = 32  # pictures in memory at a time
 _MOST_CHANNELS = 4
+_MOST_PIXELS = 120_000_000  # of a file: telephones take pictures of 50 and 108 million
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,12 @@ class Predictor:
                 ``auto`` takes pictures of at most 64 pixels for one face, and all of them where OpenCV is not there.
 
         Raises:
-            InputError: something is no picture; the message names the file or the position.
+            InputError: something is no picture; the message names the file or the position. Or `faces` is none of
+                those words.
             MissingExtra: the detector is asked for and not installed.
         """
+        if faces not in get_args(Faces):
+            raise InputError(f"faces is {faces!r}; it takes {', '.join(get_args(Faces))}")
         return [self._predict_faces(picture, faces) for picture in _pictures(images)]
 
     def start_detector(self, faces: Faces = "always") -> Detector | None:
@@ -214,24 +219,20 @@ def read(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: it is no picture, is damaged, or has too many pixels.
     """
+    name = printable(str(path))
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise Image.DecompressionBombError
-            return _upright(image, str(path))
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is not there") from error
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path} has too many pixels for a picture of a face") from error
-    except InputError:
-        raise
-    except Exception as error:  # Pillow's readers raise almost anything on a damaged file
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no picture or is damaged"
-        raise InputError(f"{path} cannot be read: {reason}") from error
+        if path.stat().st_size == 0:
+            raise InputError(f"{name} is empty")
+    except FileNotFoundError:
+        raise InputError(f"{name} is not there") from None
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}") from None
+    with opened(path, name, _MOST_PIXELS) as image:
+        return np.asarray(plain(image))
 
 
 def _upright(image: Image.Image, name: str) -> NDArray[np.uint8]:
     try:
         return np.asarray(plain(image))
-    except ValueError as error:
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow reads a file when its pixels are asked for
         raise InputError(f"{name} cannot be used: {error}") from error

@@ -100,8 +100,8 @@ def bench(
 
     if markdown and as_json:
         raise InputError("--json and --markdown are two ways to print; choose one")
-    if csv is not None and csv.is_dir():
-        raise InputError(f"--csv {csv} is a folder; name a file")
+    if csv is not None:
+        paths.check_file(csv, "--csv")
     if project and (host or fallback):
         raise InputError("--project measures nothing, so it does not go with --host and --fallback")
     if results and not claims:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -38,9 +39,13 @@ def predict(
 
     if annotate is not None:
         paths.check_unused(annotate, "--annotate")
-    if csv is not None and csv.is_dir():
-        raise InputError(f"--csv {csv} is a folder; name a file")
+    if csv is not None:
+        paths.check_file(csv, "--csv")
     files = answering.find(pictures)
+    if csv is not None and csv.resolve() in {file.resolve() for file in files}:
+        raise InputError(f"--csv {csv} is one of the pictures; name another file")
+    # Pillow's warnings of odd metadata and large pictures, which are read all the same.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     with Predictor.load(bundle, threads=threads) as predictor:
         answers: list[Answer] = []
         with console.progress("looking", len(files)) as advance:

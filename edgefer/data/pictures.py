@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from edgefer.errors import InputError
 
 LARGEST_SIDE = 224
 MOST_PIXELS = 50_000_000
-FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
+_FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
 _GREY_MODES = ("1", "L", "LA")
 _IMAGES_IN_BLOCK = 256
 
@@ -46,7 +47,7 @@ class Form:
 def first_form(tree: Tree, pictures: Pictures) -> Form | None:
     """Return what all pictures are like if they are like the first, or None if that needs a look at each."""
     path = pictures.files[0].path
-    with _opened(tree, path) as image:
+    with _of_tree(tree, path) as image:
         width, height = image.size
         simple = width == height <= LARGEST_SIDE and image.mode == "L"
         return Form(width, grey=True, alike=True) if simple else None
@@ -65,7 +66,7 @@ def survey(tree: Tree, pictures: Pictures) -> Form:
     grey = True
     with console.progress("looking at pictures", len(sides)) as advance:
         for i, file in enumerate(pictures.files):
-            with _opened(tree, file.path) as image:
+            with _of_tree(tree, file.path) as image:
                 sides[i] = min(image.size)
                 grey = grey and (image.mode in _GREY_MODES or _is_grey(plain(image)))
             advance()
@@ -86,30 +87,50 @@ def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) 
             files = pictures.files[part]
             images = np.empty((len(files), *shape), dtype=np.uint8)
             for target, file in zip(images, files, strict=True):
-                with _opened(tree, file.path) as image:
+                with _of_tree(tree, file.path) as image:
                     target[:] = _as_it_is(image, form) if form.alike else _fitted(image, form)
             yield Block(images, pictures.labels[part], pictures.splits[part], pictures.rows[part])
             advance(len(files))
 
 
 @contextmanager
-def _opened(tree: Tree, path: str) -> Iterator[Image.Image]:
-    """Open a picture; whatever goes wrong with it is an InputError that names it."""
+def _of_tree(tree: Tree, path: str) -> Iterator[Image.Image]:
     data = tree.read(path)
-    label = tree.label(path)
     if not data:
-        raise InputError(f"{label} is empty")
+        raise InputError(f"{tree.label(path)} is empty")
+    with opened(io.BytesIO(data), tree.label(path), MOST_PIXELS) as image:
+        yield image
+
+
+@contextmanager
+def opened(source: Path | io.BytesIO, label: str, most_pixels: int) -> Iterator[Image.Image]:
+    """Open a picture; whatever goes wrong with it, here or while it is open, is an InputError that names it.
+
+    Args:
+        source: a file, or its content.
+        label: what the message calls it.
+        most_pixels: that it may have.
+
+    Raises:
+        InputError: it cannot be read, is no picture, is damaged or has too many pixels.
+    """
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(source, formats=_FORMATS) as image:
             width, height = image.size
-            if width * height > MOST_PIXELS:
-                raise ValueError(f"{width:,} x {height:,} pixels are more than {MOST_PIXELS:,}")
+            if width * height > most_pixels:
+                raise InputError(
+                    f"{label} has {width:,} x {height:,} pixels, which are more than {most_pixels:,}; make it smaller"
+                )
             yield image
     except UnidentifiedImageError:
         raise InputError(f"{label} is no picture, or of a kind that edgefer does not read") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{label} has more than {most_pixels:,} pixels; make it smaller") from None
     except (NotAlikeError, InputError, MemoryError):
         raise
     except Exception as error:  # Pillow's readers raise almost anything on a damaged file
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError(f"{label} cannot be read: {error.strerror}") from None
         reason = printable(" ".join(str(error).split()))[:120] or type(error).__name__
         raise InputError(f"{label} is a damaged picture ({reason})") from error
 

@@ -87,7 +87,7 @@ def test_one_bad_picture_does_not_stop_the_others(made: Path, pictures: Path) ->
     as_json = predict(pictures / "notes.txt", pictures / "a.png", "--bundle", made, "--json")
     assert as_json.exit_code == 2
     said = json.loads(as_json.stdout)["pictures"]
-    assert "notes.txt cannot be read" in said[0]["error"]
+    assert "notes.txt is no picture" in said[0]["error"]
     assert said[1]["error"] is None
 
 
@@ -97,7 +97,6 @@ def test_one_bad_picture_does_not_stop_the_others(made: Path, pictures: Path) ->
         (["nowhere.png"], "there is no picture nowhere.png"),
         (["*.nothing"], "there is no picture"),
         (["."], "holds no picture"),
-        (["x.png", "--faces", "maybe"], "maybe"),
         (["x" * 5000], "File name too long"),
     ],
 )
@@ -109,7 +108,42 @@ def test_what_cannot_be_looked_at_is_said_in_one_line(
     monkeypatch.chdir(empty)
     done = predict(*arguments, "--bundle", made)
     assert done.exit_code == 2
-    assert said in done.output
+    [line] = done.output.splitlines()
+    assert said in line
+
+
+def test_pipes_hidden_files_and_other_spellings_of_a_name_are_no_pictures_of_their_own(
+    made: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pictures)
+    os.mkfifo("pipe.png")
+    refused = predict("pipe.png", "--bundle", made)
+    assert (refused.exit_code, "is no file of a picture but a pipe" in refused.output) == (2, True)
+    Path("._a.png").write_bytes(b"what macOS writes beside a.png")
+    Path(".trash").mkdir()
+    Path("a.png").rename(".trash/c.png")
+    done = predict(".", pictures / "b.JPG", "--bundle", made, "--json")
+    assert done.exit_code == 0, done.output
+    assert [line["file"] for line in json.loads(done.stdout)["pictures"]] == ["b.JPG", "more/a.png"]
+
+
+def test_names_as_long_as_the_file_system_takes_are_annotated(made: Path, pictures: Path, tmp_path: Path) -> None:
+    long = tmp_path / "long"
+    long.mkdir()
+    for name in ("n" * 251, "n" * 250 + "m", "é" * 125):
+        (long / f"{name}.png").write_bytes((pictures / "a.png").read_bytes())
+    done = predict(long, "--bundle", made, "--annotate", tmp_path / "labelled")
+    assert done.exit_code == 0, done.output
+    assert len(list((tmp_path / "labelled").iterdir())) == 3
+
+
+def test_a_table_is_not_written_over_a_picture_or_into_a_file(made: Path, pictures: Path) -> None:
+    before = (pictures / "a.png").read_bytes()
+    done = predict(pictures, "--bundle", made, "--csv", pictures / "more" / ".." / "a.png")
+    assert (done.exit_code, "is one of the pictures; name another file" in done.output) == (2, True)
+    assert (pictures / "a.png").read_bytes() == before
+    done = predict(pictures, "--bundle", made, "--csv", pictures / "notes.txt" / "x.csv")
+    assert (done.exit_code, "notes.txt is a file" in done.output) == (2, True)
 
 
 def test_a_bundle_that_is_none_of_edgefers_is_told_which_there_are(pictures: Path) -> None:

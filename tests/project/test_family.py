@@ -31,11 +31,12 @@ def bench(name: str) -> dict[str, Any]:
     return read
 
 
-def test_the_default_network_is_there() -> None:
-    assert bundle.default().manifest.name in bundle.family()
+def test_all_of_the_family_is_there_and_the_default_is_of_it() -> None:
+    assert set(bundle.family()) == set(LIMITS)
+    assert bundle.default().manifest.name in LIMITS
 
 
-@pytest.mark.parametrize("name", bundle.family())
+@pytest.mark.parametrize("name", LIMITS)
 def test_a_network_is_small_and_has_no_fp32_file_to_carry(name: str) -> None:
     manifest = bundle.load(name).manifest
     assert manifest.name == name
@@ -47,7 +48,7 @@ def test_a_network_is_small_and_has_no_fp32_file_to_carry(name: str) -> None:
     assert "/root" not in manifest.model_dump_json()
 
 
-@pytest.mark.parametrize("name", bundle.family())
+@pytest.mark.parametrize("name", LIMITS)
 def test_its_card_says_what_was_measured_of_this_very_file(ship: ModuleType, name: str) -> None:
     text = (ROOT / "edgefer" / "family" / name / "CARD.md").read_text(encoding="utf-8")
     assert ship.card(bundle.load(name).manifest, bench(name)) == text, "run: python benchmarks/ship.py"
@@ -58,7 +59,7 @@ def test_its_card_says_what_was_measured_of_this_very_file(ship: ModuleType, nam
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", bundle.family())
+@pytest.mark.parametrize("name", LIMITS)
 def test_int8_and_the_checkpoint_answer_alike_as_often_as_the_manifest_says(fer2013: Path, name: str) -> None:
     validation = data.split(data.load(fer2013), "val")
     some = validation.take(slice(0, 800))

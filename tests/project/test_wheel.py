@@ -10,8 +10,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bundle import samples
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,6 +120,15 @@ def test_a_bundle_is_measured(device: Device) -> None:
     done = device.edgefer("bench", bundle.path, "--seconds", "0.1", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["command"] == "bench"
+
+
+def test_each_network_of_the_family_answers(device: Device) -> None:
+    picture = device.folder / "face.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)).save(picture)
+    for name in ("edgefer-nano", "edgefer-small", "edgefer-base"):
+        done = device.edgefer("predict", picture, "--bundle", name, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["bundle"] == name
 
 
 def test_python_predicts_with_a_bundle(device: Device) -> None:

@@ -120,10 +120,50 @@ def test_files_that_are_no_pictures_are_named(predictor: edgefer.Predictor, tmp_
     (tmp_path / "text.png").write_text("this is no picture")
     Image.new("L", (40, 40), 100).save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:60])
-    for name in ("text.png", "cut.png", ""):
-        with pytest.raises(InputError, match="cannot be read") as caught:
+    (tmp_path / "nothing.png").touch()
+    for name, reason in {
+        "text.png": "is no picture, or of a kind",
+        "cut.png": "is a damaged picture",
+        "nothing.png": "is empty",
+        "": "cannot be read: Is a directory",
+    }.items():
+        with pytest.raises(InputError, match=reason) as caught:
             predictor.predict(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)
+
+
+def test_a_damaged_pillow_image_is_refused_like_its_file(predictor: edgefer.Predictor, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:20_000])
+    with (
+        Image.open(tmp_path / "cut.png") as image,
+        pytest.raises(InputError, match=r"picture 0 cannot be used: .*trunc"),
+    ):
+        predictor.predict(image)
+
+
+def test_a_telephone_s_50_million_pixels_are_read_and_more_than_120_are_refused(
+    predictor: edgefer.Predictor, tmp_path: Path
+) -> None:
+    Image.new("L", (8160, 6144), 100).save(tmp_path / "phone.png", compress_level=1)
+    assert len(predictor.predict(tmp_path / "phone.png")) == 1
+    for side in (11_000, 14_000):  # the second is one that Pillow itself refuses to open
+        Image.new("1", (side, side)).save(tmp_path / "poster.png")
+        with pytest.raises(InputError, match=r"poster.png has .*more than 120,000,000.*; make it smaller"):
+            predictor.predict(tmp_path / "poster.png")
+
+
+def test_a_name_cannot_write_to_the_terminal(predictor: edgefer.Predictor, tmp_path: Path) -> None:
+    (tmp_path / "two\nlines\x1b[31m.png").write_text("no picture")
+    with pytest.raises(InputError) as caught:
+        predictor.predict(tmp_path / "two\nlines\x1b[31m.png")
+    assert str(caught.value).isprintable()
+
+
+def test_a_way_to_look_for_faces_that_is_none_is_refused(predictor: edgefer.Predictor) -> None:
+    with pytest.raises(InputError, match="'sometimes'; it takes auto, always, never"):
+        predictor.predict_faces(np.zeros((48, 48), dtype=np.uint8), "sometimes")  # type: ignore[arg-type]
 
 
 def test_the_int8_network_is_the_default(made: Path) -> None:
