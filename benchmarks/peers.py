@@ -4,10 +4,10 @@ python benchmarks/peers.py [--data FER2013.zip] [--out FILE.json] [--environment
 
 Accuracy on PrivateTest where a peer has weights for these seven classes; latency of one inference on one thread, input
 ready, all peers in turn, round by round; seconds from the start of a process to its first answer, the least of three;
-peak memory of that process before the evaluation; bytes of the environment's installed packages. The EfficientNets
-have random weights here: their speed does not depend on them. A peer that cannot be installed or started has its
-error in the place of figures. Environments are made once and kept; edgefer itself is
-installed anew each time.
+peak memory of that process before the evaluation; bytes of the environment's installed packages. Our networks run in
+INT8 and, from their checkpoints, in FP32. The EfficientNets have random weights here: their speed does not depend on
+them. A peer that cannot be installed or started has its error in the place of figures. Environments are made once and
+kept; edgefer itself is installed anew each time.
 """
 
 from __future__ import annotations
@@ -128,21 +128,24 @@ def main() -> None:
                 results[peer.title] = {"error": str(error).splitlines()[0], "note": peer.note}
                 console.say(f"{peer.title}: {error}")
                 continue
-            size = Path(peer.model).stat().st_size if "#" not in peer.model else file_of(peer.model).stat().st_size
+            file = file_of(peer.model)
             results[peer.title] = {
                 "note": peer.note,
-                "file_bytes": size,
+                "file_bytes": file.stat().st_size,
+                "sha256": paths.sha256(file),
                 "environment_bytes": installed(python),
                 "seconds_to_first_answer": round(seconds, 3),
                 "peak_memory": workers[peer.title].ask("memory"),
                 "versions": workers[peer.title].ask("versions"),
             }
+        load_before = os.getloadavg()[0]
         samples: dict[str, list[float]] = {title: [] for title in workers}
         with console.progress("timing in turn", arguments.rounds) as advance:
             for number in range(arguments.rounds):
                 for title in list(workers)[:: 1 if number % 2 else -1]:
                     samples[title] += workers[title].ask(f"time {timing.UNTIMED} {timing.TURN}")
                 advance()
+        load_after = os.getloadavg()[0]
         first = next(iter(samples))
         for title, times in samples.items():
             milliseconds = 1e3 * np.array(times)
@@ -169,6 +172,8 @@ def main() -> None:
             "turn": timing.TURN,
             "rounds": arguments.rounds,
             "first": first,
+            "load_before": load_before,
+            "load_after": load_after,
         },
         "data": {"name": dataset.name, "digest": dataset.digest, "images": len(test), "leak_free_images": len(clean)},
         "machine": machine.describe().model_dump(mode="json"),
@@ -202,10 +207,29 @@ def peers(folder: Path, environments: Path) -> list[Peer]:
     ours = "checkpoint chosen on PublicTest"
     for name in sorted(bundle.family(), key=lambda name: file_of(f"{name}#int8-cpu").stat().st_size):
         found.append(Peer(f"{name}, INT8", "edgefer", (str(ROOT),), "edgefer", f"{name}#int8-cpu", ours))
+        full = in_fp32(name, folder / name)
+        found.append(Peer(f"{name}, FP32", "edgefer", (str(ROOT),), "edgefer", f"{full}#fp32", ours))
     for name, side in RANDOM.items():
         file = random_network(name, side, folder / f"{name}.onnx")
         found.append(Peer(f"{name}, {side} px, FP32", "edgefer", (str(ROOT),), "onnx", str(file), None))
     return found
+
+
+def in_fp32(name: str, folder: Path) -> Path:
+    """Write a bundle of one of ours with its checkpoint as the FP32 network, as `edgefer compress` exports it."""
+    import torch
+
+    from edgefer import models
+    from edgefer.compression import export
+    from edgefer.learning import checkpoint
+
+    manifest = bundle.load(name).manifest
+    said = {key: value for key, value in dict(manifest).items() if key in bundle.Description.model_fields}
+    spec = manifest.preprocessing
+    network = models.merged(checkpoint.build(checkpoint.read(Path(name))))
+    content = export.fp32(network, torch.zeros(1, spec.channels, spec.size, spec.size)).SerializeToString()
+    bundle.write(folder, bundle.Description(**said), {"fp32": bundle.Part("fp32.onnx", content, "fp32", "any")})
+    return folder
 
 
 def random_network(name: str, side: int, file: Path) -> Path:
@@ -262,9 +286,9 @@ def installed(python: Path) -> int:
 
 
 def file_of(model: str) -> Path:
-    """Return the file of ``bundle#network``."""
+    """Return a network's file, or that of ``bundle#network``."""
     path, _, network = model.partition("#")
-    return bundle.load(path).file(network)
+    return bundle.load(path).file(network) if network else Path(path)
 
 
 if __name__ == "__main__":

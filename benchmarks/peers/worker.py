@@ -93,7 +93,7 @@ def onnx(model: str) -> tuple[Prepare, Run]:
 
 
 def edgefer(model: str) -> tuple[Prepare, Run]:
-    """One of ours, as `edgefer.load` starts it."""
+    """One of ours: its bundle opened, its network started with edgefer's own settings."""
     from edgefer import bundle
     from edgefer.runtimes import bundled
 

@@ -75,6 +75,13 @@ def test_int8_and_the_checkpoint_answer_alike_as_often_as_the_manifest_says(fer2
     assert (small == validation.labels[:800]).mean() == pytest.approx(score.accuracy, abs=0.05)
 
 
+def test_peers_were_measured_beside_the_networks_that_are_shipped() -> None:
+    peers = json.loads((ROOT / "benchmarks" / "results" / "peers.json").read_text(encoding="utf-8"))["peers"]
+    for name in LIMITS:
+        said = peers[f"{name}, INT8"]["sha256"]
+        assert said == bundle.load(name).manifest.networks["int8-cpu"].sha256, "run: python benchmarks/peers.py"
+
+
 def test_what_is_quoted_over_seeds_is_of_the_network_that_is_shipped() -> None:
     results = ROOT / "benchmarks" / "results" / "family"
     for file in results.glob("*-seeds.json"):

@@ -10,6 +10,8 @@ from types import ModuleType
 import pytest
 from project import scripts
 
+from edgefer import bundle
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -35,6 +37,15 @@ def test_a_figure_that_was_changed_by_hand_is_seen(readme: ModuleType) -> None:
     text = page.read_text(encoding="utf-8")
     accuracy = f"{100 * readme.read('fer2013/compact/bench.json')['networks'][0]['quality']['accuracy']:.2f} %"
     assert readme.fill(text.replace(accuracy, "99.99 %"), page) == text
+
+
+def test_projections_are_of_the_network_that_is_shipped(readme: ModuleType) -> None:
+    shipped = bundle.default().manifest.networks
+    for name in ("jetson", "rtx"):
+        for network in readme.read(f"projection-{name}.json")["networks"]:
+            assert network["sha256"] == shipped[network["network"]].sha256, (
+                f"run: edgefer bench --device {name} --project"
+            )
 
 
 def test_training_compressing_and_bench_were_of_the_same_network_on_the_same_data() -> None:
