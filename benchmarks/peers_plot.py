@@ -22,7 +22,7 @@ from edgefer.evaluation import metrics
 HERE = Path(__file__).parent
 # Documents' claims on the networks whose speed was measured: ids in claims.toml. They are not measured here.
 CLAIMS = {
-    "efficientnet_b0, 224 px, FP32": ("attention.accuracy", "B0 with attention, at plain B0's cost"),
+    "efficientnet_b0, 224 px, FP32": ("attention.accuracy", "B0 with attention\n(plain B0's cost)"),
     "efficientnet_b2, 260 px, FP32": ("b2.accuracy", "B2 in two stages"),
     "tf_efficientnetv2_s, 224 px, FP32": ("insideout.accuracy", "V2-S"),
 }
