@@ -182,8 +182,8 @@ def family() -> str:
     reached = {name: small["quality"]["accuracy"] for name, small in shipped.items()}
     head = ["INT8", "file", "PrivateTest", "over seeds", "without copies", "calibration error", "latency p50, 1 thread"]
     loads = " / ".join(f"{read(f'family/{name}.json')['conditions']['load_before']:.1f}" for name in shipped)
-    quiet = f"Latencies are those of each network's own bench (load before it: {loads} on two cores)."
-    return "\n\n".join(part for part in (table(head, rows), quiet, open_ends(reached)) if part)
+    load = f"Latencies are those of each network's own bench (load before it: {loads})."
+    return "\n\n".join(part for part in (table(head, rows), load, open_ends(reached)) if part)
 
 
 def open_ends(reached: Mapping[str, float]) -> str:

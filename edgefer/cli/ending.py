@@ -21,8 +21,10 @@ from edgefer.errors import EdgeferError, InputError, Interrupted, LackError, Mis
 _BROKEN_PIPE = 141  # what a shell shows of a program that SIGPIPE ended
 _BUG = 70
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_WRONG_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
-_WRONG_PATH = (PermissionError, FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+_WRONG_PATH = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOENT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG),
+)
 
 
 class Group(TyperGroup):
@@ -76,7 +78,7 @@ def explain(error: BaseException) -> EdgeferError | None:
     if isinstance(error, OSError) and error.errno in _FULL:
         where = f" for {error.filename}" if error.filename else ""
         return LackError(f"no space is left on the disk{where}; free some, or name another folder with --out")
-    if isinstance(error, OSError) and (isinstance(error, _WRONG_PATH) or error.errno in _WRONG_NAME) and error.filename:
+    if isinstance(error, OSError) and error.errno in _WRONG_PATH and error.filename:
         return InputError(f"{error.filename}: {error.strerror}")
     return None
 

@@ -19,7 +19,7 @@ from edgefer.data.trees import Tree
 from edgefer.errors import InputError
 
 LARGEST_SIDE = 224
-MOST_PIXELS = 50_000_000
+_MOST_PIXELS = 50_000_000
 _FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
 _GREY_MODES = ("1", "L", "LA")
 _IMAGES_IN_BLOCK = 256
@@ -98,7 +98,7 @@ def _of_tree(tree: Tree, path: str) -> Iterator[Image.Image]:
     data = tree.read(path)
     if not data:
         raise InputError(f"{tree.label(path)} is empty")
-    with opened(io.BytesIO(data), tree.label(path), MOST_PIXELS) as image:
+    with opened(io.BytesIO(data), tree.label(path), _MOST_PIXELS) as image:
         yield image
 
 
