@@ -219,15 +219,7 @@ def read(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: it is no picture, is damaged, or has too many pixels.
     """
-    name = printable(str(path))
-    try:
-        if path.stat().st_size == 0:
-            raise InputError(f"{name} is empty")
-    except FileNotFoundError:
-        raise InputError(f"{name} is not there") from None
-    except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror}") from None
-    with opened(path, name, _MOST_PIXELS) as image:
+    with opened(path, printable(str(path)), _MOST_PIXELS) as image:
         return np.asarray(plain(image))
 
 

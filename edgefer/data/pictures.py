@@ -95,10 +95,7 @@ def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) 
 
 @contextmanager
 def _of_tree(tree: Tree, path: str) -> Iterator[Image.Image]:
-    data = tree.read(path)
-    if not data:
-        raise InputError(f"{tree.label(path)} is empty")
-    with opened(io.BytesIO(data), tree.label(path), _MOST_PIXELS) as image:
+    with opened(io.BytesIO(tree.read(path)), tree.label(path), _MOST_PIXELS) as image:
         yield image
 
 
@@ -112,7 +109,7 @@ def opened(source: Path | io.BytesIO, label: str, most_pixels: int) -> Iterator[
         most_pixels: that it may have.
 
     Raises:
-        InputError: it cannot be read, is no picture, is damaged or has too many pixels.
+        InputError: it is not there, cannot be read, is empty, no picture or damaged, or has too many pixels.
     """
     try:
         with Image.open(source, formats=_FORMATS) as image:
@@ -122,7 +119,11 @@ def opened(source: Path | io.BytesIO, label: str, most_pixels: int) -> Iterator[
                     f"{label} has {width:,} x {height:,} pixels, which are more than {most_pixels:,}; make it smaller"
                 )
             yield image
+    except FileNotFoundError:
+        raise InputError(f"{label} is not there") from None
     except UnidentifiedImageError:
+        if not (source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes):
+            raise InputError(f"{label} is empty") from None
         raise InputError(f"{label} is no picture, or of a kind that edgefer does not read") from None
     except Image.DecompressionBombError:
         raise InputError(f"{label} has more than {most_pixels:,} pixels; make it smaller") from None

@@ -112,6 +112,12 @@ def test_what_cannot_be_looked_at_is_said_in_one_line(
     assert said in line
 
 
+def test_a_way_to_look_for_faces_that_is_none_is_refused(made: Path, pictures: Path) -> None:
+    done = predict(pictures / "a.png", "--bundle", made, "--faces", "maybe")
+    assert done.exit_code == 2
+    assert "maybe" in done.output
+
+
 def test_pipes_hidden_files_and_other_spellings_of_a_name_are_no_pictures_of_their_own(
     made: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
