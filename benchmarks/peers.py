@@ -224,11 +224,10 @@ def in_fp32(name: str, folder: Path) -> Path:
     from edgefer.learning import checkpoint
 
     manifest = bundle.load(name).manifest
-    said = {key: value for key, value in dict(manifest).items() if key in bundle.Description.model_fields}
     spec = manifest.preprocessing
     network = models.merged(checkpoint.build(checkpoint.read(Path(name))))
     content = export.fp32(network, torch.zeros(1, spec.channels, spec.size, spec.size)).SerializeToString()
-    bundle.write(folder, bundle.Description(**said), {"fp32": bundle.Part("fp32.onnx", content, "fp32", "any")})
+    bundle.write(folder, manifest.description(), {"fp32": bundle.Part("fp32.onnx", content, "fp32", "any")})
     return folder
 
 

@@ -39,16 +39,13 @@ def main() -> None:
     bench = json.loads(arguments.bench.read_text(encoding="utf-8"))
     check(made.manifest, trained, bench)
 
-    described = {
-        key: value
-        for key, value in dict(made.manifest).items()
-        if key in bundle.Description.model_fields and key != "format"
-    }
-    described |= {
-        "name": arguments.name,
-        "recipe": without_folders(made.manifest.recipe),
-        "compression": without_folders(made.manifest.compression),
-    }
+    description = made.manifest.description().model_copy(
+        update={
+            "name": arguments.name,
+            "recipe": without_folders(made.manifest.recipe),
+            "compression": without_folders(made.manifest.compression),
+        }
+    )
     parts = {
         name: Part(entry.file, made.file(name), entry.precision, entry.target)
         for name, entry in made.manifest.networks.items()
@@ -57,7 +54,7 @@ def main() -> None:
     recipe = trained.recipe.model_validate(without_folders(trained.recipe.model_dump(mode="json")))
     with tempfile.TemporaryDirectory(dir=HERE) as name:
         folder = Path(name) / arguments.name
-        bundle.write(folder, bundle.Description(**described), parts)
+        bundle.write(folder, description, parts)
         checkpoint.write(folder / "checkpoint", replace(trained, recipe=recipe, start=without_folders(trained.start)))
         size = sum(file.stat().st_size for file in (folder / "checkpoint").iterdir())
         if size > _MOST_CHECKPOINT:

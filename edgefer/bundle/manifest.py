@@ -181,3 +181,7 @@ class Manifest(Description):
 
     networks: dict[NetworkName, Network] = Field(min_length=1, description="by name: fp32, int8-cpu, int8-tensorrt")
     engines: list[Engine] = Field([], description="what `edgefer build` added")
+
+    def description(self) -> Description:
+        """Return all but the list of files, in today's format: what `bundle.write` takes to write the bundle anew."""
+        return Description(**{name: getattr(self, name) for name in Description.model_fields if name != "format"})
