@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from edgefer import console
 from edgefer.data.contents import Block, Contents, printable
@@ -23,6 +23,7 @@ _MOST_PIXELS = 50_000_000
 _FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
 _GREY_MODES = ("1", "L", "LA")
 _IMAGES_IN_BLOCK = 256
+_ORIENTATION = ExifTags.Base.Orientation
 
 
 class NotAlikeError(Exception):
@@ -157,8 +158,11 @@ def _fitted(image: Image.Image, form: Form) -> NDArray[np.uint8]:
 
 
 def plain(image: Image.Image) -> Image.Image:
-    """Return a picture upright, in mode L or RGB, 8 bits; what is transparent becomes white."""
-    picture = ImageOps.exif_transpose(image)
+    """Return a picture upright, in mode L or RGB, 8 bits; what is transparent becomes white.
+
+    It is `image` itself if that is so already: a copy of a telephone's picture is 200 MB.
+    """
+    picture = image if image.getexif().get(_ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
     if picture.mode == "F":
         raise ValueError("its pixels are floating-point numbers; store them as 8 or 16 bits")
     if picture.mode.startswith("I"):
@@ -170,7 +174,8 @@ def plain(image: Image.Image) -> Image.Image:
     if picture.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert("L" if grey else "RGB")
+    mode = "L" if grey else "RGB"
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _is_grey(picture: Image.Image) -> bool:
