@@ -1,10 +1,10 @@
 """How much an accuracy of the family owes to chance: the same training and compression with different seeds.
 
 edgefer bench BUNDLE --device cpu --data fer2013.zip --json > bench.json
-python benchmarks/seeds.py edgefer-nano --run BUNDLE BENCH.json --run BUNDLE BENCH.json
+python benchmarks/seeds.py edgefer-nano --run BUNDLE TRAINING BENCH.json --run BUNDLE TRAINING BENCH.json
 
 The trainings have the same recipe but for the seed and the run that they went on from; which of the networks is shipped
-is decided on PublicTest. Writes benchmarks/results/family/NAME-seeds.json, which the card and README quote.
+is decided on PublicTest. A machine may have trained in another precision, which is written down. Writes benchmarks/results/family/NAME-seeds.json, which the card and README quote.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edgefer import bundle, paths
+from edgefer.learning import checkpoint
 
 RESULTS = Path(__file__).parent / "results" / "family"
 
@@ -24,12 +25,13 @@ def main() -> None:
     """Write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=["edgefer-nano", "edgefer-small", "edgefer-base"])
-    parser.add_argument("--run", nargs=2, type=Path, action="append", required=True, metavar=("BUNDLE", "BENCH.json"))
+    parts = ("BUNDLE", "TRAINING", "BENCH.json")
+    parser.add_argument("--run", nargs=3, type=Path, action="append", required=True, metavar=parts)
     arguments = parser.parse_args()
     runs, recipes = [], []
-    for folder, file in arguments.run:
+    for folder, training, file in arguments.run:
         manifest = bundle.load(folder).manifest
-        runs.append(figures(manifest, json.loads(file.read_text(encoding="utf-8"))))
+        runs.append(figures(manifest, checkpoint.read(training), json.loads(file.read_text(encoding="utf-8"))))
         recipes.append(without_seed(manifest.recipe))
     if any(recipe != recipes[0] for recipe in recipes):
         raise SystemExit("the runs' recipes differ in more than their seed")
@@ -40,17 +42,20 @@ def main() -> None:
         part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
-def figures(manifest: bundle.Manifest, bench: dict[str, Any]) -> dict[str, Any]:
+def figures(manifest: bundle.Manifest, trained: checkpoint.Checkpoint, bench: dict[str, Any]) -> dict[str, Any]:
     """Return what one seed led to: accuracies of INT8 and FP32 on PrivateTest, as shares."""
     measured = {network["network"]: network for network in bench["networks"]}
     if measured["int8-cpu"]["sha256"] != manifest.networks["int8-cpu"].sha256:
         raise SystemExit("a bench is of another bundle")
     if bench["data"]["split"] != "test":
         raise SystemExit("a bench is not of PrivateTest")
+    if manifest.compression["checkpoint"]["val_accuracy"] != trained.val_accuracy:
+        raise SystemExit("a bundle is of another training")
     chosen = next(score for score in manifest.scores if score.network == "int8-cpu")
     return {
         "seed": manifest.recipe["train"]["seed"],
         "sha256": measured["int8-cpu"]["sha256"],
+        "precision": trained.precision,
         "val_accuracy": chosen.accuracy,
         "int8": {split: measured["int8-cpu"][split]["accuracy"] for split in ("quality", "leak_free")},
         "fp32": {split: measured["fp32"][split]["accuracy"] for split in ("quality", "leak_free")},
@@ -58,11 +63,13 @@ def figures(manifest: bundle.Manifest, bench: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_seed(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return a recipe with nothing in it that differs from seed to seed, and teachers by name."""
+    """Return a recipe with nothing in it that differs from seed to seed, and files by name."""
     rest = copy.deepcopy(recipe)
     rest["train"].pop("seed")
     rest["model"].pop("start")
-    rest["teaching"]["teachers"] = [Path(teacher).name for teacher in rest["teaching"]["teachers"]]
+    teaching = rest["teaching"]
+    teaching["teachers"] = [Path(teacher).name for teacher in teaching["teachers"]]
+    teaching["votes"] = teaching["votes"] and Path(teaching["votes"]).name
     return rest
 
 
