@@ -4,7 +4,8 @@ edgefer bench BUNDLE --device cpu --data fer2013.zip --json > bench.json
 python benchmarks/seeds.py edgefer-nano --run BUNDLE TRAINING BENCH.json --run BUNDLE TRAINING BENCH.json
 
 The trainings have the same recipe but for the seed and the run that they went on from; which of the networks is shipped
-is decided on PublicTest. A machine may have trained in another precision, which is written down. Writes benchmarks/results/family/NAME-seeds.json, which the card and README quote.
+is decided on PublicTest. A machine may have trained in another precision, which is written down. Writes
+benchmarks/results/family/NAME-seeds.json, which the card and README quote.
 """
 
 from __future__ import annotations
