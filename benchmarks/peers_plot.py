@@ -27,6 +27,7 @@ CLAIMS = {
     "tf_efficientnetv2_s, 224 px, FP32": ("insideout.accuracy", "V2-S"),
 }
 BELOW = {"fer, TFLite file", "efficientnet_b2, 260 px, FP32"}  # their labels would stand on others'
+LEFT = {"edgefer-small, INT8"}  # on edgefer-base's bar
 OURS, OTHERS, SAID = "#1a5fb4", "#5e5c64", "#c64600"
 
 
@@ -58,12 +59,13 @@ def main() -> None:
                 panel.plot(x, y, "o", markerfacecolor="none", color=SAID)
             else:
                 continue
-            below = title in BELOW
+            below, left = title in BELOW, title in LEFT
             panel.annotate(
                 text,
                 (x, y),
                 textcoords="offset points",
-                xytext=(8, -4 if below else 4),
+                xytext=(-8 if left else 8, -4 if below else 4),
+                horizontalalignment="right" if left else "left",
                 verticalalignment="top" if below else "bottom",
                 fontsize=8,
                 color=colour,

@@ -165,6 +165,7 @@ def family() -> str:
     shipped = {
         name: one(read(f"family/{name}.json")["networks"], "int8-cpu") for name in FAMILY if name in bundle.family()
     }
+    beside = read("peers.json")  # latencies of all in one run, on one machine
     rows = [
         [
             f"[{name}](edgefer/family/{name}/CARD.md)",
@@ -175,15 +176,14 @@ def family() -> str:
             else "one seed",
             percent(small["leak_free"]["accuracy"]),
             f"{small['quality']['calibration_error']:.3f}",
-            f"{small['latency']['p50']:.2f} ms",
+            f"{beside['peers'][f'{name}, INT8']['latency']['p50']:.2f} ms",
         ]
         for name, small in shipped.items()
     ]
     reached = {name: small["quality"]["accuracy"] for name, small in shipped.items()}
     head = ["INT8", "file", "PrivateTest", "over seeds", "without copies", "calibration error", "latency p50, 1 thread"]
-    loads = " / ".join(f"{read(f'family/{name}.json')['conditions']['load_before']:.1f}" for name in shipped)
-    load = f"Latencies are those of each network's own bench (load before it: {loads})."
-    return "\n\n".join(part for part in (table(head, rows), load, open_ends(reached)) if part)
+    where = f"Latencies on one core of {beside['machine']['cpu']}, in the run of the next table."
+    return "\n\n".join(part for part in (table(head, rows), where, open_ends(reached)) if part)
 
 
 def open_ends(reached: Mapping[str, float]) -> str:

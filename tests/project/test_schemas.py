@@ -16,7 +16,11 @@ from edgefer.bench.result import Result
 ROOT = scripts.ROOT
 RESULTS = ROOT / "benchmarks" / "results"
 BENCHES = sorted(
-    [*RESULTS.glob("fer2013/*/bench.json"), *RESULTS.glob("fer2013/**/report.json"), *RESULTS.glob("family/*.json")]
+    [
+        *RESULTS.glob("fer2013/*/bench.json"),
+        *RESULTS.glob("fer2013/**/report.json"),
+        *(file for file in RESULTS.glob("family/*.json") if not file.stem.endswith("-seeds")),
+    ]
 )
 PRINTED = (
     "command",
