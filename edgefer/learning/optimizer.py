@@ -36,7 +36,7 @@ def choose_weights(model: nn.Module, phase: Phase) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def batchnorms(model: nn.Module) -> list[nn.Module]:
+def batchnorms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     """Return the network's BatchNorm layers, timm's with an activation in them too."""
     return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 

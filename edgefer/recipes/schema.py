@@ -104,6 +104,7 @@ class Train(_Section):
     class_weight_clip: float = Field(4.0, gt=0, description="no class weighs more than this")
     ema: float = Field(0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: none")
     clip_gradient: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: none")
+    sam: float = Field(0.0, ge=0, description="radius of sharpness-aware steps, each twice as long; 0: none")
     early_stopping: int = Field(0, ge=0, description="epochs without a better validation accuracy; 0: never")
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: times both on this machine")
     seed: int = 0

@@ -25,7 +25,18 @@ from edgefer import console, data, models, paths, recipes, versions
 from edgefer.data import votes as fer_plus
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import Diverged, InputError, Interrupted
-from edgefer.learning import augment, checkpoint, evaluate, images, interrupt, loss, optimizer, precision, randomness
+from edgefer.learning import (
+    augment,
+    checkpoint,
+    evaluate,
+    images,
+    interrupt,
+    loss,
+    optimizer,
+    precision,
+    randomness,
+    sharpness,
+)
 from edgefer.learning import start as starts
 from edgefer.learning import state as states
 from edgefer.learning.checkpoint import Checkpoint
@@ -201,6 +212,17 @@ def train(
     def kept() -> dict[str, Tensor]:
         return models.narrowed(selected, classes) if teaching.votes else selected.state_dict()
 
+    def answer(x: Tensor, y: Tensor, better: Tensor | None, wanted: Tensor | None) -> tuple[Tensor, Tensor]:
+        with precision.autocast(device, step_precision):
+            answers = model(x)
+            step_loss = criterion(answers[:, :classes], y)
+            if better is not None:
+                distilled = distillation(answers[:, :classes], better, teaching.temperature)
+                step_loss = (1 - teaching.share) * step_loss + teaching.share * distilled
+            if wanted is not None:
+                step_loss = step_loss + teaching.votes_weight * F.cross_entropy(answers[:, classes:], wanted)
+        return answers, step_loss
+
     def save_state() -> None:
         tree = {
             "recipe": recipe.model_dump(mode="json"),
@@ -262,21 +284,17 @@ def train(
                         y = shares @ F.one_hot(y, classes).float()
                         wanted = shares @ wanted if wanted is not None else None
                     with precision.autocast(device, step_precision):
-                        answers = model(x)
-                        step_loss = criterion(answers[:, :classes], y)
-                        if teaching.teachers:
-                            better = teachers.probabilities(x, teaching.temperature)
-                            distilled = distillation(answers[:, :classes], better, teaching.temperature)
-                            step_loss = (1 - teaching.share) * step_loss + teaching.share * distilled
-                        if wanted is not None:
-                            step_loss = step_loss + teaching.votes_weight * F.cross_entropy(
-                                answers[:, classes:], wanted
-                            )
+                        better = teachers.probabilities(x, teaching.temperature) if teaching.teachers else None
+                    answers, step_loss = answer(x, y, better, wanted)
                     value = step_loss.item()
                     if not math.isfinite(value):
                         raise _diverged(run, progress, training.rows[batch], criterion.weight)
                     stepper.zero_grad()
                     step_loss.backward()
+                    if settings.sam:
+                        with sharpness.uphill(model, settings.sam):
+                            stepper.zero_grad()
+                            answer(x, y, better, wanted)[1].backward()
                     if settings.clip_gradient:
                         nn.utils.clip_grad_norm_(model.parameters(), settings.clip_gradient)
                     stepper.step()
