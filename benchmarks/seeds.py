@@ -11,12 +11,11 @@ benchmarks/results/family/NAME-seeds.json, which the card and README quote.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 from pathlib import Path
 from typing import Any
 
-from edgefer import bundle, paths
+from edgefer import bundle, paths, recipes
 from edgefer.learning import checkpoint
 
 RESULTS = Path(__file__).parent / "results" / "family"
@@ -29,12 +28,12 @@ def main() -> None:
     parts = ("BUNDLE", "TRAINING", "BENCH.json")
     parser.add_argument("--run", nargs=3, type=Path, action="append", required=True, metavar=parts)
     arguments = parser.parse_args()
-    runs, recipes = [], []
+    runs, settings = [], []
     for folder, training, file in arguments.run:
         manifest = bundle.load(folder).manifest
         runs.append(figures(manifest, checkpoint.read(training), json.loads(file.read_text(encoding="utf-8"))))
-        recipes.append(without_seed(manifest.recipe))
-    if any(recipe != recipes[0] for recipe in recipes):
+        settings.append(without_seed(manifest.recipe))
+    if any(each != settings[0] for each in settings):
         raise SystemExit("the runs' recipes differ in more than their seed")
     if len({run["seed"] for run in runs}) < len(runs):
         raise SystemExit("two runs have the same seed")
@@ -64,8 +63,8 @@ def figures(manifest: bundle.Manifest, trained: checkpoint.Checkpoint, bench: di
 
 
 def without_seed(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return a recipe with nothing in it that differs from seed to seed, and files by name."""
-    rest = copy.deepcopy(recipe)
+    """Return a recipe with nothing in it that differs from seed to seed, settings of today, and files by name."""
+    rest = recipes.parse(recipe, "the run's recipe").model_dump(mode="json")
     rest["train"].pop("seed")
     rest["model"].pop("start")
     teaching = rest["teaching"]
