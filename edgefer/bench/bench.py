@@ -531,6 +531,13 @@ def _command(bundles: Sequence[Bundle], dataset: Dataset, device: str, split: st
     return shlex.join([*command, "--split", split, *settings])
 
 
+def _selected(split: str, protocol: str, carved: Sequence[str]) -> bool:
+    """Return whether images of a split chose the checkpoint; a carved `val` does with either protocol."""
+    if split == "val":
+        return "val" in carved or protocol != "stratified"
+    return split == "public+private" and "val" not in carved and protocol != "stratified"
+
+
 def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset, split: str) -> list[str]:
     """Return what is to be known of accuracy on these images, in lines."""
     found = []
@@ -542,7 +549,7 @@ def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dat
                 f"{title} tells {len(bundle.manifest.labels)} classes apart, and images of others are left out: "
                 "its accuracy does not compare with that on all of them"
             )
-        if split == "train" or (split in ("val", "public+private") and protocol != "stratified"):
+        if split == "train" or _selected(split, protocol, dataset.carved):
             role = "trained" if split == "train" else "selected"
             found.append(f"{title}: images of {split} {role} this network, so its accuracy on them flatters it")
     others: dict[tuple[str, str], list[str]] = {}

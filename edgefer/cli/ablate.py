@@ -19,7 +19,9 @@ def ablate(
         typer.Option(help="Folder for all runs; one that is there goes on. Default: runs/ablate/<time>-<recipe>."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each run, instead of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of each run, instead of the recipe's.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of each run, instead of the recipe's.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting in all of them.")
     ] = None,

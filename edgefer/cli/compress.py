@@ -57,7 +57,7 @@ def compress(
     auto_repair: Annotated[
         bool, typer.Option("--auto-repair", help="Where INT8 loses too much, leave the worst of it in FP32.")
     ] = False,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the fine-tuning. Default: 0.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of the fine-tuning. Default: 0.")] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the interrupted or rejected one in this folder.")
     ] = None,

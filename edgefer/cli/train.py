@@ -20,7 +20,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Folder for the run. Default: runs/train/<time>-<recipe>.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the unfinished run in this folder.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all, instead of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed, instead of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Seed, instead of the recipe's.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: train.batch_size=64.")
     ] = None,

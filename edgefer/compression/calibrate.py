@@ -32,7 +32,7 @@ class Scheme(BaseModel):
     images: int = Field(ge=1, le=10_000)
     split: str = "train"
     stratified: bool = True
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     observer: Observer = "mean-minmax"
 
 

@@ -23,10 +23,12 @@ from numpy.typing import NDArray
 from edgefer import paths
 from edgefer.data.contents import Contents, reading
 from edgefer.data.dataset import SPLITS, USAGES, Dataset
+from edgefer.data.identical import groups
+from edgefer.data.splits import carve
 from edgefer.data.trees import File
 from edgefer.errors import LackError
 
-FORMAT = 1  # raise it when what is stored changes, or what a source is read as
+FORMAT = 2  # raise it when what is stored changes, or what a source is read as
 _CHALLENGE = (28_709, 3_589, 3_589)  # images of FER2013 by split
 ARRAYS: dict[str, str] = {"images": "|u1", "labels": "<i8", "splits": "|u1", "rows": "<i8"}
 NPY_HEADER = 128  # bytes
@@ -285,13 +287,19 @@ def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], di
     """
     digest = hashlib.sha256()
     taken: dict[str, list[NDArray[Any]]] = {"labels": [], "splits": [], "rows": []}
+    known: dict[bytes, int] = {}
+    group: list[NDArray[np.int64]] = []
     for block in contents.blocks:
         pixels = np.ascontiguousarray(block.images).reshape(-1).data
         digest.update(pixels)
         write(pixels)
         for array, blocks in taken.items():
             blocks.append(getattr(block, array))
+        if contents.carved:
+            group.append(groups(block.images, known=known))
     arrays = {array: np.concatenate(blocks).astype(ARRAYS[array]) for array, blocks in taken.items()}
+    if contents.carved:
+        arrays["splits"] = carve(arrays["labels"], arrays["splits"], np.concatenate(group), contents.carved)
     for values in arrays.values():
         digest.update(values.data)
     counts = tuple(np.bincount(arrays["splits"], minlength=len(USAGES)).tolist())

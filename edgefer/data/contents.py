@@ -45,7 +45,7 @@ class Contents:
         shape: of one image: (H, W) or (H, W, 3).
         usage: True if the source says Training, PublicTest or PrivateTest of each image.
         blocks: the images; at least one. Taking them raises InputError where the source is wrong.
-        carved: see `Dataset.carved`.
+        carved: splits that are to be taken from the blocks' training images (`edgefer.data.splits.carve`).
     """
 
     layout: str

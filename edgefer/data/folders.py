@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer.data.dataset import SPLITS, USAGES
-from edgefer.data.splits import SHARE, stratified
 from edgefer.data.trees import File, Tree, join
 from edgefer.errors import InputError
 from edgefer.labels import LABELS, canonical
@@ -31,11 +30,11 @@ class Pictures:
     Attributes:
         files: n of them.
         labels: int64, (n,): index into `classes`.
-        splits: uint8, (n,): index into `SPLITS`.
+        splits: uint8, (n,): index into `SPLITS`, as the source says.
         rows: int64, (n,).
         classes: in the order of `LABELS`.
         usage: True if the files' names say split and row.
-        carved: splits taken from the training images.
+        carved: splits that are to be taken from the training images, once their pixels are known.
         layout: for a person, without where the splits come from.
         ignored: paths of the files beside them that are no pictures.
     """
@@ -156,7 +155,7 @@ def _order(tree: Tree, found: _Found, classes: tuple[str, ...], levels: list[str
         splits, rows = named
     else:
         rows = np.arange(len(labels), dtype=np.int64)
-        splits, carved = _from_folders(found.splits, labels)
+        splits, carved = _from_folders(found.splits)
     paths = [file.path for file in found.files]
     order = np.array(sorted(range(len(paths)), key=lambda i: (rows[i], splits[i], paths[i])), dtype=np.int64)
     rows = rows[order]
@@ -191,13 +190,9 @@ def _from_names(tree: Tree, files: list[File]) -> tuple[NDArray[np.uint8], NDArr
     return splits, rows
 
 
-def _from_folders(names: list[str | None], labels: NDArray[np.int64]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Return splits from the folders' names, and which had to be taken from the training images."""
+def _from_folders(names: list[str | None]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Return splits from the folders' names, and which are to be taken from the training images."""
+    splits = np.array([SPLITS.index(name or "train") for name in names], dtype=np.uint8)
     if names[0] is None:
-        return stratified(labels, (1 - 2 * SHARE, SHARE, SHARE)), SPLITS[1:]
-    splits = np.array([SPLITS.index(name) for name in names if name], dtype=np.uint8)
-    training = splits == 0
-    if 1 in splits or not training.any():
-        return splits, ()
-    splits[training] = stratified(labels[training], (1 - SHARE, SHARE))
-    return splits, SPLITS[1:2]
+        return splits, SPLITS[1:]
+    return splits, () if 1 in splits or 0 not in splits else SPLITS[1:2]

@@ -9,18 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def groups(images: NDArray[np.uint8], indices: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+def groups(
+    images: NDArray[np.uint8], indices: NDArray[np.int64] | None = None, known: dict[bytes, int] | None = None
+) -> NDArray[np.int64]:
     """Return a number for each image: the same for images whose pixels are the same, byte for byte.
 
     Args:
         images: uint8, (N, ...).
         indices: int64, (n,): only these; by default all.
+        known: numbers of the blocks of images before this one, by hash; those of this one are added.
 
     Returns:
         int64, (n,): 0, 1, ... in the order in which the images appear.
     """
     chosen: Iterable[int] = range(len(images)) if indices is None else indices
-    numbers: dict[bytes, int] = {}
+    numbers = {} if known is None else known
     plain = np.asarray(images)  # a memory map makes a subclass for each image, which takes longer than its hash
     return np.array(
         [numbers.setdefault(hashlib.blake2b(plain[i], digest_size=16).digest(), len(numbers)) for i in chosen],

@@ -30,7 +30,7 @@ def split(dataset: Dataset, name: str, protocol: Protocol = "official") -> Split
         name: one of
 
             - ``train``, ``val``: with the official protocol Training and PublicTest; with the stratified one
-              87.5 and 12.5 % of Training, so that PublicTest stays unseen,
+              87.5 and 12.5 % of Training, so that PublicTest stays unseen; copies of an image stay together,
             - ``test``: PrivateTest,
             - ``test-leak-free``: PrivateTest without the images whose pixels stand in Training too,
             - ``public+private``: all images kept apart from training, the papers' 7,178.
@@ -70,7 +70,7 @@ def _chosen(dataset: Dataset, name: str, protocol: Protocol) -> NDArray[np.bool_
         return test if val_is_training else val | test
     if protocol == "stratified" and not val_is_training:  # a carved `val` is these 12.5 % already
         training = np.flatnonzero(train)
-        parts = stratified(dataset.labels[training], (1 - SHARE, SHARE))
+        parts = _whole_groups(dataset.labels[training], groups(dataset.images, training), (1 - SHARE, SHARE))
         chosen = np.zeros(len(dataset), dtype=np.bool_)
         chosen[training] = parts == SPLITS.index(name)
         return chosen
@@ -84,6 +84,35 @@ def _same_as(dataset: Dataset, base: NDArray[np.bool_], asked: NDArray[np.bool_]
     same = np.zeros(len(dataset), dtype=np.bool_)
     same[either] = np.isin(group, group[base[either]]) & asked[either]
     return same
+
+
+def carve(
+    labels: NDArray[np.int64], splits: NDArray[np.uint8], group: NDArray[np.int64], carved: Sequence[str]
+) -> NDArray[np.uint8]:
+    """Take the splits that a source lacks from its training images, 12.5 % of each class for each.
+
+    Args:
+        labels: int64, (N,).
+        splits: uint8, (N,), as the source says.
+        group: int64, (N,), from `edgefer.data.identical.groups`: copies stay together.
+        carved: names of the splits to take.
+
+    Returns:
+        uint8, (N,): the splits to use.
+    """
+    training = np.flatnonzero(splits == SPLITS.index("train"))
+    shares = (1 - SHARE * len(carved), *[SHARE] * len(carved))
+    parts = _whole_groups(labels[training], group[training], shares)
+    numbers = np.array([SPLITS.index(name) for name in ("train", *carved)], dtype=np.uint8)
+    splits = splits.copy()
+    splits[training] = numbers[parts]
+    return splits
+
+
+def _whole_groups(labels: NDArray[np.int64], group: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.uint8]:
+    """Divide as `stratified` does, but each group as one image with the label of its first."""
+    _, firsts, member = np.unique(group, return_index=True, return_inverse=True)
+    return stratified(labels[firsts], shares)[member]
 
 
 def stratified(labels: NDArray[np.int64], shares: Sequence[float], seed: int = SEED) -> NDArray[np.uint8]:

@@ -28,7 +28,7 @@ def uphill(model: nn.Module, radius: float) -> Iterator[None]:
     try:
         with torch.no_grad():
             gradients = [weight.grad for weight in weights if weight.grad is not None]
-            length = nn.utils.get_total_norm(gradients)
+            length = torch.stack(torch._foreach_norm(gradients)).norm()
             torch._foreach_add_(weights, torch._foreach_mul(gradients, radius / length.clamp(min=1e-12)))
         for norm in norms:
             norm.track_running_stats = False

@@ -14,8 +14,9 @@ from edgefer import bundle, models, paths
 from edgefer.bundle.folder import MANIFEST
 from edgefer.data.dataset import Dataset
 from edgefer.errors import InputError
-from edgefer.learning import checkpoint
+from edgefer.learning import checkpoint, start
 from edgefer.preprocessing import Preprocessing
+from edgefer.recipes import Recipe
 from edgefer.runtimes import onnxruntime
 
 _LUMA = (0.299, 0.587, 0.114)  # as Pillow makes grey (ITU-R BT.601), and with it `Preprocessing`
@@ -30,6 +31,7 @@ class _Teacher:
     classes: tuple[str, ...]
     data_name: str
     data_digest: str
+    split: str
 
 
 class Teachers:
@@ -39,20 +41,20 @@ class Teachers:
         digests: SHA-256 of their ``best.json``, or of a bundle's ``manifest.json``.
     """
 
-    def __init__(self, runs: Sequence[str], dataset: Dataset, student: Preprocessing, device: str) -> None:
+    def __init__(self, runs: Sequence[str], dataset: Dataset, student: Recipe, device: str) -> None:
         """Read the networks.
 
         Args:
             runs: for each a run's folder or a name of the family, whose checkpoint teaches; or a bundle's folder, whose
                 network for CPUs does (INT8, if it has that), run by ONNX Runtime.
             dataset: what the student is trained on.
-            student: its preprocessing.
+            student: its recipe.
             device: ``cpu`` or ``cuda``.
 
         Raises:
-            InputError: there is no such network, or it was trained on other data or with another crop.
+            InputError: there is no such network, or its data, their split or its crop are not the student's.
         """
-        self.student = student
+        self.student = student.preprocessing
         self.networks: list[_Teacher] = []
         heads = [_find(run) for run in runs]
         self.digests = [paths.sha256(head) for head in heads]
@@ -60,12 +62,13 @@ class Teachers:
             found = _of_bundle(head.parent) if head.name == MANIFEST else _of_checkpoint(head, device)
             if found.data_digest != dataset.digest:
                 raise InputError(f"the teacher {head} was trained on {found.data_name}, not on these data")
+            start.check_split(f"the teacher {head}", found.data_digest, found.split, dataset, student.data.split)
             if found.classes != dataset.classes:
                 raise InputError(f"the teacher {head} tells {', '.join(found.classes)} apart, which are other classes")
-            if abs(found.spec.crop - student.crop) > 0.01:
+            if abs(found.spec.crop - self.student.crop) > 0.01:
                 raise InputError(
-                    f"the teacher {head} sees {found.spec.crop:.0%} of a picture and the student {student.crop:.0%}; "
-                    "train one of them with the other's preprocessing.crop"
+                    f"the teacher {head} sees {found.spec.crop:.0%} of a picture and the student "
+                    f"{self.student.crop:.0%}; train one of them with the other's preprocessing.crop"
                 )
             self.networks.append(found)
 
@@ -95,18 +98,20 @@ def _of_checkpoint(head: Path, device: str) -> _Teacher:
     found = checkpoint.read(head)
     network = models.merged(checkpoint.build(found)).to(device).to(memory_format=torch.channels_last)
     network.requires_grad_(False)
-    return _Teacher(network, found.recipe.preprocessing, found.classes, found.data["name"], found.data["digest"])
+    recipe, origin = found.recipe, found.data
+    return _Teacher(network, recipe.preprocessing, found.classes, origin["name"], origin["digest"], recipe.data.split)
 
 
 def _of_bundle(folder: Path) -> _Teacher:
     found = bundle.load(folder)
     said = found.manifest
     session = onnxruntime.activate(found.file(found.networks_for("cpu")[-1]), torch.get_num_threads())
+    split = said.recipe.get("data", {}).get("split", "official")
 
     def answer(x: Tensor) -> Tensor:
         return torch.from_numpy(session.infer(x.float().cpu().contiguous().numpy())).to(x.device)
 
-    return _Teacher(answer, said.preprocessing, tuple(said.labels), said.data.name, said.data.digest)
+    return _Teacher(answer, said.preprocessing, tuple(said.labels), said.data.name, said.data.digest, split)
 
 
 def distillation(logits: Tensor, probabilities: Tensor, temperature: float) -> Tensor:

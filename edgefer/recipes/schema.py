@@ -107,7 +107,7 @@ class Train(_Section):
     sam: float = Field(0.0, ge=0, description="radius of sharpness-aware steps, each twice as long; 0: none")
     early_stopping: int = Field(0, ge=0, description="epochs without a better validation accuracy; 0: never")
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: times both on this machine")
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
 
 
 class Ablation(_Section):

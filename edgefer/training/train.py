@@ -155,7 +155,7 @@ def train(
         raise InputError(f"{run} was trained on other data ({saved['data']['name']}); name that with --data")
     progress = Progress(**saved["progress"]) if saved else Progress()
     teaching, classes = recipe.teaching, len(dataset.classes)
-    teachers = Teachers(teaching.teachers, dataset, recipe.preprocessing, device)
+    teachers = Teachers(teaching.teachers, dataset, recipe, device)
     if saved and saved.get("teachers", []) != teachers.digests:
         raise InputError(f"{run} began with other teachers, or they were trained anew; name the same with --teacher")
     votes = torch.from_numpy(fer_plus.read(Path(teaching.votes), whole)[training.indices]) if teaching.votes else None
@@ -175,6 +175,8 @@ def train(
     models.check_size(model, recipe.preprocessing.channels, recipe.preprocessing.size)
     if recipe.model.start and saved is None:
         started = checkpoint.read(Path(recipe.model.start))
+        theirs = started.recipe.data.split
+        starts.check_split(recipe.model.start, started.data["digest"], theirs, dataset, recipe.data.split)
         models.take(model, started.weights, f"the network of {recipe.model.start}")
     start = saved.get("start") if saved else starts.record(recipe.model, model)
     if teaching.votes:
@@ -347,9 +349,9 @@ def train(
                         start=start,
                     )
                     checkpoint.write(run, card)
+                log.write_csv(run, progress.history)  # before the state: what comes after it may never be made up for
                 save_state()
                 last_save = time.monotonic()
-                log.write_csv(run, progress.history)
                 if board:
                     board.add(line)
                 console.say(_sentence(line, recipe.epochs, progress.best_epoch == progress.epoch, dataset.drawn))

@@ -191,6 +191,27 @@ def test_what_concerns_many_bundles_is_one_note(made: bundle.Bundle) -> None:
     assert rows == ["a, b, c, d and 2 more were trained on FER2013 (ffffffff), but are evaluated on greys (dddddddd)"]
 
 
+@pytest.mark.parametrize(
+    ("split", "protocol", "carved", "flattered"),
+    [
+        ("val", "official", (), True),
+        ("val", "stratified", (), False),  # PublicTest, which chose nothing
+        ("val", "stratified", ("val",), True),  # the same images as with the official protocol
+        ("public+private", "official", (), True),
+        ("public+private", "stratified", (), False),
+        ("public+private", "official", ("val",), False),  # test alone
+        ("test", "official", (), False),
+        ("train", "stratified", (), True),
+    ],
+)
+def test_a_split_that_chose_the_checkpoint_is_said_to_flatter(
+    split: str, protocol: str, carved: tuple[str, ...], flattered: bool, tmp_path: Path
+) -> None:
+    chosen = samples.write(tmp_path / "a", recipe={"name": "grey", "data": {"split": protocol}})
+    rows = data_warnings(["a"], [chosen], samples.dataset(carved=carved), split)
+    assert bool(rows) == flattered
+
+
 def test_latency_from_pixels_has_preprocessing_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call of it takes a millisecond more."""
     apply = Preprocessing.apply

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +196,28 @@ def test_bundles_of_the_formats_before_are_still_read(folder: Path, older: int, 
     manifest = bundle.load(folder).manifest
     assert (manifest.format, manifest.changes, manifest.speed) == (older, [], None)
     assert manifest.temperature == 1
+
+
+def test_an_engine_whose_replacement_is_cut_short_leaves_a_bundle_without_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {"network": "fp32", "runtime": "tensorrt_rtx", "version": "1", "most_batch": 32, "compute": ["87"]}
+    added = bundle.add_engine(bundle.load(folder), b"old", file="fp32.engine", **fields)
+    assert bundle.load(folder).manifest.engines == added.manifest.engines
+    real = paths.write_atomically
+
+    def full(path: Path) -> AbstractContextManager[Path]:
+        if path.name == "fp32.engine.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path)
+
+    monkeypatch.setattr(paths, "write_atomically", full)
+    with pytest.raises(OSError, match="No space"):
+        bundle.add_engine(added, b"another", file="fp32.engine", **fields)
+    monkeypatch.undo()
+    assert bundle.load(folder).manifest.engines == []
+    again = bundle.add_engine(bundle.load(folder), b"another", file="fp32.engine", **fields)
+    assert bundle.load(folder).manifest == again.manifest
 
 
 def test_a_link_within_the_bundle_is_fine(folder: Path) -> None:

@@ -51,7 +51,7 @@ def test_its_splits(dataset: data.Dataset) -> None:
 
     assert sizes == {"train": 28_709, "val": 3_589, "test": 3_589, "test-leak-free": 3_301, "public+private": 7_178}
     assert sum(stratified.values()) == 28_709
-    assert stratified["val"] == pytest.approx(28_709 / 8, abs=4)
+    assert stratified["val"] == pytest.approx(28_709 / 8, abs=30)  # copies stay together
 
 
 @pytest.mark.slow

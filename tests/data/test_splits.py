@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from data import sources
 
 from edgefer import data
+from edgefer.data.dataset import SPLITS
 from edgefer.data.splits import stratified
 from edgefer.errors import InputError
 
@@ -65,6 +67,34 @@ def test_stratified_of_a_source_that_was_divided_already(tmp_path: Path) -> None
         official, again = data.split(dataset, name), data.split(dataset, name, "stratified")
         assert np.array_equal(official.rows, again.rows)
     assert len(data.split(dataset, "public+private")) == 20
+
+
+def test_copies_of_an_image_are_never_on_both_sides_of_a_division(tmp_path: Path) -> None:
+    """Nor are they where some of them have another label."""
+    sources.class_folders(tmp_path / "a", {"happy": 60, "sad": 60}, (8, 8))
+    for i in range(60):
+        shutil.copy(tmp_path / "a" / "happy" / f"{i}.png", tmp_path / "a" / "happy" / f"copy {i}.png")
+    shutil.copy(tmp_path / "a" / "happy" / "7.png", tmp_path / "a" / "sad" / "seven.png")
+
+    dataset = data.load(tmp_path / "a")
+
+    pixels = {name: {image.tobytes() for image in dataset.images[dataset.splits == i]} for i, name in enumerate(SPLITS)}
+    assert not pixels["train"] & pixels["val"]
+    assert not pixels["train"] & pixels["test"]
+    assert not pixels["val"] & pixels["test"]
+    assert np.bincount(dataset.splits).tolist() == pytest.approx([135, 23, 23], abs=4)
+
+
+def test_stratified_keeps_copies_together(tmp_path: Path) -> None:
+    rows = sources.small()
+    rows.images[14:28] = rows.images[:14]
+    dataset = data.load(sources.write_csv(tmp_path / "a.csv", rows))
+
+    train, val = (data.split(dataset, name, "stratified") for name in ("train", "val"))
+
+    assert len(train) + len(val) == 28
+    copies = {image.tobytes() for image in train.take(np.arange(len(train)))}
+    assert not copies & {image.tobytes() for image in val.take(np.arange(len(val)))}
 
 
 def test_shares_hold_for_each_class() -> None:

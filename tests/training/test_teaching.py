@@ -107,8 +107,9 @@ def test_a_run_with_a_teacher_and_votes_goes_on_to_the_same_weights_unless_they_
         train(taught, data, tmp_path / "parts")
     shutil.copytree(tmp_path / "parts", tmp_path / "again")
     train(taught, data, tmp_path / "parts", resume=True)
-    ends = [state.read(tmp_path / name / "last.json")["model"] for name in ("whole", "parts")]
-    assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
+    ends = [state.read(tmp_path / name / "last.json") for name in ("whole", "parts")]
+    for kind in ("model", "selected"):
+        assert all(torch.equal(ends[0][kind][key], ends[1][kind][key]) for key in ends[0][kind])
 
     def with_(**teaching: object) -> Recipe:
         return taught.model_copy(update={"teaching": taught.teaching.model_copy(update=teaching)})
@@ -134,9 +135,9 @@ def test_a_bundle_teaches_what_its_checkpoint_teaches(teacher: Path, tmp_path: P
             preprocessing=spec, data=Data(name="stripes", digest=digest, drawn=False), labels=kept.classes
         )
         bundle.write(tmp_path / digest, told, {"fp32": bundle.Part("fp32.onnx", network, "fp32", "any")})
-        return Teachers([str(tmp_path / digest)], data, spec, "cpu")
+        return Teachers([str(tmp_path / digest)], data, kept.recipe, "cpu")
 
-    by_checkpoint = Teachers([str(teacher)], data, spec, "cpu").probabilities(seen, 2.0)
+    by_checkpoint = Teachers([str(teacher)], data, kept.recipe, "cpu").probabilities(seen, 2.0)
     assert torch.allclose(teachers(data.digest).probabilities(seen, 2.0), by_checkpoint, atol=1e-4)
     with pytest.raises(InputError, match="was trained on stripes, not on these data"):
         teachers("d" * 64)
@@ -150,7 +151,18 @@ def test_teachers_that_do_not_fit_are_refused_before_training(teacher: Path, tmp
         train(small_recipe(one, "preprocessing.crop=0.8"), stripes(), tmp_path / "run")
     with pytest.raises(InputError, match=r"the teacher: nowhere holds no checkpoint.*--teacher"):
         train(small_recipe('teaching.teachers=["nowhere"]'), stripes(), tmp_path / "run")
+    with pytest.raises(InputError, match=r"data.split=official, so on images that choose.*--set data.split=official"):
+        train(small_recipe(one, "data.split=stratified"), stripes(), tmp_path / "run")
+    with pytest.raises(InputError, match=r"data.split=official, so on images that choose.*--set data.split=official"):
+        train(small_recipe(f"model.start={teacher}", "data.split=stratified"), stripes(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_where_val_was_taken_from_the_training_images_it_is_the_same_with_either_split(
+    teacher: Path, tmp_path: Path
+) -> None:
+    carved = dataclasses.replace(stripes(), carved=("val",))
+    train(small_recipe(f"model.start={teacher}", "data.split=stratified", epochs=1), carved, tmp_path / "run")
 
 
 def test_a_teacher_of_another_size_colour_and_scaling_answers_as_on_its_own_input(tmp_path: Path) -> None:
@@ -159,7 +171,7 @@ def test_a_teacher_of_another_size_colour_and_scaling_answers_as_on_its_own_inpu
     recipe = small_recipe(*theirs, "preprocessing.std=[0.2, 0.3, 0.4]", epochs=4)
     run = train(recipe, data, tmp_path / "run").run
     student = small_recipe("preprocessing.size=44", "preprocessing.mean=[0.5]", "preprocessing.std=[0.25]")
-    teachers = Teachers([str(run)], data, student.preprocessing, "cpu")
+    teachers = Teachers([str(run)], data, student, "cpu")
     own = torch.from_numpy(recipe.preprocessing.apply(data.images[:64]))
     seen = torch.from_numpy(student.preprocessing.apply(data.images[:64]))
     wanted = checkpoint.build(checkpoint.read(run))(own).softmax(1)

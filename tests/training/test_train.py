@@ -23,7 +23,10 @@ from edgefer.training.train import resumed_recipe, train
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return state.read(run / "last.json")["model"]
+    """Return those that learn, their average, and those that were kept."""
+    saved = state.read(run / "last.json")
+    kinds = {"model": saved["model"], "selected": saved["selected"], "kept": checkpoint.read(run).weights}
+    return {f"{kind} {name}": value for kind, values in kinds.items() for name, value in values.items()}
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
@@ -120,7 +123,9 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights_bit_for_bit(tmp_path:
     assert run("killed", 11) == -signal.SIGKILL  # 7 steps an epoch: dies in the second
     assert state.read(tmp_path / "killed" / "last.json")["progress"]["epoch"] == 1
     assert run("killed", 0, "resume") == 0
-    assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+    ends = [weights(tmp_path / folder) for folder in ("whole", "killed")]
+    assert same(*ends)
+    assert not torch.equal(ends[0]["model head.weight"], ends[0]["selected head.weight"])
     logs = [
         [line["train_loss"] for line in csv.DictReader((tmp_path / folder / "log.csv").open())]
         for folder in ("whole", "killed")
@@ -148,7 +153,8 @@ def test_a_frozen_phase_changes_the_head_alone(tmp_path: Path) -> None:
     from edgefer import models
 
     fresh = models.create("plain-resnet", 7, 1, recipe.model.args).state_dict()
-    changed = {key for key, value in weights(tmp_path / "frozen").items() if not torch.equal(value, fresh[key])}
+    trained = state.read(tmp_path / "frozen" / "last.json")["model"]
+    changed = {key for key, value in trained.items() if not torch.equal(value, fresh[key])}
     assert changed == {"head.weight", "head.bias"}
 
 
