@@ -87,7 +87,7 @@ def fer2013() -> str:
             "",
             f"Protocol: {trained['epochs']} epochs from scratch, checkpoint of epoch {trained['best_epoch']} chosen on "
             f"PublicTest ({percent(trained['val_accuracy'])}), {console.duration(trained['seconds'])} on the CPU; "
-            f"INT8 fine-tuning on training images alone, {console.duration(compressed['seconds'])}; one crop, no TTA, "
+            f"INT8 compression, on training images alone, {console.duration(compressed['seconds'])}; one crop, no TTA, "
             f"one seed; {data['images']:,} PrivateTest images, of which {data['leak_free_images']:,} have no copy in "
             f"Training. Latency: batch 1, {bench['protocol']['threads']} thread, networks timed in turn, preprocessing "
             f"left out, {bench['networks'][0]['runtime']}, {machine['cpu']} ({machine['cores']} cores{vnni}, "
@@ -131,7 +131,7 @@ def networks() -> str:
     relu = [silu_and_relu()] if {"efficientnet-b0", "efficientnet-b0-relu"} <= set(measured) else []
     end = (
         "From scratch, few epochs, one seed: these show what INT8 does to them, not what they can reach. Protocol as "
-        "above; each network's train.json, compress.json and bench.json stand in "
+        "for `compact` in README; each network's train.json, compress.json and bench.json stand in "
         "[benchmarks/results/fer2013](benchmarks/results/fer2013)."
     )
     return "\n\n".join([table(head, rows), *relu, extra_epochs(), end])

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from edgefer import paths, predictor
 from edgefer.data.contents import printable
+from edgefer.data.folders import ENDINGS
 from edgefer.errors import InputError
 from edgefer.predictor import Faces, Prediction, Predictor
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 UNSURE = "unsure"
-_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
 _MOST_DRAWN = 10_000_000  # pixels of an annotated copy
 _LEAST_WIDTH = 200  # of one: a label must be readable
 _LONGEST_STEM = 60  # letters, of four bytes at most: file systems take names of 255
@@ -87,7 +87,7 @@ def _meant(pattern: str) -> list[Path]:
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if _is_picture(file, path))
         if not files:
-            raise InputError(f"{printable(pattern)} holds no picture ({', '.join(_ENDINGS)})")
+            raise InputError(f"{printable(pattern)} holds no picture ({', '.join(ENDINGS)})")
         return files
     if path.is_file():
         return [path]
@@ -102,7 +102,7 @@ def _meant(pattern: str) -> list[Path]:
 
 def _is_picture(file: Path, folder: Path) -> bool:
     hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)  # macOS puts ._a.png beside a.png
-    return file.suffix.lower() in _ENDINGS and not hidden and file.is_file()
+    return file.suffix.lower() in ENDINGS and not hidden and file.is_file()
 
 
 def answers(

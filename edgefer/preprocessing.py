@@ -1,7 +1,8 @@
 """From a picture's pixels to a network's input, as one small value that travels with the network.
 
 The recipe writes it once; it goes along in the checkpoint and in the bundle's manifest, and training's
-evaluation, calibration, runtimes and predict all call `apply`. Nothing else in edgefer turns pixels into input.
+evaluation, calibration, runtimes and predict all call `apply`. But for the steps of a training, whose augmentation
+samples with the same crop, mean and std (`edgefer.learning.augment`), nothing else in edgefer turns pixels into input.
 """
 
 from __future__ import annotations

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgefer.bench import fresh_process
 from edgefer.errors import InputError
 
 _STARTS = 3
-_PATIENCE_SECONDS = 300
-# Finds modules where this process does; -I keeps the current folder and the environment out of its path.
 _CHILD = """
-import json, sys, time
-task = json.loads(sys.argv[1])
-sys.path[:] = task["path"]
+import time
 from pathlib import Path
 import numpy as np
 from edgefer.runtimes import onnxruntime
@@ -58,24 +52,10 @@ def of_network(model: Path, shape: tuple[int, int, int], threads: int = 1) -> Co
     Raises:
         InputError: the network cannot be loaded or run.
     """
-    task = json.dumps({"model": str(model.resolve()), "shape": shape, "threads": threads, "path": sys.path})
-    seconds = [_start(model, task) for _ in range(_STARTS)]
+    task = {"model": str(model.resolve()), "shape": shape, "threads": threads}
+    seconds = []
+    for _ in range(_STARTS):
+        before = time.monotonic_ns()  # Linux, macOS: one clock for all processes
+        answered = fresh_process.run(_CHILD, task, f"{model}: its first answer never came", InputError)
+        seconds.append((int(answered) - before) * 1e-9)
     return ColdStart(statistics.median(seconds), min(seconds), max(seconds), len(seconds))
-
-
-def _start(model: Path, task: str) -> float:
-    before = time.monotonic_ns()  # Linux, macOS: one clock for all processes
-    try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", _CHILD, task],
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise InputError(f"{model}: its first answer took more than {_PATIENCE_SECONDS} s") from error
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise InputError(f"{model}: its first answer never came: {last}")
-    return (int(done.stdout) - before) * 1e-9

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -14,17 +13,16 @@ from typing import Any
 import numpy as np
 
 from edgefer import bundle
-from edgefer.bench import memory
+from edgefer.bench import fresh_process, memory
 from edgefer.bench.cold_start import ColdStart
 from edgefer.bench.memory import Memory
-from edgefer.errors import EdgeferError, LackError
+from edgefer.errors import LackError
 from edgefer.runtimes import cuda, gpu, tensorrt
 
 _STARTS = 3
 _INFERENCES = 50
-_PATIENCE_SECONDS = 300
 _ANSWER = "edgefer measured: "
-_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from edgefer.bench.gpu_process import main; main()"
+_CHILD = "from edgefer.bench.gpu_process import main; main(task)"
 
 
 @dataclass(frozen=True)
@@ -88,28 +86,18 @@ def of_network(made: bundle.Bundle, network: str, device: str, options: gpu.Opti
 
 
 def _start(task: dict[str, Any]) -> dict[str, Any]:
-    command = [sys.executable, "-I", "-c", _CHILD, json.dumps(sys.path), json.dumps(task)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise LackError(f"{_INFERENCES} inferences took more than {_PATIENCE_SECONDS} s") from error
-    if done.returncode != 0:
-        raise LackError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
+    said = fresh_process.run(_CHILD, task, "the process that measures it ended", LackError)
     # Libraries may print too, before and after.
-    line = next((line for line in reversed(done.stdout.splitlines()) if line.startswith(_ANSWER)), "")
+    line = next((line for line in reversed(said.splitlines()) if line.startswith(_ANSWER)), "")
     if not line:
         raise LackError("the process said nothing")
     found: dict[str, Any] = json.loads(line.removeprefix(_ANSWER))
     return found
 
 
-def main() -> None:
+def main(task: dict[str, Any]) -> None:
     """Measure in this process and print the result as JSON (the child of `of_network`)."""
-    try:
-        answer = measure(json.loads(sys.argv[2]))
-    except EdgeferError as error:
-        sys.exit(str(error))
-    sys.stdout.write(f"\n{_ANSWER}{json.dumps(answer)}\n")
+    sys.stdout.write(f"\n{_ANSWER}{json.dumps(measure(task))}\n")
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:

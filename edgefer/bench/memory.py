@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from edgefer.errors import EdgeferError, InputError
+from edgefer.bench import fresh_process
+from edgefer.errors import InputError
 from edgefer.runtimes import onnxruntime
 
 _STATUS = Path("/proc/self/status")
 _INFERENCES = 50
-_PATIENCE_SECONDS = 300
-
-# The child finds modules where this process does, whether edgefer is installed or run from a checkout;
-# -I keeps the current folder and the environment out of its path.
-_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from edgefer.bench.memory import main; main()"
+_CHILD = "from edgefer.bench.memory import measure; measure(task)"
 
 
 @dataclass(frozen=True)
@@ -53,30 +50,19 @@ def of_network(model: Path, shape: tuple[int, int, int], threads: int = 1) -> Me
     """
     if not there():
         return None
-    task = json.dumps({"model": str(model.resolve()), "shape": shape, "threads": threads})
-    command = [sys.executable, "-I", "-c", _CHILD, json.dumps(sys.path), task]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise InputError(f"{model}: {_INFERENCES} inferences took more than {_PATIENCE_SECONDS} s") from error
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise InputError(f"{model}: its memory cannot be measured: {last}")
-    return Memory(**json.loads(done.stdout))
+    task = {"model": str(model.resolve()), "shape": shape, "threads": threads}
+    found = fresh_process.run(_CHILD, task, f"{model}: its memory cannot be measured", InputError)
+    return Memory(**json.loads(found))
 
 
-def main() -> None:
+def measure(task: dict[str, Any]) -> None:
     """Measure in this process and print the result as JSON (the child of `of_network`)."""
-    task = json.loads(sys.argv[2])
     batch = np.zeros((1, *task["shape"]), dtype=np.float32)
     baseline = resident("VmRSS")
-    try:
-        with onnxruntime.activate(Path(task["model"]), task["threads"]) as session:
-            for _ in range(_INFERENCES):
-                session.infer(batch)
-            steady = resident("VmRSS")
-    except EdgeferError as error:
-        sys.exit(str(error))
+    with onnxruntime.activate(Path(task["model"]), task["threads"]) as session:
+        for _ in range(_INFERENCES):
+            session.infer(batch)
+        steady = resident("VmRSS")
     json.dump(asdict(Memory(baseline, steady, max(steady, resident("VmHWM")))), sys.stdout)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,12 @@ if TYPE_CHECKING:
     from edgefer.bench.result import Result
     from edgefer.claims.result import Result as Claims
     from edgefer.data.dataset import Dataset
+
+
+# What may be typed where nothing is measured; the rest would be ignored.
+_COMPARE = {"compare", "fail_if", "markdown", "allow_different", "as_json"}
+_CLAIMS = {"claims", "results", "data", "out", "as_json"}
+_PROJECT = {"project", "bundles", "device", "data", "out", "threads", "split", "as_json"}
 
 
 def bench(
@@ -76,48 +83,29 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
+    typed = [name for name in ctx.params if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"]
     if compare or fail_if or allow_different:
         from edgefer.cli import compare as comparing
 
-        given = [name for name in ctx.params if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"]
-        comparing.run(
-            compare,
-            fail_if or [],
-            allow_different=allow_different,
-            markdown=markdown,
-            as_json=as_json,
-            given=given,
-        )
+        if compare:
+            _only(typed, _COMPARE, "--compare reads two results and measures nothing")
+        conditions = fail_if or []
+        comparing.run(compare, conditions, allow_different=allow_different, markdown=markdown, as_json=as_json)
         return
-    from edgefer import bundle as opened
-    from edgefer import data as datasets
-    from edgefer import paths
-    from edgefer.bench import bench as benching
     from edgefer.cli import claims as deciding
-    from edgefer.cli import output, projection
+    from edgefer.cli import projection
     from edgefer.errors import InputError
-    from edgefer.runtimes.gpu import Options
 
     if markdown and as_json:
         raise InputError("--json and --markdown are two ways to print; choose one")
-    if csv is not None:
-        paths.check_file(csv, "--csv")
-    if project and (host or fallback):
-        raise InputError("--project measures nothing, so it does not go with --host and --fallback")
     if results and not claims:
         raise InputError("--results holds finished benches against the papers' claims: give --claims too")
     if claims and not bundles:
-        beside = {
-            "--device": device != "cpu",
-            "--host": host,
-            "--project": project,
-            "--markdown": markdown,
-            "--csv": csv,
-            "--with-faces": with_faces,
-        }
-        given = [name for name, value in beside.items() if value]
-        deciding.run(data, results=results or [], out=out, given=given, as_json=as_json)
+        _only(typed, _CLAIMS, "--claims without a BUNDLE measures no network")
+        deciding.run(data, results=results or [], out=out, as_json=as_json)
         return
+    if project:
+        _only(typed, _PROJECT, "--project measures nothing")
     if host is None and not fallback and projection.wanted(device, project):
         if markdown or csv is not None or with_faces or claims:
             raise InputError(
@@ -125,51 +113,43 @@ def bench(
             )
         projection.run(device, bundles, data, out=out, threads=threads, split=split, asked=project, as_json=as_json)
         return
+    from edgefer import bundle as opened
+    from edgefer import data as datasets
+    from edgefer import paths
+    from edgefer.bench import bench as benching
+    from edgefer.runtimes.gpu import Options
+
+    if csv is not None:
+        paths.check_file(csv, "--csv")
     benching.check_device(device)
     if host is None and (ssh_config or remote_edgefer):
         raise InputError("--ssh-config and --remote-edgefer are for --host, which is not there")
     finished = deciding.read(results or [])  # a wrong one is said before the measuring
     found = [opened.load(path) for path in bundles] if bundles else [opened.newest()]
-    title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
     if out is not None:
         paths.check_unused(out)
     dataset = datasets.find(data)
     options = Options(graphs=cuda_graphs, dla=dla)
+    more = {"fallback": fallback, "robustness": robustness, "throughput": throughput, "faces": with_faces}
     if host is None:
         result = benching.bench(
-            found,
-            dataset,
-            device=device,
-            threads=threads,
-            split=split,
-            seconds=seconds,
-            options=options,
-            fallback=fallback,
-            robustness=robustness,
-            throughput=throughput,
-            faces=with_faces,
+            found, dataset, device=device, threads=threads, split=split, seconds=seconds, options=options, **more
         )
     else:
         from edgefer.bench import remote
 
+        words = benching.words(threads, seconds, options, **more)
         result = remote.bench(
             found,
             dataset,
             host=host,
             device=device,
             split=split,
-            options=benching.words(
-                threads,
-                seconds,
-                options,
-                fallback=fallback,
-                robustness=robustness,
-                throughput=throughput,
-                faces=with_faces,
-            ),
+            options=words,
             ssh_config=ssh_config,
             remote_edgefer=remote_edgefer,
         )
+    title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
     folder = out or paths.new_run("bench", title)
     ledger = None
     if claims:
@@ -186,6 +166,26 @@ def bench(
 
         spreadsheet.write(result, csv)
         files["csv"] = str(csv)
+    _show(result, ledger, files, markdown=markdown, as_json=as_json)
+
+
+def _only(typed: Sequence[str], allowed: Set[str], why: str) -> None:
+    """Refuse options that would be ignored.
+
+    Raises:
+        InputError: one of `typed`, parameters of `bench`, is not among `allowed`.
+    """
+    from edgefer.errors import InputError
+
+    names = {"bundles": "BUNDLE", "as_json": "--json"}
+    foreign = [names.get(name, f"--{name.replace('_', '-')}") for name in typed if name not in allowed]
+    if foreign:
+        raise InputError(f"{why}; leave {', '.join(foreign)} out")
+
+
+def _show(result: Result, ledger: Claims | None, files: dict[str, str], *, markdown: bool, as_json: bool) -> None:
+    from edgefer.cli import output
+
     if as_json:
         output.print_json({"command": "bench", **files, **result.model_dump(mode="json")})
         return

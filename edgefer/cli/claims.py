@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgefer.errors import InputError, MissingExtra
+from edgefer.errors import MissingExtra
 
 if TYPE_CHECKING:
     from edgefer.bench.report import Section
@@ -17,26 +17,23 @@ if TYPE_CHECKING:
 JSON = "claims.json"
 
 
-def run(data: Path | None, *, results: Sequence[Path], out: Path | None, given: Sequence[str], as_json: bool) -> None:
+def run(data: Path | None, *, results: Sequence[Path], out: Path | None, as_json: bool) -> None:
     """Decide the ledger as far as it can be here, print and write it.
 
     Args:
         data: FER2013; without it EDGEFER_DATA or what is in ./data, and without these claims that count it are not run.
         results: finished benches of the documents' networks.
         out: folder for the result.
-        given: options of `edgefer bench` that came with --claims and have no meaning there.
         as_json: print one JSON object.
 
     Raises:
-        InputError: `given` has any, the folder exists, or the ledger, the data or a result cannot be read.
+        InputError: the folder exists, or the ledger, the data or a result cannot be read.
     """
     from edgefer import data as datasets
     from edgefer import paths
     from edgefer.cli import output
     from edgefer.data.find import named
 
-    if given:
-        raise InputError(f"--claims without a BUNDLE measures no network: leave {', '.join(given)} away")
     if out is not None:
         paths.check_unused(out)
     finished = read(results)

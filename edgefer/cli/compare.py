@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from edgefer.bench.compare import Change, Compared, Network
     from edgefer.bench.result import Result
 
-_OWN = {"compare", "fail_if", "markdown", "allow_different", "as_json"}
 _HEADERS = ("", "A", "B", "B against A", "95 % interval")
 _NOISE = "may be noise"
 _WIDTH = 100  # of a note in Markdown
@@ -29,7 +28,6 @@ def run(
     allow_different: bool,
     markdown: bool,
     as_json: bool,
-    given: Sequence[str],
 ) -> None:
     """Compare two results and print what changed.
 
@@ -39,7 +37,6 @@ def run(
         allow_different: compare what is not to be compared too.
         markdown: print a table for a pull request.
         as_json: print one JSON object.
-        given: names of the parameters of `bench` that were typed.
 
     Raises:
         InputError: options do not go together, a file is none, the results are not to be compared.
@@ -54,9 +51,6 @@ def run(
 
     if compare is None:
         raise InputError("--fail-if and --allow-different are for --compare A B, which is not there")
-    foreign = [_typed(name) for name in given if name not in _OWN]
-    if foreign:
-        raise InputError(f"--compare reads two results and measures nothing; leave {', '.join(foreign)} out")
     if markdown and as_json:
         raise InputError("--json and --markdown are two ways to print; choose one")
     parsed = [parse(text) for text in conditions]
@@ -80,10 +74,6 @@ def run(
             console.print(part, markup=False)
     if failed:
         raise failed
-
-
-def _typed(parameter: str) -> str:
-    return "BUNDLE" if parameter == "bundles" else f"--{parameter.replace('_', '-')}"
 
 
 def _tables(compared: Compared, new: Result) -> Iterator[RenderableType]:

@@ -74,7 +74,7 @@ def explain(error: BaseException) -> EdgeferError | None:
     if isinstance(error, ImportError):
         return _import_error(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, for a GPU
-        return LackError("out of memory; try a smaller batch")
+        return LackError("out of memory; close other programs; a training takes less with --set train.batch_size=32")
     if isinstance(error, OSError) and error.errno in _FULL:
         where = f" for {error.filename}" if error.filename else ""
         return LackError(f"no space is left on the disk{where}; free some, or name another folder with --out")

@@ -29,7 +29,7 @@ from edgefer.learning import state
 
 SCHEME = "stratified-300"
 MAX_DROP = 0.5
-MOST_STEPS = 300  # of the default fine-tuning; after 200 the network of field.md was above its FP32 accuracy
+MOST_STEPS = 300  # of the default fine-tuning
 RELU_EPOCHS = 2  # with new activations, before INT8
 REJECTED, UNFINISHED, DIAGNOSIS = ".rejected", ".unfinished", ".diagnosis"
 _TIMED_IMAGES = 50

@@ -13,7 +13,8 @@ from edgefer.data.trees import File, Tree, join
 from edgefer.errors import InputError
 from edgefer.labels import LABELS, canonical
 
-_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".gif"))
+# Of pictures, in folders that are trained on and in those that are asked about.
+ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
 _SPLIT_FOLDERS = {
     **dict.fromkeys(("train", "training"), SPLITS[0]),
     **dict.fromkeys(("val", "valid", "validation", "dev", "publictest"), SPLITS[1]),
@@ -125,7 +126,7 @@ def _split_folder(tree: Tree, folder: str, split: str | None, found: _Found) -> 
 
 def _is_picture(file: File) -> bool:
     dot = file.path.rfind(".")
-    return dot >= 0 and file.path[dot:].lower() in _SUFFIXES
+    return dot >= 0 and file.path[dot:].lower() in ENDINGS
 
 
 def _only_pictures(files: list[File]) -> list[File]:

@@ -352,7 +352,7 @@ def _understand(
         raise LackError(f"cannot connect to {name}{said}; try by hand: {by_hand}")
     if "missing" in facts:
         raise LackError(
-            f"{name} has no edgefer that runs{said}; install it there: pip install edgefer, or name it: "
+            f"{name} has no edgefer that runs{said}; install it there (in a checkout: pip install .), or name it: "
             "--remote-edgefer venv/bin/edgefer"
         )
     if "full" in facts:

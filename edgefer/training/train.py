@@ -150,6 +150,11 @@ def train(
         )
     if recipe.augment.mixup and settings.batch_size % 2:
         raise InputError(f"mixup takes pairs: train.batch_size must be even, not {settings.batch_size}")
+    if recipe.preprocessing.interpolation != "bilinear":
+        raise InputError(
+            "augmentation samples bilinearly, so a network that is evaluated otherwise would see other pixels than it "
+            "learned; use --set preprocessing.interpolation=bilinear"
+        )
     saved = _read_state(run) if resume else None
     if saved and saved["data"]["digest"] != dataset.digest:
         raise InputError(f"{run} was trained on other data ({saved['data']['name']}); name that with --data")

@@ -135,7 +135,9 @@ def test_faces_are_in_the_report_where_they_are_asked_for(folder: Path) -> None:
     [
         (["--markdown", "--json"], "choose one"),
         (["--csv", "."], "is a folder"),
-        (["--csv", "a.csv", "--device", "jetson", "--project"], "show what was measured"),
+        (["--csv", "a.csv", "--device", "jetson"], "show what was measured"),
+        (["--device", "jetson", "--project", "--throughput"], "leave --seconds, --throughput out"),
+        (["--device", "jetson", "--project", "--host", "x", "--fallback"], "leave --seconds, --host, --fallback out"),
     ],
 )
 def test_ways_to_print_that_do_not_go_together_are_refused(folder: Path, options: list[str], said: str) -> None:

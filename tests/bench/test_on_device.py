@@ -179,8 +179,7 @@ def test_what_the_fresh_process_says_is_found_among_what_libraries_print(
     made: bundle.Bundle, card: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = {"bundle": str(made.path), "network": "fp32", "device": "rtx", "graphs": True, "dla": None}
-    monkeypatch.setattr(sys, "argv", ["-c", "[]", json.dumps(task)])
-    gpu_process.main()
+    gpu_process.main(task)
     said = f"[TRT] loaded{capsys.readouterr().out}[TRT] bye"
     monkeypatch.setattr(gpu_process, "_CHILD", f"print({said!r})")
     found = IN_A_PROCESS(task)

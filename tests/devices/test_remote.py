@@ -110,7 +110,7 @@ def test_a_host_without_edgefer(kind: str, tmp_path: Path) -> None:
     assert "--remote-edgefer" in message
     assert "\n" not in message
     if kind != "something else":
-        assert "pip install edgefer" in message
+        assert "in a checkout: pip install ." in message
     if kind == "not there":
         assert "not found" in message
 
