@@ -121,6 +121,7 @@ def main() -> None:
         "protocol": " ".join((__doc__ or "").split("\n\n")[-1].split()),
         "bundle": BUNDLE,
         "network": NETWORK,
+        "sha256": bundle.load(BUNDLE).manifest.networks[NETWORK].sha256,
         "default": OURS,
         "threads": 1,
         "processes": PROCESSES,

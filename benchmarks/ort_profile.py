@@ -97,7 +97,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3.0)
     arguments = parser.parse_args()
-    spec = bundle.load(BUNDLE).manifest.preprocessing
+    manifest = bundle.load(BUNDLE).manifest
+    spec = manifest.preprocessing
     random = np.random.default_rng(0)
     shape = (1, spec.channels, spec.size, spec.size)
     images = [random.normal(size=shape).astype(np.float32) for _ in range(IMAGES)]
@@ -121,6 +122,7 @@ def main() -> None:
         "what": "latency of the same inferences by our loop and by ONNX Runtime's profile, milliseconds; ratios",
         "protocol": " ".join((__doc__ or "").split("\n\n")[-1].split()),
         "bundle": BUNDLE,
+        "sha256": manifest.networks["int8-cpu"].sha256,
         "bound": BOUND,
         "agree": all(abs(each["ours_over_profile"]["estimate"] - 1) <= BOUND for each in found.values()),
         "threads": 1,

@@ -5,9 +5,11 @@ python benchmarks/readme.py
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import re
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from typing import Any
 from edgefer import bundle, console
 
 HERE = Path(__file__).parent
-PAGES = (HERE.parent / "README.md", *sorted((HERE.parent / "docs").glob("*.md")))
+TRAINING = HERE / "training"
+PAGES = (HERE.parent / "README.md", *sorted((HERE.parent / "docs").glob("*.md")), TRAINING / "README.md")
 RESULTS = HERE / "results"
 NAMES = {"fp32": "FP32, BN fused", "int8-cpu": "INT8"}
 FAMILY = {"edgefer-nano": 0.665, "edgefer-small": 0.70, "edgefer-base": 0.72}  # the least that INT8 is to have
@@ -589,7 +592,23 @@ def ledger() -> str:
     )
 
 
+def logs() -> str:
+    """How far each of the long trainings got, from its log."""
+    rows = []
+    for file in sorted(TRAINING.rglob("*log.csv")):
+        with file.open(encoding="utf-8", newline="") as lines:
+            epochs = list(csv.DictReader(lines))
+        best = max(epochs, key=lambda epoch: float(epoch["val_accuracy"]))
+        seconds = statistics.median(float(epoch["seconds"]) for epoch in epochs)
+        name = file.parent.name if file.name == "log.csv" else file.name.removesuffix("-log.csv")
+        link = f"[{name}]({file.relative_to(HERE.parent).as_posix()})"
+        accuracy = percent(float(best["val_accuracy"]))
+        rows.append([link, str(len(epochs)), f"{accuracy} at epoch {best['epoch']}", console.duration(seconds)])
+    return table(["log", "epochs", "best on PublicTest", "median epoch"], rows)
+
+
 PARTS = {
+    "logs": logs,
     "claims": claims,
     "ledger": ledger,
     "fer2013": fer2013,
@@ -609,7 +628,7 @@ PARTS = {
 
 def fill(text: str, page: Path) -> str:
     """Return a page's text with the parts between its result markers made anew, links as from its folder."""
-    up = "" if page.parent == HERE.parent else "../"
+    up = "../" * len(page.parent.relative_to(HERE.parent).parts)
 
     def made(match: re.Match[str]) -> str:
         part = re.sub(r"\]\((?=benchmarks/|edgefer/)", f"]({up}", PARTS[match[2]]())

@@ -82,6 +82,13 @@ def test_peers_were_measured_beside_the_networks_that_are_shipped() -> None:
         assert said == bundle.load(name).manifest.networks["int8-cpu"].sha256, "run: python benchmarks/peers.py"
 
 
+@pytest.mark.parametrize("name", ["streaming_memory", "arena", "ort_profile"])
+def test_the_measuring_was_measured_with_the_network_that_is_shipped(name: str) -> None:
+    said = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    shipped = bundle.load(said["bundle"]).manifest.networks["int8-cpu"].sha256
+    assert said["sha256"] == shipped, f"run: python benchmarks/{name}.py"
+
+
 def test_what_is_quoted_over_seeds_is_of_the_network_that_is_shipped() -> None:
     results = ROOT / "benchmarks" / "results" / "family"
     for file in results.glob("*-seeds.json"):
