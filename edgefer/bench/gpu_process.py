@@ -86,7 +86,7 @@ def of_network(made: bundle.Bundle, network: str, device: str, options: gpu.Opti
 
 
 def _start(task: dict[str, Any]) -> dict[str, Any]:
-    said = fresh_process.run(_CHILD, task, "the process that measures it ended", LackError)
+    said = fresh_process.run(_CHILD, task, "in a fresh process", LackError)
     # Libraries may print too, before and after.
     line = next((line for line in reversed(said.splitlines()) if line.startswith(_ANSWER)), "")
     if not line:

@@ -110,8 +110,8 @@ def _put(folder: Path, part: Part) -> Network:
 def add_engine(bundle: Bundle, engine: bytes, **fields: Any) -> Bundle:
     """Put an engine into a bundle, with a sidecar that says what the manifest says of it; return the bundle as it is.
 
-    An engine of the same file name is replaced. The manifest names whole files alone at any time: one that is being
-    replaced is struck out first, so that what is cut short leaves a bundle without it.
+    An engine of the same file name is replaced, and struck out of the manifest just before: the manifest names whole
+    files alone at any time.
 
     Args:
         bundle: from `load`.
@@ -128,12 +128,12 @@ def add_engine(bundle: Bundle, engine: bytes, **fields: Any) -> Bundle:
         **fields, sha256=hashlib.sha256(engine).hexdigest(), bytes=len(engine), graph_sha256=paths.sha256(graph)
     )
     others = [other for other in bundle.manifest.engines if other.file != entry.file]
-    if len(others) < len(bundle.manifest.engines):
-        _write_manifest(bundle.path, bundle.manifest.model_copy(update={"engines": others}))
-    with paths.write_atomically(bundle.path / entry.file) as part:
+    file, sidecar = bundle.path / entry.file, bundle.path / f"{entry.file}.json"
+    with paths.write_atomically(file) as part, paths.write_atomically(sidecar) as said:
         part.write_bytes(engine)
-    with paths.write_atomically(bundle.path / f"{entry.file}.json") as part:
-        part.write_text(entry.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        said.write_text(entry.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        if len(others) < len(bundle.manifest.engines):
+            _write_manifest(bundle.path, bundle.manifest.model_copy(update={"engines": others}))
     manifest = bundle.manifest.model_copy(update={"engines": [*others, entry], "format": FORMAT})
     _write_manifest(bundle.path, manifest)
     return Bundle(bundle.path, manifest)

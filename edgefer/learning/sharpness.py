@@ -21,7 +21,9 @@ def uphill(model: nn.Module, radius: float) -> Iterator[None]:
         model: whose weights have gradients g, of any norm; |g| is over all of them together.
         radius: over 0; the paper takes 0.05 to 0.2.
     """
-    weights: list[torch.Tensor] = [weight for weight in model.parameters() if weight.grad is not None]
+    weights: list[torch.Tensor] = [
+        weight for weight in model.parameters() if weight.requires_grad and weight.grad is not None
+    ]
     kept = [weight.detach().clone() for weight in weights]
     norms = optimizer.batchnorms(model)
     tracking = [norm.track_running_stats for norm in norms]

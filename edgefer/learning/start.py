@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 
 from edgefer import models, paths
-from edgefer.data.dataset import Dataset
+from edgefer.data.dataset import Split
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint
 from edgefer.recipes.schema import Model
@@ -33,23 +34,22 @@ def record(settings: Model, network: nn.Module) -> dict[str, str]:
     return {"kind": "random"}
 
 
-def check_split(what: str, digest: str, theirs: str, dataset: Dataset, ours: str) -> None:
-    """Refuse what has learned images that are to choose the checkpoint: its accuracy there would be a memory.
+def check_apart(what: str, learned: Split, validation: Split) -> None:
+    """Refuse a network that has learned images which are to choose the checkpoint: its accuracy there is a memory.
 
     Args:
-        what: the network that was trained, for the message.
-        digest: of the data that it was trained on.
-        theirs: `data.split` of its recipe.
-        dataset: what is to be trained on.
-        ours: `data.split` of the recipe that trains.
+        what: the network, for the message.
+        learned: what it was trained on.
+        validation: of the same data set.
 
     Raises:
-        InputError: the data are the same, and their training images are others.
+        InputError: some images are in both.
     """
-    if digest == dataset.digest and theirs != ours and "val" not in dataset.carved:
+    shared = np.isin(validation.indices, learned.indices).sum()
+    if shared:
         raise InputError(
-            f"{what} was trained with data.split={theirs}, so on images that choose the checkpoint with "
-            f"data.split={ours}; use --set data.split={theirs}"
+            f"{what} has learned {shared:,} of the {len(validation):,} images that choose the checkpoint here; "
+            "train with its data.split and data.classes, or from other weights"
         )
 
 

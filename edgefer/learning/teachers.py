@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgefer import bundle, models, paths
+from edgefer import bundle, data, models, paths
 from edgefer.bundle.folder import MANIFEST
 from edgefer.data.dataset import Dataset
+from edgefer.data.splits import Protocol
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint, start
 from edgefer.preprocessing import Preprocessing
@@ -31,7 +32,7 @@ class _Teacher:
     classes: tuple[str, ...]
     data_name: str
     data_digest: str
-    split: str
+    split: Protocol
 
 
 class Teachers:
@@ -55,6 +56,7 @@ class Teachers:
             InputError: there is no such network, or its data, their split or its crop are not the student's.
         """
         self.student = student.preprocessing
+        validation = data.split(dataset, "val", student.data.split)
         self.networks: list[_Teacher] = []
         heads = [_find(run) for run in runs]
         self.digests = [paths.sha256(head) for head in heads]
@@ -62,9 +64,9 @@ class Teachers:
             found = _of_bundle(head.parent) if head.name == MANIFEST else _of_checkpoint(head, device)
             if found.data_digest != dataset.digest:
                 raise InputError(f"the teacher {head} was trained on {found.data_name}, not on these data")
-            start.check_split(f"the teacher {head}", found.data_digest, found.split, dataset, student.data.split)
             if found.classes != dataset.classes:
                 raise InputError(f"the teacher {head} tells {', '.join(found.classes)} apart, which are other classes")
+            start.check_apart(f"the teacher {head}", data.split(dataset, "train", found.split), validation)
             if abs(found.spec.crop - self.student.crop) > 0.01:
                 raise InputError(
                     f"the teacher {head} sees {found.spec.crop:.0%} of a picture and the student "

@@ -150,12 +150,12 @@ def train(
         )
     if recipe.augment.mixup and settings.batch_size % 2:
         raise InputError(f"mixup takes pairs: train.batch_size must be even, not {settings.batch_size}")
-    if recipe.preprocessing.interpolation != "bilinear":
+    saved = _read_state(run) if resume else None
+    if saved is None and recipe.preprocessing.interpolation != "bilinear":
         raise InputError(
             "augmentation samples bilinearly, so a network that is evaluated otherwise would see other pixels than it "
             "learned; use --set preprocessing.interpolation=bilinear"
         )
-    saved = _read_state(run) if resume else None
     if saved and saved["data"]["digest"] != dataset.digest:
         raise InputError(f"{run} was trained on other data ({saved['data']['name']}); name that with --data")
     progress = Progress(**saved["progress"]) if saved else Progress()
@@ -180,8 +180,10 @@ def train(
     models.check_size(model, recipe.preprocessing.channels, recipe.preprocessing.size)
     if recipe.model.start and saved is None:
         started = checkpoint.read(Path(recipe.model.start))
-        theirs = started.recipe.data.split
-        starts.check_split(recipe.model.start, started.data["digest"], theirs, dataset, recipe.data.split)
+        if started.data["digest"] == whole.digest:
+            theirs = started.recipe.data
+            learned = data.split(data.only(whole, theirs.classes), "train", theirs.split)
+            starts.check_apart(recipe.model.start, learned, validation)
         models.take(model, started.weights, f"the network of {recipe.model.start}")
     start = saved.get("start") if saved else starts.record(recipe.model, model)
     if teaching.votes:
@@ -265,6 +267,7 @@ def train(
             if progress.epoch >= end_epoch:
                 continue
             optimizer.choose_weights(model, phase)
+            model.zero_grad()  # of weights that are frozen from here on: in no norm, as after a resume
             stepper = optimizer.optimizer(model, phase)
             schedule = optimizer.Schedule(stepper, phase, steps)
             if saved and saved["phase"] == phase_index:
@@ -354,7 +357,7 @@ def train(
                         start=start,
                     )
                     checkpoint.write(run, card)
-                log.write_csv(run, progress.history)  # before the state: what comes after it may never be made up for
+                log.write_csv(run, progress.history)  # before the state, which may say that all is done
                 save_state()
                 last_save = time.monotonic()
                 if board:

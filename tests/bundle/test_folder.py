@@ -198,16 +198,18 @@ def test_bundles_of_the_formats_before_are_still_read(folder: Path, older: int, 
     assert manifest.temperature == 1
 
 
-def test_an_engine_whose_replacement_is_cut_short_leaves_a_bundle_without_it(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("writes", "left"), [(0, [b"old"]), (1, [b"old"]), (2, [b"old"]), (3, [])])
+def test_an_engine_whose_replacement_is_cut_short_leaves_a_whole_bundle(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, writes: int, left: list[bytes]
 ) -> None:
     fields = {"network": "fp32", "runtime": "tensorrt_rtx", "version": "1", "most_batch": 32, "compute": ["87"]}
     added = bundle.add_engine(bundle.load(folder), b"old", file="fp32.engine", **fields)
     assert bundle.load(folder).manifest.engines == added.manifest.engines
-    real = paths.write_atomically
+    real, done = paths.write_atomically, []
 
     def full(path: Path) -> AbstractContextManager[Path]:
-        if path.name == "fp32.engine.json":
+        done.append(path)
+        if len(done) > writes:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(path)
 
@@ -215,7 +217,7 @@ def test_an_engine_whose_replacement_is_cut_short_leaves_a_bundle_without_it(
     with pytest.raises(OSError, match="No space"):
         bundle.add_engine(added, b"another", file="fp32.engine", **fields)
     monkeypatch.undo()
-    assert bundle.load(folder).manifest.engines == []
+    assert [(folder / engine.file).read_bytes() for engine in bundle.load(folder).manifest.engines] == left
     again = bundle.add_engine(bundle.load(folder), b"another", file="fp32.engine", **fields)
     assert bundle.load(folder).manifest == again.manifest
 

@@ -60,8 +60,8 @@ def test_batchnorm_does_not_learn_from_the_weights_that_are_not_kept() -> None:
 
 def test_frozen_weights_stay_frozen() -> None:
     model = Network()
-    model.conv.requires_grad_(False)
     model(torch.randn(8, 1, 8, 8)).sum().backward()
+    model.conv.requires_grad_(False)  # what it has learned from goes with it
     before = model.conv.weight.clone()
     with sharpness.uphill(model, 0.2):
         assert torch.equal(model.conv.weight, before)

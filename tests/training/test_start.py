@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,33 @@ def test_some_of_the_classes_are_a_data_set_of_their_own(tmp_path: Path) -> None
     assert kept.classes == ("angry", "happy")
     assert checkpoint.build(kept).get_classifier().out_features == 2
     assert data.only(whole, ()) is data.only(whole, whole.classes) is whole
+
+
+def test_a_network_that_has_learned_what_is_to_select_is_no_start(tmp_path: Path) -> None:
+    """Official `val` is apart from all training images; stratified `val` is some of them, others for other classes."""
+    whole = stripes()
+    official = train(small_recipe(epochs=1), whole, tmp_path / "official").run
+    stratified = train(small_recipe("data.split=stratified", epochs=1), whole, tmp_path / "stratified").run
+
+    def go_on(start: Path, *settings: str) -> None:
+        train(small_recipe(f"model.start={start}", *settings, epochs=1), whole, tmp_path / "run")
+
+    with pytest.raises(InputError, match=r"has learned 28 of the 28 images that choose the checkpoint here"):
+        go_on(official, "data.split=stratified")
+    fewer = 'data.classes=["happy", "sad", "angry"]'
+    with pytest.raises(InputError, match=r"has learned \d+ of the 12 images that choose the checkpoint here"):
+        go_on(stratified, "data.split=stratified", fewer, "train.batch_size=16")
+    assert not (tmp_path / "run").exists()
+    go_on(stratified)
+    shutil.rmtree(tmp_path / "run")
+    go_on(stratified, "data.split=stratified")
+    shutil.rmtree(tmp_path / "run")
+    train(small_recipe(f"model.start={official}", "data.split=stratified", epochs=1), stripes(1), tmp_path / "run")
+
+
+def test_an_interpolation_that_augmentation_does_not_follow_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="use --set preprocessing.interpolation=bilinear"):
+        train(small_recipe("preprocessing.interpolation=nearest"), stripes(), tmp_path / "run")
 
 
 def test_a_class_that_is_not_there_is_refused() -> None:
