@@ -80,7 +80,7 @@ def test_a_network_that_has_learned_what_is_to_select_is_no_start(tmp_path: Path
 
 
 def test_an_interpolation_that_augmentation_does_not_follow_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="use --set preprocessing.interpolation=bilinear"):
+    with pytest.raises(InputError, match=r"use --set preprocessing\.interpolation=bilinear"):
         train(small_recipe("preprocessing.interpolation=nearest"), stripes(), tmp_path / "run")
 
 
