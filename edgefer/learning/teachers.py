@@ -12,12 +12,11 @@ from torch import Tensor
 
 from edgefer import bundle, data, models, paths
 from edgefer.bundle.folder import MANIFEST
-from edgefer.data.dataset import Dataset
+from edgefer.data.dataset import Dataset, Split
 from edgefer.data.splits import Protocol
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint, start
 from edgefer.preprocessing import Preprocessing
-from edgefer.recipes import Recipe
 from edgefer.runtimes import onnxruntime
 
 _LUMA = (0.299, 0.587, 0.114)  # as Pillow makes grey (ITU-R BT.601), and with it `Preprocessing`
@@ -42,21 +41,24 @@ class Teachers:
         digests: SHA-256 of their ``best.json``, or of a bundle's ``manifest.json``.
     """
 
-    def __init__(self, runs: Sequence[str], dataset: Dataset, student: Recipe, device: str) -> None:
+    def __init__(
+        self, runs: Sequence[str], dataset: Dataset, validation: Split, student: Preprocessing, device: str
+    ) -> None:
         """Read the networks.
 
         Args:
             runs: for each a run's folder or a name of the family, whose checkpoint teaches; or a bundle's folder, whose
                 network for CPUs does (INT8, if it has that), run by ONNX Runtime.
             dataset: what the student is trained on.
-            student: its recipe.
+            validation: its images that choose the checkpoint.
+            student: its preprocessing.
             device: ``cpu`` or ``cuda``.
 
         Raises:
-            InputError: there is no such network, or its data, their split or its crop are not the student's.
+            InputError: there is no such network, or its data or its crop are not the student's, or it has
+                learned images of `validation`.
         """
-        self.student = student.preprocessing
-        validation = data.split(dataset, "val", student.data.split)
+        self.student = student
         self.networks: list[_Teacher] = []
         heads = [_find(run) for run in runs]
         self.digests = [paths.sha256(head) for head in heads]
@@ -67,10 +69,10 @@ class Teachers:
             if found.classes != dataset.classes:
                 raise InputError(f"the teacher {head} tells {', '.join(found.classes)} apart, which are other classes")
             start.check_apart(f"the teacher {head}", data.split(dataset, "train", found.split), validation)
-            if abs(found.spec.crop - self.student.crop) > 0.01:
+            if abs(found.spec.crop - student.crop) > 0.01:
                 raise InputError(
-                    f"the teacher {head} sees {found.spec.crop:.0%} of a picture and the student "
-                    f"{self.student.crop:.0%}; train one of them with the other's preprocessing.crop"
+                    f"the teacher {head} sees {found.spec.crop:.0%} of a picture and the student {student.crop:.0%}; "
+                    "train one of them with the other's preprocessing.crop"
                 )
             self.networks.append(found)
 

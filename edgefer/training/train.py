@@ -160,7 +160,7 @@ def train(
         raise InputError(f"{run} was trained on other data ({saved['data']['name']}); name that with --data")
     progress = Progress(**saved["progress"]) if saved else Progress()
     teaching, classes = recipe.teaching, len(dataset.classes)
-    teachers = Teachers(teaching.teachers, dataset, recipe, device)
+    teachers = Teachers(teaching.teachers, dataset, validation, recipe.preprocessing, device)
     if saved and saved.get("teachers", []) != teachers.digests:
         raise InputError(f"{run} began with other teachers, or they were trained anew; name the same with --teacher")
     votes = torch.from_numpy(fer_plus.read(Path(teaching.votes), whole)[training.indices]) if teaching.votes else None

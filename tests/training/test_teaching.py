@@ -22,6 +22,7 @@ from edgefer import bundle, models, recipes
 from edgefer.bundle.manifest import Data
 from edgefer.cli.main import app
 from edgefer.compression import export
+from edgefer.data import splits
 from edgefer.data.dataset import Dataset
 from edgefer.errors import InputError, Interrupted
 from edgefer.learning import checkpoint, interrupt, state
@@ -135,9 +136,9 @@ def test_a_bundle_teaches_what_its_checkpoint_teaches(teacher: Path, tmp_path: P
             preprocessing=spec, data=Data(name="stripes", digest=digest, drawn=False), labels=kept.classes
         )
         bundle.write(tmp_path / digest, told, {"fp32": bundle.Part("fp32.onnx", network, "fp32", "any")})
-        return Teachers([str(tmp_path / digest)], data, kept.recipe, "cpu")
+        return Teachers([str(tmp_path / digest)], data, splits.split(data, "val"), spec, "cpu")
 
-    by_checkpoint = Teachers([str(teacher)], data, kept.recipe, "cpu").probabilities(seen, 2.0)
+    by_checkpoint = Teachers([str(teacher)], data, splits.split(data, "val"), spec, "cpu").probabilities(seen, 2.0)
     assert torch.allclose(teachers(data.digest).probabilities(seen, 2.0), by_checkpoint, atol=1e-4)
     with pytest.raises(InputError, match="was trained on stripes, not on these data"):
         teachers("d" * 64)
@@ -162,7 +163,7 @@ def test_a_teacher_of_another_size_colour_and_scaling_answers_as_on_its_own_inpu
     recipe = small_recipe(*theirs, "preprocessing.std=[0.2, 0.3, 0.4]", epochs=4)
     run = train(recipe, data, tmp_path / "run").run
     student = small_recipe("preprocessing.size=44", "preprocessing.mean=[0.5]", "preprocessing.std=[0.25]")
-    teachers = Teachers([str(run)], data, student, "cpu")
+    teachers = Teachers([str(run)], data, splits.split(data, "val"), student.preprocessing, "cpu")
     own = torch.from_numpy(recipe.preprocessing.apply(data.images[:64]))
     seen = torch.from_numpy(student.preprocessing.apply(data.images[:64]))
     wanted = checkpoint.build(checkpoint.read(run))(own).softmax(1)
