@@ -542,14 +542,12 @@ def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dat
     """Return what is to be known of accuracy on these images, in lines."""
     found = []
     for title, bundle in zip(titles, bundles, strict=True):
-        settings = bundle.manifest.recipe.get("data", {})
-        protocol = settings.get("split")
-        if settings.get("classes"):
+        if bundle.manifest.classes_chosen:
             found.append(
                 f"{title} tells {len(bundle.manifest.labels)} classes apart, and images of others are left out: "
                 "its accuracy does not compare with that on all of them"
             )
-        if split == "train" or _selected(split, protocol, dataset.carved):
+        if split == "train" or _selected(split, bundle.manifest.protocol, dataset.carved):
             role = "trained" if split == "train" else "selected"
             found.append(f"{title}: images of {split} {role} this network, so its accuracy on them flatters it")
     others: dict[tuple[str, str], list[str]] = {}

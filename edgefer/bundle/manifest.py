@@ -165,6 +165,29 @@ class Description(_Part):
         """What logits are divided by before they become probabilities."""
         return self.confidence.temperature if self.confidence else 1.0
 
+    @property
+    def protocol(self) -> Literal["official", "stratified"]:
+        """How the recipe divided the training data, which says what images selected the network."""
+        protocol: Literal["official", "stratified"] = self._divided().get("split", "official")
+        return protocol
+
+    @property
+    def classes_chosen(self) -> bool:
+        """Whether the recipe left out images of some classes."""
+        return bool(self._divided().get("classes"))
+
+    def _divided(self) -> dict[str, Any]:
+        return self.recipe.get("data") or {}
+
+    @field_validator("recipe")
+    @classmethod
+    def _recipe_says_how_data_were_divided(cls, recipe: dict[str, Any]) -> dict[str, Any]:
+        """The rest of a recipe is only shown; this part says which images flatter the network."""
+        divided = recipe.get("data") or {}
+        if not isinstance(divided, dict) or divided.get("split", "official") not in ("official", "stratified"):
+            raise ValueError("its data.split must be official or stratified")
+        return recipe
+
     @field_validator("labels")
     @classmethod
     def _labels_can_be_shown(cls, labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -110,12 +110,11 @@ def _of_bundle(folder: Path) -> _Teacher:
     found = bundle.load(folder)
     said = found.manifest
     session = onnxruntime.activate(found.file(found.networks_for("cpu")[-1]), torch.get_num_threads())
-    split = said.recipe.get("data", {}).get("split", "official")
 
     def answer(x: Tensor) -> Tensor:
         return torch.from_numpy(session.infer(x.float().cpu().contiguous().numpy())).to(x.device)
 
-    return _Teacher(answer, said.preprocessing, tuple(said.labels), said.data.name, said.data.digest, split)
+    return _Teacher(answer, said.preprocessing, tuple(said.labels), said.data.name, said.data.digest, said.protocol)
 
 
 def distillation(logits: Tensor, probabilities: Tensor, temperature: float) -> Tensor:

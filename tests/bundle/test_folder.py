@@ -171,6 +171,14 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         ),
         r"manifest\.json: confidence\.temperature",
     ),
+    "a recipe whose data are a word": (
+        _manifest(lambda raw: raw.update(recipe={"data": "fer2013"})),
+        r"manifest\.json: recipe.*official or stratified",
+    ),
+    "data divided in an unknown way": (
+        _manifest(lambda raw: raw.update(recipe={"data": {"split": ["official"]}})),
+        r"manifest\.json: recipe.*official or stratified",
+    ),
     "a std of zero": (_manifest(lambda raw: raw["preprocessing"].update(std=[0.0])), r"preprocessing.*positive"),
 }
 
