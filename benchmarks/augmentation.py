@@ -35,7 +35,7 @@ def main() -> None:
     labels = torch.from_numpy(training.labels[:count])
     model = models.create(recipe.model.name, 7, recipe.preprocessing.channels, recipe.model.args)
     model = model.to(memory_format=torch.channels_last).train()
-    criterion = loss.cross_entropy(recipe.train, training.labels, 7, mixup=False)
+    criterion = loss.cross_entropy(recipe.train, training.labels, 7)
     stepper = optimizer.optimizer(model, recipe.phases[0])
 
     def augmented() -> torch.Tensor:

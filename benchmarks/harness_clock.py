@@ -133,7 +133,7 @@ def summary(runs: list[dict[str, float]], estimate: str) -> dict[str, float]:
         estimate: the key of what was measured.
     """
     errors = [each[estimate] - each["truth"] for each in runs]
-    shared = {
+    shared: dict[str, float] = {
         key: float(np.mean([each[key] for each in runs])) for key in ("late", "added_microseconds") if key in runs[0]
     }
     return {

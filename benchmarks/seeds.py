@@ -76,7 +76,9 @@ def without_seed(recipe: dict[str, Any]) -> dict[str, Any]:
 def said(runs: list[dict[str, Any]]) -> str:
     """Return mean and range of INT8 over seeds, for the card and README."""
     shares = [100 * run["int8"]["quality"] for run in runs]
-    return f"{sum(shares) / len(shares):.2f} % ({min(shares):.2f} to {max(shares):.2f}, {len(shares)} seeds)"
+    trained = sorted({run["precision"] for run in runs})
+    how = f", trained in {' and '.join(trained)}" if len(trained) > 1 else ""
+    return f"{sum(shares) / len(shares):.2f} % ({min(shares):.2f} to {max(shares):.2f}, {len(shares)} seeds{how})"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,10 @@
 
 edgefer bench BUNDLE --device cpu --data fer2013.zip --json > bench.json
 python benchmarks/ship.py edgefer-base BUNDLE TRAINING bench.json
+python benchmarks/ship.py edgefer-base   # its card alone, anew
+
+PrivateTest accuracies of all that was ever shipped under the name, git's history too, are kept in NAME-candidates.json:
+how often a test set was asked is part of what its answer is worth.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import subprocess
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -25,16 +30,25 @@ FAMILY = HERE.parent / "edgefer" / "family"
 RESULTS = HERE / "results" / "family"
 _NETWORKS = ("int8-cpu", "int8-tensorrt", "int8-rtx", "fp16-tensorrt", "fp16-rtx")  # FP16: to hold INT8 against
 _MOST_CHECKPOINT = 7_000_000
+GOALS = {"edgefer-nano": 0.665, "edgefer-small": 0.70, "edgefer-base": 0.72}  # what INT8 is to have on PrivateTest
 
 
 def main() -> None:
-    """Write edgefer/family/NAME and benchmarks/results/family/NAME.json."""
+    """Write edgefer/family/NAME, and NAME.json and NAME-candidates.json in benchmarks/results/family."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=["edgefer-nano", "edgefer-small", "edgefer-base"])
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("training", type=Path)
-    parser.add_argument("bench", type=Path, help="what `edgefer bench --json` said of the bundle on PrivateTest")
+    parser.add_argument("name", choices=tuple(GOALS))
+    parser.add_argument("bundle", type=Path, nargs="?")
+    parser.add_argument("training", type=Path, nargs="?")
+    parser.add_argument("bench", type=Path, nargs="?", help="what `edgefer bench --json` said of it on PrivateTest")
     arguments = parser.parse_args()
+    if not arguments.bundle:
+        shipped = json.loads((RESULTS / f"{arguments.name}.json").read_text(encoding="utf-8"))
+        _write(RESULTS / f"{arguments.name}-candidates.json", candidates(arguments.name, shipped))
+        with paths.write_atomically(FAMILY / arguments.name / "CARD.md") as part:
+            part.write_text(card(bundle.load(arguments.name).manifest, shipped), encoding="utf-8")
+        return
+    if not arguments.bench:
+        parser.error("BUNDLE, TRAINING and BENCH go together")
     made, trained = bundle.load(arguments.bundle), checkpoint.read(arguments.training)
     bench = json.loads(arguments.bench.read_text(encoding="utf-8"))
     check(made.manifest, trained, bench)
@@ -51,6 +65,7 @@ def main() -> None:
         for name, entry in made.manifest.networks.items()
         if name in _NETWORKS
     }
+    _write(RESULTS / f"{arguments.name}-candidates.json", candidates(arguments.name, bench))
     recipe = trained.recipe.model_validate(without_folders(trained.recipe.model_dump(mode="json")))
     with tempfile.TemporaryDirectory(dir=HERE) as name:
         folder = Path(name) / arguments.name
@@ -63,8 +78,33 @@ def main() -> None:
         shutil.rmtree(FAMILY / arguments.name, ignore_errors=True)
         FAMILY.mkdir(exist_ok=True)
         folder.rename(FAMILY / arguments.name)
-    with paths.write_atomically(RESULTS / f"{arguments.name}.json") as part:
-        part.write_text(json.dumps(bench, indent=2) + "\n", encoding="utf-8")
+    _write(RESULTS / f"{arguments.name}.json", bench)
+
+
+def candidates(name: str, bench: dict[str, Any]) -> dict[str, Any]:
+    """Return the INT8 networks that were measured on PrivateTest under this name, the oldest first, `bench`'s last."""
+    file = RESULTS / f"{name}.json"
+    known = RESULTS / f"{name}-candidates.json"
+    found = json.loads(known.read_text(encoding="utf-8"))["candidates"] if known.exists() else []
+    git = ["git", "-C", str(HERE)]
+    history = subprocess.run([*git, "log", "--reverse", "--format=%H", "--", file], capture_output=True, text=True)
+    for commit in history.stdout.split():
+        show = [*git, "show", f"{commit}:./{file.relative_to(HERE)}"]
+        past = subprocess.run(show, capture_output=True, text=True)
+        if past.returncode == 0:
+            found.append(_measured(json.loads(past.stdout)))
+    by_file = {each["sha256"]: each for each in [*found, _measured(bench)]}
+    return {"kind": "edgefer candidates", "network": name, "goal": GOALS[name], "candidates": list(by_file.values())}
+
+
+def _measured(bench: dict[str, Any]) -> dict[str, Any]:
+    small = next(network for network in bench["networks"] if network["network"] == "int8-cpu")
+    return {"sha256": small["sha256"], "accuracy": small["quality"]["accuracy"]}
+
+
+def _write(file: Path, tree: dict[str, Any]) -> None:
+    with paths.write_atomically(file) as part:
+        part.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
 
 
 def check(manifest: bundle.Manifest, trained: checkpoint.Checkpoint, bench: dict[str, Any]) -> None:
@@ -124,6 +164,7 @@ def card(manifest: bundle.Manifest, bench: dict[str, Any]) -> str:
         small=small,
         confused=sorted(confused, reverse=True)[:5],
         seeds=json.loads(others.read_text(encoding="utf-8"))["says"] if others.exists() else None,
+        asked=json.loads((RESULTS / f"{manifest.name}-candidates.json").read_text(encoding="utf-8")),
         percent=lambda share: f"{100 * share:.2f} %",
     )
 

@@ -111,7 +111,7 @@ def in_own_process(source: Path, times: int, threads: int) -> dict[str, Any]:
 def per_image(runs: list[dict[str, Any]], stage: str) -> float:
     """Return the bytes that each further image took: the difference between the two evaluations."""
     few, many = (run[stage] - run["own_before"] for run in runs)
-    return float(many - few) / (runs[1]["images"] - runs[0]["images"])
+    return float((many - few) / (runs[1]["images"] - runs[0]["images"]))
 
 
 def main() -> None:

@@ -137,13 +137,15 @@ def _weights(ran: Recipe, whole: Recipe, start: dict[str, str] | None) -> Iterat
 def _changes(ran: Recipe, whole: Recipe) -> Iterator[tuple[str, str]]:
     """Yield each setting that differs, by its key, with what is to be said of it.
 
-    A precision is no difference where the recipe leaves it to the machine.
+    A precision is no difference where the recipe leaves it to the machine, and a seed never is: trainings of several
+    are what a claim is held against.
     """
     mine, theirs = (dict(_flat(recipe.model_dump(mode="json", exclude=set(_ASIDE)))) for recipe in (ran, whole))
     if len(ran.phases) != len(whole.phases):
         yield "phases", f"{len(ran.phases)} phases instead of {len(whole.phases)}"
     for key in [*theirs, *(key for key in mine if key not in theirs)]:
-        if mine.get(key) == theirs.get(key) or (key == "train.precision" and theirs[key] == "auto"):
+        free = key == "train.seed" or (key == "train.precision" and theirs[key] == "auto")
+        if free or mine.get(key) == theirs.get(key):
             continue
         if len(ran.phases) != len(whole.phases) and key.startswith("phases."):
             continue

@@ -147,6 +147,7 @@ def compress(
     output.print_rows(
         f"INT8, checked on {result.images:,} validation images of {result.data}",
         {
+            "weights": _method(result),
             "accuracy": f"{_percents(_once(result.accuracy))}{drawn}",
             **{f"  {name}": _change(change) for name, change in _once(result.changes).items()},
             "macro F1": _percents(_once(result.macro_f1)),
@@ -187,6 +188,12 @@ def _print_worst(result: Result) -> None:
     for each in result.worst:
         ratio = "" if each.snr is None else f"{each.snr:.1f}"
         print(f"  {each.loss:>13.5f} {each.accuracy:>+7.2f} {ratio:>7} {each.milliseconds:>+7.3f} {each.part.title}")
+
+
+def _method(result: Result) -> str:
+    if result.method == "qat":
+        return "calibrated and fine-tuned"
+    return "calibrated; no epoch of fine-tuning was better" if result.tuned else "calibrated"
 
 
 def _change(change: Change) -> str:

@@ -43,6 +43,9 @@ class Result:
 
     Attributes:
         bundle: the folder; its name ends in ``.rejected`` where `passed` is False.
+        method: ``qat`` where the weights are those of an epoch of fine-tuning; ``ptq`` where they are the calibrated
+            ones, since none was asked for or no epoch was better.
+        tuned: epochs of fine-tuning that were run.
         passed: False if an INT8 network lost more validation accuracy than it may, or is not as fast as it has to be.
         accuracy: of each network on the validation split, 0 to 1.
         macro_f1: likewise.
@@ -62,6 +65,8 @@ class Result:
     """
 
     bundle: Path
+    method: str
+    tuned: int
     passed: bool
     accuracy: dict[str, float]
     macro_f1: dict[str, float]
@@ -276,6 +281,7 @@ def compress(
     passed = not complaints
 
     # The bundle.
+    method = "qat" if tuned and tuned.best_epoch else "ptq"
     folder = out if passed else _beside(out, REJECTED)
     description = bundle.Description(
         name=recipe.name,
@@ -298,7 +304,7 @@ def compress(
                 "val_accuracy": trained.val_accuracy,
                 "start": trained.start,
             },
-            "method": "qat" if tuned else "ptq",
+            "method": method,
             "observer": plan.observer,
             "half_range": half_range,
             "activation": {"to": activation, "replaced": replaced, **asdict(change), "history": adapted.history}
@@ -337,6 +343,8 @@ def compress(
         shutil.rmtree(work, ignore_errors=True)
     result = Result(
         bundle=folder,
+        method=method,
+        tuned=tuned.epoch if tuned else 0,
         passed=passed,
         accuracy={score.network: score.accuracy for score in verdict.scores},
         macro_f1={score.network: score.macro_f1 for score in verdict.scores},

@@ -223,7 +223,8 @@ def finetune(
             }
             if progress.end_epoch(line):
                 best = _copy(student)
-            progress.epoch, progress.step, progress.loss_sum = progress.epoch + 1, 0, 0.0
+            progress.epoch, progress.step = progress.epoch + 1, 0
+            progress.loss_sum = progress.seconds = 0.0
             console.say(
                 f"{STAGES[plan.stage]}, epoch {line['epoch']} of {plan.epochs}: val accuracy {100 * accuracy:.2f} %"
             )

@@ -18,7 +18,7 @@ from edgefer.compression.extension import load_extension, load_nncf, quiet
 from edgefer.devices import machine
 from edgefer.errors import InputError
 
-_BATCH = 25  # images at a time; ranges are taken from each image on its own whatever this is
+_BATCH = 25  # images at a time
 
 
 class Root(nn.Module):
@@ -67,6 +67,7 @@ def quantize(
 
     load_extension()
     settings = nncf.AdvancedQuantizationParameters(
+        batchwise_statistics=True,  # each image has a range of its own, whatever _BATCH is
         overflow_fix=nncf.OverflowFix.ENABLE if half_range else nncf.OverflowFix.DISABLE,
         # It shifts the biases by what it takes the error of INT8 to be. Measured on a FER2013 network, INT8 agreed with
         # FP32 on 89 % of the images with the shift and on 97 % without; fine-tuning corrects biases anyway.

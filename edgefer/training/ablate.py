@@ -162,7 +162,7 @@ def _done(run: Path, recipe: Recipe, dataset: Dataset) -> dict[str, Any] | None:
         return None
     try:
         result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        same = result["recipe"] == recipe.model_dump(mode="json") and result["digest"] == dataset.digest
+        same = recipes.parse(result["recipe"], str(file)) == recipe and result["digest"] == dataset.digest
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{file} is damaged; remove {run} to train it again") from None
     if not same:

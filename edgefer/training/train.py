@@ -202,6 +202,12 @@ def train(
     board = log.TensorBoard(run) if tensorboard else None
     if saved:
         step_precision = saved["precision"]
+        now, before = torch.get_num_threads(), saved.get("threads")
+        if device == "cpu" and before and before != now:
+            console.say(
+                f"{run} began with --threads {before} and goes on with {now}: the weights will differ in their last "
+                "bits from those of a run that never stopped"
+            )
         model.load_state_dict(saved["model"])
         selected.load_state_dict(saved["selected"])
     else:
@@ -240,6 +246,7 @@ def train(
             "votes": votes_digest,
             "start": start,
             "precision": step_precision,
+            "threads": torch.get_num_threads(),
             "model": model.state_dict(),
             "selected": selected.state_dict(),
             "phase": phase_index,
@@ -329,7 +336,6 @@ def train(
                 val_loss, val_accuracy = _validate(selected, validation, recipe, classes)
                 if not math.isfinite(val_loss):
                     raise _diverged(run, progress, training.rows[batch], criterion.weight)
-                schedule.epoch(val_loss)
                 now = time.monotonic()
                 line = {
                     "epoch": progress.epoch + 1,
@@ -343,6 +349,7 @@ def train(
                     "seconds": round(progress.seconds_in_epoch + now - clock, 1),
                 }
                 clock = now
+                schedule.epoch(val_loss)
                 progress.end_epoch(line)
                 if progress.best_epoch == progress.epoch:
                     card = Checkpoint(

@@ -65,7 +65,7 @@ def test_what_was_reduced_is_named_in_a_person_s_words(small: Result) -> None:
 
 
 REDUCED: list[tuple[dict[str, Any], str]] = [
-    ({"settings": ["train.seed=1"]}, "train.seed 1 instead of 42"),
+    ({"settings": ["train.batch_size=16"]}, "train.batch_size 16 instead of 32"),
     ({"settings": ["model.args.drop_rate=0.1"]}, "model.args.drop_rate 0.1 instead of 0.5"),
     ({"settings": ["data.classes=['happy', 'sad']"]}, "2 classes instead of 7"),
     ({"settings": ["phases=[{ epochs = 10, lr = 0.1 }]"]}, "1 phases instead of 2"),

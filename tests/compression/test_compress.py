@@ -63,7 +63,8 @@ def test_a_bundle_holds_what_its_manifest_says(made: Result, csv: Path) -> None:
 def test_the_manifest_tells_how_int8_was_made(made: Result, csv: Path) -> None:
     manifest = bundle.load(made.bundle).manifest
     how = manifest.compression
-    assert how["method"] == "qat"
+    assert how["method"] == made.method == ("qat" if how["fine_tuning"]["best_epoch"] else "ptq")
+    assert made.tuned == 1
     assert (how["fine_tuning"]["epochs"], how["fine_tuning"]["steps"]) == (1, 14)
     assert how["gate"]["passed"] is True
     assert manifest.calibration is not None
@@ -237,7 +238,7 @@ def test_the_command_finds_checkpoint_and_data_and_moves_latest_only_when_int8_p
     said = json.loads(done.stdout)
     assert said["passed"] is True
     assert paths.latest("compress") == Path(said["bundle"])
-    assert bundle.newest().manifest.compression["method"] == "ptq"
+    assert bundle.newest().manifest.compression["method"] == said["method"] == "ptq"
 
     failed = runner.invoke(app, ["compress", "--int8", "--ptq", "--json", "--max-drop", "-101", "--threads", "1"])
     assert failed.exit_code == 1

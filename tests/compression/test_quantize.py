@@ -17,8 +17,8 @@ from onnx import numpy_helper
 from torch import nn
 
 from edgefer import models
-from edgefer.compression import export
-from edgefer.compression.quantize import quantize
+from edgefer.compression import export, quantize
+from edgefer.compression.calibrate import Observer
 from edgefer.graph.lint import check
 from edgefer.graph.lower import lower
 from edgefer.graph.slim import slim
@@ -69,7 +69,7 @@ class Depthwise(nn.Module):
 
 def test_a_real_network_becomes_a_quarter_in_size_and_all_of_it_int8(compact: nn.Module, tmp_path: Path) -> None:
     x = pictures()
-    quantized = quantize(compact, x, "mean-minmax", half_range=False)
+    quantized = quantize.quantize(compact, x, "minmax", half_range=False)
     full, signed = export.fp32(compact, x[:1]), export.int8(quantized, x[:1])
     cpu = slim(lower(signed, "cpu").model)
     assert cpu.ByteSize() < full.ByteSize() / 3
@@ -95,7 +95,7 @@ def test_a_real_network_becomes_a_quarter_in_size_and_all_of_it_int8(compact: nn
 def test_depthwise_networks_get_one_scale_for_each_activation(target: str) -> None:
     torch.manual_seed(0)
     network, x = awkward(Depthwise()), pictures(side=12)
-    signed = export.int8(quantize(network, x, "mean-minmax", half_range=False), x[:1])
+    signed = export.int8(quantize.quantize(network, x, "mean-minmax", half_range=False), x[:1])
     lowered = lower(signed, target)  # type: ignore[arg-type]
     check(lowered.model, target)  # type: ignore[arg-type]
     run(lowered.model, x.numpy(), optimize=True)
@@ -103,7 +103,7 @@ def test_depthwise_networks_get_one_scale_for_each_activation(target: str) -> No
 
 def test_calibration_changes_no_weight_and_leaves_the_fp32_network_as_it_is(compact: nn.Module) -> None:
     before = {name: tensor.clone() for name, tensor in compact.state_dict().items()}
-    calibrated = quantize(compact, pictures(5), "mean-minmax", half_range=False)
+    calibrated = quantize.quantize(compact, pictures(5), "mean-minmax", half_range=False)
     for network in (compact, calibrated):
         tensors = network.state_dict()
         assert all(torch.equal(tensors[name], tensor) for name, tensor in before.items())
@@ -114,7 +114,7 @@ def test_a_sequential_network_is_no_problem() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 100, 7))
     x = pictures(side=12)
-    quantized = quantize(network.eval(), x, "mean-minmax", half_range=False)
+    quantized = quantize.quantize(network.eval(), x, "mean-minmax", half_range=False)
     signed = export.int8(quantized, x[:1])
     with torch.no_grad():
         np.testing.assert_allclose(run(signed, x.numpy()), quantized(x).numpy(), atol=0.05)
@@ -123,7 +123,7 @@ def test_a_sequential_network_is_no_problem() -> None:
 def test_half_range_keeps_weights_within_64_after_training_too() -> None:
     torch.manual_seed(0)
     network, x = awkward(Depthwise()), pictures(side=12)
-    quantized = quantize(network, x, "mean-minmax", half_range=True)
+    quantized = quantize.quantize(network, x, "mean-minmax", half_range=True)
     with torch.no_grad():
         for parameter in quantized.parameters():
             if parameter.ndim > 1 and parameter.numel() > 50:
@@ -137,15 +137,30 @@ def test_half_range_keeps_weights_within_64_after_training_too() -> None:
     assert max(weights) == 64
 
 
+OBSERVERS: tuple[Observer, ...] = ("minmax", "mean-minmax", "median-minmax", "mean-quantile", "histogram")
+
+
+def input_scale(network: nn.Module, x: torch.Tensor, observer: Observer) -> float:
+    signed = export.int8(quantize.quantize(network, x, observer, half_range=False), x[:1])
+    return next(float(numpy_helper.to_array(each)) for each in signed.graph.initializer if each.name == "input.Q.scale")
+
+
+@pytest.mark.parametrize("observer", [each for each in OBSERVERS if each != "histogram"])  # which pools all images
+def test_ranges_are_made_of_each_images_own_range_however_many_are_seen_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, observer: Observer
+) -> None:
+    torch.manual_seed(0)
+    network = awkward(Depthwise())
+    x = pictures(side=12) * torch.linspace(0.1, 3, 30).view(-1, 1, 1, 1)  # dim pictures and bright ones
+    together = input_scale(network, x, observer)
+    monkeypatch.setattr(quantize, "_BATCH", 1)
+    assert together == pytest.approx(input_scale(network, x, observer), rel=0.01)
+
+
 def test_observers_give_different_ranges() -> None:
     torch.manual_seed(0)
     network, x = awkward(Depthwise()), pictures(side=12)
-    scales = {}
-    for observer in ("minmax", "mean-minmax", "median-minmax", "mean-quantile", "histogram"):
-        signed = export.int8(quantize(network, x, observer, half_range=False), x[:1])  # type: ignore[arg-type]
-        scales[observer] = next(
-            float(numpy_helper.to_array(each)) for each in signed.graph.initializer if each.name == "input.Q.scale"
-        )
+    scales = {observer: input_scale(network, x, observer) for observer in OBSERVERS}
     assert scales["minmax"] > scales["mean-minmax"] > scales["mean-quantile"]
     assert len(set(scales.values())) >= 4
 
@@ -158,13 +173,13 @@ torch.set_num_threads(1)
 from torch import nn
 from edgefer import console
 from edgefer.compression import export, extension
-from edgefer.compression.quantize import quantize
+from edgefer.compression import quantize
 console.enable()
 if len(sys.argv) > 1:
     assert extension.start_extension_build().wait() == 0
 network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 100, 7)).eval()
 x = torch.randn(8, 1, 12, 12)
-quantized = quantize(network, x, "mean-minmax", half_range=False)
+quantized = quantize.quantize(network, x, "mean-minmax", half_range=False)
 quantized(x).sum().backward()
 signed = export.int8(quantized, x[:1])
 from nncf.telemetry import telemetry

@@ -113,5 +113,7 @@ def test_trainings_that_differ_in_more_than_their_seed_are_not_quoted_together()
 
 
 def test_the_mean_and_the_range_over_seeds_are_said() -> None:
-    runs = [{"int8": {"quality": share}} for share in (0.7, 0.71)]
+    runs = [{"precision": "bf16", "int8": {"quality": share}} for share in (0.7, 0.71)]
     assert scripts.load("seeds").said(runs) == "70.50 % (70.00 to 71.00, 2 seeds)"
+    runs[0]["precision"] = "fp32"
+    assert scripts.load("seeds").said(runs) == "70.50 % (70.00 to 71.00, 2 seeds, trained in bf16 and fp32)"

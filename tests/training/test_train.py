@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from stripes import small_recipe, stripes
 
+from edgefer import console
 from edgefer.data.dataset import Dataset
 from edgefer.errors import Diverged, InputError
 from edgefer.learning import checkpoint, evaluate, state
@@ -61,6 +62,33 @@ def test_the_log_has_one_line_for_each_epoch(tmp_path: Path) -> None:
         lines = list(csv.DictReader(file))
     assert [line["epoch"] for line in lines] == ["1", "2", "3"]
     assert all(float(line["val_loss"]) > 0 for line in lines)
+
+
+def test_the_log_has_the_rate_of_the_epoch_itself_not_of_the_next(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    losses = iter((1.0, 2.0, 3.0, 4.0))  # after the second epoch the plateau's patience is at its end
+    monkeypatch.setattr("edgefer.training.train._validate", lambda *_: (next(losses), 0.5))
+    plateau = ("schedule=plateau", "warmup_epochs=0", "plateau_patience=0", "plateau_factor=0.1", "lr=0.01")
+    train(small_recipe(*(f"phases.0.{each}" for each in plateau), epochs=4), stripes(), tmp_path)
+    rates = [float(line["lr"]) for line in csv.DictReader((tmp_path / "log.csv").open())]
+    assert rates == pytest.approx([0.01, 0.01, 0.001, 0.0001])
+
+
+def test_a_run_that_goes_on_with_other_threads_says_that_its_last_bits_will_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console.enable()
+    train(small_recipe(epochs=1), stripes(), tmp_path)
+    train(small_recipe(epochs=1), stripes(), tmp_path, resume=True)
+    assert "--threads" not in capsys.readouterr().err
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        train(small_recipe(epochs=1), stripes(), tmp_path, resume=True)
+    finally:
+        torch.set_num_threads(threads)
+    assert f"--threads {threads} and goes on with {threads + 1}" in capsys.readouterr().err
 
 
 def test_training_never_opens_the_test_split(tmp_path: Path) -> None:
