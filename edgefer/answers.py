@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from edgefer import paths, predictor
+from edgefer import console, paths, predictor
 from edgefer.data.contents import printable
 from edgefer.data.folders import ENDINGS
 from edgefer.errors import InputError
@@ -78,14 +79,15 @@ def find(patterns: Sequence[str]) -> list[Path]:
             for file in _meant(pattern):
                 found.setdefault(file.resolve(), file)
         except OSError as error:  # a name that is too long, a folder that cannot be read
-            raise InputError(f"{printable(pattern[:80])} cannot be looked at: {error.strerror}") from None
+            where = printable(str(error.filename or pattern)[:200])
+            raise InputError(f"{where} cannot be looked at: {error.strerror}") from None
     return list(found.values())
 
 
 def _meant(pattern: str) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if _is_picture(file, path))
+        files = _below(path)
         if not files:
             raise InputError(f"{printable(pattern)} holds no picture ({', '.join(ENDINGS)})")
         return files
@@ -100,9 +102,25 @@ def _meant(pattern: str) -> list[Path]:
     return files
 
 
-def _is_picture(file: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)  # macOS puts ._a.png beside a.png
-    return file.suffix.lower() in ENDINGS and not hidden and file.is_file()
+def _below(folder: Path) -> list[Path]:
+    """Return the pictures in a folder and in those below it, sorted, and say how many files are none.
+
+    Raises:
+        OSError: one of the folders cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    files: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(place) / name for name in names if not name.startswith(".")]  # macOS puts ._a.png beside a.png
+    pictures = sorted(file for file in files if file.suffix.lower() in ENDINGS and file.is_file())
+    others = sorted(set(files) - set(pictures))
+    if others and pictures:
+        console.say(f"{len(others):,} files that are no pictures are left out, such as {printable(str(others[0]))}")
+    return pictures
 
 
 def answers(
@@ -183,7 +201,7 @@ def annotate(picture: Image.Image, faces: Sequence[Prediction], min_confidence: 
 def write_csv(path: Path, found: Sequence[Answer], labels: Sequence[str], min_confidence: float = 0.0) -> None:
     """Write a line for each face, and one without a label for each picture that has none or could not be read."""
     with (
-        paths.write_atomically(path) as part,
+        paths.write_atomically(path.resolve()) as part,  # of a link, what it leads to
         part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out,  # names need not be UTF-8
     ):
         table = csv.writer(out)

@@ -77,13 +77,13 @@ def _bar(description: str, total: int, done: int) -> Iterator[Callable[..., None
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Progress(*columns, console=Console(stderr=True, emoji=False), transient=True) as bars:
         task = bars.add_task(description, total=total, completed=done, note="")
 
         def advance(n: int = 1, note: str = "") -> None:

@@ -15,16 +15,23 @@ from edgefer.errors import InputError
 
 RUNS = Path("runs")
 LATEST = "latest"
+_UMASK = os.umask(0)  # there is no way to ask but to set it
+os.umask(_UMASK)
 _PREFIX = 40  # letters of a name that the one beside it begins with: a name may be as long as the file system takes
 
 
 def cache_dir() -> Path:
-    """Return the folder for caches: EDGEFER_CACHE, else XDG_CACHE_HOME/edgefer, else ~/.cache/edgefer."""
+    """Return the folder for caches: EDGEFER_CACHE, else edgefer in XDG_CACHE_HOME, ~/.cache or, with no home, /tmp."""
     named = os.environ.get("EDGEFER_CACHE")
     if named:
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "edgefer"
+    if base:
+        return Path(base) / "edgefer"
+    try:
+        return Path.home() / ".cache" / "edgefer"
+    except RuntimeError:  # no HOME, and a user whom the system does not know: a container
+        return Path(tempfile.gettempdir()) / "edgefer-cache"
 
 
 def shipped(name: str) -> Path:
@@ -57,7 +64,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
     try:
         yield part
         _flush(part)
-        part.chmod(0o644)
+        part.chmod(0o666 & ~_UMASK)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -71,10 +78,11 @@ def check_unused(path: Path, option: str = "--out") -> None:
         option: that names it on the command line.
 
     Raises:
-        InputError: `path` exists and is not an empty folder.
+        InputError: `path` exists and is not an empty folder, or its folder takes no new files.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} exists already; name another folder with {option}")
+    _check_writable(path, option)
 
 
 def check_file(path: Path, option: str) -> None:
@@ -85,13 +93,22 @@ def check_file(path: Path, option: str) -> None:
         option: that names it on the command line.
 
     Raises:
-        InputError: `path` is a folder, or what would be its folder is a file.
+        InputError: `path` is a folder, a pipe or a device, or what would be its folder is a file or takes no new files.
     """
     if path.is_dir():
         raise InputError(f"{option} {path} is a folder; name a file")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{option} {path} is a pipe or a device; name a file")
     for parent in path.parents:
         if parent.exists() and not parent.is_dir():
             raise InputError(f"{option} {path} cannot be written: {parent} is a file")
+    _check_writable(path, option)
+
+
+def _check_writable(path: Path, option: str) -> None:
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    if not os.access(there, os.W_OK):
+        raise InputError(f"{option} {path} cannot be written: nothing may be written in {there}")
 
 
 @contextmanager
@@ -109,7 +126,7 @@ def write_folder_atomically(path: Path) -> Iterator[Path]:
         for file in part.rglob("*"):
             if file.is_file():
                 _flush(file)
-        part.chmod(0o755)
+        part.chmod(0o777 & ~_UMASK)
         if path.exists():
             path.rmdir()
         part.replace(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -29,7 +29,7 @@ Picture: TypeAlias = "NDArray[np.uint8] | Image.Image | str | os.PathLike[str]"
 
 Faces: TypeAlias = Literal["auto", "always", "never"]
 
-_BATCH = 32  # pictures in memory at a time
+_BATCH = 32  # pictures that run together
 _MOST_CHANNELS = 4
 _MOST_PIXELS = 120_000_000  # of a file: telephones take pictures of 50 and 108 million
 
@@ -103,10 +103,10 @@ class Predictor:
         Raises:
             InputError: something is no picture; the message names the file or the position.
         """
-        pictures = _pictures(images)
+        inputs = self._inputs(_pictures(images))
         predictions: list[Prediction] = []
-        while batch := list(islice(pictures, _BATCH)):
-            predictions += self._predict(batch)
+        while batch := list(islice(inputs, _BATCH)):
+            predictions += self._infer(batch)
         return predictions
 
     def predict_faces(self, images: Picture | Iterable[Picture], faces: Faces = "auto") -> list[list[Prediction]]:
@@ -149,22 +149,30 @@ class Predictor:
 
     def _predict_faces(self, picture: NDArray[np.uint8], faces: Faces) -> list[Prediction]:
         if faces == "never" or (faces == "auto" and min(picture.shape[:2]) <= LEAST_SIDE):
-            return self._predict([picture])
+            return self.predict([picture])
         detector = self.start_detector(faces)
         if detector is None:
-            return self._predict([picture])
+            return self.predict([picture])
         boxes = detector.find(picture)
         crops = [picture[box.top : box.top + box.height, box.left : box.left + box.width] for box in boxes]
-        predictions: list[Prediction] = []
-        for start in range(0, len(crops), _BATCH):
-            predictions += self._predict(crops[start : start + _BATCH])
-        return [replace(prediction, box=box) for prediction, box in zip(predictions, boxes, strict=True)]
+        return [replace(prediction, box=box) for prediction, box in zip(self.predict(crops), boxes, strict=True)]
 
-    def _predict(self, pictures: list[NDArray[np.uint8]]) -> list[Prediction]:
+    def _inputs(self, pictures: Iterable[NDArray[np.uint8]]) -> Iterator[tuple[NDArray[np.float32], float]]:
+        """Yield the network's input of each picture, (1, channels, size, size), and the seconds that it took.
+
+        One picture is in memory at a time: a telephone's has 36 MB, and a batch of them more than a small device.
+        """
+        for picture in pictures:
+            start = time.perf_counter()
+            pixels = self.bundle.manifest.preprocessing.apply([picture])
+            yield pixels, time.perf_counter() - start
+
+    def _infer(self, batch: Sequence[tuple[NDArray[np.float32], float]]) -> list[Prediction]:
         start = time.perf_counter()
-        logits = self._session.infer(self.bundle.manifest.preprocessing.apply(pictures))
+        logits = self._session.infer(np.concatenate([pixels for pixels, _ in batch]))
         probabilities = softmax(logits / self.bundle.manifest.temperature)
-        milliseconds = (time.perf_counter() - start) * 1000 / len(pictures)
+        seconds = time.perf_counter() - start + sum(seconds for _, seconds in batch)
+        milliseconds = seconds * 1000 / len(batch)
         return [
             Prediction(self.labels[int(row.argmax())], dict(zip(self.labels, row.tolist(), strict=True)), milliseconds)
             for row in probabilities
@@ -209,7 +217,9 @@ def _pixels(picture: Picture, position: int) -> NDArray[np.uint8]:
     if isinstance(picture, Image.Image):
         return _upright(picture, f"picture {position}")
     if isinstance(picture, (str, os.PathLike)):
-        return read(Path(picture))
+        name = os.fspath(picture)
+        if isinstance(name, str):
+            return read(Path(name))
     raise InputError(f"picture {position} is no picture: {type(picture).__name__}")
 
 
@@ -224,6 +234,8 @@ def read(path: Path) -> NDArray[np.uint8]:
 
 
 def _upright(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    if 0 in image.size:
+        raise InputError(f"{name} has no pixels: {image.width} x {image.height}")
     try:
         return np.asarray(plain(image))
     except (OSError, SyntaxError, ValueError) as error:  # Pillow reads a file when its pixels are asked for

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # What may be typed where nothing is measured; the rest would be ignored.
 _COMPARE = {"compare", "fail_if", "markdown", "allow_different", "as_json"}
 _CLAIMS = {"claims", "results", "data", "out", "as_json"}
+_GPU = {"dla", "cuda_graphs", "fallback"}
 _PROJECT = {"project", "bundles", "device", "data", "out", "threads", "split", "as_json"}
 
 
@@ -29,7 +30,7 @@ def bench(
     device: Annotated[str, typer.Option(help="cpu, jetson or rtx.")] = "cpu",
     data: Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the result. Default: runs/bench/<time>-<name>.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads for one inference.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads for one inference.")] = 1,
     split: Annotated[str, typer.Option(help="Images to evaluate: test, val, public+private.")] = "test",
     seconds: Annotated[float, typer.Option(min=0.1, help="Least time that each network is timed for.")] = 3.0,
     dla: Annotated[
@@ -124,6 +125,8 @@ def bench(
     benching.check_device(device)
     if host is None and (ssh_config or remote_edgefer):
         raise InputError("--ssh-config and --remote-edgefer are for --host, which is not there")
+    if device == "cpu":
+        _only(typed, set(ctx.params) - _GPU, "--device cpu measures nothing on a GPU")
     finished = deciding.read(results or [])  # a wrong one is said before the measuring
     found = [opened.load(path) for path in bundles] if bundles else [opened.newest()]
     if out is not None:
@@ -194,15 +197,13 @@ def _show(result: Result, ledger: Claims | None, files: dict[str, str], *, markd
 
         print(printed.markdown(result), end="")
         return
-    from rich.console import Console
-
     from edgefer.bench.table import tables
 
-    Console(highlight=False).print(tables(result))
+    output.screen().print(tables(result))
     if ledger is not None:
         from edgefer.claims import table
 
-        Console(highlight=False).print("", table.tables(ledger, measured=True))
+        output.screen().print("", table.tables(ledger, measured=True))
     output.print_rows("written", files)
 
 

@@ -43,11 +43,9 @@ def run(data: Path | None, *, results: Sequence[Path], out: Path | None, as_json
     if as_json:
         output.print_json({"command": "bench", **files, **result.model_dump(mode="json")})
         return
-    from rich.console import Console
-
     from edgefer.claims.table import tables
 
-    Console(highlight=False).print(tables(result))
+    output.screen().print(tables(result))
     output.print_rows("written", files)
 
 

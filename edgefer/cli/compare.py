@@ -67,9 +67,7 @@ def run(
     if markdown:
         print("\n".join(_markdown(compared, b.result)))
     else:
-        from rich.console import Console
-
-        console = Console(highlight=False)
+        console = output.screen()
         for part in _tables(compared, b.result):
             console.print(part, markup=False)
     if failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -65,7 +66,9 @@ def compress(
         str | None,
         typer.Option(metavar="SM", help="Build engines for RTX GPUs too: 86,89,120. See edgefer build."),
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: one for each core.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="CPU threads. Default: one for each core.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Compress a trained network to INT8: calibrate, fine-tune, one file for each target, checked against FP32."""
@@ -174,7 +177,8 @@ def compress(
             print(f"  {slow.reason}\n    {_where(slow)}what would help: {slow.remedy}")
     if rejected:
         raise rejected
-    output.print_next("edgefer bench" if out is None and resume is None else f"edgefer bench {result.bundle}")
+    which = "" if out is None and resume is None else f" {shlex.quote(str(result.bundle))}"
+    output.print_next(f"edgefer bench{which}{output.with_data(data)}")
 
 
 def _once(of: Mapping[str, Value]) -> dict[str, Value]:

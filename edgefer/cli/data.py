@@ -34,10 +34,8 @@ def info(
 
         output.print_json({"command": "data info", **asdict(found)})
         return
-    from rich.console import Console
-
     output.print_rows(found.name, _facts(found))
-    Console(highlight=False).print(_counts(found))
+    output.screen().print(_counts(found))
     output.print_rows("images with the same pixels", _identical(found))
 
 

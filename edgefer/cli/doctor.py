@@ -22,7 +22,6 @@ def doctor(
         if broken:
             raise typer.Exit(LackError.exit_code)
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -38,7 +37,7 @@ def doctor(
             table.add_row("", f"[bold]{part}[/]", "")
         remedy = f"\n[dim]-> {escape(line.remedy)}[/]" if line.remedy else ""
         table.add_row(marks[line.state], line.name, escape(line.found) + remedy)
-    Console(highlight=False).print(table)
+    output.screen().print(table)
     if broken:
         raise LackError(f"{broken[0].name} {broken[0].found}; {broken[0].remedy}")
 

@@ -48,7 +48,7 @@ class Group(TyperGroup):
         except (typer.Exit, typer.Abort):
             raise
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _silence()
             raise typer.Exit(_BROKEN_PIPE) from None
         except (Exception, KeyboardInterrupt) as error:
             if hasattr(error, "format_message"):  # an option that typer refuses: typer prints it
@@ -58,11 +58,22 @@ class Group(TyperGroup):
             understood = explain(error)
             message = " ".join(str(understood).split()) if understood else _bug(error)
             code = understood.exit_code if understood else _BUG
-            print(f"edgefer: {message}", file=sys.stderr)
-            if as_json:
-                _print_json(message, code)
+            try:
+                print(f"edgefer: {message}", file=sys.stderr)
+                if as_json:
+                    _print_json(message, code)
+                sys.stdout.flush()
+            except OSError:  # nobody reads, or the disk is full: the exit code still says what was
+                _silence()
             raise typer.Exit(code) from None
         return result
+
+
+def _silence() -> None:
+    """Let what is still to be written, by an exit handler too, go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
 
 
 def explain(error: BaseException) -> EdgeferError | None:
@@ -77,7 +88,7 @@ def explain(error: BaseException) -> EdgeferError | None:
         return LackError("out of memory; close other programs; a training takes less with --set train.batch_size=32")
     if isinstance(error, OSError) and error.errno in _FULL:
         where = f" for {error.filename}" if error.filename else ""
-        return LackError(f"no space is left on the disk{where}; free some, or name another folder with --out")
+        return LackError(f"no space is left on the disk{where}; free some, or write to another one")
     if isinstance(error, OSError) and error.errno in _WRONG_PATH and error.filename:
         return InputError(f"{error.filename}: {error.strerror}")
     return None

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -66,4 +70,10 @@ def _edgefer(
 
 def main() -> None:
     """Run the command that was typed; ends the process."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started this
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):  # a file's name may have letters that the terminal has not
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="edgefer")

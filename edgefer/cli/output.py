@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edgefer.errors import MissingExtra
 
-__all__ = ["EXTRAS", "needs_extra", "print_json", "print_next", "print_rows"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["EXTRAS", "needs_extra", "print_json", "print_next", "print_rows", "screen"]
 
 # The packages whose absence tells that an extra is not installed.
 EXTRAS = {
@@ -40,6 +45,18 @@ def needs_extra(*extras: str) -> Iterator[None]:
         raise
 
 
+def screen() -> Console:
+    """Return where tables are printed: stdout, with words as they are."""
+    from rich.console import Console
+
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave a reader that went away to `edgefer.cli.ending`: rich would end with 1, a bound that was missed."""
+            raise BrokenPipeError
+
+    return Screen(highlight=False, emoji=False)
+
+
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on stdout."""
     json.dump(value, sys.stdout, indent=2, default=str)
@@ -52,6 +69,11 @@ def print_rows(title: str, rows: Mapping[str, str]) -> None:
     print(title)
     for name, value in rows.items():
         print(f"  {name:<{width}}  {value}")
+
+
+def with_data(data: Path | None) -> str:
+    """Return the option that names the data set to the next command, as it was named to this one."""
+    return "" if data is None else f" --data {shlex.quote(str(data))}"
 
 
 def print_next(command: str) -> None:

@@ -27,7 +27,7 @@ def predict(
     annotate: Annotated[
         Path | None, typer.Option(help="Folder for copies of the pictures with boxes and labels.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads for one inference.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads for one inference.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Say which expression each face in a picture shows, and how sure that is."""
@@ -54,19 +54,22 @@ def predict(
                 advance(1, answer.file.name)
         labels = predictor.labels
         name = predictor.bundle.manifest.name
-    if csv is not None:
-        answering.write_csv(csv, answers, labels, min_confidence)
     failed = [answer for answer in answers if answer.error]
     if as_json:
+        if csv is not None:
+            answering.write_csv(csv, answers, labels, min_confidence)
         lines: dict[str, Any] = {"command": "predict", "bundle": name, "labels": labels}
         output.print_json({**lines, "pictures": [answer.as_dict(min_confidence) for answer in answers]})
         if failed:
             raise typer.Exit(InputError.exit_code)  # the object that was printed says why
     else:
-        from rich.console import Console
-
-        Console(highlight=False).print(answering.table(answers, min_confidence))
+        output.screen().print(answering.table(answers, min_confidence))
         for answer in failed:
             console.say(str(answer.error))
+        without = sum(not (answer.faces or answer.error) for answer in answers)
+        if without:
+            console.say(f"no face found in {without:,} of {len(files):,}; for pictures cut to the face: --faces never")
+        if csv is not None:  # last: a full disk does not take the answers along
+            answering.write_csv(csv, answers, labels, min_confidence)
     if failed:
         raise InputError(f"{len(failed)} of {len(files)} pictures could not be read")

@@ -80,9 +80,7 @@ def run(
             print(f"edgefer: {line}", file=sys.stderr)
             raise typer.Exit(LackError.exit_code)
         return
-    from rich.console import Console
-
-    Console(highlight=False).print(tables(projection))
+    output.screen().print(tables(projection))
     output.print_rows("written", files)
     if not asked:
         raise LackError(line)

@@ -48,13 +48,11 @@ def quickstart(
         parts = {"train": trained.as_dict(), "compress": small.as_dict(), "bench": result.model_dump(mode="json")}
         output.print_json({"command": "quickstart", "seconds": seconds, **shown, **files, **parts})
         return
-    from rich.console import Console
-
     from edgefer.bench.table import tables
 
-    Console(highlight=False).print(tables(result))
+    output.screen().print(tables(result))
     output.print_rows(
         f"done in {console.duration(seconds)}, on drawn faces: these figures say that it works, not how well",
         {"checkpoint": str(trained.run), "page": shown.get("page", "none"), "bundle": str(small.bundle), **files},
     )
-    output.print_next("edgefer train --data fer2013.zip, then edgefer compress --int8, then edgefer bench")
+    output.print_next("edgefer train, then edgefer compress --int8, then edgefer bench, each with --data fer2013.zip")

@@ -25,7 +25,9 @@ def review(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for run.html and run.json. Default: the run's.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: one for each core.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="CPU threads. Default: one for each core.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Show a training: classes, augmentation, curves, confusion, failures, where it looks, what was frozen."""

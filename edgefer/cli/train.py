@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,7 +47,9 @@ def train(
         Path | None, typer.Option(help="FER+ votes (fer2013new.csv) as a second target of the training images.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: one for each core.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="CPU threads. Default: one for each core.")
+    ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard event files as well.")] = False,
     page: Annotated[bool, typer.Option(help="Leave run.html in the run's folder, as `edgefer review` does.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -125,7 +128,8 @@ def train(
             **{name: file for name, file in files.items() if name == "page"},
         },
     )
-    output.print_next("edgefer compress --int8" if out is None and resume is None else f"edgefer compress {run} --int8")
+    which = "" if out is None and resume is None else f"{shlex.quote(str(run))} "
+    output.print_next(f"edgefer compress {which}--int8{output.with_data(data)}")
 
 
 def show(run: Path, dataset: Dataset, device: str | None) -> dict[str, str]:

@@ -33,7 +33,7 @@ class Scheme(BaseModel):
     split: str = "train"
     stratified: bool = True
     seed: int = Field(0, ge=0, lt=2**32)
-    observer: Observer = "mean-minmax"
+    observer: Observer = "histogram"
 
 
 def schemes() -> list[str]:

@@ -30,6 +30,10 @@ class NotAlikeError(Exception):
     """A picture differs from what the first one promised."""
 
 
+class _Unusable(ValueError):
+    """A picture is whole, but of a kind that has no grey or colour of 8 or 16 bits."""
+
+
 @dataclass(frozen=True)
 class Form:
     """What all images of a data set are like.
@@ -134,7 +138,8 @@ def opened(source: Path | io.BytesIO, label: str, most_pixels: int) -> Iterator[
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"{label} cannot be read: {error.strerror}") from None
         reason = printable(" ".join(str(error).split()))[:120] or type(error).__name__
-        raise InputError(f"{label} is a damaged picture ({reason})") from error
+        what = "cannot be used" if isinstance(error, _Unusable) else "is a damaged picture"
+        raise InputError(f"{label} {what} ({reason})") from error
 
 
 def _as_it_is(image: Image.Image, form: Form) -> NDArray[np.uint8]:
@@ -164,11 +169,11 @@ def plain(image: Image.Image) -> Image.Image:
     """
     picture = image if image.getexif().get(_ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
     if picture.mode == "F":
-        raise ValueError("its pixels are floating-point numbers; store them as 8 or 16 bits")
+        raise _Unusable("its pixels are floating-point numbers; store them as 8 or 16 bits")
     if picture.mode.startswith("I"):
         values = np.asarray(picture).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
-            raise ValueError("its pixels have more than 16 bits")
+            raise _Unusable("its pixels have more than 16 bits")
         return Image.fromarray(((values + 128) // 257).astype(np.uint8))
     grey = picture.mode in _GREY_MODES
     if picture.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in picture.info:

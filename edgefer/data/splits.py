@@ -47,8 +47,13 @@ def split(dataset: Dataset, name: str, protocol: Protocol = "official") -> Split
         raise InputError(f"{dataset.origin} holds the split {dataset.part.split!r} alone, not {name!r}")
     indices = np.flatnonzero(_chosen(dataset, name, protocol))
     if not indices.size:
-        raise InputError(f"{dataset.name} ({dataset.origin}) has no images for the split {name!r}")
+        raise InputError(f"{dataset.name} ({dataset.origin}) has no images for the split {name!r}{_others(dataset)}")
     return Split(name, dataset.images, indices, dataset.labels[indices], dataset.rows[indices])
+
+
+def _others(dataset: Dataset) -> str:
+    there = [name for number, name in enumerate(SPLITS) if (dataset.splits == number).any()]
+    return f"; it has {' and '.join(there)}" if there else ""
 
 
 def _within(name: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgefer.models.create import create, merged, narrowed, take, widen
+from edgefer.models.create import create, for_classes, merged, narrowed, take, widen
 from edgefer.models.from_timm import hub_id
 from edgefer.models.keras_count import keras_count
 from edgefer.models.padding import fix_padding
@@ -15,6 +15,7 @@ __all__ = [
     "create",
     "fix_padding",
     "fix_pooling",
+    "for_classes",
     "hub_id",
     "keras_count",
     "merged",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,31 @@ def take(model: nn.Module, loaded: Any, what: str) -> None:
     if wrong:
         raise InputError(f"{what} does not fit this network: {wrong[0]} is missing or of another shape")
     model.load_state_dict(fitting, strict=False)
+
+
+def for_classes(
+    model: nn.Module, loaded: Mapping[str, Tensor], theirs: Sequence[str], ours: Sequence[str]
+) -> dict[str, Tensor]:
+    """Return another network's weights with a classifier for this network's classes, for `take`.
+
+    What it answers for a class that both have goes along by name; for the others it has what the new network has.
+
+    Args:
+        model: the new network.
+        loaded: state dict of another one of its kind.
+        theirs: classes that it tells apart, in the order of its answers.
+        ours: those of the new network.
+    """
+    weights, own = dict(loaded), model.state_dict()
+    known = [name for name in ours if name in theirs]
+    to, of = [ours.index(name) for name in known], [theirs.index(name) for name in known]
+    for path in (path for path, module in model.named_modules() if module is _classifier(model)):
+        for key in [key for key in weights if key.startswith(f"{path}.")]:
+            trained = weights.pop(key)
+            if key in own and trained.shape == (len(theirs), *own[key].shape[1:]):
+                weights[key] = own[key].clone()
+                weights[key][to] = trained[of]
+    return weights
 
 
 def _linear(network: nn.Module) -> nn.Linear:

@@ -71,7 +71,7 @@ def load(name: str, settings: Sequence[str] = (), epochs: int | None = None, see
 def going_on(
     trained: Recipe, start: str, settings: Sequence[str] = (), epochs: int | None = None, seed: int | None = None
 ) -> Recipe:
-    """Return a recipe that takes a trained network to other images: the new classifier first, then all of it, gently.
+    """Return a recipe that takes a trained network to other images: the classifier first, then all of it, gently.
 
     Args:
         trained: what the network was trained with; its model, preprocessing and augmentation stay.

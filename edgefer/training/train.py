@@ -184,7 +184,10 @@ def train(
             theirs = started.recipe.data
             learned = data.split(data.only(whole, theirs.classes), "train", theirs.split)
             starts.check_apart(recipe.model.start, learned, validation)
-        models.take(model, started.weights, f"the network of {recipe.model.start}")
+        given = started.weights
+        if started.classes != dataset.classes:
+            given = models.for_classes(model, given, started.classes, dataset.classes)
+        models.take(model, given, f"the network of {recipe.model.start}")
     start = saved.get("start") if saved else starts.record(recipe.model, model)
     if teaching.votes:
         models.widen(model, len(fer_plus.KINDS))
@@ -202,11 +205,11 @@ def train(
     board = log.TensorBoard(run) if tensorboard else None
     if saved:
         step_precision = saved["precision"]
-        now, before = torch.get_num_threads(), saved.get("threads")
-        if device == "cpu" and before and before != now:
+        threads, before = torch.get_num_threads(), saved.get("threads")
+        if device == "cpu" and before and before != threads:
             console.say(
-                f"{run} began with --threads {before} and goes on with {now}: the weights will differ in their last "
-                "bits from those of a run that never stopped"
+                f"{run} began with --threads {before} and goes on with {threads}: the weights will differ in their "
+                "last bits from those of a run that never stopped"
             )
         model.load_state_dict(saved["model"])
         selected.load_state_dict(saved["selected"])

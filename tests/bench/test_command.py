@@ -135,6 +135,7 @@ def test_faces_are_in_the_report_where_they_are_asked_for(folder: Path) -> None:
     [
         (["--markdown", "--json"], "choose one"),
         (["--csv", "."], "is a folder"),
+        (["--dla", "0", "--no-cuda-graphs"], "--device cpu measures nothing on a GPU; leave --dla, --cuda-graphs out"),
         (["--csv", "a.csv", "--device", "jetson"], "show what was measured"),
         (["--device", "jetson", "--project", "--throughput"], "leave --seconds, --throughput out"),
         (["--device", "jetson", "--project", "--host", "x", "--fallback"], "leave --seconds, --host, --fallback out"),

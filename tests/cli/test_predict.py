@@ -152,6 +152,42 @@ def test_a_table_is_not_written_over_a_picture_or_into_a_file(made: Path, pictur
     assert (done.exit_code, "notes.txt is a file" in done.output) == (2, True)
 
 
+def test_a_table_follows_a_link_and_leaves_pipes_and_devices_alone(made: Path, pictures: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = predict(pictures / "a.png", "--bundle", made, "--csv", tmp_path / "pipe")
+    assert (done.exit_code, "is a pipe or a device; name a file" in done.output) == (2, True)
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "link.csv").symlink_to("target.csv")
+    assert predict(pictures / "a.png", "--bundle", made, "--csv", tmp_path / "link.csv").exit_code == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert len((tmp_path / "target.csv").read_text().splitlines()) == 2
+
+
+def test_a_folder_that_takes_no_files_is_said_before_the_work(
+    made: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    for option, place in (("--csv", "a.csv"), ("--annotate", "copies")):
+        done = predict(pictures / "a.png", "--bundle", made, option, tmp_path / place)
+        assert (done.exit_code, done.output.splitlines()) == (
+            2,
+            [f"edgefer: {option} {tmp_path / place} cannot be written: nothing may be written in {tmp_path}"],
+        )
+
+
+def test_files_of_a_folder_that_are_no_pictures_are_counted(made: Path, pictures: Path) -> None:
+    done = predict(pictures, "--bundle", made)
+    assert f"1 files that are no pictures are left out, such as {pictures / 'notes.txt'}" in done.stderr
+
+
+def test_a_picture_without_a_face_comes_with_what_to_do(made: Path, tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    Image.new("L", (100, 100)).save(tmp_path / "wall.png")
+    done = predict(tmp_path / "wall.png", "--bundle", made)
+    assert done.exit_code == 0
+    assert "no face found in 1 of 1; for pictures cut to the face: --faces never" in done.stderr
+
+
 def test_a_bundle_that_is_none_of_edgefers_is_told_which_there_are(pictures: Path) -> None:
     done = predict(pictures / "a.png", "--bundle", "edgefer-giant")
     assert done.exit_code == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgefer import console
 from edgefer.compression import confidence
 from edgefer.data.dataset import Split
 
@@ -33,3 +34,16 @@ def test_a_network_that_is_always_right_gets_a_temperature_that_can_be_written()
     perfect = np.full_like(logits, -5)
     perfect[np.arange(50), split.labels] = 5
     assert 0.04 < confidence.fit("int8-cpu", perfect, split).temperature < 1
+
+
+@pytest.mark.parametrize("images", [1, 6])
+@pytest.mark.parametrize("right", [True, False])
+def test_a_few_images_do_not_make_a_network_certain_of_everything_or_of_nothing(
+    images: int, right: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console.enable()
+    _, split = case(1.0, images)
+    logits = np.zeros((images, 7), np.float32)
+    logits[np.arange(images), split.labels if right else (split.labels + 1) % 7] = 4
+    assert 0.3 < confidence.fit("int8-cpu", logits, split).temperature < 4
+    assert f"{images} validation images say little" in capsys.readouterr().err

@@ -69,7 +69,7 @@ class Depthwise(nn.Module):
 
 def test_a_real_network_becomes_a_quarter_in_size_and_all_of_it_int8(compact: nn.Module, tmp_path: Path) -> None:
     x = pictures()
-    quantized = quantize.quantize(compact, x, "minmax", half_range=False)
+    quantized = quantize.quantize(compact, x, "mean-minmax", half_range=False)
     full, signed = export.fp32(compact, x[:1]), export.int8(quantized, x[:1])
     cpu = slim(lower(signed, "cpu").model)
     assert cpu.ByteSize() < full.ByteSize() / 3
@@ -85,8 +85,9 @@ def test_a_real_network_becomes_a_quarter_in_size_and_all_of_it_int8(compact: nn
     np.testing.assert_allclose(run(full, x.numpy()), wanted, atol=1e-4 * np.abs(wanted).max())
     # The graph computes what was trained; a value on the border of two steps may fall to the other side, and in a
     # random network such a step grows from layer to layer.
-    equal = np.isclose(run(signed, x.numpy()), trained, atol=1e-5).all(axis=1)
-    assert equal.mean() > 0.3
+    answers = run(signed, x.numpy())
+    assert np.isclose(answers, trained, atol=1e-5).all(axis=1).any()
+    assert np.abs(answers - trained).mean() < np.abs(trained - wanted).mean() / 2
     error = np.abs(run(cpu, x.numpy(), optimize=True) - wanted)
     assert error.mean() < 0.05 * np.abs(wanted).mean()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from edgefer.cli.ending import Group
@@ -115,6 +116,46 @@ def test_a_full_disk_under_stdout_is_no_traceback() -> None:
         )
     assert done.returncode == 3
     assert done.stderr.startswith("edgefer: no space is left on the disk")
+
+
+def test_a_full_disk_under_json_is_no_traceback_either() -> None:
+    command = f"{sys.executable} -m edgefer data info --json > /dev/full"
+    done = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith("edgefer: no space is left on the disk")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_table_whose_reader_leaves_early_does_not_look_like_a_missed_bound(tmp_path: Path) -> None:
+    Image.new("L", (48, 48)).save(tmp_path / "a.png")
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m edgefer predict {tmp_path}/a.png | true; exit ${{PIPESTATUS[0]}}"],
+        stderr=subprocess.PIPE,
+    )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_an_error_that_nobody_reads_keeps_its_exit_code(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m edgefer predict {tmp_path}/none.png 2>&1 | true; exit ${{PIPESTATUS[0]}}"
+    assert subprocess.run(["bash", "-c", line]).returncode == 2
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-"])
+def test_a_closed_stdout_or_stderr_is_nothing_to_stumble_over(tmp_path: Path, closed: str) -> None:
+    Image.new("L", (48, 48)).save(tmp_path / "a.png")
+    line = f"{sys.executable} -m edgefer predict {tmp_path}/a.png --csv {tmp_path}/a.csv {closed}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 2
+
+
+def test_names_that_the_terminal_has_no_letters_for_are_printed_all_the_same(tmp_path: Path) -> None:
+    for name in ("\u65e5\u672c.png", ":smile:.png"):
+        Image.new("L", (48, 48)).save(tmp_path / name)
+    done = edgefer("predict", str(tmp_path), PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "\\u65e5\\u672c.png" in done.stdout
+    assert ":smile:.png" in done.stdout
 
 
 @pytest.mark.parametrize("command", ["recipes", "--help"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +95,11 @@ def test_a_photo_is_turned_upright(tmp_path: Path, made: Path) -> None:
         assert _labels(predictor.predict(tmp_path / "turned.png")) == [LABELS[4]]
 
 
+class _BytesPath(os.PathLike[bytes]):
+    def __fspath__(self) -> bytes:
+        return b"a.png"
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [
@@ -106,7 +113,10 @@ def test_a_photo_is_turned_upright(tmp_path: Path, made: Path) -> None:
         (7, "no picture: int"),
         (b"png", "no picture: bytes"),
         ("nowhere.png", "nowhere.png is not there"),
-        (Image.new("F", (12, 12)), "floating-point"),
+        (Image.new("F", (12, 12)), "picture 0 cannot be used: its pixels are floating-point"),
+        (Image.new("L", (0, 5)), "picture 0 has no pixels: 0 x 5"),
+        (np.array([np.zeros((12, 12), np.uint8), None], dtype=object), "picture 0"),
+        (_BytesPath(), "picture 0 is no picture: _BytesPath"),
     ],
 )
 def test_what_is_no_picture_is_refused_by_position_or_name(
@@ -130,6 +140,25 @@ def test_files_that_are_no_pictures_are_named(predictor: edgefer.Predictor, tmp_
         with pytest.raises(InputError, match=reason) as caught:
             predictor.predict(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)
+
+
+def test_a_whole_file_of_an_unusable_kind_is_not_called_damaged(predictor: edgefer.Predictor, tmp_path: Path) -> None:
+    Image.new("F", (12, 12)).save(tmp_path / "heat.tiff")
+    with pytest.raises(InputError, match=r"heat\.tiff cannot be used \(its pixels are floating-point"):
+        predictor.predict(tmp_path / "heat.tiff")
+
+
+def test_many_large_pictures_are_in_memory_one_at_a_time(predictor: edgefer.Predictor, tmp_path: Path) -> None:
+    Image.new("L", (4000, 3000), 100).save(tmp_path / "phone.png", compress_level=1)
+
+    def most(pictures: int) -> int:
+        tracemalloc.start()
+        predictor.predict([tmp_path / "phone.png"] * pictures)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    assert most(8) < most(1) + 2 * 12_000_000
 
 
 def test_a_damaged_pillow_image_is_refused_like_its_file(predictor: edgefer.Predictor, tmp_path: Path) -> None:

@@ -79,6 +79,21 @@ def test_a_network_that_has_learned_what_is_to_select_is_no_start(tmp_path: Path
     train(small_recipe(f"model.start={official}", "data.split=stratified", epochs=1), stripes(1), tmp_path / "run")
 
 
+def test_a_classifier_goes_along_by_the_names_of_its_classes(tmp_path: Path) -> None:
+    still = ("phases.0.lr=1e-30", "train.ema=0.0")  # what it begins with stays
+
+    def head(name: str, classes: str, *settings: str) -> torch.Tensor:
+        recipe = small_recipe(f"data.classes={classes}", *settings, epochs=1)
+        return checkpoint.read(train(recipe, stripes(), tmp_path / name).run).weights["head.weight"]
+
+    first = head("first", "['angry', 'happy', 'sad']")
+    fresh = head("fresh", "['fear', 'happy', 'neutral']", *still)
+    begun = head("begun", "['fear', 'happy', 'neutral']", *still, f"model.start='{tmp_path / 'first'}'")
+    assert torch.allclose(begun[1], first[1])  # happy
+    assert torch.allclose(begun[[0, 2]], fresh[[0, 2]])  # new to it: as in any network that begins
+    assert not torch.allclose(fresh[1], first[1])
+
+
 def test_an_interpolation_that_augmentation_does_not_follow_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"use --set preprocessing\.interpolation=bilinear"):
         train(small_recipe("preprocessing.interpolation=nearest"), stripes(), tmp_path / "run")
