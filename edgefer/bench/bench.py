@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
@@ -31,7 +31,7 @@ from edgefer.bench.robustness import Robustness
 from edgefer.bench.table import NOISY
 from edgefer.bundle import Bundle
 from edgefer.data.dataset import Dataset, Split
-from edgefer.devices import machine, rapl
+from edgefer.devices import jetson, machine, rapl
 from edgefer.errors import InputError, LackError
 from edgefer.evaluation import predict, timing
 from edgefer.preprocessing import Preprocessing
@@ -121,7 +121,7 @@ def bench(
         with_preprocessing_seconds=min(_PREPROCESSING_SECONDS, seconds),
         most_seconds=max(30.0, seconds),
     )
-    options = options or gpu.Options()
+    options = replace(options or gpu.Options(), board=_board())
     warnings = []
     with ExitStack() as stack:
         try:
@@ -132,6 +132,8 @@ def bench(
             warnings.append(f"{device} was asked for and this is the CPU: {error}")
             console.say(f"{error}; measuring on the CPU instead")
             device = "cpu"
+            for bundle in bundles:
+                check_bundle(bundle, dataset, device)
             contenders = _contenders(titles, bundles, device, threads, options, stack)
         protocol = _on_device(protocol, contenders[0].session, options)
         fresh, failed = _in_fresh_processes(contenders, threads, device, options)
@@ -253,6 +255,12 @@ def _contenders(
                 contenders.append(_Contender(title, bundle, name, session))
         stack.push(started.pop_all())
     return contenders
+
+
+def _board() -> str | None:
+    """Return what an engine is tuned to beside the GPU, whose name all boards of a family share."""
+    here = jetson.describe()
+    return f"{here.model}, {here.power_mode or 'power mode not known'}" if here else None
 
 
 def _on_device(protocol: Protocol, session: Session, options: gpu.Options) -> Protocol:

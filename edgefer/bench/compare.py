@@ -170,7 +170,7 @@ def compare(a: Named, b: Named, conditions: Sequence[Condition] = (), *, allow_d
             )
             for name, (old, new) in pairs.items()
         ],
-        conditions=judging.judge(conditions, pairs),
+        conditions=judging.judge(conditions, pairs, [name for name in before if name not in after]),
         notes=list(_notes(a.result, b.result, pairs, beside)),
     )
 

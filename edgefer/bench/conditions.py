@@ -119,16 +119,22 @@ def _never_meant(metric: str, bound: float, unit: str) -> str | None:
     return None
 
 
-def judge(conditions: Sequence[Condition], pairs: Pairs) -> list[Judged]:
+def judge(conditions: Sequence[Condition], pairs: Pairs, gone: Sequence[str] = ()) -> list[Judged]:
     """Say of each condition and each network that it is about whether it holds.
 
     Args:
         conditions: in the order they were given.
         pairs: by its name, a network in the reference and in the new result.
+        gone: names of networks that the reference alone has.
 
     Raises:
         InputError: a network or a metric does not exist, or was not measured, so that a condition cannot be decided.
     """
+    for condition in conditions:
+        lost = [name for name in gone if condition.network in (None, name, name.rpartition(" ")[2])]
+        if lost:
+            alone = "" if condition.network else f"; name those it is about: '{next(iter(pairs))}: {condition}'"
+            raise InputError(f"--fail-if '{condition}': the new result has no network {', '.join(lost)}{alone}")
     return [
         _judge(condition, name, figures(pairs[name][0]), figures(pairs[name][1]))
         for condition in conditions

@@ -149,27 +149,32 @@ def _counted(work: Callable[[], None]) -> Mean:
 
 
 def _sampled(watts: Watts, work: Callable[[], None]) -> Mean:
-    started = time.perf_counter()
-    found = _readings(watts, work)
-    took = time.perf_counter() - started
+    found, took = _readings(watts, work)
     names = [name for name in found[0] if all(name in reading for reading in found)] if found else []
     return Mean({name: float(np.mean([reading[name] for reading in found])) for name in names}, len(found), took)
 
 
-def _readings(watts: Watts, work: Callable[[], None]) -> list[Mapping[str, float]]:
-    """Read the sensors again and again while `work` is done."""
+def _readings(watts: Watts, work: Callable[[], None]) -> tuple[list[Mapping[str, float]], float]:
+    """Read the sensors again and again while `work` is done; return also the seconds that it took.
+
+    A reading that ends after the work did is left out: the device may have been idle for a part of it.
+    """
     found: list[Mapping[str, float]] = []
     done = threading.Event()
 
     def read() -> None:
         while not done.wait(_EVERY_SECONDS):
-            found.append(watts())
+            reading = watts()
+            if not done.is_set():
+                found.append(reading)
 
     reader = threading.Thread(target=read, daemon=True)
+    started = time.perf_counter()
     reader.start()
     try:
         work()
     finally:
         done.set()
+        took = time.perf_counter() - started
         reader.join()
-    return found
+    return found, took

@@ -118,7 +118,7 @@ def _check(file: Path, result: Result) -> None:
     for entry, name in zip(result.networks, names, strict=True):
         if names.count(name) > 1 or titles.count(entry.bundle) != 1:
             raise InputError(f"{file} has {_short(name)} more than once, or not its bundle")
-        if not _possible(entry):
+        if not _possible(entry) or not _fits(entry, len(result.data.classes)):
             raise InputError(f"{file}: the figures of {_short(name)} cannot be right")
 
 
@@ -136,6 +136,12 @@ def _possible(entry: NetworkEntry) -> bool:
         and (not entry.quantiles or (len(entry.quantiles) == 101 and entry.quantiles == sorted(entry.quantiles)))
         and (memory is None or (memory.baseline > 0 and memory.steady > 0 and memory.peak > 0))
         and all(quality is None or _is_share(quality) for quality in (entry.quality, entry.leak_free))
+    )
+
+
+def _fits(entry: NetworkEntry, classes: int) -> bool:
+    return len(entry.per_class) == len(entry.confusion) == classes and all(
+        len(row) == classes and min(row) >= 0 for row in entry.confusion
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,16 +129,31 @@ def add_engine(bundle: Bundle, engine: bytes, **fields: Any) -> Bundle:
     entry = Engine(
         **fields, sha256=hashlib.sha256(engine).hexdigest(), bytes=len(engine), graph_sha256=paths.sha256(graph)
     )
-    others = [other for other in bundle.manifest.engines if other.file != entry.file]
-    file, sidecar = bundle.path / entry.file, bundle.path / f"{entry.file}.json"
-    with paths.write_atomically(file) as part, paths.write_atomically(sidecar) as said:
-        part.write_bytes(engine)
-        said.write_text(entry.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        if len(others) < len(bundle.manifest.engines):
-            _write_manifest(bundle.path, bundle.manifest.model_copy(update={"engines": others}))
-    manifest = bundle.manifest.model_copy(update={"engines": [*others, entry], "format": FORMAT})
-    _write_manifest(bundle.path, manifest)
+    with _alone(bundle.path):
+        there = _read_manifest(bundle.path)  # another process may have added one meanwhile
+        others = [other for other in there.engines if other.file != entry.file]
+        file, sidecar = bundle.path / entry.file, bundle.path / f"{entry.file}.json"
+        with paths.write_atomically(file) as part, paths.write_atomically(sidecar) as said:
+            part.write_bytes(engine)
+            said.write_text(entry.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            if len(others) < len(there.engines):
+                _write_manifest(bundle.path, there.model_copy(update={"engines": others}))
+        manifest = there.model_copy(update={"engines": [*others, entry], "format": FORMAT})
+        _write_manifest(bundle.path, manifest)
     return Bundle(bundle.path, manifest)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from changing the bundle. The lock is gone with its process, however that ends."""
+    import fcntl  # not on Windows, where networks of a bundle run, but no engine is built
+
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
 
 
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -229,7 +246,8 @@ def _read_manifest(folder: Path) -> Manifest:
 def _first(errors: list[ErrorDetails]) -> str:
     where = ".".join(str(step) for step in errors[0]["loc"])
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{where}: {errors[0]['msg']}{more}".replace("\n", " ")
+    line = f"{where}: {errors[0]['msg']}{more}".replace("\n", " ")
+    return line if line.isprintable() else ascii(line)
 
 
 def _verify(folder: Path, network: Network | Engine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from edgefer.preprocessing import Preprocessing
 
@@ -17,6 +17,15 @@ Target = Literal["any", "cpu", "tensorrt", "rtx"]
 _FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # no separators and no leading dot: the name stays inside the folder
 _DIGEST = r"^[0-9a-f]{64}$"
 
+
+def _printable(text: str) -> str:
+    """Refuse what could write to a terminal or break out of a page: escape sequences, line breaks."""
+    if not text.isprintable():
+        raise ValueError("must be printable")
+    return text
+
+
+Shown = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 NetworkName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,49}$")]
 
 
@@ -45,8 +54,8 @@ class Engine(_Part):
     network: NetworkName = Field(description="key of `networks`: the graph that it was built from")
     graph_sha256: str = Field(pattern=_DIGEST, description="of that graph's file")
     runtime: Literal["tensorrt_rtx"]
-    version: str = Field(description="of the runtime that built it, and alone can read it")
-    compute: list[str] = Field(min_length=1, description="compute capabilities: 86, 89, 120")
+    version: Shown = Field(description="of the runtime that built it, and alone can read it")
+    compute: list[Shown] = Field(min_length=1, description="compute capabilities: 86, 89, 120")
     most_batch: int = Field(gt=0, description="images at a time; it is fastest at one")
 
 
@@ -132,7 +141,7 @@ class Calibration(_Part):
 class Data(_Part):
     """The data set the network was trained on."""
 
-    name: str
+    name: Shown
     digest: str = Field(pattern=_DIGEST)
     drawn: bool
 

@@ -127,6 +127,8 @@ def bench(
         raise InputError("--ssh-config and --remote-edgefer are for --host, which is not there")
     if device == "cpu":
         _only(typed, set(ctx.params) - _GPU, "--device cpu measures nothing on a GPU")
+    if device == "rtx":
+        _only(typed, set(ctx.params) - {"dla"}, "an RTX GPU has no DLA")
     finished = deciding.read(results or [])  # a wrong one is said before the measuring
     found = [opened.load(path) for path in bundles] if bundles else [opened.newest()]
     if out is not None:

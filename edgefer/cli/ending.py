@@ -56,7 +56,7 @@ class Group(TyperGroup):
                     _print_json(error.format_message(), InputError.exit_code)
                 raise
             understood = explain(error)
-            message = " ".join(str(understood).split()) if understood else _bug(error)
+            message = _one_line(str(understood)) if understood else _bug(error)
             code = understood.exit_code if understood else _BUG
             try:
                 print(f"edgefer: {message}", file=sys.stderr)
@@ -74,6 +74,13 @@ def _silence() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())
+
+
+def _one_line(message: str) -> str:
+    """Return a message that a stranger's file may have a part in: no line breaks, nothing that moves the cursor."""
+    from edgefer.data.contents import printable
+
+    return printable(" ".join(message.split()))
 
 
 def explain(error: BaseException) -> EdgeferError | None:

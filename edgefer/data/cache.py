@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import paths
-from edgefer.data.contents import Contents, reading
+from edgefer.data.contents import Contents, printable, reading
 from edgefer.data.dataset import SPLITS, USAGES, Dataset
 from edgefer.data.identical import groups
 from edgefer.data.splits import carve
@@ -155,7 +155,7 @@ def _open(path: Path, meta: dict[str, Any]) -> NDArray[Any]:
 
 def _dataset(arrays: dict[str, NDArray[Any]], meta: dict[str, Any], name: str, origin: str) -> Dataset:
     return Dataset(
-        name="FER2013" if meta["challenge"] else name,
+        name="FER2013" if meta["challenge"] else printable(name),
         origin=origin,
         images=arrays["images"],
         labels=arrays["labels"],

@@ -12,6 +12,23 @@ from onnx import AttributeProto, ModelProto, NodeProto, helper, numpy_helper
 Array = NDArray[Any]
 
 
+# Attributes of a Constant, and what it makes of their numbers; ``value`` is a tensor.
+_CONSTANTS: dict[str, Any] = {
+    "value": None,
+    "value_float": np.float32,
+    "value_floats": np.float32,
+    "value_int": np.int64,
+    "value_ints": np.int64,
+}
+
+
+def _constant(attribute: AttributeProto) -> Array:
+    kind = _CONSTANTS[attribute.name]
+    if kind is None:
+        return numpy_helper.to_array(attribute.t)
+    return np.asarray(helper.get_attribute_value(attribute), kind)
+
+
 class Graph:
     """Nodes in an order in which they can run, constants as arrays, and who makes and reads what.
 
@@ -41,8 +58,8 @@ class Graph:
             node.CopyFrom(each)
             for index, name in enumerate(node.input):
                 node.input[index] = aliases.get(name, name)
-            if node.op_type == "Constant" and node.attribute[0].name == "value":
-                self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+            if node.op_type == "Constant" and node.attribute[0].name in _CONSTANTS:
+                self.constants[node.output[0]] = _constant(node.attribute[0])
             elif node.op_type == "Identity" and node.output[0] not in self.outputs:
                 aliases[node.output[0]] = node.input[0]
             else:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, TensorProto
 
 from edgefer.errors import InputError
-from edgefer.graph.graph import Graph
+from edgefer.graph.graph import Array, Graph, attribute
 from edgefer.graph.lower import Target
 
 _QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
@@ -81,27 +81,46 @@ def _scale(graph: Graph, node: NodeProto) -> str:
     if scale.dtype.kind != "f":
         return f"the scale is of type {scale.dtype}; it must be float"
     # Of weights one scale for each output channel is what every target wants.
-    if scale.shape != () and not _of_weights(graph, node):
+    weights = _weights(graph, node)
+    if scale.shape != () and weights is None:
         return f"the scale of an activation has shape {scale.shape}; it must be one number of shape ()"
+    if scale.size > 1 and weights is not None and weights.ndim:
+        axis = attribute(node, "axis", 1) % weights.ndim
+        for reader in graph.readers(node.output[0]):
+            wanted = _output_channels(reader, node.output[0])
+            if wanted is not None and axis != wanted:
+                return f"the scales are along axis {axis} of the weights; the output channels are axis {wanted}"
     wrong = scale[~(np.isfinite(scale) & (scale > 0))]
     if wrong.size:
         return f"the scale is {float(wrong.flat[0])}; it must be a positive number"
     return ""
 
 
-def _of_weights(graph: Graph, node: NodeProto) -> bool:
-    """Return whether a quantizer works on a constant: stored in 8 bits, or in float32 with a QuantizeLinear behind."""
-    if graph.constant(node, 0) is not None:
-        return True
+def _weights(graph: Graph, node: NodeProto) -> Array | None:
+    """Return the constant that a quantizer works on: stored in 8 bits, or in float32 with a QuantizeLinear behind."""
+    stored = graph.constant(node, 0)
     made_by = graph.producer(node.input[0])
-    return made_by is not None and made_by.op_type == "QuantizeLinear" and graph.constant(made_by, 0) is not None
+    if stored is None and made_by is not None and made_by.op_type == "QuantizeLinear":
+        return graph.constant(made_by, 0)
+    return stored
+
+
+def _output_channels(reader: NodeProto, weights: str) -> int | None:
+    """Return which axis of its weights an operator's output channels are; None for other operators and inputs."""
+    if len(reader.input) < 2 or reader.input[1] != weights:
+        return None
+    if reader.op_type == "Gemm":
+        return 0 if attribute(reader, "transB", 0) else 1
+    return {"Conv": 0, "ConvTranspose": 1, "MatMul": 1}.get(reader.op_type)
 
 
 def _zero_point(graph: Graph, node: NodeProto) -> str:
     if len(node.input) < 3 or not node.input[2]:
         # Left out, it is 0 of the quantized type, and QuantizeLinear's default type is uint8.
         stored = graph.constant(node, 0)
-        if node.op_type == "QuantizeLinear" or (stored is not None and stored.dtype == np.uint8):
+        made = attribute(node, "output_dtype", 0) or TensorProto.UINT8  # which it can say from opset 21 on
+        unsigned = node.op_type == "QuantizeLinear" and made == TensorProto.UINT8
+        if unsigned or (stored is not None and stored.dtype == np.uint8):
             return _UNSIGNED
         return ""
     zero_point = graph.constant(node, 2)

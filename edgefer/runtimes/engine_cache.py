@@ -24,7 +24,8 @@ class Wanted:
 
     Attributes:
         graph: SHA-256 of the ONNX file.
-        gpu: name of the GPU.
+        gpu: name of the GPU: ``Orin`` on every Jetson Orin.
+        board: what it stands on and its power mode, which TensorRT's choices depend on; None where that is not known.
         compute: its compute capability.
         precision: of the graph: a network's tensors say it, the cache's folder shows it.
         most_batch: images at a time.
@@ -37,6 +38,7 @@ class Wanted:
 
     graph: str
     gpu: str
+    board: str | None
     compute: str
     precision: str
     most_batch: int
@@ -75,6 +77,7 @@ def engine(
     most_batch: int = tensorrt.MOST_BATCH,
     workspace: int | None = None,
     dla: int | None = None,
+    board: str | None = None,
 ) -> Kept:
     """Return the engine of a graph for the GPU at hand, built if it is not in the cache or does not fit any more.
 
@@ -89,6 +92,7 @@ def engine(
         most_batch: see `tensorrt.build`, also for the next two.
         workspace: bytes.
         dla: number of a DLA.
+        board: see `Wanted`.
 
     Raises:
         InputError: TensorRT refuses the graph.
@@ -98,6 +102,7 @@ def engine(
     wanted = Wanted(
         graph=paths.sha256(graph),
         gpu=gpu.name,
+        board=board,
         compute=gpu.compute,
         precision=precision,
         most_batch=most_batch,
@@ -141,7 +146,7 @@ def path(wanted: Wanted) -> Path:
 
 def timings(wanted: Wanted) -> Path:
     """Return where TensorRT keeps what it measured: of no use to another version or GPU."""
-    digest = hashlib.sha256(wanted.gpu.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{wanted.gpu} {wanted.board}".encode()).hexdigest()[:8]
     return paths.cache_dir() / "engines" / f"timings-{wanted.tensorrt}-sm{wanted.compute}-{digest}"
 
 

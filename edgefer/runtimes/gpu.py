@@ -24,10 +24,12 @@ class Options:
     Attributes:
         graphs: as CUDA graphs.
         dla: number of a deep learning accelerator to build for.
+        board: that the GPU stands on, with its power mode: an engine is tuned to them.
     """
 
     graphs: bool = True
     dla: int | None = None
+    board: str | None = None
 
 
 def activate(bundle: Bundle, network: str, device: str, options: Options) -> engine.Session:
@@ -69,7 +71,10 @@ def _engine(
     most_batch = tensorrt.MOST_BATCH if options.dla is None else 1
     workspace = _WORKSPACE if gpu.integrated else None
     precision = bundle.manifest.networks[network].precision
-    kept = engine_cache.engine(bundle.file(network), precision, gpu, flavour, most_batch, workspace, options.dla)
+    graph = bundle.file(network)
+    kept = engine_cache.engine(
+        graph, precision, gpu, flavour, most_batch, workspace, dla=options.dla, board=options.board
+    )
     return kept.engine, kept.on_gpu
 
 

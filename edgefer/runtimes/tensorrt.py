@@ -138,7 +138,9 @@ def build(
         _choose(trt, config, compute)
         config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # or its engines cannot be recorded as CUDA graphs
     if flavour == "tensorrt" and timings is not None:  # TensorRT for RTX measures nothing when it builds
-        config.set_timing_cache(config.create_timing_cache(_content(timings)), ignore_mismatch=False)
+        kept = config.create_timing_cache(_content(timings))
+        if not config.set_timing_cache(kept, ignore_mismatch=False):  # it is of another device, or damaged
+            config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
     given = network.get_input(0)
     one, most = ((batch, *tuple(given.shape)[1:]) for batch in (1 if dla is None else most_batch, most_batch))
     profile = builder.create_optimization_profile()
@@ -157,9 +159,10 @@ def build(
         if _MEMORY.search(said):
             raise LackError(f"too little memory to build the engine: close what else runs ({said})")
         raise InputError(f"TensorRT cannot build the network: {said}")
-    if flavour == "tensorrt" and timings is not None:
+    measured = config.get_timing_cache() if flavour == "tensorrt" else None
+    if measured is not None and timings is not None:
         with paths.write_atomically(timings) as part:
-            part.write_bytes(bytes(config.get_timing_cache().serialize()))
+            part.write_bytes(bytes(measured.serialize()))
     warnings = tuple(text for severity, text in logger.lines if severity == "warning")
     return Built(bytes(engine), str(trt.__version__), warnings, time.monotonic() - started, on_gpu)
 

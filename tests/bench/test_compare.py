@@ -261,6 +261,24 @@ def test_networks_of_several_bundles_are_matched_by_both_names(place: Callable[.
     assert [each.network for each in judged] == ["grey int8-cpu", "other int8-cpu", "other fp32"]
 
 
+def test_a_network_that_is_gone_does_not_pass_a_gate(place: Callable[..., Path]) -> None:
+    def without_int8(raw: dict[str, Any]) -> None:
+        raw["networks"] = [network(raw, "fp32")]
+        raw["comparisons"], raw["recommendations"] = [], []
+
+    place("a.json")
+    place("b.json", without_int8)
+    for condition in ("latency.p50 > 2x", "int8-cpu: latency.p50 > 2x"):
+        done = type_in("--compare", "a.json", "b.json", "--fail-if", condition)
+        assert (done.exit_code, "the new result has no network int8-cpu" in done.stderr) == (2, True)
+    assert (
+        "name those it is about: 'fp32: latency.p50 > 2x'"
+        in type_in("--compare", "a.json", "b.json", "--fail-if", "latency.p50 > 2x").stderr
+    )
+    assert type_in("--compare", "a.json", "b.json", "--fail-if", "fp32: latency.p50 > 2x").exit_code == 0
+    assert type_in("--compare", "a.json", "b.json").exit_code == 0  # no gate: only_in_a says it
+
+
 def test_results_without_a_network_in_common_are_refused(place: Callable[..., Path]) -> None:
     def renamed(raw: dict[str, Any]) -> None:
         for number, each in enumerate(raw["networks"]):

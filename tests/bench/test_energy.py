@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -122,3 +123,13 @@ def test_a_machine_without_a_sensor_says_nothing_while_it_measures(monkeypatch: 
     monkeypatch.setattr(rapl, "counters", dict)
     monkeypatch.setattr(rapl, "forbidden", lambda: False)
     assert module._energies([], [], "cpu", None) == ([], [])
+
+
+def test_a_reading_that_outlasts_the_work_counts_for_nothing_and_takes_no_time() -> None:
+    def slow() -> dict[str, float]:
+        time.sleep(0.5)
+        return {"idle": 1.0}
+
+    mean = energy._sampled(slow, lambda: time.sleep(0.2))
+    assert (mean.readings, mean.watts) == (0, {})
+    assert mean.seconds < 0.4

@@ -20,8 +20,10 @@ from typer.testing import CliRunner, Result
 
 import edgefer
 from edgefer import bundle, console, data, paths
+from edgefer.bench import remote
 from edgefer.bench import result as schema
 from edgefer.cli.main import app
+from edgefer.errors import LackError
 from edgefer.labels import LABELS
 
 # Names that a shell or scp would make something of.
@@ -53,6 +55,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     samples.write(Path(BUNDLE), data=origin)
     yield place
     console.enable(False)
+
+
+VERSION = f'[ "$1" = --version ] && echo edgefer {edgefer.__version__} && exit; '
 
 
 def run(server: sshd.Server, *arguments: str) -> Result:
@@ -94,6 +99,24 @@ def test_a_bench_there_has_the_figures_of_a_bench_here(server: sshd.Server, fold
     assert "orin: data: " in there.stderr  # what was said there
     assert "report.html" not in there.stderr
     assert not list(folder.rglob("pwned"))
+
+
+def test_an_answer_from_there_is_checked_like_any_stranger_s(tmp_path: Path, folder: Path) -> None:
+    here = CliRunner().invoke(app, ["bench", BUNDLE, "--data", FACES, "--seconds", "0.1", "--out", str(tmp_path / "a")])
+    assert here.exit_code == 0, here.output
+    file = tmp_path / "a" / "result.json"
+    said = json.loads(file.read_text())
+
+    def answer(**changes: object) -> schema.Result:
+        file.write_text(json.dumps({**said, **changes}))
+        return remote._read(file, "orin", said["data"]["digest"], [bundle.load(BUNDLE)])
+
+    escape = answer(machine={**said["machine"], "cpu": "\x1b]52;c;ZXZpbA==\x07"})
+    assert escape.machine.cpu == r"\x1b]52;c;ZXZpbA==\x07"
+    cut = [{**each, "confusion": each["confusion"][:3]} for each in said["networks"]]
+    for changes in ({"networks": []}, {"networks": cut}, {"kind": "edgefer projection"}):
+        with pytest.raises(LackError, match="what orin answered is not the result of this bench"):
+            answer(**changes)
 
 
 @pytest.mark.slow
@@ -166,9 +189,6 @@ def test_a_full_disk_there(tmp_path: Path, folder: Path) -> None:
     assert "MB; free some" in done.stderr
     assert json.loads(done.stdout)["exit_code"] == 3
     assert_nothing_is_left(server)
-
-
-VERSION = f'[ "$1" = --version ] && echo edgefer {edgefer.__version__} && exit; '
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "one label": (_labels("happy"), r"manifest\.json: labels"),
     "a label twice": (_labels("happy", "happy"), r"manifest\.json: labels.*the same"),
     "a label that moves the cursor": (_labels("happy", "\x1b[2Jsad"), r"manifest\.json: labels.*printable"),
+    "a data set's name that moves the cursor": (
+        _manifest(lambda raw: raw["data"].update(name="\x1b[2Jfaces")),
+        r"manifest\.json: data\.name.*printable",
+    ),
+    "a key that moves the cursor": (_manifest(lambda raw: raw.update({"\x1b[2J": 1})), r"\\x1b\[2J: Extra"),
     "no number": (_manifest(lambda raw: raw.update(agreement=float("nan"))), r"manifest\.json is no valid JSON"),
     "a temperature that makes NaN": (
         _manifest(

@@ -226,3 +226,68 @@ def test_lowering_refuses_what_is_not_signed_symmetric_and_per_tensor(
 def test_lowering_says_which_targets_there_are() -> None:
     with pytest.raises(InputError, match="cpu, tensorrt, rtx"):
         lower(signed([Layer()], 0), "npu")  # type: ignore[arg-type]
+
+
+def per_channel(operator: str, axis: int | None, **settings: int) -> ModelProto:
+    """Return a graph whose 4 x 4 (x 1 x 1) weights have a scale for each slice along an axis."""
+    convolves = operator.startswith("Conv")
+    weights = np.ones((4, 4, 1, 1) if convolves else (4, 4), np.int8)
+    along = {} if axis is None else {"axis": axis}
+    nodes = [
+        helper.make_node("DequantizeLinear", ["w", "scales", "zeros"], ["W"], name="weights", **along),
+        helper.make_node(operator, ["x", "W"], ["y"], **settings),
+    ]
+    shape = [1, 4, 2, 2] if convolves else [1, 4]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [
+            numpy_helper.from_array(weights, "w"),
+            numpy_helper.from_array(np.full(4, 0.1, np.float32), "scales"),
+            numpy_helper.from_array(np.zeros(4, np.int8), "zeros"),
+        ],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+
+
+@pytest.mark.parametrize(
+    ("operator", "axis", "settings", "wanted"),
+    [
+        ("Conv", 0, {}, None),
+        ("Conv", -4, {}, None),
+        ("Conv", None, {}, 0),  # left out, it is 1
+        ("ConvTranspose", None, {}, None),
+        ("ConvTranspose", 0, {}, 1),
+        ("Gemm", 0, {"transB": 1}, None),
+        ("Gemm", 1, {"transB": 1}, 0),
+        ("MatMul", 0, {}, 1),
+    ],
+)
+def test_scales_of_weights_have_to_be_along_the_output_channels(
+    operator: str, axis: int | None, settings: dict[str, int], wanted: int | None
+) -> None:
+    problems = [finding.problem for finding in lint(per_channel(operator, axis, **settings), "tensorrt")]
+    assert problems == ([] if wanted is None else [problems[0]])
+    assert wanted is None or f"the output channels are axis {wanted}" in problems[0]
+
+
+def test_every_way_to_write_a_constant_and_a_signed_type_is_read() -> None:
+    nodes = [
+        helper.make_node("Constant", [], ["scale"], value_float=0.1),
+        helper.make_node("QuantizeLinear", ["x", "scale"], ["q"], name="Q", output_dtype=TensorProto.INT8),
+        helper.make_node("DequantizeLinear", ["q", "scale"], ["y"], name="DQ"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
+    assert lint(model, "tensorrt") == []
+    del nodes[1].attribute[:]
+    graph.node[1].CopyFrom(nodes[1])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
+    assert ["unsigned" in finding.problem for finding in lint(model, "tensorrt")] == [True]

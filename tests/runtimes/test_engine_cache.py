@@ -75,10 +75,11 @@ def test_an_engine_is_built_the_first_time_and_found_the_second(graph: Path, cac
     [
         {"most_batch": 8},
         {"workspace": 1 << 28},
+        {"board": "NVIDIA Jetson Orin Nano, 15W"},
         {"gpu": Gpu("0000:02:00.0", "Other Ada", "89", "13.0", 8 << 30, False, "none")},
         {"gpu": Gpu("0000:01:00.0", "Fake Ada", "86", "13.0", 8 << 30, False, "none")},
     ],
-    ids=["batch", "workspace", "name", "compute"],
+    ids=["batch", "workspace", "board", "name", "compute"],
 )
 def test_another_gpu_or_flag_has_an_engine_of_its_own(graph: Path, other: dict[str, object]) -> None:
     engine(graph)
