@@ -178,7 +178,7 @@ def test_memory_that_cannot_be_measured_is_a_note_and_the_rest_stands(
 def test_what_the_fresh_process_says_is_found_among_what_libraries_print(
     made: bundle.Bundle, card: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    task = {"bundle": str(made.path), "network": "fp32", "device": "rtx", "graphs": True, "dla": None}
+    task = {"bundle": str(made.path), "network": "fp32", "device": "rtx", "graphs": True, "dla": None, "board": None}
     gpu_process.main(task)
     said = f"[TRT] loaded{capsys.readouterr().out}[TRT] bye"
     monkeypatch.setattr(gpu_process, "_CHILD", f"print({said!r})")
@@ -248,8 +248,8 @@ def test_what_the_board_says_against_its_figures_is_a_note(
     states: list[object] = []
 
     def warmer() -> jetson.Jetson | None:
-        """The second time that it is asked, it is 9 degrees warmer and has been throttled."""
-        if states:
+        """After the measuring it is 9 degrees warmer and has been throttled; the engine's place is asked for first."""
+        if len(states) == 2:
             files = {
                 "sys/class/thermal/thermal_zone1/temp": "55906\n",
                 "sys/class/hwmon/hwmon3/oc1_event_cnt": "3\n",
