@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def candidates(name: str, bench: dict[str, Any]) -> dict[str, Any]:
-    """Return the INT8 networks that were measured on PrivateTest under this name, the oldest first, `bench`'s last."""
+    """Return the INT8 networks that were measured on PrivateTest under this name, the oldest first."""
     file = RESULTS / f"{name}.json"
     known = RESULTS / f"{name}-candidates.json"
     found = json.loads(known.read_text(encoding="utf-8"))["candidates"] if known.exists() else []

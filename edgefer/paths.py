@@ -99,6 +99,7 @@ def check_file(path: Path, option: str) -> None:
         raise InputError(f"{option} {path} is a folder; name a file")
     if path.exists() and not path.is_file():
         raise InputError(f"{option} {path} is a pipe or a device; name a file")
+    path = path.resolve()  # of a link, what it leads to is written
     for parent in path.parents:
         if parent.exists() and not parent.is_dir():
             raise InputError(f"{option} {path} cannot be written: {parent} is a file")

@@ -36,7 +36,7 @@ def write(result: Result, path: Path) -> None:
     ]
     # Power rails differ from network to network where one could not be read.
     columns = dict.fromkeys(name for row in rows for name in row)
-    with paths.write_atomically(path) as part, part.open("w", newline="", encoding="utf-8") as out:
+    with paths.write_atomically(path.resolve()) as part, part.open("w", newline="", encoding="utf-8") as out:
         table = csv.writer(out)
         table.writerow(map(_cell, columns))
         table.writerows([_cell(row.get(name)) for name in columns] for row in rows)

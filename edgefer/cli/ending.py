@@ -11,7 +11,9 @@ import os
 import sys
 import tempfile
 import traceback
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -48,7 +50,7 @@ class Group(TyperGroup):
         except (typer.Exit, typer.Abort):
             raise
         except BrokenPipeError:
-            _silence()
+            _silence(sys.stdout)
             raise typer.Exit(_BROKEN_PIPE) from None
         except (Exception, KeyboardInterrupt) as error:
             if hasattr(error, "format_message"):  # an option that typer refuses: typer prints it
@@ -58,22 +60,29 @@ class Group(TyperGroup):
             understood = explain(error)
             message = _one_line(str(understood)) if understood else _bug(error)
             code = understood.exit_code if understood else _BUG
-            try:
-                print(f"edgefer: {message}", file=sys.stderr)
+            # Nobody may read, or the disk be full: the exit code still says what was.
+            with _silenced_if_full(sys.stderr):
+                print(f"edgefer: {message}", file=sys.stderr, flush=True)
+            with _silenced_if_full(sys.stdout):
                 if as_json:
                     _print_json(message, code)
                 sys.stdout.flush()
-            except OSError:  # nobody reads, or the disk is full: the exit code still says what was
-                _silence()
             raise typer.Exit(code) from None
         return result
 
 
-def _silence() -> None:
+@contextmanager
+def _silenced_if_full(stream: TextIO) -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
     """Let what is still to be written, by an exit handler too, go nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())
+    with suppress(OSError, ValueError):  # a stream that is no file: there is no exit handler to fear
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _one_line(message: str) -> str:

@@ -15,7 +15,7 @@ from edgefer.errors import MissingExtra
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["EXTRAS", "needs_extra", "print_json", "print_next", "print_rows", "screen"]
+__all__ = ["EXTRAS", "needs_extra", "print_json", "print_next", "print_rows", "screen", "with_data"]
 
 # The packages whose absence tells that an extra is not installed.
 EXTRAS = {

@@ -55,21 +55,21 @@ def predict(
         labels = predictor.labels
         name = predictor.bundle.manifest.name
     failed = [answer for answer in answers if answer.error]
-    if as_json:
+    try:
+        if as_json:
+            lines: dict[str, Any] = {"command": "predict", "bundle": name, "labels": labels}
+            output.print_json({**lines, "pictures": [answer.as_dict(min_confidence) for answer in answers]})
+        else:
+            output.screen().print(answering.table(answers, min_confidence))
+    finally:  # a disk that is full does not take the answers along, nor a reader that leaves the table
         if csv is not None:
             answering.write_csv(csv, answers, labels, min_confidence)
-        lines: dict[str, Any] = {"command": "predict", "bundle": name, "labels": labels}
-        output.print_json({**lines, "pictures": [answer.as_dict(min_confidence) for answer in answers]})
-        if failed:
-            raise typer.Exit(InputError.exit_code)  # the object that was printed says why
-    else:
-        output.screen().print(answering.table(answers, min_confidence))
-        for answer in failed:
-            console.say(str(answer.error))
-        without = sum(not (answer.faces or answer.error) for answer in answers)
-        if without:
-            console.say(f"no face found in {without:,} of {len(files):,}; for pictures cut to the face: --faces never")
-        if csv is not None:  # last: a full disk does not take the answers along
-            answering.write_csv(csv, answers, labels, min_confidence)
+    if as_json and failed:
+        raise typer.Exit(InputError.exit_code)  # the object that was printed says why
+    for answer in failed:
+        console.say(str(answer.error))
+    without = sum(not (answer.faces or answer.error) for answer in answers)
+    if without:
+        console.say(f"no face found in {without:,} of {len(files):,}; for pictures cut to the face: --faces never")
     if failed:
         raise InputError(f"{len(failed)} of {len(files)} pictures could not be read")

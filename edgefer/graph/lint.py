@@ -87,7 +87,7 @@ def _scale(graph: Graph, node: NodeProto) -> str:
     if scale.size > 1 and weights is not None and weights.ndim:
         axis = attribute(node, "axis", 1) % weights.ndim
         for reader in graph.readers(node.output[0]):
-            wanted = _output_channels(reader, node.output[0])
+            wanted = _output_channels(reader, node.output[0], weights.ndim)
             if wanted is not None and axis != wanted:
                 return f"the scales are along axis {axis} of the weights; the output channels are axis {wanted}"
     wrong = scale[~(np.isfinite(scale) & (scale > 0))]
@@ -105,13 +105,17 @@ def _weights(graph: Graph, node: NodeProto) -> Array | None:
     return stored
 
 
-def _output_channels(reader: NodeProto, weights: str) -> int | None:
+def _output_channels(reader: NodeProto, weights: str, rank: int) -> int | None:
     """Return which axis of its weights an operator's output channels are; None for other operators and inputs."""
     if len(reader.input) < 2 or reader.input[1] != weights:
         return None
     if reader.op_type == "Gemm":
         return 0 if attribute(reader, "transB", 0) else 1
-    return {"Conv": 0, "ConvTranspose": 1, "MatMul": 1}.get(reader.op_type)
+    if reader.op_type == "MatMul":
+        return rank - 1 if rank > 1 else None
+    if reader.op_type == "ConvTranspose":
+        return 1 if attribute(reader, "group", 1) == 1 else None  # of groups, both axes have a part in them
+    return 0 if reader.op_type == "Conv" else None
 
 
 def _zero_point(graph: Graph, node: NodeProto) -> str:
@@ -119,7 +123,7 @@ def _zero_point(graph: Graph, node: NodeProto) -> str:
         # Left out, it is 0 of the quantized type, and QuantizeLinear's default type is uint8.
         stored = graph.constant(node, 0)
         made = attribute(node, "output_dtype", 0) or TensorProto.UINT8  # which it can say from opset 21 on
-        unsigned = node.op_type == "QuantizeLinear" and made == TensorProto.UINT8
+        unsigned = node.op_type == "QuantizeLinear" and made in _UNSIGNED_TYPES
         if unsigned or (stored is not None and stored.dtype == np.uint8):
             return _UNSIGNED
         return ""
@@ -133,6 +137,7 @@ def _zero_point(graph: Graph, node: NodeProto) -> str:
     return ""
 
 
+_UNSIGNED_TYPES = (TensorProto.UINT4, TensorProto.UINT8, TensorProto.UINT16)
 _UNSIGNED = "unsigned: TensorRT keeps the scale in a signed tensor, so the upper half clips in silence"
 
 

@@ -203,12 +203,13 @@ def train(
     places = torch.arange(settings.batch_size, device=device)
     steps = len(training) // settings.batch_size  # what does not fill a batch has its turn in another epoch's order
     board = log.TensorBoard(run) if tensorboard else None
+    threads = torch.get_num_threads()
+    began = saved.get("threads", threads) if saved else threads
     if saved:
         step_precision = saved["precision"]
-        threads, before = torch.get_num_threads(), saved.get("threads")
-        if device == "cpu" and before and before != threads:
+        if device == "cpu" and began != threads:
             console.say(
-                f"{run} began with --threads {before} and goes on with {threads}: the weights will differ in their "
+                f"{run} began with {began} CPU threads and goes on with {threads}: the weights will differ in their "
                 "last bits from those of a run that never stopped"
             )
         model.load_state_dict(saved["model"])
@@ -249,7 +250,7 @@ def train(
             "votes": votes_digest,
             "start": start,
             "precision": step_precision,
-            "threads": torch.get_num_threads(),
+            "threads": began,
             "model": model.state_dict(),
             "selected": selected.state_dict(),
             "phase": phase_index,

@@ -46,4 +46,5 @@ def test_a_few_images_do_not_make_a_network_certain_of_everything_or_of_nothing(
     logits = np.zeros((images, 7), np.float32)
     logits[np.arange(images), split.labels if right else (split.labels + 1) % 7] = 4
     assert 0.3 < confidence.fit("int8-cpu", logits, split).temperature < 4
+    console.enable(False)
     assert f"{images} validation images say little" in capsys.readouterr().err

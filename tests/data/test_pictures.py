@@ -10,7 +10,7 @@ from data import sources
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgefer import data
+from edgefer import bundle, data
 
 
 def load_one(picture: Image.Image, path: Path, name: str = "x.png", **options: object) -> NDArray[np.uint8]:
@@ -116,3 +116,11 @@ def test_black_and_white_pictures(tmp_path: Path) -> None:
     loaded = load_one(Image.fromarray(image), tmp_path)
 
     assert np.array_equal(loaded, image * np.uint8(255))
+
+
+@pytest.mark.parametrize("name", ["f" * 210, "two\nlines\x1b[2J", "\u3000" * 80])
+def test_a_data_set_s_name_can_travel_into_manifests_and_tables(tmp_path: Path, name: str) -> None:
+    load_one(Image.fromarray(gradient(40, 40)), tmp_path / name)
+    dataset = data.load(tmp_path / name)
+    said = bundle.Data(name=dataset.name, digest="0" * 64, drawn=False).name
+    assert (said.isprintable(), 0 < len(said) <= 100) == (True, True)

@@ -260,6 +260,7 @@ def per_channel(operator: str, axis: int | None, **settings: int) -> ModelProto:
         ("Conv", None, {}, 0),  # left out, it is 1
         ("ConvTranspose", None, {}, None),
         ("ConvTranspose", 0, {}, 1),
+        ("ConvTranspose", 0, {"group": 4}, None),
         ("Gemm", 0, {"transB": 1}, None),
         ("Gemm", 1, {"transB": 1}, 0),
         ("MatMul", 0, {}, 1),

@@ -135,6 +135,20 @@ def test_a_table_whose_reader_leaves_early_does_not_look_like_a_missed_bound(tmp
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize(("out", "code"), [("| true", 141), ("> /dev/full", 3)])
+def test_a_table_is_written_to_its_file_whoever_reads_what_is_printed(tmp_path: Path, out: str, code: int) -> None:
+    Image.new("L", (48, 48)).save(tmp_path / "a.png")
+    line = f"{sys.executable} -m edgefer predict {tmp_path}/a.png --csv {tmp_path}/a.csv {out}; exit ${{PIPESTATUS[0]}}"
+    assert subprocess.run(["bash", "-c", line], stderr=subprocess.PIPE).returncode == code
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 2
+
+
+def test_json_of_an_error_is_printed_where_stderr_is_full(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m edgefer predict {tmp_path}/none.png --json 2> /dev/full"
+    done = subprocess.run(["bash", "-c", line], stdout=subprocess.PIPE, text=True)
+    assert (done.returncode, json.loads(done.stdout)["exit_code"]) == (2, 2)
+
+
 def test_an_error_that_nobody_reads_keeps_its_exit_code(tmp_path: Path) -> None:
     line = f"{sys.executable} -m edgefer predict {tmp_path}/none.png 2>&1 | true; exit ${{PIPESTATUS[0]}}"
     assert subprocess.run(["bash", "-c", line]).returncode == 2
