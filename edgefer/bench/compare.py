@@ -147,6 +147,7 @@ def compare(a: Named, b: Named, conditions: Sequence[Condition] = (), *, allow_d
         )
     before, after = _by_name(a.result, b.result), _by_name(b.result, a.result)
     pairs = {name: (before[name], after[name]) for name in before if name in after}
+    gone = [name for name in before if name not in after]
     if not pairs:
         raise InputError(
             f"{a.path} and {b.path} have no network in common: {', '.join(before)}; and {', '.join(after)}"
@@ -159,7 +160,7 @@ def compare(a: Named, b: Named, conditions: Sequence[Condition] = (), *, allow_d
         drawn=a.result.data.drawn or b.result.data.drawn,
         differences=differences,
         software=software(a.result, b.result),
-        only_in_a=[name for name in before if name not in after],
+        only_in_a=gone,
         only_in_b=[name for name in after if name not in before],
         networks=[
             Network(
@@ -170,7 +171,7 @@ def compare(a: Named, b: Named, conditions: Sequence[Condition] = (), *, allow_d
             )
             for name, (old, new) in pairs.items()
         ],
-        conditions=judging.judge(conditions, pairs, [name for name in before if name not in after]),
+        conditions=judging.judge(conditions, pairs, gone),
         notes=list(_notes(a.result, b.result, pairs, beside)),
     )
 
