@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageDraw, ImageFont
 
 from edgefer import console, paths, predictor
-from edgefer.data.contents import printable
 from edgefer.data.folders import ENDINGS
 from edgefer.errors import InputError
+from edgefer.lines import printable
 from edgefer.predictor import Faces, Prediction, Predictor
 
 if TYPE_CHECKING:

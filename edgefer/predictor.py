@@ -18,11 +18,11 @@ from PIL import Image
 from edgefer import bundle as bundles
 from edgefer import console
 from edgefer.bundle import Bundle
-from edgefer.data.contents import printable
 from edgefer.data.pictures import opened, plain
 from edgefer.detector import LEAST_SIDE, Box, Detector
 from edgefer.errors import InputError, MissingExtra
 from edgefer.evaluation.metrics import softmax
+from edgefer.lines import printable
 from edgefer.runtimes import bundled
 
 Picture: TypeAlias = "NDArray[np.uint8] | Image.Image | str | os.PathLike[str]"

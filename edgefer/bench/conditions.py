@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from edgefer.bench.figures import figures, is_rail, is_share, summary
 from edgefer.bench.result import NetworkEntry
-from edgefer.data.contents import printable
 from edgefer.errors import InputError
+from edgefer.lines import printable
 
 EXAMPLE = "'latency.p50 > 1.05x', 'quality.accuracy < -0.5points' or 'int8-cpu: file_bytes > 1000000'"
 

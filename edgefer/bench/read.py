@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from edgefer.bench.result import FORMAT, NetworkEntry, Quality, Result
-from edgefer.data.contents import printable
 from edgefer.errors import InputError
+from edgefer.lines import one_line, printable
 
 RESULT, PROJECTION = "result.json", "projection.json"
 
@@ -155,6 +155,4 @@ def _is_share(quality: Quality) -> bool:
 
 
 def _short(text: str) -> str:
-    """Return one printable line of some text."""
-    line = printable(" ".join(text.split()))
-    return line if len(line) <= _SAID else f"{line[:_SAID]}..."
+    return one_line(text, _SAID)

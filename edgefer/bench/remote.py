@@ -15,10 +15,10 @@ from edgefer.bench.result import Result
 from edgefer.bundle import Bundle
 from edgefer.bundle.folder import MANIFEST
 from edgefer.data import packed
-from edgefer.data.contents import printable
 from edgefer.data.dataset import Dataset
 from edgefer.devices import remote
 from edgefer.errors import EdgeferError, GateFailed, InputError, LackError
+from edgefer.lines import printable
 
 _DATA = "upload/data"
 _ERROR = "edgefer: "  # what the line begins with that says why a command failed (`edgefer.cli.ending`)

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails, from_json
 from edgefer import paths
 from edgefer.bundle.manifest import FORMAT, READABLE, Description, Engine, Manifest, Network, Precision, Target
 from edgefer.errors import InputError
+from edgefer.lines import one_line
 
 MANIFEST = "manifest.json"
 _FAMILY = Path(__file__).parent.parent / "family"  # the bundles that come with edgefer
@@ -246,8 +247,7 @@ def _read_manifest(folder: Path) -> Manifest:
 def _first(errors: list[ErrorDetails]) -> str:
     where = ".".join(str(step) for step in errors[0]["loc"])
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    line = f"{where}: {errors[0]['msg']}{more}".replace("\n", " ")
-    return line if line.isprintable() else ascii(line)
+    return one_line(f"{where}: {errors[0]['msg']}{more}")
 
 
 def _verify(folder: Path, network: Network | Engine) -> None:

@@ -10,9 +10,9 @@ from edgefer import recipes
 from edgefer.bench.result import Result, Training
 from edgefer.bundle.manifest import Data
 from edgefer.claims import images
-from edgefer.data.contents import printable
 from edgefer.errors import InputError
 from edgefer.labels import LABELS
+from edgefer.lines import one_line
 from edgefer.recipes import Recipe
 
 _ASIDE = ("name", "description", "ablations")  # of a recipe: they change no training
@@ -172,5 +172,4 @@ def _flat(tree: dict[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
 def _said(value: object) -> str:
     """Return a value that may come from anywhere in one short printable line."""
     text = value if isinstance(value, str) else "none" if value is None else json.dumps(value, default=str)
-    line = printable(" ".join(text.split()))
-    return line if len(line) <= _SAID else f"{line[:_SAID]}..."
+    return one_line(text, _SAID)

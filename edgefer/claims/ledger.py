@@ -17,6 +17,7 @@ from edgefer.claims import spans
 from edgefer.claims.checks import Check, Id, Line, Ratio, Reduction, Sum, names
 from edgefer.claims.spans import Reading, Span, Unit
 from edgefer.errors import InputError
+from edgefer.lines import one_line
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -250,7 +251,7 @@ def _first(error: ValidationError, tree: object) -> str:
     if isinstance(node, dict):
         named = str(node.get("id") or node.get("key") or "")[:80]
     said = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"]
-    return " ".join(": ".join(filter(None, (named, ".".join(where), said))).split())
+    return one_line(": ".join(filter(None, (named, ".".join(where), said))))
 
 
 def _mistakes(ledger: Ledger) -> Iterator[str]:

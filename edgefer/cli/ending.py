@@ -19,9 +19,11 @@ import typer
 from typer.core import TyperGroup
 
 from edgefer.errors import EdgeferError, InputError, Interrupted, LackError, MissingExtra
+from edgefer.lines import one_line
 
 _BROKEN_PIPE = 141  # what a shell shows of a program that SIGPIPE ended
 _BUG = 70
+_MOST = 2000  # characters of a message, which a stranger's file may have a part in
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _WRONG_PATH = (
     *(errno.EACCES, errno.EPERM, errno.EROFS),
@@ -58,7 +60,7 @@ class Group(TyperGroup):
                     _print_json(error.format_message(), InputError.exit_code)
                 raise
             understood = explain(error)
-            message = _one_line(str(understood)) if understood else _bug(error)
+            message = one_line(understood, _MOST) if understood else _bug(error)
             code = understood.exit_code if understood else _BUG
             # Nobody may read, or the disk be full: the exit code still says what was.
             with _silenced_if_full(sys.stderr):
@@ -83,13 +85,6 @@ def _silence(stream: TextIO) -> None:
     """Let what is still to be written, by an exit handler too, go nowhere."""
     with suppress(OSError, ValueError):  # a stream that is no file: there is no exit handler to fear
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _one_line(message: str) -> str:
-    """Return a message that a stranger's file may have a part in: no line breaks, nothing that moves the cursor."""
-    from edgefer.data.contents import printable
-
-    return printable(" ".join(message.split()))
 
 
 def explain(error: BaseException) -> EdgeferError | None:
@@ -124,7 +119,7 @@ def _import_error(error: ImportError) -> EdgeferError | None:
 
 def _bug(error: BaseException) -> str:
     said = f"{type(error).__name__}: {error}"
-    line = f"this is a bug in edgefer ({' '.join(said.split())})"
+    line = f"this is a bug in edgefer ({one_line(said, _MOST)})"
     text = f"edgefer {' '.join(sys.argv[1:])}\n" + "".join(traceback.format_exception(error))
     if os.environ.get("EDGEFER_TRACEBACK") == "1":
         print(text, file=sys.stderr)

@@ -20,7 +20,7 @@ from edgefer.compression import quantize as quantization
 from edgefer.compression.activation import Activation, with_relu
 from edgefer.compression.diagnose import Damage
 from edgefer.compression.extension import load_nncf
-from edgefer.data.contents import printable
+from edgefer.data.contents import name_shown
 from edgefer.data.dataset import Dataset
 from edgefer.errors import GateFailed, InputError
 from edgefer.graph import count
@@ -35,7 +35,6 @@ RELU_EPOCHS = 2  # with new activations, before INT8
 REJECTED, UNFINISHED, DIAGNOSIS = ".rejected", ".unfinished", ".diagnosis"
 _TIMED_IMAGES = 50
 _WORST = 10
-_NAME = 100  # characters of a data set's: an older edgefer's checkpoint has it as it was
 _PACKAGES = ("torch", "nncf", "torchao", "onnx", "onnxruntime", "numpy")
 
 
@@ -291,7 +290,7 @@ def compress(
         preprocessing=spec,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         macs=macs,
-        data=bundle.Data(**{**trained.data, "name": printable(trained.data["name"])[:_NAME]}),
+        data=bundle.Data(**{**trained.data, "name": name_shown(trained.data["name"])}),
         calibration=calibrate.record(plan, chosen),
         scores=verdict.scores,
         agreement=changes["int8-cpu"].agreement,

@@ -17,6 +17,7 @@ from edgefer.compression.calibrate import Observer
 from edgefer.compression.extension import load_extension, load_nncf, quiet
 from edgefer.devices import machine
 from edgefer.errors import InputError
+from edgefer.lines import one_line
 
 _BATCH = 25  # images at a time
 
@@ -90,7 +91,7 @@ def quantize(
                 advanced_parameters=settings,
             )
     except (nncf.errors.InternalError, nncf.errors.UnsupportedModelError, nncf.errors.ValidationError) as error:
-        raise InputError(f"NNCF cannot quantize this network: {' '.join(str(error).split())}") from None
+        raise InputError(f"NNCF cannot quantize this network: {one_line(error)}") from None
     found = [module for _, module in get_hook_storage(quantized).named_hooks()]
     if ignored and not any(module.per_channel for module in found):
         raise InputError("--ignore leaves no layer in INT8; name fewer")

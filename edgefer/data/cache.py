@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import paths
-from edgefer.data.contents import Contents, printable, reading
+from edgefer.data.contents import Contents, name_shown, reading
 from edgefer.data.dataset import SPLITS, USAGES, Dataset
 from edgefer.data.identical import groups
 from edgefer.data.splits import carve
@@ -29,7 +29,6 @@ from edgefer.data.trees import File
 from edgefer.errors import LackError
 
 FORMAT = 2  # raise it when what is stored changes, or what a source is read as
-_NAME = 100  # characters of a data set's name, which travels into manifests and tables
 _CHALLENGE = (28_709, 3_589, 3_589)  # images of FER2013 by split
 ARRAYS: dict[str, str] = {"images": "|u1", "labels": "<i8", "splits": "|u1", "rows": "<i8"}
 NPY_HEADER = 128  # bytes
@@ -156,7 +155,7 @@ def _open(path: Path, meta: dict[str, Any]) -> NDArray[Any]:
 
 def _dataset(arrays: dict[str, NDArray[Any]], meta: dict[str, Any], name: str, origin: str) -> Dataset:
     return Dataset(
-        name="FER2013" if meta["challenge"] else printable(name)[:_NAME],
+        name="FER2013" if meta["challenge"] else name_shown(name),
         origin=origin,
         images=arrays["images"],
         labels=arrays["labels"],

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer.errors import InputError
+from edgefer.lines import one_line
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,17 @@ def reading(name: str) -> Iterator[None]:
     except PermissionError as error:
         raise InputError(f"{name} can't be read: permission denied") from error
     except _DAMAGED as error:
-        raise InputError(f"{name} is damaged or incomplete ({_line(error)}); get it again") from error
+        raise InputError(f"{name} is damaged or incomplete ({_said(error)}); get it again") from error
     except NotImplementedError as error:  # zipfile's word for a compression it does not know
-        raise InputError(f"{name} can't be read ({_line(error)}); pack it again with deflate") from error
+        raise InputError(f"{name} can't be read ({_said(error)}); pack it again with deflate") from error
     except OSError as error:
-        raise InputError(f"{name} can't be read: {error.strerror or _line(error)}") from error
+        raise InputError(f"{name} can't be read: {error.strerror or _said(error)}") from error
 
 
-def printable(text: str) -> str:
-    """Return `text` with control characters, which a file's or column's name may have, written as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+def name_shown(name: str) -> str:
+    """Return a data set's name as tables and manifests hold it: printable, 1 to 100 characters."""
+    return one_line(name, 100) or "data"
 
 
-def _line(error: BaseException) -> str:
-    return printable(" ".join(str(error).split())) or type(error).__name__
+def _said(error: BaseException) -> str:
+    return one_line(error) or type(error).__name__

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from edgefer import console
 from edgefer.data import cache, folders, packed, pictures, tables
-from edgefer.data.contents import Block, Contents, printable, reading
+from edgefer.data.contents import Block, Contents, reading
 from edgefer.data.dataset import Dataset
 from edgefer.data.folders import Pictures
 from edgefer.data.pictures import Form, NotAlikeError
 from edgefer.data.trees import FolderTree, Tree, ZipTree, safe_path
 from edgefer.errors import InputError
+from edgefer.lines import printable
 
 # What a folder may hold instead of class folders; the first one found is taken.
 FILES = (*tables.NAMES, "fer2013.zip", "fer2013.tar.gz", "fer2013/fer2013.csv", packed.META)

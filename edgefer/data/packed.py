@@ -19,10 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgefer.data import splits
 from edgefer.data.cache import ARRAYS, NPY_HEADER, npy_header
-from edgefer.data.contents import printable, reading
+from edgefer.data.contents import name_shown, reading
 from edgefer.data.dataset import SPLITS, Dataset, Part
 from edgefer.data.identical import groups
 from edgefer.errors import InputError
+from edgefer.lines import one_line
 
 META = "packed.json"
 _MOST_BYTES = 1 << 20  # of packed.json
@@ -75,7 +76,7 @@ def write(dataset: Dataset, split: str, folder: Path) -> str:
         digest.update(values.data)
         (folder / f"{name}.npy").write_bytes(npy_header(ARRAYS[name], values.shape) + values.tobytes())
     meta = _Meta(
-        name=printable(dataset.name)[:_NAME] or "data",
+        name=name_shown(dataset.name),
         drawn=dataset.drawn,
         classes=list(dataset.classes),
         carved=list(dataset.carved),
@@ -147,7 +148,7 @@ def _read_meta(path: Path) -> _Meta:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise _changed(path.parent, printable(f"{META}: {where}: {first['msg']}")) from error
+        raise _changed(path.parent, one_line(f"{META}: {where}: {first['msg']}")) from error
     if meta.split not in splits.NAMES or not {*meta.carved} <= {*SPLITS} or meta.shape[3:] not in ([], [3]):
         raise _changed(path.parent, f"{META} has a split or a shape that edgefer does not have")
     if not all(text.isprintable() for text in (meta.name, *meta.classes)) or len({*meta.classes}) < len(meta.classes):

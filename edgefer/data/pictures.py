@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from edgefer import console
-from edgefer.data.contents import Block, Contents, printable
+from edgefer.data.contents import Block, Contents
 from edgefer.data.folders import Pictures
 from edgefer.data.trees import Tree
 from edgefer.errors import InputError
+from edgefer.lines import one_line
 
 LARGEST_SIDE = 224
 _MOST_PIXELS = 50_000_000
@@ -137,7 +138,7 @@ def opened(source: Path | io.BytesIO, label: str, most_pixels: int) -> Iterator[
     except Exception as error:  # Pillow's readers raise almost anything on a damaged file
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"{label} cannot be read: {error.strerror}") from None
-        reason = printable(" ".join(str(error).split()))[:120] or type(error).__name__
+        reason = one_line(error, 120) or type(error).__name__
         what = "cannot be used" if isinstance(error, _Unusable) else "is a damaged picture"
         raise InputError(f"{label} {what} ({reason})") from error
 

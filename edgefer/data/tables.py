@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console
-from edgefer.data.contents import Block, Contents, printable, reading
+from edgefer.data.contents import Block, Contents, reading
 from edgefer.data.dataset import USAGES
 from edgefer.errors import InputError
 from edgefer.labels import LABELS
+from edgefer.lines import printable
 
 NAMES = ("fer2013.csv", "icml_face_data.csv")
 SIDE = 48

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from edgefer.data.contents import printable, reading
+from edgefer.data.contents import reading
 from edgefer.errors import InputError
+from edgefer.lines import printable
 
 _LARGEST_FILE = 64 << 20  # bytes of one picture, as stored; more is no face but an attack or a mistake
 

@@ -15,6 +15,7 @@ from edgefer import paths
 from edgefer.devices import jetson, machine, rapl
 from edgefer.devices.files import text
 from edgefer.errors import LackError
+from edgefer.lines import one_line
 
 State = Literal["ok", "note", "missing", "broken"]
 
@@ -140,7 +141,7 @@ def _int8(here: machine.Machine) -> Iterator[Line]:
         version = str(onnxruntime.__version__)
         providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
     except Exception as error:  # a wheel for another processor fails in ways of its own
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         yield Line(
             part,
             "ONNX Runtime",

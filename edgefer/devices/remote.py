@@ -23,6 +23,7 @@ from pathlib import Path
 
 from edgefer import console
 from edgefer.errors import InputError, LackError
+from edgefer.lines import one_line
 
 # A name for ssh to connect to. What else ssh would take (ports, addresses of IPv6) can stand in its configuration under
 # such a name; this way no name is an option, and none means anything to a shell, in ssh's ProxyCommand for example.
@@ -388,4 +389,4 @@ def _end(keeper: subprocess.Popen[str]) -> None:
 def _last_line(text: str) -> str:
     """Return the last line of what a program said that has words, made safe to be shown."""
     lines = [line.strip() for line in text.splitlines() if any(c.isalnum() for c in line)]
-    return "".join(c if c.isprintable() else " " for c in lines[-1])[:300] if lines else ""
+    return one_line(lines[-1]) if lines else ""

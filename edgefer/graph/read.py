@@ -11,6 +11,7 @@ from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_m
 
 from edgefer.errors import InputError
 from edgefer.graph.graph import Graph
+from edgefer.lines import one_line
 
 MOST_BYTES = 2**31 - 1  # what protobuf reads
 
@@ -38,7 +39,7 @@ def read(path: Path) -> ModelProto:
         onnx.checker.check_model(model)
         Graph(model)  # the checker does not look whether a constant has as many numbers as its shape says
     except (onnx.checker.ValidationError, OSError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is no valid ONNX file: {_one_line(error)}") from None
+        raise InputError(f"{path} is no valid ONNX file: {one_line(error, 200)}") from None
     return model
 
 
@@ -53,8 +54,3 @@ def _check_external(model: ModelProto, folder: Path) -> None:
             total += ExternalDataInfo(tensor).length or file.stat().st_size
     if total > MOST_BYTES:
         raise ValueError(f"its weights have {total:,} bytes, more than the 2 GiB that can be looked through")
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else text[:197] + "..."

@@ -11,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edgefer.errors import InputError
+from edgefer.lines import one_line
 
 # `import edgefer` has set ORT_DISABLE_TELEMETRY, which is what stops the identifier and the database that
 # onnxruntime 1.29 and later writes under ~/.cache/Microsoft; this call is for Windows and for older versions.
@@ -59,7 +60,7 @@ class Session:
             logits: NDArray[np.float32] = self._session.run(self._outputs, {self._input: batch})[0]
         except Exception as error:  # onnxruntime's own errors share no base class
             raise InputError(
-                f"{self._name} cannot run on {batch.dtype} of shape {batch.shape}: {_one_line(error)}"
+                f"{self._name} cannot run on {batch.dtype} of shape {batch.shape}: {_said(error)}"
             ) from error
         return logits
 
@@ -99,7 +100,7 @@ def activate(model: Path | bytes, threads: int = 1, optimize: bool = True) -> Se
             providers=["CPUExecutionProvider"],
         )
     except Exception as error:  # onnxruntime's own errors share no base class
-        raise InputError(f"{name} cannot be loaded by ONNX Runtime: {_one_line(error)}") from error
+        raise InputError(f"{name} cannot be loaded by ONNX Runtime: {_said(error)}") from error
     return Session(session, name)
 
 
@@ -127,7 +128,6 @@ def _size(side: int | str | None) -> int | None:
     return side if isinstance(side, int) else None
 
 
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    text = text.split(" : ", 3)[-1] if text.startswith("[ONNXRuntimeError]") else text
-    return text if len(text) <= 200 else text[:197] + "..."
+def _said(error: Exception) -> str:
+    text = str(error)
+    return one_line(text.split(" : ", 3)[-1] if text.startswith("[ONNXRuntimeError]") else text, 200)

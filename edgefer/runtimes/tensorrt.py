@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from edgefer import console, paths
 from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.lines import one_line
 
 Flavour = Literal["tensorrt", "tensorrt_rtx"]
 
@@ -65,7 +66,7 @@ def api(flavour: Flavour) -> ModuleType:
             "environment made with --system-site-packages"
         ) from None
     except (ImportError, OSError) as error:
-        raise LackError(f"{flavour} is installed and does not load: {' '.join(str(error).split())}") from None
+        raise LackError(f"{flavour} is installed and does not load: {one_line(error)}") from None
     version = str(module.__version__)
     if flavour == "tensorrt" and int(version.partition(".")[0]) < _OLDEST:
         raise LackError(
@@ -97,7 +98,7 @@ def parse(content: bytes, flavour: Flavour) -> tuple[Any, Any, Any]:
     if not parser.parse(content):
         error = parser.get_error(0)
         where = f" at node {error.node_name()}" if error.node_name() else ""
-        raise InputError(f"TensorRT's parser refuses the network{where}: {' '.join(error.desc().split())}")
+        raise InputError(f"TensorRT's parser refuses the network{where}: {one_line(error.desc())}")
     return builder, network, parser
 
 
@@ -284,6 +285,6 @@ def _logger(flavour: Flavour) -> Any:
         def log(self, severity: Any, message: str) -> None:
             """Take a line."""
             if severity in names:
-                self.lines.append((names[severity], " ".join(message.split())))
+                self.lines.append((names[severity], one_line(message)))
 
     return Logger()

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer.errors import LackError
+from edgefer.lines import one_line
 
 # Tried in this order: the package, and the module that calls it.
 LAYERS = {"pycuda": "edgefer.runtimes.cuda.by_pycuda", "cuda.bindings": "edgefer.runtimes.cuda.by_bindings"}
@@ -117,7 +118,7 @@ def find() -> Cuda:
         try:
             layer: Cuda = importlib.import_module(module).layer()
         except ImportError as error:
-            reasons.append(f"{package}: {' '.join(str(error).split())}")
+            reasons.append(f"{package}: {one_line(error)}")
         else:
             return layer
     raise LackError(

@@ -11,6 +11,7 @@ import numpy as np
 from cuda.bindings import driver
 
 from edgefer.errors import LackError
+from edgefer.lines import one_line
 from edgefer.runtimes.cuda import Buffer, Cuda, Gpu, Stream
 
 _OUT_OF_MEMORY = driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY
@@ -26,7 +27,7 @@ class Bindings:
         try:
             started = driver.cuInit(0)
         except Exception as error:  # without libcuda it raises an error of another package
-            raise LackError(f"no NVIDIA driver: {' '.join(str(error).split())[:200]}") from None
+            raise LackError(f"no NVIDIA driver: {one_line(error)}") from None
         if started[0] == driver.CUresult.CUDA_ERROR_NO_DEVICE:
             raise LackError("the NVIDIA driver finds no GPU")
         _check(started, "start the NVIDIA driver")

@@ -10,6 +10,7 @@ import numpy as np
 from pycuda import driver
 
 from edgefer.errors import LackError
+from edgefer.lines import one_line
 from edgefer.runtimes.cuda import Buffer, Cuda, Gpu, Stream
 
 _THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do meanwhile does not end the recording
@@ -115,7 +116,7 @@ def _checked(what: str) -> Iterator[None]:
     except driver.Error as error:
         if "no CUDA-capable device" in str(error):
             raise LackError("the NVIDIA driver finds no GPU") from error
-        raise LackError(f"cannot {what}: {' '.join(str(error).split())}") from error
+        raise LackError(f"cannot {what}: {one_line(error)}") from error
 
 
 def _check(status: int, what: str) -> None:

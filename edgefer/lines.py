@@ -1,0 +1,14 @@
+"""Text that may come from anywhere, a file's name or another library's error, as it is shown: one printable line."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters, which a file's or column's name may have, written as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def one_line(text: object, most: int = 300) -> str:
+    """Return what `text` says in one printable line of no more than `most` characters, which ends in ... if cut."""
+    line = printable(" ".join(str(text).split()))
+    return line if len(line) <= most else f"{line[: most - 3]}..."
