@@ -609,8 +609,24 @@ def logs() -> str:
     return table(["log", "epochs", "best on PublicTest", "median epoch"], rows)
 
 
+def ensembles() -> str:
+    """What the networks of the long trainings know together: the best of each size."""
+    result = read("ensembles.json")
+    best = {len(each["of"]): each for each in reversed(result["ensembles"])}
+    rows = [[each["name"], percent(each["accuracy"]), f"{each['loss']:.3f}"] for each in result["networks"]]
+    rows += [
+        [" + ".join(best[count]["of"]), percent(best[count]["accuracy"]), f"{best[count]['loss']:.3f}"]
+        for count in sorted(best)
+    ]
+    return table([f"{result['images']:,} images of PublicTest, FP32", "accuracy", "loss"], rows) + (
+        "\n\nOf each size the best. From [ensembles.json](benchmarks/results/ensembles.json), "
+        "`python benchmarks/ensembles.py`."
+    )
+
+
 PARTS = {
     "logs": logs,
+    "ensembles": ensembles,
     "claims": claims,
     "ledger": ledger,
     "fer2013": fer2013,

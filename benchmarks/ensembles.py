@@ -1,0 +1,81 @@
+"""What networks know together that none of them knows alone: whether they are worth having as teachers.
+
+python benchmarks/ensembles.py fer2013.zip RUN RUN [RUN ...]
+
+Each run's checkpoint, in FP32, answers PublicTest, one crop, no TTA; an ensemble's answer is the mean of its networks'
+probabilities, as `edgefer train --teacher` takes it at temperature 1. PrivateTest is not opened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import log_loss
+
+from edgefer import data, paths
+from edgefer.devices import machine
+from edgefer.learning import checkpoint, evaluate
+
+OUT = Path(__file__).parent / "results" / "ensembles.json"
+
+
+def main() -> None:
+    """Write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a training, or of a checkpoint")
+    arguments = parser.parse_args()
+    dataset = data.load(arguments.data)
+    split = data.split(dataset, "val")
+    answers: dict[str, NDArray[np.float64]] = {}
+    networks = []
+    for run in arguments.runs:
+        head = checkpoint.find(run)
+        found = checkpoint.read(head)
+        if found.data["digest"] != dataset.digest or found.recipe.data.split != "official":
+            raise SystemExit(f"{run} was trained on other data or another split")
+        name = run.resolve().parent.name if run.name == "checkpoint" else run.resolve().name
+        logits = evaluate.logits(checkpoint.build(found), split, found.recipe.preprocessing)
+        answers[name] = torch.from_numpy(logits).double().softmax(1).numpy()
+        networks.append({"name": name, "sha256": paths.sha256(head), **scores(answers[name], split.labels)})
+    if len(answers) < len(arguments.runs):
+        raise SystemExit("two runs have the same name")
+    ensembles = [
+        {"of": list(names), **scores(np.mean([answers[name] for name in names], axis=0), split.labels)}
+        for count in range(2, len(answers) + 1)
+        for names in itertools.combinations(answers, count)
+    ]
+    result = {
+        "kind": "edgefer ensembles",
+        "protocol": " ".join((__doc__ or "").split("\n\n")[-1].split()),
+        "images": len(split),
+        "data": dataset.digest,
+        "networks": networks,
+        "ensembles": sorted(ensembles, key=lambda each: -float(each["accuracy"])),
+        "torch": torch.__version__,
+        "machine": machine.describe().model_dump(mode="json"),
+    }
+    with paths.write_atomically(OUT) as part:
+        part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    for each in [*networks, *result["ensembles"]]:
+        of = " + ".join(each["of"]) if "of" in each else each["name"]
+        print(f"{100 * each['accuracy']:.2f} %  loss {each['loss']:.4f}  {of}")
+
+
+def scores(probabilities: NDArray[np.float64], labels: NDArray[np.generic]) -> dict[str, Any]:
+    """Return accuracy and cross entropy in nats of probabilities (n, classes)."""
+    return {
+        "accuracy": round(float((probabilities.argmax(1) == labels).mean()), 6),
+        "loss": round(float(log_loss(labels, probabilities, labels=range(probabilities.shape[1]))), 4),
+    }
+
+
+if __name__ == "__main__":
+    main()
