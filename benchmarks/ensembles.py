@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import log_loss
 
 from edgefer import data, paths
 from edgefer.devices import machine
@@ -52,28 +51,30 @@ def main() -> None:
         for count in range(2, len(answers) + 1)
         for names in itertools.combinations(answers, count)
     ]
+    ensembles.sort(key=lambda each: -float(each["accuracy"]))
     result = {
         "kind": "edgefer ensembles",
         "protocol": " ".join((__doc__ or "").split("\n\n")[-1].split()),
         "images": len(split),
         "data": dataset.digest,
         "networks": networks,
-        "ensembles": sorted(ensembles, key=lambda each: -float(each["accuracy"])),
+        "ensembles": ensembles,
         "torch": torch.__version__,
         "machine": machine.describe().model_dump(mode="json"),
     }
     with paths.write_atomically(OUT) as part:
         part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    for each in [*networks, *result["ensembles"]]:
+    for each in [*networks, *ensembles]:
         of = " + ".join(each["of"]) if "of" in each else each["name"]
         print(f"{100 * each['accuracy']:.2f} %  loss {each['loss']:.4f}  {of}")
 
 
 def scores(probabilities: NDArray[np.float64], labels: NDArray[np.generic]) -> dict[str, Any]:
     """Return accuracy and cross entropy in nats of probabilities (n, classes)."""
+    right = np.take_along_axis(probabilities, labels.astype(np.int64)[:, None], axis=1)
     return {
         "accuracy": round(float((probabilities.argmax(1) == labels).mean()), 6),
-        "loss": round(float(log_loss(labels, probabilities, labels=range(probabilities.shape[1]))), 4),
+        "loss": round(float(-np.log(right).mean()), 4),
     }
 
 
