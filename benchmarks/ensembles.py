@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from edgefer import data, paths
 from edgefer.devices import machine
+from edgefer.evaluation import metrics
 from edgefer.learning import checkpoint, evaluate
 
 OUT = Path(__file__).parent / "results" / "ensembles.json"
@@ -34,21 +35,22 @@ def main() -> None:
     dataset = data.load(arguments.data)
     split = data.split(dataset, "val")
     answers: dict[str, NDArray[np.float64]] = {}
-    networks = []
+    networks = {}
     for run in arguments.runs:
         head = checkpoint.find(run)
         found = checkpoint.read(head)
         if found.data["digest"] != dataset.digest or found.recipe.data.split != "official":
             raise SystemExit(f"{run} was trained on other data or another split")
-        name = run.resolve().parent.name if run.name == "checkpoint" else run.resolve().name
+        folder = head.resolve().parent
+        name = folder.parent.name if folder.name == "checkpoint" else folder.name  # a bundle's checkpoint: the bundle's
         logits = evaluate.logits(checkpoint.build(found), split, found.recipe.preprocessing)
-        answers[name] = torch.from_numpy(logits).double().softmax(1).numpy()
-        networks.append({"name": name, "sha256": paths.sha256(head), **scores(answers[name], split.labels)})
+        answers[name] = metrics.softmax(logits)
+        networks[name] = paths.sha256(head)
     if len(answers) < len(arguments.runs):
         raise SystemExit("two runs have the same name")
     ensembles = [
         {"of": list(names), **scores(np.mean([answers[name] for name in names], axis=0), split.labels)}
-        for count in range(2, len(answers) + 1)
+        for count in range(1, len(answers) + 1)
         for names in itertools.combinations(answers, count)
     ]
     ensembles.sort(key=lambda each: -float(each["accuracy"]))
@@ -57,16 +59,15 @@ def main() -> None:
         "protocol": " ".join((__doc__ or "").split("\n\n")[-1].split()),
         "images": len(split),
         "data": dataset.digest,
-        "networks": networks,
+        "networks": networks,  # by name, the SHA-256 of their best.json
         "ensembles": ensembles,
         "torch": torch.__version__,
         "machine": machine.describe().model_dump(mode="json"),
     }
     with paths.write_atomically(OUT) as part:
         part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    for each in [*networks, *ensembles]:
-        of = " + ".join(each["of"]) if "of" in each else each["name"]
-        print(f"{100 * each['accuracy']:.2f} %  loss {each['loss']:.4f}  {of}")
+    for each in ensembles:
+        print(f"{100 * each['accuracy']:.2f} %  loss {each['loss']:.4f}  {' + '.join(each['of'])}")
 
 
 def scores(probabilities: NDArray[np.float64], labels: NDArray[np.generic]) -> dict[str, Any]:

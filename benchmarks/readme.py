@@ -612,12 +612,10 @@ def logs() -> str:
 def ensembles() -> str:
     """What the networks of the long trainings know together: the best of each size."""
     result = read("ensembles.json")
-    best = {len(each["of"]): each for each in reversed(result["ensembles"])}
-    rows = [[each["name"], percent(each["accuracy"]), f"{each['loss']:.3f}"] for each in result["networks"]]
-    rows += [
-        [" + ".join(best[count]["of"]), percent(best[count]["accuracy"]), f"{best[count]['loss']:.3f}"]
-        for count in sorted(best)
-    ]
+    found = result["ensembles"]  # of one network and more, the best first
+    best = {len(each["of"]): each for each in reversed(found) if len(each["of"]) > 1}
+    shown = [*(each for each in found if len(each["of"]) == 1), *(best[count] for count in sorted(best))]
+    rows = [[" + ".join(each["of"]), percent(each["accuracy"]), f"{each['loss']:.3f}"] for each in shown]
     return table([f"{result['images']:,} images of PublicTest, FP32", "accuracy", "loss"], rows) + (
         "\n\nOf each size the best. From [ensembles.json](benchmarks/results/ensembles.json), "
         "`python benchmarks/ensembles.py`."

@@ -8,7 +8,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
-def one_line(text: object, most: int = 300) -> str:
-    """Return what `text` says in one printable line of no more than `most` characters, which ends in ... if cut."""
+def one_line(text: object, most: int | None = None) -> str:
+    """Return what `text` says in one printable line; of more than `most` characters the end is cut and shown as ..."""
     line = printable(" ".join(str(text).split()))
-    return line if len(line) <= most else f"{line[: most - 3]}..."
+    return line if most is None or len(line) <= most else f"{line[: most - 3]}..."

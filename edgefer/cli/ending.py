@@ -23,7 +23,6 @@ from edgefer.lines import one_line
 
 _BROKEN_PIPE = 141  # what a shell shows of a program that SIGPIPE ended
 _BUG = 70
-_MOST = 2000  # characters of a message, which a stranger's file may have a part in
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _WRONG_PATH = (
     *(errno.EACCES, errno.EPERM, errno.EROFS),
@@ -60,7 +59,7 @@ class Group(TyperGroup):
                     _print_json(error.format_message(), InputError.exit_code)
                 raise
             understood = explain(error)
-            message = one_line(understood, _MOST) if understood else _bug(error)
+            message = one_line(understood) if understood else _bug(error)
             code = understood.exit_code if understood else _BUG
             # Nobody may read, or the disk be full: the exit code still says what was.
             with _silenced_if_full(sys.stderr):
@@ -119,7 +118,7 @@ def _import_error(error: ImportError) -> EdgeferError | None:
 
 def _bug(error: BaseException) -> str:
     said = f"{type(error).__name__}: {error}"
-    line = f"this is a bug in edgefer ({one_line(said, _MOST)})"
+    line = f"this is a bug in edgefer ({one_line(said)})"
     text = f"edgefer {' '.join(sys.argv[1:])}\n" + "".join(traceback.format_exception(error))
     if os.environ.get("EDGEFER_TRACEBACK") == "1":
         print(text, file=sys.stderr)

@@ -389,4 +389,4 @@ def _end(keeper: subprocess.Popen[str]) -> None:
 def _last_line(text: str) -> str:
     """Return the last line of what a program said that has words, made safe to be shown."""
     lines = [line.strip() for line in text.splitlines() if any(c.isalnum() for c in line)]
-    return one_line(lines[-1]) if lines else ""
+    return one_line(lines[-1], 300) if lines else ""

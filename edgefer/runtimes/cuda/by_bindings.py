@@ -27,7 +27,7 @@ class Bindings:
         try:
             started = driver.cuInit(0)
         except Exception as error:  # without libcuda it raises an error of another package
-            raise LackError(f"no NVIDIA driver: {one_line(error)}") from None
+            raise LackError(f"no NVIDIA driver: {one_line(error, 200)}") from None
         if started[0] == driver.CUresult.CUDA_ERROR_NO_DEVICE:
             raise LackError("the NVIDIA driver finds no GPU")
         _check(started, "start the NVIDIA driver")
