@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgefer.bench.result import Result
+from edgefer.lines import one_line
 
 _SHOWN = 40  # characters of a value
 
@@ -26,7 +27,7 @@ class Difference(BaseModel):
 
     def __str__(self) -> str:
         """Return it in a few words."""
-        return f"{self.kind}: {self.name} {_short(self.a)} and {_short(self.b)}"
+        return f"{self.kind}: {self.name} {one_line(self.a, _SHOWN)} and {one_line(self.b, _SHOWN)}"
 
 
 # Measured beside the rest: a result without them, an older one or one of a machine that cannot, has the rest alike.
@@ -113,7 +114,3 @@ def _said(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return "unknown" if value is None else str(value)
-
-
-def _short(value: str) -> str:
-    return value if len(value) <= _SHOWN else f"{value[: _SHOWN - 3]}..."

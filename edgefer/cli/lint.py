@@ -19,6 +19,7 @@ def lint(
     """Look through an ONNX file for what a target would refuse or misread. Exit code 1: something was found."""
     from edgefer.cli import output
     from edgefer.errors import GateFailed, InputError
+    from edgefer.lines import printable
 
     if target not in _TARGETS:
         raise InputError(f"no target named {target}; there are {', '.join(_TARGETS)}")
@@ -41,7 +42,7 @@ def lint(
     if findings:
         rows: dict[str, str] = {}
         for each in findings[:_SHOWN]:
-            name = "".join(letter if letter.isprintable() else "?" for letter in each.node)
+            name = printable(each.node)
             rows[name] = f"{rows[name]}; {each.problem}" if name in rows else each.problem
         output.print_rows(f"{model}, for {target}", rows)
         if len(findings) > _SHOWN:

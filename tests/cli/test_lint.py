@@ -112,7 +112,7 @@ def with_a_wild_name(model: ModelProto) -> None:
         (nan_in_weights, "the scale is nan"),
         (shifted, "the zero point is 7"),
         (dynamic, "DynamicQuantizeLinear is not known to TensorRT"),
-        (with_a_wild_name, "?[2Jwild"),
+        (with_a_wild_name, r"\x1b[2Jwild"),
     ],
 )
 def test_a_graph_that_is_broken_on_purpose_is_found_out(tmp_path: Path, harm: object, message: str) -> None:

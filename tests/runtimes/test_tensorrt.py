@@ -153,7 +153,7 @@ def test_a_tensorrt_that_is_not_there_or_does_not_load_says_how_to_get_it(
     importlib.invalidate_caches()
     with pytest.raises(LackError, match=r"TensorRT 8\.5\.2\.2 knows no strongly typed networks; JetPack 6\.1"):
         tensorrt.api("tensorrt")
-    monkeypatch.delitem(sys.modules, "tensorrt")
+    del sys.modules["tensorrt"]  # not by monkeypatch, which would bring it back
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     with pytest.raises(MissingExtra, match=r"edgefer\[rtx\]"):
         tensorrt.api("tensorrt_rtx")
