@@ -37,7 +37,10 @@ def train(
         Path | None, typer.Option(help="Start from the weights in this file (safetensors or torch), not the hub's.")
     ] = None,
     start: Annotated[
-        Path | None, typer.Option("--from", help="Go on from a trained network: a run's folder, or edgefer-base.")
+        Path | None,
+        typer.Option(
+            "--from", help="Go on from a trained network, as wide or narrower: a run's folder, or edgefer-base."
+        ),
     ] = None,
     teacher: Annotated[
         list[Path] | None,

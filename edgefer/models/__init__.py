@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgefer.models.create import create, for_classes, merged, narrowed, take, widen
 from edgefer.models.from_timm import hub_id
+from edgefer.models.growth import grown
 from edgefer.models.keras_count import keras_count
 from edgefer.models.padding import fix_padding
 from edgefer.models.plain_resnet import PlainResNet
@@ -16,6 +17,7 @@ __all__ = [
     "fix_padding",
     "fix_pooling",
     "for_classes",
+    "grown",
     "hub_id",
     "keras_count",
     "merged",

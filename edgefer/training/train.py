@@ -184,7 +184,7 @@ def train(
             theirs = started.recipe.data
             learned = data.split(data.only(whole, theirs.classes), "train", theirs.split)
             starts.check_apart(recipe.model.start, learned, validation)
-        given = started.weights
+        given = models.grown(model, started.weights)
         if started.classes != dataset.classes:
             given = models.for_classes(model, given, started.classes, dataset.classes)
         models.take(model, given, f"the network of {recipe.model.start}")

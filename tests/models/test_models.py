@@ -132,3 +132,49 @@ def test_the_recipes_of_timms_networks_build_them(name: str) -> None:
     )
     side = recipe.preprocessing.size
     assert model.eval()(torch.zeros(1, 1, side, side)).shape == (1, 7)
+
+
+def with_statistics(network: torch.nn.Module) -> torch.nn.Module:
+    """Return the network after some batches, which leave no BatchNorm as it began."""
+    network.train()
+    for _ in range(3):
+        network(torch.randn(8, 1, 20, 20))
+    return network.eval()
+
+
+def test_a_wider_network_begins_with_the_narrower_ones_answers_and_learns_on() -> None:
+    torch.manual_seed(0)
+    narrow = with_statistics(models.create("plain-resnet", 7, 1, {"widths": [8, 12, 16], "blocks": [1, 2, 1]}))
+    wide = models.create("plain-resnet", 7, 1, {"widths": [16, 12, 40], "blocks": [1, 2, 1]})
+    models.take(wide, models.grown(wide, narrow.state_dict()), "a narrower one")
+    x = torch.randn(5, 1, 20, 20)
+    assert torch.allclose(wide.eval()(x), narrow(x), atol=1e-5)
+    wide.train()(x).square().mean().backward()
+    read = dict(wide.named_parameters())["head.weight"].grad
+    assert read is not None
+    assert read[:, 16:].abs().amax(0).gt(0).all()
+
+
+def test_a_wider_network_takes_the_narrower_ones_answers_for_classes_that_both_have() -> None:
+    torch.manual_seed(0)
+    narrow = with_statistics(models.create("plain-resnet", 3, 1, {"widths": [8, 16], "blocks": [1, 1]}))
+    wide = models.create("plain-resnet", 2, 1, {"widths": [8, 24], "blocks": [1, 1]})
+    given = models.for_classes(wide, models.grown(wide, narrow.state_dict()), ["a", "b", "c"], ["c", "b"])
+    models.take(wide, given, "a narrower one")
+    x = torch.randn(5, 1, 20, 20)
+    assert torch.allclose(wide.eval()(x), narrow(x)[:, [2, 1]], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("plain-resnet", {"widths": [8, 12], "blocks": [1, 1]}),  # narrower in one stage
+        ("plain-resnet", {"widths": [16, 32], "blocks": [1, 2]}),  # deeper
+        ("plain-cnn", {"widths": [8, 16], "dense": [8]}),
+    ],
+)
+def test_a_network_of_another_shape_is_no_narrower_one(name: str, args: dict[str, object]) -> None:
+    given = models.create("plain-resnet", 7, 1, SMALL).state_dict()
+    other = models.create(name, 7, 1, args)
+    with pytest.raises(InputError, match=r"a network (does not fit|holds none)"):
+        models.take(other, models.grown(other, given), "a network")

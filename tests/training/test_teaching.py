@@ -224,8 +224,17 @@ def test_going_on_keeps_a_classifier_of_the_same_classes_with_votes_beside_it(te
     assert torch.allclose(checkpoint.read(result.run).weights["head.weight"], before, atol=1e-5)
 
 
+def test_a_wider_network_goes_on_where_a_narrower_one_stopped(teacher: Path, tmp_path: Path) -> None:
+    narrow = checkpoint.read(teacher)
+    widths = [2 * width for width in narrow.recipe.model.args["widths"]]
+    still = (f"model.start={teacher}", f"model.args.widths={widths}", "phases.0.lr=1e-9", "augment.mixup=0.0")
+    result = train(small_recipe(*still, epochs=1), stripes(), tmp_path / "run")
+    assert result.val_accuracy == pytest.approx(narrow.val_accuracy, abs=0.02)
+    assert checkpoint.build(checkpoint.read(result.run)).get_classifier().in_features == widths[-1]
+
+
 def test_a_start_that_does_not_fit_is_refused(teacher: Path, tmp_path: Path) -> None:
-    wrong = small_recipe(f"model.start={teacher}", "model.args.widths=[8, 24]")
+    wrong = small_recipe(f"model.start={teacher}", "model.args.widths=[8, 12]")
     with pytest.raises(
         InputError, match=r"the network of .*run does not fit this network: .* is missing or of another"
     ):

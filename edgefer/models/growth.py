@@ -1,0 +1,42 @@
+"""A narrower network's weights in a wider one, which begins with the same answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from edgefer.models.plain_resnet import PlainResNet
+
+
+def grown(model: torch.nn.Module, loaded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a narrower network's weights with what the wider one has more, for `take`.
+
+    As in Net2Net (Chen et al., arXiv:1511.05641) nothing is unlearned: each old channel is computed as before. New
+    channels are no copies of old ones, which would have to be told apart by noise: they keep the random weights of the
+    new network, and old channels read them with weight 0, which the first step changes.
+
+    Args:
+        model: the new network.
+        loaded: state dict of another one. If that is not the same network with fewer channels, or is not
+            ``plain-resnet``, it is returned as it is, and `take` says what does not fit.
+    """
+    weights, own = dict(loaded), model.state_dict()
+    if not isinstance(model, PlainResNet) or weights.keys() != own.keys():
+        return weights
+    for key, old in loaded.items():
+        rows = old.shape[:1] if key.startswith("head.") else own[key].shape[:1]  # classes are `for_classes`'s to match
+        wanted = torch.Size([*rows, *own[key].shape[1:]])
+        if old.shape == wanted:
+            continue
+        if old.ndim != len(wanted) or old.shape[2:] != wanted[2:] or any(map(int.__gt__, old.shape, wanted)):
+            return dict(loaded)
+        new = own[key].clone() if rows == own[key].shape[:1] else own[key].new_zeros(wanted)
+        if old.ndim > 1:
+            new[: len(old)] = 0
+            new[: len(old), : old.shape[1]] = old
+        else:
+            new[: len(old)] = old
+        weights[key] = new
+    return weights
