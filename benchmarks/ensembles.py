@@ -3,7 +3,8 @@
 python benchmarks/ensembles.py fer2013.zip RUN RUN [RUN ...]
 
 Each run's checkpoint, in FP32, answers PublicTest, one crop, no TTA; an ensemble's answer is the mean of its networks'
-probabilities, as `edgefer train --teacher` takes it at temperature 1. PrivateTest is not opened.
+probabilities, as `edgefer train --teacher` takes it at temperature 1. A second loss is that at the temperature which
+makes it least. PrivateTest is not opened.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import torch
 from numpy.typing import NDArray
 
 from edgefer import data, paths
+from edgefer.compression import confidence
+from edgefer.data.dataset import Split
 from edgefer.devices import machine
 from edgefer.evaluation import metrics
 from edgefer.learning import checkpoint, evaluate
@@ -49,7 +52,7 @@ def main() -> None:
     if len(answers) < len(arguments.runs):
         raise SystemExit("two runs have the same name")
     ensembles = [
-        {"of": list(names), **scores(np.mean([answers[name] for name in names], axis=0), split.labels)}
+        {"of": list(names), **scores(np.mean([answers[name] for name in names], axis=0), split)}
         for count in range(1, len(answers) + 1)
         for names in itertools.combinations(answers, count)
     ]
@@ -67,15 +70,23 @@ def main() -> None:
     with paths.write_atomically(OUT) as part:
         part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     for each in ensembles:
-        print(f"{100 * each['accuracy']:.2f} %  loss {each['loss']:.4f}  {' + '.join(each['of'])}")
+        losses = f"loss {each['loss']:.4f}, at its temperature {each['fitted_loss']:.4f}"
+        print(f"{100 * each['accuracy']:.2f} %  {losses}  {' + '.join(each['of'])}")
 
 
-def scores(probabilities: NDArray[np.float64], labels: NDArray[np.generic]) -> dict[str, Any]:
-    """Return accuracy and cross entropy in nats of probabilities (n, classes)."""
-    right = np.take_along_axis(probabilities, labels.astype(np.int64)[:, None], axis=1)
+def scores(probabilities: NDArray[np.float64], split: Split) -> dict[str, Any]:
+    """Return accuracy and cross entropy in nats of probabilities (n, classes), as they are and at the best temperature.
+
+    The last says more of which network is better than accuracy does: it counts how near a miss was, not confidence.
+    """
+    labels = split.labels.astype(np.int64)[:, None]
+    logits = np.log(probabilities)
+    fitted = metrics.softmax(logits / confidence.fit("ensemble", logits.astype(np.float32), split).temperature)
+    losses = [-np.log(np.take_along_axis(each, labels, axis=1)).mean() for each in (probabilities, fitted)]
     return {
-        "accuracy": round(float((probabilities.argmax(1) == labels).mean()), 6),
-        "loss": round(float(-np.log(right).mean()), 4),
+        "accuracy": round(float((probabilities.argmax(1) == split.labels).mean()), 6),
+        "loss": round(float(losses[0]), 4),
+        "fitted_loss": round(float(losses[1]), 4),
     }
 
 

@@ -615,8 +615,13 @@ def ensembles() -> str:
     found = result["ensembles"]  # of one network and more, the best first
     best = {len(each["of"]): each for each in reversed(found) if len(each["of"]) > 1}
     shown = [*(each for each in found if len(each["of"]) == 1), *(best[count] for count in sorted(best))]
-    rows = [[" + ".join(each["of"]), percent(each["accuracy"]), f"{each['loss']:.3f}"] for each in shown]
-    return table([f"{result['images']:,} images of PublicTest, FP32", "accuracy", "loss"], rows) + (
+    rows = [
+        [" + ".join(each["of"]), percent(each["accuracy"]), f"{each['loss']:.3f}", f"{each['fitted_loss']:.3f}"]
+        for each in shown
+    ]
+    return table(
+        [f"{result['images']:,} images of PublicTest, FP32", "accuracy", "loss", "at its temperature"], rows
+    ) + (
         "\n\nOf each size the best. From [ensembles.json](benchmarks/results/ensembles.json), "
         "`python benchmarks/ensembles.py`."
     )

@@ -2,10 +2,10 @@
 
 edgefer bench BUNDLE --device cpu --data fer2013.zip --json > bench.json
 python benchmarks/ship.py edgefer-base BUNDLE TRAINING bench.json
-python benchmarks/ship.py edgefer-base   # its card alone, anew
+python benchmarks/ship.py edgefer-base [--asked bench.json ...]   # its card alone, anew
 
-PrivateTest accuracies of all that was ever shipped under the name, git's history too, are kept in NAME-candidates.json:
-how often a test set was asked is part of what its answer is worth.
+PrivateTest accuracies of all that was ever shipped under the name, git's history too, and of what was measured and not
+shipped (--asked), are kept in NAME-candidates.json: how often a test set was asked is part of what its answer is worth.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ def main() -> None:
     parser.add_argument("bundle", type=Path, nargs="?")
     parser.add_argument("training", type=Path, nargs="?")
     parser.add_argument("bench", type=Path, nargs="?", help="what `edgefer bench --json` said of it on PrivateTest")
+    parser.add_argument("--asked", type=Path, nargs="+", default=[], metavar="BENCH", help="of what is not shipped")
     arguments = parser.parse_args()
+    asked = [json.loads(file.read_text(encoding="utf-8")) for file in arguments.asked]
     if not arguments.bundle:
         shipped = json.loads((RESULTS / f"{arguments.name}.json").read_text(encoding="utf-8"))
-        _write(RESULTS / f"{arguments.name}-candidates.json", candidates(arguments.name, shipped))
+        _write(RESULTS / f"{arguments.name}-candidates.json", candidates(arguments.name, *asked, shipped))
         with paths.write_atomically(FAMILY / arguments.name / "CARD.md") as part:
             part.write_text(card(bundle.load(arguments.name).manifest, shipped), encoding="utf-8")
         return
@@ -65,7 +67,7 @@ def main() -> None:
         for name, entry in made.manifest.networks.items()
         if name in _NETWORKS
     }
-    _write(RESULTS / f"{arguments.name}-candidates.json", candidates(arguments.name, bench))
+    _write(RESULTS / f"{arguments.name}-candidates.json", candidates(arguments.name, *asked, bench))
     recipe = trained.recipe.model_validate(without_folders(trained.recipe.model_dump(mode="json")))
     with tempfile.TemporaryDirectory(dir=HERE) as name:
         folder = Path(name) / arguments.name
@@ -81,7 +83,7 @@ def main() -> None:
     _write(RESULTS / f"{arguments.name}.json", bench)
 
 
-def candidates(name: str, bench: dict[str, Any]) -> dict[str, Any]:
+def candidates(name: str, *benches: dict[str, Any]) -> dict[str, Any]:
     """Return the INT8 networks that were measured on PrivateTest under this name, the oldest first."""
     file = RESULTS / f"{name}.json"
     known = RESULTS / f"{name}-candidates.json"
@@ -93,7 +95,7 @@ def candidates(name: str, bench: dict[str, Any]) -> dict[str, Any]:
         past = subprocess.run(show, capture_output=True, text=True)
         if past.returncode == 0:
             found.append(_measured(json.loads(past.stdout)))
-    by_file = {each["sha256"]: each for each in [*found, _measured(bench)]}
+    by_file = {each["sha256"]: each for each in [*found, *map(_measured, benches)]}
     return {"kind": "edgefer candidates", "network": name, "goal": GOALS[name], "candidates": list(by_file.values())}
 
 
