@@ -19,11 +19,14 @@ def grown(model: torch.nn.Module, loaded: Mapping[str, Tensor]) -> dict[str, Ten
 
     Args:
         model: the new network.
-        loaded: state dict of another one. If that is not the same network with fewer channels, or is not
-            ``plain-resnet``, it is returned as it is, and `take` says what does not fit.
+        loaded: state dict of another one. If that is not the same network with fewer channels on the same kind of
+            picture, or is not ``plain-resnet``, it is returned as it is, and `take` says what does not fit.
     """
     weights, own = dict(loaded), model.state_dict()
     if not isinstance(model, PlainResNet) or weights.keys() != own.keys():
+        return weights
+    first = "stem.0.weight"  # what it reads are the picture's colours
+    if weights[first].shape[1:] != own[first].shape[1:]:
         return weights
     for key, old in loaded.items():
         rows = old.shape[:1] if key.startswith("head.") else own[key].shape[:1]  # classes are `for_classes`'s to match

@@ -166,15 +166,16 @@ def test_a_wider_network_takes_the_narrower_ones_answers_for_classes_that_both_h
 
 
 @pytest.mark.parametrize(
-    ("name", "args"),
+    ("name", "channels", "args"),
     [
-        ("plain-resnet", {"widths": [8, 12], "blocks": [1, 1]}),  # narrower in one stage
-        ("plain-resnet", {"widths": [16, 32], "blocks": [1, 2]}),  # deeper
-        ("plain-cnn", {"widths": [8, 16], "dense": [8]}),
+        ("plain-resnet", 1, {"widths": [8, 12], "blocks": [1, 1]}),  # narrower in one stage
+        ("plain-resnet", 1, {"widths": [16, 32], "blocks": [1, 2]}),  # deeper
+        ("plain-resnet", 3, {"widths": [16, 32], "blocks": [1, 1]}),  # for coloured pictures
+        ("plain-cnn", 1, {"widths": [8, 16], "dense": [8]}),
     ],
 )
-def test_a_network_of_another_shape_is_no_narrower_one(name: str, args: dict[str, object]) -> None:
+def test_a_network_of_another_shape_is_no_narrower_one(name: str, channels: int, args: dict[str, object]) -> None:
     given = models.create("plain-resnet", 7, 1, SMALL).state_dict()
-    other = models.create(name, 7, 1, args)
+    other = models.create(name, 7, channels, args)
     with pytest.raises(InputError, match=r"a network (does not fit|holds none)"):
         models.take(other, models.grown(other, given), "a network")
