@@ -79,14 +79,12 @@ def scores(probabilities: NDArray[np.float64], split: Split) -> dict[str, Any]:
 
     The last says more of which network is better than accuracy does: it counts how near a miss was, not confidence.
     """
-    labels = split.labels.astype(np.int64)[:, None]
     logits = np.log(probabilities)
-    fitted = metrics.softmax(logits / confidence.fit("ensemble", logits.astype(np.float32), split).temperature)
-    losses = [-np.log(np.take_along_axis(each, labels, axis=1)).mean() for each in (probabilities, fitted)]
+    temperature = confidence.fit("ensemble", logits.astype(np.float32), split).temperature
     return {
         "accuracy": round(float((probabilities.argmax(1) == split.labels).mean()), 6),
-        "loss": round(float(losses[0]), 4),
-        "fitted_loss": round(float(losses[1]), 4),
+        "loss": round(metrics.cross_entropy(logits, split.labels), 4),
+        "fitted_loss": round(metrics.cross_entropy(logits / temperature, split.labels), 4),
     }
 
 

@@ -7,7 +7,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 from edgefer import bundle, console
 from edgefer.data.dataset import Split
@@ -31,14 +30,10 @@ def fit(name: str, logits: NDArray[np.float32], split: Split) -> bundle.Confiden
         logits: float32, (n, classes), in the order of the split.
         split: the validation split; its labels decide.
     """
-    rows = np.arange(len(split))
-
-    def cross_entropy(log_temperature: float) -> float:
-        scaled = logits.astype(np.float64) / math.exp(log_temperature)
-        return float(-log_softmax(scaled, axis=1)[rows, split.labels].mean())
 
     def improbability(log_temperature: float) -> float:
-        return cross_entropy(log_temperature) + (log_temperature / _PRIOR) ** 2 / (2 * len(split))
+        scaled = logits.astype(np.float64) / math.exp(log_temperature)
+        return metrics.cross_entropy(scaled, split.labels) + (log_temperature / _PRIOR) ** 2 / (2 * len(split))
 
     temperature = math.exp(minimize_scalar(improbability, bounds=_RANGE, method="bounded").x)
     if len(split) < _FEW:

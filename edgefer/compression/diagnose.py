@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
-from scipy.special import log_softmax
 
 from edgefer import console, paths
 from edgefer.compression import gate, speed
 from edgefer.data.dataset import Split
+from edgefer.evaluation import metrics
 from edgefer.graph.graph import Graph
 from edgefer.graph.leave import Part, leave, parts, reads, weight
 from edgefer.graph.lower import lower
@@ -86,7 +86,7 @@ def diagnose(
     images = validation.subset(np.linspace(0, len(validation) - 1, min(len(validation), IMAGES)).astype(np.int64))
     whole = lower(leave(signed, floats, left), "cpu").model
     answers = gate.logits(whole, spec, images, "before diagnosing")
-    loss = _cross_entropy(answers, images.labels)
+    loss = metrics.cross_entropy(answers, images.labels)
     ratios = snr(signed, floats, inputs[:_SNR_IMAGES])
     damages = []
     with console.progress("diagnosing", len(found)) as advance:
@@ -98,7 +98,7 @@ def diagnose(
             damages.append(
                 Damage(
                     part=part,
-                    loss=loss - _cross_entropy(better, images.labels),
+                    loss=loss - metrics.cross_entropy(better, images.labels),
                     gained=gained,
                     lost=lost,
                     accuracy=100 * (gained - lost) / len(images),
@@ -146,10 +146,6 @@ def write_table(file: Path, damages: Sequence[Damage]) -> None:
             figures = [f"{each.loss:.6f}", f"{each.accuracy:.3f}", each.gained, each.lost]
             ratio = "" if each.snr is None else f"{each.snr:.2f}"
             table.writerow([each.part.kind, each.part.name, *figures, ratio, f"{each.milliseconds:.4f}"])
-
-
-def _cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    return float(-log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean())
 
 
 def _slower(whole: ModelProto, without: ModelProto, inputs: NDArray[np.float32]) -> float:

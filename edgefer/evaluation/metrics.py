@@ -18,6 +18,13 @@ def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
+def cross_entropy(logits: NDArray[np.floating[Any]], labels: NDArray[np.int64]) -> float:
+    """Return the mean cross-entropy in nats of logits (n, classes) to the labels, (n,)."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    improbable = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+    return float(improbable.mean())
+
+
 def confusion(
     labels: NDArray[np.integer[Any]], predictions: NDArray[np.integer[Any]], classes: int
 ) -> NDArray[np.int64]:

@@ -29,17 +29,13 @@ def grown(model: torch.nn.Module, loaded: Mapping[str, Tensor]) -> dict[str, Ten
     if weights[first].shape[1:] != own[first].shape[1:]:
         return weights
     for key, old in loaded.items():
-        rows = old.shape[:1] if key.startswith("head.") else own[key].shape[:1]  # classes are `for_classes`'s to match
-        wanted = torch.Size([*rows, *own[key].shape[1:]])
+        new, head = own[key], key.startswith("head.")  # whose classes are `for_classes`'s to match
+        wanted = torch.Size([*(old if head else new).shape[:1], *new.shape[1:]])
         if old.shape == wanted:
             continue
         if old.ndim != len(wanted) or old.shape[2:] != wanted[2:] or any(map(int.__gt__, old.shape, wanted)):
             return dict(loaded)
-        new = own[key].clone() if rows == own[key].shape[:1] else own[key].new_zeros(wanted)
-        if old.ndim > 1:
-            new[: len(old)] = 0
-            new[: len(old), : old.shape[1]] = old
-        else:
-            new[: len(old)] = old
-        weights[key] = new
+        read = new.new_zeros([len(old), *wanted[1:]])
+        read[tuple(map(slice, old.shape))] = old
+        weights[key] = read if head else torch.cat([read, new[len(old) :]])
     return weights

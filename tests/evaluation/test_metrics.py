@@ -23,6 +23,14 @@ pairs = st.integers(2, 8).flatmap(
 many = settings(max_examples=100, deadline=None)
 
 
+def test_cross_entropy_is_scikit_learns_also_for_large_logits() -> None:
+    random = np.random.default_rng(0)
+    logits, labels = random.normal(0, 5, (40, 7)).astype(np.float32), random.integers(0, 7, 40)
+    wanted = reference.log_loss(labels, scipy_softmax(logits.astype(np.float64), axis=1), labels=range(7))
+    assert metrics.cross_entropy(logits, labels) == pytest.approx(wanted)
+    assert metrics.cross_entropy(logits + 1000, labels) == pytest.approx(wanted, rel=1e-4)
+
+
 @many
 @given(pairs)
 def test_confusion_f1_and_accuracy_are_scikit_learns(case: tuple[int, list[tuple[int, int]]]) -> None:
