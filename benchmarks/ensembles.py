@@ -44,7 +44,7 @@ def main() -> None:
         found = checkpoint.read(head)
         if found.data["digest"] != dataset.digest or found.recipe.data.split != "official":
             raise SystemExit(f"{run} was trained on other data or another split")
-        folder = head.resolve().parent
+        folder = head.absolute().parent
         name = folder.parent.name if folder.name == "checkpoint" else folder.name  # a bundle's checkpoint: the bundle's
         logits = evaluate.logits(checkpoint.build(found), split, found.recipe.preprocessing)
         answers[name] = metrics.softmax(logits)

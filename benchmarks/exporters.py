@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgefer import bundle, console, data, models, paths, versions
-from edgefer.compression import calibrate, compress, export, gate, quantize
+from edgefer.compression import calibrate, compress, export, gate
 from edgefer.compression.extension import load_extension, load_nncf, quiet
 from edgefer.data.dataset import Split
 from edgefer.devices import machine
@@ -136,7 +136,7 @@ def ort_best(
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                reduce_range=quantize.saturates(),  # False on CPUs with VNNI
+                reduce_range=machine.describe().saturates,  # False on CPUs with VNNI
             )
             scores[name] = score(file)
         except Exception as error:

@@ -138,7 +138,20 @@ def networks() -> str:
         "for `compact` in README; each network's train.json, compress.json and bench.json stand in "
         "[benchmarks/results/fer2013](benchmarks/results/fer2013)."
     )
-    return "\n\n".join([table(head, rows), *relu, extra_epochs(), end])
+    benches = [read(f"fer2013/{name}/bench.json") for name in measured]
+    if len({bench["machine"]["cpu"] for bench in benches}) > 1:
+        raise SystemExit("results/fer2013: networks were measured on other CPUs, so the table must say which")
+    return "\n\n".join([table(head, rows), circumstances(benches, benches[0]["machine"]), *relu, extra_epochs(), end])
+
+
+def circumstances(benches: list[dict[str, Any]], machine: dict[str, Any]) -> str:
+    """Return on which processor latencies were measured, and of how many a bench said that they are disturbed."""
+    signs = ("is noisy", "the machine became")
+    disturbed = sum(any(sign in warning for warning in bench["warnings"] for sign in signs) for bench in benches)
+    busy = (
+        f"; of {disturbed} of {len(benches)} the bench warned of noise or drift: ratios suffer less than milliseconds"
+    )
+    return f"Latencies: one thread of {machine['cpu']}{busy if disturbed else ''}."
 
 
 def rejected(name: str) -> str:
@@ -212,7 +225,7 @@ def extra_epochs() -> str:
         f"was given as many extra epochs, its rate chosen on PublicTest ({percent(extra['chosen']['test'])}): INT8 has "
         f"{percent(extra['int8_test'])}, {accuracy} points (95 %: {low} to {high}), from "
         "[extra_epochs.json](benchmarks/results/fer2013/compact/extra_epochs.json), "
-        "`python benchmarks/extra_epochs.py`."
+        "`python benchmarks/extra_epochs.py CHECKPOINT BUNDLE --data fer2013.zip`."
     )
 
 
@@ -229,7 +242,37 @@ def aarch64() -> str:
         "On aarch64 (Raspberry Pi 4 and 5 and a newer core, all emulated by qemu) the CPU file fuses as on x86, "
         f"{graph['x86']['nodes']['QLinearConv']} convolutions in INT8, with logits at most {largest:.1g} apart and "
         f"{changed} changed predictions on {result['data']['images']} images; its speed on real cores is not measured. "
-        "From [aarch64.json](benchmarks/results/aarch64.json), `python benchmarks/aarch64.py`."
+        "From [aarch64.json](benchmarks/results/aarch64.json), "
+        "`python benchmarks/aarch64.py BUNDLE --data fer2013.zip`."
+    )
+
+
+def without_vnni() -> str:
+    """What saturates on x86 without VNNI, emulated."""
+    result = read("without_vnni.json")
+    rows = []
+    for each in result["bundles"]:
+        fast, exact = (each["beside_this_machine"][kind] for kind in ("fast", "exact"))
+        if exact["largest_logit_difference"] or each["exact_here"]["largest_logit_difference"]:
+            raise SystemExit("without_vnni.json: exact kernels give other logits, so this must say how")
+        rows.append(
+            [
+                each["bundle"],
+                str(fast["changed_predictions"]),
+                f"{fast['largest_logit_difference']:.1f}",
+                f"{each['right']['here']} -> {each['right']['fast']}",
+                "0",
+                f"{each['exact_over_fast']['estimate']:.1f}x",
+            ]
+        )
+    head = ["", "fast: other predictions", "logits apart", "right", "exact: other predictions", "exact over fast, here"]
+    return (
+        f"On x86 without VNNI ({result['core']}, emulated by qemu) ONNX Runtime's fast kernels saturate. edgefer "
+        f"asks it for exact ones there, with which no logit differs from this machine's, which has VNNI. Of "
+        f"{result['data']['images']} images of PublicTest:\n\n{table(head, rows)}\n\n"
+        "Weights at half range (`edgefer compress --cpu no-vnni`) need no exact kernels. "
+        "From [without_vnni.json](benchmarks/results/without_vnni.json), "
+        "`python benchmarks/without_vnni.py --data fer2013.zip`."
     )
 
 
@@ -258,9 +301,12 @@ def exporters() -> str:
             "",
             f"OpenVINO is the bound for this CPU: ONNX Runtime takes {bound['estimate']:.2f}x of its time on the same "
             "file. Same 300 calibration images for all, settings chosen on PublicTest, all timed in turn; from "
-            "[exporters-compact.json](benchmarks/results/exporters-compact.json), `python benchmarks/exporters.py`.",
+            "[exporters-compact.json](benchmarks/results/exporters-compact.json), "
+            "`python benchmarks/exporters.py CHECKPOINT BUNDLE --data fer2013.zip`.",
             "",
             aarch64(),
+            "",
+            without_vnni(),
         ]
     )
 
@@ -326,7 +372,8 @@ def shapes() -> str:
             "",
             "44 px where no other size stands; the first of each is the one that is shipped. One seed, few epochs, and "
             f"{error:.1f} points are one standard error of an accuracy on PublicTest: enough to leave a shape out, "
-            "not to prefer one by a point. From [architectures.json](benchmarks/results/architectures.json), "
+            f"not to prefer one by a point. Latencies: {result['machine']['cpu']}. "
+            "From [architectures.json](benchmarks/results/architectures.json), "
             f"`python benchmarks/architectures.py --train fer2013.zip --only {' '.join(trained)}`. "
             "edgefer-nano's 36 px came out of this after its long training at 44 px: not followed yet.",
         ]
@@ -365,7 +412,10 @@ def trust() -> str:
         for name, (what, figure) in rows.items()
         if (RESULTS / f"{name}.json").exists()
     ]
-    end = "Each by `python benchmarks/NAME.py`; what it does exactly stands in its first lines and in the JSON."
+    end = (
+        "Each by `python benchmarks/NAME.py`, `turns.py` with the bundles behind it, `streaming_memory.py` with "
+        "`fer2013.zip`; what it does exactly stands in its first lines and in the JSON."
+    )
     start = "What a bench's figures rest on is measured too; what the timing loop adds to a latency stands below."
     return f"{start}\n\n{table(['checked', 'found', 'from'], found)}\n\n{end}" if found else start
 
@@ -484,7 +534,8 @@ def papers() -> str:
             "FP32 -> INT8 at the documents' own input sizes, on ONNX Runtime; projected: the least time by roofline, "
             "not measured. Over 1x, INT8 is slower: SiLU stays FP32. The papers' networks have random weights; none of "
             "this depends on them, and it says nothing of accuracy. From "
-            "[papers.json](benchmarks/results/papers.json), `python benchmarks/papers.py`.",
+            "[papers.json](benchmarks/results/papers.json), `python benchmarks/papers.py --data fer2013.zip`. "
+            f"{circumstances(result['networks'], result['machine'])}",
         ]
     )
 
@@ -524,7 +575,8 @@ def peers() -> str:
             "drawn). One thread, networks in turn, input ready; memory: peak of the process; "
             "first answer: from the start of a process to its first label; installed: the environment's packages. "
             f"Load before and after the timing: {protocol['load_before']:.1f} and {protocol['load_after']:.1f}. "
-            f"{machine['cpu']}, from [peers.json](benchmarks/results/peers.json), `python benchmarks/peers.py`.",
+            f"{machine['cpu']}, from [peers.json](benchmarks/results/peers.json), "
+            "`python benchmarks/peers.py --data fer2013.zip`.",
         ]
     )
 
@@ -542,8 +594,8 @@ def reduced() -> str:
     return (
         f"One ran on all of FER2013, reduced, which tests no claim: `b0-attention` at "
         f"{bench['bundles'][0]['preprocessing']['size']} px instead of 224, {trained['epochs']} epochs instead of 50, "
-        f"random weights instead of ImageNet's, has {percent(whole['quality']['accuracy'])} of the 7,178 images in "
-        f"FP32 and {percent(small['quality']['accuracy'])} in INT8 (`--ptq`), "
+        f"random weights instead of ImageNet's, gets {percent(whole['quality']['accuracy'])} of the 7,178 images "
+        f"right in FP32 and {percent(small['quality']['accuracy'])} in INT8 (`--ptq`), "
         f"{small['latency']['p50'] / whole['latency']['p50']:.1f} times as slow: SiLU. At the document's rate it "
         "learns next to nothing without those weights. From "
         f"[b0-attention-64](benchmarks/results/{folder})."
@@ -622,8 +674,8 @@ def ensembles() -> str:
     return table(
         [f"{result['images']:,} images of PublicTest, FP32", "accuracy", "loss", "at its temperature"], rows
     ) + (
-        "\n\nOf each size the best. From [ensembles.json](benchmarks/results/ensembles.json), "
-        "`python benchmarks/ensembles.py`."
+        "\n\nOf each size the most accurate. From [ensembles.json](benchmarks/results/ensembles.json), "
+        "`python benchmarks/ensembles.py fer2013.zip RUN...`."
     )
 
 

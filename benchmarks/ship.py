@@ -96,12 +96,15 @@ def candidates(name: str, *benches: dict[str, Any]) -> dict[str, Any]:
         if past.returncode == 0:
             found.append(_measured(json.loads(past.stdout)))
     by_file = {each["sha256"]: each for each in [*found, *map(_measured, benches)]}
-    return {"kind": "edgefer candidates", "network": name, "goal": GOALS[name], "candidates": list(by_file.values())}
+    by_answers: dict[tuple[float, Any], dict[str, Any]] = {}  # a file that was only written anew is no other network
+    for each in by_file.values():
+        by_answers.setdefault((each["accuracy"], each.get("macro_f1", each["sha256"])), each)
+    return {"kind": "edgefer candidates", "network": name, "goal": GOALS[name], "candidates": list(by_answers.values())}
 
 
 def _measured(bench: dict[str, Any]) -> dict[str, Any]:
     small = next(network for network in bench["networks"] if network["network"] == "int8-cpu")
-    return {"sha256": small["sha256"], "accuracy": small["quality"]["accuracy"]}
+    return {"sha256": small["sha256"], **{key: small["quality"][key] for key in ("accuracy", "macro_f1")}}
 
 
 def _write(file: Path, tree: dict[str, Any]) -> None:
@@ -152,6 +155,8 @@ def card(manifest: bundle.Manifest, bench: dict[str, Any]) -> str:
         for said, count in enumerate(row)
         if truth != said
     ]
+    asked = json.loads((RESULTS / f"{manifest.name}-candidates.json").read_text(encoding="utf-8"))
+    tried = [each["accuracy"] for each in asked["candidates"]]
     template = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     return template.from_string((HERE / "card.md.j2").read_text(encoding="utf-8")).render(
         name=manifest.name,
@@ -166,7 +171,8 @@ def card(manifest: bundle.Manifest, bench: dict[str, Any]) -> str:
         small=small,
         confused=sorted(confused, reverse=True)[:5],
         seeds=json.loads(others.read_text(encoding="utf-8"))["says"] if others.exists() else None,
-        asked=json.loads((RESULTS / f"{manifest.name}-candidates.json").read_text(encoding="utf-8")),
+        asked=asked,
+        first_at_goal=next((place for place, each in enumerate(tried, 1) if each >= asked["goal"]), None),
         percent=lambda share: f"{100 * share:.2f} %",
     )
 

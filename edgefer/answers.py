@@ -85,6 +85,8 @@ def find(patterns: Sequence[str]) -> list[Path]:
 
 
 def _meant(pattern: str) -> list[Path]:
+    if not pattern:
+        raise InputError("a picture's name is empty; name a file, a folder or a pattern")
     path = Path(pattern)
     if path.is_dir():
         files = _below(path)
@@ -95,8 +97,10 @@ def _meant(pattern: str) -> list[Path]:
         return [path]
     if path.exists():
         raise InputError(f"{printable(pattern)} is no file of a picture but a pipe or a device")
-    names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
-    files = [Path(name) for name in names if Path(name).is_file()]
+    found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
+    files = [path for path in found if path.is_file()]
+    if not files:  # folders are looked into where a pattern means nothing else: `in/**` names each file already
+        files = [file for path in found if path.is_dir() for file in _below(path)]
     if not files:
         raise InputError(f"there is no picture {printable(pattern)}")
     return files

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
+from edgefer.lines import printable
+
 _enabled = False
 _inside = False  # a progress
 _SECONDS_BETWEEN_LINES = 30.0  # where stderr is a file, a bar becomes a line now and then
@@ -57,6 +59,7 @@ def progress(description: str, total: int, done: int = 0) -> Iterator[Callable[.
         ``advance(n=1, note="")``: n more units are done; `note` stands behind the bar.
     """
     global _inside
+    description = printable(description)  # a file's name may be in it
     if not _enabled or _inside:
         yield lambda n=1, note="": None
         return
@@ -87,7 +90,7 @@ def _bar(description: str, total: int, done: int) -> Iterator[Callable[..., None
         task = bars.add_task(description, total=total, completed=done, note="")
 
         def advance(n: int = 1, note: str = "") -> None:
-            bars.update(task, advance=n, note=note)
+            bars.update(task, advance=n, note=printable(note))
 
         yield advance
 
@@ -103,6 +106,6 @@ def _lines(description: str, total: int, before: int) -> Callable[..., None]:
         if now - shown >= _SECONDS_BETWEEN_LINES and done < total:
             shown = now
             left = duration((now - started) / (done - before) * (total - done))
-            say(f"{description}: {done:,} of {total:,}, {left} left {note}".rstrip())
+            say(f"{description}: {done:,} of {total:,}, {left} left {printable(note)}".rstrip())
 
     return advance

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -78,10 +78,31 @@ def check_unused(path: Path, option: str = "--out") -> None:
         option: that names it on the command line.
 
     Raises:
-        InputError: `path` exists and is not an empty folder, or its folder takes no new files.
+        InputError: `path` is not one for `check_empty`, or is an empty folder that no new one can take the place of.
+    """
+    check_empty(path, option)
+    if path.is_symlink() or os.path.ismount(path) or path.resolve() == Path.cwd():
+        what = "a link" if path.is_symlink() else "a mounted file system" if os.path.ismount(path) else "where you are"
+        raise InputError(
+            f"{option} {path} is {what}, which a new folder cannot replace; name one that is not there yet"
+        )
+    _check_writable(path.absolute().parent, option)  # which an empty folder is taken out of
+
+
+def check_empty(path: Path, option: str) -> None:
+    """Refuse a folder that could not be filled with new files: asked before long work, it is said in time.
+
+    Args:
+        path: the folder.
+        option: that names it on the command line.
+
+    Raises:
+        InputError: `path` exists and is not an empty folder, or takes no new files.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} exists already; name another folder with {option}")
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{option} {path} is a link to {path.readlink()}, which is not there; make that folder first")
     _check_writable(path, option)
 
 
@@ -99,15 +120,13 @@ def check_file(path: Path, option: str) -> None:
         raise InputError(f"{option} {path} is a folder; name a file")
     if path.exists() and not path.is_file():
         raise InputError(f"{option} {path} is a pipe or a device; name a file")
-    path = path.resolve()  # of a link, what it leads to is written
-    for parent in path.parents:
-        if parent.exists() and not parent.is_dir():
-            raise InputError(f"{option} {path} cannot be written: {parent} is a file")
-    _check_writable(path, option)
+    _check_writable(path.resolve(), option)  # of a link, what it leads to is written
 
 
 def _check_writable(path: Path, option: str) -> None:
-    there = next(parent for parent in path.absolute().parents if parent.exists())
+    there = path if path.is_dir() else next(parent for parent in path.absolute().parents if parent.exists())
+    if not there.is_dir():
+        raise InputError(f"{option} {path} cannot be written: {there} is a file")
     if not os.access(there, os.W_OK):
         raise InputError(f"{option} {path} cannot be written: nothing may be written in {there}")
 
@@ -161,11 +180,13 @@ def new_run(kind: str, name: str) -> Path:
 def remove_if_empty(run: Path) -> None:
     """Remove a run's folder if nothing was written into it."""
     if run.is_dir() and not any(run.iterdir()):
-        run.rmdir()
+        with suppress(OSError):  # the folder that somebody is in, or a mounted file system
+            run.rmdir()
 
 
 def mark_latest(run: Path) -> None:
-    """Make ``latest`` beside `run` point to it."""
+    """Make ``latest`` beside `run` point to it; `run` may be a link to it, ``latest`` too."""
+    run = run.resolve()
     link = run.parent / LATEST
     part = run.parent / f".{LATEST}.{os.getpid()}"
     part.unlink(missing_ok=True)

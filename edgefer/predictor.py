@@ -170,6 +170,8 @@ class Predictor:
     def _infer(self, batch: Sequence[tuple[NDArray[np.float32], float]]) -> list[Prediction]:
         start = time.perf_counter()
         logits = self._session.infer(np.concatenate([pixels for pixels, _ in batch]))
+        if not np.isfinite(logits).all():
+            raise InputError(f"{self.bundle.file(self.network)} gives an output that is not finite; compress it again")
         probabilities = softmax(logits / self.bundle.manifest.temperature)
         seconds = time.perf_counter() - start + sum(seconds for _, seconds in batch)
         milliseconds = seconds * 1000 / len(batch)

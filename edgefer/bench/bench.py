@@ -588,9 +588,11 @@ def _warnings(
     comparisons: Sequence[Comparison],
 ) -> list[str]:
     found = data_warnings(titles, bundles, dataset, split)
-    x86 = this_machine.architecture in ("x86_64", "AMD64")
-    if device == "cpu" and x86 and not this_machine.fast_int8 and any(entry.precision == "int8" for entry in networks):
-        found.append("this CPU has no VNNI: INT8 gains little speed and may lose accuracy, as 8-bit products saturate")
+    if device == "cpu" and this_machine.saturates and any(entry.precision == "int8" for entry in networks):
+        found.append(
+            "this CPU has no VNNI: INT8 weights at full range are multiplied exactly, which takes longer; `edgefer "
+            "compress --cpu no-vnni` makes a network whose weights fit this CPU's fast products"
+        )
     for entry in networks:
         if entry.on_gpu:
             layers = _listed(entry.on_gpu)

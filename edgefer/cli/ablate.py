@@ -48,12 +48,13 @@ def ablate(
     with output.needs_extra("train"):
         import torch
 
+        from edgefer.recipes.schema import WHOLE
         from edgefer.training import ablate as ablating
     train.check_cuda(device)
     if threads:
         torch.set_num_threads(threads)
     changed = [*(settings or []), *train.start_settings(pretrained, None)]
-    name = next(ablating.variants(recipe, changed, epochs, seed))[3].name.removesuffix(f"-{ablating.WHOLE}")
+    name = next(ablating.variants(recipe, changed, epochs, seed))[3].name.removesuffix(f"-{WHOLE}")
     dataset = datasets.find(data)
     folder = out or paths.new_run("ablate", name)
     try:

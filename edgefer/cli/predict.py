@@ -38,9 +38,11 @@ def predict(
     from edgefer.predictor import Predictor
 
     if annotate is not None:
-        paths.check_unused(annotate, "--annotate")
+        paths.check_empty(annotate, "--annotate")
     if csv is not None:
         paths.check_file(csv, "--csv")
+        if annotate is not None and csv.resolve() == annotate.resolve():
+            raise InputError(f"--csv and --annotate are both {csv}; name a file and a folder")
     files = answering.find(pictures)
     if csv is not None and csv.resolve() in {file.resolve() for file in files}:
         raise InputError(f"--csv {csv} is one of the pictures; name another file")

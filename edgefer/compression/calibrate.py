@@ -55,7 +55,7 @@ def load(name: str) -> Scheme:
         raise InputError(f"no calibration scheme named {name}; there are {', '.join(schemes())}")
     try:
         scheme = Scheme.model_validate({**tomllib.loads(path.read_text(encoding="utf-8")), "name": path.stem})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from edgefer.compression.diagnose import Damage
 from edgefer.compression.extension import load_nncf
 from edgefer.data.contents import name_shown
 from edgefer.data.dataset import Dataset
+from edgefer.devices import machine
 from edgefer.errors import GateFailed, InputError
 from edgefer.graph import count
 from edgefer.graph.half import half
@@ -167,20 +169,25 @@ def compress(
         raise InputError("--ptq is without fine-tuning, so it does not go with --qat-epochs and --qat-lr")
     if ptq and activation:
         raise InputError("--activation takes fine-tuning, so it does not go with --ptq")
+    for option, value in {"max-drop": max_drop, "require-speedup": require_speedup, "qat-lr": qat_lr}.items():
+        if value is not None and not math.isfinite(value):  # every network passes a bound that is no number
+            raise InputError(f"--{option} takes a finite number, not {value}")
     plan = calibrate.load(scheme)
     head = checkpoints.find(checkpoint)
     trained = checkpoints.read(head)
     if trained.data["digest"] != dataset.digest:
         raise InputError(f"{head} was trained on {trained.data['name']}, not on these data; name that with --data")
     dataset = data.only(dataset, trained.classes)
+    paths.check_unused(out)
     work = _beside(out, UNFINISHED)
-    _check_folders(out, work, with_diagnosis, resume)
+    if not resume:
+        _check_folders(out, work, with_diagnosis)
     recipe, spec = trained.recipe, trained.recipe.preprocessing
     training = data.split(dataset, "train", recipe.data.split)
     validation = data.split(dataset, "val", recipe.data.split)
-    half_range = quantization.saturates() if half_range is None else half_range
+    half_range = machine.describe().saturates if half_range is None else half_range
     if half_range:
-        console.say("weights at half range, for CPUs without VNNI, whose 8-bit products would saturate")
+        console.say("weights at half range, for CPUs without VNNI, whose fast 8-bit products saturate")
 
     notes = {
         "checkpoint": str(head.resolve()),
@@ -395,11 +402,9 @@ def _beside(out: Path, ending: str) -> Path:
     return out.with_name(out.name + ending)
 
 
-def _check_folders(out: Path, work: Path, with_diagnosis: bool, resume: bool) -> None:
-    """Refuse, before the long work, a folder that could not be written after it."""
-    for folder in (out,) if resume else (out, _beside(out, REJECTED)):
-        paths.check_unused(folder)
-    if with_diagnosis and not resume:
-        paths.check_unused(_beside(out, DIAGNOSIS))
-    if work.exists() and not resume:
+def _check_folders(out: Path, work: Path, with_diagnosis: bool) -> None:
+    """Refuse, before the long work, what could not be written after it."""
+    for ending in (REJECTED, DIAGNOSIS) if with_diagnosis else (REJECTED,):
+        paths.check_unused(_beside(out, ending))
+    if work.exists():
         raise InputError(f"{work} is an interrupted compression; go on with --resume {work}, or delete it")

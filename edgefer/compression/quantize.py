@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from edgefer.compression.calibrate import Observer
 from edgefer.compression.extension import load_extension, load_nncf, quiet
-from edgefer.devices import machine
 from edgefer.errors import InputError
 from edgefer.lines import one_line
 
@@ -52,7 +51,7 @@ def quantize(
         network: in eval mode; BatchNorm as it is.
         images: calibration images as the network takes them, float32, (n, C, H, W).
         observer: how a range is made of what the images cause.
-        half_range: keep weights within -64 to 64, for CPUs that saturate u8 x s8 products (`saturates`).
+        half_range: keep weights within -64 to 64, for CPUs that saturate u8 x s8 products (`machine.saturates`).
         ignored: name patterns of layers that stay FP32, from `layers`.
 
     Raises:
@@ -206,12 +205,6 @@ def quantizers(quantized: nn.Module) -> dict[str, Any]:
 
     weights = [module.per_channel for _, module in get_hook_storage(quantized).named_hooks()]
     return {"weights": sum(weights), "activations": len(weights) - sum(weights)}
-
-
-def saturates() -> bool:
-    """Return whether this CPU's 8-bit products saturate: x86 without VNNI adds two of them up in 16 bits."""
-    here = machine.describe()
-    return here.architecture.lower() in ("x86_64", "amd64", "i686") and not here.fast_int8
 
 
 def strip(quantized: nn.Module, example: Tensor) -> nn.Module:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from edgefer import console
 from edgefer.data.contents import Block, Contents
@@ -25,6 +25,15 @@ _FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
 _GREY_MODES = ("1", "L", "LA")
 _IMAGES_IN_BLOCK = 256
 _ORIENTATION = ExifTags.Base.Orientation
+_TURNS = {  # EXIF 2.3, 4.6.4: where row 0 and column 0 of the stored picture belong
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class NotAlikeError(Exception):
@@ -168,13 +177,16 @@ def plain(image: Image.Image) -> Image.Image:
 
     It is `image` itself if that is so already: a copy of a telephone's picture is 200 MB.
     """
-    picture = image if image.getexif().get(_ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
+    picture = _upright(image)
     if picture.mode == "F":
         raise _Unusable("its pixels are floating-point numbers; store them as 8 or 16 bits")
     if picture.mode.startswith("I"):
         values = np.asarray(picture).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
             raise _Unusable("its pixels have more than 16 bits")
+        transparent = picture.info.get("transparency")
+        if isinstance(transparent, int):
+            values[values == transparent] = 65535
         return Image.fromarray(((values + 128) // 257).astype(np.uint8))
     grey = picture.mode in _GREY_MODES
     if picture.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
@@ -182,6 +194,19 @@ def plain(image: Image.Image) -> Image.Image:
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     mode = "L" if grey else "RGB"
     return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return a picture turned as its EXIF data say; what of them cannot be read does not matter.
+
+    Pillow's own `exif_transpose` fails on a tag of another kind than it should be, the orientation being fine.
+    """
+    image.load()  # where it is the pixels that are damaged, that is an error
+    try:
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # Pillow's reader of TIFF tags raises almost anything
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def _is_grey(picture: Image.Image) -> bool:

@@ -35,6 +35,11 @@ class Machine(BaseModel):
         """Whether the CPU multiplies and adds 8-bit numbers in one instruction (VNNI; on ARM: dot product)."""
         return bool({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"} & set(self.flags))
 
+    @property
+    def saturates(self) -> bool:
+        """Whether products of 8-bit numbers saturate: x86 without VNNI adds two of them up in 16 bits."""
+        return self.architecture.lower() in ("x86_64", "amd64", "i686") and not self.fast_int8
+
 
 def describe(root: Path = Path("/")) -> Machine:
     """Describe the machine.

@@ -106,7 +106,7 @@ _DEPTHWISE = (
 )
 _NO_VNNI = (
     "this CPU has no instruction that multiplies and adds 8-bit numbers (VNNI; on ARM: dot product)",
-    "a CPU that has one, or the FP32 file on this one",
+    "a CPU that has one; on x86 `edgefer compress --cpu no-vnni`; or the FP32 file",
 )
 _TOO_SMALL = (
     "every large layer runs in INT8: the network is too small for it to pay, or this machine was busy",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from onnx import ModelProto, NodeProto
 
@@ -15,13 +17,17 @@ _PARTS = ("int8", "scale", "zero")
 def slim(model: ModelProto) -> ModelProto:
     """Return `model` without documentation, stale shapes and equal constants, and with short names.
 
+    Weights and their zero points stay constants of their own: where ONNX Runtime makes weights unsigned, which its
+    sessions need on some CPUs (`runtimes.onnxruntime`), it renames both for each layer, and a second time is an error.
+
     The exporter's names repeat the path of a module up to four times; in a network of some hundred kilobytes they are
     a fifth of the file. A node gets its module's path and its operator (``stages.0.conv1.0.Conv``), a quantizer the
     name of what it quantizes (``stages.0.relu1.Relu.Q``). Inputs and outputs keep their names, and so does every node
     when the result is slimmed again.
     """
     graph = Graph(model)
-    _share_constants(graph)
+    own = _of_weights(graph)
+    _share_constants(graph, own)
     _rename(graph)
     slimmed = graph.model()
     slimmed.doc_string = slimmed.graph.doc_string = ""
@@ -32,12 +38,23 @@ def slim(model: ModelProto) -> ModelProto:
     return slimmed
 
 
-def _share_constants(graph: Graph) -> None:
+def _of_weights(graph: Graph) -> set[str]:
+    """Give each quantized weight a zero point that nothing else reads; return the names of both."""
+    own: set[str] = set()
+    for node in graph.nodes:
+        zero_point = graph.constant(node, 2)
+        if node.op_type == "DequantizeLinear" and node.input[0] in graph.constants and zero_point is not None:
+            graph.set_constant(node, 2, zero_point, node.input[2])
+            own.update((node.input[0], node.input[2]))
+    return own
+
+
+def _share_constants(graph: Graph, but: Collection[str]) -> None:
     first: dict[tuple[str, tuple[int, ...], bytes], str] = {}
     same = {
         name: first.setdefault((array.dtype.str, array.shape, array.tobytes()), name)
         for name, array in graph.constants.items()
-        if array.dtype != np.object_
+        if array.dtype != np.object_ and name not in but
     }
     for node in graph.nodes:
         for index, name in enumerate(node.input):

@@ -46,14 +46,16 @@ def _uniform(count: int, low: float, high: float, like: Tensor) -> Tensor:
 def _sample(x: Tensor, settings: Augment, preprocessing: Preprocessing) -> Tensor:
     """Sample the output grid: in normalized coordinates, input = R(angle) S flip / zoom * crop * output + shift.
 
-    S moves a point sideways by tan(shear) of its height: [[1, -tan], [0, 1]].
+    S moves a point sideways by tan(shear) of its height: [[1, -tan], [0, 1]]. The shift is from the crop's middle,
+    which is half a pixel beside the picture's where `Preprocessing` cannot cut as much left as right.
     """
     count, channels, side, _ = x.shape
     angle = _uniform(count, -1, 1, x) * math.radians(settings.rotate)
     zoom = _uniform(count, *settings.scale, x)
     mirrored = torch.where(_uniform(count, 0, 1, x) < settings.flip, -1.0, 1.0)
-    shift = torch.stack([_uniform(count, -2, 2, x), _uniform(count, -2, 2, x)], dim=1) * settings.shift
-    crop = preprocessing.crop_side(side, side) / side
+    cropped = preprocessing.crop_side(side, side)
+    crop, middle = cropped / side, (2 * ((side - cropped) // 2) + cropped) / side - 1
+    shift = torch.stack([_uniform(count, -2, 2, x), _uniform(count, -2, 2, x)], dim=1) * settings.shift + middle
     cos, sin = crop / zoom * torch.cos(angle), crop / zoom * torch.sin(angle)
     across, down = -sin, cos
     if settings.shear:  # drawn only where it is asked for: without it the other draws stay what they were

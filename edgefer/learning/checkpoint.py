@@ -117,9 +117,43 @@ def read(path: Path) -> Checkpoint:
     tree = state.read(head)
     try:
         recipe = recipes.parse(tree.pop("recipe"), str(head))
-        return Checkpoint(recipe=recipe, classes=tuple(tree.pop("classes")), **tree)
+        found = Checkpoint(recipe=recipe, classes=tuple(tree.pop("classes")), **tree)
     except (KeyError, TypeError):
-        raise InputError(f"{head} is no checkpoint of edgefer's") from None
+        found = None
+    if found is None or not _is_sound(found):
+        raise InputError(f"{head} is no checkpoint of edgefer's")
+    return found
+
+
+def _is_sound(read: Checkpoint) -> bool:
+    """Return whether all is of the type that it is declared with: what was read is from a JSON file."""
+    return (
+        all(isinstance(name, str) for name in read.classes)
+        and is_origin(read.data)
+        and type(read.epoch) is int
+        and read.epoch > 0
+        and isinstance(read.val_accuracy, float | int)
+        and isinstance(read.precision, str)
+        and isinstance(read.versions, dict)
+        and isinstance(read.weights, dict)
+        and all(isinstance(weight, Tensor) for weight in read.weights.values())
+        and is_start(read.start)
+        and isinstance(read.epochs, int | None)
+    )
+
+
+def is_origin(data: Any) -> bool:
+    """Return whether `data`, which may be anything, says which data set a training had."""
+    texts = isinstance(data, dict) and all(isinstance(data.get(key), str) for key in ("name", "digest"))
+    return texts and isinstance(data.get("drawn", False), bool)
+
+
+def is_start(start: Any) -> bool:
+    """Return whether `start`, which may be anything, is a record of starting weights, or None as older ones have."""
+    if start is None:
+        return True
+    texts = isinstance(start, dict) and all(isinstance(value, str) for value in start.values())
+    return texts and (start.get("kind") == "random" or {"kind", "name"} <= start.keys())
 
 
 def build(checkpoint: Checkpoint) -> nn.Module:

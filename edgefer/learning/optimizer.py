@@ -14,11 +14,11 @@ from edgefer.errors import InputError
 from edgefer.recipes.schema import Phase
 
 
-def choose_weights(model: nn.Module, phase: Phase) -> int:
-    """Let the weights that `phase.train` names learn, freeze the others; return how many numbers learn.
+def chosen_weights(model: nn.Module, phase: Phase) -> list[nn.Parameter]:
+    """Return the weights that learn in a phase.
 
     Raises:
-        InputError: a pattern fits no weight.
+        InputError: a pattern of `phase.train` fits no weight, or none is left to learn.
     """
     head = getattr(model, "get_classifier", lambda: None)()
     in_head = {id(p) for p in head.parameters()} if isinstance(head, nn.Module) else set()
@@ -26,14 +26,29 @@ def choose_weights(model: nn.Module, phase: Phase) -> int:
     for pattern in phase.train:
         if not (in_head if pattern == "head" else any(fnmatchcase(name, pattern) for name in names)):
             raise InputError(f"phase {phase.name}: no weight is called {pattern!r}; the first is {names[0]!r}")
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad = any(
-            id(parameter) in in_head if pattern == "head" else fnmatchcase(name, pattern) for pattern in phase.train
-        )
-    if phase.freeze_batchnorm:
-        for module in batchnorms(model):
-            module.requires_grad_(False)
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+    frozen = {id(p) for norm in batchnorms(model) for p in norm.parameters()} if phase.freeze_batchnorm else set()
+    chosen = [
+        parameter
+        for name, parameter in model.named_parameters()
+        if id(parameter) not in frozen
+        and any(id(parameter) in in_head if each == "head" else fnmatchcase(name, each) for each in phase.train)
+    ]
+    if not chosen:
+        raise InputError(f"phase {phase.name}: no weight learns; name some in its `train`, or leave that out for all")
+    return chosen
+
+
+def choose_weights(model: nn.Module, phase: Phase) -> int:
+    """Let a phase's weights learn, freeze the others; return how many numbers learn.
+
+    Raises:
+        InputError: see `chosen_weights`.
+    """
+    model.requires_grad_(False)
+    chosen = chosen_weights(model, phase)
+    for parameter in chosen:
+        parameter.requires_grad = True
+    return sum(parameter.numel() for parameter in chosen)
 
 
 def batchnorms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:

@@ -162,7 +162,11 @@ def take(model: nn.Module, loaded: Any, what: str) -> None:
     own = model.state_dict()
     if not isinstance(loaded, dict) or not any(key in own for key in loaded):
         raise InputError(f"{what} holds none of this network's weights")
-    fitting = {key: value for key, value in loaded.items() if key in own and value.shape == own[key].shape}
+    fitting = {
+        key: value
+        for key, value in loaded.items()
+        if key in own and isinstance(value, Tensor) and value.shape == own[key].shape
+    }
     head = {f"{key}." for key, module in model.named_modules() if module is _classifier(model)}
     wrong = [key for key in own if key not in fitting and not any(key.startswith(prefix) for prefix in head)]
     if wrong:

@@ -63,7 +63,7 @@ def load(name: str, settings: Sequence[str] = (), epochs: int | None = None, see
     """
     try:
         tree = tomllib.loads(text(name))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"recipe {name} is not valid TOML: {error}") from None
     return _changed(tree, f"recipe {name}", settings, epochs, seed)
 
@@ -96,9 +96,14 @@ def _changed(tree: dict[str, Any], what: str, settings: Sequence[str], epochs: i
     for setting in settings:
         _set(tree, setting)
     if seed is not None:
-        tree.setdefault("train", {})["seed"] = seed
+        _set(tree, f"train.seed={seed}")
     recipe = parse(tree, what)
-    return recipe if epochs is None else _with_epochs(recipe, epochs)
+    recipe = recipe if epochs is None else _with_epochs(recipe, epochs)
+    for number, phase in enumerate(recipe.phases):
+        if phase.warmup_epochs > phase.epochs:
+            warmup = f"phases.{number}.warmup_epochs = {phase.warmup_epochs:g}"
+            raise InputError(f"{what}: {warmup} is more than its {phase.epochs} epochs")
+    return recipe
 
 
 def parse(tree: dict[str, Any], what: str) -> Recipe:
@@ -136,7 +141,7 @@ def _set(tree: dict[str, Any], setting: str) -> None:
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text.strip()
 
 

@@ -31,7 +31,9 @@ class Model(_Section):
     args: dict[str, Any] = Field(default_factory=dict, description="keywords of the network's builder")
     pretrained: bool = Field(False, description="timm's ImageNet weights, from the hub")
     weights: str | None = Field(None, description="a local safetensors or torch file to start from, not the hub")
-    start: str | None = Field(None, description="a trained network to start from: a run's folder, or edgefer-base")
+    start: str | None = Field(
+        None, description="a trained network to start from, not weights: a run's folder, or edgefer-base"
+    )
     zero_head: bool = Field(False, description="start the classifier at 0: no large random logits to unlearn first")
 
 
@@ -110,6 +112,9 @@ class Train(_Section):
     seed: int = Field(0, ge=0, lt=2**63)
 
 
+WHOLE = "whole"  # in the place of an ablation's name: the recipe without a change
+
+
 class Ablation(_Section):
     """One change of a recipe, to see what it is worth: `edgefer ablate` runs them all."""
 
@@ -131,6 +136,15 @@ class Recipe(_Section):
     teaching: Teaching = Teaching()
     phases: tuple[Phase, ...] = Field(min_length=1)
     ablations: tuple[Ablation, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_ablation_has_a_folder(self) -> Recipe:
+        names = [WHOLE, *(each.name for each in self.ablations)]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            taken = "that is the recipe without a change" if twice == WHOLE else "another one is"
+            raise ValueError(f"an ablation may not be called {twice!r}: {taken}")
+        return self
 
     @property
     def epochs(self) -> int:

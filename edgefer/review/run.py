@@ -66,8 +66,6 @@ def read(folder: Path) -> Run:
     saved = state.plain(last) if last.is_file() else None
     if kept is None and saved is None:
         raise InputError(f"{folder} holds no training; name a folder that `edgefer train` wrote")
-    if kept:
-        _check(kept, best)
     finished: bool | None = None
     history: list[Epoch] = []
     if saved is not None:
@@ -77,7 +75,7 @@ def read(folder: Path) -> Run:
             history = _epochs(progress.history)
             finished = training.is_finished(recipe, progress)
             data, start, precision = saved["data"], saved.get("start"), str(saved["precision"])
-            if not (_is_origin(data) and _is_start(start)):
+            if not (checkpoint.is_origin(data) and checkpoint.is_start(start)):
                 raise ValueError
         except (KeyError, TypeError, ValueError):
             raise InputError(f"{last} is damaged or was not written by `edgefer train`") from None
@@ -105,31 +103,6 @@ def _name(folder: Path) -> str:
     """Return what a run is called: its folder's name, or that of the network that came with edgefer."""
     ours = (name for name in bundle.family() if bundle.shipped(name) == folder.parent)
     return next(ours, folder.resolve().name)
-
-
-def _check(kept: Checkpoint, file: Path) -> None:
-    """Refuse a checkpoint whose fields are of another kind than training writes."""
-    fine = (
-        _is_origin(kept.data)
-        and _is_start(kept.start)
-        and type(kept.epoch) is int
-        and kept.epoch > 0
-        and isinstance(kept.val_accuracy, float | int)
-        and isinstance(kept.versions, dict)
-    )
-    if not fine:
-        raise InputError(f"{file} is damaged or was not written by `edgefer train`")
-
-
-def _is_origin(data: Any) -> bool:
-    return isinstance(data, dict) and all(isinstance(data.get(key), str) for key in ("name", "digest"))
-
-
-def _is_start(start: Any) -> bool:
-    if start is None:
-        return True
-    texts = isinstance(start, dict) and all(isinstance(value, str) for value in start.values())
-    return texts and (start.get("kind") == "random" or {"kind", "name"} <= start.keys())
 
 
 def _read_log(file: Path) -> list[Epoch]:

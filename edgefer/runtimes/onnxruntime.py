@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from edgefer import console
+from edgefer.devices import machine
 from edgefer.errors import InputError
 from edgefer.lines import one_line
 
@@ -17,6 +20,7 @@ from edgefer.lines import one_line
 # onnxruntime 1.29 and later writes under ~/.cache/Microsoft; this call is for Windows and for older versions.
 onnxruntime.disable_telemetry_events()
 
+_EXACT = "session.x64quantprecision"
 _FATAL = 4  # what ONNX Runtime would print about a broken file is in the exception already
 
 
@@ -94,18 +98,39 @@ def activate(model: Path | bytes, threads: int = 1, optimize: bool = True) -> Se
     if isinstance(model, Path) and not model.is_file():
         raise InputError(f"{model} is {'no file' if model.exists() else 'not there'}")
     try:
-        session = onnxruntime.InferenceSession(
-            model if isinstance(model, bytes) else str(model),
-            options(threads, optimize),
-            providers=["CPUExecutionProvider"],
-        )
+        try:
+            session = _opened(model, options(threads, optimize))
+        except Exception:
+            if not _saturates():
+                raise
+            # Layers that share a weight or its zero point cannot have it made unsigned one by one.
+            session = _opened(model, options(threads, optimize, exact=False))
+            console.say_once(
+                f"{name} may answer otherwise than it was measured: this CPU has no VNNI, and layers share constants, "
+                "so exact products cannot be had; if an older edgefer wrote the file, compress the network again"
+            )
     except Exception as error:  # onnxruntime's own errors share no base class
         raise InputError(f"{name} cannot be loaded by ONNX Runtime: {_said(error)}") from error
     return Session(session, name)
 
 
-def options(threads: int = 1, optimize: bool = True) -> onnxruntime.SessionOptions:
-    """Return the settings of every session here; a benchmark changes one of them and compares."""
+def _opened(model: Path | bytes, settings: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    content = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
+
+
+@cache
+def _saturates() -> bool:
+    return machine.describe().saturates
+
+
+def options(threads: int = 1, optimize: bool = True, exact: bool = True) -> onnxruntime.SessionOptions:
+    """Return the settings of every session here; a benchmark changes one of them and compares.
+
+    With `exact`, on an x86 CPU without VNNI, weights beyond -64 to 64 become unsigned, whose kernels add up in 32 bits:
+    slower, with the answers of every other CPU (benchmarks/without_vnni.py). Half-range weights (`compress --cpu
+    no-vnni`) stay as they are, and fast.
+    """
     levels = onnxruntime.GraphOptimizationLevel
     found = onnxruntime.SessionOptions()
     found.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
@@ -117,6 +142,8 @@ def options(threads: int = 1, optimize: bool = True) -> onnxruntime.SessionOptio
     # Threads may spin between the operators of one inference, which is faster than waking them, but not after it:
     # they would take the cores from whatever runs next, e.g. the other network of a comparison.
     found.add_session_config_entry("session.force_spinning_stop", "1")
+    if exact and _saturates():
+        found.add_session_config_entry(_EXACT, "1")
     return found
 
 

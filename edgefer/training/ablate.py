@@ -17,9 +17,9 @@ from edgefer.data.dataset import Dataset
 from edgefer.errors import Diverged, InputError, Interrupted
 from edgefer.learning import checkpoint
 from edgefer.recipes import Recipe
+from edgefer.recipes.schema import WHOLE
 from edgefer.training import train as training
 
-WHOLE = "whole"  # the recipe without a change
 RESULT = "ablations.json"
 _TRAINED = "result.json"
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -158,7 +160,8 @@ def train(
         )
     if saved and saved["data"]["digest"] != dataset.digest:
         raise InputError(f"{run} was trained on other data ({saved['data']['name']}); name that with --data")
-    progress = Progress(**saved["progress"]) if saved else Progress()
+    with _of_this_version(run):
+        progress = Progress(**saved["progress"]) if saved else Progress()
     teaching, classes = recipe.teaching, len(dataset.classes)
     teachers = Teachers(teaching.teachers, dataset, validation, recipe.preprocessing, device)
     if saved and saved.get("teachers", []) != teachers.digests:
@@ -174,7 +177,7 @@ def train(
         recipe.preprocessing.channels,
         recipe.model.args,
         recipe.model.pretrained and not recipe.model.start and saved is None,
-        recipe.model.weights if saved is None else None,
+        recipe.model.weights if not recipe.model.start and saved is None else None,
         recipe.model.zero_head,
     )
     models.check_size(model, recipe.preprocessing.channels, recipe.preprocessing.size)
@@ -191,6 +194,8 @@ def train(
     start = saved.get("start") if saved else starts.record(recipe.model, model)
     if teaching.votes:
         models.widen(model, len(fer_plus.KINDS))
+    for phase in recipe.phases:
+        optimizer.chosen_weights(model, phase)  # a mistake in the last one is worth knowing before the first has run
     model = model.to(device).to(memory_format=torch.channels_last)
     averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True) if settings.ema else None
     selected = averaged.module if averaged else model  # the weights that are validated and kept
@@ -212,8 +217,9 @@ def train(
                 f"{run} began with {began} CPU threads and goes on with {threads}: the weights will differ in their "
                 "last bits from those of a run that never stopped"
             )
-        model.load_state_dict(saved["model"])
-        selected.load_state_dict(saved["selected"])
+        with _of_this_version(run):
+            model.load_state_dict(saved["model"])
+            selected.load_state_dict(saved["selected"])
     else:
         step_precision = _precision(recipe, model, pixels, labels)
         randomness.seed(settings.seed)
@@ -266,7 +272,8 @@ def train(
         console.progress(recipe.name, recipe.epochs * steps, done=progress.epoch * steps + progress.step) as advance,
     ):
         if saved:
-            randomness.restore(saved["random"])
+            with _of_this_version(run):
+                randomness.restore(saved["random"])
         last_save = clock = time.monotonic()
         for phase_index, phase in enumerate(recipe.phases):
             if phase_index < progress.phase:
@@ -282,8 +289,9 @@ def train(
             stepper = optimizer.optimizer(model, phase)
             schedule = optimizer.Schedule(stepper, phase, steps)
             if saved and saved["phase"] == phase_index:
-                stepper.load_state_dict(saved["optimizer"])
-                schedule.restore(saved["schedule"])
+                with _of_this_version(run):
+                    stepper.load_state_dict(saved["optimizer"])
+                    schedule.restore(saved["schedule"])
 
             if not (run / f"{checkpoint.LAST}.json").exists():
                 save_state()  # a run that is killed in its first minutes can be resumed too
@@ -339,7 +347,7 @@ def train(
 
                 val_loss, val_accuracy = _validate(selected, validation, recipe, classes)
                 if not math.isfinite(val_loss):
-                    raise _diverged(run, progress, training.rows[batch], criterion.weight)
+                    raise _diverged(run, progress, None, criterion.weight)
                 now = time.monotonic()
                 line = {
                     "epoch": progress.epoch + 1,
@@ -421,6 +429,18 @@ def _read_state(run: Path) -> dict[str, Any]:
     return saved
 
 
+@contextmanager
+def _of_this_version(run: Path) -> Iterator[None]:
+    """Take up a part of a saved state; one that does not fit was left by other code."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError):
+        raise InputError(
+            f"{run} was left by another version of edgefer, torch or timm, and this one cannot go on with it; go on "
+            f"with that one, or begin from its best weights with --from {run}"
+        ) from None
+
+
 def _precision(recipe: Recipe, model: nn.Module, pixels: Tensor, labels: Tensor) -> precision.Precision:
     if recipe.train.precision != "auto":
         return recipe.train.precision
@@ -444,12 +464,18 @@ def _validate(model: nn.Module, validation: Split, recipe: Recipe, classes: int)
     return mean_loss, float((answers.argmax(axis=1) == validation.labels).mean())
 
 
-def _diverged(run: Path, progress: Progress, rows: NDArray[np.int64], weight: Tensor | None) -> Diverged:
+def _diverged(run: Path, progress: Progress, rows: NDArray[np.int64] | None, weight: Tensor | None) -> Diverged:
+    """Return what is said of a loss that is not finite: of the step on `rows`, or without them of the validation."""
     kept = f"the best checkpoint, of epoch {progress.best_epoch}, stays in {run}" if progress.best_epoch else ""
     lighter = "" if weight is None else f", or train.class_weight_clip under the {weight.max().item():.2f} of now"
     return Diverged(
-        f"the loss is not finite at epoch {progress.epoch + 1}, step {progress.step + 1} "
-        f"(batch of rows {', '.join(map(str, rows[:4]))}, ...); try a lower phases.0.lr or train.clip_gradient=1"
+        (
+            f"the validation loss is not finite after epoch {progress.epoch + 1}"
+            if rows is None
+            else f"the loss is not finite at epoch {progress.epoch + 1}, step {progress.step + 1} "
+            f"(batch of rows {', '.join(map(str, rows[:4]))}, ...)"
+        )
+        + "; try a lower phases.0.lr or train.clip_gradient=1"
         + lighter
         + (f"; {kept}" if kept else "")
     )

@@ -96,6 +96,9 @@ def test_one_bad_picture_does_not_stop_the_others(made: Path, pictures: Path) ->
     [
         (["nowhere.png"], "there is no picture nowhere.png"),
         (["*.nothing"], "there is no picture"),
+        ([""], "a picture's name is empty"),
+        (["x.png", "--csv", "o", "--annotate", "o"], "--csv and --annotate are both o"),
+        (["x.png", "--annotate", "/dev/null/o"], "/dev/null is a file"),
         (["."], "holds no picture"),
         (["x" * 5000], "File name too long"),
     ],
@@ -249,3 +252,21 @@ def test_what_lies_in_the_folder_does_not_stand_for_the_default_network(
     done = predict(pictures / "a.png", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["bundle"] == "edgefer-base"
+
+
+def test_a_pattern_that_fits_folders_alone_means_the_pictures_in_them(made: Path, pictures: Path) -> None:
+    done = predict(pictures / "mo*", "--bundle", made, "--json")
+    assert [Path(line["file"]).name for line in json.loads(done.stdout)["pictures"]] == ["a.png"]
+
+
+def test_copies_go_into_a_folder_that_a_link_leads_to_if_it_is_there(
+    made: Path, pictures: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "disk")
+    nowhere = predict(pictures / "a.png", "--bundle", made, "--annotate", link)
+    assert nowhere.exit_code == 2
+    assert "make that folder first" in nowhere.output
+    (tmp_path / "disk").mkdir()
+    assert predict(pictures / "a.png", "--bundle", made, "--annotate", link).exit_code == 0
+    assert (tmp_path / "disk" / "a.png").is_file()

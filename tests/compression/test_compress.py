@@ -330,3 +330,13 @@ def test_engines_are_built_with_the_bundle_where_sm_asks_for_them(trained: Path,
     engines = bundle.load(tmp_path / "made").manifest.engines
     assert [(engine.network, engine.compute) for engine in engines] == [("fp16-rtx", ["89"]), ("int8-rtx", ["89"])]
     assert [each["file"] for each in json.loads(done.stdout)["engines"]] == [engine.file for engine in engines]
+
+
+@pytest.mark.parametrize("option", ["max_drop", "require_speedup", "qat_lr"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_bound_that_is_no_number_is_refused_since_every_network_would_pass_it(
+    trained: Path, csv: Path, tmp_path: Path, option: str, value: float
+) -> None:
+    with pytest.raises(InputError, match=f"--{option.replace('_', '-')} takes a finite number"):
+        compress(trained, data.load(csv), tmp_path / "bundle", **{option: value})
+    assert not list(tmp_path.iterdir())

@@ -53,7 +53,11 @@ def test_a_board_with_arm_cores(tmp_path: Path) -> None:
 
 
 def test_a_cpu_without_vnni(tmp_path: Path) -> None:
-    assert not machine.describe(_tree(tmp_path, XEON.replace("avx512_vnni", ""))).fast_int8
+    found = machine.describe(_tree(tmp_path, XEON.replace("avx512_vnni", "")))
+    assert not found.fast_int8
+    assert found.model_copy(update={"architecture": "x86_64"}).saturates
+    assert not found.model_copy(update={"architecture": "aarch64"}).saturates
+    assert not found.model_copy(update={"architecture": "x86_64", "flags": ["avx_vnni"]}).saturates
 
 
 def test_a_system_without_proc(tmp_path: Path) -> None:

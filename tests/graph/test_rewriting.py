@@ -188,3 +188,15 @@ def test_the_untouched_model_is_not_changed() -> None:
     before = model.SerializeToString()
     slim(hold_bias(fold_batchnorm(fold_weights(model))))
     assert model.SerializeToString() == before
+
+
+def test_each_layer_keeps_constants_of_its_own_that_can_be_made_unsigned() -> None:
+    signed = fold_batchnorm(fold_weights(network([Layer(4, 1), Layer(4, 3), Layer(4, 3)], 0)))
+    first, second = (each for each in signed.graph.initializer if tuple(each.dims) == (4, 4, 3, 3))
+    second.raw_data = first.raw_data  # equal weights, of two layers
+    model = slim(lower(slim(signed), "cpu").model)
+    constants = {each.name for each in model.graph.initializer}
+    weights = [n for n in model.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in constants]
+    assert len(weights) > 3
+    for index in (0, 2):
+        assert len({node.input[index] for node in weights}) == len(weights)

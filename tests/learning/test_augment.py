@@ -106,3 +106,11 @@ def test_shear_moves_a_row_sideways_by_its_height() -> None:
     assert lean.max() > 0.25
     assert lean.min() < -0.25
     assert torch.allclose((places[:, -8] + places[:, 8]) / 2, torch.full((64,), 23.5), atol=0.6)
+
+
+@pytest.mark.parametrize(("side", "crop"), [(43, 0.9), (45, 15 / 16), (48, 0.9), (64, 44 / 48)])
+def test_a_crop_that_cannot_be_in_the_middle_lies_where_evaluation_has_it(side: int, crop: float) -> None:
+    size = round(crop * side)
+    odd = Preprocessing(size=size, crop=crop, mean=(0.5,), std=(0.25,))
+    x = faces(side=side)
+    np.testing.assert_allclose(augment.augment(x, OFF, odd).numpy(), plain(x, odd), atol=1e-3)

@@ -84,3 +84,13 @@ def test_choosing_a_precision_leaves_model_and_random_state_alone() -> None:
     assert torch.equal(torch.get_rng_state(), random_state)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_phase_in_which_nothing_learns_is_an_error() -> None:
+    model = models.create("plain-resnet", 7, 1, {"widths": [8], "blocks": [1]})
+    for nothing in (
+        Phase(epochs=1, lr=0.1, train=()),
+        Phase(epochs=1, lr=0.1, train=("stem.1.*",), freeze_batchnorm=True),
+    ):
+        with pytest.raises(InputError, match="no weight learns"):
+            optimizer.choose_weights(model, nothing)

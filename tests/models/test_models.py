@@ -179,3 +179,10 @@ def test_a_network_of_another_shape_is_no_narrower_one(name: str, channels: int,
     other = models.create(name, 7, channels, args)
     with pytest.raises(InputError, match=r"a network (does not fit|holds none)"):
         models.take(other, models.grown(other, given), "a network")
+
+
+def test_a_file_in_which_a_weight_is_no_tensor_is_refused(tmp_path: Path) -> None:
+    model = models.create("plain-resnet", 7, 1, SMALL)
+    torch.save({**model.state_dict(), "head.weight": 3, "stem.0.weight": [1.0]}, tmp_path / "odd.pth")
+    with pytest.raises(InputError, match=r"stem\.0\.weight is missing or of another shape"):
+        models.create("plain-resnet", 7, 1, SMALL, weights=str(tmp_path / "odd.pth"))

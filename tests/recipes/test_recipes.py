@@ -39,6 +39,8 @@ def test_settings_from_the_command_line_reach_their_key() -> None:
         ("augment.flip=2", "augment.flip"),
         ("augment.scale=[1.2, 0.8]", "smallest zoom"),
         ("augment.erase_area=[0.0, 0.2]", "smallest share"),
+        ("phases.0.warmup_epochs=50", r"phases\.0\.warmup_epochs = 50 is more than its 12 epochs"),
+        ("train.batch_size=" + "[" * 5000, "train.batch_size"),
         ("name=../../x", "name"),
         ("name.first=x", "name.first"),
         ("train.batch_size", "key=value"),
@@ -51,12 +53,24 @@ def test_a_wrong_setting_is_refused_by_name(setting: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_seed_for_a_recipe_whose_train_is_no_table_is_refused() -> None:
+    with pytest.raises(InputError, match=r"train\.seed"):
+        recipes.load("compact", ["train=5"], seed=1)
+
+
+@pytest.mark.parametrize("names", [("one", "one"), ("one", "whole")])
+def test_ablations_that_would_share_a_folder_are_refused(names: tuple[str, str]) -> None:
+    ablations = ", ".join(f'{{ name = "{name}", cites = "us", set = ["train.seed=1"] }}' for name in names)
+    with pytest.raises(InputError, match=f"may not be called '{names[1]}'"):
+        recipes.load("compact", [f"ablations=[{ablations}]"])
+
+
 def test_a_name_that_is_nearly_right_gets_a_suggestion() -> None:
     with pytest.raises(InputError, match="did you mean compact"):
         recipes.load("compcat")
 
 
-@pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe\x00", b"[model]\nname = 3"])
+@pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe\x00", b"[model]\nname = 3", b"name = " + b"[" * 5000])
 def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "mine.toml"
     file.write_bytes(content)

@@ -372,8 +372,8 @@ def test_a_network_that_came_with_edgefer_goes_by_its_name() -> None:
         ("a log that is not one", r"log\.csv is damaged"),
         ("a log without numbers", r"last\.json is damaged"),
         ("progress of another kind", r"last\.json is damaged"),
-        ("a start without a name", r"best\.json is damaged"),
-        ("an epoch that is no number", r"best\.json is damaged"),
+        ("a start without a name", r"best\.json is no checkpoint of edgefer's"),
+        ("an epoch that is no number", r"best\.json is no checkpoint of edgefer's"),
     ],
 )
 def test_a_folder_that_is_no_whole_run_is_refused_by_name(run: Path, how: str, said: str) -> None:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,8 +15,9 @@ import pytest
 from bundle import samples
 from onnx import TensorProto, helper
 
-from edgefer import bundle
+from edgefer import bundle, console
 from edgefer.bench.result import Protocol
+from edgefer.devices import machine
 from edgefer.errors import InputError
 from edgefer.runtimes import bundled, onnxruntime
 
@@ -132,3 +134,52 @@ def test_the_arena_is_the_one_that_the_protocol_states(capfd: pytest.CaptureFixt
     said = capfd.readouterr().err
     assert re.search(r"BFCArena for Cpu .*initial_chunk_size_bytes: 1048576 .*arena_extend_strategy: 0", said)
     assert Protocol.model_fields["arena"].default == "next power of two"
+
+
+@pytest.fixture
+def without_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU whose fast products of 8 bits saturate: what the kernels then do is benchmarks/without_vnni.py's."""
+    monkeypatch.setattr(onnxruntime, "_saturates", lambda: True)
+
+
+@pytest.mark.parametrize("name", bundle.family())
+@pytest.mark.usefixtures("without_vnni")
+def test_on_a_cpu_without_vnni_weights_are_multiplied_exactly_and_logits_stay(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(console, "say_once", said.append)
+    made = bundle.load(name)
+    side = made.manifest.preprocessing.size
+    batch = np.random.default_rng(0).normal(size=(4, 1, side, side)).astype(np.float32)
+    settings = onnxruntime.options()
+    assert settings.get_session_config_entry("session.x64quantprecision") == "1"
+    with bundled.activate(made, "int8-cpu") as session:
+        exact = session.infer(batch)
+    assert not said  # such as that layers share constants
+    if not machine.describe().saturates:
+        monkeypatch.setattr(onnxruntime, "_saturates", lambda: False)
+        with bundled.activate(made, "int8-cpu") as session:
+            assert np.array_equal(session.infer(batch), exact)
+
+
+@pytest.mark.usefixtures("without_vnni")
+def test_a_file_that_exact_products_do_not_take_runs_all_the_same_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened = onnxruntime._opened
+    asked: list[Any] = []
+    said: list[str] = []
+
+    def fails(model: bytes, settings: Any) -> Any:
+        """As ONNX Runtime does, on x86 alone, where layers share constants."""
+        asked.append(settings)
+        if len(asked) == 1:
+            raise RuntimeError("Attempt to replace the existing tensor")
+        return opened(model, settings)
+
+    monkeypatch.setattr(onnxruntime, "_opened", fails)
+    monkeypatch.setattr(console, "say_once", said.append)
+    with onnxruntime.activate(samples.network()) as session:
+        assert session.infer(_input(1)).shape == (1, 7)
+    assert "layers share constants" in said[0]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import struct
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from bundle import samples
-from PIL import Image
+from onnx import numpy_helper
+from PIL import Image, ImageOps
 
 import edgefer
+from edgefer import bundle
 from edgefer.errors import InputError
 from edgefer.labels import LABELS
+from edgefer.predictor import read
 
 TRUTH = np.array([3, 0, 6, 2, 5])
 
@@ -221,3 +226,46 @@ def test_probabilities_are_at_the_temperature_that_the_bundle_was_given(tmp_path
     assert after.confidence < before.confidence
     roots = np.sqrt(list(before.probabilities.values()))
     np.testing.assert_allclose(list(after.probabilities.values()), roots / roots.sum(), rtol=1e-4)
+
+
+def test_an_output_that_is_not_finite_is_an_error_and_no_expression(tmp_path: Path, greys: np.ndarray) -> None:
+    model = onnx.load_model_from_string(samples.network())
+    bias = next(each for each in model.graph.initializer if each.name == "bias")
+    bias.CopyFrom(numpy_helper.from_array(np.full(7, np.nan, np.float32), "bias"))
+    part = bundle.Part("fp32.onnx", model.SerializeToString(), "fp32", "any")
+    made = bundle.write(tmp_path / "odd", samples.description(), {"fp32": part})
+    with pytest.raises(InputError, match=r"fp32\.onnx gives an output that is not finite"):
+        edgefer.load(made.path, network="fp32").predict(greys)
+
+
+@pytest.mark.parametrize("ending", ["png", "webp", "jpg"])
+def test_a_whole_picture_with_metadata_that_cannot_be_read_is_read(
+    predictor: edgefer.Predictor, tmp_path: Path, greys: np.ndarray, ending: str
+) -> None:
+    Image.fromarray(greys[0]).save(tmp_path / f"odd.{ending}", exif=b"Exif\0\0XXXXXXXX")
+    assert _labels(predictor.predict(tmp_path / f"odd.{ending}")) == EXPECTED[:1]
+
+
+def test_what_is_transparent_is_white_with_16_bits_too(tmp_path: Path) -> None:
+    values = np.full((8, 8), 12850, np.uint16)
+    values[0] = 3000
+    Image.fromarray(values).save(tmp_path / "grey.png", transparency=12850)
+    pixels = read(tmp_path / "grey.png")
+    assert (pixels[1:] == 255).all()
+    assert (pixels[0] == round(3000 / 257)).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 10))
+def test_a_picture_is_turned_as_pillow_does_even_where_another_tag_is_of_the_wrong_kind(
+    tmp_path: Path, orientation: int
+) -> None:
+    values = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+    for name, kind in {"fine.png": 4, "odd.png": 2}.items():
+        # TIFF: ImageWidth as a number or as text, then the orientation.
+        tags = struct.pack("<HHI4sHHIHH", 0x0100, kind, 1, b"\3\0\0\0", 0x0112, 3, 1, orientation, 0)
+        exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + tags + bytes(4)
+        Image.fromarray(values).save(tmp_path / name, exif=exif)
+    with Image.open(tmp_path / "fine.png") as fine:
+        expected = np.asarray(ImageOps.exif_transpose(fine))
+    for name in ("fine.png", "odd.png"):
+        np.testing.assert_array_equal(read(tmp_path / name), expected)

@@ -125,7 +125,6 @@ def test_the_phases_of_gradual_unfreezing_learn_more_and_more() -> None:
     counts = [optimizer.choose_weights(model, phase) for phase in recipe.phases]
     assert counts[0] == 1280 * 4 + 4
     assert counts[0] < counts[1] < counts[2] == sum(each.numel() for each in model.parameters())
-    assert not model.blocks[4][0].conv_pw.weight.requires_grad or counts[2]
     optimizer.choose_weights(model, recipe.phases[1])
     assert not model.blocks[4][0].conv_pw.weight.requires_grad
     assert model.blocks[5][0].conv_pw.weight.requires_grad

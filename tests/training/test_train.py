@@ -274,3 +274,65 @@ def test_early_stopping_ends_a_run_that_does_not_get_better(tmp_path: Path) -> N
     epochs = train(recipe, stripes(), tmp_path / "run").epochs
     assert epochs < 9
     assert checkpoint.read(tmp_path / "run").epochs == epochs  # the checkpoint knows that this was all
+
+
+def test_a_mistake_in_a_later_phase_is_said_before_the_first_one_runs(tmp_path: Path) -> None:
+    recipe = small_recipe()
+    wrong = recipe.phases[0].model_copy(update={"name": "second", "train": ("blocks.*",)})
+    with pytest.raises(InputError, match=r"phase second: no weight is called 'blocks\.\*'"):
+        train(recipe.model_copy(update={"phases": (*recipe.phases, wrong)}), stripes(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("damage", ["a figure that this version does not know", "a layer of another name"])
+def test_a_state_of_another_version_is_refused_in_one_line(tmp_path: Path, damage: str) -> None:
+    run = train(small_recipe(epochs=1), stripes(), tmp_path / "run").run
+    saved = state.read(run / "last.json")
+    if damage.startswith("a figure"):
+        saved["progress"]["minutes"] = 3
+    else:
+        saved["model"] = {f"new.{name}": value for name, value in saved["model"].items()}
+    state.save(run, "last", saved)
+    with pytest.raises(InputError, match="another version of edgefer") as caught:
+        train(small_recipe(epochs=2), stripes(), run, resume=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_validation_loss_that_is_not_finite_is_said_of_the_epoch(tmp_path: Path) -> None:
+    """A state that was saved between an epoch's last step and its validation: no step runs after the resume."""
+    train(small_recipe(epochs=1), stripes(), tmp_path / "run")
+    saved = state.read(tmp_path / "run" / "last.json")
+    saved["progress"] |= {
+        "epoch": 0,
+        "step": 224 // 32,
+        "history": [],
+        "seen": 1,
+        "best_epoch": 0,
+        "best_accuracy": -1.0,
+    }
+    for weights in (saved["model"], saved["selected"]):
+        weights["head.bias"].fill_(float("nan"))
+    state.save(tmp_path / "run", "last", saved)
+    with pytest.raises(Diverged, match="the validation loss is not finite after epoch 1; try"):
+        train(small_recipe(epochs=1), stripes(), tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"weights": None},
+        {"weights": [1, 2]},
+        {"weights": {"head.weight": 3}},
+        {"data": "x"},
+        {"data": {"name": "x", "digest": None, "drawn": False}},
+        {"classes": [1, 2]},
+        {"epoch": "last"},
+        {"start": "here"},
+        {"more": 1},
+    ],
+)
+def test_a_checkpoint_with_other_types_in_it_is_refused(tmp_path: Path, damage: dict[str, object]) -> None:
+    run = train(small_recipe(epochs=1), stripes(), tmp_path / "run").run
+    state.save(run, "best", {**state.read(run / "best.json"), **damage})
+    with pytest.raises(InputError, match=r"best\.json is no checkpoint of edgefer's"):
+        checkpoint.read(run)

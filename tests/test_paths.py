@@ -1,0 +1,107 @@
+"""Where results go: what could not be written is refused before the work, not after it."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from edgefer import paths
+from edgefer.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+def _made(kind: str) -> Path:
+    if kind == "where you are":
+        return Path()
+    if kind == "below a file":
+        Path("file").touch()
+        return Path("file/out")
+    Path("empty").mkdir()
+    Path("link").symlink_to("empty" if kind == "a link" else "nowhere")
+    return Path("link")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("where you are", "is where you are, which a new folder cannot replace"),
+        ("a link", "is a link, which"),
+        ("a link to nothing", "is a link to nowhere, which is not there"),
+        ("below a file", "file is a file"),
+    ],
+)
+def test_a_folder_that_a_new_one_cannot_take_the_place_of_is_refused(kind: str, said: str) -> None:
+    place = _made(kind)
+    with pytest.raises(InputError, match=said):
+        paths.check_unused(place)
+    with pytest.raises(InputError, match=said), paths.write_folder_atomically(place):
+        raise AssertionError("it is not even begun")
+
+
+def test_an_empty_mounted_folder_is_refused_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("mounted").mkdir()
+    monkeypatch.setattr(paths.os.path, "ismount", lambda path: Path(path).name == "mounted")  # mounting takes root
+    with pytest.raises(InputError, match="is a mounted file system"):
+        paths.check_unused(Path("mounted"))
+    paths.check_empty(Path("mounted"), "--annotate")  # files can be put into it
+
+
+def test_an_empty_folder_and_one_that_is_not_there_are_fine() -> None:
+    Path("empty").mkdir()
+    for place in (Path("empty"), Path("new/deep")):
+        with paths.write_folder_atomically(place) as part:
+            (part / "file").touch()
+        assert (place / "file").is_file()
+
+
+def test_what_is_marked_as_the_latest_is_found_and_latest_itself_can_be_named() -> None:
+    for name in ("first", "second"):
+        run = paths.new_run("train", name)
+        paths.mark_latest(run)
+        assert paths.latest("train") == run
+    paths.mark_latest(Path("runs/train/latest"))
+    assert paths.latest("train") == run
+
+
+def test_the_folder_that_one_is_in_can_be_the_latest(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = paths.new_run("train", "net").absolute()
+    monkeypatch.chdir(run)
+    paths.mark_latest(Path())
+    assert (run.parent / "latest").resolve() == run
+
+
+def test_a_folder_that_is_kept_empty_is_no_error() -> None:
+    paths.remove_if_empty(Path())  # where we are
+    Path("empty").mkdir()
+    paths.remove_if_empty(Path("empty"))
+    assert not Path("empty").exists()
+
+
+@pytest.mark.parametrize("locked", ["the folder", "what it lies in"])
+def test_a_folder_that_is_filled_must_take_files_and_one_that_is_replaced_must_lie_in_one_that_does(
+    locked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may write everywhere, and CI's tests may be root's."""
+    Path("drive/empty").mkdir(parents=True)
+    closed = Path("drive/empty" if locked == "the folder" else "drive").absolute()
+    monkeypatch.setattr(paths.os, "access", lambda path, mode: Path(path).absolute() != closed)
+    refused = pytest.raises(InputError, match="nothing may be written in")
+    with refused if locked == "the folder" else nullcontext():
+        paths.check_empty(Path("drive/empty"), "--annotate")
+    with refused:
+        paths.check_unused(Path("drive/empty"))
+
+
+def test_a_run_that_a_link_elsewhere_leads_to_is_the_latest_where_it_lies() -> None:
+    run = paths.new_run("train", "net")
+    Path("mine").symlink_to(run)
+    paths.mark_latest(Path("mine"))
+    assert paths.latest("train") == run
+    assert not Path("latest").is_symlink()
