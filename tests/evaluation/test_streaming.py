@@ -56,7 +56,8 @@ def peak_of_judging(made: bundle.Bundle, count: int) -> int:
 
 def test_logits_are_all_that_grows_with_the_images() -> None:
     peak_of_streaming(FEW)  # what is made once and kept
-    growth = peak_of_streaming(MANY) - peak_of_streaming(FEW)
+    # The least of three: threads that tests before this one left behind are traced too, when they happen to run.
+    growth = min(peak_of_streaming(MANY) for _ in range(3)) - min(peak_of_streaming(FEW) for _ in range(3))
     assert LOGITS <= growth / (MANY - FEW) < LOGITS + SLACK
 
 
