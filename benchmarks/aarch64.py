@@ -230,7 +230,7 @@ def main() -> None:
         "bundles": [measure(each, images, emulated) for each in bundles],
         "machine": machine.describe().model_dump(),
     }
-    OUT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    paths.write_json(OUT, result, indent=2)
     print(OUT)
 
 

@@ -114,8 +114,7 @@ def main() -> None:
         "machine": machine.describe().model_dump(mode="json"),
         "versions": versions.installed("edgefer", "torch", "nncf", "onnxruntime", "numpy"),
     }
-    with paths.write_atomically(arguments.out) as part:
-        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    paths.write_json(arguments.out, result, indent=2)
 
 
 def known(file: Path) -> dict[tuple[str, str], dict[str, Any] | None]:

@@ -131,8 +131,7 @@ def main() -> None:
         "machine": machine.describe().model_dump(),
         "versions": versions.installed("onnxruntime", "numpy"),
     }
-    with paths.write_atomically(OUT) as part:
-        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    paths.write_json(OUT, result, indent=2)
     for kind in KINDS:
         ratio = took[kind]["over_default"]
         own = ", ".join(f"{name} {each['own'] / 1e6:.1f} MB" for name, each in used[kind].items())

@@ -9,11 +9,10 @@ the maps or dense layers, and up to three dense layers, none wider than the one 
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgefer import models
+from edgefer import models, paths
 
 OUT = Path(__file__).parent / "results" / "attention_head.json"
 LEARNING, OTHERS = 6_438_787, 44_583  # Fig. 1
@@ -74,7 +73,7 @@ def main() -> None:
         "blocks_of_attention": len(looked),
         "found": found,
     }
-    OUT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    paths.write_json(OUT, result, indent=2)
     for each in found:
         print(each)
     print(f"{len(found)} of the heads on {len(looked)} blocks of attention: {OUT}")

@@ -5,7 +5,6 @@ python benchmarks/augmentation.py
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from edgefer import data, models, recipes
+from edgefer import data, models, paths, recipes
 from edgefer.devices import machine
 from edgefer.learning import augment, images, loss, optimizer, precision
 
@@ -71,7 +70,7 @@ def main() -> None:
         "torch": torch.__version__,
         "machine": machine.describe().model_dump(mode="json"),
     }
-    OUT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    paths.write_json(OUT, result, indent=2)
     print(f"augmentation takes {100 * share:.1f} % of a step: {OUT}")
 
 

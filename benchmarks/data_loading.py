@@ -22,7 +22,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from edgefer import versions
+from edgefer import paths, versions
 from edgefer.data import load
 from edgefer.data.dataset import USAGES
 from edgefer.devices import machine
@@ -125,7 +125,7 @@ def main() -> None:
         "versions": versions.installed("numpy", "pillow"),
     }
     OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    paths.write_json(OUT, result, indent=2)
     for name, each in found.items():
         print(f"{name}: {each}")
     print(OUT)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +66,7 @@ def main() -> None:
         "torch": torch.__version__,
         "machine": machine.describe().model_dump(mode="json"),
     }
-    with paths.write_atomically(OUT) as part:
-        part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    paths.write_json(OUT, result, indent=1)
     for each in ensembles:
         losses = f"loss {each['loss']:.4f}, at its temperature {each['fitted_loss']:.4f}"
         print(f"{100 * each['accuracy']:.2f} %  {losses}  {' + '.join(each['of'])}")

@@ -12,7 +12,6 @@ that cannot be made or run has the first line of its error in the place of figur
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 import tempfile
@@ -350,8 +349,7 @@ def main() -> None:
         "versions": versions.installed(*PACKAGES),
     }
     out = options.out or RESULTS / f"exporters-{ours.manifest.name}.json"
-    with paths.write_atomically(out) as part:
-        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    paths.write_json(out, result, indent=2)
     print_table(result)
     print(out)
 

@@ -11,7 +11,6 @@ PrivateTest: one crop of each image, the pairs by image.
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 import tempfile
@@ -98,8 +97,7 @@ def main() -> None:
         "machine": machine.describe().model_dump(),
         "versions": versions.installed(*PACKAGES),
     }
-    with paths.write_atomically(arguments.out) as part:
-        part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    paths.write_json(arguments.out, result, indent=1)
     for line, _ in found:
         validated, tested = 100 * line[validation.name], 100 * line[test.name]
         print(f"FP32, {line['rate']:<8g} PublicTest {validated:.2f} %  PrivateTest {tested:.2f} %")

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -174,8 +173,7 @@ def main() -> None:
         "machine": machine.describe().model_dump(),
         "versions": versions.installed("numpy"),
     }
-    with paths.write_atomically(OUT) as part:
-        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    paths.write_json(OUT, result, indent=2)
     for name, each in {**medians, **ratios}.items():
         late = f", late {each['late']:.1%}" if "late" in each else ""
         print(f"{name}: {each['inside']} of {each['runs']}, median error {each['error_median']:+.2g}{late}")

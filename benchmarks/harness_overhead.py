@@ -5,12 +5,12 @@ python benchmarks/harness_overhead.py
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgefer import paths
 from edgefer.devices import machine
 from edgefer.evaluation import timing
 
@@ -35,7 +35,7 @@ def main() -> None:
         "load": machine.load_average(),
         "machine": machine.describe().model_dump(),
     }
-    OUT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    paths.write_json(OUT, result, indent=2)
     print(f"{result['p50']:.2f} us at p50, {result['p99']:.2f} us at p99: {OUT}")
 
 

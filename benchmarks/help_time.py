@@ -5,7 +5,6 @@ python benchmarks/help_time.py
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgefer import paths
 from edgefer.devices import machine
 from edgefer.evaluation import timing
 
@@ -56,7 +56,7 @@ def main() -> None:
         "load": machine.load_average(),
         "machine": machine.describe().model_dump(),
     }
-    OUT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    paths.write_json(OUT, result, indent=2)
     print(f"edgefer {np.median(ours):.3f} s, bare typer {np.median(bare):.3f} s, ratio {ratio.estimate:.2f}: {OUT}")
 
 

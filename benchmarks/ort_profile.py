@@ -132,8 +132,7 @@ def main() -> None:
         "machine": machine.describe().model_dump(),
         "versions": versions.installed("onnxruntime", "numpy", "torch"),
     }
-    with paths.write_atomically(OUT) as part:
-        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    paths.write_json(OUT, result, indent=2)
     for title, each in found.items():
         ratio, slower = each["ours_over_profile"], each["profiling_slows_down"]
         print(

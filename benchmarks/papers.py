@@ -68,8 +68,7 @@ def main() -> None:
         "machine": machine.describe().model_dump(mode="json"),
         "versions": versions.installed("edgefer", "torch", "timm", "nncf", "onnxruntime", "numpy"),
     }
-    with paths.write_atomically(arguments.out) as part:
-        part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    paths.write_json(arguments.out, result, indent=1)
 
 
 def write_few(dataset: Dataset, path: Path) -> None:

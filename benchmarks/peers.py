@@ -178,8 +178,7 @@ def main() -> None:
         "data": {"name": dataset.name, "digest": dataset.digest, "images": len(test), "leak_free_images": len(clean)},
         "machine": machine.describe().model_dump(mode="json"),
     }
-    with paths.write_atomically(arguments.out) as part:
-        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    paths.write_json(arguments.out, result, indent=2)
 
 
 def peers(folder: Path, environments: Path) -> list[Peer]:

@@ -38,8 +38,7 @@ def main() -> None:
     if len({run["seed"] for run in runs}) < len(runs):
         raise SystemExit("two runs have the same seed")
     result = {"kind": "edgefer seeds", "network": arguments.name, "says": said(runs), "runs": runs}
-    with paths.write_atomically(RESULTS / f"{arguments.name}-seeds.json") as part:
-        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    paths.write_json(RESULTS / f"{arguments.name}-seeds.json", result, indent=2)
 
 
 def figures(manifest: bundle.Manifest, trained: checkpoint.Checkpoint, bench: dict[str, Any]) -> dict[str, Any]:

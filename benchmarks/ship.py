@@ -45,7 +45,9 @@ def main() -> None:
     asked = [json.loads(file.read_text(encoding="utf-8")) for file in arguments.asked]
     if not arguments.bundle:
         shipped = json.loads((RESULTS / f"{arguments.name}.json").read_text(encoding="utf-8"))
-        _write(RESULTS / f"{arguments.name}-candidates.json", candidates(arguments.name, *asked, shipped))
+        paths.write_json(
+            RESULTS / f"{arguments.name}-candidates.json", candidates(arguments.name, *asked, shipped), indent=2
+        )
         with paths.write_atomically(FAMILY / arguments.name / "CARD.md") as part:
             part.write_text(card(bundle.load(arguments.name).manifest, shipped), encoding="utf-8")
         return
@@ -67,7 +69,7 @@ def main() -> None:
         for name, entry in made.manifest.networks.items()
         if name in _NETWORKS
     }
-    _write(RESULTS / f"{arguments.name}-candidates.json", candidates(arguments.name, *asked, bench))
+    paths.write_json(RESULTS / f"{arguments.name}-candidates.json", candidates(arguments.name, *asked, bench), indent=2)
     recipe = trained.recipe.model_validate(without_folders(trained.recipe.model_dump(mode="json")))
     with tempfile.TemporaryDirectory(dir=HERE) as name:
         folder = Path(name) / arguments.name
@@ -80,7 +82,7 @@ def main() -> None:
         shutil.rmtree(FAMILY / arguments.name, ignore_errors=True)
         FAMILY.mkdir(exist_ok=True)
         folder.rename(FAMILY / arguments.name)
-    _write(RESULTS / f"{arguments.name}.json", bench)
+    paths.write_json(RESULTS / f"{arguments.name}.json", bench, indent=2)
 
 
 def candidates(name: str, *benches: dict[str, Any]) -> dict[str, Any]:
@@ -105,11 +107,6 @@ def candidates(name: str, *benches: dict[str, Any]) -> dict[str, Any]:
 def _measured(bench: dict[str, Any]) -> dict[str, Any]:
     small = next(network for network in bench["networks"] if network["network"] == "int8-cpu")
     return {"sha256": small["sha256"], **{key: small["quality"][key] for key in ("accuracy", "macro_f1")}}
-
-
-def _write(file: Path, tree: dict[str, Any]) -> None:
-    with paths.write_atomically(file) as part:
-        part.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
 
 
 def check(manifest: bundle.Manifest, trained: checkpoint.Checkpoint, bench: dict[str, Any]) -> None:

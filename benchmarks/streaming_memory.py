@@ -150,8 +150,7 @@ def main() -> None:
         "machine": machine.describe().model_dump(),
         "versions": versions.installed("onnxruntime", "numpy"),
     }
-    with paths.write_atomically(OUT) as part:
-        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    paths.write_json(OUT, result, indent=2)
     print(f"{result['bytes_per_image']} bytes an image, {[round(run['seconds']) for run in runs]} s: {OUT}")
 
 

@@ -11,7 +11,6 @@ bench (`timing.UNTIMED`, `timing.TURN`) make of it, and what one untimed and fou
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +77,7 @@ def main() -> None:
         "machine": machine.describe().model_dump(mode="json"),
         "versions": versions.installed("edgefer", "onnxruntime", "numpy"),
     }
-    with paths.write_atomically(arguments.out) as part:
-        part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    paths.write_json(arguments.out, result, indent=1)
 
 
 def beside(apart: Times, together: Times) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from edgefer.errors import InputError
 
@@ -68,6 +70,12 @@ def write_atomically(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, tree: Any, indent: int) -> None:
+    """Write plain JSON values to `path` by `write_atomically`, with so many blanks for each level."""
+    with write_atomically(path) as part:
+        part.write_text(json.dumps(tree, indent=indent) + "\n", encoding="utf-8")
 
 
 def check_unused(path: Path, option: str = "--out") -> None:

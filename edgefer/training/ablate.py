@@ -151,7 +151,7 @@ def ablate(
         start=results[0].get("start"),
         rows=tuple(rows),
     )
-    _write(out / RESULT, found.as_dict())
+    paths.write_json(out / RESULT, found.as_dict(), indent=1)
     return found
 
 
@@ -183,7 +183,7 @@ def _trained(out: Path, title: str, recipe: Recipe, dataset: Dataset, device: st
     except Diverged as error:
         console.say(str(error))
         result = {"recipe": recipe.model_dump(mode="json"), "digest": dataset.digest, "error": str(error)}
-    _write(run / _TRAINED, result)
+    paths.write_json(run / _TRAINED, result, indent=1)
     return result
 
 
@@ -207,8 +207,3 @@ def _row(title: str, cites: str, change: tuple[str, ...], run: Path, result: dic
 
 def _with_ablations() -> list[str]:
     return [name for name in recipes.names() if recipes.load(name).ablations]
-
-
-def _write(path: Path, tree: dict[str, Any]) -> None:
-    with paths.write_atomically(path) as part:
-        part.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
