@@ -14,7 +14,8 @@ import torch
 
 from edgefer import data, models, paths, recipes
 from edgefer.devices import machine
-from edgefer.learning import augment, images, loss, optimizer, precision
+from edgefer.learning import augment, images, loss, optimizer
+from edgefer.training import precision
 
 OUT = Path(__file__).parent / "results" / "augmentation.json"
 ROUNDS = 15

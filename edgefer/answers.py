@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +39,14 @@ class Answer:
         faces: a prediction for each face, the largest first; empty where none was found, or the file not read.
         milliseconds: reading the file, finding and judging all of its faces.
         error: why the file could not be read, in one line; None where it could.
+        annotated: the copy with boxes and labels; None where none was asked for.
     """
 
     file: Path
     faces: list[Prediction]
     milliseconds: float
     error: str | None = None
+    annotated: Path | None = None
 
     def as_dict(self, min_confidence: float = 0.0) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -64,6 +65,7 @@ class Answer:
             "faces": faces,
             "milliseconds": round(self.milliseconds, 3),
             "error": self.error,
+            "annotated": None if self.annotated is None else str(self.annotated),
         }
 
 
@@ -117,8 +119,11 @@ def _below(folder: Path) -> list[Path]:
         raise error
 
     files: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    seen = {folder.resolve()}  # a link may lead back
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        there = {name: (Path(place) / name).resolve() for name in sorted(folders) if not name.startswith(".")}
+        folders[:] = [name for name, real in there.items() if real not in seen]
+        seen |= set(there.values())
         files += [Path(place) / name for name in names if not name.startswith(".")]  # macOS puts ._a.png beside a.png
     pictures = sorted(file for file in files if file.suffix.lower() in ENDINGS and file.is_file())
     others = sorted(set(files) - set(pictures))
@@ -143,7 +148,7 @@ def answers(
         annotated: folder for copies of the pictures, as PNG, with a box and a label for each face.
         min_confidence: see `shown`.
     """
-    names: set[str] = set()
+    names: dict[str, int] = {}
     if faces != "never":
         network.start_detector(faces)
     for file in files:
@@ -151,23 +156,35 @@ def answers(
         try:
             pixels = predictor.read(file)
             [found] = network.predict_faces(pixels, faces)
-        except InputError as error:
-            yield Answer(file, [], (time.perf_counter() - started) * 1e3, str(error))
+        except (InputError, MemoryError) as error:
+            short = f"{printable(str(file))} needs more memory than is free; make it smaller"
+            why = str(error) if isinstance(error, InputError) else short
+            yield Answer(file, [], (time.perf_counter() - started) * 1e3, why)
             continue
         milliseconds = (time.perf_counter() - started) * 1e3
+        copy = None
         if annotated is not None:
-            with paths.write_atomically(annotated / _unused(file.stem, names)) as part:
+            copy = annotated / _unused(file.stem, names)
+            with paths.write_atomically(copy) as part:
                 annotate(Image.fromarray(pixels), found, min_confidence).save(part, format="PNG")
-        yield Answer(file, found, milliseconds)
+        yield Answer(file, found, milliseconds, annotated=copy)
 
 
-def _unused(stem: str, names: set[str]) -> str:
-    """Return ``stem.png``, or the first ``stem-2.png`` and so on that is not among `names`, and add it to them."""
+def _unused(stem: str, names: dict[str, int]) -> str:
+    """Return ``stem.png``, or the first ``stem-2.png`` and so on that is not among `names`, and add it to them.
+
+    Args:
+        stem: of the picture's file.
+        names: in small letters, with how many of a name there have been.
+    """
     stem = stem[:_LONGEST_STEM]
-    candidates = chain([f"{stem}.png"], (f"{stem}-{number}.png" for number in count(2)))
-    name = next(name for name in candidates if name.casefold() not in names)
-    names.add(name.casefold())
-    return name
+    number = names.get(stem.casefold(), 0) + 1
+    while number > 1 and f"{stem}-{number}".casefold() in names:
+        number += 1
+    names[stem.casefold()] = number
+    name = stem if number == 1 else f"{stem}-{number}"
+    names.setdefault(name.casefold(), 1)
+    return f"{name}.png"
 
 
 def shown(face: Prediction, min_confidence: float) -> str:
@@ -209,16 +226,18 @@ def write_csv(path: Path, found: Sequence[Answer], labels: Sequence[str], min_co
         part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out,  # names need not be UTF-8
     ):
         table = csv.writer(out)
-        table.writerow(["file", "face", "left", "top", "width", "height", "label", "confidence", *labels, "error"])
+        box = ("left", "top", "width", "height")
+        table.writerow(["file", "face", *box, "label", "confidence", *labels, "error", "annotated"])
         for answer in found:
+            copy = answer.annotated or ""
             for number, face in enumerate(answer.faces, 1):
                 figures = [f"{face.probabilities[label]:.4f}" for label in labels]
                 label = shown(face, min_confidence)
                 table.writerow(
-                    [answer.file, number, *(face.box or [""] * 4), label, f"{face.confidence:.4f}", *figures, ""]
+                    [answer.file, number, *(face.box or [""] * 4), label, f"{face.confidence:.4f}", *figures, "", copy]
                 )
             if not answer.faces:
-                table.writerow([answer.file, 0, *[""] * (6 + len(labels)), answer.error or ""])
+                table.writerow([answer.file, 0, *[""] * (6 + len(labels)), answer.error or "", copy])
 
 
 def table(found: Sequence[Answer], min_confidence: float = 0.0) -> Table:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class EdgeferError(Exception):
     """Something went wrong that a user can understand. The message is one line that says what to do."""
 
     exit_code = 70
+    report: Mapping[str, Any] | None = None  # what stands beside the error where a script reads it: all that was found
 
 
 class GateFailed(EdgeferError):

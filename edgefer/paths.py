@@ -23,15 +23,18 @@ _PREFIX = 40  # letters of a name that the one beside it begins with: a name may
 
 
 def cache_dir() -> Path:
-    """Return the folder for caches: EDGEFER_CACHE, else edgefer in XDG_CACHE_HOME, ~/.cache or, with no home, /tmp."""
+    """Return the folder for caches: EDGEFER_CACHE, else edgefer in the user's."""
     named = os.environ.get("EDGEFER_CACHE")
-    if named:
-        return Path(named)
+    return Path(named) if named else user_cache() / "edgefer"
+
+
+def user_cache() -> Path:
+    """Return the folder for any program's caches: XDG_CACHE_HOME, else ~/.cache or, with no home, one in /tmp."""
     base = os.environ.get("XDG_CACHE_HOME")
     if base:
-        return Path(base) / "edgefer"
+        return Path(base)
     try:
-        return Path.home() / ".cache" / "edgefer"
+        return Path.home() / ".cache"
     except RuntimeError:  # no HOME, and a user whom the system does not know: a container
         return Path(tempfile.gettempdir()) / "edgefer-cache"
 
@@ -78,23 +81,20 @@ def write_json(path: Path, tree: Any, indent: int) -> None:
         part.write_text(json.dumps(tree, indent=indent) + "\n", encoding="utf-8")
 
 
-def check_unused(path: Path, option: str = "--out") -> None:
+def check_unused(path: Path) -> None:
     """Refuse a folder that `write_folder_atomically` could not write: asked before long work, it is said in time.
 
     Args:
-        path: the folder.
-        option: that names it on the command line.
+        path: the folder, which --out names.
 
     Raises:
         InputError: `path` is not one for `check_empty`, or is an empty folder that no new one can take the place of.
     """
-    check_empty(path, option)
+    check_empty(path, "--out")
     if path.is_symlink() or os.path.ismount(path) or path.resolve() == Path.cwd():
         what = "a link" if path.is_symlink() else "a mounted file system" if os.path.ismount(path) else "where you are"
-        raise InputError(
-            f"{option} {path} is {what}, which a new folder cannot replace; name one that is not there yet"
-        )
-    _check_writable(path.absolute().parent, option)  # which an empty folder is taken out of
+        raise InputError(f"--out {path} is {what}, which a new folder cannot replace; name one that is not there yet")
+    _check_writable(path.absolute().parent, "--out")  # which an empty folder is taken out of
 
 
 def check_empty(path: Path, option: str) -> None:

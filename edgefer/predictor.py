@@ -170,6 +170,11 @@ class Predictor:
     def _infer(self, batch: Sequence[tuple[NDArray[np.float32], float]]) -> list[Prediction]:
         start = time.perf_counter()
         logits = self._session.infer(np.concatenate([pixels for pixels, _ in batch]))
+        if logits.shape[1] != len(self.labels):
+            raise InputError(
+                f"{self.bundle.file(self.network)} has {logits.shape[1]} outputs for {len(self.labels)} labels; "
+                "compress it again"
+            )
         if not np.isfinite(logits).all():
             raise InputError(f"{self.bundle.file(self.network)} gives an output that is not finite; compress it again")
         probabilities = softmax(logits / self.bundle.manifest.temperature)

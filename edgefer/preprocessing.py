@@ -2,7 +2,8 @@
 
 The recipe writes it once; it goes along in the checkpoint and in the bundle's manifest, and training's
 evaluation, calibration, runtimes and predict all call `apply`. But for the steps of a training, whose augmentation
-samples with the same crop, mean and std (`edgefer.learning.augment`), nothing else in edgefer turns pixels into input.
+samples with the same crop, mean and std (`edgefer.learning.augment`) and whose teachers take a student's input as
+their own (`edgefer.training.teachers`), nothing else in edgefer turns pixels into input.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's "L" has it
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L" has it
+_ROWS = 64  # that become grey at once
 
 
 class Preprocessing(BaseModel):
@@ -92,7 +94,7 @@ class Preprocessing(BaseModel):
         if 0 in image.shape:
             raise ValueError(f"an image must not be empty, but its shape is {image.shape}")
         if image.ndim == 3 and self.color == "grey":
-            image = np.rint(image.astype(np.float32) @ _LUMA).astype(np.uint8)
+            image = _grey(image)
         elif image.ndim == 2 and self.color == "rgb":
             image = np.repeat(image[:, :, None], 3, axis=2)
         side = self.crop_side(*image.shape[:2])
@@ -113,3 +115,12 @@ class Preprocessing(BaseModel):
     def apply(self, images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Return the network's input for `images` (see `pixels`): float32, (N, channels, size, size)."""
         return self.normalize(self.pixels(images))
+
+
+def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the luma of RGB pixels, (H, W). Row by row, since a telephone's picture as float32 has 200 MB and more."""
+    weights = np.array(LUMA, np.float32)
+    out = np.empty(image.shape[:2], np.uint8)
+    for start in range(0, len(image), _ROWS):
+        out[start : start + _ROWS] = np.rint(image[start : start + _ROWS].astype(np.float32) @ weights)
+    return out

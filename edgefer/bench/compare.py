@@ -20,11 +20,11 @@ from edgefer.bench.differences import Difference, forbidding, software
 from edgefer.bench.figures import figures
 from edgefer.bench.result import Comparison, NetworkEntry, Result
 from edgefer.errors import InputError
+from edgefer.evaluation import metrics
 from edgefer.evaluation.timing import Interval, Latency
 
 FORMAT: Literal[1] = 1
 
-_Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 _LARGEST_LOG = 700.0  # its exponential is still a float
 _NAMED = 3  # differences in one line
 
@@ -263,7 +263,7 @@ def _median(latency: Latency, turn: int) -> tuple[float, float]:
     if latency.p50_low is not None and latency.p50_high is not None:
         return latency.p50_low, latency.p50_high
     rounds = max(1.0, latency.samples / max(1, turn))
-    spread = _Z95 * math.sqrt(3 / rounds) * latency.coefficient_of_variation * latency.mean / latency.p50
+    spread = metrics.Z95 * math.sqrt(3 / rounds) * latency.coefficient_of_variation * latency.mean / latency.p50
     # The same factor both ways: nothing below 0. What is out of range has no interval.
     return (latency.p50 / (1 + spread), latency.p50 * (1 + spread)) if math.isfinite(spread) else (0.0, math.inf)
 

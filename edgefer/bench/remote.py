@@ -146,7 +146,7 @@ def _run(there: remote.Host, words: Sequence[str], names: Mapping[str, str]) -> 
     kind = _PASSED_ON.get(code)
     if kind is not None:
         raise kind(f"{there.name}: {reason or 'the bench failed; what it said stands above'}")
-    if code in (130, 255) or code > 128:
+    if code > 128:
         raise LackError(f"the bench on {there.name} was ended from there (exit code {code}); was its memory full?")
     raise LackError(f"the bench on {there.name} ended with exit code {code}; what it said stands above")
 

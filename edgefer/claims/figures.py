@@ -86,24 +86,22 @@ def _share(right: int, images: int) -> Figure | None:
     return Figure(value, min(low, value), max(high, value), images)
 
 
-def _parts(matrices: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
-    """Return precision, recall, F1 (0 where 0 / 0) and share of the images, (n, classes), of (n, classes, classes)."""
-    hits = np.diagonal(matrices, axis1=1, axis2=2).astype(np.float64)
-    predicted, true = matrices.sum(axis=1), matrices.sum(axis=2)
+def _f1(matrices: NDArray[np.int64]) -> NDArray[np.float64]:
+    return metrics.per_class(matrices).f1
 
-    def over(count: NDArray[np.float64], of: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.divide(count, of, out=np.zeros_like(hits), where=of > 0)
 
-    weights = true / true.sum(axis=1, keepdims=True)
-    return over(hits, predicted), over(hits, true), over(2 * hits, predicted + true), weights
+def _weighted(values: NDArray[np.float64], matrices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean over classes, each weighted by its number of images: (n,)."""
+    images = matrices.sum(axis=2)
+    return np.asarray((values * images).sum(axis=1) / images.sum(axis=1))
 
 
 _Statistic = Callable[[NDArray[np.int64], int], NDArray[np.float64]]
 _STATISTICS: dict[str, _Statistic] = {
-    "f1": lambda matrices, place: _parts(matrices)[2][:, place],
-    "macro-precision": lambda matrices, _: _parts(matrices)[0].mean(axis=1),
-    "macro-recall": lambda matrices, _: _parts(matrices)[1].mean(axis=1),
-    "macro-f1": lambda matrices, _: _parts(matrices)[2].mean(axis=1),
-    "weighted-precision": lambda matrices, _: (_parts(matrices)[0] * _parts(matrices)[3]).sum(axis=1),
-    "weighted-f1": lambda matrices, _: (_parts(matrices)[2] * _parts(matrices)[3]).sum(axis=1),
+    "f1": lambda matrices, place: _f1(matrices)[:, place],
+    "macro-precision": lambda matrices, _: metrics.per_class(matrices).precision.mean(axis=1),
+    "macro-recall": lambda matrices, _: metrics.per_class(matrices).recall.mean(axis=1),
+    "macro-f1": lambda matrices, _: _f1(matrices).mean(axis=1),
+    "weighted-precision": lambda matrices, _: _weighted(metrics.per_class(matrices).precision, matrices),
+    "weighted-f1": lambda matrices, _: _weighted(_f1(matrices), matrices),
 }

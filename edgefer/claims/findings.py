@@ -62,11 +62,11 @@ def find(check: Check, claim: Claim, sources: Sources) -> Finding:
     return _FIND[check.kind](check, claim, sources)
 
 
-def shown(value: Fraction, claim: Claim, extra: int = 1) -> str:
+def shown(value: Fraction, claim: Claim) -> str:
     """Return a number in a claim's unit, with one digit more than the claim has."""
     if claim.unit == "" and value.denominator == 1 and (claim.reading != "magnitude") and "." not in claim.value:
         return f"{int(value):,}"
-    digits = spans.decimals(claim.value) + extra
+    digits = spans.decimals(claim.value) + 1
     number = f"{float(value / Fraction(SCALES[claim.unit])):,.{digits}f}"
     return f"{number} {claim.unit}".rstrip()
 

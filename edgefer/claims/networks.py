@@ -11,10 +11,10 @@ from edgefer.errors import InputError, MissingExtra
 try:
     import timm
     import torch
+
+    from edgefer.models.keras_count import NORMALIZATION, keras_count
 except ModuleNotFoundError as missing:
     raise MissingExtra((missing.name or "a package").partition(".")[0], "train") from None
-
-_KERAS_INPUTS = 7  # mean and variance of three colours, and a count
 
 
 def parameters(network: Network) -> int:
@@ -32,7 +32,7 @@ def parameters(network: Network) -> int:
         if head.norm is not None:
             trained, measured = trained + 2 * head.norm, measured + 2 * head.norm
         trained += sum(inputs * outputs + outputs for inputs, outputs in pairwise(head.dense))
-    measured += _KERAS_INPUTS if network.keras_inputs else 0
+    measured += NORMALIZATION if network.keras_inputs else 0
     return {"trained": trained, "measured": measured, "both": trained + measured}[network.count]
 
 
@@ -55,6 +55,4 @@ def _of_timm(name: str, classes: int) -> tuple[int, int]:
         raise InputError(f"timm {timm.__version__} has no network {name}")
     with torch.device("meta"):  # shapes alone: VGG16 takes neither memory nor time
         network = timm.create_model(name, pretrained=False, num_classes=classes)
-    trained = sum(each.numel() for each in network.parameters())
-    measured = sum(each.numel() for key, each in network.named_buffers() if not key.endswith("num_batches_tracked"))
-    return trained, measured
+    return keras_count(network, normalization=False)

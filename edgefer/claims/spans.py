@@ -41,11 +41,6 @@ def point(value: int | Fraction) -> Span:
     return Span(exact, exact, exact)
 
 
-def hull(first: Span, second: Span) -> Span:
-    """Return the smallest span that has both; `mid` is the first one's."""
-    return Span(min(first.low, second.low), first.mid, max(first.high, second.high))
-
-
 def decimals(value: str) -> int:
     """Return how many digits stand behind the point: 3 for ``0.590``."""
     return len(value.partition(".")[2])

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import typer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -58,11 +55,7 @@ def run(
     compared = comparing(a, b, parsed, allow_different=allow_different)
     failed = None if compared.failure is None else GateFailed(compared.failure)
     if as_json:
-        failure = {"error": str(failed), "exit_code": failed.exit_code} if failed else {}
-        output.print_json({"command": "bench", **failure, **compared.model_dump(mode="json")})
-        if failed:  # raised, the error would be printed as a second object
-            print(f"edgefer: {failed}", file=sys.stderr)
-            raise typer.Exit(failed.exit_code)
+        output.print_json({"command": "bench", **compared.model_dump(mode="json")}, failed)
         return
     if markdown:
         print("\n".join(_markdown(compared, b.result)))

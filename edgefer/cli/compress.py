@@ -138,12 +138,8 @@ def compress(
             raise InputError(f"{result.bundle} is made, its engines are not: {error}; then: edgefer build") from None
         engines = opened.manifest.engines[-len(built) :]
     if as_json:
-        failure = {"error": str(rejected), "exit_code": rejected.exit_code} if rejected else {}
-        output.print_json(
-            {"command": "compress", **result.as_dict(), "engines": [each.model_dump() for each in engines], **failure}
-        )
-        if rejected:
-            raise typer.Exit(rejected.exit_code)
+        listed = [each.model_dump() for each in engines]
+        output.print_json({"command": "compress", **result.as_dict(), "engines": listed}, rejected)
         return
     drawn = " (drawn faces)" if result.drawn else ""
     share = result.bytes["int8-cpu"] / result.bytes["fp32"]

@@ -17,10 +17,9 @@ def doctor(
 
     lines = doctors.examine(output.EXTRAS, gpu=_gpu)
     broken = [line for line in lines if line.state == "broken"]
+    failed = LackError(f"{broken[0].name} {broken[0].found}; {broken[0].remedy}") if broken else None
     if as_json:
-        output.print_json({"command": "doctor", "lines": [line.as_dict() for line in lines]})
-        if broken:
-            raise typer.Exit(LackError.exit_code)
+        output.print_json({"command": "doctor", "lines": [line.as_dict() for line in lines]}, failed)
         return
     from rich.markup import escape
     from rich.table import Table
@@ -38,8 +37,8 @@ def doctor(
         remedy = f"\n[dim]-> {escape(line.remedy)}[/]" if line.remedy else ""
         table.add_row(marks[line.state], line.name, escape(line.found) + remedy)
     output.screen().print(table)
-    if broken:
-        raise LackError(f"{broken[0].name} {broken[0].found}; {broken[0].remedy}")
+    if failed:
+        raise failed
 
 
 def _gpu() -> str:

@@ -1,7 +1,7 @@
 """How a command ends: the one place where an exception becomes a line for a person and an exit code for a script.
 
 Exit codes: 0 done; 1 a bound was missed, the result stands; 2 wrong input: a file, an option; 3 the machine lacks
-something: an extra, a device, disk space; 70 a bug in edgefer; 130 Ctrl-C.
+something: an extra, a device, disk space; 70 a bug in edgefer; 130 Ctrl-C; 141 who read the output has left.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
@@ -23,7 +23,7 @@ from edgefer.lines import one_line
 
 _BROKEN_PIPE = 141  # what a shell shows of a program that SIGPIPE ended
 _BUG = 70
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WRONG_PATH = (
     *(errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOENT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG),
@@ -56,7 +56,7 @@ class Group(TyperGroup):
         except (Exception, KeyboardInterrupt) as error:
             if hasattr(error, "format_message"):  # an option that typer refuses: typer prints it
                 if as_json:
-                    _print_json(error.format_message(), InputError.exit_code)
+                    _print_json({}, error.format_message(), InputError.exit_code)
                 raise
             understood = explain(error)
             message = one_line(understood) if understood else _bug(error)
@@ -66,7 +66,7 @@ class Group(TyperGroup):
                 print(f"edgefer: {message}", file=sys.stderr, flush=True)
             with _silenced_if_full(sys.stdout):
                 if as_json:
-                    _print_json(message, code)
+                    _print_json((understood and understood.report) or {}, message, code)
                 sys.stdout.flush()
             raise typer.Exit(code) from None
         return result
@@ -131,7 +131,7 @@ def _bug(error: BaseException) -> str:
     return f"{line}; please report it with {file.name}"
 
 
-def _print_json(message: str, code: int) -> None:
-    import json
+def _print_json(report: Mapping[str, Any], message: str, code: int) -> None:
+    from edgefer.cli import output
 
-    print(json.dumps({"error": message, "exit_code": code}, indent=2))
+    output.print_json({**report, "error": message, "exit_code": code})

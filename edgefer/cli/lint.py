@@ -29,17 +29,14 @@ def lint(
     network = read(model)
     findings = linter.lint(network, target)  # type: ignore[arg-type]  # checked above
     quantizers = sum(node.op_type == "QuantizeLinear" for node in network.graph.node)
-    failed = GateFailed(f"{target} would refuse or misread {model}: {len(findings)} findings")
+    failed = GateFailed(f"{target} would refuse or misread {model}: {len(findings)} findings") if findings else None
     if as_json:
         listed = [{"node": finding.node, "problem": finding.problem} for finding in findings]
         counts = {"nodes": len(network.graph.node), "quantizers": quantizers}
-        failure = {"error": str(failed), "exit_code": failed.exit_code} if findings else {}
-        report = {"command": "lint", "model": str(model), "target": target, **counts, "findings": listed, **failure}
-        output.print_json(report)
-        if findings:
-            raise typer.Exit(failed.exit_code)
+        report = {"command": "lint", "model": str(model), "target": target, **counts, "findings": listed}
+        output.print_json(report, failed)
         return
-    if findings:
+    if failed:
         rows: dict[str, str] = {}
         for each in findings[:_SHOWN]:
             name = printable(each.node)

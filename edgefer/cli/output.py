@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgefer.errors import MissingExtra
+from edgefer.errors import EdgeferError, MissingExtra
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,8 +57,15 @@ def screen() -> Console:
     return Screen(highlight=False, emoji=False)
 
 
-def print_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object on stdout."""
+def print_json(value: Mapping[str, Any], failure: EdgeferError | None = None) -> None:
+    """Print one JSON object on stdout.
+
+    Raises:
+        EdgeferError: `failure`, where there is one: `value` is its report, and `edgefer.cli.ending` prints both as one.
+    """
+    if failure is not None:
+        failure.report = value
+        raise failure
     json.dump(value, sys.stdout, indent=2, default=str)
     print()
 

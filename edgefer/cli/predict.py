@@ -34,7 +34,8 @@ def predict(
     from edgefer import answers as answering
     from edgefer import console, paths
     from edgefer.cli import output
-    from edgefer.errors import InputError
+    from edgefer.cli.ending import explain
+    from edgefer.errors import EdgeferError, InputError
     from edgefer.predictor import Predictor
 
     if annotate is not None:
@@ -48,30 +49,36 @@ def predict(
         raise InputError(f"--csv {csv} is one of the pictures; name another file")
     # Pillow's warnings of odd metadata and large pictures, which are read all the same.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    failed: EdgeferError | None = None
+    answers: list[Answer] = []
     with Predictor.load(bundle, threads=threads) as predictor:
-        answers: list[Answer] = []
-        with console.progress("looking", len(files)) as advance:
-            for answer in answering.answers(predictor, files, faces, annotate, min_confidence):
-                answers.append(answer)
-                advance(1, answer.file.name)
+        try:
+            with console.progress("looking", len(files)) as advance:
+                for answer in answering.answers(predictor, files, faces, annotate, min_confidence):
+                    answers.append(answer)
+                    advance(1, answer.file.name)
+        except (Exception, KeyboardInterrupt) as error:  # what was answered before is shown and written all the same
+            failed = explain(error)
+            if failed is None or not answers:
+                raise
         labels = predictor.labels
         name = predictor.bundle.manifest.name
-    failed = [answer for answer in answers if answer.error]
+    unread = [answer for answer in answers if answer.error]
+    if unread and failed is None:
+        failed = InputError(f"{len(unread)} of {len(files)} pictures could not be read")
     try:
         if as_json:
             lines: dict[str, Any] = {"command": "predict", "bundle": name, "labels": labels}
-            output.print_json({**lines, "pictures": [answer.as_dict(min_confidence) for answer in answers]})
+            output.print_json({**lines, "pictures": [answer.as_dict(min_confidence) for answer in answers]}, failed)
         else:
             output.screen().print(answering.table(answers, min_confidence))
     finally:  # a disk that is full does not take the answers along, nor a reader that leaves the table
         if csv is not None:
             answering.write_csv(csv, answers, labels, min_confidence)
-    if as_json and failed:
-        raise typer.Exit(InputError.exit_code)  # the object that was printed says why
-    for answer in failed:
+    for answer in unread:
         console.say(str(answer.error))
     without = sum(not (answer.faces or answer.error) for answer in answers)
     if without:
-        console.say(f"no face found in {without:,} of {len(files):,}; for pictures cut to the face: --faces never")
+        console.say(f"no face found in {without:,} of {len(answers):,}; for pictures cut to the face: --faces never")
     if failed:
-        raise InputError(f"{len(failed)} of {len(files)} pictures could not be read")
+        raise failed

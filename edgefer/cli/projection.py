@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import typer
 
 from edgefer.errors import InputError, LackError, MissingExtra
 
@@ -73,14 +70,11 @@ def run(
         (part / "projection.json").write_text(projection.model_dump_json(indent=1) + "\n", encoding="utf-8")
     files = {"projection": str(folder / "projection.json")}
     line = f"nothing was measured: {_ABSENT[device]}; measure: {projection.measure}; --project makes this no error"
+    failed = None if asked else LackError(line)
     if as_json:
-        ending = {} if asked else {"error": line, "exit_code": LackError.exit_code}
-        output.print_json({"command": "bench", **ending, **files, **projection.model_dump(mode="json")})
-        if not asked:  # raised, the error would be printed as a second object
-            print(f"edgefer: {line}", file=sys.stderr)
-            raise typer.Exit(LackError.exit_code)
+        output.print_json({"command": "bench", **files, **projection.model_dump(mode="json")}, failed)
         return
     output.screen().print(tables(projection))
     output.print_rows("written", files)
-    if not asked:
-        raise LackError(line)
+    if failed:
+        raise failed

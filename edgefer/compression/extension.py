@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from edgefer import console, versions
+from edgefer import console, paths, versions
 from edgefer.errors import MissingExtra
 
 _told = False
@@ -54,11 +54,11 @@ def load_nncf() -> ModuleType:
 def _build_folder() -> Path:
     """Return where this environment's extension is compiled.
 
-    torch's own folder is the same for all environments, and each of them would compile anew what another one left.
+    torch's own folder is the same for all environments, and each of them would compile anew what another one left. Not
+    in edgefer's cache, which a test or a job may have to itself: this takes a minute to make.
     """
     kept = [sys.prefix, sys.version, *(versions.installed("torch", "nncf").values())]
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "torch_extensions" / f"edgefer-{hashlib.sha256(repr(kept).encode()).hexdigest()[:12]}"
+    return paths.user_cache() / "torch_extensions" / f"edgefer-{hashlib.sha256(repr(kept).encode()).hexdigest()[:12]}"
 
 
 @contextlib.contextmanager

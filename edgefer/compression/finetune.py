@@ -15,13 +15,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgefer import console
 from edgefer.data.dataset import Split
 from edgefer.errors import Diverged, Interrupted
-from edgefer.learning import augment, evaluate, images, interrupt, optimizer, randomness, state
+from edgefer.learning import augment, evaluate, images, interrupt, loss, optimizer, randomness, state
 from edgefer.recipes import Recipe
 from edgefer.recipes.schema import Phase
 
@@ -189,7 +188,9 @@ def finetune(
                 batch = order[progress.step * batch_size :][:batch_size]
                 x = augment.augment(pixels[batch], recipe.augment, recipe.preprocessing)
                 x = x.contiguous(memory_format=torch.channels_last)
-                step_loss = _distillation(student(x), teacher, x)
+                with torch.no_grad():
+                    wanted = teacher(x).softmax(dim=1)
+                step_loss = loss.distillation(student(x), wanted, temperature=1.0)
                 value = step_loss.item()
                 if not math.isfinite(value):
                     rows = ", ".join(map(str, training.rows[batch[:4]]))
@@ -232,13 +233,6 @@ def finetune(
             last_save = clock = time.monotonic()
     student.load_state_dict(best)
     return progress
-
-
-def _distillation(answers: Tensor, teacher: nn.Module, x: Tensor) -> Tensor:
-    """Return the mean cross-entropy of logits (N, classes) to the teacher's probabilities: a scalar."""
-    with torch.no_grad():
-        wanted = teacher(x).softmax(dim=1)
-    return F.cross_entropy(answers, wanted)
 
 
 def _accuracy(network: nn.Module, split: Split, recipe: Recipe, advance: Callable[..., None] | None = None) -> float:

@@ -135,8 +135,8 @@ def change(
     )
 
 
-def interval(gained: int, lost: int, images: int, confidence: float = 0.95) -> Interval:
-    """Return the difference of two accuracies on the same images, (gained - lost) / images, with its score interval.
+def interval(gained: int, lost: int, images: int) -> Interval:
+    """Return the difference of two accuracies on the same images, (gained - lost) / images: a 95 % score interval.
 
     The interval holds every difference that McNemar's test, widened from no difference to any, does not refuse:
     T. Tango, "Equivalence test and confidence interval for the difference in proportions for the paired-sample
@@ -147,9 +147,8 @@ def interval(gained: int, lost: int, images: int, confidence: float = 0.95) -> I
         gained: images that the second network alone gets right.
         lost: images that the first network alone gets right.
         images: all of them.
-        confidence: of the interval.
     """
-    z = float(norm.ppf((1 + confidence) / 2))
+    z = float(norm.ppf(0.975))
     estimate = (gained - lost) / images
 
     def statistic(difference: float) -> float:

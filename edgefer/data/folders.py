@@ -73,6 +73,12 @@ def look(tree: Tree) -> Pictures:
         raise InputError(f"{tree.label(top) or '.'} has class folders beside {levels[0]}; keep one of the two")
     if levels:
         _note_strays(tree, files, found)
+        for name in folders:
+            if name not in levels and _holds_pictures(tree, join(top, name)):
+                raise InputError(
+                    f"{tree.label(join(top, name))} is no split that edgefer knows "
+                    f"({', '.join(sorted(_SPLIT_FOLDERS))}); rename it, or move it away"
+                )
         for level in levels:
             _split_folder(tree, join(top, level), _SPLIT_FOLDERS[level.lower()], found)
     else:
@@ -81,6 +87,12 @@ def look(tree: Tree) -> Pictures:
     classes = tuple(label for label in LABELS if label in present)
     _check_classes(tree, top, classes, found)
     return _order(tree, found, classes, levels)
+
+
+def _holds_pictures(tree: Tree, folder: str) -> bool:
+    """Return whether pictures lie in a folder or in one of those in it, as they do in a split's."""
+    folders, files = tree.listing(folder)
+    return any(_only_pictures(each) for each in (files, *(tree.listing(join(folder, name))[1] for name in folders)))
 
 
 def _top(tree: Tree) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,3 +29,15 @@ def groups(
         [numbers.setdefault(hashlib.blake2b(plain[i], digest_size=16).digest(), len(numbers)) for i in chosen],
         dtype=np.int64,
     )
+
+
+def by_content(group: NDArray[np.int64], known: Mapping[bytes, int]) -> NDArray[np.int64]:
+    """Return numbers from `groups` as those of the same groups in the order of their hashes: int64, (N,).
+
+    Args:
+        group: int64, (N,), from `groups`.
+        known: the number of each hash.
+    """
+    order = np.empty(len(known), dtype=np.int64)
+    order[[known[digest] for digest in sorted(known)]] = np.arange(len(known))
+    return order[group]

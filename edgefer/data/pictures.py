@@ -22,6 +22,8 @@ from edgefer.lines import one_line
 LARGEST_SIDE = 224
 _MOST_PIXELS = 50_000_000
 _FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
+# What makes a grey picture of the right size another one than its pixels: it may be turned, or have holes.
+_SPECIAL = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp", "transparency"}
 _GREY_MODES = ("1", "L", "LA")
 _IMAGES_IN_BLOCK = 256
 _ORIENTATION = ExifTags.Base.Orientation
@@ -154,8 +156,7 @@ def opened(source: Path | io.BytesIO, label: str, most_pixels: int) -> Iterator[
 
 def _as_it_is(image: Image.Image, form: Form) -> NDArray[np.uint8]:
     pixels = np.asarray(image)
-    special = "exif" in image.info or "transparency" in image.info or "Raw profile type exif" in image.info
-    if special or image.mode != "L" or pixels.shape != (form.side, form.side):
+    if not _SPECIAL.isdisjoint(image.info) or image.mode != "L" or pixels.shape != (form.side, form.side):
         raise NotAlikeError
     return pixels
 

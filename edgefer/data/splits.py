@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ SEED = 42
 SHARE = 0.125  # of the training images, where validation images are taken from them
 
 Protocol = Literal["official", "stratified"]
+Order = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 
 
 def split(dataset: Dataset, name: str, protocol: Protocol = "official") -> Split:
@@ -75,7 +76,8 @@ def _chosen(dataset: Dataset, name: str, protocol: Protocol) -> NDArray[np.bool_
         return test if val_is_training else val | test
     if protocol == "stratified" and not val_is_training:  # a carved `val` is these 12.5 % already
         training = np.flatnonzero(train)
-        parts = _whole_groups(dataset.labels[training], groups(dataset.images, training), (1 - SHARE, SHARE))
+        group = groups(dataset.images, training)
+        parts = _whole_groups(dataset.labels[training], group, (1 - SHARE, SHARE), _at_random(SEED))
         chosen = np.zeros(len(dataset), dtype=np.bool_)
         chosen[training] = parts == SPLITS.index(name)
         return chosen
@@ -96,10 +98,13 @@ def carve(
 ) -> NDArray[np.uint8]:
     """Take the splits that a source lacks from its training images, 12.5 % of each class for each.
 
+    Which ones, their content decides and not their number or place, so that hardly an image moves when a user adds some
+    to a folder: a network that goes on with `--from` would be judged by images that it has learned.
+
     Args:
         labels: int64, (N,).
         splits: uint8, (N,), as the source says.
-        group: int64, (N,), from `edgefer.data.identical.groups`: copies stay together.
+        group: int64, (N,), from `edgefer.data.identical.by_content`: copies stay together.
         carved: names of the splits to take.
 
     Returns:
@@ -107,17 +112,19 @@ def carve(
     """
     training = np.flatnonzero(splits == SPLITS.index("train"))
     shares = (1 - SHARE * len(carved), *[SHARE] * len(carved))
-    parts = _whole_groups(labels[training], group[training], shares)
+    parts = _whole_groups(labels[training], group[training], shares, _as_they_are)
     numbers = np.array([SPLITS.index(name) for name in ("train", *carved)], dtype=np.uint8)
     splits = splits.copy()
     splits[training] = numbers[parts]
     return splits
 
 
-def _whole_groups(labels: NDArray[np.int64], group: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.uint8]:
-    """Divide as `stratified` does, but each group as one image with the label of its first."""
+def _whole_groups(
+    labels: NDArray[np.int64], group: NDArray[np.int64], shares: Sequence[float], order: Order
+) -> NDArray[np.uint8]:
+    """Divide as `_divided` does, but each group as one image with the label of its first, the groups by number."""
     _, firsts, member = np.unique(group, return_index=True, return_inverse=True)
-    return stratified(labels[firsts], shares)[member]
+    return _divided(labels[firsts], shares, order)[member]
 
 
 def stratified(labels: NDArray[np.int64], shares: Sequence[float], seed: int = SEED) -> NDArray[np.uint8]:
@@ -132,11 +139,23 @@ def stratified(labels: NDArray[np.int64], shares: Sequence[float], seed: int = S
         uint8, (n,): the part of each image, an index into `shares`. Each part has at least one image of each
         class that has enough of them.
     """
+    return _divided(labels, shares, _at_random(seed))
+
+
+def _at_random(seed: int) -> Order:
     # RandomState and not default_rng: numpy promises that its numbers never change (NEP 19).
-    random = np.random.RandomState(seed)
+    return np.random.RandomState(seed).permutation
+
+
+def _as_they_are(members: NDArray[np.int64]) -> NDArray[np.int64]:
+    return members
+
+
+def _divided(labels: NDArray[np.int64], shares: Sequence[float], order: Order) -> NDArray[np.uint8]:
+    """Divide images as `stratified` does; of each class the first in `order` go to the last parts."""
     parts = np.zeros(len(labels), dtype=np.uint8)
     for label in np.unique(labels):
-        members = random.permutation(np.flatnonzero(labels == label))
+        members = order(np.flatnonzero(labels == label))
         start = 0
         for part in range(1, len(shares)):
             count = int(len(members) * shares[part] + 0.5)

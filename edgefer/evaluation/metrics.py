@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
+Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
 
 def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -49,7 +49,7 @@ def accuracy(matrix: NDArray[np.int64]) -> float:
 
 @dataclass(frozen=True)
 class PerClass:
-    """Figures for each class, float64 (classes,); 0 where the quotient is 0 / 0.
+    """Figures for each class, float64 (..., classes); 0 where the quotient is 0 / 0.
 
     Attributes:
         precision: share of the images predicted as this class that are of it.
@@ -65,9 +65,9 @@ class PerClass:
 
 
 def per_class(matrix: NDArray[np.int64]) -> PerClass:
-    """Return precision, recall, F1 and support of each class from a confusion matrix."""
-    hits = np.diag(matrix).astype(np.float64)
-    predicted, support = matrix.sum(axis=0), matrix.sum(axis=1)
+    """Return precision, recall, F1 and support, (..., classes), of confusion matrices, (..., classes, classes)."""
+    hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
+    predicted, support = matrix.sum(axis=-2), matrix.sum(axis=-1)
     return PerClass(
         precision=_quotient(hits, predicted),
         recall=_quotient(hits, support),
@@ -88,12 +88,13 @@ def weighted_f1(matrix: NDArray[np.int64]) -> float:
     return float((figures.f1 * figures.support).sum() / figures.support.sum())
 
 
-def wilson(correct: int, total: int, z: float = _Z95) -> tuple[float, float]:
-    """Return Wilson's score interval of a proportion, by default of 95 %.
+def wilson(correct: int, total: int) -> tuple[float, float]:
+    """Return Wilson's 95 % score interval of a proportion.
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
     """
     share = correct / total
+    z = Z95
     spread = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     centre, scale = share + z * z / (2 * total), 1 + z * z / total
     return max(0.0, float((centre - spread) / scale)), min(1.0, float((centre + spread) / scale))

@@ -1,4 +1,4 @@
-"""Count a network's parameters and multiply-accumulates from its graph."""
+"""Count a network's multiply-accumulates from its graph, and tell its tensors' shapes."""
 
 from __future__ import annotations
 
@@ -8,39 +8,6 @@ from onnx import ModelProto, NodeProto, helper, shape_inference
 
 from edgefer.errors import InputError
 from edgefer.graph.graph import Graph, attribute
-
-# Inputs of these operators that hold trained numbers. BatchNormalization's mean and variance are measured, not trained.
-_TRAINED = {
-    "Add": (0, 1),  # the bias of a linear layer that is written as MatMul and Add
-    "BatchNormalization": (1, 2),
-    "Conv": (1, 2),
-    "ConvTranspose": (1, 2),
-    "Gemm": (1, 2),
-    "InstanceNormalization": (1, 2),
-    "LayerNormalization": (1, 2),
-    "MatMul": (0, 1),
-    "PRelu": (1,),
-}
-
-
-def parameters(model: ModelProto) -> int:
-    """Return how many trained numbers the graph holds: weights, biases, scale and shift of norms; shared ones once.
-
-    Scales and zero points of quantizers are not counted, so a network has as many in INT8 as in FP32. Folding
-    BatchNorm into a layer without a bias lowers the count by one for each channel.
-    """
-    graph = Graph(model)
-    sizes: dict[str, int] = {}
-    for node in graph.nodes:
-        for index in _TRAINED.get(node.op_type, ()):
-            name = node.input[index] if index < len(node.input) else ""
-            made_by = graph.producer(name)
-            while made_by is not None and made_by.op_type in ("DequantizeLinear", "QuantizeLinear", "Transpose"):
-                name = made_by.input[0]
-                made_by = graph.producer(name)
-            if name in graph.constants and graph.constants[name].ndim:
-                sizes[name] = graph.constants[name].size
-    return sum(sizes.values())
 
 
 def macs(model: ModelProto) -> int:
@@ -60,7 +27,7 @@ def macs_by_node(model: ModelProto) -> dict[str, int]:
     """
     graph = Graph(model)
     shapes = _shapes(graph)
-    return {node.output[0]: _COUNT[node.op_type](graph, shapes, node) for node in graph.nodes if node.op_type in _COUNT}
+    return {node.output[0]: _COUNT[node.op_type](shapes, node) for node in graph.nodes if node.op_type in _COUNT}
 
 
 def tensors(graph: Graph) -> dict[str, tuple[tuple[int, ...], int]]:
@@ -96,25 +63,25 @@ def _shape(shapes: Shapes, name: str, node: NodeProto) -> tuple[int, ...]:
     return shapes[name]
 
 
-def _conv(graph: Graph, shapes: Shapes, node: NodeProto) -> int:
+def _conv(shapes: Shapes, node: NodeProto) -> int:
     # (outputs, inputs / group, *kernel): each output pixel takes one multiplication with each weight of its row
     weight = _shape(shapes, node.input[1], node)
     return math.prod(_shape(shapes, node.output[0], node)) * math.prod(weight[1:])
 
 
-def _conv_transpose(graph: Graph, shapes: Shapes, node: NodeProto) -> int:
+def _conv_transpose(shapes: Shapes, node: NodeProto) -> int:
     # (inputs, outputs / group, *kernel): each input pixel takes one multiplication with each weight of its row
     weight = _shape(shapes, node.input[1], node)
     return math.prod(_shape(shapes, node.input[0], node)) * math.prod(weight[1:])
 
 
-def _gemm(graph: Graph, shapes: Shapes, node: NodeProto) -> int:
+def _gemm(shapes: Shapes, node: NodeProto) -> int:
     left = _shape(shapes, node.input[0], node)
     inner = left[0] if attribute(node, "transA", 0) else left[1]
     return math.prod(_shape(shapes, node.output[0], node)) * inner
 
 
-def _matmul(graph: Graph, shapes: Shapes, node: NodeProto) -> int:
+def _matmul(shapes: Shapes, node: NodeProto) -> int:
     return math.prod(_shape(shapes, node.output[0], node)) * _shape(shapes, node.input[0], node)[-1]
 
 

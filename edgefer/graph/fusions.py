@@ -16,14 +16,12 @@ import onnxruntime
 from onnx import ModelProto, NodeProto
 
 from edgefer.graph.count import macs_by_node
-from edgefer.graph.graph import Graph, attribute
+from edgefer.graph.graph import LAYERS, QUANTIZERS, Graph, attribute
 from edgefer.graph.ranges import SELECTING
 
-LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _ACTIVATIONS = frozenset(("Celu", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "Mish", "QuickGelu", "Sigmoid"))
 _ACTIVATIONS |= {"Softplus", "Tanh"}
 _POOLS = ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean")
-_QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 _INTEGER = ("QLinear", "QGemm", "QAttention", "ConvInteger", "MatMulInteger", "DynamicQuantize")  # their names begin so
 # They cost next to nothing, so that it does not matter what they run in.
 _FREE = SELECTING | {"Cast", "Concat", "Constant", "Pad", "Shape"}
@@ -75,7 +73,7 @@ def slow(model: ModelProto, fast_int8: bool) -> list[Slow]:
         found.setdefault(_why(graph, node, gates), []).append(node)
     explained = {id(node) for nodes in found.values() for node in nodes}
     for node in graph.nodes:
-        kept = node.name in ran and node.op_type not in (*_FREE, *_QUANTIZERS, *_ACTIVATIONS)
+        kept = node.name in ran and node.op_type not in (*_FREE, *QUANTIZERS, *_ACTIVATIONS)
         if kept and id(node) not in explained and not _belongs_to(graph, node):
             found.setdefault(_kept(node, gates), []).append(node)
     depthwise = [node for node in graph.nodes if node.op_type == "Conv" and _depthwise(graph, node)]
@@ -145,7 +143,7 @@ def _why(graph: Graph, layer: NodeProto, gates: set[int]) -> tuple[str, str]:
             "FP32 and is converted on both sides",
             _REPLACE if blocking in ("SiLU", "HardSwish") else f"a network with ReLU in the place of {blocking}",
         )
-    if any(each is None or each.op_type not in (*_QUANTIZERS, *_FREE) for each in sources):
+    if any(each is None or each.op_type not in (*QUANTIZERS, *_FREE) for each in sources):
         return _NO_INPUT
     return _NO_OUTPUT
 

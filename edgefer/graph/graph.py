@@ -11,6 +11,8 @@ from onnx import AttributeProto, ModelProto, NodeProto, helper, numpy_helper
 
 Array = NDArray[Any]
 
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 
 # Attributes of a Constant, and what it makes of their numbers; ``value`` is a tensor.
 _CONSTANTS: dict[str, Any] = {

@@ -9,11 +9,10 @@ from typing import Literal
 from onnx import ModelProto, NodeProto
 
 from edgefer.errors import InputError
-from edgefer.graph.graph import Array, Graph
+from edgefer.graph.graph import QUANTIZERS, Array, Graph
 from edgefer.graph.ranges import SELECTING
 
 Kind = Literal["layer", "weight", "activation"]
-_QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def reads(graph: Graph) -> list[Read]:
     """Return where operators read quantized tensors, in the order of the nodes."""
     found = []
     for operator in graph.nodes:
-        if operator.op_type in (*_QUANTIZERS, *SELECTING, "Shape"):
+        if operator.op_type in (*QUANTIZERS, *SELECTING, "Shape"):
             continue
         for index, name in enumerate(operator.input):
             between = []

@@ -8,10 +8,9 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto
 
 from edgefer.errors import InputError
-from edgefer.graph.graph import Array, Graph, attribute
+from edgefer.graph.graph import QUANTIZERS, Array, Graph, attribute
 from edgefer.graph.lower import Target
 
-_QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 # Operators that compute in integers themselves: ONNX Runtime's format, which TensorRT's parser does not have (its
 # docs/operators.md). TensorRT reads Q/DQ pairs around ordinary operators.
 _INTEGER = (
@@ -46,9 +45,9 @@ def lint(model: ModelProto, target: Target) -> list[Finding]:
     graph = Graph(model)
     findings = []
     for node in graph.nodes:
-        problems = [_scale(graph, node)] if node.op_type in _QUANTIZERS else []
+        problems = [_scale(graph, node)] if node.op_type in QUANTIZERS else []
         if target != "cpu":
-            if node.op_type in _QUANTIZERS:
+            if node.op_type in QUANTIZERS:
                 problems.append(_zero_point(graph, node))
             elif node.op_type in _INTEGER:
                 problems.append(f"{node.op_type} is not known to TensorRT; export the network with Q/DQ pairs instead")

@@ -6,9 +6,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from edgefer.graph.graph import Array, Graph, attribute
-
-_QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
+from edgefer.graph.graph import QUANTIZERS, Array, Graph, attribute
 
 
 def fold_padding(model: ModelProto) -> ModelProto:
@@ -61,7 +59,7 @@ def _convs(graph: Graph, pad: NodeProto) -> list[NodeProto]:
         if name in graph.outputs:
             return []
         for reader in graph.readers(name):
-            if reader.op_type in _QUANTIZERS:
+            if reader.op_type in QUANTIZERS:
                 waiting.append(reader)
             elif reader.op_type == "Conv" and attribute(reader, "auto_pad", b"NOTSET") == b"NOTSET":
                 found.append(reader)

@@ -23,12 +23,11 @@ from onnx import ModelProto, NodeProto
 from edgefer.devices.specs import Device
 from edgefer.errors import InputError
 from edgefer.graph.count import macs_by_node, tensors
-from edgefer.graph.graph import Graph
+from edgefer.graph.graph import LAYERS, Graph
 
 Precision = Literal["fp32", "fp16", "int8"]
 
 _BY_WIDTH: dict[int, Precision] = {1: "int8", 2: "fp16", 4: "fp32"}
-_LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # Number by number, so that TensorRT runs them in the kernel in front of them: NVIDIA TensorRT documentation, "Layer
 # Fusion Catalog" (convolution and activation, convolution and sum, pointwise fusion, scale fusions).
 _POINTWISE = frozenset(("Add", "BatchNormalization", "Cast", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid"))
@@ -206,7 +205,7 @@ class _Reader:
         return False
 
     def _precision(self, group: _Group) -> Precision:
-        layers = [node for node in group.nodes if node.op_type in _LAYERS]
+        layers = [node for node in group.nodes if node.op_type in LAYERS]
         widths = {self._width(name) for node in layers for name in node.input[:2]}
         if not layers:
             widths = {self._width(name) for node in group.nodes for name in _data(node)}

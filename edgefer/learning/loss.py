@@ -1,9 +1,10 @@
-"""The training loss: torch's cross-entropy, with class weights that cannot blow up."""
+"""Losses: torch's cross-entropy, with class weights that cannot blow up, and distance to what teachers say."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -29,3 +30,14 @@ def class_weights(labels: NDArray[np.int64], classes: int, clip: float) -> Tenso
     if (counts == 0).any():
         raise InputError(f"class {int(np.argmin(counts))} has no training image, so it cannot be weighted")
     return torch.tensor(np.minimum(len(labels) / (classes * counts), clip), dtype=torch.float32)
+
+
+def distillation(logits: Tensor, probabilities: Tensor, temperature: float) -> Tensor:
+    """Return T^2 CE(probabilities, softmax(logits / T)), a scalar: the factor keeps gradients as large as at T = 1.
+
+    Args:
+        logits: of the student, (N, classes).
+        probabilities: of the teachers at the same temperature, (N, classes).
+        temperature: T.
+    """
+    return F.cross_entropy(logits.float() / temperature, probabilities) * temperature**2

@@ -160,6 +160,6 @@ def mark(shape: Shape, x: float, y: float, size: float = 5, class_: str = "") ->
     return element("circle", cx=x, cy=y, r=size, class_=name)
 
 
-def line(points: Iterable[tuple[float, float]], class_: str, **attributes: str | float | None) -> Markup:
+def line(points: Iterable[tuple[float, float]], class_: str) -> Markup:
     """Return a line through points."""
-    return element("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points), class_=class_, **attributes)
+    return element("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points), class_=class_)

@@ -69,7 +69,7 @@ def _facts(review: Review, recipe: Recipe) -> list[tuple[str, str]]:
         ("trained on", f"{run.data['name']}, SHA-256 {run.data['digest']}{classes}"),
         ("split", f"{recipe.data.split}: what trains and what selects the epoch that is kept"),
         ("network", f"{recipe.model.name}{_arguments(recipe)}, {review.parameters.total:,} parameters"),
-        ("began with", _start(run.start, recipe)),
+        ("began with", _start(run.start)),
         ("input", f"{settings.size} x {settings.size} {settings.color}, crop {settings.crop:g}"),
         ("seed", str(run.seed)),
         ("precision of the steps", run.precision),
@@ -90,7 +90,7 @@ def _arguments(recipe: Recipe) -> str:
     return f" ({said})" if said else ""
 
 
-def _start(start: dict[str, str] | None, recipe: Recipe) -> str:
+def _start(start: dict[str, str] | None) -> str:
     if start is None:
         return "not noted: an older edgefer began this run"
     if start.get("kind") == "random":

@@ -66,6 +66,8 @@ class Session:
             raise InputError(
                 f"{self._name} cannot run on {batch.dtype} of shape {batch.shape}: {_said(error)}"
             ) from error
+        if logits.ndim != 2 or logits.shape != (len(batch), self.classes or logits.shape[1]):
+            raise InputError(f"{self._name} answers {len(batch)} images with an output of shape {logits.shape}")
         return logits
 
     def deactivate(self) -> None:

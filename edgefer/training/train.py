@@ -35,16 +35,14 @@ from edgefer.learning import (
     interrupt,
     loss,
     optimizer,
-    precision,
     randomness,
-    sharpness,
 )
 from edgefer.learning import start as starts
 from edgefer.learning import state as states
 from edgefer.learning.checkpoint import Checkpoint
-from edgefer.learning.teachers import Teachers, distillation
 from edgefer.recipes import Recipe
-from edgefer.training import log
+from edgefer.training import log, precision, sharpness
+from edgefer.training.teachers import Teachers
 
 _SECONDS_BETWEEN_SAVES = 300.0
 _PACKAGES = ("torch", "timm", "numpy", "safetensors")
@@ -145,6 +143,12 @@ def train(
     whole, dataset = dataset, data.only(dataset, recipe.data.classes)
     training = data.split(dataset, "train", recipe.data.split)
     validation = data.split(dataset, "val", recipe.data.split)
+    unseen = np.flatnonzero(np.bincount(validation.labels, minlength=len(dataset.classes)) == 0)
+    if unseen.size:
+        console.say(
+            f"warning: no validation image is {' or '.join(dataset.classes[i] for i in unseen)}: whether that is told "
+            "from the others, nothing here says; add such pictures"
+        )
     if len(training) < settings.batch_size:
         raise InputError(
             f"{dataset.name} has {len(training)} training images, fewer than a batch of {settings.batch_size}; "
@@ -242,7 +246,7 @@ def train(
             answers = model(x)
             step_loss = criterion(answers[:, :classes], y)
             if better is not None:
-                distilled = distillation(answers[:, :classes], better, teaching.temperature)
+                distilled = loss.distillation(answers[:, :classes], better, teaching.temperature)
                 step_loss = (1 - teaching.share) * step_loss + teaching.share * distilled
             if wanted is not None:
                 step_loss = step_loss + teaching.votes_weight * F.cross_entropy(answers[:, classes:], wanted)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from bundle import samples
 
@@ -261,3 +262,15 @@ def test_the_newest_bundle_is_found_without_its_name(tmp_path: Path, monkeypatch
 def test_a_name_that_would_leave_the_runs_folder_is_refused() -> None:
     with pytest.raises(ValueError, match="name"):
         samples.description(name="../../etc")
+
+
+def test_a_network_whose_weights_lie_in_a_file_that_the_manifest_does_not_name_is_refused(tmp_path: Path) -> None:
+    network = onnx.load_from_string(samples.network())
+    for tensor in network.graph.initializer:
+        onnx.external_data_helper.set_external_data(tensor, "secret.bin")
+    onnx.save(network, tmp_path / "network.onnx")
+    assert (tmp_path / "secret.bin").stat().st_size
+    part = bundle.Part("fp32.onnx", tmp_path / "network.onnx", "fp32", "any")
+    bundle.write(tmp_path / "made", samples.description(), {"fp32": part})
+    with pytest.raises(InputError, match=r"fp32\.onnx keeps weights in a file of their own"):
+        bundle.load(tmp_path / "made")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv as tables
+import errno
+import itertools
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from bundle import samples
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from edgefer import answers, bundle
+from edgefer import answers, bundle, predictor
 from edgefer.cli.main import app
 from edgefer.labels import LABELS
 from edgefer.predictor import Prediction
@@ -71,6 +74,7 @@ def test_a_line_of_csv_and_a_picture_with_a_label_for_each_face(made: Path, pict
     assert sorted(path.name for path in folder.iterdir()) == ["a-2.png", "a.png", "b.png"]
     copy = Image.open(folder / "b.png")
     assert (copy.width, copy.mode) == (200, "RGB")  # large enough to read the label
+    assert [Path(line["annotated"]).name for line in lines] == ["a.png", "b.png", "a-2.png"]  # whose copy is which
     again = predict(pictures, "--bundle", made, "--annotate", folder)
     assert again.exit_code == 2
     assert "exists already; name another folder with --annotate" in again.output
@@ -86,9 +90,54 @@ def test_one_bad_picture_does_not_stop_the_others(made: Path, pictures: Path) ->
     assert "1 of 2 pictures could not be read" in done.output
     as_json = predict(pictures / "notes.txt", pictures / "a.png", "--bundle", made, "--json")
     assert as_json.exit_code == 2
-    said = json.loads(as_json.stdout)["pictures"]
+    report = json.loads(as_json.stdout)
+    assert (report["error"], report["exit_code"]) == ("1 of 2 pictures could not be read", 2)
+    assert "edgefer: 1 of 2 pictures could not be read" in as_json.stderr
+    said = report["pictures"]
     assert "notes.txt is no picture" in said[0]["error"]
     assert said[1]["error"] is None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.EFBIG, "File too large", "copy.png")])
+def test_what_was_answered_before_the_end_is_shown_and_written(
+    made: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def until_then(*arguments: object) -> Iterator[answers.Answer]:
+        yield from itertools.islice(answering(*arguments), 2)
+        raise error
+
+    answering = answers.answers
+    monkeypatch.setattr(answers, "answers", until_then)
+    done = predict(pictures, "--bundle", made, "--csv", tmp_path / "faces.csv", "--json")
+    report = json.loads(done.stdout)
+    assert done.exit_code == report["exit_code"] == (130 if isinstance(error, KeyboardInterrupt) else 3)
+    assert len(report["pictures"]) == 2
+    assert len((tmp_path / "faces.csv").read_text().splitlines()) == 1 + 2
+
+
+def test_a_picture_too_large_for_the_memory_does_not_stop_the_others(
+    made: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> np.ndarray:
+        if path.name == "b.JPG":
+            raise MemoryError
+        return reading(path)
+
+    reading = predictor.read
+    monkeypatch.setattr(predictor, "read", full)
+    done = predict(pictures, "--bundle", made, "--json")
+    said = [line["error"] for line in json.loads(done.stdout)["pictures"]]
+    assert [each is None for each in said] == [True, False, True]
+    assert "b.JPG needs more memory than is free; make it smaller" in said[1]
+
+
+def test_folders_that_links_lead_to_are_looked_into_once(made: Path, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "link").symlink_to(pictures)
+    (tmp_path / "folder" / "again").symlink_to(pictures)
+    (tmp_path / "folder" / "back").symlink_to(tmp_path)
+    done = predict(tmp_path / "folder", "--bundle", made, "--json")
+    assert len(json.loads(done.stdout)["pictures"]) == len(TRUTH)
 
 
 @pytest.mark.parametrize(

@@ -207,3 +207,34 @@ def counted(dataset: data.Dataset) -> dict[str, list[int]]:
         split: np.bincount(dataset.labels[dataset.splits == i], minlength=len(dataset.classes)).tolist()
         for i, split in enumerate(SPLITS)
     }
+
+
+def test_a_folder_of_pictures_that_is_no_split_is_refused_and_any_other_does_no_harm(tmp_path: Path) -> None:
+    counts = {"train/happy": 20, "train/sad": 20, "validate/happy": 3, "validate/sad": 3}
+    sources.class_folders(tmp_path / "set", counts, (8, 8))
+    with pytest.raises(InputError, match=r"validate is no split that edgefer knows \(dev, .*\); rename it, or move it"):
+        data.load(tmp_path / "set")
+    (tmp_path / "set" / "validate").rename(tmp_path / "elsewhere")
+    (tmp_path / "set" / "runs" / "train").mkdir(parents=True)
+    (tmp_path / "set" / "runs" / "train" / "run.html").write_text("a page")
+    assert data.load(tmp_path / "set").layout == "class folders train/"
+
+
+def test_pictures_that_are_added_hardly_move_others_between_the_splits(tmp_path: Path) -> None:
+    """Else a network that goes on with `--from` is judged by images that it has learned."""
+    sources.class_folders(tmp_path, {"happy": 200, "sad": 200}, (8, 8))
+    before = {image.tobytes(): split for image, split in _images_and_splits(tmp_path)}
+    sources.class_folders(tmp_path / "more", {"happy": 20, "sad": 24}, (8, 8))
+    for picture in sorted((tmp_path / "more").rglob("*.png")):
+        picture.rename(tmp_path / picture.parent.name / f"added-{picture.name}")
+    shutil.rmtree(tmp_path / "more")
+    after = _images_and_splits(tmp_path)
+    assert len(after) == 444
+    learned = [split for image, split in after if split and before.get(image.tobytes()) == 0]
+    assert len(learned) <= 5  # of 112 that validate and test; drawn anew, three quarters of them
+    assert sum(split > 0 for _, split in after) == 112
+
+
+def _images_and_splits(folder: Path) -> list[tuple[np.ndarray, int]]:
+    dataset = data.load(folder)
+    return list(zip(dataset.images, dataset.splits.tolist(), strict=True))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from data import sources
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from edgefer import bundle, data
 
@@ -88,6 +88,24 @@ def test_a_photograph_taken_with_the_camera_turned_is_upright(tmp_path: Path) ->
     loaded = load_one(Image.fromarray(image), tmp_path, "x.jpg", exif=exif, quality=95)
 
     assert loaded[30, 30] > 240  # the top right went to the bottom right
+    assert loaded[10, 30] < 10
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.webp"])
+def test_a_grey_picture_that_is_turned_by_xmp_is_upright(name: str, tmp_path: Path) -> None:
+    image = np.zeros((40, 40), dtype=np.uint8)
+    image[:20, 20:] = 250  # top right
+    said = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+    <rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>"""
+    options: dict[str, object] = {"xmp": said.encode()}
+    if name == "x.png":
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", said)
+        options = {"pnginfo": text}
+
+    loaded = load_one(Image.fromarray(image), tmp_path, name, **options)
+
+    assert loaded[30, 30] > 240
     assert loaded[10, 30] < 10
 
 

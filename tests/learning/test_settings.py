@@ -8,7 +8,7 @@ import torch
 
 from edgefer import models
 from edgefer.errors import InputError
-from edgefer.learning import loss, optimizer, precision
+from edgefer.learning import loss, optimizer
 from edgefer.recipes.schema import Phase, Train
 
 
@@ -73,17 +73,6 @@ def test_a_pattern_that_fits_no_weight_is_an_error_that_shows_a_real_name() -> N
     with pytest.raises(InputError, match=r"'blocks.\*'; the first is 'stem.0.weight'"):
         optimizer.choose_weights(model, Phase(epochs=1, lr=0.1, train=("blocks.*",)))
     assert optimizer.choose_weights(model, Phase(epochs=1, lr=0.1, train=("head",))) == 8 * 7 + 7
-
-
-def test_choosing_a_precision_leaves_model_and_random_state_alone() -> None:
-    model = models.create("plain-resnet", 7, 1, {"widths": [8], "blocks": [1]})
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    images = torch.rand(4, 1, 16, 16)
-    random_state = torch.get_rng_state()
-    assert precision.choose(model, images, torch.zeros(4, dtype=torch.long)) in ("bf16", "fp32")
-    assert torch.equal(torch.get_rng_state(), random_state)
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    assert all(p.grad is None for p in model.parameters())
 
 
 def test_a_phase_in_which_nothing_learns_is_an_error() -> None:

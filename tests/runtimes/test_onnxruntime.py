@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from bundle import samples
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edgefer import bundle, console
 from edgefer.bench.result import Protocol
@@ -72,6 +72,20 @@ def test_a_file_that_is_no_onnx_is_refused_by_name(
         onnxruntime.activate(path)
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+def test_answers_that_do_not_belong_to_their_images_are_refused() -> None:
+    """A declared (N, 7) promises nothing: this one answers a batch as a whole."""
+    network = onnx.load_from_string(samples.network())
+    network.graph.node[-1].output[0] = "each"
+    axes = numpy_helper.from_array(np.array([0]), "axes")
+    network.graph.node.append(helper.make_node("ReduceSum", ["each", "axes"], ["logits"], keepdims=1))
+    network.graph.initializer.append(axes)
+    with (
+        onnxruntime.activate(network.SerializeToString()) as session,
+        pytest.raises(InputError, match=r"the network answers 5 images with an output of shape \(1, 7\)"),
+    ):
+        session.infer(_input(5))
 
 
 def test_a_path_without_a_file_is_refused(tmp_path: Path) -> None:

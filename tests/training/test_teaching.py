@@ -26,8 +26,9 @@ from edgefer.data import splits
 from edgefer.data.dataset import Dataset
 from edgefer.errors import InputError, Interrupted
 from edgefer.learning import checkpoint, interrupt, state
-from edgefer.learning.teachers import Teachers, distillation
+from edgefer.learning.loss import distillation
 from edgefer.recipes import Recipe
+from edgefer.training.teachers import Teachers
 from edgefer.training.train import train
 
 

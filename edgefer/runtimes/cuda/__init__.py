@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +43,6 @@ class Gpu:
     memory: int
     integrated: bool
     layer: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the attributes as plain JSON values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

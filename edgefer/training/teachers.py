@@ -16,10 +16,8 @@ from edgefer.data.dataset import Dataset, Split
 from edgefer.data.splits import Protocol
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint, start
-from edgefer.preprocessing import Preprocessing
+from edgefer.preprocessing import LUMA, Preprocessing
 from edgefer.runtimes import onnxruntime
-
-_LUMA = (0.299, 0.587, 0.114)  # as Pillow makes grey (ITU-R BT.601), and with it `Preprocessing`
 
 
 @dataclass(frozen=True)
@@ -117,24 +115,13 @@ def _of_bundle(folder: Path) -> _Teacher:
     return _Teacher(answer, said.preprocessing, tuple(said.labels), said.data.name, said.data.digest, said.protocol)
 
 
-def distillation(logits: Tensor, probabilities: Tensor, temperature: float) -> Tensor:
-    """Return T^2 CE(probabilities, softmax(logits / T)), a scalar: the factor keeps gradients as large as at T = 1.
-
-    Args:
-        logits: of the student, (N, classes).
-        probabilities: of the teachers at the same temperature, (N, classes).
-        temperature: T.
-    """
-    return F.cross_entropy(logits.float() / temperature, probabilities) * temperature**2
-
-
 def _as(x: Tensor, given: Preprocessing, wanted: Preprocessing) -> Tensor:
     """Return normalized pixels of one preprocessing as those of another with the same crop."""
     if (given.size, given.mean, given.std) == (wanted.size, wanted.mean, wanted.std):
         return x
     x = x * _column(given.std, x) + _column(given.mean, x)
     if given.channels > wanted.channels:
-        x = (x * _column(_LUMA, x)).sum(1, keepdim=True)
+        x = (x * _column(LUMA, x)).sum(1, keepdim=True)
     if given.size != wanted.size:
         x = F.interpolate(x, (wanted.size, wanted.size), mode="bilinear", align_corners=False, antialias=True)
     return (x.expand(-1, wanted.channels, -1, -1) - _column(wanted.mean, x)) / _column(wanted.std, x)

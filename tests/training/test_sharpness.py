@@ -9,7 +9,8 @@ import torch
 from stripes import small_recipe, stripes
 from torch import Tensor, nn
 
-from edgefer.learning import checkpoint, sharpness
+from edgefer.learning import checkpoint
+from edgefer.training import sharpness
 from edgefer.training.train import train
 
 
