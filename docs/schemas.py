@@ -24,7 +24,7 @@ FILES: dict[str, tuple[type[BaseModel], str, str]] = {
         Result,
         "edgefer's result.json",
         "What `edgefer bench` measured: machine, protocol, data, and every network with its figures. `edgefer bench "
-        "--json` prints the same with three fields more: command, result and report.",
+        "--json` prints the same with fields more: command, and the files that were written.",
     ),
     "manifest": (
         Manifest,

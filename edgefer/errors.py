@@ -50,6 +50,11 @@ class MissingExtra(LackError):
         self.package = package
         self.extra = extra
 
+    @classmethod
+    def of(cls, error: ModuleNotFoundError, extra: str) -> MissingExtra:
+        """Return what an import of a package of `extra` that failed is to a user."""
+        return cls((error.name or "a package").partition(".")[0], extra)
+
 
 class Interrupted(EdgeferError):
     """The user pressed Ctrl-C and what was done so far has been saved."""

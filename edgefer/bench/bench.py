@@ -14,18 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console, data
-from edgefer.bench import accuracy, cold_start, energy, gpu_process, memory, mistakes, state, training
+from edgefer.bench import accuracy, cold_start, energy, gpu_process, memory, mistakes, state, subjects
 from edgefer.bench import robustness as robustnesses
 from edgefer.bench import throughput as throughputs
 from edgefer.bench.recommend import recommend
 from edgefer.bench.result import (
-    BundleEntry,
     Comparison,
     NetworkEntry,
     Protocol,
     Recommendation,
     Result,
-    TestData,
 )
 from edgefer.bench.robustness import Robustness
 from edgefer.bench.table import NOISY
@@ -40,7 +38,6 @@ from edgefer.runtimes.bundled import TARGETS, Session
 
 DEVICES = tuple(TARGETS)
 
-_NAMED = 4  # in one line
 _TIMED_IMAGES = 64
 _PREPROCESSING_SECONDS = 1.0
 _ENERGY_SECONDS = 3.0
@@ -105,10 +102,10 @@ def bench(
     check_device(device)
     if not bundles:
         raise InputError("no bundle to bench")
-    titles = titles_of(bundles)
-    dataset = with_labels_of(bundles, dataset)
+    titles = subjects.titles_of(bundles)
+    dataset = subjects.with_labels_of(bundles, dataset)
     for bundle in bundles:
-        check_bundle(bundle, dataset, device)
+        subjects.check_bundle(bundle, dataset, device)
     rows = data.split(dataset, split)
     leak_free = accuracy.leak_free(dataset, rows)
     protocol = Protocol(
@@ -133,7 +130,7 @@ def bench(
             console.say(f"{error}; measuring on the CPU instead")
             device = "cpu"
             for bundle in bundles:
-                check_bundle(bundle, dataset, device)
+                subjects.check_bundle(bundle, dataset, device)
             contenders = _contenders(titles, bundles, device, threads, options, stack)
         protocol = _on_device(protocol, contenders[0].session, options)
         fresh, failed = _in_fresh_processes(contenders, threads, device, options)
@@ -193,22 +190,17 @@ def bench(
         )
     ]
     comparisons = _comparisons(contenders, networks, logits, samples)
+    again = words(threads, seconds, options, robustness=robustness, throughput=throughput, faces=faces)
     return Result(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        repeat=_command(
-            bundles,
-            dataset,
-            device,
-            split,
-            words(threads, seconds, options, robustness=robustness, throughput=throughput, faces=faces),
-        ),
+        repeat=shlex.join(subjects.command(bundles, dataset, device, split, again)),
         device=device,
         gpu=on_gpu,
         machine=this_machine,
         conditions=conditions,
         protocol=protocol,
-        data=test_data(dataset, split, rows, leak_free),
-        bundles=[bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
+        data=subjects.test_data(dataset, split, rows, leak_free),
+        bundles=[subjects.bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
         networks=networks,
         comparisons=comparisons,
         recommendations=_recommendations(networks, samples),
@@ -317,64 +309,6 @@ def words(
         "--with-faces": faces,
     }
     return [*found, *(flag for flag, wanted in flags.items() if wanted)]
-
-
-def titles_of(bundles: Sequence[Bundle]) -> list[str]:
-    """Return the bundles' names; the second and later of one name get a number."""
-    titles: list[str] = []
-    for bundle in bundles:
-        name = bundle.manifest.name
-        count = sum(other.manifest.name == name for other in bundles[: len(titles)])
-        titles.append(f"{name} #{count + 1}" if count else name)
-    return titles
-
-
-def with_labels_of(bundles: Sequence[Bundle], dataset: Dataset) -> Dataset:
-    """Return the images of the classes that the first bundle tells apart: a network for four is judged on these.
-
-    What fits no bundle is returned as it is, for `check_labels` to refuse.
-    """
-    labels = bundles[0].manifest.labels
-    return data.only(dataset, labels) if {*labels} <= {*dataset.classes} else dataset
-
-
-def check_labels(bundle: Bundle, dataset: Dataset) -> None:
-    """Refuse data of other classes than the bundle's.
-
-    Raises:
-        InputError: its labels are others.
-    """
-    labels = bundle.manifest.labels
-    if labels != dataset.classes:
-        raise InputError(
-            f"{bundle.path} tells {', '.join(labels)} apart, but {dataset.name} has the classes "
-            f"{', '.join(dataset.classes)}; name other data with --data"
-        )
-
-
-def check_bundle(bundle: Bundle, dataset: Dataset, device: str) -> None:
-    """Refuse a bundle that has other classes than the data, or nothing for the device.
-
-    Raises:
-        InputError: either.
-    """
-    check_labels(bundle, dataset)
-    if not bundle.networks_for(TARGETS[device]):
-        raise InputError(f"{bundle.path} has no network for {device}; it has {', '.join(bundle.manifest.networks)}")
-
-
-def test_data(dataset: Dataset, split: str, rows: Split, clean: Split | None) -> TestData:
-    """Return what a result says of its images."""
-    return TestData(
-        name=dataset.name,
-        origin=dataset.origin,
-        digest=dataset.digest,
-        drawn=dataset.drawn,
-        split=split,
-        images=len(rows),
-        leak_free_images=None if clean is None else len(clean),
-        classes=dataset.classes,
-    )
 
 
 def _in_fresh_processes(
@@ -508,20 +442,6 @@ def _comparisons(
     return comparisons
 
 
-def bundle_entry(title: str, bundle: Bundle) -> BundleEntry:
-    """Return what a result says of a bundle."""
-    manifest = bundle.manifest
-    return BundleEntry(
-        title=title,
-        path=str(bundle.path),
-        preprocessing=manifest.preprocessing,
-        parameters=manifest.parameters,
-        macs=manifest.macs,
-        trained_on=manifest.data,
-        training=training.of(manifest),
-    )
-
-
 def _recommendations(networks: Sequence[NetworkEntry], samples: Sequence[NDArray[np.float64]]) -> list[Recommendation]:
     places = {id(entry): place for place, entry in enumerate(networks)}
 
@@ -531,50 +451,6 @@ def _recommendations(networks: Sequence[NetworkEntry], samples: Sequence[NDArray
     titles = dict.fromkeys(entry.bundle for entry in networks)
     found = (recommend([entry for entry in networks if entry.bundle == title], ratio) for title in titles)
     return [each for each in found if each is not None]
-
-
-def _command(bundles: Sequence[Bundle], dataset: Dataset, device: str, split: str, settings: Sequence[str]) -> str:
-    command = ["edgefer", "bench", *(str(bundle.path) for bundle in bundles), "--device", device]
-    command += [] if dataset.drawn else ["--data", dataset.origin]
-    return shlex.join([*command, "--split", split, *settings])
-
-
-def _selected(split: str, protocol: str, carved: Sequence[str]) -> bool:
-    """Return whether images of a split chose the checkpoint; a carved `val` does with either protocol."""
-    if split == "val":
-        return "val" in carved or protocol != "stratified"
-    return split == "public+private" and "val" not in carved and protocol != "stratified"
-
-
-def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset, split: str) -> list[str]:
-    """Return what is to be known of accuracy on these images, in lines."""
-    found = []
-    for title, bundle in zip(titles, bundles, strict=True):
-        if bundle.manifest.classes_chosen:
-            found.append(
-                f"{title} tells {len(bundle.manifest.labels)} classes apart, and images of others are left out: "
-                "its accuracy does not compare with that on all of them"
-            )
-        if split == "train" or _selected(split, bundle.manifest.protocol, dataset.carved):
-            role = "trained" if split == "train" else "selected"
-            found.append(f"{title}: images of {split} {role} this network, so its accuracy on them flatters it")
-    others: dict[tuple[str, str], list[str]] = {}
-    for title, bundle in zip(titles, bundles, strict=True):
-        trained_on = bundle.manifest.data
-        if trained_on.digest != dataset.whole_digest:
-            others.setdefault((trained_on.name, trained_on.digest), []).append(title)
-    for (name, digest), trained in others.items():
-        were, are = ("was", "is") if len(trained) == 1 else ("were", "are")
-        found.append(
-            f"{_listed(trained)} {were} trained on {name} ({digest[:8]}), "
-            f"but {are} evaluated on {dataset.name} ({dataset.whole_digest[:8]})"
-        )
-    return found
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _warnings(
@@ -587,7 +463,7 @@ def _warnings(
     networks: Sequence[NetworkEntry],
     comparisons: Sequence[Comparison],
 ) -> list[str]:
-    found = data_warnings(titles, bundles, dataset, split)
+    found = subjects.data_warnings(titles, bundles, dataset, split)
     if device == "cpu" and this_machine.saturates and any(entry.precision == "int8" for entry in networks):
         found.append(
             "this CPU has no VNNI: INT8 weights at full range are multiplied exactly, which takes longer; `edgefer "
@@ -595,13 +471,14 @@ def _warnings(
         )
     for entry in networks:
         if entry.on_gpu:
-            layers = _listed(entry.on_gpu)
+            layers = subjects.listed(entry.on_gpu)
             found.append(f"{entry.bundle} {entry.network}: the DLA cannot take {layers}: that ran on the GPU")
     noisy = [entry for entry in networks if entry.latency.coefficient_of_variation > NOISY]
     if noisy:
         worst = max(entry.latency.coefficient_of_variation for entry in noisy)
+        names = subjects.listed([f"{entry.bundle} {entry.network}" for entry in noisy])
         found.append(
-            f"latency of {_listed([f'{entry.bundle} {entry.network}' for entry in noisy])} is noisy (coefficient of "
+            f"latency of {names} is noisy (coefficient of "
             f"variation {'up to ' * (len(noisy) > 1)}{worst:.2f}): other work on this machine shows in p90 to p99"
         )
     for comparison in comparisons:

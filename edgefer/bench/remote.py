@@ -10,7 +10,8 @@ from pathlib import Path
 
 from edgefer import console, versions
 from edgefer.bench import read as reading
-from edgefer.bench.bench import check_device, check_labels, with_labels_of
+from edgefer.bench import subjects
+from edgefer.bench.bench import check_device
 from edgefer.bench.result import Result
 from edgefer.bundle import Bundle
 from edgefer.bundle.folder import MANIFEST
@@ -60,9 +61,9 @@ def bench(
     """
     remote.check_name(host)
     check_device(device)
-    dataset = with_labels_of(bundles, dataset)
+    dataset = subjects.with_labels_of(bundles, dataset)
     for bundle in bundles:
-        check_labels(bundle, dataset)
+        subjects.check_labels(bundle, dataset)
     with tempfile.TemporaryDirectory(prefix="edgefer-") as made:
         folder = Path(made).resolve()
         (folder / _DATA).mkdir(parents=True)
@@ -81,9 +82,7 @@ def bench(
             _run(there, words, names)
             there.fetch("out/result.json", folder / "result.json")
         result = _read(folder / "result.json", host, digest, bundles)
-    again = ["edgefer", "bench", *(str(bundle.path) for bundle in bundles), "--device", device]
-    again += [] if dataset.drawn else ["--data", dataset.origin]
-    again += ["--split", split, *options, "--host", host]
+    again = [*subjects.command(bundles, dataset, device, split, options), "--host", host]
     again += [] if ssh_config is None else ["--ssh-config", str(ssh_config)]
     again += [] if remote_edgefer is None else ["--remote-edgefer", remote_edgefer]
     data = {"name": dataset.name, "origin": dataset.origin, "digest": dataset.digest}

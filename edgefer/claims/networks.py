@@ -14,7 +14,7 @@ try:
 
     from edgefer.models.keras_count import NORMALIZATION, keras_count
 except ModuleNotFoundError as missing:
-    raise MissingExtra((missing.name or "a package").partition(".")[0], "train") from None
+    raise MissingExtra.of(missing, "train") from None
 
 
 def parameters(network: Network) -> int:

@@ -12,7 +12,7 @@ try:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 except ModuleNotFoundError as missing:
-    raise MissingExtra((missing.name or "a package").partition(".")[0], "report") from None
+    raise MissingExtra.of(missing, "report") from None
 
 _FOLDER = Path(__file__).parent
 

@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgefer.cli.options import (
+    Data,
+    Device,
+    Json,
+    Pretrained,
+    Threads,
+    check_device,
+    prepare_torch,
+    start_settings,
+)
+
 if TYPE_CHECKING:
     from edgefer.training.ablate import Ablations
 
 
 def ablate(
     recipe: Annotated[str, typer.Argument(help="A recipe that lists ablations, by name or TOML file.")],
-    data: Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")] = None,
+    data: Data = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for all runs; one that is there goes on. Default: runs/ablate/<time>-<recipe>."),
@@ -25,35 +36,22 @@ def ablate(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting in all of them.")
     ] = None,
-    pretrained: Annotated[
-        bool | None,
-        typer.Option(
-            "--pretrained/--no-pretrained",
-            help="Start from timm's ImageNet weights, or not. Default: as the recipe says.",
-            show_default=False,
-        ),
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="CPU threads. Default: one for each core.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    pretrained: Pretrained = None,
+    device: Device = None,
+    threads: Threads = None,
+    as_json: Json = False,
 ) -> None:
     """Train a recipe and each of its ablations; what is done is skipped, what was interrupted goes on."""
     from edgefer import data as datasets
     from edgefer import paths
-    from edgefer.cli import output, train
+    from edgefer.cli import output
 
-    train.check_device(device)
+    check_device(device)
     with output.needs_extra("train"):
-        import torch
-
         from edgefer.recipes.schema import WHOLE
         from edgefer.training import ablate as ablating
-    train.check_cuda(device)
-    if threads:
-        torch.set_num_threads(threads)
-    changed = [*(settings or []), *train.start_settings(pretrained, None)]
+    prepare_torch(device, threads)
+    changed = [*(settings or []), *start_settings(pretrained, None)]
     name = next(ablating.variants(recipe, changed, epochs, seed))[3].name.removesuffix(f"-{WHOLE}")
     dataset = datasets.find(data)
     folder = out or paths.new_run("ablate", name)

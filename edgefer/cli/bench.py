@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgefer.cli.options import Data, Json
+
 if TYPE_CHECKING:
     from edgefer.bench.result import Result
     from edgefer.claims.result import Result as Claims
@@ -28,7 +30,7 @@ def bench(
         typer.Argument(metavar="BUNDLE", help="Default: the newest in runs/compress.", show_default=False),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, jetson or rtx.")] = "cpu",
-    data: Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")] = None,
+    data: Data = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the result. Default: runs/bench/<time>-<name>.")] = None,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads for one inference.")] = 1,
     split: Annotated[str, typer.Option(help="Images to evaluate: test, val, public+private.")] = "test",
@@ -38,7 +40,7 @@ def bench(
     ] = None,
     cuda_graphs: Annotated[bool, typer.Option(help="Start each inference on a GPU as one graph.")] = True,
     throughput: Annotated[
-        bool, typer.Option("--throughput", help="Count images a second over batch and threads too, on the CPU.")
+        bool, typer.Option("--throughput", help="Count images a second over batch and threads too.")
     ] = False,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Run them on blurred, noisy, dark, ... pictures too.")
@@ -81,7 +83,7 @@ def bench(
         list[Path] | None,
         typer.Option(metavar="RESULT", help="A finished bench to hold the claims against. May be repeated."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
     typed = [name for name in ctx.params if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgefer.cli.options import Json
+
 if TYPE_CHECKING:
     from edgefer.bundle.manifest import Engine
 
@@ -21,7 +23,7 @@ def build(
     ] = None,
     sm: Annotated[str, typer.Option(help="Compute capabilities of the GPUs, one engine for all.")] = _COMPUTE,
     most_batch: Annotated[int, typer.Option(min=1, max=4096, help="Images at a time; it is fastest at one.")] = 32,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Build a bundle's engines for TensorRT for RTX ahead of time; no GPU is needed for it."""
     from edgefer import bundle as bundles

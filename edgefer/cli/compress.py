@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from edgefer.cli.options import Data, Json, Threads
+
 if TYPE_CHECKING:
     from edgefer.bundle import Change, Slow, Speed
     from edgefer.compression.compress import Result
@@ -25,7 +27,7 @@ def compress(
         Path | None, typer.Argument(help="A training's folder. Default: the newest in runs/train.", show_default=False)
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="To INT8: the one precision there is, so far.")] = True,
-    data: Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")] = None,
+    data: Data = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the bundle. Default: runs/compress/<time>-<name>.")
     ] = None,
@@ -66,10 +68,8 @@ def compress(
         str | None,
         typer.Option(metavar="SM", help="Build engines for RTX GPUs too: 86,89,120. See edgefer build."),
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="CPU threads. Default: one for each core.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    threads: Threads = None,
+    as_json: Json = False,
 ) -> None:
     """Compress a trained network to INT8: calibrate, fine-tune, one file for each target, checked against FP32."""
     from edgefer import bundle as bundles

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from edgefer.cli.options import Json
+
 _TARGETS = ("tensorrt", "cpu", "rtx")
 _SHOWN = 20  # findings in the table; --json has them all
 
@@ -14,7 +16,7 @@ _SHOWN = 20  # findings in the table; --json has them all
 def lint(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An INT8 network with Q/DQ nodes.")],
     target: Annotated[str, typer.Option(help="tensorrt, cpu or rtx: where it is to run.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Look through an ONNX file for what a target would refuse or misread. Exit code 1: something was found."""
     from edgefer.cli import output

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from edgefer.cli.options import Json
+
 if TYPE_CHECKING:
     from edgefer.answers import Answer
 
@@ -28,7 +30,7 @@ def predict(
         Path | None, typer.Option(help="Folder for copies of the pictures with boxes and labels.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads for one inference.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say which expression each face in a picture shows, and how sure that is."""
     from edgefer import answers as answering

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from edgefer.cli.options import Json
+
 
 def quickstart(
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the training.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """See it all work: train, compress to INT8, bench and report on built-in drawn faces, in under 4 minutes."""
     import time

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from edgefer.cli.options import Json
+
 
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Show this recipe.", show_default=False)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List the recipes, or show one as the TOML it is."""
     from edgefer import recipes as known

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgefer.cli.options import Data, Device, Json, Threads, check_device, prepare_torch
+
 if TYPE_CHECKING:
     from edgefer.data.dataset import Dataset
     from edgefer.review.result import Review
@@ -18,23 +20,20 @@ def review(
         Path | None,
         typer.Argument(help="A run's folder, finished or not. Default: the newest in runs/train.", show_default=False),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")] = None,
+    data: Data = None,
     split: Annotated[str, typer.Option(help="Images to ask the network about: val, test, public+private.")] = "val",
     with_faces: Annotated[
         bool, typer.Option("--with-faces", help="Show training images, mistakes and maps over faces: these are people.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for run.html and run.json. Default: the run's.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="CPU threads. Default: one for each core.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    device: Device = None,
+    threads: Threads = None,
+    as_json: Json = False,
 ) -> None:
     """Show a training: classes, augmentation, curves, confusion, failures, where it looks, what was frozen."""
     from edgefer import bundle, console
     from edgefer import data as datasets
     from edgefer.cli import output
-    from edgefer.cli.train import check_cuda, check_device
     from edgefer.data.splits import NAMES
     from edgefer.errors import InputError
 
@@ -44,12 +43,8 @@ def review(
     if run is not None and bundle.shipped(str(run)) and out is None:
         raise InputError(f"{run} came with edgefer; name a folder for its page with --out")
     with output.needs_extra("train", "report"):
-        import torch
-
         from edgefer.review import run as runs
-    check_cuda(device)
-    if threads:
-        torch.set_num_threads(threads)
+    prepare_torch(device, threads)
     read = runs.read(runs.find(run))
     dataset = datasets.find(data)
     if data is None and dataset.digest != read.facts.data["digest"]:

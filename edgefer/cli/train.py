@@ -9,6 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgefer.cli.options import (
+    Data,
+    Device,
+    Json,
+    Pretrained,
+    Threads,
+    check_device,
+    named,
+    prepare_torch,
+    start_settings,
+)
+
 if TYPE_CHECKING:
     from edgefer.data.dataset import Dataset
 
@@ -17,7 +29,7 @@ def train(
     recipe: Annotated[
         str | None, typer.Argument(help="A recipe's name (see `edgefer recipes`) or a TOML file.", show_default=False)
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")] = None,
+    data: Data = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the run. Default: runs/train/<time>-<recipe>.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the unfinished run in this folder.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all, instead of the recipe's.")] = None,
@@ -25,14 +37,7 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: train.batch_size=64.")
     ] = None,
-    pretrained: Annotated[
-        bool | None,
-        typer.Option(
-            "--pretrained/--no-pretrained",
-            help="Start from timm's ImageNet weights, or not. Default: as the recipe says.",
-            show_default=False,
-        ),
-    ] = None,
+    pretrained: Pretrained = None,
     weights: Annotated[
         Path | None, typer.Option(help="Start from the weights in this file (safetensors or torch), not the hub's.")
     ] = None,
@@ -49,13 +54,11 @@ def train(
     votes: Annotated[
         Path | None, typer.Option(help="FER+ votes (fer2013new.csv) as a second target of the training images.")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="CPU threads. Default: one for each core.")
-    ] = None,
+    device: Device = None,
+    threads: Threads = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard event files as well.")] = False,
     page: Annotated[bool, typer.Option(help="Leave run.html in the run's folder, as `edgefer review` does.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Train a network. Without a recipe: compact, or quickstart where the data are the built-in drawn faces."""
     from edgefer import console, paths, recipes
@@ -63,7 +66,7 @@ def train(
     from edgefer.cli import output
     from edgefer.errors import InputError
 
-    taught = {"teachers": tuple(map(_named, teacher or ())), "votes": _named(votes) if votes else None}
+    taught = {"teachers": tuple(map(named, teacher or ())), "votes": named(votes) if votes else None}
     begun = start or weights or pretrained is not None
     if resume is not None and (begun or recipe or out or epochs or seed is not None or settings):
         raise InputError("--resume goes on with the run's own recipe and folder; leave RECIPE and settings away")
@@ -73,14 +76,10 @@ def train(
         raise InputError("--from names the weights to start from; leave --weights and --pretrained away")
     check_device(device)
     with output.needs_extra("train"):
-        import torch
-
         from edgefer.learning import checkpoint
         from edgefer.learning import start as starts
         from edgefer.training import train as training
-    check_cuda(device)
-    if threads:
-        torch.set_num_threads(threads)
+    prepare_torch(device, threads)
     if resume is not None:
         run, settled = resume, training.resumed_recipe(resume)
         # They may lie elsewhere now; that they are the same is checked.
@@ -95,9 +94,9 @@ def train(
         ]
         settings += start_settings(pretrained, weights)
         if start and not recipe:
-            settled = recipes.going_on(checkpoint.read(start).recipe, _named(start), settings, epochs, seed)
+            settled = recipes.going_on(checkpoint.read(start).recipe, named(start), settings, epochs, seed)
         else:
-            settings += [f"model.start={json.dumps(_named(start), ensure_ascii=False)}"] if start else []
+            settings += [f"model.start={json.dumps(named(start), ensure_ascii=False)}"] if start else []
             settled = recipes.load(recipe or "compact", settings, epochs, seed)
         dataset = datasets.find(data)
         if not recipe and not start and dataset.drawn:
@@ -154,41 +153,3 @@ def show(run: Path, dataset: Dataset, device: str | None) -> dict[str, str]:
     except EdgeferError as error:
         console.say(f"no run.html: {error}")
         return {}
-
-
-def check_device(device: str | None) -> None:
-    """Refuse a device that there is not.
-
-    Raises:
-        InputError: it is neither cpu nor cuda.
-    """
-    from edgefer.errors import InputError
-
-    if device not in (None, "cpu", "cuda"):
-        raise InputError(f"--device is cpu or cuda, not {device}")
-
-
-def check_cuda(device: str | None) -> None:
-    """Refuse cuda where there is none.
-
-    Raises:
-        LackError: there is none.
-    """
-    import torch
-
-    from edgefer.errors import LackError
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise LackError("there is no CUDA device here; leave --device away to train on the CPU")
-
-
-def start_settings(pretrained: bool | None, weights: Path | None) -> list[str]:
-    """Return what --pretrained and --weights change in a recipe."""
-    if weights:
-        return [f"model.weights={json.dumps(_named(weights), ensure_ascii=False)}", "model.pretrained=false"]
-    return [] if pretrained is None else [f"model.pretrained={json.dumps(pretrained)}"]
-
-
-def _named(path: Path) -> str:
-    """Return a path that means the same in any folder; the name of a network of edgefer's stays as it is."""
-    return str(path.resolve() if path.exists() else path)

@@ -14,7 +14,7 @@ try:
     import matplotlib
     from matplotlib.figure import Figure
 except ModuleNotFoundError as missing:
-    raise MissingExtra((missing.name or "a package").partition(".")[0], "report") from None
+    raise MissingExtra.of(missing, "report") from None
 
 _COLORS = {"layer": "#4c6a92", "weight": "#c2703d", "activation": "#3c8f6f"}
 _MARKERS = {"layer": "s", "weight": "o", "activation": "^"}

@@ -72,7 +72,7 @@ class Dataset:
         origin: where it was read from, as a person would name it.
         images: uint8, (N, H, W) grey or (N, H, W, 3) RGB, memory-mapped.
         labels: int64, (N,): index into `classes`.
-        splits: uint8, (N,): index into `SPLITS`.
+        splits: uint8, (N,): index into `SPLITS`; 255 for images of classes that `edgefer.data.only` left out.
         rows: int64, (N,): row in the source.
         classes: names of the classes, in the order of `edgefer.labels.LABELS`.
         digest: SHA-256 over pixels, labels, splits and rows: the same for the same data in any layout.

@@ -16,7 +16,7 @@ from edgefer.errors import MissingExtra
 try:
     from markupsafe import Markup, escape
 except ModuleNotFoundError as missing:
-    raise MissingExtra((missing.name or "a package").partition(".")[0], "report") from None
+    raise MissingExtra.of(missing, "report") from None
 
 __all__ = ["Markup", "Scale", "Shape", "axes", "chart", "element", "line", "mark", "number", "text", "width_of"]
 

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edgefer import bundle as opened
 from edgefer import data, versions
-from edgefer.bench import accuracy
-from edgefer.bench.bench import bundle_entry, check_bundle, data_warnings, test_data, titles_of, with_labels_of
+from edgefer.bench import accuracy, subjects
 from edgefer.bundle import Bundle
 from edgefer.bundle.manifest import Precision
 from edgefer.data.dataset import Dataset, Split
@@ -68,10 +66,10 @@ def project(
     """
     if not bundles:
         raise InputError("no bundle to project")
-    titles = titles_of(bundles)
-    dataset = with_labels_of(bundles, dataset)
+    titles = subjects.titles_of(bundles)
+    dataset = subjects.with_labels_of(bundles, dataset)
     for bundle in bundles:
-        check_bundle(bundle, dataset, device)
+        subjects.check_bundle(bundle, dataset, device)
     counted = [_count(title, bundle, device) for title, bundle in zip(titles, bundles, strict=True)]
     workloads = [(workload, each) for of_bundle in counted for workload, each in of_bundle]
     rows = data.split(dataset, split)
@@ -82,23 +80,22 @@ def project(
         for title, bundle in zip(titles, bundles, strict=True)
         for name in bundle.networks_for(bundled.TARGETS[device])
     ]
-    names = [str(_named(bundle)) for bundle in bundles]
-    source = [] if dataset.drawn else ["--data", dataset.origin]
-    asked = ["edgefer", "bench", *names, "--device", device]
-    warnings = data_warnings(titles, bundles, dataset, split)
+    asked = ["edgefer", "bench", *map(subjects.named, bundles), "--device", device]
+    warnings = subjects.data_warnings(titles, bundles, dataset, split)
     if device == "rtx" and any(workload.precision == "int8" for workload, _ in workloads):
         warnings.append(_RTX_INT8)
+    again = ["--threads", str(threads), "--project"]
     return Projection(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        repeat=shlex.join([*asked, "--project", *source, "--threads", str(threads), "--split", split]),
+        repeat=shlex.join(subjects.command(bundles, dataset, device, split, again)),
         measure=shlex.join([*asked, "--host", "user@orin" if device == "jetson" else "user@machine"]),
         device=device,
         statement=statement(device, root),
         method=_METHOD,
         machine=this_machine,
         versions=versions.installed("onnx", "onnxruntime", "numpy"),
-        data=test_data(dataset, split, rows, clean),
-        bundles=[bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
+        data=subjects.test_data(dataset, split, rows, clean),
+        bundles=[subjects.bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
         networks=networks,
         workloads=[workload for workload, _ in workloads],
         devices=list(devices(device)),
@@ -117,13 +114,6 @@ def statement(device: Family, root: Path = Path("/")) -> str:
     if present.here(device, root):
         return "Nothing below was measured on this GPU: --project asks for a projection."
     return f"{_ABSENT[device]}: nothing below was measured on one."
-
-
-def _named(bundle: Bundle) -> Path | str:
-    """Return what to call a bundle on the command line: its own name if it comes with edgefer."""
-    name = bundle.path.name
-    shipped = opened.shipped(name)
-    return name if shipped is not None and shipped.resolve() == bundle.path.resolve() else bundle.path
 
 
 def _count(title: str, bundle: Bundle, device: Family) -> list[tuple[Workload, list[Kernel]]]:

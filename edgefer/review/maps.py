@@ -69,7 +69,7 @@ def grad_cam(
     try:
         from captum.attr import LayerGradCam
     except ModuleNotFoundError as missing:
-        raise MissingExtra((missing.name or "a package").partition(".")[0], "train") from None
+        raise MissingExtra.of(missing, "train") from None
     device = next(network.parameters()).device
     name = last_map(network, _input(rows, preprocessing, slice(0, 1), device))
     if name is None:

@@ -13,8 +13,9 @@ from bundle import samples
 from rich.console import Console
 
 from edgefer import bundle
-from edgefer.bench.bench import bench, data_warnings
+from edgefer.bench.bench import bench
 from edgefer.bench.result import Result
+from edgefer.bench.subjects import data_warnings
 from edgefer.bench.table import tables
 from edgefer.errors import InputError
 from edgefer.labels import LABELS

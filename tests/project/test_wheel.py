@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,11 @@ import numpy as np
 import pytest
 from bundle import samples
 from PIL import Image
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,17 +63,21 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel
 
 
+def install(python: str, folder: Path, *packages: str | Path) -> Device:
+    """Install packages into a virtual environment of their own."""
+    subprocess.run([python, "-m", "venv", folder / "venv"], check=True)
+    inside = folder / "venv" / "bin" / "python"
+    subprocess.run([inside, "-m", "pip", "--quiet", "install", *packages], check=True)
+    for name in ("home", "work"):
+        (folder / name).mkdir()
+    return Device(inside, folder / "home", folder / "work")
+
+
 # JetPack 6 brings 3.10; 3.13 is the newest that edgefer supports.
 @pytest.fixture(scope="module", params=["3.10", "3.11", "3.13"])
 def device(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Device:
     python = interpreter(request.param)
-    folder = tmp_path_factory.mktemp("device")
-    subprocess.run([python, "-m", "venv", folder / "venv"], check=True)
-    python = folder / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "--quiet", "install", "-c", ROOT / "constraints.txt", wheel], check=True)
-    for name in ("home", "work"):
-        (folder / name).mkdir()
-    return Device(python, folder / "home", folder / "work")
+    return install(python, tmp_path_factory.mktemp("device"), "-c", ROOT / "constraints.txt", wheel)
 
 
 def test_help_and_recipes_are_there(device: Device) -> None:
@@ -150,3 +160,22 @@ def test_types_reach_whoever_imports_it(device: Device) -> None:
 def test_nothing_is_left_in_the_home_folder(device: Device) -> None:
     """Runs last: no command above wrote telemetry or anything else there."""
     assert list(device.home.rglob("*")) == []
+
+
+def test_the_oldest_packages_that_it_lets_in_do(wheel: Path, tmp_path: Path) -> None:
+    """A machine that has some of them already keeps them, as old as pyproject.toml allows."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    bounds = [*project["dependencies"], *project["optional-dependencies"]["faces"]]
+    oldest = [re.sub(r">=([\d.]+).*", r"==\1.*", bound) for bound in bounds if "python_version" not in bound]
+    assert len(oldest) == 7
+    device = install(interpreter("3.10"), tmp_path, wheel, "tomli", *oldest)
+    photo = Image.new("L", (300, 200), 90)
+    photo.save(device.folder / "photo.png")
+    photo.crop((0, 0, 48, 48)).save(device.folder / "face.png")
+    done = device.edgefer("predict", "photo.png", "face.png", "--annotate", "copies", "--csv", "faces.csv", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [len(each["faces"]) for each in json.loads(done.stdout)["pictures"]] == [0, 1]
+    assert sorted(each.name for each in (device.folder / "copies").iterdir()) == ["face.png", "photo.png"]
+    for command in (["data", "info", "--json"], ["doctor"], ["bench", "edgefer-nano", "--seconds", "0.1", "--json"]):
+        done = device.edgefer(*command)
+        assert done.returncode == 0, done.stderr

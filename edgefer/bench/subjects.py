@@ -1,0 +1,147 @@
+"""What a bench is of, bundles and images: do they fit, what is said of them, and what must be known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgefer import data
+from edgefer.bench import training
+from edgefer.bench.result import BundleEntry, TestData
+from edgefer.bundle import Bundle, shipped
+from edgefer.data.dataset import Dataset, Split
+from edgefer.errors import InputError
+from edgefer.runtimes.bundled import TARGETS
+
+_NAMED = 4  # in one line
+
+
+def titles_of(bundles: Sequence[Bundle]) -> list[str]:
+    """Return the bundles' names; the second and later of one name get a number."""
+    titles: list[str] = []
+    for bundle in bundles:
+        name = bundle.manifest.name
+        count = sum(other.manifest.name == name for other in bundles[: len(titles)])
+        titles.append(f"{name} #{count + 1}" if count else name)
+    return titles
+
+
+def with_labels_of(bundles: Sequence[Bundle], dataset: Dataset) -> Dataset:
+    """Return the images of the classes that the first bundle tells apart: a network for four is judged on these.
+
+    What fits no bundle is returned as it is, for `check_labels` to refuse.
+    """
+    labels = bundles[0].manifest.labels
+    return data.only(dataset, labels) if {*labels} <= {*dataset.classes} else dataset
+
+
+def check_labels(bundle: Bundle, dataset: Dataset) -> None:
+    """Refuse data of other classes than the bundle's.
+
+    Raises:
+        InputError: its labels are others.
+    """
+    labels = bundle.manifest.labels
+    if labels != dataset.classes:
+        raise InputError(
+            f"{bundle.path} tells {', '.join(labels)} apart, but {dataset.name} has the classes "
+            f"{', '.join(dataset.classes)}; name other data with --data"
+        )
+
+
+def check_bundle(bundle: Bundle, dataset: Dataset, device: str) -> None:
+    """Refuse a bundle that has other classes than the data, or nothing for the device.
+
+    Raises:
+        InputError: either.
+    """
+    check_labels(bundle, dataset)
+    if not bundle.networks_for(TARGETS[device]):
+        raise InputError(f"{bundle.path} has no network for {device}; it has {', '.join(bundle.manifest.networks)}")
+
+
+def test_data(dataset: Dataset, split: str, rows: Split, clean: Split | None) -> TestData:
+    """Return what a result says of its images."""
+    return TestData(
+        name=dataset.name,
+        origin=dataset.origin,
+        digest=dataset.digest,
+        drawn=dataset.drawn,
+        split=split,
+        images=len(rows),
+        leak_free_images=None if clean is None else len(clean),
+        classes=dataset.classes,
+    )
+
+
+def bundle_entry(title: str, bundle: Bundle) -> BundleEntry:
+    """Return what a result says of a bundle."""
+    manifest = bundle.manifest
+    return BundleEntry(
+        title=title,
+        path=str(bundle.path),
+        preprocessing=manifest.preprocessing,
+        parameters=manifest.parameters,
+        macs=manifest.macs,
+        trained_on=manifest.data,
+        training=training.of(manifest),
+    )
+
+
+def command(bundles: Sequence[Bundle], dataset: Dataset, device: str, split: str, words: Sequence[str]) -> list[str]:
+    """Return the words of the command line that benches these again.
+
+    Args:
+        bundles: in order; what comes with edgefer has its own name there.
+        dataset: named where it is not drawn.
+        device: that it runs on.
+        split: whose images are judged.
+        words: further options.
+    """
+    source = [] if dataset.drawn else ["--data", dataset.origin]
+    return ["edgefer", "bench", *map(named, bundles), "--device", device, *source, "--split", split, *words]
+
+
+def named(bundle: Bundle) -> str:
+    """Return what to call a bundle on the command line: its own name if it comes with edgefer."""
+    name = bundle.path.name
+    ours = shipped(name)
+    return name if ours is not None and ours.resolve() == bundle.path.resolve() else str(bundle.path)
+
+
+def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset, split: str) -> list[str]:
+    """Return what is to be known of accuracy on these images, in lines."""
+    found = []
+    for title, bundle in zip(titles, bundles, strict=True):
+        if bundle.manifest.classes_chosen:
+            found.append(
+                f"{title} tells {len(bundle.manifest.labels)} classes apart, and images of others are left out: "
+                "its accuracy does not compare with that on all of them"
+            )
+        if split == "train" or _selected(split, bundle.manifest.protocol, dataset.carved):
+            role = "trained" if split == "train" else "selected"
+            found.append(f"{title}: images of {split} {role} this network, so its accuracy on them flatters it")
+    others: dict[tuple[str, str], list[str]] = {}
+    for title, bundle in zip(titles, bundles, strict=True):
+        trained_on = bundle.manifest.data
+        if trained_on.digest != dataset.whole_digest:
+            others.setdefault((trained_on.name, trained_on.digest), []).append(title)
+    for (name, digest), trained in others.items():
+        were, are = ("was", "is") if len(trained) == 1 else ("were", "are")
+        found.append(
+            f"{listed(trained)} {were} trained on {name} ({digest[:8]}), "
+            f"but {are} evaluated on {dataset.name} ({dataset.whole_digest[:8]})"
+        )
+    return found
+
+
+def _selected(split: str, protocol: str, carved: Sequence[str]) -> bool:
+    """Return whether images of a split chose the checkpoint; a carved `val` does with either protocol."""
+    if split == "val":
+        return "val" in carved or protocol != "stratified"
+    return split == "public+private" and "val" not in carved and protocol != "stratified"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names for a line, of many the first."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

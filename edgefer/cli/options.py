@@ -1,0 +1,62 @@
+"""Options that more than one command takes, each with one name, one help and one check."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Pretrained = Annotated[
+    bool | None,
+    typer.Option(
+        "--pretrained/--no-pretrained",
+        help="Start from timm's ImageNet weights, or not. Default: as the recipe says.",
+        show_default=False,
+    ),
+]
+Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads. Default: one for each core.")]
+
+
+def check_device(device: str | None) -> None:
+    """Refuse a device that there is not.
+
+    Raises:
+        InputError: it is neither cpu nor cuda.
+    """
+    from edgefer.errors import InputError
+
+    if device not in (None, "cpu", "cuda"):
+        raise InputError(f"--device is cpu or cuda, not {device}")
+
+
+def prepare_torch(device: str | None, threads: int | None) -> None:
+    """Refuse cuda where there is none, and let torch use so many threads.
+
+    Raises:
+        LackError: there is no CUDA device.
+    """
+    import torch
+
+    from edgefer.errors import LackError
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise LackError("there is no CUDA device here; leave --device away to train on the CPU")
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def start_settings(pretrained: bool | None, weights: Path | None) -> list[str]:
+    """Return what --pretrained and --weights change in a recipe."""
+    if weights:
+        return [f"model.weights={json.dumps(named(weights), ensure_ascii=False)}", "model.pretrained=false"]
+    return [] if pretrained is None else [f"model.pretrained={json.dumps(pretrained)}"]
+
+
+def named(path: Path) -> str:
+    """Return a path that means the same in any folder; the name of a network of edgefer's stays as it is."""
+    return str(path.resolve() if path.exists() else path)
