@@ -10,7 +10,7 @@ from pydantic_core import from_json, to_json
 
 from edgefer.bench.result import FORMAT, NetworkEntry, Quality, Result
 from edgefer.errors import InputError
-from edgefer.lines import one_line, printable
+from edgefer.lines import complaint, one_line, printable
 
 RESULT, PROJECTION = "result.json", "projection.json"
 
@@ -49,9 +49,7 @@ def read(path: Path) -> Result:
         cleaned = _clean({name: value for name, value in raw.items() if name not in _PRINTED})
         result = Result.model_validate_json(to_json(cleaned), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        said = _short(f"{where}: {first['msg']}")
+        said = _short(complaint(error))
         raise InputError(f"{file} is not as this edgefer writes a result: {said}; bench again with it") from error
     except ValueError as error:
         raise InputError(f"{file} is no result of edgefer bench: {error}") from error

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import from_json
 
 from edgefer import paths
 from edgefer.bundle.manifest import FORMAT, READABLE, Description, Engine, Manifest, Network, Precision, Target
 from edgefer.errors import InputError
-from edgefer.lines import one_line
+from edgefer.lines import complaint
 
 MANIFEST = "manifest.json"
 _FAMILY = Path(__file__).parent.parent / "family"  # the bundles that come with edgefer
@@ -242,13 +242,7 @@ def _read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise InputError(f"{path}: {_first(error.errors())}") from error
-
-
-def _first(errors: list[ErrorDetails]) -> str:
-    where = ".".join(str(step) for step in errors[0]["loc"])
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return one_line(f"{where}: {errors[0]['msg']}{more}")
+        raise InputError(f"{path}: {complaint(error)}") from error
 
 
 def _verify(folder: Path, network: Network | Engine) -> None:

@@ -17,7 +17,7 @@ from edgefer.claims import spans
 from edgefer.claims.checks import Check, Id, Line, Ratio, Reduction, Sum, names
 from edgefer.claims.spans import Reading, Span, Unit
 from edgefer.errors import InputError
-from edgefer.lines import one_line
+from edgefer.lines import complaint, one_line
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -240,18 +240,15 @@ def matching(claims: Mapping[str, Claim], name: str) -> dict[str, Claim]:
 
 def _first(error: ValidationError, tree: object) -> str:
     """Return a schema's first complaint in a line that names the claim."""
-    first = error.errors()[0]
-    where = [str(part) for part in first["loc"]]
     node, named = tree, ""
-    for part in first["loc"][:2]:
+    for part in error.errors()[0]["loc"][:2]:
         try:
             node = node[part]  # type: ignore[index]
         except (KeyError, IndexError, TypeError):
             break
     if isinstance(node, dict):
         named = str(node.get("id") or node.get("key") or "")[:80]
-    said = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"]
-    return one_line(": ".join(filter(None, (named, ".".join(where), said))))
+    return one_line(": ".join(filter(None, (named, complaint(error)))))
 
 
 def _mistakes(ledger: Ledger) -> Iterator[str]:

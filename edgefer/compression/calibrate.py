@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgefer import bundle, paths
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import InputError
+from edgefer.lines import complaint
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -58,8 +59,7 @@ def load(name: str) -> Scheme:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise InputError(f"{path}: {complaint(error)}") from None
     if scheme.split != "train":
         raise InputError(
             f"{path}: split = {scheme.split!r}: calibration on evaluation images would flatter INT8; use train"

@@ -23,7 +23,7 @@ from edgefer.data.contents import name_shown, reading
 from edgefer.data.dataset import SPLITS, Dataset, Part
 from edgefer.data.identical import groups
 from edgefer.errors import InputError
-from edgefer.lines import one_line
+from edgefer.lines import complaint
 
 META = "packed.json"
 _MOST_BYTES = 1 << 20  # of packed.json
@@ -146,9 +146,7 @@ def _read_meta(path: Path) -> _Meta:
     try:
         meta = _Meta.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise _changed(path.parent, one_line(f"{META}: {where}: {first['msg']}")) from error
+        raise _changed(path.parent, f"{META}: {complaint(error)}") from error
     if meta.split not in splits.NAMES or not {*meta.carved} <= {*SPLITS} or meta.shape[3:] not in ([], [3]):
         raise _changed(path.parent, f"{META} has a split or a shape that edgefer does not have")
     if not all(text.isprintable() for text in (meta.name, *meta.classes)) or len({*meta.classes}) < len(meta.classes):

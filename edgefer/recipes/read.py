@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from edgefer.errors import InputError
+from edgefer.lines import complaint
 from edgefer.recipes.schema import Recipe
 
 if sys.version_info >= (3, 11):
@@ -115,10 +116,7 @@ def parse(tree: dict[str, Any], what: str) -> Recipe:
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        said = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
-        raise InputError(": ".join(filter(None, (what, key, said)))) from None
+        raise InputError(f"{what}: {complaint(error, 'there is no such setting')}") from None
 
 
 def _set(tree: dict[str, Any], setting: str) -> None:

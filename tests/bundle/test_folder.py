@@ -148,7 +148,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "a format that is a word": (_manifest(lambda raw: raw.update(format="one")), r"has format 'one'"),
     "a field missing": (_manifest(lambda raw: raw.pop("macs")), r"manifest\.json: macs: Field required"),
-    "a field too many": (_manifest(lambda raw: raw.update(run="rm -rf")), r"manifest\.json: run: Extra"),
+    "a field too many": (_manifest(lambda raw: raw.update(run="rm -rf")), r"manifest\.json: run: there is no such key"),
     "a number in words": (_network(bytes="12"), r"manifest\.json: networks\.fp32\.bytes"),
     "a name that climbs out": (_network(file="../secret"), r"manifest\.json: networks\.fp32\.file"),
     "an absolute name": (_network(file="/etc/passwd"), r"networks\.fp32\.file"),
@@ -164,7 +164,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         _manifest(lambda raw: raw["data"].update(name="\x1b[2Jfaces")),
         r"manifest\.json: data\.name.*printable",
     ),
-    "a key that moves the cursor": (_manifest(lambda raw: raw.update({"\x1b[2J": 1})), r"\\x1b\[2J: Extra"),
+    "a key that moves the cursor": (_manifest(lambda raw: raw.update({"\x1b[2J": 1})), r"\\x1b\[2J: there is no such key"),
     "no number": (_manifest(lambda raw: raw.update(agreement=float("nan"))), r"manifest\.json is no valid JSON"),
     "a temperature that makes NaN": (
         _manifest(
