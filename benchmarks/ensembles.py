@@ -1,10 +1,11 @@
 """What networks know together that none of them knows alone: whether they are worth having as teachers.
 
-python benchmarks/ensembles.py fer2013.zip RUN RUN [RUN ...]
+python benchmarks/ensembles.py fer2013.zip RUN RUN [RUN ...] [--int8 BUNDLE ...]
 
 Each run's checkpoint, in FP32, answers PublicTest, one crop, no TTA; an ensemble's answer is the mean of its networks'
 probabilities, as `edgefer train --teacher` takes it at temperature 1. A second loss is that at the temperature which
-makes it least. PrivateTest is not opened.
+makes it least. A bundle's INT8 network for CPUs answers alone: the least of these losses decides what may be shipped.
+PrivateTest is not opened.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgefer import data, paths
+from edgefer import bundle, data, paths
 from edgefer.compression import confidence
 from edgefer.data.dataset import Split
 from edgefer.devices import machine
-from edgefer.evaluation import metrics
+from edgefer.evaluation import metrics, predict
 from edgefer.learning import checkpoint, evaluate
+from edgefer.runtimes import bundled
 
 OUT = Path(__file__).parent / "results" / "ensembles.json"
 
@@ -33,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a training, or of a checkpoint")
+    parser.add_argument("--int8", nargs="+", type=Path, default=[], metavar="BUNDLE", help="folders, named as the runs")
     arguments = parser.parse_args()
     dataset = data.load(arguments.data)
     split = data.split(dataset, "val")
@@ -56,6 +59,15 @@ def main() -> None:
         for names in itertools.combinations(answers, count)
     ]
     ensembles.sort(key=lambda each: -float(each["accuracy"]))
+    int8 = {}
+    for folder in arguments.int8:
+        made = bundle.load(folder)
+        with bundled.activate(made, "int8-cpu", torch.get_num_threads()) as session:
+            logits = predict.logits(session.infer, made.manifest.preprocessing, split, description=folder.name)
+        int8[folder.name] = {
+            "sha256": made.manifest.networks["int8-cpu"].sha256,
+            **scores(metrics.softmax(logits), split),
+        }
     result = {
         "kind": "edgefer ensembles",
         "protocol": " ".join((__doc__ or "").split("\n\n")[-1].split()),
@@ -63,6 +75,7 @@ def main() -> None:
         "data": dataset.digest,
         "networks": networks,  # by name, the SHA-256 of their best.json
         "ensembles": ensembles,
+        "int8": int8,
         "torch": torch.__version__,
         "machine": machine.describe().model_dump(mode="json"),
     }
@@ -70,6 +83,8 @@ def main() -> None:
     for each in ensembles:
         losses = f"loss {each['loss']:.4f}, at its temperature {each['fitted_loss']:.4f}"
         print(f"{100 * each['accuracy']:.2f} %  {losses}  {' + '.join(each['of'])}")
+    for name, each in int8.items():
+        print(f"{100 * each['accuracy']:.2f} %  in INT8, at its temperature {each['fitted_loss']:.4f}  {name}")
 
 
 def scores(probabilities: NDArray[np.float64], split: Split) -> dict[str, Any]:

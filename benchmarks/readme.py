@@ -21,6 +21,7 @@ TRAINING = HERE / "training"
 PAGES = (HERE.parent / "README.md", *sorted((HERE.parent / "docs").glob("*.md")), TRAINING / "README.md")
 RESULTS = HERE / "results"
 NAMES = {"fp32": "FP32, BN fused", "int8-cpu": "INT8"}
+_VALIDATION = 3589  # images of PublicTest, which a log's accuracy is a share of
 FAMILY = ("edgefer-nano", "edgefer-small", "edgefer-base")
 # Folders of results/fer2013: the network's title, and what `edgefer compress --int8` was given.
 OTHERS = {
@@ -656,7 +657,7 @@ def logs() -> str:
         seconds = statistics.median(float(epoch["seconds"]) for epoch in epochs)
         name = file.parent.name if file.name == "log.csv" else file.name.removesuffix("-log.csv")
         link = f"[{name}]({file.relative_to(HERE.parent).as_posix()})"
-        accuracy = percent(float(best["val_accuracy"]))
+        accuracy = percent(round(float(best["val_accuracy"]) * _VALIDATION) / _VALIDATION)  # the log rounds
         rows.append([link, str(len(epochs)), f"{accuracy} at epoch {best['epoch']}", console.duration(seconds)])
     return table(["log", "epochs", "best on PublicTest", "median epoch"], rows)
 
@@ -667,13 +668,14 @@ def ensembles() -> str:
     found = result["ensembles"]  # of one network and more, the best first
     best = {len(each["of"]): each for each in reversed(found) if len(each["of"]) > 1}
     shown = [*(each for each in found if len(each["of"]) == 1), *(best[count] for count in sorted(best))]
-    rows = [
-        [" + ".join(each["of"]), percent(each["accuracy"]), f"{each['loss']:.3f}", f"{each['fitted_loss']:.3f}"]
-        for each in shown
-    ]
-    return table(
-        [f"{result['images']:,} images of PublicTest, FP32", "accuracy", "loss", "at its temperature"], rows
-    ) + (
+    rows = []
+    for each in shown:
+        small = result["int8"].get(each["of"][0]) if len(each["of"]) == 1 else None
+        in_int8 = [percent(small["accuracy"]), f"{small['fitted_loss']:.4f}"] if small else ["", ""]
+        losses = [f"{each['loss']:.3f}", f"{each['fitted_loss']:.3f}"]
+        rows.append([" + ".join(each["of"]), percent(each["accuracy"]), *losses, *in_int8])
+    columns = ["accuracy", "loss", "at its temperature", "INT8: accuracy", "loss at its temperature"]
+    return table([f"{result['images']:,} images of PublicTest", *columns], rows) + (
         "\n\nOf each size the most accurate. From [ensembles.json](benchmarks/results/ensembles.json), "
         "`python benchmarks/ensembles.py fer2013.zip RUN...`."
     )

@@ -105,3 +105,28 @@ def test_a_run_that_a_link_elsewhere_leads_to_is_the_latest_where_it_lies() -> N
     paths.mark_latest(Path("mine"))
     assert paths.latest("train") == run
     assert not Path("latest").is_symlink()
+
+
+def test_a_file_is_the_old_one_until_the_new_one_is_whole() -> None:
+    file = Path("file")
+    file.write_text("old")
+    with pytest.raises(ZeroDivisionError), paths.write_atomically(file) as part:  # noqa: PT012
+        part.write_text("ne")
+        assert file.read_text() == "old"
+        raise ZeroDivisionError
+    assert [(each.name, each.read_text()) for each in Path().iterdir()] == [("file", "old")]
+    with paths.write_atomically(file) as part:
+        part.write_text("new")
+        assert file.read_text() == "old"
+    assert [(each.name, each.read_text()) for each in Path().iterdir()] == [("file", "new")]
+
+
+def test_what_is_renamed_is_on_the_disk_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a machine that loses power has the new name and nothing in it."""
+    done = []
+    monkeypatch.setattr(paths.os, "fsync", lambda handle: done.append("written"))
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda path, to: [done.append("renamed"), replace(path, to)][1])
+    with paths.write_atomically(Path("file")) as part:
+        part.write_text("new")
+    assert done[:2] == ["written", "renamed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,14 @@ from bundle import samples
 from rich.console import Console
 
 from edgefer import bundle
+from edgefer.bench import bench as benching
 from edgefer.bench.bench import bench
-from edgefer.bench.result import Result
+from edgefer.bench.result import Comparison, NetworkEntry, Result
 from edgefer.bench.subjects import data_warnings
 from edgefer.bench.table import tables
+from edgefer.devices.machine import Machine
 from edgefer.errors import InputError
+from edgefer.evaluation import timing
 from edgefer.labels import LABELS
 from edgefer.preprocessing import Preprocessing
 
@@ -211,6 +215,33 @@ def test_a_split_that_chose_the_checkpoint_is_said_to_flatter(
     chosen = samples.write(tmp_path / "a", recipe={"name": "grey", "data": {"split": protocol}})
     rows = data_warnings(["a"], [chosen], samples.dataset(carved=carved), split)
     assert bool(rows) == flattered
+
+
+def test_what_speaks_against_a_figure_is_a_warning(result: Result) -> None:
+    """INT8 that is no faster, noise, and a CPU whose fast products saturate."""
+    quiet = [
+        entry.model_copy(update={"latency": replace(entry.latency, coefficient_of_variation=0.01)})
+        for entry in result.networks
+    ]
+    faster = [each.model_copy(update={"latency": timing.Interval(0.4, 0.3, 0.5)}) for each in result.comparisons]
+    plain = result.machine.model_copy(update={"architecture": "x86_64", "flags": ["avx2", "avx512_vnni"]})
+
+    def said(
+        this_machine: Machine = plain,
+        networks: Sequence[NetworkEntry] = quiet,
+        comparisons: Sequence[Comparison] = faster,
+    ) -> list[str]:
+        return benching._warnings([], [], samples.dataset(), "test", "cpu", this_machine, networks, comparisons)
+
+    assert said() == []
+    [line] = said(plain.model_copy(update={"flags": ["avx2"]}))
+    assert "this CPU has no VNNI" in line
+    noisy = quiet[0].model_copy(update={"latency": replace(quiet[0].latency, coefficient_of_variation=0.5)})
+    [line] = said(networks=[noisy, *quiet[1:]])
+    assert f"latency of {noisy.bundle} {noisy.network} is noisy (coefficient of variation 0.50)" in line
+    slow = faster[0].model_copy(update={"latency": timing.Interval(0.99, 0.9, 1.1)})
+    [line] = said(comparisons=[slow, *faster[1:]])
+    assert f"{slow.network} is not faster than fp32 on this machine: 0.99 times its latency (0.90 to 1.10)" in line
 
 
 def test_latency_from_pixels_has_preprocessing_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -311,6 +311,21 @@ GPU = {
 }
 
 
+def test_a_card_with_another_power_limit_is_another_machine(place: Callable[..., Path]) -> None:
+    a = place("a.json", changed("conditions", "card_before", to=CARD))
+    b = place("b.json", changed("conditions", "card_before", to={**CARD, "most_watts": 80.0}))
+    done = type_in("--compare", a, b)
+    assert done.exit_code == 2
+    assert "hardware: power limit 115" in done.stderr
+
+
+def test_a_machine_that_was_busy_is_noted(place: Callable[..., Path]) -> None:
+    a = place("a.json", changed("conditions", "load_before", to=900.0))
+    done = type_in("--compare", a, place("b.json"), COLUMNS="200")
+    assert done.exit_code == 0, done.output
+    assert "note: A was measured with 900.0 processes running on" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("edit", "said"),
     [

@@ -164,7 +164,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         _manifest(lambda raw: raw["data"].update(name="\x1b[2Jfaces")),
         r"manifest\.json: data\.name.*printable",
     ),
-    "a key that moves the cursor": (_manifest(lambda raw: raw.update({"\x1b[2J": 1})), r"\\x1b\[2J: there is no such key"),
+    "a key that moves the cursor": (
+        _manifest(lambda raw: raw.update({"\x1b[2J": 1})),
+        r"\\x1b\[2J: there is no such key",
+    ),
     "no number": (_manifest(lambda raw: raw.update(agreement=float("nan"))), r"manifest\.json is no valid JSON"),
     "a temperature that makes NaN": (
         _manifest(

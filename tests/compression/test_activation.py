@@ -19,6 +19,7 @@ from edgefer.compression.activation import with_relu
 from edgefer.compression.compress import compress
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint as checkpoints
+from edgefer.learning import loss
 
 
 def network() -> nn.Module:
@@ -78,16 +79,16 @@ def test_int8_has_relu_and_fp32_stays_as_it_was_trained(
     run = tmp_path / "run"
     shutil.copytree(trained, run)
     steps = 0
-    real = finetune._distillation
+    real = loss.distillation
 
-    def interrupted(*arguments: Any) -> torch.Tensor:
+    def interrupted(*arguments: Any, **named: Any) -> torch.Tensor:
         nonlocal steps
         steps += 1
         if steps == 20:  # of 28 with ReLU, then 2 in INT8
             raise KeyboardInterrupt
-        return real(*arguments)
+        return real(*arguments, **named)
 
-    monkeypatch.setattr(finetune, "_distillation", interrupted)
+    monkeypatch.setattr(loss, "distillation", interrupted)
     with pytest.raises(KeyboardInterrupt):
         compress(run, data.load(csv), tmp_path / "bundle", activation="relu", max_drop=100)
     result = compress(dataset=data.load(csv), **module.resumed(tmp_path / "bundle.unfinished"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,6 +23,7 @@ from typer.testing import CliRunner
 from edgefer import bundle, data, paths
 from edgefer.cli.main import app
 from edgefer.compression import compress as module
+from edgefer.compression import finetune
 from edgefer.compression.compress import Rejected, Result, compress
 from edgefer.errors import InputError
 from edgefer.evaluation import metrics, predict
@@ -72,6 +75,36 @@ def test_the_manifest_tells_how_int8_was_made(made: Result, csv: Path) -> None:
     training = set(data.split(data.load(csv), "train").rows)
     assert len(manifest.calibration.rows) == 300
     assert set(manifest.calibration.rows) <= training
+
+
+def test_test_images_are_never_opened_and_validation_images_choose_and_calibrate_confidence(
+    trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: set[int] = set()
+
+    class Guarded(np.ndarray):
+        def __getitem__(self, key):  # type: ignore[no-untyped-def]
+            if isinstance(key, np.ndarray):
+                opened.update(key.tolist())
+            return super().__getitem__(key)
+
+    chose = []
+    real = finetune.finetune
+
+    def note(*arguments: Any) -> Any:
+        chose.append((arguments[2].name, arguments[3].name))
+        return real(*arguments)
+
+    monkeypatch.setattr(finetune, "finetune", note)
+    whole = data.load(csv)
+    guarded = dataclasses.replace(whole, images=np.array(whole.images).view(Guarded))
+    made = compress(trained, guarded, tmp_path / "bundle", max_drop=100)
+    assert set(np.flatnonzero(whole.splits == 1)) <= opened
+    assert not set(np.flatnonzero(whole.splits == 2)) & opened
+    assert chose == [("train", "val")]
+    sure = bundle.load(made.bundle).manifest.confidence
+    assert sure is not None
+    assert (sure.split, sure.images) == ("val", 140)
 
 
 def test_each_targets_file_passes_its_linter_and_differs_where_the_manifest_says(made: Result) -> None:
@@ -136,7 +169,7 @@ compress.compress(Path(sys.argv[1]), data.load(Path(sys.argv[2])), Path(sys.argv
 def test_ctrl_c_after_fine_tuning_says_how_to_go_on(
     trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*arguments: object) -> None:
+    def interrupted(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "MOST_STEPS", 1)
@@ -152,17 +185,22 @@ def test_ctrl_c_after_fine_tuning_says_how_to_go_on(
 def test_a_compression_is_not_resumed_with_another_checkpoint(trained: Path, csv: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(trained, copy)
+    scheme = tmp_path / "few.toml"
+    scheme.write_text('images = 100\nsplit = "train"\nstratified = true\nseed = 1\nobserver = "minmax"\n')
+    asked = {"scheme": str(scheme), "qat_epochs": 2, "qat_lr": 1e-4, "seed": 3, "half_range": True, "max_drop": 1.5}
+    asked |= {"require_speedup": 0.1, "ignore": ("stem",), "auto_repair": True}
 
-    def interrupted(*arguments: object) -> None:
+    def interrupted(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edgefer.compression.finetune._distillation", interrupted)
+        patch.setattr("edgefer.learning.loss.distillation", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            compress(copy, data.load(csv), tmp_path / "bundle", ignore=("stem",), auto_repair=True)
+            compress(copy, data.load(csv), tmp_path / "bundle", **asked)
     arguments = module.resumed(tmp_path / "bundle.unfinished")
     assert arguments["checkpoint"] == copy / "best.json"
-    assert (arguments["ignore"], arguments["auto_repair"], arguments["with_diagnosis"]) == (("stem",), True, False)
+    assert {name: arguments[name] for name in asked} == asked
+    assert arguments["with_diagnosis"] is False
     (copy / "best.json").write_text((copy / "best.json").read_text() + " ")
     with pytest.raises(InputError, match="trained anew"):
         module.resumed(tmp_path / "bundle.unfinished")
@@ -194,7 +232,7 @@ def test_a_rejected_network_is_judged_by_other_bounds_without_fine_tuning_again(
     out = tmp_path / "bundle"
     with pytest.raises(Rejected, match=r"edgefer compress --resume .*bundle\.unfinished --auto-repair"):
         compress(trained, data.load(csv), out, max_drop=-101)
-    monkeypatch.setattr("edgefer.compression.finetune._distillation", None)  # a step would fail
+    monkeypatch.setattr("edgefer.learning.loss.distillation", None)  # a step would fail
     command = ["compress", "--resume", str(tmp_path / "bundle.unfinished"), "--data", str(csv), "--threads", "1"]
     refused = CliRunner().invoke(app, [*command, "--qat-epochs", "2"])
     assert refused.exit_code == 2

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import GraphProto, ModelProto
 from scipy.stats import bootstrap
 
 from edgefer.compression import gate
+from edgefer.data.dataset import Split
+from edgefer.preprocessing import Preprocessing
 
 
 def test_the_interval_is_that_of_a_published_example() -> None:
@@ -56,3 +59,21 @@ def test_a_change_counts_images_that_only_one_network_gets_right() -> None:
     assert found.agreement == pytest.approx(0.5)
     assert found.p_value == 1  # one of three: as even as it can be
     assert found.macro_f1 < 0
+
+
+def test_what_a_bundle_loses_is_what_its_worst_network_loses(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.arange(20)
+    labels = rows % 2
+    split = Split("val", np.zeros((20, 1, 1), np.uint8), rows, labels, rows)
+    answers = {"int8-cpu": labels, "int8-tensorrt": np.where(rows < 4, 1 - labels, labels), "int8-rtx": labels}
+    monkeypatch.setattr(gate, "predictions", lambda model, *_: answers[model.graph.name])
+    models = {name: ModelProto(graph=GraphProto(name=name)) for name in answers}
+    found = gate.judge(split, 2, {"fp32": labels}, models, Preprocessing(size=12))
+    assert [change.accuracy for change in found.changes] == pytest.approx([0, -0.2, 0])
+    assert found.drop == pytest.approx(20)
+
+
+def test_ten_images_lost_and_none_gained_are_no_chance() -> None:
+    right, wrong = np.zeros(20, np.int64), np.arange(20) // 10
+    found = gate.change("int8-cpu", right, right, wrong, classes=2, runtime="ONNX Runtime")
+    assert found.p_value == pytest.approx(2 / 2**10)

@@ -238,3 +238,13 @@ def test_without_a_compiler_everything_works_and_one_line_says_so(tmp_path: Path
     assert [line for line in err.splitlines() if "compiling" not in line] == [
         "NNCF's C++ extension cannot be compiled (is g++ installed?); INT8 training is slower without"
     ]
+
+
+def test_what_fine_tuning_changed_is_in_the_network_without_quantizers(compact: nn.Module) -> None:
+    quantized = quantize.quantize(compact, pictures(5), "mean-minmax", half_range=False)
+    with torch.no_grad():
+        next(parameter for name, parameter in quantized.named_parameters() if name.endswith("head.weight")).add_(1)
+    found = dict(quantize.unquantized(compact, quantized).named_parameters())
+    before = dict(compact.named_parameters())
+    head = next(name for name in found if name.endswith("head.weight"))
+    assert torch.equal(found[head], before["head.weight"] + 1)

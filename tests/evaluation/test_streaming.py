@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,3 +81,16 @@ def test_figures_counted_block_by_block_are_those_of_all_images_at_once(made: bu
         assert quality.macro_f1 == metrics.macro_f1(matrix)
         assert quality.calibration_error == pytest.approx(metrics.calibration_error(probabilities, truth))
     assert sum(map(sum, judged.confusion)) == MANY
+
+
+def test_the_calibration_error_is_that_at_the_bundles_temperature(tmp_path: Path) -> None:
+    sure = bundle.Confidence(
+        network="int8-cpu", split="val", images=70, temperature=2.0, error_before=0.1, error_after=0.1
+    )
+    hot = samples.write(tmp_path / "hot", confidence=sure)
+    rows = repeated(MANY)
+    logits = 3 * np.random.default_rng(1).normal(size=(MANY, 7)).astype(np.float32)
+    found = accuracy.of(hot, rows, None, logits).quality.calibration_error
+    at = {scale: metrics.calibration_error(metrics.softmax(logits / scale), rows.labels) for scale in (1.0, 2.0)}
+    assert found == pytest.approx(at[2.0], abs=1e-6)
+    assert abs(found - at[1.0]) > 0.05

@@ -10,10 +10,11 @@ import pytest
 from graph.onnx_networks import Layer, kinds, layers, network, pictures, reader_of, run, session
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgefer.errors import InputError
 from edgefer.graph.fold import fold_batchnorm
+from edgefer.graph.graph import Graph
 from edgefer.graph.lint import check, lint
 from edgefer.graph.lower import lower
 from edgefer.graph.slim import slim
@@ -292,3 +293,31 @@ def test_every_way_to_write_a_constant_and_a_signed_type_is_read() -> None:
     graph.node[1].CopyFrom(nodes[1])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
     assert ["unsigned" in finding.problem for finding in lint(model, "tensorrt")] == [True]
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Concat", ["r", "x"], ["o"], axis=1)],
+        [helper.make_node("Sigmoid", ["x"], ["g"]), helper.make_node("Mul", ["x", "g"], ["o"])],  # SiLU
+        [helper.make_node("Clip", ["x", "", "six"], ["o"])],
+    ],
+    ids=["Concat", "SiLU", "Clip without a lower end"],
+)
+def test_what_can_be_below_zero_keeps_a_zero_point_in_the_middle(nodes: list[NodeProto]) -> None:
+    constants = {"scale": np.float32(0.1), "zero": np.int8(0), "six": np.float32(6)}
+    quantizers = [
+        helper.make_node("QuantizeLinear", ["o", "scale", "zero"], ["q"], name="Q"),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"], name="DQ"),
+    ]
+    graph = helper.make_graph(
+        [*nodes, *quantizers],
+        "signed",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 2, 4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    lowered = Graph(lower(model, "cpu").model)
+    (quantizer,) = [node for node in lowered.nodes if node.op_type == "QuantizeLinear"]
+    assert lowered.constant(quantizer, 2) == 128

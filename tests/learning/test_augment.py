@@ -58,7 +58,7 @@ def test_flip_mirrors_about_half_of_the_images() -> None:
     assert 0.4 < mirrored.mean() < 0.6
 
 
-def test_shift_and_rotation_and_zoom_stay_within_their_bounds() -> None:
+def test_shift_and_zoom_stay_within_their_bounds() -> None:
     # A single bright point shows where the centre of the image went.
     x = torch.zeros(300, 1, 49, 49, dtype=torch.uint8)
     x[:, :, 22:27, 22:27] = 255
@@ -81,7 +81,17 @@ def test_erasing_sets_a_rectangle_of_the_asked_area_to_the_mean() -> None:
     assert (never != 0).all()
 
 
-def test_light_changes_brightness_and_contrast_by_no_more_than_asked() -> None:
+def test_contrast_stretches_about_the_mean_by_no_more_than_asked() -> None:
+    x = torch.full((300, 1, 48, 48), 100, dtype=torch.uint8)
+    x[..., 24:] = 150
+    out = augment.augment(x, Augment(flip=0, contrast=0.2), Preprocessing(size=48))
+    stretched = (out[..., 40] - out[..., 8]).mean((1, 2)) / (50 / 255)
+    assert stretched.min() == pytest.approx(0.8, abs=0.01)
+    assert stretched.max() == pytest.approx(1.2, abs=0.01)
+    assert torch.allclose(out.mean((1, 2, 3)), torch.full((300,), 125 / 255), atol=1e-4)
+
+
+def test_brightness_changes_by_no_more_than_asked() -> None:
     x = torch.full((300, 1, 48, 48), 128, dtype=torch.uint8)
     mean = augment.augment(x, Augment(flip=0, brightness=0.1), Preprocessing(size=48)).mean((1, 2, 3)) - 128 / 255
     assert mean.abs().max() <= 0.1001
@@ -92,6 +102,18 @@ def test_each_image_gets_its_own_draw() -> None:
     x = faces(1).expand(16, -1, -1, -1)
     out = augment.augment(x, Augment(flip=0, rotate=10), GREY)
     assert len({image.numpy().tobytes() for image in out}) == 16
+
+
+def test_rotation_leans_a_line_by_no_more_than_asked() -> None:
+    upright = torch.zeros(64, 1, 48, 48, dtype=torch.uint8)
+    upright[..., 23:25] = 255
+    whole = Preprocessing(size=48, mean=(0.0,), std=(1.0,))
+    out = augment.augment(upright, Augment(flip=0, rotate=20), whole)[:, 0]
+    places = (out * torch.arange(48.0)).sum(2) / out.sum(2)  # where the line is in each row
+    lean = (places[:, -12] - places[:, 12]) / (places.shape[1] - 24)
+    assert (lean.abs() <= np.tan(np.radians(20)) + 0.01).all()
+    assert lean.max() > 0.25
+    assert lean.min() < -0.25
 
 
 def test_shear_moves_a_row_sideways_by_its_height() -> None:

@@ -6,14 +6,16 @@ import json
 import random
 import resource
 import signal
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from edgefer import paths
 from edgefer.errors import InputError
-from edgefer.learning import randomness, state
+from edgefer.learning import interrupt, randomness, state
 
 
 def test_optimizer_and_generators_come_back_exactly(tmp_path: Path) -> None:
@@ -65,6 +67,31 @@ def test_a_disk_that_fills_up_while_saving_leaves_the_old_state_readable(tmp_pat
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert torch.equal(state.read(tmp_path / "last.json")["x"], torch.zeros(2))
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_end_between_the_two_files_of_a_state_leaves_the_old_one_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.save(tmp_path, "last", {"x": torch.zeros(2)})
+    writing = paths.write_atomically
+
+    def until_the_head(path: Path) -> AbstractContextManager[Path]:
+        if path.suffix == ".json":
+            raise KeyboardInterrupt
+        return writing(path)
+
+    monkeypatch.setattr(paths, "write_atomically", until_the_head)
+    with pytest.raises(KeyboardInterrupt):
+        state.save(tmp_path, "last", {"x": torch.ones(2)})
+    assert torch.equal(state.read(tmp_path / "last.json")["x"], torch.zeros(2))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_a_wish_that_the_next_step_hears(number: int) -> None:
+    with interrupt.wish_to_stop() as asked:
+        assert not asked()
+        signal.raise_signal(number)
+        assert asked()
 
 
 def damage_tensors(folder: Path) -> None:

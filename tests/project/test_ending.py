@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from edgefer.cli.ending import Group
-from edgefer.errors import GateFailed, InputError, LackError, MissingExtra
+from edgefer.errors import Diverged, GateFailed, InputError, LackError, MissingExtra
 
 
 def run(error: BaseException, *args: str) -> Result:
@@ -57,7 +57,14 @@ def missing(package: str) -> ModuleNotFoundError:
         (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 3, "no space is left on the disk for runs/x"),
         (PermissionError(errno.EACCES, "Permission denied", "faces.zip"), 2, "faces.zip: Permission denied"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "x.toml"), 2, "x.toml: No such file"),
+        (Diverged("the loss is not finite"), 1, "the loss is not finite"),
         (MemoryError(), 3, "out of memory"),
+        (
+            type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"),
+            3,
+            "out of memory",
+        ),  # as torch's is called
+        (OSError(errno.EFBIG, "File too large", "runs/x"), 3, "no space is left on the disk for runs/x"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )

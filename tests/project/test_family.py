@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from types import ModuleType
@@ -91,7 +92,9 @@ def test_the_measuring_was_measured_with_the_network_that_is_shipped(name: str) 
 
 def test_what_is_quoted_over_seeds_is_of_the_network_that_is_shipped() -> None:
     results = ROOT / "benchmarks" / "results" / "family"
-    for file in results.glob("*-seeds.json"):
+    files = list(results.glob("*-seeds.json"))
+    assert len(files) >= 2
+    for file in files:
         said = json.loads(file.read_text(encoding="utf-8"))
         shipped = bundle.load(said["network"]).manifest.networks["int8-cpu"].sha256
         best = max(said["runs"], key=lambda run: run["val_accuracy"])
@@ -117,3 +120,40 @@ def test_the_mean_and_the_range_over_seeds_are_said() -> None:
     assert scripts.load("seeds").said(runs) == "70.50 % (70.00 to 71.00, 2 seeds)"
     runs[0]["precision"] = "fp32"
     assert scripts.load("seeds").said(runs) == "70.50 % (70.00 to 71.00, 2 seeds, trained in bf16 and fp32)"
+
+
+def in_int8(result: dict[str, Any]) -> dict[str, Any]:
+    return next(each for each in result["networks"] if each["network"] == "int8-cpu")
+
+
+def test_each_network_that_private_test_was_asked_of_is_counted_once(ship: ModuleType) -> None:
+    counted = ship.candidates("edgefer-nano")["candidates"]
+    again = bench("edgefer-nano")
+    assert ship.candidates("edgefer-nano", again)["candidates"] == counted
+    in_int8(again)["sha256"] = "0" * 64  # the same network, its file written anew
+    assert ship.candidates("edgefer-nano", again)["candidates"] == counted
+    in_int8(again)["quality"]["accuracy"] += 0.001
+    assert len(ship.candidates("edgefer-nano", again)["candidates"]) == len(counted) + 1
+
+
+def test_what_does_not_belong_together_is_not_shipped(ship: ModuleType) -> None:
+    manifest, trained = bundle.load("edgefer-nano").manifest, checkpoint.read(Path("edgefer-nano"))
+    ship.check(manifest, trained, bench("edgefer-nano"))
+    other, validated, elsewhere = (bench("edgefer-nano") for _ in range(3))
+    in_int8(other)["sha256"] = "0" * 64
+    validated["data"]["split"] = "val"
+    elsewhere["data"]["digest"] = "0" * 64
+    for result, said in (
+        (other, "another bundle"),
+        (validated, "not of PrivateTest"),
+        (elsewhere, "not of one data set"),
+    ):
+        with pytest.raises(SystemExit, match=said):
+            ship.check(manifest, trained, result)
+    with pytest.raises(SystemExit, match="another training"):
+        ship.check(manifest, dataclasses.replace(trained, epoch=trained.epoch + 1), bench("edgefer-nano"))
+    unsure = manifest.model_copy(update={"confidence": None})
+    failed = manifest.model_copy(update={"compression": {**manifest.compression, "gate": {"passed": False}}})
+    for poor, said in ((unsure, "no fitted confidence"), (failed, "did not pass its gate")):
+        with pytest.raises(SystemExit, match=said):
+            ship.check(poor, trained, bench("edgefer-nano"))

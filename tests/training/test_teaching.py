@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,6 +81,54 @@ def test_votes_are_learned_by_outputs_that_the_checkpoint_does_not_have(tmp_path
     assert kept.weights["head.weight"].shape[0] == 7
     assert result.parameters == sum(weights.numel() for weights in checkpoint.build(kept).parameters())
     assert result.history[-1]["train_loss"] < 0.8 * result.history[0]["train_loss"]
+
+
+def test_the_votes_loss_is_added_with_its_weight(tmp_path: Path) -> None:
+    """Of ten kinds a network that has learned nothing yet gives each a tenth: a loss of ln 10."""
+    data = stripes()
+    path = votes(data, tmp_path / "votes.csv")
+    still = ("phases.0.lr=1e-9", "augment.mixup=0.0", f"teaching.votes={path}")
+    losses = [
+        train(small_recipe(*still, f"teaching.votes_weight={weight}", epochs=1), data, tmp_path / weight).history[0][
+            "train_loss"
+        ]
+        for weight in ("1.0", "3.0")
+    ]
+    assert (losses[1] - losses[0]) / 2 == pytest.approx(math.log(10), abs=0.7)
+
+
+def test_mixed_images_have_mixed_votes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data = stripes()
+    asked = []
+    cross_entropy = F.cross_entropy
+
+    def note(answers: torch.Tensor, wanted: torch.Tensor, *rest: object, **more: object) -> torch.Tensor:
+        if wanted.ndim == 2 and wanted.shape[1] == 10:
+            asked.append(wanted.max(dim=1).values)
+        return cross_entropy(answers, wanted, *rest, **more)
+
+    monkeypatch.setattr(F, "cross_entropy", note)
+    settings = (f"teaching.votes={votes(data, tmp_path / 'votes.csv')}", "augment.mixup=1.0")
+    train(small_recipe(*settings, epochs=1), data, tmp_path / "run")
+    assert (torch.cat(asked) < 0.95).float().mean() > 0.5  # unmixed, all of the ten see the same
+
+
+def test_several_teachers_teach_their_mean(teacher: Path, tmp_path: Path) -> None:
+    data = stripes()
+    other = train(small_recipe("train.seed=1", epochs=1), data, tmp_path / "other").run
+    spec = small_recipe().preprocessing
+    x = torch.from_numpy(spec.apply(data.images[:16]))
+    one, two, both = (
+        Teachers(runs, data, splits.split(data, "val"), spec, "cpu").probabilities(x, 2.0)
+        for runs in ([str(teacher)], [str(other)], [str(teacher), str(other)])
+    )
+    assert torch.allclose(both, (one + two) / 2, atol=1e-6)
+    assert not torch.allclose(one, two, atol=1e-3)
+
+
+def test_a_higher_temperature_leaves_gradients_as_large() -> None:
+    logits, wanted = torch.randn(8, 7), torch.randn(8, 7).softmax(1)
+    assert torch.allclose(distillation(logits, wanted, 3.0), 9 * F.cross_entropy(logits / 3, wanted))
 
 
 @contextmanager

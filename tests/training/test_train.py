@@ -19,7 +19,7 @@ from stripes import small_recipe, stripes
 from edgefer import console
 from edgefer.data.dataset import Dataset
 from edgefer.errors import Diverged, InputError
-from edgefer.learning import checkpoint, evaluate, state
+from edgefer.learning import checkpoint, evaluate, images, state
 from edgefer.training.train import resumed_recipe, train
 
 
@@ -54,6 +54,68 @@ def test_shuffled_labels_end_at_chance(tmp_path: Path) -> None:
     data = stripes()
     shuffled = dataclasses.replace(data, labels=np.random.default_rng(1).permutation(data.labels))
     assert train(small_recipe(epochs=3), shuffled, tmp_path / "run").val_accuracy < 0.35
+
+
+def test_what_is_kept_are_the_weights_of_the_best_epoch_and_of_equal_ones_the_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scores = iter((0.3, 0.9, 0.5, 0.9))
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def validate(network: torch.nn.Module, *_: object) -> tuple[float, float]:
+        seen.append({name: value.clone() for name, value in network.state_dict().items()})
+        return 1.0, next(scores)
+
+    monkeypatch.setattr("edgefer.training.train._validate", validate)
+    result = train(small_recipe(epochs=4), stripes(), tmp_path / "run")
+    kept = checkpoint.read(result.run)
+    assert (result.best_epoch, result.val_accuracy, kept.epoch, kept.val_accuracy) == (2, 0.9, 2, 0.9)
+    assert same(kept.weights, {name: seen[1][name] for name in kept.weights})
+    assert not torch.equal(kept.weights["head.weight"], seen[3]["head.weight"])
+
+
+def test_gradients_are_cut_to_the_length_that_is_asked_for(tmp_path: Path) -> None:
+    still = ("train.ema=0.0", "phases.0.weight_decay=0.0", "phases.0.warmup_epochs=0", "phases.0.lr=0.1")
+    heads = []
+    for clip in ("1e-9", "1e-8", "0"):
+        run = train(small_recipe(*still, f"train.clip_gradient={clip}", epochs=1), stripes(), tmp_path / clip).run
+        heads.append(checkpoint.read(run).weights["head.weight"])
+    assert (heads[0] - heads[1]).abs().max() < 1e-6
+    assert (heads[0] - heads[2]).abs().max() > 1e-3
+
+
+def test_each_epoch_has_an_order_of_its_own_and_always_the_same() -> None:
+    first, second, again = (images.order(100, 0, epoch) for epoch in (0, 1, 0))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, images.order(100, 1, 0))
+
+
+def test_a_run_that_goes_on_keeps_its_precision_though_the_other_were_faster_now(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    auto = small_recipe("train.precision=auto", epochs=2)
+    train(small_recipe("train.precision=auto", epochs=1), stripes(), tmp_path / "run")
+    saved = state.read(tmp_path / "run" / "last.json")["precision"]
+    monkeypatch.setattr("edgefer.training.train._precision", lambda *_: {"bf16": "fp32", "fp32": "bf16"}[saved])
+    assert train(auto, stripes(), tmp_path / "run", resume=True).precision == saved
+
+
+def test_a_class_without_a_validation_image_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = stripes()
+    kept = (data.splits != 1) | (data.labels != 3)
+    console.enable(True)
+    try:
+        train(
+            small_recipe(epochs=1),
+            dataclasses.replace(
+                data, **{name: getattr(data, name)[kept] for name in ("images", "labels", "splits", "rows")}
+            ),
+            tmp_path / "run",
+        )
+    finally:
+        console.enable(False)
+    assert f"warning: no validation image is {data.classes[3]}:" in capsys.readouterr().err
 
 
 def test_the_log_has_one_line_for_each_epoch(tmp_path: Path) -> None:
