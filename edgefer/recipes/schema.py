@@ -72,6 +72,18 @@ class Teaching(_Section):
     temperature: float = Field(2.0, gt=0, description="that logits are divided by before they are compared")
     votes: str | None = Field(None, description="fer2013new.csv: learn the ten labellers' votes beside the labels")
     votes_weight: float = Field(0.5, gt=0, description="of the votes' loss, which is added to that of the labels")
+    votes_power: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="of P(label | votes), which teachers' probabilities are multiplied by; 0: not at all",
+    )
+
+    @model_validator(mode="after")
+    def _teachers_to_inform(self) -> Teaching:
+        if self.votes_power and not (self.votes and self.teachers):
+            raise ValueError("votes_power informs teachers by votes: it takes both")
+        return self
 
 
 class Phase(_Section):

@@ -42,6 +42,7 @@ from edgefer.learning import state as states
 from edgefer.learning.checkpoint import Checkpoint
 from edgefer.recipes import Recipe
 from edgefer.training import log, precision, sharpness
+from edgefer.training.informed import informed, label_probabilities
 from edgefer.training.teachers import Teachers
 
 _SECONDS_BETWEEN_SAVES = 300.0
@@ -206,6 +207,8 @@ def train(
     criterion = loss.cross_entropy(settings, training.labels, classes).to(device)
     pixels = images.load(training, recipe.preprocessing).to(device)
     labels = torch.from_numpy(training.labels).to(device)
+    informing = votes is not None and teaching.votes_power > 0
+    likely = label_probabilities(votes, labels, classes).to(device) if informing else None
     votes = votes.to(device) if votes is not None else None
     # Each image as a class of its own: what comes back is how much of which image another one was mixed with.
     mixup = Mixup(recipe.augment.mixup, label_smoothing=0, num_classes=settings.batch_size)
@@ -312,12 +315,16 @@ def train(
                     x = x.contiguous(memory_format=torch.channels_last)
                     y = labels[batch]
                     wanted = votes[batch] if votes is not None else None
+                    said = likely[batch] if likely is not None else None
                     if recipe.augment.mixup:
                         x, shares = mixup(x, places)
                         y = shares @ F.one_hot(y, classes).float()
                         wanted = shares @ wanted if wanted is not None else None
+                        said = torch.log(shares @ said.exp()) if said is not None else None
                     with precision.autocast(device, step_precision):
                         better = teachers.probabilities(x, teaching.temperature) if teaching.teachers else None
+                    if better is not None and said is not None:
+                        better = informed(better, said, teaching.votes_power / teaching.temperature)
                     answers, step_loss = answer(x, y, better, wanted)
                     value = step_loss.item()
                     if not math.isfinite(value):

@@ -97,6 +97,26 @@ def test_the_votes_loss_is_added_with_its_weight(tmp_path: Path) -> None:
     assert (losses[1] - losses[0]) / 2 == pytest.approx(math.log(10), abs=0.7)
 
 
+@pytest.mark.parametrize("mixup", ["augment.mixup=0.0", "augment.mixup=0.2"])
+def test_votes_tell_a_student_what_its_teacher_does_not_know(tmp_path: Path, mixup: str) -> None:
+    data = stripes()
+    ignorant = train(small_recipe("phases.0.lr=1e-9", epochs=1), data, tmp_path / "ignorant").run
+    settings = ("phases.0.lr=0.1", "train.ema=0.8", "teaching.share=1.0", "teaching.votes_weight=1e-9", mixup)
+    taught = (
+        *settings,
+        f"teaching.teachers={json.dumps([str(ignorant)])}",
+        f"teaching.votes={votes(data, tmp_path / 'votes.csv')}",
+    )
+    alone = train(small_recipe(*taught, epochs=6), data, tmp_path / "alone")
+    informed = train(small_recipe(*taught, "teaching.votes_power=2.0", epochs=6), data, tmp_path / "informed")
+    assert informed.history[-1]["val_accuracy"] > alone.history[-1]["val_accuracy"] + 0.25
+
+
+def test_votes_without_a_teacher_have_nobody_to_inform(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="votes_power informs teachers by votes: it takes both"):
+        small_recipe("teaching.votes_power=0.4", f"teaching.votes={tmp_path / 'votes.csv'}")
+
+
 def test_mixed_images_have_mixed_votes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     data = stripes()
     asked = []
@@ -151,7 +171,10 @@ def test_a_run_with_a_teacher_and_votes_goes_on_to_the_same_weights_unless_they_
     data = stripes()
     path = votes(data, tmp_path / "votes.csv")
     taught = small_recipe(
-        f"teaching.teachers={json.dumps([str(teacher)])}", f"teaching.votes={path}", "augment.mixup=0.2"
+        f"teaching.teachers={json.dumps([str(teacher)])}",
+        f"teaching.votes={path}",
+        "teaching.votes_power=0.4",
+        "augment.mixup=0.2",
     )
     train(taught, data, tmp_path / "whole")
     with interrupted_after(10), pytest.raises(Interrupted):  # 7 steps an epoch
