@@ -30,8 +30,9 @@ def label_probabilities(votes: Tensor, labels: Tensor, classes: int) -> Tensor:
     truth = labels.cpu()
     weights = torch.zeros(classes, features.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
-    exact = {"tolerance_grad": 1e-8, "tolerance_change": 1e-12}
-    fit = torch.optim.LBFGS([weights, bias], max_iter=_STEPS, line_search_fn="strong_wolfe", **exact)
+    fit = torch.optim.LBFGS(
+        [weights, bias], max_iter=_STEPS, tolerance_grad=1e-8, tolerance_change=1e-12, line_search_fn="strong_wolfe"
+    )
 
     def loss() -> Tensor:
         fit.zero_grad()

@@ -207,9 +207,11 @@ def train(
     criterion = loss.cross_entropy(settings, training.labels, classes).to(device)
     pixels = images.load(training, recipe.preprocessing).to(device)
     labels = torch.from_numpy(training.labels).to(device)
-    informing = votes is not None and teaching.votes_power > 0
-    likely = label_probabilities(votes, labels, classes).to(device) if informing else None
-    votes = votes.to(device) if votes is not None else None
+    likely = None
+    if votes is not None:
+        if teaching.votes_power:
+            likely = label_probabilities(votes, labels, classes).to(device)
+        votes = votes.to(device)
     # Each image as a class of its own: what comes back is how much of which image another one was mixed with.
     mixup = Mixup(recipe.augment.mixup, label_smoothing=0, num_classes=settings.batch_size)
     places = torch.arange(settings.batch_size, device=device)
