@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
+from common import protocol
 from numpy.typing import NDArray
 
 from edgefer import bundle, data, paths
@@ -222,7 +223,7 @@ def main() -> None:
         "what": "INT8 networks under ONNX Runtime's aarch64 wheel, emulated: nodes of the optimized graph by operator, "
         "and logits beside x86's on the same inputs",
         "speed": "not measured: emulation says nothing of it, and no real aarch64 core was at hand",
-        "protocol": " ".join((__doc__ or "").split("\n\n")[-1].split()),
+        "protocol": protocol(__doc__),
         "optimization": LEVELS,
         "emulator": output([str(emulated.qemu), "--version"], "qemu does not start").splitlines()[0],
         "cores": {core: cpu for core, (cpu, *_) in CORES.items()},

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from common import protocol
 
 from edgefer import bundle, paths, versions
 from edgefer.bench.memory import own, resident
@@ -118,7 +119,7 @@ def main() -> None:
     used, took = memories(), latencies(arguments.seconds)
     result = {
         "what": "memory in bytes and latency in milliseconds by ONNX Runtime's arena",
-        "protocol": " ".join((__doc__ or "").split("\n\n")[-1].split()),
+        "protocol": protocol(__doc__),
         "bundle": BUNDLE,
         "network": NETWORK,
         "sha256": bundle.load(BUNDLE).manifest.networks[NETWORK].sha256,

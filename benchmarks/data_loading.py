@@ -22,13 +22,14 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from common import FER2013, protocol
+
 from edgefer import paths, versions
 from edgefer.data import load
 from edgefer.data.dataset import USAGES
 from edgefer.devices import machine
 
 OUT = Path(__file__).parent / "results" / "data_loading.json"
-FER2013 = Path(__file__).parents[2] / "shared" / "data" / "fer2013" / "fer2013.zip"
 REPEATS = 7
 BOUND = 2.0  # seconds, for all 35,887 images from the second time on
 
@@ -117,7 +118,7 @@ def main() -> None:
     assert len({each["digest"] for each in found.values()}) == 1
     result = {
         "what": "seconds until all images of FER2013 are ready (memory-mapped), imports apart",
-        "protocol": " ".join((__doc__ or "").split("\n\n")[-1].split()),
+        "protocol": protocol(__doc__),
         "repeats": REPEATS,
         "bound_seconds_warm": BOUND,
         "layouts": found,

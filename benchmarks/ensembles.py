@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from common import protocol
 from numpy.typing import NDArray
 
 from edgefer import bundle, data, paths
@@ -70,7 +71,7 @@ def main() -> None:
         }
     result = {
         "kind": "edgefer ensembles",
-        "protocol": " ".join((__doc__ or "").split("\n\n")[-1].split()),
+        "protocol": protocol(__doc__),
         "images": len(split),
         "data": dataset.digest,
         "networks": networks,  # by name, the SHA-256 of their best.json

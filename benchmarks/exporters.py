@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from common import FER2013
 from numpy.typing import NDArray
 from torch import nn
 
@@ -38,7 +39,6 @@ from edgefer.preprocessing import Preprocessing
 from edgefer.runtimes import onnxruntime
 
 RESULTS = Path(__file__).parent / "results"
-FER2013 = Path(__file__).parents[2] / "shared" / "data" / "fer2013" / "fer2013.zip"
 THREADS = 1
 TIMED_IMAGES = 64
 PERCENTILE, MOST_SECONDS, WARMUP_SECONDS = 99, 30.0, 0.2

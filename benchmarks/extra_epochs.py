@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common import FER2013
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
@@ -31,7 +32,6 @@ from edgefer.runtimes import bundled
 from edgefer.training.train import train
 
 RESULTS = Path(__file__).parent / "results"
-FER2013 = Path(__file__).parents[2] / "shared" / "data" / "fer2013" / "fer2013.zip"
 SHARES = (0.01, 0.1)  # of the recipe's rate: fine-tuning's own, and ten times that
 PACKAGES = ("torch", "timm", "onnx", "onnxruntime", "numpy")
 

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from common import protocol
 from numpy.typing import NDArray
 
 from edgefer import console, paths, versions
@@ -161,7 +162,7 @@ def main() -> None:
     everything = [*medians.values(), *ratios.values()]
     result = {
         "what": "95 % intervals of the timing loop beside times that are known: milliseconds, ratios",
-        "protocol": " ".join((__doc__ or "").split("\n\n")[-1].split()),
+        "protocol": protocol(__doc__),
         "spread": SPREAD,
         "inside": sum(each["inside"] for each in everything),
         "intervals": sum(each["runs"] for each in everything),

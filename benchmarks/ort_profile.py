@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from common import protocol
 from numpy.typing import NDArray
 
 from edgefer import bundle, paths, versions
@@ -120,7 +121,7 @@ def main() -> None:
             found[title] = compared(ours, profiled(started[2 * number + 1][1], ours.shape), plain)
     result = {
         "what": "latency of the same inferences by our loop and by ONNX Runtime's profile, milliseconds; ratios",
-        "protocol": " ".join((__doc__ or "").split("\n\n")[-1].split()),
+        "protocol": protocol(__doc__),
         "bundle": BUNDLE,
         "sha256": manifest.networks["int8-cpu"].sha256,
         "bound": BOUND,

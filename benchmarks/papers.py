@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import FER2013
 
 from edgefer import console, data, paths, versions
 from edgefer.data.dataset import Dataset
 from edgefer.devices import machine
 
 HERE = Path(__file__).parent
-FER2013 = HERE.parent.parent / "shared" / "data" / "fer2013" / "fer2013.zip"
 RECIPES = ("insideout-v2s", "b2-two-stage", "b0-mixup", "b0-attention", "cnn-15m", "vgg16-scratch", "resnet18-mixup")
 OURS = "edgefer-base"
 EACH = {"train": ("Training", 10), "val": ("PublicTest", 4), "test": ("PrivateTest", 4)}  # images of each class

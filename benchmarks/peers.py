@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import FER2013
 
 from edgefer import bundle, console, data, paths
 from edgefer.devices import machine
@@ -34,7 +35,6 @@ from edgefer.evaluation import metrics, timing
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-FER2013 = ROOT.parent / "shared" / "data" / "fer2013" / "fer2013.zip"
 FER = "fer==25.10.3"
 RANDOM = {"efficientnet_b0": 224, "efficientnet_b2": 260, "tf_efficientnetv2_s": 224}  # as documents in the field use
 

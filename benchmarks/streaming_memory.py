@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+from common import FER2013, protocol
 
 from edgefer import bundle, data, paths, versions
 from edgefer.bench import accuracy
@@ -34,7 +35,6 @@ from edgefer.evaluation import predict
 from edgefer.runtimes import bundled
 
 OUT = Path(__file__).parent / "results" / "streaming_memory.json"
-FER2013 = Path(__file__).parents[2] / "shared" / "data" / "fer2013" / "fer2013.zip"
 NETWORK = "int8-cpu"
 TIMES = (1, 10)
 BATCH = 64  # as in a bench
@@ -132,7 +132,7 @@ def main() -> None:
     logit_bytes = LOGIT_BYTES * len(made.manifest.labels)
     result = {
         "what": "memory of evaluating a network over 1 x and 10 x the images, bytes",
-        "protocol": " ".join((__doc__ or "").split("\n\n")[-1].split()),
+        "protocol": protocol(__doc__),
         "bundle": "edgefer-base",
         "network": NETWORK,
         "sha256": made.manifest.networks[NETWORK].sha256,

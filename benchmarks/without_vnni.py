@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from aarch64 import agreement, output
+from common import FER2013, protocol
 from numpy.typing import NDArray
 
 from edgefer import bundle, data, paths, versions
@@ -31,7 +32,6 @@ from edgefer.evaluation import timing
 from edgefer.runtimes.onnxruntime import Session, options
 
 OUT = Path(__file__).parent / "results" / "without_vnni.json"
-FER2013 = Path(__file__).parent.parent.parent / "shared" / "data" / "fer2013" / "fer2013.zip"
 CORE = "Haswell"
 KERNELS = {"fast": "0", "exact": "1"}  # of session.x64quantprecision
 
@@ -118,7 +118,7 @@ def main() -> None:
     result = {
         "what": "INT8 networks by ONNX Runtime on an emulated x86 CPU without VNNI: logits and predictions beside this "
         "machine's, with fast kernels, which saturate, and exact ones",
-        "protocol": " ".join((__doc__ or "").split("\n\n")[-1].split()),
+        "protocol": protocol(__doc__),
         "core": CORE,
         "emulator": output([given.qemu, "--version"], "qemu does not start").splitlines()[0],
         "data": {"name": dataset.name, "digest": dataset.digest, "split": "val", "images": len(rows)},

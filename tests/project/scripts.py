@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -10,7 +11,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def load(name: str, folder: str = "benchmarks") -> ModuleType:
-    """Return <folder>/<name>.py as a module."""
+    """Return <folder>/<name>.py as a module, what lies beside it within reach as when it is run."""
+    if str(ROOT / folder) not in sys.path:
+        sys.path.append(str(ROOT / folder))
     spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
