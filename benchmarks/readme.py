@@ -677,7 +677,7 @@ def ensembles() -> str:
     columns = ["accuracy", "loss", "at its temperature", "INT8: accuracy", "loss at its temperature"]
     return table([f"{result['images']:,} images of PublicTest", *columns], rows) + (
         "\n\nOf each size the most accurate. From [ensembles.json](benchmarks/results/ensembles.json), "
-        "`python benchmarks/ensembles.py fer2013.zip RUN...`."
+        "`python benchmarks/ensembles.py fer2013.zip RUN... --int8 BUNDLE...`."
     )
 
 

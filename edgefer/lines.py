@@ -29,3 +29,13 @@ def complaint(error: ValidationError, unknown: str = "there is no such key") -> 
     first = error.errors()[0]
     said = unknown if first["type"] == "extra_forbidden" else first["msg"]
     return one_line(": ".join(filter(None, (".".join(map(str, first["loc"])), said))))
+
+
+def mark(drawn: bool) -> str:
+    """Return what stands behind every figure that comes from edgefer's own drawn faces; nothing for others."""
+    return " (drawn faces)" if drawn else ""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 thread``, ``2 threads``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -12,6 +12,7 @@ from edgefer.bench import table
 from edgefer.bench.pareto import front
 from edgefer.bench.result import NetworkEntry, Result
 from edgefer.evaluation.corruptions import STRENGTHS
+from edgefer.lines import counted
 from edgefer.pages import svg
 from edgefer.pages.svg import Markup, Scale
 
@@ -269,7 +270,7 @@ def throughput(result: Result, entries: Sequence[NetworkEntry]) -> list[Small]:
     x = Scale(-0.2, len(batches) - 0.8, 52, 290)  # batches double
     found = []
     for threads in sorted({point.threads for point in points}):
-        title = f"{threads} thread{'s' if threads > 1 else ''}"
+        title = counted(threads, "thread")
         shapes = [_batch_axis(x, y, batches)]
         said = []
         for entry in measured:

@@ -22,6 +22,7 @@ from edgefer.bench.result import Comparison, NetworkEntry, Result
 from edgefer.errors import InputError
 from edgefer.evaluation import metrics
 from edgefer.evaluation.timing import Interval, Latency
+from edgefer.lines import counted
 
 FORMAT: Literal[1] = 1
 
@@ -322,8 +323,7 @@ def _notes(a: Result, b: Result, pairs: Pairs, beside: dict[str, Beside | None])
     for result, letter in ((a, "A"), (b, "B")):
         load = result.conditions.load_before
         if load is not None and load > result.machine.cores:
-            cores = f"{result.machine.cores} core{'s' if result.machine.cores > 1 else ''}"
-            yield f"{letter} was measured with {load:.1f} processes running on {cores}"
+            yield f"{letter} was measured with {load:.1f} processes running on {counted(result.machine.cores, 'core')}"
     same_images = (a.data.digest, a.data.split) == (b.data.digest, b.data.split)
     paired = (
         "both saw the same ones, but a result does not say which each got right: a paired interval, as a rule "

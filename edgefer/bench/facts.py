@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgefer.bench import table
 from edgefer.bench.result import Result
+from edgefer.lines import counted
 
 
 def protocol(result: Result) -> list[tuple[str, str]]:
@@ -33,7 +34,7 @@ def protocol(result: Result) -> list[tuple[str, str]]:
     if how.graph_optimization:
         ways.append("all graph optimizations")
     if gpu is None:
-        ways.append(f"{how.threads} thread{'s' if how.threads > 1 else ''}")
+        ways.append(counted(how.threads, "thread"))
     if how.dla is not None:
         ways.append(f"DLA {how.dla}")
     if how.cuda_graphs is not None:

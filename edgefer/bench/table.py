@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgefer.bench.result import BundleEntry, Comparison, NetworkEntry, Recommendation, Result, TestData
+from edgefer.lines import counted, mark
 
 _SIDE_BY_SIDE = 2  # networks in one per-class table
 NOISY = 0.1  # coefficient of variation from which a latency is called noisy
@@ -65,7 +66,7 @@ class Named(Protocol):
 
 def marked(result: Shown, text: str) -> str:
     """Return `text` with a mark where the figures under it come from drawn faces."""
-    return f"{text} (drawn faces)" if result.data.drawn else text
+    return text + mark(result.data.drawn)
 
 
 def name(result: Shown, entry: Named) -> str:
@@ -86,7 +87,7 @@ def machine_line(result: Result) -> str:
     here = f"{machine.cpu}, {cores(machine.cores)}{', virtual' if machine.virtual else ''}"
     runtime = result.networks[0].runtime.partition(",")[0]
     if result.gpu is None:
-        return f"{here}; {runtime}, {threads} thread{'s' if threads > 1 else ''}"
+        return f"{here}; {runtime}, {counted(threads, 'thread')}"
     gpu, state = result.gpu, result.conditions
     board = "" if state.jetson_before is None else f"{state.jetson_before.model}, "
     system = "" if state.jetson_before is None else f", JetPack {state.jetson_before.jetpack or 'unknown'}"
@@ -97,13 +98,13 @@ def machine_line(result: Result) -> str:
 
 def cores(number: int) -> str:
     """Return a number of cores in words."""
-    return f"{number} core{'s' if number != 1 else ''}"
+    return counted(number, "core")
 
 
 def recommendation_line(result: Result, each: Recommendation) -> str:
     """Return which network to deploy and why, in one line."""
     of_bundle = "" if len(result.bundles) == 1 else f" of {each.bundle}"
-    return f"deploy {each.network}{of_bundle}: {each.reason}{' (drawn faces)' if result.data.drawn else ''}"
+    return f"deploy {each.network}{of_bundle}: {each.reason}{mark(result.data.drawn)}"
 
 
 def comparison_line(result: Result, each: Comparison) -> str:
@@ -111,7 +112,7 @@ def comparison_line(result: Result, each: Comparison) -> str:
     return (
         f"{name(result, each)} against {each.against}: {each.latency.estimate:.2f} x the latency "
         f"({each.latency.low:.2f} to {each.latency.high:.2f}), {each.file_bytes:.2f} x the file, "
-        f"accuracy {100 * each.accuracy:+.2f} points{' (drawn faces)' if result.data.drawn else ''}, "
+        f"accuracy {100 * each.accuracy:+.2f} points{mark(result.data.drawn)}, "
         f"{100 * each.agreement:.1f} % predicted alike"
     )
 

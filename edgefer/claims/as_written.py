@@ -12,7 +12,7 @@ from edgefer.bundle.manifest import Data
 from edgefer.claims import images
 from edgefer.errors import InputError
 from edgefer.labels import LABELS
-from edgefer.lines import one_line
+from edgefer.lines import counted, one_line
 from edgefer.recipes import Recipe
 
 _ASIDE = ("name", "description", "ablations")  # of a recipe: they change no training
@@ -106,7 +106,7 @@ def _settings(ran: Recipe, whole: Recipe) -> tuple[list[str], list[str]]:
     changes = dict(_changes(ran, whole))
     first = [changes.pop(key) for key in ("preprocessing.size", "data.classes") if key in changes]
     if ran.epochs != whole.epochs:
-        first.append(f"{ran.epochs} epoch{'s' if ran.epochs > 1 else ''} instead of {whole.epochs}")
+        first.append(f"{counted(ran.epochs, 'epoch')} instead of {whole.epochs}")
         changes = {key: said for key, said in changes.items() if not key.endswith(".epochs")}
     return first, [said for key, said in changes.items() if key not in _WEIGHTS]
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from edgefer.bench.table import grid, milliseconds
 from edgefer.claims.result import VERDICTS, Cost, Entry, Measured, Result, Said
+from edgefer.lines import counted
 
 _DIFFERENCES = 3  # said beside each claim; the list of trainings has them all
 
@@ -72,7 +73,7 @@ def beside(measured: Measured) -> str:
 def cost(each: Cost) -> str:
     """Return what a network costs, in a line."""
     memory = "" if each.peak_bytes is None else f", {each.peak_bytes / 1e6:.0f} MB of memory"
-    threads = "" if each.threads is None else f", {each.threads} thread{'s' if each.threads > 1 else ''}"
+    threads = "" if each.threads is None else f", {counted(each.threads, 'thread')}"
     other = f"; not as written: {', '.join(each.differences)}" if each.differences else ""
     return (
         f"{each.bundle} {each.network}: {milliseconds(each.p50_ms)} ms, {each.file_bytes / 1e6:.2f} MB{memory} "

@@ -68,9 +68,10 @@ def ablate(
 
 
 def _print(found: Ablations, drawn: bool) -> None:
+    from edgefer.lines import mark
+
     width = max(len(row.name) for row in found.rows)
-    mark = " (drawn faces)" if drawn else ""
-    print(f"{found.recipe} on {found.data}{mark}: best validation accuracy, seed {found.seed} alone")
+    print(f"{found.recipe} on {found.data}{mark(drawn)}: best validation accuracy, seed {found.seed} alone")
     print(f"  {'':<{width}} {'accuracy':>9} {'points':>7} {'epoch':>8} {'parameters':>12}  what")
     for row in found.rows:
         if row.val_accuracy is None:

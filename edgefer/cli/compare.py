@@ -132,7 +132,9 @@ def _title(network: Network, compared: Compared) -> str:
 
 
 def _drawn(compared: Compared) -> str:
-    return " (drawn faces)" if compared.drawn else ""
+    from edgefer.lines import mark
+
+    return mark(compared.drawn)
 
 
 def _differences(compared: Compared) -> list[str]:

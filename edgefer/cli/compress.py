@@ -77,6 +77,7 @@ def compress(
     from edgefer import data as datasets
     from edgefer.cli import build, output
     from edgefer.errors import InputError, Interrupted
+    from edgefer.lines import mark
     from edgefer.runtimes import ahead, tensorrt
 
     if cpu not in (None, *_CPUS):
@@ -141,7 +142,7 @@ def compress(
         listed = [each.model_dump() for each in engines]
         output.print_json({"command": "compress", **result.as_dict(), "engines": listed}, rejected)
         return
-    drawn = " (drawn faces)" if result.drawn else ""
+    drawn = mark(result.drawn)
     share = result.bytes["int8-cpu"] / result.bytes["fp32"]
     output.print_rows(
         f"INT8, checked on {result.images:,} validation images of {result.data}",

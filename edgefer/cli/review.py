@@ -36,6 +36,7 @@ def review(
     from edgefer.cli import output
     from edgefer.data.splits import NAMES
     from edgefer.errors import InputError
+    from edgefer.lines import mark
 
     check_device(device)
     if split not in NAMES:
@@ -56,7 +57,7 @@ def review(
     if as_json:
         output.print_json({"command": "review", **files, **found.as_dict()})
         return
-    drawn = " (drawn faces)" if found.data.drawn else ""
+    drawn = mark(found.data.drawn)
     rows = {}
     if found.answers:
         answers = found.answers

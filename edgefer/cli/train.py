@@ -65,6 +65,7 @@ def train(
     from edgefer import data as datasets
     from edgefer.cli import output
     from edgefer.errors import InputError
+    from edgefer.lines import mark
 
     taught = {"teachers": tuple(map(named, teacher or ())), "votes": named(votes) if votes else None}
     begun = start or weights or pretrained is not None
@@ -118,7 +119,7 @@ def train(
             {"command": "train", **result.as_dict(), **files, "machine": machine.describe().model_dump(mode="json")}
         )
         return
-    drawn = " (drawn faces)" if result.drawn else ""  # wherever a figure is printed
+    drawn = mark(result.drawn)  # wherever a figure is printed
     output.print_rows(
         f"{settled.name}, trained on {result.data}",
         {

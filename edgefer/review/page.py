@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgefer import console
 from edgefer.learning import start as starts
+from edgefer.lines import counted
 from edgefer.pages import page, svg
 from edgefer.pages.svg import Markup
 from edgefer.recipes import Recipe
@@ -108,9 +109,9 @@ def _loss(recipe: Recipe) -> str:
     if recipe.augment.mixup:
         parts.append(f"mixup, alpha {recipe.augment.mixup:g}")
     if teaching.teachers:
-        parts.append(f"{len(teaching.teachers)} teacher{'s' if len(teaching.teachers) > 1 else ''}")
+        parts.append(counted(len(teaching.teachers), "teacher"))
     if teaching.votes:
-        parts.append("FER+ votes")
+        parts.append("FER+ votes, which inform the teachers too" if teaching.votes_power else "FER+ votes")
     return ", ".join(parts)
 
 

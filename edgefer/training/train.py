@@ -40,6 +40,7 @@ from edgefer.learning import (
 from edgefer.learning import start as starts
 from edgefer.learning import state as states
 from edgefer.learning.checkpoint import Checkpoint
+from edgefer.lines import mark
 from edgefer.recipes import Recipe
 from edgefer.training import log, precision, sharpness
 from edgefer.training.informed import informed, label_probabilities
@@ -497,6 +498,6 @@ def _diverged(run: Path, progress: Progress, rows: NDArray[np.int64] | None, wei
 def _sentence(line: dict[str, Any], epochs: int, best: bool, drawn: bool) -> str:
     return (
         f"epoch {line['epoch']} of {epochs}: train loss {line['train_loss']:.3f}, val loss {line['val_loss']:.3f}, "
-        f"val accuracy {100 * line['val_accuracy']:.2f} %{' (drawn faces)' if drawn else ''}, "
+        f"val accuracy {100 * line['val_accuracy']:.2f} %{mark(drawn)}, "
         f"{console.duration(line['seconds'])}" + (" (best)" if best else "")
     )
