@@ -122,7 +122,10 @@ def _below(folder: Path) -> list[Path]:
     seen = {folder.resolve()}  # a link may lead back
     for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         there = {name: (Path(place) / name).resolve() for name in sorted(folders) if not name.startswith(".")}
-        folders[:] = [name for name, real in there.items() if real not in seen]
+        closed = [name for name, real in there.items() if (Path(place) / name).is_symlink() and not _opens(real)]
+        if closed:
+            console.say(f"links to folders that cannot be read are left out, such as {printable(closed[0])}")
+        folders[:] = [name for name, real in there.items() if real not in seen and name not in closed]
         seen |= set(there.values())
         files += [Path(place) / name for name in names if not name.startswith(".")]  # macOS puts ._a.png beside a.png
     pictures = sorted(file for file in files if file.suffix.lower() in ENDINGS and file.is_file())
@@ -130,6 +133,10 @@ def _below(folder: Path) -> list[Path]:
     if others and pictures:
         console.say(f"{len(others):,} files that are no pictures are left out, such as {printable(str(others[0]))}")
     return pictures
+
+
+def _opens(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.X_OK)
 
 
 def answers(

@@ -62,21 +62,28 @@ def predict(
         except (Exception, KeyboardInterrupt) as error:  # what was answered before is shown and written all the same
             failed = explain(error)
             if failed is None or not answers:
-                raise
+                raise  # a bug may have spoiled them too
         labels = predictor.labels
         name = predictor.bundle.manifest.name
     unread = [answer for answer in answers if answer.error]
     if unread and failed is None:
         failed = InputError(f"{len(unread)} of {len(files)} pictures could not be read")
-    try:
-        if as_json:
-            lines: dict[str, Any] = {"command": "predict", "bundle": name, "labels": labels}
-            output.print_json({**lines, "pictures": [answer.as_dict(min_confidence) for answer in answers]}, failed)
-        else:
+    if as_json:
+        try:
+            if csv is not None:
+                answering.write_csv(csv, answers, labels, min_confidence)
+        except OSError as error:  # one object is printed, with the answers and what failed first
+            failed = failed or explain(error)
+            if failed is None:
+                raise
+        lines: dict[str, Any] = {"command": "predict", "bundle": name, "labels": labels}
+        output.print_json({**lines, "pictures": [answer.as_dict(min_confidence) for answer in answers]}, failed)
+    else:
+        try:
             output.screen().print(answering.table(answers, min_confidence))
-    finally:  # a disk that is full does not take the answers along, nor a reader that leaves the table
-        if csv is not None:
-            answering.write_csv(csv, answers, labels, min_confidence)
+        finally:  # a disk that is full does not take the answers along, nor a reader that leaves the table
+            if csv is not None:
+                answering.write_csv(csv, answers, labels, min_confidence)
     for answer in unread:
         console.say(str(answer.error))
     without = sum(not (answer.faces or answer.error) for answer in answers)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from edgefer import paths
 from edgefer.data.contents import Contents, name_shown, reading
 from edgefer.data.dataset import SPLITS, USAGES, Dataset
-from edgefer.data.identical import by_content, groups
+from edgefer.data.identical import by_file, groups
 from edgefer.data.splits import carve
 from edgefer.data.trees import File
 from edgefer.errors import LackError
@@ -285,6 +285,7 @@ def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], di
     taken: dict[str, list[NDArray[Any]]] = {"labels": [], "splits": [], "rows": []}
     known: dict[bytes, int] = {}
     group: list[NDArray[np.int64]] = []
+    files: list[bytes] = []
     for block in contents.blocks:
         pixels = np.ascontiguousarray(block.images).reshape(-1).data
         digest.update(pixels)
@@ -293,10 +294,11 @@ def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], di
             blocks.append(getattr(block, array))
         if contents.carved:
             group.append(groups(block.images, known=known))
+            files += block.files
     arrays = {array: np.concatenate(blocks).astype(ARRAYS[array]) for array, blocks in taken.items()}
     if contents.carved:
         arrays["splits"] = carve(
-            arrays["labels"], arrays["splits"], by_content(np.concatenate(group), known), contents.carved
+            arrays["labels"], arrays["splits"], by_file(np.concatenate(group), files), contents.carved
         )
     for values in arrays.values():
         digest.update(values.data)

@@ -8,7 +8,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,12 +28,14 @@ class Block:
         labels: int64, (n,).
         splits: uint8, (n,).
         rows: int64, (n,).
+        files: a hash of each picture's file, whatever it is made into; () where images are no files.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     splits: NDArray[np.uint8]
     rows: NDArray[np.int64]
+    files: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True)

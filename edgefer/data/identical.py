@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +31,16 @@ def groups(
     )
 
 
-def by_content(group: NDArray[np.int64], known: Mapping[bytes, int]) -> NDArray[np.int64]:
-    """Return numbers from `groups` as those of the same groups in the order of their hashes: int64, (N,).
+def by_file(group: NDArray[np.int64], files: Sequence[bytes]) -> NDArray[np.int64]:
+    """Return numbers from `groups` as those of the same groups in the order of their files' hashes: int64, (N,).
 
     Args:
         group: int64, (N,), from `groups`.
-        known: the number of each hash.
+        files: a hash of each image's file; the least of a group is the group's.
     """
-    order = np.empty(len(known), dtype=np.int64)
-    order[[known[digest] for digest in sorted(known)]] = np.arange(len(known))
+    least: dict[int, bytes] = {}
+    for number, file in zip(group.tolist(), files, strict=True):
+        least[number] = min(file, least.get(number, file))
+    order = np.empty(len(least), dtype=np.int64)
+    order[sorted(least, key=least.__getitem__)] = np.arange(len(least))
     return order[group]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,10 +104,13 @@ def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) 
             part = slice(start, start + _IMAGES_IN_BLOCK)
             files = pictures.files[part]
             images = np.empty((len(files), *shape), dtype=np.uint8)
+            hashes = []
             for target, file in zip(images, files, strict=True):
-                with _of_tree(tree, file.path) as image:
+                content = tree.read(file.path)
+                hashes.append(hashlib.blake2b(content, digest_size=16).digest())
+                with opened(io.BytesIO(content), tree.label(file.path), _MOST_PIXELS) as image:
                     target[:] = _as_it_is(image, form) if form.alike else _fitted(image, form)
-            yield Block(images, pictures.labels[part], pictures.splits[part], pictures.rows[part])
+            yield Block(images, pictures.labels[part], pictures.splits[part], pictures.rows[part], hashes)
             advance(len(files))
 
 

@@ -98,13 +98,14 @@ def carve(
 ) -> NDArray[np.uint8]:
     """Take the splits that a source lacks from its training images, 12.5 % of each class for each.
 
-    Which ones, their content decides and not their number or place, so that hardly an image moves when a user adds some
-    to a folder: a network that goes on with `--from` would be judged by images that it has learned.
+    Which ones, their files' content decides and not their number, place or what size and colour the others have, so
+    that hardly an image moves when a user adds some to a folder: a network that goes on with `--from` would be judged
+    by images that it has learned.
 
     Args:
         labels: int64, (N,).
         splits: uint8, (N,), as the source says.
-        group: int64, (N,), from `edgefer.data.identical.by_content`: copies stay together.
+        group: int64, (N,), from `edgefer.data.identical.by_file`: copies stay together.
         carved: names of the splits to take.
 
     Returns:

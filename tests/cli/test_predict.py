@@ -115,6 +115,21 @@ def test_what_was_answered_before_the_end_is_shown_and_written(
     assert len((tmp_path / "faces.csv").read_text().splitlines()) == 1 + 2
 
 
+def test_a_table_that_cannot_be_written_leaves_the_answers_in_the_one_object_that_is_printed(
+    made: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "faces.csv")
+
+    monkeypatch.setattr(answers, "write_csv", full)
+    for files, said in (([pictures], "no space is left"), ([pictures, pictures / "notes.txt"], "1 of 4 pictures")):
+        done = predict(*files, "--bundle", made, "--csv", tmp_path / "faces.csv", "--json")
+        report = json.loads(done.stdout)
+        assert report["error"].startswith(said)
+        assert len(report["pictures"]) >= 3
+        assert done.exit_code == report["exit_code"] != 0
+
+
 def test_a_picture_too_large_for_the_memory_does_not_stop_the_others(
     made: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data import sources
+from PIL import Image
 
 from edgefer import data
 from edgefer.data.dataset import SPLITS, USAGES
@@ -220,13 +221,16 @@ def test_a_folder_of_pictures_that_is_no_split_is_refused_and_any_other_does_no_
     assert data.load(tmp_path / "set").layout == "class folders train/"
 
 
-def test_pictures_that_are_added_hardly_move_others_between_the_splits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_pictures_that_are_added_hardly_move_others_between_the_splits(mode: str, tmp_path: Path) -> None:
     """Else a network that goes on with `--from` is judged by images that it has learned."""
     sources.class_folders(tmp_path, {"happy": 200, "sad": 200}, (8, 8))
     before = {image.tobytes(): split for image, split in _images_and_splits(tmp_path)}
     sources.class_folders(tmp_path / "more", {"happy": 20, "sad": 24}, (8, 8))
     for picture in sorted((tmp_path / "more").rglob("*.png")):
-        picture.rename(tmp_path / picture.parent.name / f"added-{picture.name}")
+        added = Image.open(picture).convert(mode)
+        added.putpixel((0, 0), 9 if mode == "L" else (9, 99, 199))  # one in colour makes all of them so
+        added.save(tmp_path / picture.parent.name / f"added-{picture.name}")
     shutil.rmtree(tmp_path / "more")
     after = _images_and_splits(tmp_path)
     assert len(after) == 444
@@ -237,4 +241,5 @@ def test_pictures_that_are_added_hardly_move_others_between_the_splits(tmp_path:
 
 def _images_and_splits(folder: Path) -> list[tuple[np.ndarray, int]]:
     dataset = data.load(folder)
-    return list(zip(dataset.images, dataset.splits.tolist(), strict=True))
+    grey = dataset.images if dataset.images.ndim == 3 else dataset.images[..., 0]
+    return list(zip(grey, dataset.splits.tolist(), strict=True))
