@@ -236,15 +236,23 @@ def write_csv(path: Path, found: Sequence[Answer], labels: Sequence[str], min_co
         box = ("left", "top", "width", "height")
         table.writerow(["file", "face", *box, "label", "confidence", *labels, "error", "annotated"])
         for answer in found:
-            copy = answer.annotated or ""
             for number, face in enumerate(answer.faces, 1):
                 figures = [f"{face.probabilities[label]:.4f}" for label in labels]
                 label = shown(face, min_confidence)
                 table.writerow(
-                    [answer.file, number, *(face.box or [""] * 4), label, f"{face.confidence:.4f}", *figures, "", copy]
+                    [
+                        answer.file,
+                        number,
+                        *(face.box or [""] * 4),
+                        label,
+                        f"{face.confidence:.4f}",
+                        *figures,
+                        "",
+                        answer.annotated,
+                    ]
                 )
             if not answer.faces:
-                table.writerow([answer.file, 0, *[""] * (6 + len(labels)), answer.error or "", copy])
+                table.writerow([answer.file, 0, *[""] * (6 + len(labels)), answer.error or "", answer.annotated])
 
 
 def table(found: Sequence[Answer], min_confidence: float = 0.0) -> Table:

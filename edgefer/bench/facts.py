@@ -14,7 +14,10 @@ def protocol(result: Result) -> list[tuple[str, str]]:
     virtual = ", virtual" if machine.virtual else ""
     flags = ", ".join(machine.flags) or "no flags known"
     found = [
-        ("machine", f"{machine.cpu}, {machine.architecture}, {table.cores(machine.cores)}{virtual}{memory}; {flags}"),
+        (
+            "machine",
+            f"{machine.cpu}, {machine.architecture}, {counted(machine.cores, 'core')}{virtual}{memory}; {flags}",
+        ),
         ("system", f"{machine.os}, kernel {machine.kernel}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in machine.versions.items())),
     ]

@@ -84,7 +84,7 @@ def data_line(result: Shown) -> str:
 def machine_line(result: Result) -> str:
     """Return what ran the networks, in one line."""
     machine, threads = result.machine, result.protocol.threads
-    here = f"{machine.cpu}, {cores(machine.cores)}{', virtual' if machine.virtual else ''}"
+    here = f"{machine.cpu}, {counted(machine.cores, 'core')}{', virtual' if machine.virtual else ''}"
     runtime = result.networks[0].runtime.partition(",")[0]
     if result.gpu is None:
         return f"{here}; {runtime}, {counted(threads, 'thread')}"
@@ -94,11 +94,6 @@ def machine_line(result: Result) -> str:
     driver = "" if state.card_before is None else f", driver {state.card_before.driver}"
     mode = "" if state.jetson_before is None else f", power mode {state.jetson_before.power_mode or 'unknown'}"
     return f"{board}{gpu.name} (SM {gpu.compute}); {runtime}, CUDA {gpu.cuda}{system}{driver}{mode}"
-
-
-def cores(number: int) -> str:
-    """Return a number of cores in words."""
-    return counted(number, "core")
 
 
 def recommendation_line(result: Result, each: Recommendation) -> str:

@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgefer.cli.options import (
-    Data,
-    Device,
-    Json,
-    Pretrained,
-    Threads,
-    check_device,
-    prepare_torch,
-    start_settings,
-)
+from edgefer.cli.options import Data, Device, Json, Pretrained, Threads, check_device, prepare_torch, start_settings
 
 if TYPE_CHECKING:
     from edgefer.training.ablate import Ablations

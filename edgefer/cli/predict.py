@@ -68,22 +68,18 @@ def predict(
     unread = [answer for answer in answers if answer.error]
     if unread and failed is None:
         failed = InputError(f"{len(unread)} of {len(files)} pictures could not be read")
-    if as_json:
+    if csv is not None:
         try:
-            if csv is not None:
-                answering.write_csv(csv, answers, labels, min_confidence)
-        except OSError as error:  # one object is printed, with the answers and what failed first
+            answering.write_csv(csv, answers, labels, min_confidence)
+        except (OSError, EdgeferError) as error:  # the answers are printed all the same
             failed = failed or explain(error)
             if failed is None:
                 raise
+    if as_json:
         lines: dict[str, Any] = {"command": "predict", "bundle": name, "labels": labels}
         output.print_json({**lines, "pictures": [answer.as_dict(min_confidence) for answer in answers]}, failed)
     else:
-        try:
-            output.screen().print(answering.table(answers, min_confidence))
-        finally:  # a disk that is full does not take the answers along, nor a reader that leaves the table
-            if csv is not None:
-                answering.write_csv(csv, answers, labels, min_confidence)
+        output.screen().print(answering.table(answers, min_confidence))
     for answer in unread:
         console.say(str(answer.error))
     without = sum(not (answer.faces or answer.error) for answer in answers)

@@ -28,7 +28,7 @@ class Block:
         labels: int64, (n,).
         splits: uint8, (n,).
         rows: int64, (n,).
-        files: a hash of each picture's file, whatever it is made into; () where images are no files.
+        files: a hash of each picture's file, whatever it is made into; empty where no split is carved.
     """
 
     images: NDArray[np.uint8]

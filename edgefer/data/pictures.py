@@ -107,7 +107,8 @@ def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) 
             hashes = []
             for target, file in zip(images, files, strict=True):
                 content = tree.read(file.path)
-                hashes.append(hashlib.blake2b(content, digest_size=16).digest())
+                if pictures.carved:
+                    hashes.append(hashlib.blake2b(content, digest_size=16).digest())
                 with opened(io.BytesIO(content), tree.label(file.path), _MOST_PIXELS) as image:
                     target[:] = _as_it_is(image, form) if form.alike else _fitted(image, form)
             yield Block(images, pictures.labels[part], pictures.splits[part], pictures.rows[part], hashes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,6 @@ SEED = 42
 SHARE = 0.125  # of the training images, where validation images are taken from them
 
 Protocol = Literal["official", "stratified"]
-Order = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 
 
 def split(dataset: Dataset, name: str, protocol: Protocol = "official") -> Split:
@@ -77,7 +76,7 @@ def _chosen(dataset: Dataset, name: str, protocol: Protocol) -> NDArray[np.bool_
     if protocol == "stratified" and not val_is_training:  # a carved `val` is these 12.5 % already
         training = np.flatnonzero(train)
         group = groups(dataset.images, training)
-        parts = _whole_groups(dataset.labels[training], group, (1 - SHARE, SHARE), _at_random(SEED))
+        parts = _whole_groups(dataset.labels[training], group, (1 - SHARE, SHARE), SEED)
         chosen = np.zeros(len(dataset), dtype=np.bool_)
         chosen[training] = parts == SPLITS.index(name)
         return chosen
@@ -113,7 +112,7 @@ def carve(
     """
     training = np.flatnonzero(splits == SPLITS.index("train"))
     shares = (1 - SHARE * len(carved), *[SHARE] * len(carved))
-    parts = _whole_groups(labels[training], group[training], shares, _as_they_are)
+    parts = _whole_groups(labels[training], group[training], shares, seed=None)
     numbers = np.array([SPLITS.index(name) for name in ("train", *carved)], dtype=np.uint8)
     splits = splits.copy()
     splits[training] = numbers[parts]
@@ -121,42 +120,32 @@ def carve(
 
 
 def _whole_groups(
-    labels: NDArray[np.int64], group: NDArray[np.int64], shares: Sequence[float], order: Order
+    labels: NDArray[np.int64], group: NDArray[np.int64], shares: Sequence[float], seed: int | None
 ) -> NDArray[np.uint8]:
-    """Divide as `_divided` does, but each group as one image with the label of its first, the groups by number."""
+    """Divide as `stratified` does, but each group as one image with the label of its first, the groups by number."""
     _, firsts, member = np.unique(group, return_index=True, return_inverse=True)
-    return _divided(labels[firsts], shares, order)[member]
+    return stratified(labels[firsts], shares, seed)[member]
 
 
-def stratified(labels: NDArray[np.int64], shares: Sequence[float], seed: int = SEED) -> NDArray[np.uint8]:
-    """Divide images at random so that each part has the same share of each class.
+def stratified(labels: NDArray[np.int64], shares: Sequence[float], seed: int | None = SEED) -> NDArray[np.uint8]:
+    """Divide images so that each part has the same share of each class.
 
     Args:
         labels: int64, (n,).
         shares: of the parts; they add up to 1.
-        seed: the same seed gives the same parts, on every machine and with every version of numpy.
+        seed: the same seed gives the same parts, on every machine and with every version of numpy. None: nothing is
+            drawn, and of each class the first images go to the last parts.
 
     Returns:
         uint8, (n,): the part of each image, an index into `shares`. Each part has at least one image of each
         class that has enough of them.
     """
-    return _divided(labels, shares, _at_random(seed))
-
-
-def _at_random(seed: int) -> Order:
     # RandomState and not default_rng: numpy promises that its numbers never change (NEP 19).
-    return np.random.RandomState(seed).permutation
-
-
-def _as_they_are(members: NDArray[np.int64]) -> NDArray[np.int64]:
-    return members
-
-
-def _divided(labels: NDArray[np.int64], shares: Sequence[float], order: Order) -> NDArray[np.uint8]:
-    """Divide images as `stratified` does; of each class the first in `order` go to the last parts."""
+    random = None if seed is None else np.random.RandomState(seed)
     parts = np.zeros(len(labels), dtype=np.uint8)
     for label in np.unique(labels):
-        members = order(np.flatnonzero(labels == label))
+        members = np.flatnonzero(labels == label)
+        members = members if random is None else random.permutation(members)
         start = 0
         for part in range(1, len(shares)):
             count = int(len(members) * shares[part] + 0.5)
