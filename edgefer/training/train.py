@@ -203,7 +203,9 @@ def train(
     for phase in recipe.phases:
         optimizer.chosen_weights(model, phase)  # a mistake in the last one is worth knowing before the first has run
     model = model.to(device).to(memory_format=torch.channels_last)
-    averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True) if settings.ema else None
+    averaged = None
+    if settings.ema:
+        averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True, warmup_power=settings.ema_power)
     selected = averaged.module if averaged else model  # the weights that are validated and kept
     criterion = loss.cross_entropy(settings, training.labels, classes).to(device)
     pixels = images.load(training, recipe.preprocessing).to(device)

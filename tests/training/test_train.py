@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 from stripes import small_recipe, stripes
+from timm.utils import ModelEmaV3
 
 from edgefer import console
 from edgefer.data.dataset import Dataset
@@ -72,6 +73,24 @@ def test_what_is_kept_are_the_weights_of_the_best_epoch_and_of_equal_ones_the_fi
     assert (result.best_epoch, result.val_accuracy, kept.epoch, kept.val_accuracy) == (2, 0.9, 2, 0.9)
     assert same(kept.weights, {name: seen[1][name] for name in kept.weights})
     assert not torch.equal(kept.weights["head.weight"], seen[3]["head.weight"])
+
+
+def test_an_average_of_power_one_is_the_mean_of_all_steps_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    heads: list[torch.Tensor] = []
+    update = ModelEmaV3.update
+
+    def noted(self: ModelEmaV3, model: torch.nn.Module, step: int | None = None) -> None:
+        heads.append(model.state_dict()["head.weight"].clone())
+        update(self, model, step)
+
+    monkeypatch.setattr(ModelEmaV3, "update", noted)
+    run = train(small_recipe("phases.0.lr=0.1", "train.ema=0.9999", "train.ema_power=1", epochs=2), stripes(), tmp_path)
+    averaged = state.read(run.run / "last.json")["selected"]["head.weight"]
+    mean = torch.stack(heads[1:]).mean(0)  # timm begins with the second step's
+    torch.testing.assert_close(averaged, mean)
+    assert (heads[-1] - mean).abs().max() > 1e-3
 
 
 def test_gradients_are_cut_to_the_length_that_is_asked_for(tmp_path: Path) -> None:
