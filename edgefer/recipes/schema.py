@@ -70,6 +70,7 @@ class Teaching(_Section):
         0.7, gt=0, le=1, description="of the loss that compares with the teachers; labels have the rest"
     )
     temperature: float = Field(2.0, gt=0, description="that logits are divided by before they are compared")
+    mirrored: bool = Field(False, description="teachers look at each picture's mirror image too; their mean teaches")
     votes: str | None = Field(None, description="fer2013new.csv: learn the ten labellers' votes beside the labels")
     votes_weight: float = Field(0.5, gt=0, description="of the votes' loss, which is added to that of the labels")
     votes_power: float = Field(

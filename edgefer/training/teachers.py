@@ -40,7 +40,13 @@ class Teachers:
     """
 
     def __init__(
-        self, runs: Sequence[str], dataset: Dataset, validation: Split, student: Preprocessing, device: str
+        self,
+        runs: Sequence[str],
+        dataset: Dataset,
+        validation: Split,
+        student: Preprocessing,
+        device: str,
+        mirrored: bool = False,
     ) -> None:
         """Read the networks.
 
@@ -51,12 +57,14 @@ class Teachers:
             validation: its images that choose the checkpoint.
             student: its preprocessing.
             device: ``cpu`` or ``cuda``.
+            mirrored: they answer for a picture and for its mirror image, which has the same expression.
 
         Raises:
             InputError: there is no such network, or its data or its crop are not the student's, or it has
                 learned images of `validation`.
         """
         self.student = student
+        self.mirrored = mirrored
         self.networks: list[_Teacher] = []
         heads = [_find(run) for run in runs]
         self.digests = [paths.sha256(head) for head in heads]
@@ -75,14 +83,17 @@ class Teachers:
             self.networks.append(found)
 
     def probabilities(self, x: Tensor, temperature: float) -> Tensor:
-        """Return the mean over the networks of softmax(logits / temperature): float32, (N, classes).
+        """Return the mean over networks and views of softmax(logits / temperature): float32, (N, classes).
 
         Args:
             x: the student's input, float32, (N, C, H, W).
             temperature: over 0.
         """
         with torch.no_grad():
-            answers = [each.answer(_as(x, self.student, each.spec)).float() for each in self.networks]
+            views = (x, x.flip(3)) if self.mirrored else (x,)
+            answers = [
+                each.answer(_as(view, self.student, each.spec)).float() for each in self.networks for view in views
+            ]
             return torch.stack([(logits / temperature).softmax(1) for logits in answers]).mean(0)
 
 

@@ -169,7 +169,7 @@ def train(
     with _of_this_version(run):
         progress = Progress(**saved["progress"]) if saved else Progress()
     teaching, classes = recipe.teaching, len(dataset.classes)
-    teachers = Teachers(teaching.teachers, dataset, validation, recipe.preprocessing, device)
+    teachers = Teachers(teaching.teachers, dataset, validation, recipe.preprocessing, device, teaching.mirrored)
     if saved and saved.get("teachers", []) != teachers.digests:
         raise InputError(f"{run} began with other teachers, or they were trained anew; name the same with --teacher")
     votes = torch.from_numpy(fer_plus.read(Path(teaching.votes), whole)[training.indices]) if teaching.votes else None

@@ -146,6 +146,23 @@ def test_several_teachers_teach_their_mean(teacher: Path, tmp_path: Path) -> Non
     assert not torch.allclose(one, two, atol=1e-3)
 
 
+def test_mirrored_teachers_say_the_same_of_a_picture_and_of_its_mirror_image(teacher: Path, tmp_path: Path) -> None:
+    data, spec = stripes(), small_recipe().preprocessing
+    validation = splits.split(data, "val")
+    x = torch.from_numpy(spec.apply(data.images[:16]))
+    plain, mirrored = (Teachers([str(teacher)], data, validation, spec, "cpu", both) for both in (False, True))
+    mean = (plain.probabilities(x, 2.0) + plain.probabilities(x.flip(3), 2.0)) / 2
+    assert torch.allclose(mirrored.probabilities(x, 2.0), mean, atol=1e-6)
+    assert torch.allclose(mirrored.probabilities(x.flip(3), 2.0), mean, atol=1e-6)
+    assert not torch.allclose(plain.probabilities(x, 2.0), mean, atol=1e-3)
+    taught = ("augment.mixup=0.0", f"teaching.teachers={json.dumps([str(teacher)])}")
+    losses = [
+        train(small_recipe(*taught, f"teaching.mirrored={both}", epochs=1), data, tmp_path / both).history[0]
+        for both in ("false", "true")
+    ]
+    assert losses[0]["train_loss"] != losses[1]["train_loss"]
+
+
 def test_a_higher_temperature_leaves_gradients_as_large() -> None:
     logits, wanted = torch.randn(8, 7), torch.randn(8, 7).softmax(1)
     assert torch.allclose(distillation(logits, wanted, 3.0), 9 * F.cross_entropy(logits / 3, wanted))
