@@ -28,7 +28,7 @@ from edgefer.bench.result import (
 from edgefer.bench.robustness import Robustness
 from edgefer.bench.table import NOISY
 from edgefer.bundle import Bundle
-from edgefer.data.dataset import Dataset, Split
+from edgefer.data.dataset import Dataset, Split, spread
 from edgefer.devices import jetson, machine, rapl
 from edgefer.errors import InputError, LackError
 from edgefer.evaluation import predict, timing
@@ -375,17 +375,13 @@ def _shape(spec: Preprocessing) -> tuple[int, int, int]:
 
 def _inputs(preprocessing: Preprocessing, rows: Split) -> list[NDArray[np.float32]]:
     """Return images spread over the split as inputs of batch 1."""
-    batch = preprocessing.apply(rows.take(_positions(rows)))
+    batch = preprocessing.apply(rows.take(spread(len(rows), _TIMED_IMAGES)))
     return [np.ascontiguousarray(batch[number : number + 1]) for number in range(len(batch))]
-
-
-def _positions(rows: Split) -> NDArray[np.int64]:
-    return np.unique(np.linspace(0, len(rows) - 1, _TIMED_IMAGES).astype(np.int64))
 
 
 def _pictures(rows: Split) -> list[NDArray[np.uint8]]:
     """Return the same images as `_inputs` as they are, one by one."""
-    return [rows.take(position[None]) for position in _positions(rows)]
+    return [rows.take(position[None]) for position in spread(len(rows), _TIMED_IMAGES)]
 
 
 def _from_pixels(contender: _Contender) -> timing.Work:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgefer import console
-from edgefer.data.dataset import Split
+from edgefer.data.dataset import Split, spread
 from edgefer.evaluation.corruptions import KINDS, STRENGTHS, corrupt
 from edgefer.evaluation.predict import Infer
 from edgefer.preprocessing import Preprocessing
@@ -48,7 +48,7 @@ def measure(infers: Sequence[Infer], specs: Sequence[Preprocessing], rows: Split
         specs: preprocessing of each.
         rows: images as they are; at most 1,000 of them are used.
     """
-    chosen = rows.subset(np.linspace(0, len(rows) - 1, min(len(rows), IMAGES)).astype(np.int64))
+    chosen = rows.subset(spread(len(rows), IMAGES))
     conditions = [("", 0), *((kind, strength) for kind in KINDS for strength in STRENGTHS)]
     right = np.zeros((len(infers), len(conditions)), dtype=np.int64)
     with console.progress("robustness", len(conditions)) as advance:

@@ -15,7 +15,7 @@ from onnx import ModelProto
 
 from edgefer import console, paths
 from edgefer.compression import gate, speed
-from edgefer.data.dataset import Split
+from edgefer.data.dataset import Split, spread
 from edgefer.evaluation import metrics
 from edgefer.graph.graph import Graph
 from edgefer.graph.leave import Part, leave, parts, reads, weight
@@ -83,7 +83,7 @@ def diagnose(
         left: parts that are FP32 already; the damage is what INT8 loses beyond them.
     """
     found = parts(signed, floats) if some is None else some
-    images = validation.subset(np.linspace(0, len(validation) - 1, min(len(validation), IMAGES)).astype(np.int64))
+    images = validation.subset(spread(len(validation), IMAGES))
     whole = lower(leave(signed, floats, left), "cpu").model
     answers = gate.logits(whole, spec, images, "before diagnosing")
     loss = metrics.cross_entropy(answers, images.labels)

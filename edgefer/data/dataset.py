@@ -12,6 +12,11 @@ SPLITS = ("train", "val", "test")
 USAGES = ("Training", "PublicTest", "PrivateTest")  # what the challenge calls them, in the same order
 
 
+def spread(count: int, most: int) -> NDArray[np.int64]:
+    """Return at most `most` places among `count`, evenly spaced from the first to the last: int64, rising."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Some rows of a data set, in order. Pixels are read only when asked for.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from edgefer.data.dataset import Split
+from edgefer.data.dataset import Split, spread
 from edgefer.errors import MissingExtra
 from edgefer.models.attention_net import SpatialAttention
 from edgefer.preprocessing import Preprocessing
@@ -41,9 +41,7 @@ def right_ones(predicted: NDArray[np.int64], labels: NDArray[np.int64], classes:
     found = []
     for label in range(classes):
         places = np.flatnonzero((labels == label) & (predicted == label))
-        if len(places) > IMAGES:
-            places = places[np.linspace(0, len(places) - 1, IMAGES).astype(np.int64)]
-        found.append(places)
+        found.append(places[spread(len(places), IMAGES)])
     return found
 
 

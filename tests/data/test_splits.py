@@ -10,7 +10,7 @@ import pytest
 from data import sources
 
 from edgefer import data
-from edgefer.data.dataset import SPLITS
+from edgefer.data.dataset import SPLITS, spread
 from edgefer.data.splits import stratified
 from edgefer.errors import InputError
 
@@ -121,3 +121,13 @@ def test_unknown_names(dataset: data.Dataset) -> None:
         data.split(dataset, "validation")
     with pytest.raises(InputError, match=r"'random'.*stratified"):
         data.split(dataset, "train", "random")
+
+
+def test_places_are_spread_from_the_first_to_the_last_and_all_where_there_are_few() -> None:
+    assert spread(101, 5).tolist() == [0, 25, 50, 75, 100]
+    assert spread(3, 64).tolist() == [0, 1, 2]
+    assert spread(0, 64).tolist() == []
+    for count in range(1, 200):
+        places = spread(count, 64)
+        assert len(set(places.tolist())) == min(count, 64)
+        assert (places[0], places[-1]) == (0, count - 1)
