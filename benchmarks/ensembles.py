@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from edgefer import bundle, data, paths
 from edgefer.compression import confidence
-from edgefer.data.dataset import Split
+from edgefer.data.dataset import Dataset, Split
 from edgefer.devices import machine
 from edgefer.evaluation import metrics, predict
 from edgefer.learning import checkpoint, evaluate
@@ -42,18 +43,10 @@ def main() -> None:
     split = data.split(dataset, "val")
     answers: dict[str, NDArray[np.float64]] = {}
     networks = {}
-    for run in arguments.runs:
-        head = checkpoint.find(run)
-        found = checkpoint.read(head)
-        if found.data["digest"] != dataset.digest or found.recipe.data.split != "official":
-            raise SystemExit(f"{run} was trained on other data or another split")
-        folder = head.absolute().parent
-        name = folder.parent.name if folder.name == "checkpoint" else folder.name  # a bundle's checkpoint: the bundle's
+    for name, head, found in trained(arguments.runs, dataset):
         logits = evaluate.logits(checkpoint.build(found), split, found.recipe.preprocessing)
         answers[name] = metrics.softmax(logits)
         networks[name] = paths.sha256(head)
-    if len(answers) < len(arguments.runs):
-        raise SystemExit("two runs have the same name")
     ensembles = [
         {"of": list(names), **scores(np.mean([answers[name] for name in names], axis=0), split)}
         for count in range(1, len(answers) + 1)
@@ -86,6 +79,22 @@ def main() -> None:
         print(f"{100 * each['accuracy']:.2f} %  {losses}  {' + '.join(each['of'])}")
     for name, each in int8.items():
         print(f"{100 * each['accuracy']:.2f} %  in INT8, at its temperature {each['fitted_loss']:.4f}  {name}")
+
+
+def trained(runs: Sequence[Path], dataset: Dataset) -> Iterator[tuple[str, Path, checkpoint.Checkpoint]]:
+    """Yield each run's name, its ``best.json`` and what that holds; PublicTest chose it and taught it nothing."""
+    names = set()
+    for run in runs:
+        head = checkpoint.find(run)
+        found = checkpoint.read(head)
+        if found.data["digest"] != dataset.digest or found.recipe.data.split != "official":
+            raise SystemExit(f"{run} was trained on other data or another split")
+        folder = head.absolute().parent
+        name = folder.parent.name if folder.name == "checkpoint" else folder.name  # a bundle's checkpoint: the bundle's
+        if name in names:
+            raise SystemExit("two runs have the same name")
+        names.add(name)
+        yield name, head, found
 
 
 def scores(probabilities: NDArray[np.float64], split: Split) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import protocol
-from ensembles import scores
+from ensembles import scores, trained
 
 from edgefer import data, paths
 from edgefer.data.dataset import Split
@@ -39,15 +39,10 @@ def main() -> None:
     arguments = parser.parse_args()
     dataset = data.load(arguments.data)
     split = data.split(dataset, "val")
-    networks = {}
-    for run in arguments.runs:
-        head = checkpoint.find(run)
-        found = checkpoint.read(head)
-        if found.data["digest"] != dataset.digest or found.recipe.data.split != "official":
-            raise SystemExit(f"{run} was trained on other data or another split")
-        folder = head.absolute().parent
-        name = folder.parent.name if folder.name == "checkpoint" else folder.name
-        networks[name] = {"sha256": paths.sha256(head), **seen(found, split)}
+    networks = {
+        name: {"sha256": paths.sha256(head), **seen(found, split)}
+        for name, head, found in trained(arguments.runs, dataset)
+    }
     result = {
         "kind": "edgefer selection",
         "protocol": protocol(__doc__),
