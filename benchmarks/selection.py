@@ -62,7 +62,7 @@ def seen(found: checkpoint.Checkpoint, split: Split) -> dict[str, Any]:
     """Return accuracy and loss of the view that chose the checkpoint, and the means over those that did not."""
     network, spec = checkpoint.build(found), found.recipe.preprocessing
     side = split.source.shape[1]
-    chosen = round(spec.crop * side)
+    chosen = spec.crop_side(side, side)
     views = []
     for crop, mirrored in itertools.product((chosen, chosen - _BESIDE, chosen + _BESIDE), (False, True)):
         rows = dataclasses.replace(split, source=split.source[:, :, ::-1]) if mirrored else split
