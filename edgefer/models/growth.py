@@ -23,12 +23,16 @@ def grown(model: torch.nn.Module, loaded: Mapping[str, Tensor]) -> dict[str, Ten
             picture, or is not ``plain-resnet``, it is returned as it is, and `take` says what does not fit.
     """
     weights, own = dict(loaded), model.state_dict()
-    if not isinstance(model, PlainResNet) or weights.keys() != own.keys():
+    if not isinstance(model, PlainResNet):
         return weights
+    if "pool.weight" in own and "pool.weight" not in weights:
+        weights["pool.weight"] = own["pool.weight"]  # which begins as the mean that the other one takes
+    if weights.keys() != own.keys():
+        return dict(loaded)
     first = "stem.0.weight"  # what it reads are the picture's colours
     if weights[first].shape[1:] != own[first].shape[1:]:
         return weights
-    for key, old in loaded.items():
+    for key, old in list(weights.items()):
         new, head = own[key], key.startswith("head.")  # whose classes are `for_classes`'s to match
         wanted = torch.Size([*(old if head else new).shape[:1], *new.shape[1:]])
         if old.shape == wanted:

@@ -1,7 +1,6 @@
 """A plain residual network (He et al. 2016, basic blocks) for small grey images, built to be quantized.
 
-Only 3x3 and 1x1 convolutions, BatchNorm, ReLU, additions, one average pool and one linear layer: every one of them
-has an INT8 kernel in ONNX Runtime and in TensorRT.
+Only convolutions, BatchNorm, ReLU, additions, one average pool and one linear layer: every one of them has an INT8 kernel in ONNX Runtime and in TensorRT.
 """
 
 from __future__ import annotations
@@ -36,8 +35,38 @@ class Block(nn.Module):
         return out
 
 
+class PlacePool(nn.Module):
+    """Weighted sum over places, with weights of each channel's own: (N, channels, S, S) -> (N, channels, 1, 1).
+
+    A face's mouth and its forehead do not say the same, which a mean takes for granted: the global depthwise
+    convolution of MobileFaceNets (Chen et al., arXiv:1804.07573). It begins as the mean.
+    """
+
+    def __init__(self, channels: int, side: int) -> None:
+        super().__init__()
+        self.side = side
+        # The mean's weights, larger by a factor that slows them down: as they are, a step of SGD moves them too far.
+        self.factor = side**0.5
+        self.weight = nn.Parameter(torch.full((channels, 1, side, side), self.factor / side**2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the class's first line says."""
+        if x.shape[2:] != self.weight.shape[2:]:
+            raise RuntimeError(f"{x.shape[2]} x {x.shape[3]} places, not {self.side} x {self.side}")
+        # Written out, as CPUs' depthwise convolutions of one place learn slowly.
+        pooled: Tensor = (x * self.weight.squeeze(1)).sum((2, 3), keepdim=True) / self.factor
+        return pooled
+
+    def fuse(self) -> nn.Conv2d:
+        """Return the same as a convolution, for `edgefer.models.merged`."""
+        channels = len(self.weight)
+        conv = nn.Conv2d(channels, channels, self.side, groups=channels, bias=False)
+        conv.weight = nn.Parameter(self.weight.detach() / self.factor)
+        return conv.to(self.weight.device).train(self.training)
+
+
 class PlainResNet(nn.Module):
-    """Stem, stages of blocks, average pool, linear layer: (N, channels, H, W) float32 -> (N, classes) logits.
+    """Stem, stages of blocks, pool, linear layer: (N, channels, H, W) float32 -> (N, classes) logits.
 
     Args:
         classes: number of classes.
@@ -46,6 +75,8 @@ class PlainResNet(nn.Module):
         blocks: blocks of each stage.
         stem_stride: stride of the first convolution.
         dropout: share of pooled features set to zero in training.
+        places: side of the last stage's map (6 for 44 pixels and four stages), whose places are then weighed by
+            `PlacePool`; 0 takes their mean, at any size.
     """
 
     def __init__(
@@ -56,10 +87,13 @@ class PlainResNet(nn.Module):
         blocks: Sequence[int] = (2, 2, 2, 2),
         stem_stride: int = 1,
         dropout: float = 0.0,
+        places: int = 0,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks) or not widths or min(*widths, *blocks) < 1:
             raise ValueError("widths and blocks must be as many, and positive")
+        if places < 0:
+            raise ValueError("places must not be negative")
         self.stem = nn.Sequential(*_conv(channels, widths[0], 3, stem_stride), nn.ReLU())
         stages: list[nn.Module] = []
         inputs = widths[0]
@@ -68,7 +102,7 @@ class PlainResNet(nn.Module):
                 stages.append(Block(inputs, width, stride=2 if stage > 0 and block == 0 else 1))
                 inputs = width
         self.stages = nn.Sequential(*stages)
-        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.pool = PlacePool(inputs, places) if places else nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(inputs, classes)
 

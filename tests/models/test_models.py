@@ -38,6 +38,7 @@ def test_timms_networks_are_built_for_the_data_at_hand() -> None:
         ("resnet1", {}, "timm has"),
         ("plain-resnet", {"width": 3}, "width"),
         ("plain-resnet", {"widths": [8], "blocks": [1, 1]}, "as many"),
+        ("plain-resnet", {"places": -1}, "negative"),
         ("resnet18", {"depth": 3}, "depth"),
     ],
 )
@@ -165,10 +166,41 @@ def test_a_wider_network_takes_the_narrower_ones_answers_for_classes_that_both_h
     assert torch.allclose(wide.eval()(x), narrow(x)[:, [2, 1]], atol=1e-5)
 
 
+def test_places_that_are_weighed_begin_as_their_mean_learn_and_become_one_convolution() -> None:
+    torch.manual_seed(0)
+    mean = with_statistics(models.create("plain-resnet", 7, 1, SMALL))
+    weighed = models.create("plain-resnet", 7, 1, {"widths": [8, 24], "blocks": [1, 1], "places": 10})
+    models.take(weighed, models.grown(weighed, mean.state_dict()), "one with a mean")
+    x = torch.randn(64, 1, 20, 20)
+    assert torch.allclose(weighed.eval()(x), mean(x), atol=1e-5)
+    label = (x[:, 0, :10].mean((1, 2)) > x[:, 0, 10:].mean((1, 2))).long()  # which half is brighter
+    optimizer = torch.optim.SGD(weighed.parameters(), lr=0.05)
+    for _ in range(10):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(weighed(x), label).backward()
+        optimizer.step()
+    weight = dict(weighed.named_parameters())["pool.weight"]
+    assert (weight - weight.mean((2, 3), keepdim=True)).abs().max() > 1e-4
+    merged = models.merged(weighed)
+    assert isinstance(merged.pool, torch.nn.Conv2d)
+    assert torch.allclose(merged(x), weighed(x), atol=1e-5)
+    again = models.create("plain-resnet", 7, 1, {"widths": [8, 32], "blocks": [1, 1], "places": 10}).eval()
+    models.take(again, models.grown(again, weighed.state_dict()), "a narrower one")
+    assert torch.allclose(again(x), weighed(x), atol=1e-5)
+
+
+def test_places_that_are_weighed_fit_one_size_of_picture() -> None:
+    weighed = models.create("plain-resnet", 7, 1, SMALL | {"places": 10})
+    models.check_size(weighed, 1, 20)
+    with pytest.raises(InputError, match=r"cannot take images of 24 x 24 pixels"):
+        models.check_size(weighed, 1, 24)
+
+
 @pytest.mark.parametrize(
     ("name", "channels", "args"),
     [
         ("plain-resnet", 1, {"widths": [8, 12], "blocks": [1, 1]}),  # narrower in one stage
+        ("plain-resnet", 1, {"widths": [8, 12], "blocks": [1, 1], "places": 6}),
         ("plain-resnet", 1, {"widths": [16, 32], "blocks": [1, 2]}),  # deeper
         ("plain-resnet", 3, {"widths": [16, 32], "blocks": [1, 1]}),  # for coloured pictures
         ("plain-cnn", 1, {"widths": [8, 16], "dense": [8]}),
