@@ -1,6 +1,7 @@
 """A plain residual network (He et al. 2016, basic blocks) for small grey images, built to be quantized.
 
-Only convolutions, BatchNorm, ReLU, additions, one average pool and one linear layer: every one of them has an INT8 kernel in ONNX Runtime and in TensorRT.
+Only convolutions, BatchNorm, ReLU, additions, one average pool and one linear layer: every one of them has
+an INT8 kernel in ONNX Runtime and in TensorRT.
 """
 
 from __future__ import annotations
