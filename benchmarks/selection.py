@@ -4,8 +4,9 @@ python benchmarks/selection.py fer2013.zip RUN [RUN ...]
 
 Of a training's epochs the one with the best accuracy on PublicTest is kept, so that figure is in part luck. The same
 network sees the same images in views that chose nothing: mirrored, and cut two pixels wider or closer (FP32, one view
-at a time). Luck does not come along; what the network knows does, as its loss shows, which hardly changes.
-PrivateTest is not opened.
+at a time). Luck does not come along; what the network knows does, as its loss shows, which hardly changes. Ensembles
+(the mean of their networks' probabilities, all of them looking at the same view) bring their networks' luck along, so
+they are asked in other views too: what they have more there is what a teacher has to teach. PrivateTest is not opened.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import numpy as np
 import torch
 from common import protocol
 from ensembles import scores, trained
+from numpy.typing import NDArray
 
 from edgefer import data, paths
 from edgefer.data.dataset import Split
@@ -29,6 +32,8 @@ from edgefer.learning import checkpoint, evaluate
 
 OUT = Path(__file__).parent / "results" / "selection.json"
 _BESIDE = 2  # pixels
+_SCORES = ("accuracy", "fitted_loss")
+View = tuple[int, bool, NDArray[np.float64]]  # side of the crop, whether mirrored, probabilities (n, classes)
 
 
 def main() -> None:
@@ -39,40 +44,53 @@ def main() -> None:
     arguments = parser.parse_args()
     dataset = data.load(arguments.data)
     split = data.split(dataset, "val")
-    networks = {
-        name: {"sha256": paths.sha256(head), **seen(found, split)}
-        for name, head, found in trained(arguments.runs, dataset)
-    }
+    answers: dict[str, list[View]] = {}
+    networks = {}
+    for name, head, found in trained(arguments.runs, dataset):
+        answers[name] = views(found, split)
+        scored = [{"crop": crop, "mirrored": mirrored, **scores(each, split)} for crop, mirrored, each in answers[name]]
+        networks[name] = {"sha256": paths.sha256(head), **compared(scored), "views": scored}
+    ensembles = [
+        {"of": list(names), **compared([scores(np.mean(view, axis=0), split) for view in zip(*asked, strict=True)])}
+        for count in range(2, len(answers) + 1)
+        for names in itertools.combinations(answers, count)
+        for asked in [[[probabilities for *_, probabilities in answers[name]] for name in names]]
+    ]
+    ensembles.sort(key=lambda each: float(each["others"]["fitted_loss"]))
     result = {
         "kind": "edgefer selection",
         "protocol": protocol(__doc__),
         "images": len(split),
         "data": dataset.digest,
         "networks": networks,
+        "ensembles": ensembles,
         "torch": torch.__version__,
         "machine": machine.describe().model_dump(mode="json"),
     }
     paths.write_json(OUT, result, indent=1)
-    for name, each in networks.items():
+    for name, each in [*networks.items(), *((" + ".join(each["of"]), each) for each in reversed(ensembles))]:
         chosen, others = each["chosen_by"], each["others"]
         print(f"{100 * chosen['accuracy']:.2f} %, in other views {100 * others['accuracy']:.2f} %  {name}")
 
 
-def seen(found: checkpoint.Checkpoint, split: Split) -> dict[str, Any]:
-    """Return accuracy and loss of the view that chose the checkpoint, and the means over those that did not."""
+def views(found: checkpoint.Checkpoint, split: Split) -> list[View]:
+    """Return what a network says of each view, that first which chose the checkpoint."""
     network, spec = checkpoint.build(found), found.recipe.preprocessing
     side = split.source.shape[1]
     chosen = spec.crop_side(side, side)
-    views = []
+    answers = []
     for crop, mirrored in itertools.product((chosen, chosen - _BESIDE, chosen + _BESIDE), (False, True)):
         rows = dataclasses.replace(split, source=split.source[:, :, ::-1]) if mirrored else split
         cut = spec if crop == chosen else spec.model_copy(update={"crop": crop / side})
-        logits = evaluate.logits(network, rows, cut)
-        views.append({"crop": crop, "mirrored": mirrored, **scores(metrics.softmax(logits), split)})
-    others = {
-        name: round(float(np.mean([view[name] for view in views[1:]])), 6) for name in ("accuracy", "fitted_loss")
-    }
-    return {"chosen_by": views[0], "others": others, "views": views}
+        answers.append((crop, mirrored, metrics.softmax(evaluate.logits(network, rows, cut))))
+    return answers
+
+
+def compared(scored: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the scores of the first view and the means of those of the others."""
+    first = {name: scored[0][name] for name in _SCORES}
+    others = {name: round(float(np.mean([view[name] for view in scored[1:]])), 6) for name in _SCORES}
+    return {"chosen_by": first, "others": others}
 
 
 if __name__ == "__main__":
