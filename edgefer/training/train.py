@@ -19,7 +19,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from timm.data import Mixup
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
@@ -33,7 +32,6 @@ from edgefer.learning import (
     evaluate,
     images,
     interrupt,
-    loss,
     optimizer,
     randomness,
 )
@@ -43,7 +41,7 @@ from edgefer.learning.checkpoint import Checkpoint
 from edgefer.lines import mark
 from edgefer.recipes import Recipe
 from edgefer.training import log, precision, sharpness
-from edgefer.training.informed import informed, label_probabilities
+from edgefer.training.lessons import Lesson, Lessons
 from edgefer.training.teachers import Teachers
 
 _SECONDS_BETWEEN_SAVES = 300.0
@@ -141,23 +139,12 @@ def train(
     """
     # Setup.
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    settings = recipe.train
+    settings, teaching = recipe.train, recipe.teaching
     whole, dataset = dataset, data.only(dataset, recipe.data.classes)
+    classes = len(dataset.classes)
     training = data.split(dataset, "train", recipe.data.split)
     validation = data.split(dataset, "val", recipe.data.split)
-    unseen = np.flatnonzero(np.bincount(validation.labels, minlength=len(dataset.classes)) == 0)
-    if unseen.size:
-        console.say(
-            f"warning: no validation image is {' or '.join(dataset.classes[i] for i in unseen)}: whether that is told "
-            "from the others, nothing here says; add such pictures"
-        )
-    if len(training) < settings.batch_size:
-        raise InputError(
-            f"{dataset.name} has {len(training)} training images, fewer than a batch of {settings.batch_size}; "
-            f"use --set train.batch_size={max(2, len(training) // 8 * 2)}"
-        )
-    if recipe.augment.mixup and settings.batch_size % 2:
-        raise InputError(f"mixup takes pairs: train.batch_size must be even, not {settings.batch_size}")
+    _check_images(recipe, dataset, training, validation)
     saved = _read_state(run) if resume else None
     if saved is None and recipe.preprocessing.interpolation != "bilinear":
         raise InputError(
@@ -168,7 +155,6 @@ def train(
         raise InputError(f"{run} was trained on other data ({saved['data']['name']}); name that with --data")
     with _of_this_version(run):
         progress = Progress(**saved["progress"]) if saved else Progress()
-    teaching, classes = recipe.teaching, len(dataset.classes)
     teachers = Teachers(teaching.teachers, dataset, validation, recipe.preprocessing, device, teaching.mirrored)
     if saved and saved.get("teachers", []) != teachers.digests:
         raise InputError(f"{run} began with other teachers, or they were trained anew; name the same with --teacher")
@@ -177,26 +163,7 @@ def train(
     if saved and saved.get("votes") != votes_digest:
         raise InputError(f"{run} began with other votes; name the same file with --votes")
     randomness.seed(settings.seed)
-    model = models.create(
-        recipe.model.name,
-        classes,
-        recipe.preprocessing.channels,
-        recipe.model.args,
-        recipe.model.pretrained and not recipe.model.start and saved is None,
-        recipe.model.weights if not recipe.model.start and saved is None else None,
-        recipe.model.zero_head,
-    )
-    models.check_size(model, recipe.preprocessing.channels, recipe.preprocessing.size)
-    if recipe.model.start and saved is None:
-        started = checkpoint.read(Path(recipe.model.start))
-        if started.data["digest"] == whole.digest:
-            theirs = started.recipe.data
-            learned = data.split(data.only(whole, theirs.classes), "train", theirs.split)
-            starts.check_apart(recipe.model.start, learned, validation)
-        given = models.grown(model, started.weights)
-        if started.classes != dataset.classes:
-            given = models.for_classes(model, given, started.classes, dataset.classes)
-        models.take(model, given, f"the network of {recipe.model.start}")
+    model = _network(recipe, whole, dataset, validation, begins=saved is None)
     start = saved.get("start") if saved else starts.record(recipe.model, model)
     if teaching.votes:
         models.widen(model, len(fer_plus.KINDS))
@@ -207,17 +174,8 @@ def train(
     if settings.ema:
         averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True, warmup_power=settings.ema_power)
     selected = averaged.module if averaged else model  # the weights that are validated and kept
-    criterion = loss.cross_entropy(settings, training.labels, classes).to(device)
-    pixels = images.load(training, recipe.preprocessing).to(device)
-    labels = torch.from_numpy(training.labels).to(device)
-    likely = None
-    if votes is not None:
-        if teaching.votes_power:
-            likely = label_probabilities(votes, labels, classes).to(device)
-        votes = votes.to(device)
-    # Each image as a class of its own: what comes back is how much of which image another one was mixed with.
-    mixup = Mixup(recipe.augment.mixup, label_smoothing=0, num_classes=settings.batch_size)
-    places = torch.arange(settings.batch_size, device=device)
+    lessons = Lessons(recipe, training, classes, teachers, votes, device)
+    class_weights = lessons.criterion.weight
     steps = len(training) // settings.batch_size  # what does not fill a batch has its turn in another epoch's order
     board = log.TensorBoard(run) if tensorboard else None
     threads = torch.get_num_threads()
@@ -233,7 +191,7 @@ def train(
             model.load_state_dict(saved["model"])
             selected.load_state_dict(saved["selected"])
     else:
-        step_precision = _precision(recipe, model, pixels, labels)
+        step_precision = _precision(recipe, model, lessons)
         randomness.seed(settings.seed)
     run.mkdir(parents=True, exist_ok=True)
     with paths.write_atomically(run / "recipe.json") as part:
@@ -242,23 +200,17 @@ def train(
         f"training {recipe.name} on {dataset.name}: {len(training):,} images, {recipe.epochs} epochs of {steps} steps, "
         f"{device}, {step_precision}, into {run}"
     )
-    if criterion.weight is not None:
-        shares = zip(dataset.classes, criterion.weight.tolist(), strict=True)
+    if class_weights is not None:
+        shares = zip(dataset.classes, class_weights.tolist(), strict=True)
         console.say(f"class weights: {', '.join(f'{name} {weight:.2f}' for name, weight in shares)}")
 
     def kept() -> dict[str, Tensor]:
         return models.narrowed(selected, classes) if teaching.votes else selected.state_dict()
 
-    def answer(x: Tensor, y: Tensor, better: Tensor | None, wanted: Tensor | None) -> tuple[Tensor, Tensor]:
+    def answer(lesson: Lesson) -> tuple[Tensor, Tensor]:
         with precision.autocast(device, step_precision):
-            answers = model(x)
-            step_loss = criterion(answers[:, :classes], y)
-            if better is not None:
-                distilled = loss.distillation(answers[:, :classes], better, teaching.temperature)
-                step_loss = (1 - teaching.share) * step_loss + teaching.share * distilled
-            if wanted is not None:
-                step_loss = step_loss + teaching.votes_weight * F.cross_entropy(answers[:, classes:], wanted)
-        return answers, step_loss
+            answers = model(lesson.x)
+            return answers, lessons.loss(answers, lesson)
 
     def save_state() -> None:
         tree = {
@@ -316,30 +268,17 @@ def train(
                     done = progress.epoch * steps + progress.step
                     schedule.step(done - first_epoch * steps)
                     batch = order[progress.step * settings.batch_size :][: settings.batch_size]
-                    x = augment.augment(pixels[batch], recipe.augment, recipe.preprocessing)
-                    x = x.contiguous(memory_format=torch.channels_last)
-                    y = labels[batch]
-                    wanted = votes[batch] if votes is not None else None
-                    said = likely[batch] if likely is not None else None
-                    if recipe.augment.mixup:
-                        x, shares = mixup(x, places)
-                        y = shares @ F.one_hot(y, classes).float()
-                        wanted = shares @ wanted if wanted is not None else None
-                        said = torch.log(shares @ said.exp()) if said is not None else None
-                    with precision.autocast(device, step_precision):
-                        better = teachers.probabilities(x, teaching.temperature) if teaching.teachers else None
-                    if better is not None and said is not None:
-                        better = informed(better, said, teaching.votes_power / teaching.temperature)
-                    answers, step_loss = answer(x, y, better, wanted)
+                    lesson = lessons.take(batch, step_precision)
+                    answers, step_loss = answer(lesson)
                     value = step_loss.item()
                     if not math.isfinite(value):
-                        raise _diverged(run, progress, training.rows[batch], criterion.weight)
+                        raise _diverged(run, progress, training.rows[batch], class_weights)
                     stepper.zero_grad()
                     step_loss.backward()
                     if settings.sam:
                         with sharpness.uphill(model, settings.sam):
                             stepper.zero_grad()
-                            answer(x, y, better, wanted)[1].backward()
+                            answer(lesson)[1].backward()
                     if settings.clip_gradient:
                         nn.utils.clip_grad_norm_(model.parameters(), settings.clip_gradient)
                     stepper.step()
@@ -347,7 +286,7 @@ def train(
                         averaged.update(model, step=done)
                     progress.step += 1
                     progress.loss_sum += value
-                    truth = y if y.ndim == 1 else y.argmax(dim=1)  # of a mix, the label with the larger share
+                    truth = lesson.y if lesson.y.ndim == 1 else lesson.y.argmax(dim=1)  # of a mix, the larger share's
                     progress.right += int((answers[:, :classes].argmax(dim=1) == truth).sum())
                     progress.seen += len(truth)
                     now = time.monotonic()
@@ -363,7 +302,7 @@ def train(
 
                 val_loss, val_accuracy = _validate(selected, validation, recipe, classes)
                 if not math.isfinite(val_loss):
-                    raise _diverged(run, progress, None, criterion.weight)
+                    raise _diverged(run, progress, None, class_weights)
                 now = time.monotonic()
                 line = {
                     "epoch": progress.epoch + 1,
@@ -434,6 +373,59 @@ def is_finished(recipe: Recipe, progress: Progress) -> bool:
     return last and progress.step == 0 and (progress.epoch >= planned or early)
 
 
+def _check_images(recipe: Recipe, dataset: Dataset, training: Split, validation: Split) -> None:
+    """Refuse images that make no batch; say of which classes the validation has none."""
+    names, size = dataset.classes, recipe.train.batch_size
+    unseen = np.flatnonzero(np.bincount(validation.labels, minlength=len(names)) == 0)
+    if unseen.size:
+        console.say(
+            f"warning: no validation image is {' or '.join(names[i] for i in unseen)}: whether that is told from the "
+            "others, nothing here says; add such pictures"
+        )
+    if len(training) < size:
+        raise InputError(
+            f"{dataset.name} has {len(training)} training images, fewer than a batch of {size}; "
+            f"use --set train.batch_size={max(2, len(training) // 8 * 2)}"
+        )
+    if recipe.augment.mixup and size % 2:
+        raise InputError(f"mixup takes pairs: train.batch_size must be even, not {size}")
+
+
+def _network(recipe: Recipe, whole: Dataset, dataset: Dataset, validation: Split, begins: bool) -> nn.Module:
+    """Return the network, on the CPU.
+
+    Args:
+        recipe: all settings.
+        whole: the data set with all its classes.
+        dataset: with those that are told apart.
+        validation: its images that choose the checkpoint.
+        begins: False where its weights will be those of a saved state, and none need be fetched for it.
+    """
+    asked, channels = recipe.model, recipe.preprocessing.channels
+    fresh = begins and not asked.start
+    model = models.create(
+        asked.name,
+        len(dataset.classes),
+        channels,
+        asked.args,
+        asked.pretrained and fresh,
+        asked.weights if fresh else None,
+        asked.zero_head,
+    )
+    models.check_size(model, channels, recipe.preprocessing.size)
+    if asked.start and begins:
+        started = checkpoint.read(Path(asked.start))
+        if started.data["digest"] == whole.digest:
+            theirs = started.recipe.data
+            learned = data.split(data.only(whole, theirs.classes), "train", theirs.split)
+            starts.check_apart(asked.start, learned, validation)
+        given = models.grown(model, started.weights)
+        if started.classes != dataset.classes:
+            given = models.for_classes(model, given, started.classes, dataset.classes)
+        models.take(model, given, f"the network of {asked.start}")
+    return model
+
+
 def _origin(dataset: Dataset) -> dict[str, Any]:
     return {"name": dataset.name, "digest": dataset.digest, "drawn": dataset.drawn}
 
@@ -457,12 +449,12 @@ def _of_this_version(run: Path) -> Iterator[None]:
         ) from None
 
 
-def _precision(recipe: Recipe, model: nn.Module, pixels: Tensor, labels: Tensor) -> precision.Precision:
+def _precision(recipe: Recipe, model: nn.Module, lessons: Lessons) -> precision.Precision:
     if recipe.train.precision != "auto":
         return recipe.train.precision
     count = recipe.train.batch_size
-    x = augment.augment(pixels[:count], recipe.augment, recipe.preprocessing)
-    return precision.choose(model, x.contiguous(memory_format=torch.channels_last), labels[:count])
+    x = augment.augment(lessons.pixels[:count], recipe.augment, recipe.preprocessing)
+    return precision.choose(model, x.contiguous(memory_format=torch.channels_last), lessons.labels[:count])
 
 
 def _freeze_batchnorm(model: nn.Module) -> None:
