@@ -700,8 +700,35 @@ def selection() -> str:
     )
 
 
+def informing() -> str:
+    """What teachers know with votes: each alone at the power that the trainings take, and the best of each size."""
+    result = read("informing.json")
+    found = result["teachers"]  # the least loss first
+    alone = [each for each in found if len(each["of"]) == 1 and each["power"] in (0.0, 0.4)]
+    best = {len(each["of"]): each for each in reversed(found)}
+    together = [best[count] for count in sorted(best) if count > 1]
+    rows = [
+        [
+            " + ".join(each["of"]),
+            f"{each['power']:.1f}",
+            percent(each["accuracy"]),
+            *(f"{each[name]:.3f}" for name in ("loss", "fitted_loss")),
+            *(percent(each[name]) for name in ("against_votes", "against_votes_known")),
+        ]
+        for each in (*alone, *together)
+    ]
+    unseen, known = (result["images"][name] for name in ("PublicTest", "training"))
+    columns = ["accuracy", "loss", "at its temperature", "P(label) against votes", f"on {known:,} training images"]
+    return table([f"{unseen:,} images of PublicTest", "power of votes", *columns], rows) + (
+        "\n\nOf each size of ensemble that with the least loss. From "
+        "[informing.json](benchmarks/results/informing.json), "
+        "`python benchmarks/informing.py fer2013.zip fer2013new.csv RUN...`."
+    )
+
+
 PARTS = {
     "logs": logs,
+    "informing": informing,
     "selection": selection,
     "ensembles": ensembles,
     "claims": claims,

@@ -6,6 +6,8 @@ them. So the product of the teachers' probabilities and P(label | votes) is near
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,19 +17,20 @@ _DECAY = 1e-4  # on squared weights, beside a mean cross-entropy
 _STEPS = 500
 
 
-def label_probabilities(votes: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Return the logarithm of P(label | votes) of each image, float32, (n, classes): multinomial logistic regression.
+def label_model(votes: Tensor, labels: Tensor, classes: int) -> Callable[[Tensor], Tensor]:
+    """Fit P(label | votes) by multinomial logistic regression.
 
-    It is fitted to these same images, of which each moves its few hundred weights by next to nothing.
+    It may be asked of the images that it is fitted to, of which each moves its few hundred weights by next to nothing.
 
     Args:
         votes: shares that each kind has, float32, (n, kinds), from `edgefer.data.votes.read`.
         labels: int64, (n,).
         classes: number of labels.
+
+    Returns:
+        A function of votes, float32, (m, kinds): logarithms of each label's probability, float32, (m, classes).
     """
-    shares = votes.double().cpu()
-    features = torch.cat([shares, torch.log(shares + _LEAST_SHARE)], dim=1)
-    truth = labels.cpu()
+    features, truth = _features(votes), labels.cpu()
     weights = torch.zeros(classes, features.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
     fit = torch.optim.LBFGS(
@@ -41,8 +44,17 @@ def label_probabilities(votes: Tensor, labels: Tensor, classes: int) -> Tensor:
         return value
 
     fit.step(loss)
-    with torch.no_grad():
-        return torch.log_softmax(features @ weights.T + bias, dim=1).float()
+
+    def probabilities(votes: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.log_softmax(_features(votes) @ weights.T + bias, dim=1).float()
+
+    return probabilities
+
+
+def _features(votes: Tensor) -> Tensor:
+    shares = votes.double().cpu()
+    return torch.cat([shares, torch.log(shares + _LEAST_SHARE)], dim=1)
 
 
 def informed(probabilities: Tensor, likely: Tensor, power: float) -> Tensor:
@@ -50,7 +62,7 @@ def informed(probabilities: Tensor, likely: Tensor, power: float) -> Tensor:
 
     Args:
         probabilities: of the teachers, at some temperature, (n, classes).
-        likely: logarithms from `label_probabilities`, of the same images.
+        likely: logarithms from `label_model`, of the same images.
         power: of P(label | votes), already over that temperature.
     """
     return torch.softmax(probabilities.log() + power * likely, dim=1)

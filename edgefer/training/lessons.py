@@ -15,7 +15,7 @@ from edgefer.data.dataset import Split
 from edgefer.learning import augment, images, loss
 from edgefer.recipes import Recipe
 from edgefer.training import precision
-from edgefer.training.informed import informed, label_probabilities
+from edgefer.training.informed import informed, label_model
 from edgefer.training.teachers import Teachers
 
 
@@ -69,7 +69,7 @@ class Lessons:
         self._votes = self._likely = None
         if votes is not None:
             if recipe.teaching.votes_power:
-                self._likely = label_probabilities(votes, self.labels, classes).to(device)
+                self._likely = label_model(votes, self.labels, classes)(votes).to(device)
             self._votes = votes.to(device)
         # Each image as a class of its own: what comes back is how much of which image another one was mixed with.
         self._mixup = Mixup(recipe.augment.mixup, label_smoothing=0, num_classes=count)

@@ -26,14 +26,14 @@ def test_what_votes_say_of_a_label_is_scikit_learns_logistic_regression() -> Non
     features = np.concatenate([shares, np.log(shares + 0.02)], 1)
     wanted = LogisticRegression(C=1 / (2 * len(votes) * informing._DECAY), tol=1e-8, max_iter=5000)
     wanted = wanted.fit(features, labels).predict_log_proba(features)
-    found = informing.label_probabilities(torch.from_numpy(votes), torch.from_numpy(labels), 3)
+    found = informing.label_model(torch.from_numpy(votes), torch.from_numpy(labels), 3)(torch.from_numpy(votes[::2]))
     assert found.dtype == torch.float32
-    np.testing.assert_allclose(found.numpy(), wanted, atol=1e-3)
+    np.testing.assert_allclose(found.numpy(), wanted[::2], atol=1e-3)
 
 
 def test_a_kind_without_a_vote_and_a_class_without_an_image_leave_finite_numbers() -> None:
     votes = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).repeat(50, 1)
-    found = informing.label_probabilities(votes, torch.tensor([0, 1]).repeat(50), 3)
+    found = informing.label_model(votes, torch.tensor([0, 1]).repeat(50), 3)(votes)
     assert torch.isfinite(found).all()
     assert (found.argmax(1) == torch.tensor([0, 1]).repeat(50)).all()
 
