@@ -123,7 +123,11 @@ class Train(_Section):
     )
     clip_gradient: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: none")
     sam: float = Field(0.0, ge=0, description="radius of sharpness-aware steps, each twice as long; 0: none")
-    early_stopping: int = Field(0, ge=0, description="epochs without a better validation accuracy; 0: never")
+    best: Literal["accuracy", "loss"] = Field(
+        "accuracy",
+        description="on the validation split, by which an epoch's weights are kept; loss is less of a lottery",
+    )
+    early_stopping: int = Field(0, ge=0, description="epochs without a better one; 0: never")
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: times both on this machine")
     seed: int = Field(0, ge=0, lt=2**63)
 

@@ -77,7 +77,7 @@ def _facts(review: Review, recipe: Recipe) -> list[tuple[str, str]]:
         ("loss", _loss(recipe)),
     ]
     if run.best_epoch is not None:
-        found.append(("epoch that is kept", f"{run.best_epoch}, chosen by validation accuracy"))
+        found.append(("epoch that is kept", f"{run.best_epoch}, chosen by validation {recipe.train.best}"))
     if review.history:
         found.append(("time", console.duration(sum(each.seconds for each in review.history))))
     if run.versions:

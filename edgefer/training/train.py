@@ -103,15 +103,17 @@ class Progress:
     seconds_in_epoch: float = 0.0
     best_epoch: int = 0
     best_accuracy: float = -1.0
+    best_loss: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
 
-    def end_epoch(self, line: dict[str, Any]) -> None:
-        """Take an epoch's line of the log, and note whether it is the best."""
+    def end_epoch(self, line: dict[str, Any], by: str) -> None:
+        """Take an epoch's line of the log, and note whether it is the best by ``accuracy`` or ``loss``."""
         self.history.append(line)
         self.epoch, self.step, self.loss_sum, self.seconds_in_epoch = self.epoch + 1, 0, 0.0, 0.0
         self.right = self.seen = 0
-        if line["val_accuracy"] > self.best_accuracy:
-            self.best_epoch, self.best_accuracy = self.epoch, line["val_accuracy"]
+        loss, accuracy = line["val_loss"], line["val_accuracy"]
+        if accuracy > self.best_accuracy if by == "accuracy" else self.best_loss is None or loss < self.best_loss:
+            self.best_epoch, self.best_accuracy, self.best_loss = self.epoch, accuracy, loss
 
 
 def train(
@@ -122,7 +124,7 @@ def train(
     tensorboard: bool = False,
     device: str | None = None,
 ) -> Result:
-    """Train a network and keep the checkpoint with the best validation accuracy.
+    """Train a network and keep the checkpoint with the best validation accuracy, or loss (`recipe.train.best`).
 
     Args:
         recipe: all settings.
@@ -317,7 +319,7 @@ def train(
                 }
                 clock = now
                 schedule.epoch(val_loss)
-                progress.end_epoch(line)
+                progress.end_epoch(line, settings.best)
                 if progress.best_epoch == progress.epoch:
                     card = Checkpoint(
                         recipe=recipe,

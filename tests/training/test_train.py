@@ -75,6 +75,17 @@ def test_what_is_kept_are_the_weights_of_the_best_epoch_and_of_equal_ones_the_fi
     assert not torch.equal(kept.weights["head.weight"], seen[3]["head.weight"])
 
 
+def test_weights_may_be_kept_by_the_loss_and_patience_goes_by_it_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scores = iter(((0.9, 0.5), (0.7, 0.3), (0.8, 0.6), (0.7, 0.7), (0.6, 0.1)))
+    monkeypatch.setattr("edgefer.training.train._validate", lambda *_: next(scores))
+    recipe = small_recipe("train.best=loss", "train.early_stopping=2", epochs=5)
+    result = train(recipe, stripes(), tmp_path / "run")
+    assert (result.epochs, result.best_epoch, result.val_accuracy) == (4, 2, 0.3)
+    assert checkpoint.read(result.run).epoch == 2
+
+
 def test_an_average_of_power_one_is_the_mean_of_all_steps_weights(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
