@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from edgefer.errors import InputError
+
 
 def _conv(inputs: int, outputs: int, side: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
@@ -51,9 +53,16 @@ class PlacePool(nn.Module):
         self.weight = nn.Parameter(torch.full((channels, 1, side, side), self.factor / side**2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what the class's first line says."""
+        """Return what the class's first line says.
+
+        Raises:
+            InputError: x has more places, or fewer.
+        """
         if x.shape[2:] != self.weight.shape[2:]:
-            raise RuntimeError(f"{x.shape[2]} x {x.shape[3]} places, not {self.side} x {self.side}")
+            raise InputError(
+                f"images of this size leave {x.shape[2]} x {x.shape[3]} places, and model.args has places = {self.side}; "
+                f"set that to {x.shape[2]}, or to 0 for their mean"
+            )
         # Written out, as CPUs' depthwise convolutions of one place learn slowly.
         pooled: Tensor = (x * self.weight.squeeze(1)).sum((2, 3), keepdim=True) / self.factor
         return pooled
