@@ -59,9 +59,10 @@ class PlacePool(nn.Module):
             InputError: x has more places, or fewer.
         """
         if x.shape[2:] != self.weight.shape[2:]:
+            found = x.shape[2]
             raise InputError(
-                f"images of this size leave {x.shape[2]} x {x.shape[3]} places, and model.args has places = {self.side}; "
-                f"set that to {x.shape[2]}, or to 0 for their mean"
+                f"images of this size leave {found} x {found} places, and model.args has places = {self.side}; "
+                f"set that to {found}, or to 0 for their mean"
             )
         # Written out, as CPUs' depthwise convolutions of one place learn slowly.
         pooled: Tensor = (x * self.weight.squeeze(1)).sum((2, 3), keepdim=True) / self.factor

@@ -192,7 +192,7 @@ def test_places_that_are_weighed_begin_as_their_mean_learn_and_become_one_convol
 def test_places_that_are_weighed_fit_one_size_of_picture() -> None:
     weighed = models.create("plain-resnet", 7, 1, SMALL | {"places": 10})
     models.check_size(weighed, 1, 20)
-    with pytest.raises(InputError, match="leave 12 x 12 places, and model.args has places = 10; set that to 12"):
+    with pytest.raises(InputError, match=r"leave 12 x 12 places, and model.args has places = 10; set that to 12"):
         models.check_size(weighed, 1, 24)
 
 
