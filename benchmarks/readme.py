@@ -666,8 +666,7 @@ def ensembles() -> str:
     """What the networks of the long trainings know together: the best of each size."""
     result = read("ensembles.json")
     found = result["ensembles"]  # of one network and more, the best first
-    best = {len(each["of"]): each for each in reversed(found) if len(each["of"]) > 1}
-    shown = [*(each for each in found if len(each["of"]) == 1), *(best[count] for count in sorted(best))]
+    shown = [*(each for each in found if len(each["of"]) == 1), *_best_of_each_size(found)]
     rows = []
     for each in shown:
         small = result["int8"].get(each["of"][0]) if len(each["of"]) == 1 else None
@@ -681,12 +680,17 @@ def ensembles() -> str:
     )
 
 
+def _best_of_each_size(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return of those with two networks, three and so on the first each."""
+    best = {len(each["of"]): each for each in reversed(found)}
+    return [best[count] for count in sorted(best) if count > 1]
+
+
 def selection() -> str:
     """How much of a checkpoint's accuracy on PublicTest is owed to being chosen there."""
     result = read("selection.json")
     found = result["ensembles"]  # of two networks and more, the least loss in other views first
-    best = {len(each["of"]): each for each in reversed(found)}
-    together = {" + ".join(best[count]["of"]): best[count] for count in sorted(best)}
+    together = {" + ".join(each["of"]): each for each in _best_of_each_size(found)}
     rows = []
     for name, each in (result["networks"] | together).items():
         chosen, others = each["chosen_by"], each["others"]
@@ -705,8 +709,6 @@ def informing() -> str:
     result = read("informing.json")
     found = result["teachers"]  # the least loss first
     alone = [each for each in found if len(each["of"]) == 1 and each["power"] in (0.0, 0.4)]
-    best = {len(each["of"]): each for each in reversed(found)}
-    together = [best[count] for count in sorted(best) if count > 1]
     rows = [
         [
             " + ".join(each["of"]),
@@ -715,7 +717,7 @@ def informing() -> str:
             *(f"{each[name]:.3f}" for name in ("loss", "fitted_loss")),
             *(percent(each[name]) for name in ("against_votes", "against_votes_known")),
         ]
-        for each in (*alone, *together)
+        for each in (*alone, *_best_of_each_size(found))
     ]
     unseen, known = (result["images"][name] for name in ("PublicTest", "training"))
     columns = ["accuracy", "loss", "at its temperature", "P(label) against votes", f"on {known:,} training images"]

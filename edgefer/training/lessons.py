@@ -75,6 +75,11 @@ class Lessons:
         self._mixup = Mixup(recipe.augment.mixup, label_smoothing=0, num_classes=count)
         self._each = torch.arange(count, device=device)
 
+    def augmented(self, rows: NDArray[np.int64] | slice) -> Tensor:
+        """Return a network's input of images, normalized, float32, (N, C, S, S), channels last."""
+        x = augment.augment(self.pixels[rows], self._recipe.augment, self._recipe.preprocessing)
+        return x.contiguous(memory_format=torch.channels_last)
+
     def take(self, rows: NDArray[np.int64], step_precision: precision.Precision) -> Lesson:
         """Return a batch of images, augmented.
 
@@ -83,8 +88,7 @@ class Lessons:
             step_precision: in which the teachers answer.
         """
         recipe, teaching = self._recipe, self._recipe.teaching
-        x = augment.augment(self.pixels[rows], recipe.augment, recipe.preprocessing)
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = self.augmented(rows)
         y = self.labels[rows]
         votes = self._votes[rows] if self._votes is not None else None
         likely = self._likely[rows] if self._likely is not None else None

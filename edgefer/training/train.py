@@ -27,7 +27,6 @@ from edgefer.data import votes as fer_plus
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import Diverged, InputError, Interrupted
 from edgefer.learning import (
-    augment,
     checkpoint,
     evaluate,
     images,
@@ -454,9 +453,8 @@ def _of_this_version(run: Path) -> Iterator[None]:
 def _precision(recipe: Recipe, model: nn.Module, lessons: Lessons) -> precision.Precision:
     if recipe.train.precision != "auto":
         return recipe.train.precision
-    count = recipe.train.batch_size
-    x = augment.augment(lessons.pixels[:count], recipe.augment, recipe.preprocessing)
-    return precision.choose(model, x.contiguous(memory_format=torch.channels_last), lessons.labels[:count])
+    first = slice(recipe.train.batch_size)
+    return precision.choose(model, lessons.augmented(first), lessons.labels[first])
 
 
 def _freeze_batchnorm(model: nn.Module) -> None:
