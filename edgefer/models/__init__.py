@@ -6,6 +6,7 @@ from edgefer.models.create import create, for_classes, merged, narrowed, take, w
 from edgefer.models.from_timm import hub_id
 from edgefer.models.growth import grown
 from edgefer.models.keras_count import keras_count
+from edgefer.models.mirror import find_partners, mirror
 from edgefer.models.padding import fix_padding
 from edgefer.models.plain_resnet import PlainResNet
 from edgefer.models.pooling import check_size, fix_pooling
@@ -14,6 +15,7 @@ __all__ = [
     "PlainResNet",
     "check_size",
     "create",
+    "find_partners",
     "fix_padding",
     "fix_pooling",
     "for_classes",
@@ -21,6 +23,7 @@ __all__ = [
     "hub_id",
     "keras_count",
     "merged",
+    "mirror",
     "narrowed",
     "take",
     "widen",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from edgefer.models.plain_resnet import PlainResNet
@@ -30,8 +31,10 @@ def grown(model: torch.nn.Module, loaded: Mapping[str, Tensor]) -> dict[str, Ten
     if weights.keys() != own.keys():
         return dict(loaded)
     first = "stem.0.weight"  # what it reads are the picture's colours
+    if own[first].shape[2] == weights[first].shape[2] + 1:
+        weights[first] = _between_places(weights[first])
     if weights[first].shape[1:] != own[first].shape[1:]:
-        return weights
+        return dict(loaded)
     for key, old in list(weights.items()):
         new, head = own[key], key.startswith("head.")  # whose classes are `for_classes`'s to match
         wanted = torch.Size([*(old if head else new).shape[:1], *new.shape[1:]])
@@ -43,3 +46,9 @@ def grown(model: torch.nn.Module, loaded: Mapping[str, Tensor]) -> dict[str, Ten
         read[tuple(map(slice, old.shape))] = old
         weights[key] = read if head else torch.cat([read, new[len(old) :]])
     return weights
+
+
+def _between_places(kernels: Tensor) -> Tensor:
+    """Return kernels whose sides are one longer and whose places lie between the old ones: the mean of the four."""
+    corners = [F.pad(kernels, (x, 1 - x, y, 1 - y)) for x in (0, 1) for y in (0, 1)]
+    return torch.stack(corners).mean(0)

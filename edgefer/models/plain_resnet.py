@@ -15,9 +15,8 @@ from edgefer.errors import InputError
 
 
 def _conv(inputs: int, outputs: int, side: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, side, stride, padding=side // 2, bias=False), nn.BatchNorm2d(outputs)
-    )
+    padding = side // 2 if side % 2 else 0
+    return nn.Sequential(nn.Conv2d(inputs, outputs, side, stride, padding, bias=False), nn.BatchNorm2d(outputs))
 
 
 class Block(nn.Module):
@@ -85,6 +84,8 @@ class PlainResNet(nn.Module):
         widths: channels of each stage; each stage but the first halves the resolution.
         blocks: blocks of each stage.
         stem_stride: stride of the first convolution.
+        stem_side: side of its kernel, 2 or more. An even one takes no padding: 4 leaves 41 places of 44 pixels, which
+            halve to 21, 11 and 6, as `edgefer.models.mirror` needs them.
         dropout: share of pooled features set to zero in training.
         places: side of the last stage's map (6 for 44 pixels and four stages), whose places are then weighed by
             `PlacePool`; 0 takes their mean, at any size.
@@ -99,13 +100,16 @@ class PlainResNet(nn.Module):
         stem_stride: int = 1,
         dropout: float = 0.0,
         places: int = 0,
+        stem_side: int = 3,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks) or not widths or min(*widths, *blocks) < 1:
             raise ValueError("widths and blocks must be as many, and positive")
         if places < 0:
             raise ValueError("places must not be negative")
-        self.stem = nn.Sequential(*_conv(channels, widths[0], 3, stem_stride), nn.ReLU())
+        if stem_side < 2:
+            raise ValueError("stem_side must be 2 or more")
+        self.stem = nn.Sequential(*_conv(channels, widths[0], stem_side, stem_stride), nn.ReLU())
         stages: list[nn.Module] = []
         inputs = widths[0]
         for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):

@@ -171,11 +171,17 @@ def train(
     for phase in recipe.phases:
         optimizer.chosen_weights(model, phase)  # a mistake in the last one is worth knowing before the first has run
     model = model.to(device).to(memory_format=torch.channels_last)
+    lessons = Lessons(recipe, training, classes, teachers, votes, device)
+    partners = None
+    if settings.mirror:
+        partners = saved.get("partners") if saved else models.find_partners(model, lessons.augmented(slice(256)))
+        if not partners:
+            raise InputError(f"{run} began without train.mirror; begin anew with --from {run}")
+        models.mirror(model, partners)
     averaged = None
     if settings.ema:
         averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True, warmup_power=settings.ema_power)
     selected = averaged.module if averaged else model  # the weights that are validated and kept
-    lessons = Lessons(recipe, training, classes, teachers, votes, device)
     class_weights = lessons.criterion.weight
     steps = len(training) // settings.batch_size  # what does not fill a batch has its turn in another epoch's order
     board = log.TensorBoard(run) if tensorboard else None
@@ -220,6 +226,7 @@ def train(
             "teachers": teachers.digests,
             "votes": votes_digest,
             "start": start,
+            "partners": partners,
             "precision": step_precision,
             "threads": began,
             "model": model.state_dict(),
@@ -283,6 +290,8 @@ def train(
                     if settings.clip_gradient:
                         nn.utils.clip_grad_norm_(model.parameters(), settings.clip_gradient)
                     stepper.step()
+                    if partners:
+                        models.mirror(model, partners)
                     if averaged:
                         averaged.update(model, step=done)
                     progress.step += 1

@@ -39,6 +39,7 @@ def test_timms_networks_are_built_for_the_data_at_hand() -> None:
         ("plain-resnet", {"width": 3}, "width"),
         ("plain-resnet", {"widths": [8], "blocks": [1, 1]}, "as many"),
         ("plain-resnet", {"places": -1}, "negative"),
+        ("plain-resnet", {"stem_side": 1}, "2 or more"),
         ("resnet18", {"depth": 3}, "depth"),
     ],
 )
@@ -187,6 +188,19 @@ def test_places_that_are_weighed_begin_as_their_mean_learn_and_become_one_convol
     again = models.create("plain-resnet", 7, 1, {"widths": [8, 32], "blocks": [1, 1], "places": 10}).eval()
     models.take(again, models.grown(again, weighed.state_dict()), "a narrower one")
     assert torch.allclose(again(x), weighed(x), atol=1e-5)
+
+
+def test_a_longer_first_kernel_begins_with_the_shorter_ones_answers_half_a_place_further() -> None:
+    torch.manual_seed(0)
+    short = with_statistics(models.create("plain-resnet", 7, 1, SMALL | {"stem_stride": 2}))
+    long = models.create("plain-resnet", 7, 1, SMALL | {"stem_stride": 2, "stem_side": 4})
+    given = models.grown(long, short.state_dict())
+    models.take(long, given, "one with a shorter kernel")
+    x = torch.randn(5, 1, 21, 21)
+    with torch.no_grad():
+        places = [short.stem[0](x[:, :, i : i + 20, j : j + 20])[:, :, 1:, 1:] for i in (0, 1) for j in (0, 1)]
+        assert torch.allclose(long.stem[0](x[:, :, 1:, 1:]), torch.stack(places).mean(0), atol=1e-5)
+    assert long.stem[0](torch.zeros(1, 1, 44, 44)).shape == (1, 8, 21, 21)
 
 
 def test_places_that_are_weighed_fit_one_size_of_picture() -> None:

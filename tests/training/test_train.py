@@ -428,3 +428,21 @@ def test_a_checkpoint_with_other_types_in_it_is_refused(tmp_path: Path, damage: 
     state.save(run, "best", {**state.read(run / "best.json"), **damage})
     with pytest.raises(InputError, match=r"best\.json is no checkpoint of edgefer's"):
         checkpoint.read(run)
+
+
+def test_a_mirrored_network_answers_alike_and_goes_on_after_a_stop_as_if_there_was_none(tmp_path: Path) -> None:
+    once = small_recipe("train.mirror=true", "preprocessing.size=45", "train.ema=0.9", epochs=1)
+    twice = once.model_copy(update={"phases": once.phases * 2})
+    torch.set_num_threads(1)
+    train(twice, stripes(), tmp_path / "whole")
+    train(once, stripes(), tmp_path / "parts")
+    train(twice, stripes(), tmp_path / "parts", resume=True)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    network, x = checkpoint.build(checkpoint.read(tmp_path / "parts")).eval(), torch.randn(4, 1, 45, 45)
+    torch.testing.assert_close(network(x), network(x.flip(3)), atol=1e-5, rtol=0)
+
+
+def test_a_run_that_began_without_mirroring_does_not_go_on_with_it(tmp_path: Path) -> None:
+    train(small_recipe("preprocessing.size=45", epochs=1), stripes(), tmp_path / "run")
+    with pytest.raises(InputError, match=r"began without train.mirror; begin anew with --from"):
+        train(small_recipe("train.mirror=true", "preprocessing.size=45"), stripes(), tmp_path / "run", resume=True)

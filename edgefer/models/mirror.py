@@ -1,0 +1,192 @@
+"""Weights with which a network answers alike for a picture and for its mirror image.
+
+Each channel has a partner, another one or itself, which has on the mirror image what it has on the picture, mirrored:
+group-equivariant convolutions (Cohen & Welling, arXiv:1602.07576) of the group that has one mirroring. Pairs are that
+paper's layers; partners of their own have symmetric filters. Nearly half of all weights follow from the others, and the
+network is as it was for all that read it: equal weights, no other layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from edgefer.errors import InputError
+from edgefer.models.plain_resnet import Block, PlacePool, PlainResNet
+
+Partners = dict[str, list[int]]  # by layer whose output they are: of each channel the index of its partner
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A convolution with its norm, and the names under which `Partners` has what it reads and what it writes."""
+
+    convolution: nn.Conv2d
+    norm: nn.BatchNorm2d
+    reads: str | None
+    writes: str
+
+
+def find_partners(network: nn.Module, images: Tensor) -> Partners:
+    """Return which channels of a network say most nearly the same of pictures and of their mirror images.
+
+    Of all ways to pair channels, or leave them their own partners, that with the largest sum of correlations over
+    images and places.
+
+    Args:
+        network: a ``plain-resnet``, trained or not.
+        images: its input, float32, (N, C, S, S).
+
+    Raises:
+        InputError: it is another network, or `images` are of a size whose halving is not symmetric.
+    """
+    if not isinstance(network, PlainResNet):
+        raise InputError("train.mirror is for plain-resnet: other networks' layers may not be symmetric")
+    _check_halving(network, images)
+    streams: dict[str, list[str]] = {}  # layers that are added up must pair alike
+    for name, layer in _outputs(network):
+        streams.setdefault(name, []).append(layer)
+    seen, mirrored = (_features(network, each) for each in (images, images.flip(3)))
+    found: Partners = {}
+    for name, layers in streams.items():
+        agreement = sum(_agreement(seen[layer], mirrored[layer].flip(3)) for layer in layers)
+        assert isinstance(agreement, Tensor)
+        found[name] = _pair(agreement)
+    return found
+
+
+def mirror(network: nn.Module, partners: Partners) -> None:
+    """Make a network's weights symmetric, in place: the nearest to those it has, by least squares.
+
+    After a step of SGD from symmetric weights this is the step with the gradient's symmetric part.
+
+    Args:
+        network: the one that `find_partners` saw.
+        partners: what that returned.
+    """
+    assert isinstance(network, PlainResNet)
+    device = network.head.weight.device
+    index = {name: torch.tensor(channels, device=device) for name, channels in partners.items()}
+    with torch.no_grad():
+        for layer in _layers(network):
+            writes, weight = index[layer.writes], layer.convolution.weight
+            other = weight[writes] if layer.reads is None else weight[writes][:, index[layer.reads]]
+            weight.copy_((weight + other.flip(3)) / 2)
+            norm = layer.norm
+            for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+                assert values is not None
+                values.copy_((values + values[writes]) / 2)
+        last = index[_layers(network)[-1].writes]
+        if isinstance(network.pool, PlacePool):
+            network.pool.weight.copy_((network.pool.weight + network.pool.weight[last].flip(3)) / 2)
+        network.head.weight.copy_((network.head.weight + network.head.weight[:, last]) / 2)
+
+
+def _layers(network: PlainResNet) -> list[_Layer]:
+    """Return all convolutions, in the order of the forward pass."""
+    layers = [_layer(network.stem, None, "stem")]
+    stream = "stem"
+    for number, block in enumerate(network.stages):
+        assert isinstance(block, Block)
+        inner, before = f"stages.{number}.conv1", stream
+        if isinstance(block.skip, nn.Sequential):
+            stream = f"stages.{number}"
+            layers.append(_layer(block.skip, before, stream))
+        layers += [_layer(block.conv1, before, inner), _layer(block.conv2, inner, stream)]
+    return layers
+
+
+def _layer(layers: nn.Module, reads: str | None, writes: str) -> _Layer:
+    assert isinstance(layers, nn.Sequential)
+    convolution, norm = layers[0], layers[1]
+    assert isinstance(convolution, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    return _Layer(convolution, norm, reads, writes)
+
+
+def _outputs(network: PlainResNet) -> list[tuple[str, str]]:
+    """Return, for each activation, its channels' name in `Partners` and the module whose output it is."""
+    found, stream = [("stem", "stem")], "stem"
+    for number, block in enumerate(network.stages):
+        assert isinstance(block, Block)
+        if isinstance(block.skip, nn.Sequential):
+            stream = f"stages.{number}"
+        found += [(f"stages.{number}.conv1", f"stages.{number}.relu1"), (stream, f"stages.{number}")]
+    return found
+
+
+def _features(network: PlainResNet, images: Tensor) -> dict[str, Tensor]:
+    """Return each activation, (N, channels, H, W), by its module's name."""
+    found: dict[str, Tensor] = {}
+    modules = dict(network.named_modules())
+
+    def keep(name: str) -> None:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            found[name] = output
+
+        hooks.append(modules[name].register_forward_hook(hook))
+
+    hooks: list[torch.utils.hooks.RemovableHandle] = []
+    training = network.training
+    try:
+        for _, name in _outputs(network):
+            keep(name)
+        with torch.no_grad():
+            network.eval()(images)
+    finally:
+        network.train(training)
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _agreement(one: Tensor, other: Tensor) -> Tensor:
+    """Return the correlation of each channel with each of the other's, float64, (channels, channels)."""
+    rows = [each.transpose(0, 1).flatten(1).double() for each in (one, other)]
+    rows = [each - each.mean(1, keepdim=True) for each in rows]
+    a, b = (each / each.norm(dim=1, keepdim=True).clamp(min=1e-9) for each in rows)
+    found: Tensor = a @ b.T
+    return found
+
+
+def _pair(agreement: Tensor) -> list[int]:
+    import networkx
+
+    both = (agreement + agreement.T).tolist()
+    alone = agreement.diagonal().tolist()
+    graph = networkx.Graph()
+    for i in range(len(alone)):
+        for j in range(i):
+            gain = both[i][j] - alone[i] - alone[j]
+            if gain > 0:
+                graph.add_edge(i, j, weight=gain)
+    partners = list(range(len(alone)))
+    for i, j in networkx.max_weight_matching(graph):
+        partners[i], partners[j] = j, i
+    return partners
+
+
+def _check_halving(network: PlainResNet, images: Tensor) -> None:
+    """Refuse a size of which a halving takes every other place from the left, which from the right are others."""
+    size = images.shape[3]
+    if not _halves_evenly(network, size):
+        fits = next((size - less for less in range(1, size) if _halves_evenly(network, size - less)), None)
+        raise InputError(
+            f"train.mirror needs maps of odd sides where they are halved, which {size} pixels do not leave; "
+            + (f"use --set preprocessing.size={fits}" if fits else "take larger pictures")
+        )
+
+
+def _halves_evenly(network: PlainResNet, size: int) -> bool:
+    for layer in _layers(network):
+        convolution = layer.convolution
+        side, stride, padding = convolution.kernel_size[0], convolution.stride[0], convolution.padding[0]
+        assert isinstance(padding, int)
+        if side == 1:  # beside the one that halves
+            continue
+        if (size + 2 * padding - side) % stride:
+            return False
+        size = (size + 2 * padding - side) // stride + 1
+    return size > 0
