@@ -2,8 +2,8 @@
 
 Each channel has a partner, another one or itself, which has on the mirror image what it has on the picture, mirrored:
 group-equivariant convolutions (Cohen & Welling, arXiv:1602.07576) of the group that has one mirroring. Pairs are that
-paper's layers; partners of their own have symmetric filters. Nearly half of all weights follow from the others, and the
-network is as it was for all that read it: equal weights, no other layers.
+paper's layers; partners of their own have symmetric filters. Up to half of the weights follow from the others, and for
+all that read it the network is as it was: equal weights, no other layers.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from edgefer.errors import InputError
 from edgefer.models.plain_resnet import Block, PlacePool, PlainResNet
 
 Partners = dict[str, list[int]]  # by layer whose output they are: of each channel the index of its partner
+
+_TRIED = 16
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class _Layer:
 def find_partners(network: nn.Module, images: Tensor) -> Partners:
     """Return which channels of a network say most nearly the same of pictures and of their mirror images.
 
-    Of all ways to pair channels, or leave them their own partners, that with the largest sum of correlations over
+    Of the ways to pair channels, or leave them their own partners, that with the largest sum of correlations over
     images and places.
 
     Args:
@@ -152,19 +154,21 @@ def _agreement(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _pair(agreement: Tensor) -> list[int]:
+    """Return each channel's partner, where each has tried its `_TRIED` best: of 512 channels 2 s, not 25 with all."""
     import networkx
 
-    both = (agreement + agreement.T).tolist()
-    alone = agreement.diagonal().tolist()
+    alone = agreement.diagonal()
+    gains = (agreement + agreement.T - alone[:, None] - alone).cpu()
+    gains.fill_diagonal_(0)
+    best = gains.topk(min(_TRIED, len(gains)), dim=1)
     graph = networkx.Graph()
-    for i in range(len(alone)):
-        for j in range(i):
-            gain = both[i][j] - alone[i] - alone[j]
-            if gain > 0:
-                graph.add_edge(i, j, weight=gain)
-    partners = list(range(len(alone)))
-    for i, j in networkx.max_weight_matching(graph):
-        partners[i], partners[j] = j, i
+    for channel, (values, others) in enumerate(zip(best.values.tolist(), best.indices.tolist(), strict=True)):
+        graph.add_weighted_edges_from(
+            (channel, other, gain) for other, gain in zip(others, values, strict=True) if gain > 0
+        )
+    partners = list(range(len(gains)))
+    for one, other in networkx.max_weight_matching(graph):
+        partners[one], partners[other] = other, one
     return partners
 
 
