@@ -14,17 +14,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Precision = Literal["bf16", "fp32"]
+_TRIES = (
+    2,
+    8,
+)  # of each, at least and at most: a run of hours once took 1.7 times as long, as two tries were disturbed
+_SECONDS = 5.0  # no more tries after that
 
 
 def choose(model: nn.Module, images: Tensor, labels: Tensor) -> Precision:
-    """Return the faster of the two for a training step, each tried twice after a warm-up, the better time counted.
+    """Return the faster of the two for a training step, the best of each one's tries after a warm-up counted.
 
     The model, its gradients and the random state stay as they are.
     """
     trial = copy.deepcopy(model).train()
     best: dict[Precision, float] = {"bf16": float("inf"), "fp32": float("inf")}
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
-        for attempt in range(3):
+        began = time.perf_counter()
+        for attempt in range(1 + _TRIES[1]):
+            if attempt > _TRIES[0] and time.perf_counter() - began > _SECONDS:
+                break
             for precision in best:
                 started = time.perf_counter()
                 with autocast(images.device.type, precision):
