@@ -8,6 +8,7 @@ all that read it the network is as it was: equal weights, no other layers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,12 +24,19 @@ _TRIED = 16
 
 @dataclass(frozen=True)
 class _Layer:
-    """A convolution with its norm, and the names under which `Partners` has what it reads and what it writes."""
+    """A convolution with its norm.
+
+    Attributes:
+        reads: name under which `Partners` has the channels that it reads; None: the picture's.
+        writes: that of the channels that it writes.
+        shows: the module whose output these are; None beside a block's other branch, which shows the same.
+    """
 
     convolution: nn.Conv2d
     norm: nn.BatchNorm2d
     reads: str | None
     writes: str
+    shows: nn.Module | None
 
 
 def find_partners(network: nn.Module, images: Tensor) -> Partners:
@@ -47,13 +55,15 @@ def find_partners(network: nn.Module, images: Tensor) -> Partners:
     if not isinstance(network, PlainResNet):
         raise InputError("train.mirror is for plain-resnet: other networks' layers may not be symmetric")
     _check_halving(network, images)
-    streams: dict[str, list[str]] = {}  # layers that are added up must pair alike
-    for name, layer in _outputs(network):
-        streams.setdefault(name, []).append(layer)
-    seen, mirrored = (_features(network, each) for each in (images, images.flip(3)))
+    streams: dict[str, list[nn.Module]] = {}  # what is added up must pair alike
+    for layer in _layers(network):
+        if layer.shows:
+            streams.setdefault(layer.writes, []).append(layer.shows)
+    shown = [module for modules in streams.values() for module in modules]
+    seen, mirrored = (_features(network, shown, each) for each in (images, images.flip(3)))
     found: Partners = {}
-    for name, layers in streams.items():
-        agreement = sum(_agreement(seen[layer], mirrored[layer].flip(3)) for layer in layers)
+    for name, modules in streams.items():
+        agreement = sum(_agreement(seen[module], mirrored[module].flip(3)) for module in modules)
         assert isinstance(agreement, Tensor)
         found[name] = _pair(agreement)
     return found
@@ -71,8 +81,9 @@ def mirror(network: nn.Module, partners: Partners) -> None:
     assert isinstance(network, PlainResNet)
     device = network.head.weight.device
     index = {name: torch.tensor(channels, device=device) for name, channels in partners.items()}
+    layers = _layers(network)
     with torch.no_grad():
-        for layer in _layers(network):
+        for layer in layers:
             writes, weight = index[layer.writes], layer.convolution.weight
             other = weight[writes] if layer.reads is None else weight[writes][:, index[layer.reads]]
             weight.copy_((weight + other.flip(3)) / 2)
@@ -80,7 +91,7 @@ def mirror(network: nn.Module, partners: Partners) -> None:
             for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
                 assert values is not None
                 values.copy_((values + values[writes]) / 2)
-        last = index[_layers(network)[-1].writes]
+        last = index[layers[-1].writes]
         if isinstance(network.pool, PlacePool):
             network.pool.weight.copy_((network.pool.weight + network.pool.weight[last].flip(3)) / 2)
         network.head.weight.copy_((network.head.weight + network.head.weight[:, last]) / 2)
@@ -88,53 +99,36 @@ def mirror(network: nn.Module, partners: Partners) -> None:
 
 def _layers(network: PlainResNet) -> list[_Layer]:
     """Return all convolutions, in the order of the forward pass."""
-    layers = [_layer(network.stem, None, "stem")]
+    layers = [_layer(network.stem, None, "stem", network.stem)]
     stream = "stem"
     for number, block in enumerate(network.stages):
         assert isinstance(block, Block)
         inner, before = f"stages.{number}.conv1", stream
         if isinstance(block.skip, nn.Sequential):
             stream = f"stages.{number}"
-            layers.append(_layer(block.skip, before, stream))
-        layers += [_layer(block.conv1, before, inner), _layer(block.conv2, inner, stream)]
+            layers.append(_layer(block.skip, before, stream, None))
+        layers += [_layer(block.conv1, before, inner, block.relu1), _layer(block.conv2, inner, stream, block)]
     return layers
 
 
-def _layer(layers: nn.Module, reads: str | None, writes: str) -> _Layer:
+def _layer(layers: nn.Module, reads: str | None, writes: str, shows: nn.Module | None) -> _Layer:
     assert isinstance(layers, nn.Sequential)
     convolution, norm = layers[0], layers[1]
     assert isinstance(convolution, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
-    return _Layer(convolution, norm, reads, writes)
+    return _Layer(convolution, norm, reads, writes, shows)
 
 
-def _outputs(network: PlainResNet) -> list[tuple[str, str]]:
-    """Return, for each activation, its channels' name in `Partners` and the module whose output it is."""
-    found, stream = [("stem", "stem")], "stem"
-    for number, block in enumerate(network.stages):
-        assert isinstance(block, Block)
-        if isinstance(block.skip, nn.Sequential):
-            stream = f"stages.{number}"
-        found += [(f"stages.{number}.conv1", f"stages.{number}.relu1"), (stream, f"stages.{number}")]
-    return found
+def _features(network: PlainResNet, modules: Sequence[nn.Module], images: Tensor) -> dict[nn.Module, Tensor]:
+    """Return each module's output, (N, channels, H, W)."""
+    found: dict[nn.Module, Tensor] = {}
 
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        found[module] = output
 
-def _features(network: PlainResNet, images: Tensor) -> dict[str, Tensor]:
-    """Return each activation, (N, channels, H, W), by its module's name."""
-    found: dict[str, Tensor] = {}
-    modules = dict(network.named_modules())
-
-    def keep(name: str) -> None:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            found[name] = output
-
-        hooks.append(modules[name].register_forward_hook(hook))
-
-    hooks: list[torch.utils.hooks.RemovableHandle] = []
+    hooks = [module.register_forward_hook(keep) for module in modules]
     training = network.training
     try:
-        for _, name in _outputs(network):
-            keep(name)
         with torch.no_grad():
             network.eval()(images)
     finally:

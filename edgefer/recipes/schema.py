@@ -124,7 +124,9 @@ class Train(_Section):
     clip_gradient: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: none")
     sam: float = Field(0.0, ge=0, description="radius of sharpness-aware steps, each twice as long; 0: none")
     mirror: bool = Field(
-        False, description="weights that answer a picture and its mirror image alike; plain-resnet, at 41 pixels or 49"
+        False,
+        description="weights that answer a picture and its mirror image alike; plain-resnet, at 41 pixels, with "
+        "stem_side = 4 at 44",
     )
     best: Literal["accuracy", "loss"] = Field(
         "accuracy",

@@ -14,10 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Precision = Literal["bf16", "fp32"]
-_TRIES = (
-    2,
-    8,
-)  # of each, at least and at most: a run of hours once took 1.7 times as long, as two tries were disturbed
+# Of each, at least and at most: a run of hours once took 1.7 times as long, as two tries were disturbed.
+_TRIES = (2, 8)
 _SECONDS = 5.0  # no more tries after that
 
 
