@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,29 +29,41 @@ from edgefer.runtimes import onnxruntime
 from edgefer.training.train import train
 
 RESULTS = Path(__file__).parent / "results"
-CANDIDATES = {  # pixels, widths and blocks of the stages
+
+
+class Candidate(NamedTuple):
+    """The shape of a plain residual network."""
+
+    side: int  # pixels
+    widths: list[int]  # of each stage
+    blocks: list[int]
+    stem_side: int = 3  # of the first kernel
+
+
+CANDIDATES = {
     "nano": [
-        (44, [16, 32, 48], [1, 2, 1]),
-        (44, [16, 32, 64], [1, 1, 1]),
-        (44, [24, 40, 48], [1, 1, 1]),
-        (44, [24, 32, 40], [1, 2, 1]),
-        (36, [16, 32, 48], [1, 2, 1]),
-        (48, [16, 32, 48], [1, 2, 1]),
-        (44, [16, 32, 32, 48], [1, 1, 1, 1]),
-        (44, [16, 24, 32, 48], [1, 1, 1, 1]),
+        Candidate(44, [16, 32, 48], [1, 2, 1]),
+        Candidate(44, [16, 32, 64], [1, 1, 1]),
+        Candidate(44, [24, 40, 48], [1, 1, 1]),
+        Candidate(44, [24, 32, 40], [1, 2, 1]),
+        Candidate(36, [16, 32, 48], [1, 2, 1]),
+        Candidate(48, [16, 32, 48], [1, 2, 1]),
+        Candidate(44, [16, 32, 32, 48], [1, 1, 1, 1]),
+        Candidate(44, [16, 24, 32, 48], [1, 1, 1, 1]),
     ],
     "small": [
-        (44, [24, 48, 80, 96], [1, 2, 2, 1]),
-        (44, [24, 48, 96], [1, 2, 2]),
-        (44, [16, 32, 64, 96], [2, 2, 2, 2]),
-        (44, [32, 64, 96], [2, 2, 1]),
+        Candidate(44, [24, 48, 80, 96], [1, 2, 2, 1]),
+        Candidate(44, [24, 48, 96], [1, 2, 2]),
+        Candidate(44, [16, 32, 64, 96], [2, 2, 2, 2]),
+        Candidate(44, [32, 64, 96], [2, 2, 1]),
     ],
     "base": [
-        (44, [24, 48, 96, 192], [1, 2, 2, 2]),
-        (44, [24, 48, 96, 192], [2, 2, 2, 2]),
-        (44, [32, 64, 128, 160], [1, 2, 2, 2]),
-        (44, [32, 64, 144, 160], [1, 2, 3, 1]),
-        (44, [48, 96, 144], [2, 2, 2]),
+        Candidate(44, [32, 64, 144, 160], [1, 2, 3, 1], 4),
+        Candidate(44, [24, 48, 96, 192], [1, 2, 2, 2]),
+        Candidate(44, [24, 48, 96, 192], [2, 2, 2, 2]),
+        Candidate(44, [32, 64, 128, 160], [1, 2, 2, 2]),
+        Candidate(44, [32, 64, 144, 160], [1, 2, 3, 1]),
+        Candidate(44, [48, 96, 144], [2, 2, 2]),
     ],
 }
 
@@ -73,14 +85,14 @@ def main() -> None:
         dataset = data.load(arguments.train)
         for size in arguments.only:
             for candidate in CANDIDATES[size]:
-                learned[size, titled(*candidate)] = accuracy(size, candidate, dataset, arguments.epochs, arguments.work)
+                learned[size, titled(candidate)] = accuracy(size, candidate, dataset, arguments.epochs, arguments.work)
     random = np.random.default_rng(0)
     found, sessions, images = [], [], []
     for size, candidates in CANDIDATES.items():
-        for side, widths, blocks in candidates:
-            title = titled(side, widths, blocks)
+        for candidate in candidates:
+            title, side = titled(candidate), candidate.side
             console.say(f"{size}: {title}")
-            network = random_network(widths, blocks)
+            network = random_network(candidate)
             given = [random.normal(size=(1, 1, side, side)).astype(np.float32) for _ in range(32)]
             example = torch.from_numpy(given[0])
             quantized = quantize.quantize(network, torch.from_numpy(np.concatenate(given[:8])), "minmax", False)
@@ -125,19 +137,24 @@ def known(file: Path) -> dict[tuple[str, str], dict[str, Any] | None]:
     return {(entry["size"], entry["title"]): entry.get("learned") for entry in entries}
 
 
-def titled(side: int, widths: list[int], blocks: list[int]) -> str:
-    """Return what a candidate is called: widths and blocks of its stages, and its pixels if they are not 44."""
-    stages = ", ".join("-".join(map(str, each)) for each in (widths, blocks))
-    return stages if side == 44 else f"{stages}, {side} px"
+def titled(candidate: Candidate) -> str:
+    """Return what a candidate is called: widths and blocks of its stages, and what else is not as in most."""
+    stages = ["-".join(map(str, each)) for each in (candidate.widths, candidate.blocks)]
+    pixels = [] if candidate.side == 44 else [f"{candidate.side} px"]
+    stem = [] if candidate.stem_side == 3 else [f"first kernel {candidate.stem_side} x {candidate.stem_side}"]
+    return ", ".join([*stages, *pixels, *stem])
 
 
-def accuracy(
-    size: str, candidate: tuple[int, list[int], list[int]], dataset: Dataset, epochs: int, work: Path
-) -> dict[str, Any]:
+def model_args(candidate: Candidate) -> dict[str, Any]:
+    """Return a candidate's settings for the model."""
+    return {key: getattr(candidate, key) for key in ("widths", "blocks", "stem_side")}
+
+
+def accuracy(size: str, candidate: Candidate, dataset: Dataset, epochs: int, work: Path) -> dict[str, Any]:
     """Return a candidate's accuracy on PublicTest after few epochs; goes on with what `work` has of it."""
-    side, widths, blocks = candidate
-    settings = [f"model.args={{ widths = {widths}, blocks = {blocks} }}", f"preprocessing.size={side}"]
-    run = work / f"{size}-{titled(*candidate).replace(', ', '_').replace(' ', '')}-{epochs}"
+    args = ", ".join(f"{key} = {value}" for key, value in model_args(candidate).items())
+    settings = [f"model.args={{ {args} }}", f"preprocessing.size={candidate.side}", "train.mirror=false"]
+    run = work / f"{size}-{titled(candidate).replace(', ', '_').replace(' ', '')}-{epochs}"
     summary = run / "learned.json"
     if not summary.exists():
         recipe = recipes.load(f"edgefer-{size}", settings, epochs=epochs)
@@ -151,10 +168,10 @@ def accuracy(
     return learned
 
 
-def random_network(widths: list[int], blocks: list[int]) -> nn.Module:
+def random_network(candidate: Candidate) -> nn.Module:
     """Return a network whose BatchNorm is not that of a start: quantizers and folding are as after a training."""
     torch.manual_seed(0)
-    network = models.create("plain-resnet", 7, 1, {"widths": widths, "blocks": blocks})
+    network = models.create("plain-resnet", 7, 1, model_args(candidate))
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)

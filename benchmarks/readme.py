@@ -574,7 +574,8 @@ def peers() -> str:
             "the picture has the documents' own accuracies beside it, each on the split that the document used, B0 "
             "with attention at plain B0's cost (bars: 95 % by Wilson; `b0-mixup`'s 82 % are of four classes and not "
             "drawn). One thread, networks in turn, input ready; memory: peak of the process; "
-            "first answer: from the start of a process to its first label; installed: the environment's packages. "
+            "first answer: from the start of a process to its first label; installed: the environment's packages, ours "
+            "without the extra that finds faces. "
             f"Load before and after the timing: {protocol['load_before']:.1f} and {protocol['load_after']:.1f}. "
             f"{machine['cpu']}, from [peers.json](benchmarks/results/peers.json), "
             "`python benchmarks/peers.py --data fer2013.zip`.",

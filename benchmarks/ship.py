@@ -21,7 +21,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from edgefer import bundle, paths
+from edgefer import bundle, paths, recipes
 from edgefer.bundle import Part
 from edgefer.learning import checkpoint
 
@@ -57,10 +57,12 @@ def main() -> None:
     bench = json.loads(arguments.bench.read_text(encoding="utf-8"))
     check(made.manifest, trained, bench)
 
+    # An option gave it another shape than the recipe of that day described.
+    described = {"description": recipes.load(arguments.name).description}
     description = made.manifest.description().model_copy(
         update={
             "name": arguments.name,
-            "recipe": without_folders(made.manifest.recipe),
+            "recipe": without_folders(made.manifest.recipe) | described,
             "compression": without_folders(made.manifest.compression),
         }
     )
@@ -70,7 +72,7 @@ def main() -> None:
         if name in _NETWORKS
     }
     paths.write_json(RESULTS / f"{arguments.name}-candidates.json", candidates(arguments.name, *asked, bench), indent=2)
-    recipe = trained.recipe.model_validate(without_folders(trained.recipe.model_dump(mode="json")))
+    recipe = trained.recipe.model_validate(without_folders(trained.recipe.model_dump(mode="json")) | described)
     with tempfile.TemporaryDirectory(dir=HERE) as name:
         folder = Path(name) / arguments.name
         bundle.write(folder, description, parts)

@@ -131,7 +131,8 @@ def _below(folder: Path) -> list[Path]:
     pictures = sorted(file for file in files if file.suffix.lower() in ENDINGS and file.is_file())
     others = sorted(set(files) - set(pictures))
     if others and pictures:
-        console.say(f"{len(others):,} files that are no pictures are left out, such as {printable(str(others[0]))}")
+        such = printable(str(others[0]))
+        console.say(f"left out, since edgefer reads {', '.join(ENDINGS)}: {len(others):,} files such as {such}")
     return pictures
 
 
@@ -273,6 +274,8 @@ def table(found: Sequence[Answer], min_confidence: float = 0.0) -> Table:
             where = f"{face.box.width} px at {face.box.left}, {face.box.top}" if face.box else "whole picture"
             second, probability = sorted(face.probabilities.items(), key=lambda item: -item[1])[1]
             label = shown(face, min_confidence)
+            if label != face.label:
+                label = f"{label} ({face.label})"
             rest = escape(f"{second} {probability:.0%}")
             out.add_row(name, where, escape(label), f"{face.confidence:.0%}", rest, f"{face.milliseconds:.2f}")
             name = ""

@@ -131,6 +131,21 @@ def check_file(path: Path, option: str) -> None:
     _check_writable(path.resolve(), option)  # of a link, what it leads to is written
 
 
+def check_table(path: Path, option: str) -> None:
+    """Refuse what `check_file` does, and to write a table over a file of another kind: ``--csv *.png`` names one.
+
+    Args:
+        path: the file.
+        option: that names it on the command line.
+
+    Raises:
+        InputError: it cannot be written, or is there and its name does not end in ``.csv``.
+    """
+    check_file(path, option)
+    if path.exists() and path.suffix.lower() != ".csv":
+        raise InputError(f"{option} {path} exists and is no .csv file; name another file")
+
+
 def _check_writable(path: Path, option: str) -> None:
     there = path if path.is_dir() else next(parent for parent in path.absolute().parents if parent.exists())
     if not there.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +26,7 @@ from edgefer.evaluation.metrics import softmax
 from edgefer.lines import printable
 from edgefer.runtimes import bundled
 
-Picture: TypeAlias = "NDArray[np.uint8] | Image.Image | str | os.PathLike[str]"
+Picture: TypeAlias = "NDArray[np.uint8] | Image.Image | str | os.PathLike[str] | bytes | io.BytesIO"
 
 Faces: TypeAlias = Literal["auto", "always", "never"]
 
@@ -91,11 +92,11 @@ class Predictor:
         """Return a prediction for each picture. A picture is one face, cut out; `predict_faces` finds faces.
 
         Args:
-            images: one picture or many, in any of these forms. uint8 array: (H, W) grey or (H, W, 3) RGB; a stack of
-                either, (N, H, W) or (N, H, W, 3); three axes that end in 3 are one RGB picture, not a stack. Path of
-                an image file, or a Pillow image (turned upright as its EXIF data says; what is transparent becomes
-                white; 16 bits become 8). Or any iterable of pictures, of mixed forms and sizes; it is read a few
-                pictures at a time.
+            images: one picture or many, in any of these forms. uint8 array: (H, W) or (H, W, 1) grey, (H, W, 3) RGB
+                or (H, W, 4) RGBA; a stack of these; three axes that end in 1, 3 or 4 are one picture, not a stack.
+                Path of an image file, its content as bytes or BytesIO, or a Pillow image (turned upright as its EXIF
+                data says; what is transparent becomes white; 16 bits become 8; the first of several pages or frames).
+                Or any iterable of pictures, of mixed forms and sizes; it is read a few pictures at a time.
 
         Returns:
             One prediction for each picture, in order. An empty list for none.
@@ -115,7 +116,9 @@ class Predictor:
         Args:
             images: as for `predict`.
             faces: ``always`` looks for faces with OpenCV's detector, ``never`` takes each picture for one face.
-                ``auto`` takes pictures of at most 64 pixels for one face, and all of them where OpenCV is not there.
+                ``auto`` takes pictures for one face that are as small as one and have its shape: 64 pixels at most on
+                the shorter side, and twice as many on the longer; and all of them where OpenCV is not there.
+                One of a single colour has no face then.
 
         Raises:
             InputError: something is no picture; the message names the file or the position. Or `faces` is none of
@@ -148,11 +151,11 @@ class Predictor:
         return self._detector
 
     def _predict_faces(self, picture: NDArray[np.uint8], faces: Faces) -> list[Prediction]:
-        if faces == "never" or (faces == "auto" and min(picture.shape[:2]) <= LEAST_SIDE):
+        if faces == "never":
             return self.predict([picture])
-        detector = self.start_detector(faces)
+        detector = None if faces == "auto" and _like_one_face(picture) else self.start_detector(faces)
         if detector is None:
-            return self.predict([picture])
+            return [] if picture.min() == picture.max() else self.predict([picture])
         boxes = detector.find(picture)
         crops = [picture[box.top : box.top + box.height, box.left : box.left + box.width] for box in boxes]
         return [replace(prediction, box=box) for prediction, box in zip(self.predict(crops), boxes, strict=True)]
@@ -201,12 +204,12 @@ class Predictor:
 def _pictures(images: Picture | Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
     """Yield uint8 arrays, (H, W) or (H, W, 3)."""
     if isinstance(images, np.ndarray):
-        # Three axes that end in 1, 2 or 4 are a picture with such channels, not a stack of slivers: refused below.
+        # Three axes that end in 1 to 4 are a picture with such channels, not a stack of slivers.
         stacked = images.ndim == 4 or (images.ndim == 3 and images.shape[2] > _MOST_CHANNELS)
         many: Iterable[Picture] = images if stacked else [images]
-    elif isinstance(images, (str, os.PathLike, Image.Image)):
+    elif isinstance(images, (str, os.PathLike, Image.Image, bytes, io.BytesIO)):
         many = [images]
-    elif isinstance(images, Iterable) and not isinstance(images, (bytes, bytearray, dict)):
+    elif isinstance(images, Iterable) and not isinstance(images, (bytearray, dict, io.IOBase)):
         many = images
     else:
         raise InputError(f"no picture: {type(images).__name__}; give an array, a path, a Pillow image or many of them")
@@ -218,15 +221,22 @@ def _pixels(picture: Picture, position: int) -> NDArray[np.uint8]:
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8:
             raise InputError(f"picture {position} is an array of {picture.dtype}; give uint8, 0 to 255")
-        if not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)) or 0 in picture.shape:
-            raise InputError(f"picture {position} has shape {picture.shape}; give (H, W) grey or (H, W, 3) RGB")
-        return picture
+        if not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] in (1, 3, 4))) or 0 in picture.shape:
+            shapes = "(H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA"
+            raise InputError(f"picture {position} has shape {picture.shape}; give {shapes}")
+        if picture.ndim == 3 and picture.shape[2] == 4:
+            return np.asarray(plain(Image.fromarray(picture)))
+        return picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
     if isinstance(picture, Image.Image):
         return _upright(picture, f"picture {position}")
     if isinstance(picture, (str, os.PathLike)):
         name = os.fspath(picture)
         if isinstance(name, str):
             return read(Path(name))
+    if isinstance(picture, (bytes, io.BytesIO)):
+        content = io.BytesIO(picture) if isinstance(picture, bytes) else picture
+        with opened(content, f"picture {position}", _MOST_PIXELS) as image:
+            return np.asarray(plain(image))
     raise InputError(f"picture {position} is no picture: {type(picture).__name__}")
 
 
@@ -238,6 +248,11 @@ def read(path: Path) -> NDArray[np.uint8]:
     """
     with opened(path, printable(str(path)), _MOST_PIXELS) as image:
         return np.asarray(plain(image))
+
+
+def _like_one_face(picture: NDArray[np.uint8]) -> bool:
+    short, long = sorted(picture.shape[:2])
+    return bool(short <= LEAST_SIDE and long <= 2 * short)
 
 
 def _upright(image: Image.Image, name: str) -> NDArray[np.uint8]:

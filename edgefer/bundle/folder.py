@@ -219,7 +219,8 @@ def newest() -> Bundle:
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.exists() and not path.is_symlink():
-        raise InputError(f"{folder} is no bundle: it has no {MANIFEST}")
+        ours = ", ".join(family())
+        raise InputError(f"{folder} is no bundle: it has no {MANIFEST}; name a folder of edgefer compress, or {ours}")
     _refuse_unless_inside(folder, path)
     try:
         with path.open("rb") as file:

@@ -123,7 +123,7 @@ def bench(
     from edgefer.runtimes.gpu import Options
 
     if csv is not None:
-        paths.check_file(csv, "--csv")
+        paths.check_table(csv, "--csv")
     benching.check_device(device)
     if host is None and (ssh_config or remote_edgefer):
         raise InputError("--ssh-config and --remote-edgefer are for --host, which is not there")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,11 +73,15 @@ def print_json(value: Mapping[str, Any], failure: EdgeferError | None = None) ->
 
 
 def print_rows(title: str, rows: Mapping[str, str]) -> None:
-    """Print a title and aligned ``name  value`` rows on stdout."""
+    """Print a title and aligned ``name  value`` rows on stdout; values take several lines in a narrow terminal."""
     width = max(map(len, rows))
+    room = shutil.get_terminal_size().columns - width - 4 if sys.stdout.isatty() else 0
     print(title)
     for name, value in rows.items():
-        print(f"  {name:<{width}}  {value}")
+        first, *more = textwrap.wrap(value, room) if 20 <= room < len(value) else [value]
+        print(f"  {name:<{width}}  {first}")
+        for line in more:
+            print(f"  {'':<{width}}  {line}")
 
 
 def with_data(data: Path | None) -> str:

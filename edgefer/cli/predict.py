@@ -22,7 +22,7 @@ def predict(
     ] = None,
     faces: Annotated[
         Literal["auto", "always", "never"],
-        typer.Option(help="auto, always or never look for faces; auto: not in pictures up to 64 px."),
+        typer.Option(help="auto, always or never look for faces; auto: not in pictures as small as one, up to 64 px."),
     ] = "auto",
     min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Below it the label is 'unsure'.")] = 0.0,
     csv: Annotated[Path | None, typer.Option(help="Write a line for each face.")] = None,
@@ -43,12 +43,10 @@ def predict(
     if annotate is not None:
         paths.check_empty(annotate, "--annotate")
     if csv is not None:
-        paths.check_file(csv, "--csv")
+        paths.check_table(csv, "--csv")
         if annotate is not None and csv.resolve() == annotate.resolve():
             raise InputError(f"--csv and --annotate are both {csv}; name a file and a folder")
     files = answering.find(pictures)
-    if csv is not None and csv.resolve() in {file.resolve() for file in files}:
-        raise InputError(f"--csv {csv} is one of the pictures; name another file")
     # Pillow's warnings of odd metadata and large pictures, which are read all the same.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     failed: EdgeferError | None = None

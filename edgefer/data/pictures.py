@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from edgefer import console
 from edgefer.data.contents import Block, Contents
-from edgefer.data.folders import Pictures
+from edgefer.data.folders import ENDINGS, Pictures
 from edgefer.data.trees import Tree
 from edgefer.errors import InputError
 from edgefer.lines import one_line
@@ -27,6 +28,7 @@ _FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
 _SPECIAL = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp", "transparency"}
 _GREY_MODES = ("1", "L", "LA")
 _IMAGES_IN_BLOCK = 256
+_WHITES = (255, 4095, 65535)  # of 8, 12 and 16 bits
 _ORIENTATION = ExifTags.Base.Orientation
 _TURNS = {  # EXIF 2.3, 4.6.4: where row 0 and column 0 of the stored picture belong
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -134,7 +136,10 @@ def opened(source: Path | io.BytesIO, label: str, most_pixels: int) -> Iterator[
         InputError: it is not there, cannot be read, is empty, no picture or damaged, or has too many pixels.
     """
     try:
-        with Image.open(source, formats=_FORMATS) as image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the bound that counts is `most_pixels`
+            image = Image.open(source, formats=_FORMATS)
+        with image:
             width, height = image.size
             if width * height > most_pixels:
                 raise InputError(
@@ -146,7 +151,7 @@ def opened(source: Path | io.BytesIO, label: str, most_pixels: int) -> Iterator[
     except UnidentifiedImageError:
         if not (source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes):
             raise InputError(f"{label} is empty") from None
-        raise InputError(f"{label} is no picture, or of a kind that edgefer does not read") from None
+        raise InputError(f"{label} is no picture that edgefer reads ({', '.join(ENDINGS)})") from None
     except Image.DecompressionBombError:
         raise InputError(f"{label} has more than {most_pixels:,} pixels; make it smaller") from None
     except (NotAlikeError, InputError, MemoryError):
@@ -188,12 +193,15 @@ def plain(image: Image.Image) -> Image.Image:
         raise _Unusable("its pixels are floating-point numbers; store them as 8 or 16 bits")
     if picture.mode.startswith("I"):
         values = np.asarray(picture).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
+        if values.min() < 0 or values.max() > _WHITES[-1]:
             raise _Unusable("its pixels have more than 16 bits")
         transparent = picture.info.get("transparency")
-        if isinstance(transparent, int):
-            values[values == transparent] = 65535
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        holes = values == transparent if isinstance(transparent, int) else np.zeros_like(values, dtype=bool)
+        brightest = values.max(where=~holes, initial=0)
+        # Cameras of 12 bits and programs that count from 0 to 255 write into 16 bits too, where all is nearly black.
+        white = next(white for white in _WHITES if white >= brightest)
+        values[holes] = white
+        return Image.fromarray(((255 * values + white // 2) // white).astype(np.uint8))
     grey = picture.mode in _GREY_MODES
     if picture.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")

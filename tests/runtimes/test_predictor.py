@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import tracemalloc
@@ -59,6 +60,30 @@ def test_one_image(predictor: edgefer.Predictor, greys: np.ndarray) -> None:
     assert _labels(predictor.predict(Image.fromarray(greys[2]))) == EXPECTED[2:3]
 
 
+def test_grey_with_an_axis_for_it_and_pictures_with_alpha(predictor: edgefer.Predictor, greys: np.ndarray) -> None:
+    assert _labels(predictor.predict(greys[..., None])) == EXPECTED
+    clear = np.stack([*[greys] * 3, np.full_like(greys, 255)], axis=-1)
+    clear[:, 0] = 0  # nothing is seen of it, so it is as white as a file's
+    white = greys.copy()
+    white[:, 0] = 255
+    for said, meant in zip(predictor.predict(clear), predictor.predict(white), strict=True):
+        assert said.probabilities == pytest.approx(meant.probabilities, abs=1e-6)
+    [alone] = predictor.predict(clear[1])
+    assert alone.probabilities == pytest.approx(predictor.predict(white[1])[0].probabilities, abs=1e-6)
+
+
+def test_the_content_of_a_file_as_a_server_has_it(predictor: edgefer.Predictor, greys: np.ndarray) -> None:
+    contents = []
+    for grey in greys:
+        out = io.BytesIO()
+        Image.fromarray(grey).save(out, "PNG")
+        contents.append(out)
+    assert _labels(predictor.predict(contents)) == EXPECTED
+    assert _labels(predictor.predict([content.getvalue() for content in contents])) == EXPECTED
+    assert _labels(predictor.predict(contents[2])) == EXPECTED[2:3]
+    assert _labels(predictor.predict(contents[1].getvalue())) == EXPECTED[1:2]
+
+
 def test_files_and_mixed_forms_and_sizes(predictor: edgefer.Predictor, greys: np.ndarray, tmp_path: Path) -> None:
     Image.fromarray(greys[0]).save(tmp_path / "a.png")
     Image.fromarray(greys[1]).convert("RGB").resize((30, 40)).save(tmp_path / "b.jpg")
@@ -109,14 +134,15 @@ class _BytesPath(os.PathLike[bytes]):
     ("images", "message"),
     [
         (np.zeros((12, 12), dtype=np.float32), "picture 0 is an array of float32"),
-        (np.zeros((12, 12, 4), dtype=np.uint8), r"picture 0 has shape \(12, 12, 4\)"),
-        (np.zeros((12, 12, 1), dtype=np.uint8), r"picture 0 has shape \(12, 12, 1\)"),
-        (np.zeros((2, 12, 12, 4), dtype=np.uint8), r"picture 0 has shape \(12, 12, 4\)"),
+        (np.zeros((12, 12, 2), dtype=np.uint8), r"picture 0 has shape \(12, 12, 2\)"),
+        (np.zeros((2, 12, 12, 2), dtype=np.uint8), r"picture 0 has shape \(12, 12, 2\)"),
         (np.zeros((12,), dtype=np.uint8), "has shape"),
         (np.zeros((0, 12), dtype=np.uint8), "has shape"),
         ([np.zeros((12, 12), dtype=np.uint8), None], "picture 1 is no picture: NoneType"),
         (7, "no picture: int"),
-        (b"png", "no picture: bytes"),
+        (b"png", "picture 0 is no picture that edgefer reads"),
+        (b"", "picture 0 is empty"),
+        (bytearray(b"png"), "no picture: bytearray"),
         ("nowhere.png", "nowhere.png is not there"),
         (Image.new("F", (12, 12)), "picture 0 cannot be used: its pixels are floating-point"),
         (Image.new("L", (0, 5)), "picture 0 has no pixels: 0 x 5"),
@@ -137,7 +163,7 @@ def test_files_that_are_no_pictures_are_named(predictor: edgefer.Predictor, tmp_
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:60])
     (tmp_path / "nothing.png").touch()
     for name, reason in {
-        "text.png": "is no picture, or of a kind",
+        "text.png": r"is no picture that edgefer reads \(.bmp, .*\)",
         "cut.png": "is a damaged picture",
         "nothing.png": "is empty",
         "": "cannot be read: Is a directory",
@@ -248,11 +274,18 @@ def test_a_whole_picture_with_metadata_that_cannot_be_read_is_read(
 
 def test_what_is_transparent_is_white_with_16_bits_too(tmp_path: Path) -> None:
     values = np.full((8, 8), 12850, np.uint16)
-    values[0] = 3000
+    values[0] = 30000
     Image.fromarray(values).save(tmp_path / "grey.png", transparency=12850)
     pixels = read(tmp_path / "grey.png")
     assert (pixels[1:] == 255).all()
-    assert (pixels[0] == round(3000 / 257)).all()
+    assert (pixels[0] == round(30000 / 257)).all()
+
+
+@pytest.mark.parametrize(("bits", "white"), [(8, 255), (12, 4095), (16, 65535)])
+def test_what_stands_in_16_bits_is_as_bright_as_its_own_bits_make_it(tmp_path: Path, bits: int, white: int) -> None:
+    shades = np.array([[0, 51, 102, 255]], np.uint8)
+    Image.fromarray((shades.astype(np.uint16) * (white / 255)).round().astype(np.uint16)).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(read(tmp_path / "grey.png"), shades)
 
 
 @pytest.mark.parametrize("orientation", range(1, 10))
