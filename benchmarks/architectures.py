@@ -3,9 +3,9 @@
 python benchmarks/architectures.py [--out FILE.json] [--seconds 2] [--train FER2013.zip] [--only nano small base]
 
 File size and latency are those of random weights, on which they do not depend; all candidates are timed in turn, batch
-1, one thread. With --train each learns for a few epochs too (--epochs), by the recipe of its size, and PublicTest
-says how well: enough to compare candidates, not what they reach. Trainings are kept in --work, and one that was
-interrupted goes on. Without --train the accuracies that FILE.json has are kept.
+1, one thread. With --train each learns for a few epochs too (--epochs), by the recipe of its size but for
+`train.mirror`, and PublicTest says how well: enough to compare candidates, not what they reach. Trainings are kept in
+--work, and one that was interrupted goes on. Without --train the accuracies that FILE.json has are kept.
 """
 
 from __future__ import annotations

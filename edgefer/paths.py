@@ -142,7 +142,7 @@ def check_table(path: Path, option: str) -> None:
         InputError: it cannot be written, or is there and its name does not end in ``.csv``.
     """
     check_file(path, option)
-    if path.exists() and path.suffix.lower() != ".csv":
+    if path.exists() and path.resolve().suffix.lower() != ".csv":  # of a link, what it leads to is written
         raise InputError(f"{option} {path} exists and is no .csv file; name another file")
 
 

@@ -117,8 +117,8 @@ class Predictor:
             images: as for `predict`.
             faces: ``always`` looks for faces with OpenCV's detector, ``never`` takes each picture for one face.
                 ``auto`` takes pictures for one face that are as small as one and have its shape: 64 pixels at most on
-                the shorter side, and twice as many on the longer; and all of them where OpenCV is not there.
-                One of a single colour has no face then.
+                the shorter side, the longer at most twice as long; and all of them where OpenCV is not there. One of
+                a single colour has no face then.
 
         Raises:
             InputError: something is no picture; the message names the file or the position. Or `faces` is none of
@@ -133,7 +133,7 @@ class Predictor:
         """Read the face detector now, so that no picture's time has that in it.
 
         Args:
-            faces: with ``auto`` a missing OpenCV is said once, on the command line; every picture is one face then.
+            faces: with ``auto`` a missing OpenCV is said once, on the command line; pictures are one face then.
 
         Raises:
             MissingExtra: with ``always``, OpenCV is not installed.
@@ -155,7 +155,7 @@ class Predictor:
             return self.predict([picture])
         detector = None if faces == "auto" and _like_one_face(picture) else self.start_detector(faces)
         if detector is None:
-            return [] if picture.min() == picture.max() else self.predict([picture])
+            return [] if (picture == picture[0, 0]).all() else self.predict([picture])
         boxes = detector.find(picture)
         crops = [picture[box.top : box.top + box.height, box.left : box.left + box.width] for box in boxes]
         return [replace(prediction, box=box) for prediction, box in zip(self.predict(crops), boxes, strict=True)]
@@ -212,7 +212,8 @@ def _pictures(images: Picture | Iterable[Picture]) -> Iterator[NDArray[np.uint8]
     elif isinstance(images, Iterable) and not isinstance(images, (bytearray, dict, io.IOBase)):
         many = images
     else:
-        raise InputError(f"no picture: {type(images).__name__}; give an array, a path, a Pillow image or many of them")
+        forms = "an array, a path, a file's bytes, a Pillow image or many of them"
+        raise InputError(f"no picture: {type(images).__name__}; give {forms}")
     for position, picture in enumerate(many):
         yield _pixels(picture, position)
 

@@ -219,8 +219,8 @@ def newest() -> Bundle:
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.exists() and not path.is_symlink():
-        ours = ", ".join(family())
-        raise InputError(f"{folder} is no bundle: it has no {MANIFEST}; name a folder of edgefer compress, or {ours}")
+        known = ", ".join(["a folder of edgefer compress", *family()])
+        raise InputError(f"{folder} is no bundle: it has no {MANIFEST}; name one of these: {known}")
     _refuse_unless_inside(folder, path)
     try:
         with path.open("rb") as file:

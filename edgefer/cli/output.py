@@ -76,9 +76,10 @@ def print_rows(title: str, rows: Mapping[str, str]) -> None:
     """Print a title and aligned ``name  value`` rows on stdout; values take several lines in a narrow terminal."""
     width = max(map(len, rows))
     room = shutil.get_terminal_size().columns - width - 4 if sys.stdout.isatty() else 0
+    wrapper = textwrap.TextWrapper(room, break_long_words=False, break_on_hyphens=False)  # paths stay whole
     print(title)
     for name, value in rows.items():
-        first, *more = textwrap.wrap(value, room) if 20 <= room < len(value) else [value]
+        first, *more = wrapper.wrap(value) if 20 <= room < len(value) else [value]
         print(f"  {name:<{width}}  {first}")
         for line in more:
             print(f"  {'':<{width}}  {line}")

@@ -28,7 +28,7 @@ from edgefer.data.splits import carve
 from edgefer.data.trees import File
 from edgefer.errors import LackError
 
-FORMAT = 3  # raise it when what is stored changes, or what a source is read as
+FORMAT = 4  # raise it when what is stored changes, or what a source is read as
 _CHALLENGE = (28_709, 3_589, 3_589)  # images of FER2013 by split
 ARRAYS: dict[str, str] = {"images": "|u1", "labels": "<i8", "splits": "|u1", "rows": "<i8"}
 NPY_HEADER = 128  # bytes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -136,10 +135,7 @@ def opened(source: Path | io.BytesIO, label: str, most_pixels: int) -> Iterator[
         InputError: it is not there, cannot be read, is empty, no picture or damaged, or has too many pixels.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the bound that counts is `most_pixels`
-            image = Image.open(source, formats=_FORMATS)
-        with image:
+        with Image.open(source, formats=_FORMATS) as image:
             width, height = image.size
             if width * height > most_pixels:
                 raise InputError(
@@ -199,7 +195,9 @@ def plain(image: Image.Image) -> Image.Image:
         holes = values == transparent if isinstance(transparent, int) else np.zeros_like(values, dtype=bool)
         brightest = values.max(where=~holes, initial=0)
         # Cameras of 12 bits and programs that count from 0 to 255 write into 16 bits too, where all is nearly black.
-        white = next(white for white in _WHITES if white >= brightest)
+        # PGM says what is white, and Pillow has made that 65535.
+        whites = _WHITES[-1:] if image.format == "PPM" else _WHITES
+        white = next(white for white in whites if white >= brightest)
         values[holes] = white
         return Image.fromarray(((255 * values + white // 2) // white).astype(np.uint8))
     grey = picture.mode in _GREY_MODES

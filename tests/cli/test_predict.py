@@ -230,6 +230,10 @@ def test_a_table_follows_a_link_and_leaves_pipes_and_devices_alone(made: Path, p
     assert predict(pictures / "a.png", "--bundle", made, "--csv", tmp_path / "link.csv").exit_code == 0
     assert (tmp_path / "link.csv").is_symlink()
     assert len((tmp_path / "target.csv").read_text().splitlines()) == 2
+    before = (pictures / "b.JPG").read_bytes()
+    (tmp_path / "other.csv").symlink_to(pictures / "b.JPG")
+    assert predict(pictures / "a.png", "--bundle", made, "--csv", tmp_path / "other.csv").exit_code == 2
+    assert (pictures / "b.JPG").read_bytes() == before
 
 
 def test_a_folder_that_takes_no_files_is_said_before_the_work(
@@ -264,9 +268,9 @@ def test_a_small_picture_is_one_face_unless_it_has_no_face_s_shape_or_nothing_in
         for size, faces in {(64, 48): 1, (64, 128): 1, (64, 129): 0, (65, 65): 0}.items():
             picture = np.asarray(Image.fromarray(face).resize(size, Image.Resampling.NEAREST))
             assert len(predictor.predict_faces(picture)[0]) == faces, size
-        blank = np.full((48, 48), 90, np.uint8)
-        assert predictor.predict_faces(blank) == [[]]
-        assert len(predictor.predict_faces(blank, "never")[0]) == 1
+        for blank in (np.full((48, 48), 90, np.uint8), np.full((48, 48, 3), (200, 100, 50), np.uint8)):
+            assert predictor.predict_faces(blank) == [[]]
+            assert len(predictor.predict_faces(blank, "never")[0]) == 1
 
 
 def test_a_bundle_that_is_none_of_edgefers_is_told_which_there_are(pictures: Path) -> None:

@@ -90,6 +90,21 @@ def test_the_measuring_was_measured_with_the_network_that_is_shipped(name: str) 
     assert said["sha256"] == shipped, f"run: python benchmarks/{name}.py"
 
 
+def test_tables_that_have_the_family_beside_others_are_of_the_networks_that_are_shipped() -> None:
+    def said(name: str) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf-8"))
+        return read
+
+    without_vnni = {each["bundle"]: each["sha256"] for each in said("without_vnni")["bundles"]}
+    assert without_vnni == {name: bundle.load(name).manifest.networks["int8-cpu"].sha256 for name in LIMITS}, (
+        "run: python benchmarks/without_vnni.py"
+    )
+    ours = next(each for each in said("papers")["networks"] if each["name"] == bundle.default().manifest.name)
+    measured = {each["network"]: each.get("sha256") for each in ours["cpu"]}
+    shipped = bundle.default().manifest.networks["int8-cpu"].sha256
+    assert measured["int8-cpu"] == shipped, "run: python benchmarks/papers.py"
+
+
 def test_what_is_quoted_over_seeds_is_of_the_network_that_is_shipped() -> None:
     results = ROOT / "benchmarks" / "results" / "family"
     files = list(results.glob("*-seeds.json"))

@@ -288,6 +288,11 @@ def test_what_stands_in_16_bits_is_as_bright_as_its_own_bits_make_it(tmp_path: P
     np.testing.assert_array_equal(read(tmp_path / "grey.png"), shades)
 
 
+def test_what_a_pgm_calls_white_is_white(tmp_path: Path) -> None:
+    (tmp_path / "dark.pgm").write_bytes(b"P5 2 1 65535\n" + struct.pack(">HH", 257, 2570))
+    np.testing.assert_array_equal(read(tmp_path / "dark.pgm"), [[1, 10]])
+
+
 @pytest.mark.parametrize("orientation", range(1, 10))
 def test_a_picture_is_turned_as_pillow_does_even_where_another_tag_is_of_the_wrong_kind(
     tmp_path: Path, orientation: int
