@@ -263,11 +263,11 @@ def table(found: Sequence[Answer], min_confidence: float = 0.0) -> Table:
 
     out = Table(box=None, pad_edge=False, header_style="bold")
     out.add_column("picture", overflow="fold")
-    out.add_column("face")
-    out.add_column("expression")
-    out.add_column("sure", justify="right")
-    out.add_column("next likely")
-    out.add_column("ms", justify="right")
+    out.add_column("face", no_wrap=True)
+    out.add_column("expression", no_wrap=True)
+    out.add_column("sure", justify="right", no_wrap=True)
+    out.add_column("next likely", no_wrap=True)
+    out.add_column("ms", justify="right", no_wrap=True)
     for answer in found:
         name = escape(printable(str(answer.file)))
         for face in answer.faces:

@@ -69,7 +69,7 @@ def test_a_picture_without_a_face_has_no_prediction(predictor: edgefer.Predictor
 
 
 def test_small_pictures_are_faces_as_they_are_unless_faces_are_asked_for(predictor: edgefer.Predictor) -> None:
-    small = np.full((48, 48), 90, dtype=np.uint8)
+    small = np.tile(np.arange(48, dtype=np.uint8), (48, 1))
     [[prediction]] = predictor.predict_faces(small)
     assert prediction.box is None
     assert predictor.predict_faces(small, "always") == [[]]
@@ -87,7 +87,7 @@ def test_without_opencv_a_picture_is_one_face_and_looking_for_faces_names_the_ex
 ) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     monkeypatch.setattr(predictor, "_detector", None)
-    large = np.full((300, 400), 90, dtype=np.uint8)
+    large = np.tile(np.arange(200, dtype=np.uint8), (300, 2))
     [[prediction]] = predictor.predict_faces(large)
     assert prediction.box is None
     with pytest.raises(MissingExtra, match=r"edgefer\[faces\]"):
