@@ -5,7 +5,8 @@ python benchmarks/papers.py [--data FER2013.zip] [--work FOLDER] [--out FILE.jso
 Each recipe at its document's own size: one epoch on a few images and from random weights, calibration, then
 `edgefer bench` on this CPU and the least times of Jetsons and RTX cards by roofline. Time, memory and size do not
 depend on what a network has learned, so nothing here says how accurate it is. Networks are made once and kept in
-FOLDER.
+FOLDER. edgefer-base is measured beside them each time, alone with a bare --only; what is not measured keeps the entry
+that FILE.json has, with the machine and the versions of its day.
 """
 
 from __future__ import annotations
@@ -55,9 +56,16 @@ def main() -> None:
     bundles = {recipe: made(recipe, few, arguments.work) for recipe in arguments.only}
     if arguments.make:
         return
+    now = {
+        "machine": machine.describe().model_dump(mode="json"),
+        "versions": versions.installed("edgefer", "torch", "timm", "nncf", "onnxruntime", "numpy"),
+    }
+    entries = known(arguments.out)
+    for name, bundle in {**bundles, OURS: OURS}.items():
+        entries[name] = {**measured(name, bundle, few), **now}
     result = {
         "kind": "edgefer papers",
-        "networks": [measured(name, bundle, few) for name, bundle in {**bundles, OURS: OURS}.items()],
+        "networks": [entries[name] for name in (*RECIPES, OURS) if name in entries],
         "protocol": {
             "images_of_each_class": {name: count for name, (_, count) in EACH.items()},
             "training": f"--no-pretrained, {', '.join(SHORT)}",
@@ -65,10 +73,17 @@ def main() -> None:
             "latency": "edgefer bench --device cpu: batch 1, 1 thread, a network's files timed in turn",
             "projected": "edgefer bench --device jetson and rtx --project: roofline, batch 1; nothing ran there",
         },
-        "machine": machine.describe().model_dump(mode="json"),
-        "versions": versions.installed("edgefer", "torch", "timm", "nncf", "onnxruntime", "numpy"),
     }
     paths.write_json(arguments.out, result, indent=1)
+
+
+def known(file: Path) -> dict[str, dict[str, Any]]:
+    """Return the networks of an earlier run, by name; one file had a machine and versions for all of them."""
+    if not file.exists():
+        return {}
+    before = json.loads(file.read_text(encoding="utf-8"))
+    all_of_them = {key: before[key] for key in ("machine", "versions") if key in before}
+    return {each["name"]: {**all_of_them, **each} for each in before["networks"]}
 
 
 def write_few(dataset: Dataset, path: Path) -> None:

@@ -506,6 +506,9 @@ def projection() -> str:
 def papers() -> str:
     """What the papers' networks cost after compression; nothing of their accuracy."""
     result = read("papers.json")
+    first = result["networks"][0]["machine"]["cpu"]
+    most = [each for each in result["networks"] if each["machine"]["cpu"] == first]
+    elsewhere = [each for each in result["networks"] if each not in most]
     devices = ("Jetson Orin Nano 8GB", "GeForce RTX 4090")
     rows = []
     for each in result["networks"]:
@@ -536,7 +539,8 @@ def papers() -> str:
             "not measured. Over 1x, INT8 is slower: SiLU stays FP32. The papers' networks have random weights; none of "
             "this depends on them, and it says nothing of accuracy. From "
             "[papers.json](benchmarks/results/papers.json), `python benchmarks/papers.py --data fer2013.zip`. "
-            f"{circumstances(result['networks'], result['machine'])}",
+            + circumstances(most, most[0]["machine"])
+            + "".join(f" Those of `{each['name']}`: {each['machine']['cpu']}." for each in elsewhere),
         ]
     )
 
