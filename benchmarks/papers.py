@@ -78,12 +78,10 @@ def main() -> None:
 
 
 def known(file: Path) -> dict[str, dict[str, Any]]:
-    """Return the networks of an earlier run, by name; one file had a machine and versions for all of them."""
+    """Return the networks of an earlier run, by name."""
     if not file.exists():
         return {}
-    before = json.loads(file.read_text(encoding="utf-8"))
-    all_of_them = {key: before[key] for key in ("machine", "versions") if key in before}
-    return {each["name"]: {**all_of_them, **each} for each in before["networks"]}
+    return {each["name"]: each for each in json.loads(file.read_text(encoding="utf-8"))["networks"]}
 
 
 def write_few(dataset: Dataset, path: Path) -> None:

@@ -222,12 +222,13 @@ def _pixels(picture: Picture, position: int) -> NDArray[np.uint8]:
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8:
             raise InputError(f"picture {position} is an array of {picture.dtype}; give uint8, 0 to 255")
-        if not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] in (1, 3, 4))) or 0 in picture.shape:
+        channels = picture.shape[2] if picture.ndim == 3 else 1
+        if picture.ndim not in (2, 3) or channels not in (1, 3, 4) or 0 in picture.shape:
             shapes = "(H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA"
             raise InputError(f"picture {position} has shape {picture.shape}; give {shapes}")
-        if picture.ndim == 3 and picture.shape[2] == 4:
+        if channels == 4:
             return np.asarray(plain(Image.fromarray(picture)))
-        return picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
+        return picture.reshape(picture.shape[:2]) if channels == 1 else picture
     if isinstance(picture, Image.Image):
         return _upright(picture, f"picture {position}")
     if isinstance(picture, (str, os.PathLike)):
@@ -235,9 +236,7 @@ def _pixels(picture: Picture, position: int) -> NDArray[np.uint8]:
         if isinstance(name, str):
             return read(Path(name))
     if isinstance(picture, (bytes, io.BytesIO)):
-        content = io.BytesIO(picture) if isinstance(picture, bytes) else picture
-        with opened(content, f"picture {position}", _MOST_PIXELS) as image:
-            return np.asarray(plain(image))
+        return _read(io.BytesIO(picture) if isinstance(picture, bytes) else picture, f"picture {position}")
     raise InputError(f"picture {position} is no picture: {type(picture).__name__}")
 
 
@@ -247,7 +246,11 @@ def read(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: it is no picture, is damaged, or has too many pixels.
     """
-    with opened(path, printable(str(path)), _MOST_PIXELS) as image:
+    return _read(path, printable(str(path)))
+
+
+def _read(source: Path | io.BytesIO, name: str) -> NDArray[np.uint8]:
+    with opened(source, name, _MOST_PIXELS) as image:
         return np.asarray(plain(image))
 
 

@@ -184,8 +184,7 @@ def load(path: Path | str) -> Bundle:
     """
     folder = shipped(str(path)) or Path(path)
     if not folder.is_dir():
-        ours = f", or one of {', '.join(family())}" if family() else ""
-        raise InputError(f"{folder} is {'no folder' if folder.exists() else 'not there'}; a bundle is a folder{ours}")
+        raise InputError(f"{folder} is {'no folder' if folder.exists() else 'not there'}; {_what_bundles_are()}")
     manifest = _read_manifest(folder)
     files: list[Network | Engine] = [*manifest.networks.values(), *manifest.engines]
     for file in files:
@@ -216,11 +215,15 @@ def newest() -> Bundle:
     return load(run)
 
 
+def _what_bundles_are() -> str:
+    ours = f", or one of {', '.join(family())}" if family() else ""
+    return f"a bundle is a folder that edgefer compress wrote{ours}"
+
+
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.exists() and not path.is_symlink():
-        known = ", ".join(["a folder of edgefer compress", *family()])
-        raise InputError(f"{folder} is no bundle: it has no {MANIFEST}; name one of these: {known}")
+        raise InputError(f"{folder} is no bundle: it has no {MANIFEST}; {_what_bundles_are()}")
     _refuse_unless_inside(folder, path)
     try:
         with path.open("rb") as file:

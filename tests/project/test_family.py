@@ -27,9 +27,13 @@ def ship() -> ModuleType:
     return scripts.load("ship")
 
 
-def bench(name: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / "family" / f"{name}.json").read_text())
+def result(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
     return read
+
+
+def bench(name: str) -> dict[str, Any]:
+    return result(f"family/{name}")
 
 
 def test_all_of_the_family_is_there_and_the_default_is_of_it() -> None:
@@ -77,7 +81,7 @@ def test_int8_and_the_checkpoint_answer_alike_as_often_as_the_manifest_says(fer2
 
 
 def test_peers_were_measured_beside_the_networks_that_are_shipped() -> None:
-    peers = json.loads((ROOT / "benchmarks" / "results" / "peers.json").read_text(encoding="utf-8"))["peers"]
+    peers = result("peers")["peers"]
     for name in LIMITS:
         said = peers[f"{name}, INT8"]["sha256"]
         assert said == bundle.load(name).manifest.networks["int8-cpu"].sha256, "run: python benchmarks/peers.py"
@@ -85,21 +89,17 @@ def test_peers_were_measured_beside_the_networks_that_are_shipped() -> None:
 
 @pytest.mark.parametrize("name", ["streaming_memory", "arena", "ort_profile"])
 def test_the_measuring_was_measured_with_the_network_that_is_shipped(name: str) -> None:
-    said = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    said = result(name)
     shipped = bundle.load(said["bundle"]).manifest.networks["int8-cpu"].sha256
     assert said["sha256"] == shipped, f"run: python benchmarks/{name}.py"
 
 
 def test_tables_that_have_the_family_beside_others_are_of_the_networks_that_are_shipped() -> None:
-    def said(name: str) -> dict[str, Any]:
-        read: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf-8"))
-        return read
-
-    without_vnni = {each["bundle"]: each["sha256"] for each in said("without_vnni")["bundles"]}
+    without_vnni = {each["bundle"]: each["sha256"] for each in result("without_vnni")["bundles"]}
     assert without_vnni == {name: bundle.load(name).manifest.networks["int8-cpu"].sha256 for name in LIMITS}, (
         "run: python benchmarks/without_vnni.py"
     )
-    ours = next(each for each in said("papers")["networks"] if each["name"] == bundle.default().manifest.name)
+    ours = next(each for each in result("papers")["networks"] if each["name"] == bundle.default().manifest.name)
     measured = {each["network"]: each.get("sha256") for each in ours["cpu"]}
     shipped = bundle.default().manifest.networks["int8-cpu"].sha256
     assert measured["int8-cpu"] == shipped, "run: python benchmarks/papers.py"

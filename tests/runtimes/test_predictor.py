@@ -137,6 +137,7 @@ class _BytesPath(os.PathLike[bytes]):
         (np.zeros((12, 12, 2), dtype=np.uint8), r"picture 0 has shape \(12, 12, 2\)"),
         (np.zeros((2, 12, 12, 2), dtype=np.uint8), r"picture 0 has shape \(12, 12, 2\)"),
         (np.zeros((12,), dtype=np.uint8), "has shape"),
+        (np.array(7, dtype=np.uint8), r"has shape \(\)"),
         (np.zeros((0, 12), dtype=np.uint8), "has shape"),
         ([np.zeros((12, 12), dtype=np.uint8), None], "picture 1 is no picture: NoneType"),
         (7, "no picture: int"),
