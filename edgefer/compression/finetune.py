@@ -105,6 +105,25 @@ class Progress:
         return better
 
 
+def _progress(said: Any) -> Progress:
+    """Return how far a fine-tuning is, as its state says.
+
+    Raises:
+        KeyError, TypeError, ValueError: it says what cannot be.
+    """
+    progress = Progress(**said)
+    whole = (progress.epoch, progress.step, progress.best_epoch)
+    lines = [line[name] for line in progress.history for name in ("epoch", "val_accuracy")]
+    parts = (progress.loss_sum, progress.seconds, progress.best_accuracy, *lines)
+    if not all(type(number) is int and 0 <= number < 1 << 31 for number in whole):
+        raise ValueError
+    if not all(type(number) in (int, float) and math.isfinite(number) for number in parts):
+        raise ValueError
+    if not progress.history or max(progress.best_epoch, len(progress.history) - 1) > progress.epoch:
+        raise ValueError
+    return progress
+
+
 def finetune(
     student: nn.Module,
     teacher: nn.Module,
@@ -138,7 +157,9 @@ def finetune(
     # Setup.
     head = work / f"{plan.stage}.json"
     saved = state.read(head) if head.exists() else None
-    progress = Progress(**saved["progress"]) if saved else Progress()
+    begin_anew = f"remove {work} and compress again"
+    with state.taking_up(head, begin_anew):
+        progress = _progress(saved["progress"]) if saved else Progress()
     randomness.seed(plan.seed)
     student.eval()
     last = recipe.phases[-1]
@@ -148,9 +169,11 @@ def finetune(
     pixels = images.load(training, recipe.preprocessing)
     batch_size = min(recipe.train.batch_size, len(training))
     if saved:
-        student.load_state_dict(saved["network"])
-        stepper.load_state_dict(saved["optimizer"])
-        best = saved["best"]
+        with state.taking_up(head, begin_anew):
+            student.load_state_dict(saved["best"])  # what is loaded in the end is tried at once
+            student.load_state_dict(saved["network"])
+            stepper.load_state_dict(saved["optimizer"])
+            best = saved["best"]
     else:
         with console.progress(f"checking before {STAGES[plan.stage]}", len(validation)) as advance:
             accuracy = _accuracy(student, validation, recipe, advance)
@@ -176,7 +199,8 @@ def finetune(
         ) as advance,
     ):
         if saved:
-            randomness.restore(saved["random"])
+            with state.taking_up(head, begin_anew):
+                randomness.restore(saved["random"])
         else:
             save()
         last_save = clock = time.monotonic()

@@ -1,13 +1,17 @@
 """Trees of tensors and plain values on disk: safetensors plus JSON, written so that one is always whole.
 
 The tensors get a file name of their own each time; the JSON names it with its hash and is renamed last. Whatever
-happens in between, the JSON that stands there belongs to a complete tensor file. Nothing is ever unpickled.
+happens in between, the JSON that stands there belongs to a complete tensor file. The JSON has a hash of its own values
+too: what was damaged or edited is not taken up. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +21,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
-from edgefer import paths
+from edgefer import limits, paths
 from edgefer.errors import InputError
 
 _TENSOR, _TUPLE, _ARRAY = "__tensor__", "__tuple__", "__array__"
-_LARGEST_JSON = 1 << 28
 
 
 def save(folder: Path, stem: str, tree: dict[str, Any]) -> Path:
@@ -40,7 +43,7 @@ def save(folder: Path, stem: str, tree: dict[str, Any]) -> Path:
     head = folder / f"{stem}.json"
     with paths.write_atomically(head) as part:
         card = {"tensors": file.name, "sha256": paths.sha256(file), "values": values}
-        part.write_text(json.dumps(card, indent=1), encoding="utf-8")
+        part.write_text(json.dumps({**card, "digest": _digest(card)}, indent=1), encoding="utf-8")
     for old in folder.glob(f"{stem}-*.safetensors"):
         if old != file:
             old.unlink(missing_ok=True)
@@ -54,20 +57,21 @@ def read(head: Path) -> dict[str, Any]:
         InputError: a file is missing, damaged or not one of ours.
     """
     name, digest, values = _card(head)
-    if not isinstance(name, str) or Path(name).name != name:
+    if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
         raise InputError(f"{head} names a file outside its folder")
     file = head.parent / name
-    if not file.is_file():
+    if not file.exists():
         raise InputError(f"{head} names {name}, which is missing")
+    limits.check_file(file, limits.TENSORS)
     if paths.sha256(file) != digest:
         raise InputError(f"{file} is damaged: its SHA-256 is not the one in {head.name}")
     try:
         tensors = load_file(file)
-    except SafetensorError:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         raise InputError(f"{file} is no safetensors file") from None
     try:
         tree = _put_together(values, tensors)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RuntimeError):
         raise InputError(f"{head} and {name} do not fit together") from None
     return _checked(tree, head)
 
@@ -87,17 +91,39 @@ def plain(head: Path) -> dict[str, Any]:
     return _checked(tree, head)
 
 
+@contextmanager
+def taking_up(head: Path, instead: str) -> Iterator[None]:
+    """Turn what goes wrong with a part of a state that does not fit into an InputError.
+
+    Args:
+        head: the state's JSON.
+        instead: what to do without it.
+
+    Raises:
+        InputError: a part is missing or of another kind or shape than what takes it up.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError, OverflowError):
+        raise InputError(
+            f"{head} is damaged, or was left by another version of edgefer, torch or timm; {instead}"
+        ) from None
+
+
 def _card(head: Path) -> tuple[Any, Any, Any]:
     """Return what stands in the JSON: name and hash of the tensors' file, and the tree with names in their place."""
-    try:
-        if head.stat().st_size > _LARGEST_JSON:
-            raise InputError(f"{head} is too large to be one of edgefer's")
-        card = json.loads(head.read_text(encoding="utf-8"))
-        return card["tensors"], card["sha256"], card["values"]
-    except FileNotFoundError:
-        raise InputError(f"there is no {head}") from None
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise InputError(f"{head} is damaged or was not written by edgefer") from None
+    if not head.exists():
+        raise InputError(f"there is no {head}")
+    card = limits.read_json(head, limits.STATE, values=limits.STATE_VALUES)
+    if not isinstance(card, dict) or not {"tensors", "sha256", "values"} <= card.keys():
+        raise InputError(f"{head} is damaged or was not written by edgefer")
+    if card.pop("digest", None) not in (None, _digest(card)):  # older ones have none
+        raise InputError(f"{head} is damaged or was edited: its values are not those that it has the digest of")
+    return card["tensors"], card["sha256"], card["values"]
+
+
+def _digest(card: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(card, separators=(",", ":")).encode()).hexdigest()
 
 
 def _checked(tree: Any, head: Path) -> dict[str, Any]:

@@ -444,7 +444,52 @@ def _read_state(run: Path) -> dict[str, Any]:
     saved = states.read(run / f"{checkpoint.LAST}.json")
     if "recipe" not in saved:
         raise InputError(f"{run} holds no training; name a folder that `edgefer train` wrote")
+    damage = _damage(saved)
+    if damage:
+        raise InputError(
+            f"{run} was left by another version of edgefer, or its {checkpoint.LAST}.json is damaged ({damage}); begin "
+            f"from its best weights with --from {run}"
+        )
     return saved
+
+
+def _damage(saved: dict[str, Any]) -> str:
+    """Return which part of a state is of another kind than it was saved with, or nothing."""
+    kinds = {"phase": int, "precision": str, "progress": dict, "random": dict, "schedule": dict}
+    kinds |= {"model": dict, "selected": dict, "optimizer": dict}
+    wrong = [name for name, kind in kinds.items() if type(saved.get(name)) is not kind]
+    threads, partners = saved.get("threads", 1), saved.get("partners")
+    if type(threads) is not int or threads < 1:
+        wrong.append("threads")
+    if not checkpoint.is_origin(saved.get("data")):
+        wrong.append("data")
+    if not checkpoint.is_start(saved.get("start")):
+        wrong.append("start")
+    if not isinstance(partners, list | dict | tuple | None):
+        wrong.append("partners")
+    if saved.get("precision") not in ("bf16", "fp32"):
+        wrong.append("precision")
+    if "progress" not in wrong and not _is_progress(saved["progress"]):
+        wrong.append("progress")
+    return ", ".join(dict.fromkeys(wrong))
+
+
+def _is_progress(said: dict[str, Any]) -> bool:
+    """Return whether a state says how far a training is, in numbers that can be."""
+    try:
+        progress = Progress(**said)
+        whole = [getattr(progress, name) for name in ("phase", "first_epoch", "epoch", "step", "right", "seen")]
+        parts = [progress.loss_sum, progress.seconds_in_epoch, progress.best_accuracy, progress.best_loss or 0.0]
+        lines = [line[name] for line in progress.history for name in ("epoch", "val_loss", "val_accuracy", "seconds")]
+        return (
+            all(type(number) is int and 0 <= number < 1 << 31 for number in (*whole, progress.best_epoch))
+            and all(type(number) in (int, float) and math.isfinite(number) for number in (*parts, *lines))
+            and progress.right <= progress.seen
+            and max(progress.best_epoch, progress.first_epoch) <= progress.epoch == len(progress.history)
+            and all(line.keys() <= {*log.COLUMNS} for line in progress.history)
+        )
+    except (KeyError, TypeError, AttributeError, IndexError):
+        return False
 
 
 @contextmanager
@@ -452,7 +497,7 @@ def _of_this_version(run: Path) -> Iterator[None]:
     """Take up a part of a saved state; one that does not fit was left by other code."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, RuntimeError):
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError, OverflowError):
         raise InputError(
             f"{run} was left by another version of edgefer, torch or timm, and this one cannot go on with it; go on "
             f"with that one, or begin from its best weights with --from {run}"

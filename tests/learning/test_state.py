@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import resource
 import signal
@@ -133,13 +134,83 @@ def odd_values(folder: Path) -> None:
     file.write_text(json.dumps(card))
 
 
+def edit_a_value(folder: Path) -> None:
+    file = folder / "last.json"
+    file.write_text(file.read_text().replace("0.25", "0.26"))
+
+
+def nest_deep(folder: Path) -> None:
+    file = folder / "last.json"
+    card = json.loads(file.read_text())
+    del card["digest"]
+    text = json.dumps({**card, "values": None})
+    file.write_text(text.replace("null", "[" * 500 + "]" * 500))
+
+
+def many_digits(folder: Path) -> None:
+    file = folder / "last.json"
+    file.write_text(file.read_text().replace("0.25", "1" * 4301))
+
+
+def pipe(folder: Path) -> None:
+    (folder / "last.json").unlink()
+    os.mkfifo(folder / "last.json")
+
+
+def pipe_of_tensors(folder: Path) -> None:
+    file = next(folder.glob("last-*.safetensors"))
+    file.unlink()
+    os.mkfifo(file)
+
+
+def endless(folder: Path) -> None:
+    (folder / "last.json").unlink()
+    (folder / "last.json").symlink_to("/dev/zero")
+
+
+def holes(folder: Path) -> None:
+    with (folder / "last.json").open("r+b") as file:
+        file.truncate(20 << 30)
+
+
+def holes_of_tensors(folder: Path) -> None:
+    with next(folder.glob("last-*.safetensors")).open("r+b") as file:
+        file.truncate(2 << 30)
+
+
 @pytest.mark.parametrize(
     "harm",
-    [damage_tensors, truncate_tensors, remove_tensors, truncate_json, point_outside, other_json, odd_values],
+    [
+        *(damage_tensors, truncate_tensors, remove_tensors, truncate_json, point_outside, other_json, odd_values),
+        *(edit_a_value, nest_deep, many_digits, pipe, pipe_of_tensors, endless, holes, holes_of_tensors),
+    ],
     ids=lambda harm: harm.__name__,
 )
 def test_damage_is_refused_with_the_files_name(tmp_path: Path, harm) -> None:  # type: ignore[no-untyped-def]
-    state.save(tmp_path, "last", {"x": torch.zeros(8)})
+    state.save(tmp_path, "last", {"x": torch.zeros(8), "y": 0.25})
     harm(tmp_path)
     with pytest.raises(InputError, match="last"):
         state.read(tmp_path / "last.json")
+    with pytest.raises(InputError, match="last"):
+        state.plain(tmp_path / "last.json") if "tensors" not in harm.__name__ else state.read(tmp_path / "last.json")
+
+
+def test_no_change_of_one_character_is_taken_up(tmp_path: Path) -> None:
+    """Either it is refused, or it is one of blanks and case that says the same."""
+    tree = {"progress": {"epoch": 3, "history": [(1, "two", None, 3.5)]}, 7: "seven", "x": torch.ones(2)}
+    head = state.save(tmp_path, "last", tree)
+    text, before = head.read_text(), state.plain(head)
+    for place in range(len(text)):
+        head.write_text(text[:place] + chr(ord(text[place]) ^ 1) + text[place + 1 :])
+        try:
+            assert state.plain(head) == before
+        except InputError:
+            continue
+
+
+def test_a_state_of_before_the_digest_is_read(tmp_path: Path) -> None:
+    head = state.save(tmp_path, "last", {"x": torch.ones(2)})
+    card = json.loads(head.read_text())
+    del card["digest"]
+    head.write_text(json.dumps(card))
+    assert torch.equal(state.read(head)["x"], torch.ones(2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -388,6 +389,38 @@ def test_a_state_of_another_version_is_refused_in_one_line(tmp_path: Path, damag
     with pytest.raises(InputError, match="another version of edgefer") as caught:
         train(small_recipe(epochs=2), stripes(), run, resume=True)
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(small_recipe(epochs=1), stripes(), tmp_path_factory.mktemp("left") / "run").run
+
+
+@pytest.mark.parametrize("value", [None, "x", -1, {}, [["a"]]], ids=str)
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("data", "start", "threads", "precision", "phase", "progress", "model", "selected", "optimizer", "random"),
+        *("progress.step", "progress.phase", "progress.history", "progress.best_accuracy", "data.digest"),
+        *("recipe", "teachers", "votes", "partners", "schedule"),
+    ],
+)
+def test_a_state_with_a_damaged_part_is_refused_or_does_not_matter(
+    tmp_path: Path, left: Path, key: str, value: object
+) -> None:
+    """Whoever damages a state that has no digest, or writes another one."""
+    run = tmp_path / "run"
+    shutil.copytree(left, run)
+    saved = state.read(run / "last.json")
+    *parents, last = key.split(".")
+    node = saved[parents[0]] if parents else saved
+    node[last] = value
+    state.save(run, "last", saved)
+    try:
+        train(resumed_recipe(run), stripes(), run, resume=True)
+    except InputError as error:
+        assert "run" in str(error)
+        assert "\n" not in str(error)
 
 
 def test_a_validation_loss_that_is_not_finite_is_said_of_the_epoch(tmp_path: Path) -> None:

@@ -1,0 +1,249 @@
+"""How much of a file edgefer reads: the one place for bounds, and the one way to open what somebody else wrote.
+
+A reader takes less than 1 GB and 20 s of whatever it is given, unless that is a user's own large data set. What is
+larger than its bound is an InputError in one line, and so are pipes and devices, which would block a reader for ever.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from edgefer.errors import InputError
+from edgefer.lines import one_line, printable
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+KILO, MEGA, GIGA = 1 << 10, 1 << 20, 1 << 30
+
+# Bytes of a file.
+RECIPE = 256 * KILO  # the largest that comes with edgefer has 6 kB
+SCHEME = 64 * KILO
+LEDGER = MEGA  # claims.toml has a fifth
+MANIFEST = MEGA  # thousands of calibration rows are a tenth of that
+NOTE = MEGA  # packed.json, meta.json and other small JSON that edgefer keeps for itself
+RESULT = 16 * MEGA  # a bench of a hundred networks has 1 MB
+LOG = 16 * MEGA  # log.csv: a hundred thousand epochs
+VOTES = 16 * MEGA  # fer2013new.csv has 2 MB
+STATE = 64 * MEGA  # last.json: names, random numbers and a line for each epoch
+TENSORS = 2 * GIGA  # the safetensors beside it
+NETWORK = GIGA  # one ONNX file; VGG-16 has 540 MB
+ENGINE = 2 * GIGA
+TABLE = 2 * GIGA  # fer2013.csv, in an archive or not; the challenge's has 301 MB
+PICTURE_IN_DATA = 64 * MEGA  # one picture of a data set, as stored
+PICTURE = 256 * MEGA  # one picture of a user's, as stored
+
+# Other sizes.
+VALUES = 400_000  # numbers, texts, lists and objects of one JSON file; a bench of a hundred networks has 50,000
+OBJECTS = 20_000  # where a schema may complain of each, at length
+STATE_VALUES = 2_000_000  # of last.json: a thousand epochs of a network of ten thousand tensors
+DEPTH = 64  # of JSON and TOML, of folders in an archive, of graphs in a network
+NAME = 4 * KILO  # bytes of a path in an archive, as on Linux
+ENTRIES = 500_000  # of an archive; AffectNet has 450,000 pictures
+DIRECTORY = 64 * MEGA  # bytes of a zip's list of entries
+DOTS = 1000  # in one line of TOML: tomllib walks along a table's dotted name for each of its keys
+BLANK_LINES = 1000  # of a table, one after another
+
+
+@contextmanager
+def opened(path: Path, label: str | None = None) -> Iterator[BinaryIO]:
+    """Open a regular file, or a link to one; what is open is what was checked.
+
+    Args:
+        path: of the file.
+        label: what messages call it, if not its path.
+
+    Raises:
+        InputError: it is not there, may not be read, or is a folder, a pipe or a device.
+    """
+    label = label or printable(str(path))
+    try:
+        # Without O_NONBLOCK a pipe that nobody writes to would block here.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        raise InputError(f"{label} is not there") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise InputError(f"{label} cannot be read: {_said(error)}") from error
+    with os.fdopen(handle, "rb") as file:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            raise InputError(f"{label} is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}")
+        yield file
+
+
+def read_bytes(path: Path, most: int, label: str | None = None) -> bytes:
+    """Return the content of a regular file.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have.
+        label: what messages call it, if not its path.
+
+    Raises:
+        InputError: see `opened`; or it has more than `most` bytes.
+    """
+    label = label or printable(str(path))
+    with opened(path, label) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise too_large(label, size, most)
+        try:
+            content = file.read(most + 1)
+        except OSError as error:
+            raise InputError(f"{label} cannot be read: {_said(error)}") from error
+    if len(content) > most:
+        raise InputError(f"{label} grows while it is read, beyond {most:,} bytes")
+    return content
+
+
+def read_text(path: Path, most: int, label: str | None = None) -> str:
+    """Return the content of a UTF-8 file, without a byte order mark.
+
+    Raises:
+        InputError: see `read_bytes`; or it is not text.
+    """
+    try:
+        return read_bytes(path, most, label).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{label or printable(str(path))} is not text (UTF-8)") from None
+
+
+def read_toml(path: Path, most: int, label: str | None = None) -> dict[str, Any]:
+    """Return a TOML file as dicts, lists and values, at most `DEPTH` deep.
+
+    Raises:
+        InputError: see `read_text`; or it is no TOML, or nests too deep.
+    """
+    return toml(read_text(path, most, label), label or printable(str(path)))
+
+
+def toml(text: str, label: str) -> dict[str, Any]:
+    """Return TOML as dicts, lists and values, at most `DEPTH` deep.
+
+    Raises:
+        InputError: it is no TOML, or nests too deep.
+    """
+    if any(line.count(".") > DOTS for line in text.splitlines()):
+        raise InputError(f"{label} is not valid TOML for edgefer: a line has more than {DOTS:,} dots")
+    try:
+        tree = tomllib.loads(text)
+    except RecursionError:
+        raise InputError(f"{label} is not valid TOML: it nests too deep") from None
+    except ValueError as error:  # TOMLDecodeError is one; so is what int() says of 4,301 digits
+        raise InputError(f"{label} is not valid TOML: {one_line(error, 200)}") from None
+    check_depth(tree, label)
+    return tree
+
+
+def read_json(path: Path, most: int, label: str | None = None, values: int = VALUES) -> Any:
+    """Return a JSON file's values, at most `DEPTH` deep. NaN and infinities are taken, as `json.dumps` writes them.
+
+    Raises:
+        InputError: see `read_bytes`; or it is no JSON, nests too deep or has more than `values` values.
+    """
+    label = label or printable(str(path))
+    content = read_bytes(path, most, label)
+    check_json(content, label, values, values)
+    try:
+        tree = json.loads(content)
+    except RecursionError:
+        raise InputError(f"{label} is no valid JSON: it nests too deep") from None
+    except ValueError as error:
+        raise InputError(f"{label} is no valid JSON: {one_line(error, 200)}") from None
+    check_depth(tree, label)
+    return tree
+
+
+def check_json(content: bytes, label: str, values: int = VALUES, objects: int = OBJECTS) -> None:
+    """Refuse JSON of more values than edgefer would write, before memory is taken for them.
+
+    A parser takes up to 70 bytes for each byte of ``{},{},{}``, and a schema's complaints more. Commas and brackets
+    inside texts are counted too, so there may be fewer values than counted, never more.
+
+    Raises:
+        InputError: there are more than `values` in all, or more than `objects` objects.
+    """
+    opening = content.count(b"{")
+    if content.count(b",") + content.count(b"[") + opening > values or opening > objects:
+        raise InputError(f"{label} has more values than edgefer reads ({values:,}, objects {objects:,})")
+
+
+def check_depth(tree: Any, label: str) -> None:
+    """Refuse dicts and lists that nest deeper than `DEPTH`: what walks through them would run out of stack.
+
+    Raises:
+        InputError: they do.
+    """
+    level = [tree]
+    for _ in range(DEPTH):
+        level = [
+            child
+            for node in level
+            if isinstance(node, (dict, list))
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return
+    raise InputError(f"{label} nests deeper than {DEPTH} levels")
+
+
+def check_file(path: Path, most: int, label: str | None = None) -> int:
+    """Return the size of a regular file that another library is about to open by its name.
+
+    Raises:
+        InputError: see `opened`; or it has more than `most` bytes, or is large and mostly holes: 20 GB of zeros that
+            take no disk.
+    """
+    label = label or printable(str(path))
+    with opened(path, label) as file:
+        status = os.fstat(file.fileno())
+    size, blocks = status.st_size, getattr(status, "st_blocks", None)  # of 512 bytes; not on Windows
+    if size > most:
+        raise too_large(label, size, most)
+    if blocks is not None and size > 64 * MEGA and blocks * 512 < size // 16:
+        raise InputError(f"{label} has {size:,} bytes, nearly all of them holes")
+    return size
+
+
+def too_large(label: str, size: int, most: int) -> InputError:
+    """Return what is said of a file of `size` bytes where `most` are read."""
+    return InputError(f"{label} has {size:,} bytes, more than the {most:,} that edgefer reads of such a file")
+
+
+class BoundedReads(io.BufferedReader):
+    """A file of which no more than a bound is read at a time: what a zip says of itself decides how much that is.
+
+    Args:
+        raw: opened without a buffer.
+        most: bytes of one read.
+        label: what messages call it.
+    """
+
+    def __init__(self, raw: io.FileIO, most: int, label: str) -> None:
+        super().__init__(raw)
+        self._most, self._label = most, label
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return `size` bytes, or fewer at the end.
+
+        Raises:
+            InputError: `size` is beyond the bound, or is everything.
+        """
+        if size is None or size < 0 or size > self._most:
+            raise InputError(f"{self._label} lists more entries than edgefer reads")
+        return super().read(size)
+
+
+def _said(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or one_line(error)
