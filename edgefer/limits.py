@@ -157,9 +157,9 @@ def read_json(path: Path, most: int, label: str | None = None, values: int = VAL
     try:
         tree = json.loads(content)
     except RecursionError:
-        raise InputError(f"{label} is no valid JSON: it nests too deep") from None
+        raise InputError(f"{label} is damaged, or no JSON: it nests too deep") from None
     except ValueError as error:
-        raise InputError(f"{label} is no valid JSON: {one_line(error, 200)}") from None
+        raise InputError(f"{label} is damaged, or no JSON: {one_line(error, 200)}") from None
     check_depth(tree, label)
     return tree
 
