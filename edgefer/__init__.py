@@ -31,7 +31,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # likewise huggingface_h
 
 
 def load(path: Path | str | None = None, network: str | None = None, threads: int = 1) -> Predictor:
-    """Open a bundle to predict with.
+    """Open a bundle to predict with. Any number of threads may use the predictor at a time.
 
     Args:
         path: the bundle's folder, e.g. ``runs/compress/latest``, or the name of one that comes with edgefer; by

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from edgefer import console, paths, predictor
+from edgefer import console, inputs, paths
 from edgefer.data.folders import ENDINGS
 from edgefer.errors import InputError
 from edgefer.lines import printable
@@ -162,7 +162,7 @@ def answers(
     for file in files:
         started = time.perf_counter()
         try:
-            pixels = predictor.read(file)
+            pixels = inputs.read(file)
             [found] = network.predict_faces(pixels, faces)
         except (InputError, MemoryError) as error:
             short = f"{printable(str(file))} needs more memory than is free; make it smaller"

@@ -5,6 +5,7 @@ FER2013's own images were cut out by such a cascade: its box is what a network t
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ class Box(NamedTuple):
 
 
 class Detector:
-    """OpenCV's cascade for frontal faces, read once."""
+    """OpenCV's cascade for frontal faces, read once. Threads may share it; it takes one picture after another."""
 
     def __init__(self) -> None:
         """Read the cascade.
@@ -47,6 +48,7 @@ class Detector:
             raise MissingExtra("opencv-python-headless", "faces") from None
         except ImportError as error:
             raise LackError(f"OpenCV does not load ({error}); pip install --force-reinstall 'edgefer[faces]'") from None
+        self._one_at_a_time = Lock()  # the cascade keeps the picture that it searches, so two at once spoil each other
         if self._cascade.empty():
             raise LackError("OpenCV's cascade for faces is missing; pip install --force-reinstall 'edgefer[faces]'")
 
@@ -62,7 +64,10 @@ class Detector:
             size = (max(1, round(grey.shape[1] / shrink)), max(1, round(grey.shape[0] / shrink)))
             grey = self._cv2.resize(grey, size, interpolation=self._cv2.INTER_AREA)
         least = max(24, round(min(grey.shape) * _LEAST_SHARE))
-        found = self._cascade.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=_NEIGHBOURS, minSize=(least, least))
+        with self._one_at_a_time:
+            found = self._cascade.detectMultiScale(
+                grey, scaleFactor=1.1, minNeighbors=_NEIGHBOURS, minSize=(least, least)
+            )
         boxes = [_inside([round(float(value) * shrink) for value in box], picture) for box in found]
         return sorted(boxes, key=lambda box: -box.width * box.height)
 

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import io
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from edgefer import bundle as bundles
 from edgefer import console
 from edgefer.bundle import Bundle
-from edgefer.data.pictures import opened, plain
 from edgefer.detector import LEAST_SIDE, Box, Detector
 from edgefer.errors import InputError, MissingExtra
 from edgefer.evaluation.metrics import softmax
-from edgefer.lines import printable
+from edgefer.inputs import Picture, pictures
 from edgefer.runtimes import bundled
-
-Picture: TypeAlias = "NDArray[np.uint8] | Image.Image | str | os.PathLike[str] | bytes | io.BytesIO"
 
 Faces: TypeAlias = Literal["auto", "always", "never"]
 
 _BATCH = 32  # pictures that run together
-_MOST_CHANNELS = 4
-_MOST_PIXELS = 120_000_000  # of a file: telephones take pictures of 50 and 108 million
 
 
 @dataclass(frozen=True)
@@ -61,6 +54,10 @@ class Prediction:
 class Predictor:
     """A network of a bundle, ready for pictures. Ends with `close`, or as a context manager.
 
+    One predictor may be used by many threads at a time: each call answers as it does alone. Networks run side by side,
+    the face detector takes one picture after another (it uses all cores for each). After `close` calls raise
+    RuntimeError; those that run at that moment may do so too.
+
     Attributes:
         bundle: where the network is from.
         network: its name in the bundle, e.g. ``int8-cpu``.
@@ -76,6 +73,7 @@ class Predictor:
         # The first inference takes several times as long as those after it: not one whose time is told.
         self._session.infer(np.zeros((1, spec.channels, spec.size, spec.size), np.float32))
         self._detector: Detector | None = None
+        self._starting = Lock()  # threads that need the detector first read it once
 
     @classmethod
     def load(cls, path: Path | str | None = None, network: str | None = None, threads: int = 1) -> Predictor:
@@ -92,19 +90,46 @@ class Predictor:
         """Return a prediction for each picture. A picture is one face, cut out; `predict_faces` finds faces.
 
         Args:
-            images: one picture or many, in any of these forms. uint8 array: (H, W) or (H, W, 1) grey, (H, W, 3) RGB
-                or (H, W, 4) RGBA; a stack of these; three axes that end in 1, 3 or 4 are one picture, not a stack.
-                Path of an image file, its content as bytes or BytesIO, or a Pillow image (turned upright as its EXIF
-                data says; what is transparent becomes white; 16 bits become 8; the first of several pages or frames).
-                Or any iterable of pictures, of mixed forms and sizes; it is read a few pictures at a time.
+            images: one picture or many, in these forms. An iterable may mix forms and sizes; it is read a few pictures
+                at a time.
+
+                ========================================  ===========================================================
+                taken                                     as
+                ========================================  ===========================================================
+                uint8 (H, W), (H, W, 1)                   one grey picture
+                uint8 (H, W, 3), (H, W, 4)                one picture, RGB (OpenCV's BGR is ``array[..., ::-1]``), RGBA
+                uint8 (N, H, W), (N, H, W, 1 or 3 or 4)   N pictures
+                path, str                                 a file; of several pages or frames the first
+                bytes, BytesIO                            a file's content
+                Pillow image                              itself, turned upright as its EXIF data says
+                list, generator, ... of these             one picture each
+                ========================================  ===========================================================
+
+                What is transparent becomes white, 16 bits become 8. Refused is what has another type or is not
+                certain; a list of arrays is always one picture each:
+
+                ========================================  ===========================================================
+                refused                                   give instead
+                ========================================  ===========================================================
+                float, bool, int16, object, ... arrays    uint8, 0 to 255; the message has the conversion
+                (3 or 4, H, W)                            ``array.transpose(1, 2, 0)``, or ``list(array)`` if grey
+                (N, 1 or 3 or 4, H, W)                    ``array.transpose(0, 2, 3, 1)``
+                (H, H, N)                                 ``np.moveaxis(array, -1, 0)``
+                (N, 2304), rows of any square if wide     ``array.reshape(-1, 48, 48)``, or ``[array]`` if one picture
+                stacks of pictures longer than 4 to 1     ``list(array)``
+                tensors, masked arrays, DataFrames        a uint8 NumPy array
+                base64, URLs, bytearray, open files       bytes
+                sets, dictionaries                        a list
+                ========================================  ===========================================================
 
         Returns:
             One prediction for each picture, in order. An empty list for none.
 
         Raises:
-            InputError: something is no picture; the message names the file or the position.
+            InputError: something is no picture, or may be read in two ways; the message names the file or the position.
+            RuntimeError: the predictor is closed.
         """
-        inputs = self._inputs(_pictures(images))
+        inputs = self._inputs(pictures(images))
         predictions: list[Prediction] = []
         while batch := list(islice(inputs, _BATCH)):
             predictions += self._infer(batch)
@@ -127,7 +152,7 @@ class Predictor:
         """
         if faces not in get_args(Faces):
             raise InputError(f"faces is {faces!r}; it takes {', '.join(get_args(Faces))}")
-        return [self._predict_faces(picture, faces) for picture in _pictures(images)]
+        return [self._predict_faces(picture, faces) for picture in pictures(images)]
 
     def start_detector(self, faces: Faces = "always") -> Detector | None:
         """Read the face detector now, so that no picture's time has that in it.
@@ -140,7 +165,8 @@ class Predictor:
             LackError: it does not load.
         """
         try:
-            self._detector = self._detector or Detector()
+            with self._starting:
+                self._detector = self._detector or Detector()
         except MissingExtra:
             if faces == "always":
                 raise
@@ -189,7 +215,7 @@ class Predictor:
         ]
 
     def close(self) -> None:
-        """Free the network's memory."""
+        """Free the network's memory, as soon as no thread runs it any more."""
         self._session.deactivate()
 
     def __enter__(self) -> Predictor:
@@ -201,68 +227,6 @@ class Predictor:
         self.close()
 
 
-def _pictures(images: Picture | Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
-    """Yield uint8 arrays, (H, W) or (H, W, 3)."""
-    if isinstance(images, np.ndarray):
-        # Three axes that end in 1 to 4 are a picture with such channels, not a stack of slivers.
-        stacked = images.ndim == 4 or (images.ndim == 3 and images.shape[2] > _MOST_CHANNELS)
-        many: Iterable[Picture] = images if stacked else [images]
-    elif isinstance(images, (str, os.PathLike, Image.Image, bytes, io.BytesIO)):
-        many = [images]
-    elif isinstance(images, Iterable) and not isinstance(images, (bytearray, dict, io.IOBase)):
-        many = images
-    else:
-        forms = "an array, a path, a file's bytes, a Pillow image or many of them"
-        raise InputError(f"no picture: {type(images).__name__}; give {forms}")
-    for position, picture in enumerate(many):
-        yield _pixels(picture, position)
-
-
-def _pixels(picture: Picture, position: int) -> NDArray[np.uint8]:
-    if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8:
-            raise InputError(f"picture {position} is an array of {picture.dtype}; give uint8, 0 to 255")
-        channels = picture.shape[2] if picture.ndim == 3 else 1
-        if picture.ndim not in (2, 3) or channels not in (1, 3, 4) or 0 in picture.shape:
-            shapes = "(H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA"
-            raise InputError(f"picture {position} has shape {picture.shape}; give {shapes}")
-        if channels == 4:
-            return np.asarray(plain(Image.fromarray(picture)))
-        return picture.reshape(picture.shape[:2]) if channels == 1 else picture
-    if isinstance(picture, Image.Image):
-        return _upright(picture, f"picture {position}")
-    if isinstance(picture, (str, os.PathLike)):
-        name = os.fspath(picture)
-        if isinstance(name, str):
-            return read(Path(name))
-    if isinstance(picture, (bytes, io.BytesIO)):
-        return _read(io.BytesIO(picture) if isinstance(picture, bytes) else picture, f"picture {position}")
-    raise InputError(f"picture {position} is no picture: {type(picture).__name__}")
-
-
-def read(path: Path) -> NDArray[np.uint8]:
-    """Return a picture file's pixels, upright, uint8, (H, W) or (H, W, 3).
-
-    Raises:
-        InputError: it is no picture, is damaged, or has too many pixels.
-    """
-    return _read(path, printable(str(path)))
-
-
-def _read(source: Path | io.BytesIO, name: str) -> NDArray[np.uint8]:
-    with opened(source, name, _MOST_PIXELS) as image:
-        return np.asarray(plain(image))
-
-
 def _like_one_face(picture: NDArray[np.uint8]) -> bool:
     short, long = sorted(picture.shape[:2])
     return bool(short <= LEAST_SIDE and long <= 2 * short)
-
-
-def _upright(image: Image.Image, name: str) -> NDArray[np.uint8]:
-    if 0 in image.size:
-        raise InputError(f"{name} has no pixels: {image.width} x {image.height}")
-    try:
-        return np.asarray(plain(image))
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow reads a file when its pixels are asked for
-        raise InputError(f"{name} cannot be used: {error}") from error

@@ -25,7 +25,7 @@ _FATAL = 4  # what ONNX Runtime would print about a broken file is in the except
 
 
 class Session:
-    """A network that is ready to run.
+    """A network that is ready to run, by many threads at a time.
 
     Attributes:
         shape: (channels, height, width) of one input, None where the file leaves it open.
@@ -58,10 +58,11 @@ class Session:
         Raises:
             InputError: the batch has another type or shape than the network takes.
         """
-        if self._session is None:
+        session = self._session  # another thread may deactivate it
+        if session is None:
             raise RuntimeError(f"{self._name} has been deactivated")
         try:
-            logits: NDArray[np.float32] = self._session.run(self._outputs, {self._input: batch})[0]
+            logits: NDArray[np.float32] = session.run(self._outputs, {self._input: batch})[0]
         except Exception as error:  # onnxruntime's own errors share no base class
             raise InputError(
                 f"{self._name} cannot run on {batch.dtype} of shape {batch.shape}: {_said(error)}"

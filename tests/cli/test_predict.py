@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import edgefer
-from edgefer import answers, bundle, predictor
+from edgefer import answers, bundle, inputs
 from edgefer.cli.main import app
 from edgefer.labels import LABELS
 from edgefer.predictor import Prediction
@@ -140,8 +140,8 @@ def test_a_picture_too_large_for_the_memory_does_not_stop_the_others(
             raise MemoryError
         return reading(path)
 
-    reading = predictor.read
-    monkeypatch.setattr(predictor, "read", full)
+    reading = inputs.read
+    monkeypatch.setattr(inputs, "read", full)
     done = predict(pictures, "--bundle", made, "--json")
     said = [line["error"] for line in json.loads(done.stdout)["pictures"]]
     assert [each is None for each in said] == [True, False, True]

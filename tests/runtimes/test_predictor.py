@@ -18,8 +18,8 @@ from PIL import Image, ImageOps
 import edgefer
 from edgefer import bundle
 from edgefer.errors import InputError
+from edgefer.inputs import read
 from edgefer.labels import LABELS
-from edgefer.predictor import read
 
 TRUTH = np.array([3, 0, 6, 2, 5])
 
