@@ -114,7 +114,7 @@ class BundleEntry(_Part):
     path: str
     preprocessing: Preprocessing
     parameters: int
-    macs: int
+    macs: int | None = Field(description="multiply-accumulates of one image; null where they cannot be counted")
     trained_on: Data
     training: Training | None = Field(None, description="null: an older edgefer wrote this")
 

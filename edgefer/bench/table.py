@@ -133,8 +133,9 @@ def robustness_line(result: Result, entry: NetworkEntry) -> str:
 def bundle_line(bundle: BundleEntry) -> str:
     """Return what a bundle's network is, in one line."""
     spec = bundle.preprocessing
+    macs = "-" if bundle.macs is None else f"{bundle.macs / 1e6:,.1f} M"
     return (
-        f"{bundle.title}: {bundle.parameters:,} parameters, {bundle.macs / 1e6:,.1f} M multiply-accumulates, "
+        f"{bundle.title}: {bundle.parameters:,} parameters, {macs} multiply-accumulates, "
         f"{spec.size} x {spec.size} {spec.color}"
     )
 

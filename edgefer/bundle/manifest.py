@@ -90,7 +90,11 @@ class Slow(_Part):
 
     reason: str
     remedy: str = Field(description="what would help")
-    macs: float = Field(ge=0, le=1, description="share of the network's multiply-accumulates in these nodes")
+    macs: float | None = Field(
+        ge=0,
+        le=1,
+        description="share of the network's multiply-accumulates in these nodes; null where they cannot be counted",
+    )
     nodes: list[str] = Field(description="names in the INT8 file")
 
 
@@ -154,7 +158,7 @@ class Description(_Part):
     labels: tuple[str, ...] = Field(min_length=2, description="names of the classes, in the order of the outputs")
     preprocessing: Preprocessing
     parameters: int = Field(ge=0, description="trained numbers of the FP32 network: weights, biases, BN scale, shift")
-    macs: int = Field(ge=0, description="multiply-accumulates of one image")
+    macs: int | None = Field(ge=0, description="multiply-accumulates of one image; null where a shape cannot be known")
     data: Data
     calibration: Calibration | None
     scores: list[Score]

@@ -218,7 +218,8 @@ def _where(slow: Slow) -> str:
     if not slow.nodes:
         return ""
     more = f" and {len(slow.nodes) - _SHOWN} more" if len(slow.nodes) > _SHOWN else ""
-    return f"{', '.join(slow.nodes[:_SHOWN])}{more} ({100 * slow.macs:.1f} % of the arithmetic); "
+    share = "" if slow.macs is None else f" ({100 * slow.macs:.1f} % of the arithmetic)"
+    return f"{', '.join(slow.nodes[:_SHOWN])}{more}{share}; "
 
 
 def _percents(values: Mapping[str, float]) -> str:

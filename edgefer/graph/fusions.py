@@ -36,13 +36,13 @@ class Slow:
         reason: what it is and what ONNX Runtime makes of it.
         remedy: what would help.
         nodes: the layers that it keeps in FP32, or holds up, by their names in the file.
-        macs: their share of the network's multiply-accumulates, 0 to 1.
+        macs: their share of the network's multiply-accumulates, 0 to 1; None where these cannot be counted.
     """
 
     reason: str
     remedy: str
     nodes: tuple[str, ...]
-    macs: float
+    macs: float | None
 
 
 def optimized(model: ModelProto) -> ModelProto:
@@ -83,19 +83,19 @@ def slow(model: ModelProto, fast_int8: bool) -> list[Slow]:
     if not fast_int8:
         found[_NO_VNNI] = [node for node in graph.nodes if node.op_type in LAYERS and id(node) not in explained]
     costs = macs_by_node(model)
-    whole = sum(costs.values()) or 1
+    whole = sum((costs or {}).values()) or 1
     reasons = [
         Slow(
             reason,
             remedy,
             tuple(node.name for node in nodes),
-            sum(costs.get(node.output[0], 0) for node in nodes) / whole,
+            None if costs is None else sum(costs.get(node.output[0], 0) for node in nodes) / whole,
         )
         for (reason, remedy), nodes in found.items()
     ]
     if set(found) <= {_NO_OUTPUT}:
         reasons.append(Slow(*_TOO_SMALL, (), 0.0))
-    return sorted(reasons, key=lambda each: -each.macs)
+    return sorted(reasons, key=lambda each: -(each.macs or 0))
 
 
 _DEPTHWISE = (

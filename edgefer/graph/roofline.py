@@ -22,8 +22,9 @@ from onnx import ModelProto, NodeProto
 
 from edgefer.devices.specs import Device
 from edgefer.errors import InputError
-from edgefer.graph.count import macs_by_node, tensors
+from edgefer.graph.count import macs_by_node
 from edgefer.graph.graph import LAYERS, Graph
+from edgefer.graph.shapes import tensors
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -113,6 +114,8 @@ def kernels(model: ModelProto, precision: Literal["fp16"] | None = None) -> list
         group.after.update(*({each, *each.after} for each in made_by if each is not group))
         groups.update(dict.fromkeys(filter(None, node.output), group))
     counts = macs_by_node(model)
+    if counts is None:
+        raise InputError("the shapes of this network's layers cannot be known, so no time can be projected for it")
     reader = _Reader(graph, found, constants, sources, groups, precision)
     return [reader.kernel(group, counts) for group in dict.fromkeys(groups.values())]
 

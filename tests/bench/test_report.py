@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edgefer import data
-from edgefer.bench import facts, mistakes, report, sheets, spreadsheet
+from edgefer.bench import facts, mistakes, report, sheets, spreadsheet, table
 from edgefer.bench.bench import bench
 from edgefer.bench.markdown import markdown
 from edgefer.bench.pareto import front
@@ -154,6 +154,13 @@ def test_latency_from_pixels_is_shown_where_it_was_measured(result: Result) -> N
 
 def test_photographs_are_not_called_drawn(result: Result) -> None:
     assert "drawn faces" not in Page(report.html(results.photographs(result))).text
+
+
+def test_a_network_whose_multiply_accumulates_cannot_be_counted_has_a_dash(result: Result) -> None:
+    uncounted = [each.model_copy(update={"macs": None}) for each in result.bundles]
+    assert "- multiply-accumulates" in table.bundle_line(uncounted[0])
+    assert "- multiply-accumulates" in Page(report.html(result.model_copy(update={"bundles": uncounted}))).text
+    assert "0.0 M multiply-accumulates" in Page(report.html(result)).text
 
 
 def test_an_older_result_has_a_page_without_distributions(result: Result) -> None:
