@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from edgefer import locks
 from edgefer.errors import InputError
 
 RUNS = Path("runs")
@@ -20,6 +23,8 @@ LATEST = "latest"
 _UMASK = os.umask(0)  # there is no way to ask but to set it
 os.umask(_UMASK)
 _PREFIX = 40  # letters of a name that the one beside it begins with: a name may be as long as the file system takes
+_PART = ".edgefer-part"  # ends the name of what is being written
+_swept: set[Path] = set()  # folders where this process has looked for what others have left
 
 
 def cache_dir() -> Path:
@@ -61,18 +66,55 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; it is renamed to `path` at the end, removed on any error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:_PREFIX]}.", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
+    """Yield a path beside `path` to write to; it is renamed to `path` at the end, removed on any error.
+
+    What a killed process left beside it goes too (`part_beside`).
+    """
+    with part_beside(path) as part:
         yield part
         _flush(part)
         part.chmod(0o666 & ~_UMASK)
         part.replace(path)
+
+
+@contextmanager
+def part_beside(path: Path, folder: bool = False) -> Iterator[Path]:
+    """Yield a new file or folder beside `path`; what is there under its name at the end is removed.
+
+    It is held (`edgefer.locks`), so whoever next writes into the same folder knows what a killed process left there,
+    and removes it.
+    """
+    beside = path.parent
+    beside.mkdir(parents=True, exist_ok=True)
+    if beside.resolve() not in _swept:
+        _swept.add(beside.resolve())
+        with os.scandir(beside) as entries:
+            parts = [entry for entry in entries if is_part(entry.name)]
+        for entry in parts:
+            if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
+                locks.remove_abandoned(Path(entry.path))
+    part = beside / f".{path.name[:_PREFIX]}.{uuid.uuid4().hex[:8]}{_PART}"
+    try:
+        with ExitStack() as stack:
+            while True:
+                if folder:
+                    part.mkdir(mode=0o700, exist_ok=True)
+                else:
+                    part.touch(mode=0o600)
+                with suppress(BlockingIOError, FileNotFoundError):  # another process took it for abandoned: once more
+                    stack.enter_context(locks.held(part))
+                    break
+            yield part
     finally:
-        part.unlink(missing_ok=True)
+        if folder:
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
+def is_part(name: str) -> bool:
+    """Return whether a file's or folder's name is that of one that is, or was, being written."""
+    return name.startswith(".") and name.endswith(_PART)
 
 
 def write_json(path: Path, tree: Any, indent: int) -> None:
@@ -159,22 +201,23 @@ def write_folder_atomically(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path` to fill; it is renamed to `path` at the end, removed on any error.
 
     Raises:
-        InputError: `path` exists and is not empty.
+        InputError: `path` exists and is not empty, or another process was faster.
     """
     check_unused(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{path.name[:_PREFIX]}.", dir=path.parent))
-    try:
+    with part_beside(path, folder=True) as part:
         yield part
         for file in part.rglob("*"):
             if file.is_file():
                 _flush(file)
         part.chmod(0o777 & ~_UMASK)
-        if path.exists():
-            path.rmdir()
-        part.replace(path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        try:
+            if path.exists():
+                path.rmdir()
+            part.replace(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            raise InputError(f"another process has written {path} meanwhile; name another folder with --out") from None
 
 
 def _flush(path: Path) -> None:
@@ -182,10 +225,65 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+@contextmanager
+def run_folder(out: Path | None, kind: str, name: str) -> Iterator[Path]:
+    """Yield a folder that this process alone writes: `out`, made if missing, or a `new_run`.
+
+    At the end, if nothing was written into it, what was made for it is removed. So are empty runs that were killed.
+
+    Raises:
+        InputError: another process is writing it.
+    """
+    place = RUNS / kind if out is None else out
+    made = [each for each in (place, *place.parents) if not each.exists()]
+    try:
+        with ExitStack() as stack:
+            if out is not None:
+                out.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(alone(out))
+            else:
+                _remove_empty_runs(kind)
+                while True:
+                    out = new_run(kind, name)
+                    made.insert(0, out)
+                    with suppress(BlockingIOError, FileNotFoundError):  # another process took it for a killed one's
+                        stack.enter_context(locks.held(out))
+                        break
+            yield out
+    finally:
+        for each in made:
+            remove_if_empty(each)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing a folder.
+
+    Raises:
+        InputError: one is writing it.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.held(folder))
+        except BlockingIOError:
+            raise InputError(
+                f"another edgefer is writing {folder}; wait until it ends, or name another folder with --out"
+            ) from None
+        yield
+
+
+def _remove_empty_runs(kind: str) -> None:
+    for left in (RUNS / kind).glob("*"):
+        with suppress(OSError):  # not empty, somebody's, or not a folder
+            if not left.is_symlink() and left.is_dir() and not any(left.iterdir()):
+                with locks.held(left):
+                    left.rmdir()
+
+
 def new_run(kind: str, name: str) -> Path:
     """Make an empty folder that no other run has, ``runs/<kind>/<date>-<time>-<name>``, and return it.
 
-    Whoever calls this calls `remove_if_empty` in the end, in case nothing was written.
+    What takes long is written into a `run_folder`.
     """
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = RUNS / kind / f"{stamp}-{name}"

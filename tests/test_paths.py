@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -130,3 +132,77 @@ def test_what_is_renamed_is_on_the_disk_before(monkeypatch: pytest.MonkeyPatch) 
     with paths.write_atomically(Path("file")) as part:
         part.write_text("new")
     assert done[:2] == ["written", "renamed"]
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from edgefer import paths
+file, folder = Path("results/file"), Path("results/folder")
+with paths.write_atomically(file) as part, paths.write_folder_atomically(folder) as parts:
+    part.write_text("half"), (parts / "file").write_text("half")
+    with paths.run_folder(None, "bench", "net"):
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def _kill_one() -> None:
+    assert subprocess.run([sys.executable, "-c", _KILLED], check=False).returncode < 0
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_write_into_the_folder() -> None:
+    _kill_one()
+    assert len(list(Path("results").iterdir())) == 2
+    (mine := Path("results/.file.mine")).touch()
+    with paths.write_atomically(Path("results/other")) as part:
+        part.touch()
+        living = {part.name}
+        _kill_one()
+        assert {path.name for path in Path("results").iterdir()} > living  # of a process that lives
+    assert mine.exists()
+    assert Path("results/other").exists()
+
+
+def test_what_a_living_process_writes_is_left_alone() -> None:
+    with paths.write_folder_atomically(Path("results/folder")) as part:
+        (part / "file").touch()
+        code = "from pathlib import Path; from edgefer import paths; paths.write_json(Path('results/other'), {}, 0)"
+        subprocess.run([sys.executable, "-c", code], check=True)
+    assert Path("results/folder/file").exists()
+    assert sorted(path.name for path in Path("results").iterdir()) == ["folder", "other"]
+
+
+def test_empty_runs_of_killed_processes_go_and_those_of_living_ones_stay() -> None:
+    _kill_one()
+    (killed,) = Path("runs/bench").iterdir()
+    with paths.run_folder(None, "bench", "first") as first, paths.run_folder(None, "bench", "second") as second:
+        assert set(Path("runs/bench").iterdir()) == {first, second}
+        assert not killed.exists()
+        (second / "result.json").touch()
+    assert list(Path("runs/bench").iterdir()) == [second]
+
+
+def test_a_folder_that_another_process_writes_is_refused() -> None:
+    with paths.run_folder(Path("out"), "bench", "net") as out:
+        with pytest.raises(InputError, match="another edgefer is writing out"), paths.run_folder(out, "bench", "net"):
+            raise AssertionError("it is not even begun")
+        with paths.write_folder_atomically(out) as part:
+            (part / "file").touch()
+    assert (out / "file").exists()
+
+
+def test_a_folder_that_another_process_was_faster_to_write_is_left_to_it() -> None:
+    def write_twice() -> None:
+        with paths.write_folder_atomically(Path("out")), paths.write_folder_atomically(Path("out")) as part:
+            (part / "first").touch()
+
+    with pytest.raises(InputError, match="another process has written out"):
+        write_twice()
+    assert [path.name for path in Path("out").iterdir()] == ["first"]
+    assert [path.name for path in Path().iterdir()] == ["out"]
+
+
+def test_nothing_is_left_of_a_run_that_wrote_nothing() -> None:
+    with paths.run_folder(None, "bench", "net"), paths.run_folder(Path("new/deep"), "bench", "net"):
+        pass
+    assert list(Path().iterdir()) == []

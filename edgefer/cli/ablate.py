@@ -45,11 +45,8 @@ def ablate(
     changed = [*(settings or []), *start_settings(pretrained, None)]
     name = next(ablating.variants(recipe, changed, epochs, seed))[3].name.removesuffix(f"-{WHOLE}")
     dataset = datasets.find(data)
-    folder = out or paths.new_run("ablate", name)
-    try:
+    with paths.run_folder(out, "ablate", name) as folder:
         found = ablating.ablate(recipe, dataset, folder, changed, epochs, seed, device)
-    finally:
-        paths.remove_if_empty(folder)
     file = folder / ablating.RESULT
     if as_json:
         output.print_json({"command": "ablate", "file": str(file), **found.as_dict()})

@@ -138,34 +138,34 @@ def bench(
     dataset = datasets.find(data)
     options = Options(graphs=cuda_graphs, dla=dla)
     more = {"fallback": fallback, "robustness": robustness, "throughput": throughput, "faces": with_faces}
-    if host is None:
-        result = benching.bench(
-            found, dataset, device=device, threads=threads, split=split, seconds=seconds, options=options, **more
-        )
-    else:
-        from edgefer.bench import remote
-
-        words = benching.words(threads, seconds, options, **more)
-        result = remote.bench(
-            found,
-            dataset,
-            host=host,
-            device=device,
-            split=split,
-            options=words,
-            ssh_config=ssh_config,
-            remote_edgefer=remote_edgefer,
-        )
     title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
-    folder = out or paths.new_run("bench", title)
-    ledger = None
-    if claims:
-        try:
-            ledger = deciding.decided([(str(folder / "result.json"), result), *finished], dataset)
-        except InputError:
-            write(result, folder, dataset)  # what was measured is kept
-            raise
-    files = write(result, folder, dataset, ledger)
+    with paths.run_folder(out, "bench", title) as folder:
+        if host is None:
+            result = benching.bench(
+                found, dataset, device=device, threads=threads, split=split, seconds=seconds, options=options, **more
+            )
+        else:
+            from edgefer.bench import remote
+
+            words = benching.words(threads, seconds, options, **more)
+            result = remote.bench(
+                found,
+                dataset,
+                host=host,
+                device=device,
+                split=split,
+                options=words,
+                ssh_config=ssh_config,
+                remote_edgefer=remote_edgefer,
+            )
+        ledger = None
+        if claims:
+            try:
+                ledger = deciding.decided([(str(folder / "result.json"), result), *finished], dataset)
+            except InputError:
+                write(result, folder, dataset)  # what was measured is kept
+                raise
+        files = write(result, folder, dataset, ledger)
     if out is None:
         paths.mark_latest(folder)
     if csv is not None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from edgefer.cli.ending import resumable
 from edgefer.cli.options import Data, Json, Threads
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def compress(
     from edgefer import console, paths
     from edgefer import data as datasets
     from edgefer.cli import build, output
-    from edgefer.errors import InputError, Interrupted
+    from edgefer.errors import InputError
     from edgefer.lines import mark
     from edgefer.runtimes import ahead, tensorrt
 
@@ -98,10 +100,10 @@ def compress(
         "seed": seed,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    if resume is not None and (checkpoint or out or ptq or not _AFTER.issuperset(given)):
+    if resume is not None and (ptq or not _AFTER.issuperset(given)):
         raise InputError(
-            "--resume goes on with the options it was started with; beside it stand --max-drop, --require-speedup, "
-            "--diagnose and --auto-repair alone"
+            "--resume goes on with the options it was started with; beside it stand --out, --max-drop, "
+            "--require-speedup, --diagnose, --auto-repair and a CHECKPOINT that was moved alone"
         )
     with output.needs_extra("compress", "train", *(["report"] if diagnose else [])):
         import torch
@@ -112,23 +114,25 @@ def compress(
     if threads:
         torch.set_num_threads(threads)
     if resume is not None:
-        arguments = {**compression.resumed(resume), **given}
+        arguments = {**compression.resumed(resume, out, checkpoint), **given}
+        name = ""
     else:
         head = checkpoints.find(checkpoint)
         name = checkpoints.read(head).recipe.name
-        arguments = {"checkpoint": head, "out": out or paths.new_run("compress", name), "ptq": ptq, **given}
+        arguments = {"checkpoint": head, "out": out, "ptq": ptq, **given}
+    target = arguments.pop("out")
+    if target is not None:
+        paths.check_unused(target)
     rejected = None
-    try:
-        result = compression.compress(dataset=datasets.find(data), **arguments)
-    except compression.Rejected as error:
-        result, rejected = error.result, error
-    except KeyboardInterrupt:
-        work = compression.unfinished(arguments["out"])
-        if work is None:
-            raise
-        raise Interrupted(f"interrupted; go on with: edgefer compress --resume {work}") from None
-    finally:
-        paths.remove_if_empty(arguments["out"])
+    with (
+        paths.run_folder(target, "compress", name) as folder,
+        paths.alone(resume) if resume else nullcontext(),
+        resumable(lambda: _resume(compression.unfinished(folder, resume))),
+    ):
+        try:
+            result = compression.compress(dataset=datasets.find(data), out=folder, **arguments)
+        except compression.Rejected as error:
+            result, rejected = error.result, error
     if rejected is None and result.bundle.resolve().parent == paths.RUNS.resolve() / "compress":
         paths.mark_latest(result.bundle)
     engines = []
@@ -176,6 +180,11 @@ def compress(
         raise rejected
     which = "" if out is None and resume is None else f" {shlex.quote(str(result.bundle))}"
     output.print_next(f"edgefer bench{which}{output.with_data(data)}")
+
+
+def _resume(work: Path | None) -> str | None:
+    """Return what goes on with a fine-tuning, if there is one."""
+    return f"edgefer compress --resume {shlex.quote(str(work))}" if work else None
 
 
 def _once(of: Mapping[str, Value]) -> dict[str, Value]:

@@ -11,13 +11,16 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
+from edgefer import paths
+from edgefer.cli import signals
 from edgefer.errors import EdgeferError, InputError, Interrupted, LackError, MissingExtra
 from edgefer.lines import one_line
 
@@ -33,6 +36,25 @@ _WRONG_PATH = (
 class Group(TyperGroup):
     """edgefer's commands; whatever one of them raises ends here."""
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run edgefer, and end the process."""
+        try:
+            return super().main(*args, **extra)
+        except (OSError, SystemExit) as error:
+            if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+                raise
+            _silence(sys.stderr)  # typer cannot print what it refuses
+            sys.exit(InputError.exit_code)
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read the command line, which --help and --version end.
+
+        Raises:
+            typer.Exit: see `invoke`.
+        """
+        with _ended("--json" in args):
+            return super().make_context(info_name, args, parent, **extra)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Note whether the command is asked for JSON: an error is printed as JSON too then."""
         ctx.meta["edgefer.json"] = "--json" in args
@@ -44,32 +66,65 @@ class Group(TyperGroup):
         Raises:
             typer.Exit: it failed, with the exit code; the message has been printed.
         """
-        as_json = ctx.meta["edgefer.json"]
+        with _ended(ctx.meta["edgefer.json"]):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _ended(as_json: bool) -> Iterator[None]:
+    """Turn what is raised inside into a line and an exit code."""
+    try:
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()  # a closed pipe shows here, not in an exit handler
+            yield
         except (typer.Exit, typer.Abort):
+            sys.stdout.flush()
             raise
-        except BrokenPipeError:
-            _silence(sys.stdout)
-            raise typer.Exit(_BROKEN_PIPE) from None
-        except (Exception, KeyboardInterrupt) as error:
-            if hasattr(error, "format_message"):  # an option that typer refuses: typer prints it
-                if as_json:
-                    _print_json({}, error.format_message(), InputError.exit_code)
-                raise
-            understood = explain(error)
-            message = one_line(understood) if understood else _bug(error)
-            code = understood.exit_code if understood else _BUG
-            # Nobody may read, or the disk be full: the exit code still says what was.
-            with _silenced_if_full(sys.stderr):
-                print(f"edgefer: {message}", file=sys.stderr, flush=True)
+        sys.stdout.flush()  # a closed pipe shows here, not in an exit handler
+    except (typer.Exit, typer.Abort):
+        raise
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):  # which rich ends with
+            raise
+        _silence(sys.stdout)
+        raise typer.Exit(_BROKEN_PIPE) from None
+    except (Exception, KeyboardInterrupt) as error:
+        if hasattr(error, "format_message"):  # an option that typer refuses: typer prints it
             with _silenced_if_full(sys.stdout):
                 if as_json:
-                    _print_json((understood and understood.report) or {}, message, code)
-                sys.stdout.flush()
-            raise typer.Exit(code) from None
-        return result
+                    _print_json({}, error.format_message(), InputError.exit_code)
+            raise
+        understood = explain(error)
+        message = one_line(understood) if understood else _bug(error)
+        code = understood.exit_code if understood else _BUG
+        # Nobody may read, or the disk be full: the exit code still says what was.
+        with _silenced_if_full(sys.stderr):
+            print(f"edgefer: {message}", file=sys.stderr, flush=True)
+        with _silenced_if_full(sys.stdout):
+            if as_json:
+                _print_json((understood and understood.report) or {}, message, code)
+            sys.stdout.flush()
+        raise typer.Exit(code) from None
+
+
+@contextmanager
+def resumable(command: Callable[[], str | None]) -> Iterator[None]:
+    """Say how to go on after what is inside was interrupted, or ran out of disk space or memory.
+
+    Args:
+        command: returns what to type, or None where nothing was saved yet.
+
+    Raises:
+        Interrupted: Ctrl-C.
+        LackError: the machine lacks something now.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        understood = explain(error)
+        how = command() if type(understood) in (Interrupted, LackError) and understood is not error else None
+        if understood is None or how is None:
+            raise
+        raise type(understood)(f"{understood}; go on with: {how}") from error
 
 
 @contextmanager
@@ -90,14 +145,15 @@ def explain(error: BaseException) -> EdgeferError | None:
     """Return the error that tells a person what happened, or None where it can only be a bug."""
     if isinstance(error, EdgeferError):
         return error
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or signals.came():
         return Interrupted("interrupted")
     if isinstance(error, ImportError):
         return _import_error(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, for a GPU
         return LackError("out of memory; close other programs; a training takes less with --set train.batch_size=32")
     if isinstance(error, OSError) and error.errno in _FULL:
-        where = f" for {error.filename}" if error.filename else ""
+        part = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+        where = f" for {part.parent if paths.is_part(part.name) else part}" if part else ""
         return LackError(f"no space is left on the disk{where}; free some, or write to another one")
     if isinstance(error, OSError) and error.errno in _WRONG_PATH and error.filename:
         return InputError(f"{error.filename}: {error.strerror}")

@@ -23,6 +23,7 @@ from edgefer.cli.predict import predict
 from edgefer.cli.quickstart import quickstart
 from edgefer.cli.recipes import recipes
 from edgefer.cli.review import review
+from edgefer.cli.signals import interrupt_by_all
 from edgefer.cli.train import train
 
 app = typer.Typer(
@@ -76,4 +77,5 @@ def main() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8", errors="backslashreplace"))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):  # a file's name may have letters that the terminal has not
             stream.reconfigure(errors="backslashreplace")
+    interrupt_by_all()
     app(prog_name="edgefer")

@@ -33,12 +33,14 @@ def quickstart(
     recipe = recipes.load("quickstart", seed=seed)
     dataset = datasets.builtin()
     console.say("1 of 3: train a nano network on drawn faces (built in, no photographs)")
-    trained = training.train(recipe, dataset, paths.new_run("train", recipe.name))
+    with paths.run_folder(None, "train", recipe.name) as run:
+        trained = training.train(recipe, dataset, run)
     paths.mark_latest(trained.run)
     shown = train.show(trained.run, dataset, None)
     console.say("2 of 3: compress it to INT8")
     # 1,000 images: a point is 10 of them, so the usual half a point would be a gate on luck
-    small = compression.compress(trained.run, dataset, paths.new_run("compress", recipe.name), max_drop=3.0)
+    with paths.run_folder(None, "compress", recipe.name) as out:
+        small = compression.compress(trained.run, dataset, out, max_drop=3.0)
     paths.mark_latest(small.bundle)
     console.say("3 of 3: bench it on this CPU")
     result = benching.bench([bundle.load(small.bundle)], dataset, seconds=1.0)

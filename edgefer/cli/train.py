@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgefer.cli.ending import resumable
 from edgefer.cli.options import (
     Data,
     Device,
@@ -82,7 +84,7 @@ def train(
         from edgefer.training import train as training
     prepare_torch(device, threads)
     if resume is not None:
-        run, settled = resume, training.resumed_recipe(resume)
+        settled = training.resumed_recipe(resume)
         # They may lie elsewhere now; that they are the same is checked.
         elsewhere = {key: value for key, value in taught.items() if value}
         settled = settled.model_copy(update={"teaching": settled.teaching.model_copy(update=elsewhere)})
@@ -102,13 +104,10 @@ def train(
         dataset = datasets.find(data)
         if not recipe and not start and dataset.drawn:
             settled = recipes.load("quickstart", settings, epochs, seed)
-        run = out or paths.new_run("train", settled.name)
-        if run.exists() and any(run.iterdir()):
-            raise InputError(f"{run} is not empty; go on with --resume {run}, or name another folder with --out")
-    try:
+        if out is not None:
+            training.check_new(out)
+    with paths.run_folder(resume or out, "train", settled.name) as run, resumable(partial(_resume, run)):
         result = training.train(settled, dataset, run, resume is not None, tensorboard, device)
-    finally:
-        paths.remove_if_empty(run)
     if run.resolve().parent == paths.RUNS.resolve() / "train":
         paths.mark_latest(run)
     files = show(run, dataset, device) if page else {}
@@ -133,6 +132,11 @@ def train(
     )
     which = "" if out is None and resume is None else f"{shlex.quote(str(run))} "
     output.print_next(f"edgefer compress {which}--int8{output.with_data(data)}")
+
+
+def _resume(run: Path) -> str | None:
+    """Return what goes on with a training, if it can."""
+    return f"edgefer train --resume {shlex.quote(str(run))}" if (run / "last.json").exists() else None
 
 
 def show(run: Path, dataset: Dataset, device: str | None) -> dict[str, str]:

@@ -35,6 +35,8 @@ MAX_DROP = 0.5
 MOST_STEPS = 300  # of the default fine-tuning
 RELU_EPOCHS = 2  # with new activations, before INT8
 REJECTED, UNFINISHED, DIAGNOSIS = ".rejected", ".unfinished", ".diagnosis"
+_TABLE = "diagnosis.csv"
+_NOTE = "diagnosis.sha256"  # in the folder of the fine-tuning: which diagnosis is its own
 _TIMED_IMAGES = 50
 _WORST = 10
 _PACKAGES = ("torch", "nncf", "torchao", "onnx", "onnxruntime", "numpy")
@@ -129,7 +131,7 @@ def compress(
     with_diagnosis: bool = False,
     auto_repair: bool = False,
     seed: int = 0,
-    resume: bool = False,
+    resume: Path | None = None,
 ) -> Result:
     """Make an INT8 bundle of a trained network.
 
@@ -150,8 +152,8 @@ def compress(
         with_diagnosis: find out what each tensor and layer costs, and write ``<out>.diagnosis``.
         auto_repair: where INT8 lost more than `max_drop`, leave the parts that cost most in FP32 until it did not.
         seed: of the fine-tuning.
-        resume: go on with a fine-tuning that was interrupted, or whose network was rejected, from
-            ``<out>.unfinished``.
+        resume: folder of a fine-tuning that was interrupted, or whose network was rejected (``<out>.unfinished``, or
+            where that was moved to), to go on with. What it left beside itself is replaced.
 
     Raises:
         Rejected: INT8 lost more than `max_drop`, or misses `require_speedup`; the bundle is in ``<out>.rejected``, and
@@ -179,9 +181,8 @@ def compress(
         raise InputError(f"{head} was trained on {trained.data['name']}, not on these data; name that with --data")
     dataset = data.only(dataset, trained.classes)
     paths.check_unused(out)
-    work = _beside(out, UNFINISHED)
-    if not resume:
-        _check_folders(out, work, with_diagnosis)
+    work = resume or _beside(out, UNFINISHED)
+    _check_folders(out, work, with_diagnosis, resume is not None)
     recipe, spec = trained.recipe, trained.recipe.preprocessing
     training = data.split(dataset, "train", recipe.data.split)
     validation = data.split(dataset, "val", recipe.data.split)
@@ -192,7 +193,6 @@ def compress(
     notes = {
         "checkpoint": str(head.resolve()),
         "checkpoint_sha256": paths.sha256(head),
-        "out": str(out.resolve()),
         "qat_epochs": qat_epochs,
         "qat_lr": qat_lr,
         "scheme": scheme,
@@ -256,10 +256,13 @@ def compress(
         diagnosed = partial(diagnose.diagnose, signed, floats, spec, validation, inputs)
         damages = diagnosed()
         if diagnosis:
-            shutil.rmtree(diagnosis, ignore_errors=True)  # of the run that is being resumed
+            if resume and _is_diagnosis_of(work, diagnosis):
+                shutil.rmtree(diagnosis)
             with paths.write_folder_atomically(diagnosis) as part:
-                diagnose.write_table(part / "diagnosis.csv", damages)
+                diagnose.write_table(part / _TABLE, damages)
                 plot.draw(part / "diagnosis.png", damages, f"{recipe.name}: what INT8 costs, and where")
+                if tuned:
+                    (work / _NOTE).write_text(paths.sha256(part / _TABLE))
         if auto_repair and verdict.drop > most:
             console.say(f"INT8 lost {verdict.drop:.2f} points; leaving what costs most in FP32")
             repaired = repair.repair(signed, floats, damages, diagnosed, judge, most)
@@ -344,8 +347,8 @@ def compress(
     }
     files |= {name: targets.part(name, halved) for name in targets.HALVES}
     files |= {name: targets.part(name, graph.model) for name, graph in graphs.items()}
-    if resume:
-        shutil.rmtree(_beside(out, REJECTED), ignore_errors=True)  # of the same fine-tuning
+    if resume and _is_rejected_of(work, _beside(out, REJECTED)):
+        shutil.rmtree(_beside(out, REJECTED))
     written = bundle.write(folder, description, files)
     if passed:
         shutil.rmtree(work, ignore_errors=True)
@@ -376,35 +379,74 @@ def compress(
     return result
 
 
-def resumed(work: Path) -> dict[str, Any]:
+def resumed(work: Path, out: Path | None = None, checkpoint: Path | None = None) -> dict[str, Any]:
     """Return the arguments that an interrupted `compress` was called with, all but the data set.
 
+    Args:
+        work: folder of the fine-tuning, wherever it is now.
+        out: folder for the bundle; by default the one beside `work` whose name lacks ``.unfinished``.
+        checkpoint: the network's, where it was moved too.
+
     Raises:
-        InputError: `work` holds no state, or the checkpoint is not the one it was.
+        InputError: `work` holds no state or does not say where the bundle goes, or the checkpoint is not the one it
+            was.
     """
+    if out is None:
+        named = work.absolute().name
+        if not named.endswith(UNFINISHED) or named == UNFINISHED:
+            raise InputError(f"the name of {work} does not end in {UNFINISHED}; say where the bundle goes with --out")
+        beside = work.parent if work.name == named else work.absolute().parent  # ``.`` has no name
+        out = beside / named.removesuffix(UNFINISHED)
     heads = [head for stage in finetune.STAGES if (head := work / f"{stage}.json").exists()]
     notes: dict[str, Any] | None = state.read(heads[0]).get("notes") if heads else None
     if notes is None:
+        if work.is_dir() and state.is_unbegun(work, finetune.STAGES):
+            raise InputError(f"{work} was interrupted before its first step; compress again from the start")
         raise InputError(f"{work} holds no interrupted compression; name a folder that ends in {UNFINISHED}")
-    head = Path(notes["checkpoint"])
-    if not head.is_file() or paths.sha256(head) != notes.pop("checkpoint_sha256"):
-        raise InputError(f"{work} began with {head}, which is gone or was trained anew; compress again from the start")
-    return {**notes, "checkpoint": head, "out": Path(notes["out"]), "resume": True}
+    digest, head = notes.pop("checkpoint_sha256"), Path(notes["checkpoint"])
+    if checkpoint is not None:
+        head = checkpoints.find(checkpoint)
+    if not head.is_file() or paths.sha256(head) != digest:
+        raise InputError(
+            f"{work} began with {head}, which is gone or was trained anew; if it was moved, name it before --resume, "
+            "or compress again from the start"
+        )
+    return {**notes, "checkpoint": head, "out": out, "resume": work}
 
 
-def unfinished(out: Path) -> Path | None:
-    """Return the folder of an interrupted compression into `out`, if it can be resumed."""
-    work = _beside(out, UNFINISHED)
-    return work if work.exists() else None
+def unfinished(out: Path, resume: Path | None = None) -> Path | None:
+    """Return the folder of an interrupted compression into `out`, or resumed from `resume`, if it can be resumed."""
+    work = resume or _beside(out, UNFINISHED)
+    return work if any((work / f"{stage}.json").exists() for stage in finetune.STAGES) else None
 
 
 def _beside(out: Path, ending: str) -> Path:
     return out.with_name(out.name + ending)
 
 
-def _check_folders(out: Path, work: Path, with_diagnosis: bool) -> None:
+def _check_folders(out: Path, work: Path, with_diagnosis: bool, resume: bool) -> None:
     """Refuse, before the long work, what could not be written after it."""
-    for ending in (REJECTED, DIAGNOSIS) if with_diagnosis else (REJECTED,):
-        paths.check_unused(_beside(out, ending))
-    if work.exists():
+    rejected, diagnosis = _beside(out, REJECTED), _beside(out, DIAGNOSIS)
+    if not (resume and _is_rejected_of(work, rejected)):
+        paths.check_unused(rejected)
+    if with_diagnosis and not (resume and _is_diagnosis_of(work, diagnosis)):
+        paths.check_unused(diagnosis)
+    if not resume and work.exists() and not (work.is_dir() and state.is_unbegun(work, finetune.STAGES)):
         raise InputError(f"{work} is an interrupted compression; go on with --resume {work}, or delete it")
+
+
+def _is_rejected_of(work: Path, rejected: Path) -> bool:
+    """Return whether a bundle was made of the fine-tuning in `work`: the seconds of its epochs are no other's."""
+    try:
+        of: Any = bundle.load(rejected).manifest.compression["fine_tuning"]
+        history = state.plain(work / "int8.json")["progress"]["history"]
+    except (InputError, KeyError):
+        return False
+    return bool(of) and of["history"] == history
+
+
+def _is_diagnosis_of(work: Path, diagnosis: Path) -> bool:
+    try:
+        return paths.sha256(diagnosis / _TABLE) == (work / _NOTE).read_text()
+    except OSError:
+        return False

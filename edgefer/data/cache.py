@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ FORMAT = 4  # raise it when what is stored changes, or what a source is read as
 _CHALLENGE = (28_709, 3_589, 3_589)  # images of FER2013 by split
 ARRAYS: dict[str, str] = {"images": "|u1", "labels": "<i8", "splits": "|u1", "rows": "<i8"}
 NPY_HEADER = 128  # bytes
-_STALE_SECONDS = 86_400.0  # an unfinished folder older than this belongs to nobody
 _SETTLED_NS = 2_000_000_000  # a file changed just now may change again within one tick of its clock
 
 Write = Callable[[bytes | memoryview], object]
@@ -173,14 +171,9 @@ def store(key: str, contents: Contents, name: str, origin: str) -> Dataset:
     """
     try:
         place = folder() / key
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(place.parent)
-        part = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=place.parent))
-        try:
+        with paths.part_beside(place, folder=True) as part:
             _write(part, contents)
             _put(part, place, key)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
     except OSError as error:  # the source's own are InputErrors by now
         raise CacheError(error.strerror or str(error)) from error
     dataset = read(key, name, origin)
@@ -224,24 +217,9 @@ def _put(part: Path, place: Path, key: str) -> None:
         if read(key, "", "") is not None:
             return
         # What stands there is damaged. Moved into `part`, it goes away with that.
-        aside = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=place.parent))
-        try:
+        with paths.part_beside(place, folder=True) as aside, suppress(FileNotFoundError):  # another process was faster
             place.rename(aside / "damaged")
-        except FileNotFoundError:
-            pass  # another process was faster
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
     raise OSError(f"{place} is taken by something else; remove it")
-
-
-def _remove_stale(parent: Path) -> None:
-    """Remove what processes that were killed have left."""
-    for left in parent.glob(".v*"):
-        try:
-            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-        except FileNotFoundError:
-            pass
 
 
 def hold(contents: Contents, name: str, origin: str) -> Dataset:

@@ -11,7 +11,10 @@ from types import FrameType
 
 @contextmanager
 def wish_to_stop() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether SIGINT or SIGTERM came. A second SIGINT interrupts at once."""
+    """Yield a function that says whether SIGINT, SIGTERM or SIGHUP came. A second SIGINT interrupts at once.
+
+    One that is ignored, as SIGHUP under nohup, stays so.
+    """
     asked = False
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -23,7 +26,8 @@ def wish_to_stop() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False  # Python allows handlers in the main thread only
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))  # Windows has no SIGHUP
+    before = {each: signal.signal(each, note) for each in numbers if each and signal.getsignal(each) != signal.SIG_IGN}
     try:
         yield lambda: asked
     finally:

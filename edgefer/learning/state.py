@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,19 @@ def save(folder: Path, stem: str, tree: dict[str, Any]) -> Path:
         if old != file:
             old.unlink(missing_ok=True)
     return head
+
+
+def is_unbegun(folder: Path, stems: Iterable[str], others: Iterable[str] = ()) -> bool:
+    """Return whether all that a folder holds is what a process leaves that was killed before its first `save` ended.
+
+    Args:
+        folder: that is there; empty, it is unbegun too.
+        stems: of the states that are saved there.
+        others: names of what is written before them.
+    """
+    tensors = [re.compile(rf"{re.escape(stem)}-[0-9a-f]{{8}}\.safetensors") for stem in stems]
+    names = [path.name for path in folder.iterdir()]
+    return all(paths.is_part(name) or name in others or any(each.fullmatch(name) for each in tensors) for name in names)
 
 
 def read(head: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -440,7 +441,26 @@ def _origin(dataset: Dataset) -> dict[str, Any]:
     return {"name": dataset.name, "digest": dataset.digest, "drawn": dataset.drawn}
 
 
+def check_new(run: Path) -> None:
+    """Refuse a folder that a training cannot begin in; what one left that was killed in its first second is none.
+
+    Raises:
+        InputError: it holds something.
+    """
+    if run.exists() and not _is_unbegun(run):
+        raise InputError(f"{run} is not empty; go on with --resume {run}, or name another folder with --out")
+
+
+def _is_unbegun(run: Path) -> bool:
+    return run.is_dir() and states.is_unbegun(run, [checkpoint.LAST], ["recipe.json", "tensorboard"])
+
+
 def _read_state(run: Path) -> dict[str, Any]:
+    if _is_unbegun(run):
+        raise InputError(
+            f"{run} holds no training, or one that was interrupted before its first step; begin it again: "
+            f"edgefer train RECIPE --out {shlex.quote(str(run))}, with the options that it had"
+        )
     saved = states.read(run / f"{checkpoint.LAST}.json")
     if "recipe" not in saved:
         raise InputError(f"{run} holds no training; name a folder that `edgefer train` wrote")

@@ -152,14 +152,22 @@ compress.compress(Path(sys.argv[1]), data.load(Path(sys.argv[2])), Path(sys.argv
     assert not out.exists()
     with pytest.raises(InputError, match=r"--resume .*bundle\.unfinished"):
         compress(trained, data.load(csv), out)
-    arguments = module.resumed(tmp_path / "bundle.unfinished")
+    there = tmp_path / "elsewhere"
+    there.mkdir()
+    for ending in ("", ".rejected", ".diagnosis"):  # of somebody else's, where it was before
+        (tmp_path / f"bundle{ending}").mkdir()
+        (tmp_path / f"bundle{ending}" / "file").touch()
+    (tmp_path / "bundle.unfinished").rename(there / "moved.unfinished")
+    arguments = module.resumed(there / "moved.unfinished")
     torch.set_num_threads(1)
     result = compress(dataset=data.load(csv), **arguments)
+    assert result.bundle == there / "moved"
     networks = [bundle.load(each.bundle).manifest.networks for each in (made, result)]
     assert {name: file.sha256 for name, file in networks[0].items()} == {
         name: file.sha256 for name, file in networks[1].items()
     }
-    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+    assert [path.name for path in there.iterdir()] == ["moved"]
+    assert len(list(tmp_path.rglob("file"))) == 3
 
 
 def test_ctrl_c_after_fine_tuning_says_how_to_go_on(
@@ -195,6 +203,13 @@ def test_a_compression_is_not_resumed_with_another_checkpoint(trained: Path, csv
             compress(copy, data.load(csv), tmp_path / "bundle", **asked)
     arguments = module.resumed(tmp_path / "bundle.unfinished")
     assert arguments["checkpoint"] == copy / "best.json"
+    assert arguments["out"] == tmp_path / "bundle"
+    assert module.resumed(tmp_path / "bundle.unfinished", tmp_path / "other")["out"] == tmp_path / "other"
+    assert module.resumed(tmp_path / "bundle.unfinished", checkpoint=trained)["checkpoint"] == trained / "best.json"
+    (tmp_path / "bundle.unfinished").rename(tmp_path / "renamed")
+    with pytest.raises(InputError, match="say where the bundle goes with --out"):
+        module.resumed(tmp_path / "renamed")
+    (tmp_path / "renamed").rename(tmp_path / "bundle.unfinished")
     assert {name: arguments[name] for name in asked} == asked
     assert arguments["with_diagnosis"] is False
     (copy / "best.json").write_text((copy / "best.json").read_text() + " ")
@@ -238,6 +253,46 @@ def test_a_rejected_network_is_judged_by_other_bounds_without_fine_tuning_again(
     assert done.exit_code == 0, done.output
     assert bundle.load(out).manifest.compression["fine_tuning"]["best_epoch"] >= 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle"]
+
+
+def test_a_rejected_bundle_of_another_fine_tuning_is_not_replaced(
+    made: Result, trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_STEPS", 1)
+    out = tmp_path / "bundle"
+    with pytest.raises(Rejected):
+        compress(trained, data.load(csv), out, max_drop=-101)
+    mine = tmp_path / "mine"
+    (tmp_path / "bundle.rejected").rename(mine)
+    shutil.copytree(made.bundle, tmp_path / "bundle.rejected")
+    arguments = module.resumed(tmp_path / "bundle.unfinished") | {"max_drop": 100}
+    with pytest.raises(InputError, match=r"bundle\.rejected exists already"):
+        compress(dataset=data.load(csv), **arguments)
+    bundle.load(tmp_path / "bundle.rejected")
+    shutil.rmtree(tmp_path / "bundle.rejected")
+    mine.rename(tmp_path / "bundle.rejected")
+    compress(dataset=data.load(csv), **arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_compression_that_was_killed_before_its_first_state_can_be_begun_again(
+    trained: Path, csv: Path, tmp_path: Path
+) -> None:
+    work = tmp_path / "bundle.unfinished"
+    work.mkdir()
+    (work / "int8-0123abcd.safetensors").touch()
+    with pytest.raises(InputError, match="compress again from the start"):
+        module.resumed(work)
+    compress(trained, data.load(csv), tmp_path / "bundle", ptq=True, max_drop=100)
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_two_compressions_into_one_folder_are_told_apart(trained: Path, csv: Path, tmp_path: Path) -> None:
+    command = ["compress", str(trained), "--data", str(csv), "--out", str(tmp_path / "bundle"), "--ptq"]
+    with paths.run_folder(tmp_path / "bundle", "compress", ""):
+        refused = CliRunner().invoke(app, command)
+    assert refused.exit_code == 2
+    assert "another edgefer is writing" in refused.stderr
 
 
 def test_settings_that_do_not_fit_are_refused_before_any_work(trained: Path, csv: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from data import sources
 
-from edgefer import console, data
+from edgefer import console, data, paths
 from edgefer.data import cache
 from edgefer.errors import InputError, LackError
 
@@ -323,17 +323,16 @@ def test_an_error_half_way_leaves_nothing(tmp_path: Path, place: Path) -> None:
 
 
 def test_what_killed_processes_left_is_removed(tmp_path: Path, place: Path) -> None:
-    old, new = place / ".v1-file-old.abc", place / ".v1-file-new.abc"
-    for left in (old, new):
-        left.mkdir(parents=True)
-        (left / "images.npy").write_text("half")
-    two_days_ago = time.time() - 2 * 86_400
-    os.utime(old, (two_days_ago, two_days_ago))
+    with paths.part_beside(place / "v1-file-new", folder=True) as living:
+        killed = place / living.name.replace("new", "old")
+        killed.mkdir(parents=True)
+        (killed / "images.npy").write_text("half")
+        paths._swept.clear()  # another process begins
 
-    data.load(sources.write_csv(tmp_path / "a.csv", sources.small()))
+        data.load(sources.write_csv(tmp_path / "a.csv", sources.small()))
 
-    assert not old.exists()
-    assert new.exists()  # perhaps still being written
+        assert not killed.exists()
+        assert living.exists()
 
 
 def test_images_cannot_be_changed_by_accident(tmp_path: Path) -> None:

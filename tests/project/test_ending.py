@@ -179,14 +179,59 @@ def test_names_that_the_terminal_has_no_letters_for_are_printed_all_the_same(tmp
     assert ":smile:.png" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["recipes", "--help"])
+@pytest.mark.parametrize("command", ["recipes", "--help", "train --help", "--version"])
 def test_a_reader_that_leaves_early_is_no_error(command: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, "-m", "edgefer", command], stdout=writer, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "edgefer", *command.split()], stdout=writer, stderr=subprocess.PIPE, text=True
+    )
     os.close(writer)
-    assert done.returncode != 0
+    assert done.returncode == 141
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("--help > /dev/full", 3),
+        ("data info --help > /dev/full", 3),
+        ("--version > /dev/full", 3),
+        ("train --epochs none 2> /dev/full", 2),
+        ("nothing 2>&1 | true", 2),
+    ],
+)
+def test_help_and_refusals_that_cannot_be_printed_are_no_traceback(command: str, code: int) -> None:
+    line = f"{sys.executable} -m edgefer {command}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert done.returncode == code
+    assert len(done.stderr.splitlines()) == (code == 3)
+    assert done.stderr.startswith("edgefer: no space is left on the disk" if code == 3 else "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_a_command_leaves_nothing_half_written(tmp_path: Path, number: signal.Signals) -> None:
+    script = """
+import sys, time
+from edgefer import answers
+from edgefer.cli.main import main
+def wait(*arguments):
+    print("waiting", file=sys.stderr, flush=True)
+    time.sleep(60)
+answers.annotate = wait
+main()
+"""
+    Image.linear_gradient("L").resize((48, 48)).save(tmp_path / "a.png")
+    command = [sys.executable, "-c", script, "predict", str(tmp_path / "a.png"), "--annotate", str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "waiting" not in (line := process.stderr.readline()):
+            assert line, "it ended before"
+        assert list((tmp_path / "out").iterdir())
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "edgefer: interrupted\n")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_ctrl_c_ends_with_130_and_one_line(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from edgefer import console
 from edgefer.data.dataset import Dataset
 from edgefer.errors import Diverged, InputError
 from edgefer.learning import checkpoint, evaluate, images, state
-from edgefer.training.train import resumed_recipe, train
+from edgefer.training.train import check_new, resumed_recipe, train
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -343,6 +343,25 @@ def test_a_run_that_died_before_its_first_epoch_ended_is_resumed_all_the_same(tm
     command = [sys.executable, "-c", script, str(tmp_path / "run"), "2"]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert train(resumed_recipe(tmp_path / "run"), stripes(), tmp_path / "run", resume=True).epochs == 3
+
+
+def test_a_run_that_was_killed_before_its_first_state_can_be_begun_again_and_resume_says_so(tmp_path: Path) -> None:
+    for name in ("recipe.json", "last-0123abcd.safetensors", ".last.json.0123abcd.edgefer-part"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"begin it again: edgefer train RECIPE --out .*" + tmp_path.name):
+        resumed_recipe(tmp_path)
+    check_new(tmp_path)
+    train(small_recipe(epochs=1), stripes(), tmp_path)
+    assert len(list(tmp_path.glob("last-*"))) == 1
+    assert not list(tmp_path.glob(".*"))
+    with pytest.raises(InputError, match="go on with --resume"):
+        check_new(tmp_path)
+
+
+def test_a_folder_with_something_of_ones_own_is_not_trained_into(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match="is not empty"):
+        check_new(tmp_path)
 
 
 def test_a_folder_of_something_else_is_not_resumed(tmp_path: Path) -> None:
