@@ -37,8 +37,9 @@ LOG = 16 * MEGA  # log.csv: a hundred thousand epochs
 VOTES = 16 * MEGA  # fer2013new.csv has 2 MB
 STATE = 64 * MEGA  # last.json: names, random numbers and a line for each epoch
 TENSORS = 2 * GIGA  # the safetensors beside it
-NETWORK = GIGA  # one ONNX file; VGG-16 has 540 MB
+NETWORK = 640 * MEGA  # one ONNX file; VGG-16 has 540 MB
 ENGINE = 2 * GIGA
+BUNDLE = 4 * GIGA  # all files of one
 TABLE = 2 * GIGA  # fer2013.csv, in an archive or not; the challenge's has 301 MB
 PICTURE_IN_DATA = 64 * MEGA  # one picture of a data set, as stored
 PICTURE = 256 * MEGA  # one picture of a user's, as stored
@@ -74,10 +75,11 @@ def opened(path: Path, label: str | None = None) -> Iterator[BinaryIO]:
         raise InputError(f"{label} is not there") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise InputError(f"{label} cannot be read: {_said(error)}") from error
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        raise InputError(f"{label} is {'a folder and no file' if stat.S_ISDIR(mode) else 'no regular file'}")
     with os.fdopen(handle, "rb") as file:
-        mode = os.fstat(handle).st_mode
-        if not stat.S_ISREG(mode):
-            raise InputError(f"{label} is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}")
         yield file
 
 
@@ -218,7 +220,7 @@ def check_file(path: Path, most: int, label: str | None = None) -> int:
 
 def too_large(label: str, size: int, most: int) -> InputError:
     """Return what is said of a file of `size` bytes where `most` are read."""
-    return InputError(f"{label} has {size:,} bytes, more than the {most:,} that edgefer reads of such a file")
+    return InputError(f"{label} is larger than edgefer reads: it has {size:,} bytes where {most:,} are possible")
 
 
 class BoundedReads(io.BufferedReader):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from edgefer import paths
+from edgefer import limits, paths
+from edgefer.bundle import wire
 from edgefer.bundle.manifest import FORMAT, READABLE, Description, Engine, Manifest, Network, Precision, Target
 from edgefer.errors import InputError
 from edgefer.lines import complaint
@@ -23,7 +23,6 @@ from edgefer.lines import complaint
 MANIFEST = "manifest.json"
 _FAMILY = Path(__file__).parent.parent / "family"  # the bundles that come with edgefer
 DEFAULT = "edgefer-base"
-_MOST_BYTES = 1 << 20  # of manifest.json: thousands of calibration rows are a tenth of that
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,22 @@ class Bundle:
             raise InputError(f"{self.path} has no network {network!r}; it has {names}")
         return self.path / self.manifest.networks[network].file
 
+    def content(self, network: str) -> bytes:
+        """Return the bytes of a network's file, which are those that the manifest describes.
+
+        Raises:
+            InputError: the bundle has no network of that name, or it was replaced since it was loaded.
+        """
+        return _content(self.file(network), self.manifest.networks[network])
+
+    def engine(self, engine: Engine) -> bytes:
+        """Return the bytes of one of the manifest's engines.
+
+        Raises:
+            InputError: it was replaced since the bundle was loaded.
+        """
+        return _content(self.path / engine.file, engine)
+
     def networks_for(self, target: Target) -> list[str]:
         """Return the names of the networks that run on a target, full precision first."""
         order = ("fp32", "fp16", "int8")
@@ -94,8 +109,8 @@ def write(folder: Path, description: Description, networks: Mapping[str, Part]) 
         entries = {name: _put(part_folder, part) for name, part in networks.items()}
         manifest = Manifest(**dict(description), networks=entries)
         text = manifest.model_dump_json(indent=1)
-        if len(text.encode()) > _MOST_BYTES:
-            raise ValueError(f"{MANIFEST} would be larger than {_MOST_BYTES:,} bytes")
+        if len(text.encode()) > limits.MANIFEST:
+            raise ValueError(f"{MANIFEST} would be larger than {limits.MANIFEST:,} bytes")
         (part_folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return Bundle(folder, manifest)
 
@@ -187,7 +202,11 @@ def load(path: Path | str) -> Bundle:
         raise InputError(f"{folder} is {'no folder' if folder.exists() else 'not there'}; {_what_bundles_are()}")
     manifest = _read_manifest(folder)
     files: list[Network | Engine] = [*manifest.networks.values(), *manifest.engines]
-    for file in files:
+    different = {(file.file, file.sha256, file.bytes): file for file in files}
+    total = sum(file.bytes for file in different.values())
+    if total > limits.BUNDLE:
+        raise limits.too_large(f"{folder}, with all that its {MANIFEST} lists,", total, limits.BUNDLE)
+    for file in different.values():
         _verify(folder, file)
     return Bundle(folder, manifest)
 
@@ -225,13 +244,8 @@ def _read_manifest(folder: Path) -> Manifest:
     if not path.exists() and not path.is_symlink():
         raise InputError(f"{folder} is no bundle: it has no {MANIFEST}; {_what_bundles_are()}")
     _refuse_unless_inside(folder, path)
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    if len(text) > _MOST_BYTES:
-        raise InputError(f"{path} is larger than {_MOST_BYTES:,} bytes; that is no manifest of edgefer")
+    text = limits.read_bytes(path, limits.MANIFEST)
+    limits.check_json(text, str(path))
     try:
         raw = from_json(text, allow_inf_nan=False)
     except ValueError as error:
@@ -254,30 +268,31 @@ def _verify(folder: Path, network: Network | Engine) -> None:
     if not path.exists() and not path.is_symlink():
         raise InputError(f"{path} is missing; copy the whole bundle again")
     _refuse_unless_inside(folder, path)
-    try:
-        size = path.stat().st_size
-        if size != network.bytes:
-            raise InputError(
-                f"{path} has {size:,} bytes, its manifest says {network.bytes:,}; copy the whole bundle again"
-            )
-        digest = paths.sha256(path)
-        elsewhere = isinstance(network, Network) and _keeps_elsewhere(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    if digest != network.sha256:
-        raise InputError(f"{path} is not the file its manifest describes (SHA-256 differs); copy the bundle again")
-    if elsewhere:
-        raise InputError(f"{path} keeps weights in a file of their own, which its manifest says nothing of")
+    if isinstance(network, Network):
+        wire.check(_content(path, network), str(path))
+        return
+    _check_size(path, network)
+    if paths.sha256(path) != network.sha256:
+        raise _another(path)
 
 
-def _keeps_elsewhere(path: Path) -> bool:
-    """Return whether a tensor of an ONNX file is in another file, by the entry that says which.
+def _content(path: Path, network: Network | Engine) -> bytes:
+    """Return the bytes of a file if they are those of the manifest. What is used is what was checked."""
+    _check_size(path, network)
+    content = limits.read_bytes(path, network.bytes)
+    if hashlib.sha256(content).hexdigest() != network.sha256:
+        raise _another(path)
+    return content
 
-    Looked for as bytes, since onnx is not on a device: field 1 (key) of a StringStringEntryProto, as every writer has
-    it. It is for files that nobody thought of; who forges a bundle writes the hashes too.
-    """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(b"\x0a\x08location") >= 0
+
+def _check_size(path: Path, network: Network | Engine) -> None:
+    size = limits.check_file(path, limits.NETWORK if isinstance(network, Network) else limits.ENGINE)
+    if size != network.bytes:
+        raise InputError(f"{path} has {size:,} bytes, its manifest says {network.bytes:,}; copy the whole bundle again")
+
+
+def _another(path: Path) -> InputError:
+    return InputError(f"{path} is not the file its manifest describes (SHA-256 differs); copy the bundle again")
 
 
 def _refuse_unless_inside(folder: Path, path: Path) -> None:

@@ -53,7 +53,7 @@ def build(
     built = []
     with console.progress("building", len(names)) as advance:
         for name in names:
-            built.append(tensorrt.build(bundle.file(name).read_bytes(), "tensorrt_rtx", compute, most_batch))
+            built.append(tensorrt.build(bundle.content(name), "tensorrt_rtx", compute, most_batch))
             advance(1, name)
     for name, done in zip(names, built, strict=True):  # all of them or none
         for warning in done.warnings:

@@ -34,7 +34,7 @@ def activate(
     path = bundle.file(network)
     session: Session
     if device == "cpu":
-        session = onnxruntime.activate(path, threads)
+        session = onnxruntime.activate(bundle.content(network), threads, name=str(path))
     else:
         session = gpu.activate(bundle, network, device, options or gpu.Options())
     spec, labels = bundle.manifest.preprocessing, bundle.manifest.labels

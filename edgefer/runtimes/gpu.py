@@ -66,7 +66,7 @@ def _engine(
         if shipped.network == network:
             why = _unfit(shipped, bundle, gpu)
             if not why:
-                return (bundle.path / shipped.file).read_bytes(), ()
+                return bundle.engine(shipped), ()
             console.say(f"{shipped.file} {why}")
     most_batch = tensorrt.MOST_BATCH if options.dla is None else 1
     workspace = _WORKSPACE if gpu.integrated else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from edgefer import console
+from edgefer import console, limits
+from edgefer.bundle import wire
 from edgefer.devices import machine
 from edgefer.errors import InputError
 from edgefer.lines import one_line
@@ -21,6 +23,7 @@ from edgefer.lines import one_line
 onnxruntime.disable_telemetry_events()
 
 _EXACT = "session.x64quantprecision"
+_NOWHERE = str(Path(os.devnull) / "no weights stand beside a network")
 _FATAL = 4  # what ONNX Runtime would print about a broken file is in the exception already
 
 
@@ -84,30 +87,37 @@ class Session:
         self.deactivate()
 
 
-def activate(model: Path | bytes, threads: int = 1, optimize: bool = True) -> Session:
+def activate(model: Path | bytes, threads: int = 1, optimize: bool = True, name: str = "the network") -> Session:
     """Load a network with ONNX Runtime's CPU provider.
 
+    ONNX Runtime gets bytes and never a path, so it can open no other file.
+
     Args:
-        model: an ONNX file, or its bytes.
+        model: an ONNX file, which is looked through first (`edgefer.bundle.wire`), or its bytes.
         threads: threads for one operator; operators run one after another.
         optimize: all graph optimizations (what a device runs), or none (the graph as the file has it).
+        name: what messages call the network; of a file, its path.
 
     Raises:
         InputError: the file is not there, is no ONNX, or is no classifier of images; or `threads` is below 1.
     """
-    name = "the network" if isinstance(model, bytes) else str(model)
     if threads < 1:
         raise InputError(f"threads must be at least 1, not {threads}")
-    if isinstance(model, Path) and not model.is_file():
-        raise InputError(f"{model} is {'no file' if model.exists() else 'not there'}")
+    if isinstance(model, Path):
+        name = str(model)
+        limits.check_file(model, limits.NETWORK)
+        content = limits.read_bytes(model, limits.NETWORK)
+        wire.check(content, name)
+    else:
+        content = model
     try:
         try:
-            session = _opened(model, options(threads, optimize))
+            session = _opened(content, options(threads, optimize))
         except Exception:
             if not _saturates():
                 raise
             # Layers that share a weight or its zero point cannot have it made unsigned one by one.
-            session = _opened(model, options(threads, optimize, exact=False))
+            session = _opened(content, options(threads, optimize, exact=False))
             console.say_once(
                 f"{name} may answer otherwise than it was measured: this CPU has no VNNI, and layers share constants, "
                 "so exact products cannot be had; if an older edgefer wrote the file, compress the network again"
@@ -117,9 +127,10 @@ def activate(model: Path | bytes, threads: int = 1, optimize: bool = True) -> Se
     return Session(session, name)
 
 
-def _opened(model: Path | bytes, settings: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    content = model if isinstance(model, bytes) else str(model)
-    return onnxruntime.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
+def _opened(content: bytes, settings: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    session = onnxruntime.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
+    session._model_bytes = None  # kept for another provider's session: as much memory again, for nothing
+    return session
 
 
 @cache
@@ -142,6 +153,10 @@ def options(threads: int = 1, optimize: bool = True, exact: bool = True) -> onnx
     found.inter_op_num_threads = 1
     found.enable_cpu_mem_arena = True  # the default, stated; benchmarks/arena.py has what it costs and brings
     found.log_severity_level = _FATAL
+    # Bytes that begin like ONNX Runtime's own format would be read as that; weights elsewhere would be looked for
+    # where the program was started.
+    found.add_session_config_entry("session.load_model_format", "ONNX")
+    found.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
     # Threads may spin between the operators of one inference, which is faster than waking them, but not after it:
     # they would take the cores from whatever runs next, e.g. the other network of a comparison.
     found.add_session_config_entry("session.force_spinning_stop", "1")

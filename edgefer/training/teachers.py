@@ -118,7 +118,8 @@ def _of_checkpoint(head: Path, device: str) -> _Teacher:
 def _of_bundle(folder: Path) -> _Teacher:
     found = bundle.load(folder)
     said = found.manifest
-    session = onnxruntime.activate(found.file(found.networks_for("cpu")[-1]), torch.get_num_threads())
+    network = found.networks_for("cpu")[-1]
+    session = onnxruntime.activate(found.content(network), torch.get_num_threads(), name=str(found.file(network)))
 
     def answer(x: Tensor) -> Tensor:
         return torch.from_numpy(session.infer(x.float().cpu().contiguous().numpy())).to(x.device)

@@ -68,7 +68,7 @@ def test_a_file_that_is_no_onnx_is_refused_by_name(
 ) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"broken\.onnx cannot be loaded") as caught:
+    with pytest.raises(InputError, match=r"broken\.onnx (is|has)") as caught:
         onnxruntime.activate(path)
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
