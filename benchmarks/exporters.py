@@ -12,8 +12,6 @@ that cannot be made or run has the first line of its error in the place of figur
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import tempfile
 import textwrap
 from collections.abc import Callable
@@ -23,11 +21,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import FER2013
+from common import FER2013, command
 from numpy.typing import NDArray
 from torch import nn
 
-from edgefer import bundle, console, data, models, paths, versions
+from edgefer import bundle, console, data, models, paths, public, versions
 from edgefer.compression import calibrate, compress, export, gate
 from edgefer.compression.extension import load_extension, load_nncf, quiet
 from edgefer.data.dataset import Split
@@ -310,10 +308,10 @@ def main() -> None:
 
     result = {
         "what": "one trained network through three exporters to INT8, and OpenVINO on two of the files as a bound",
-        "command": shlex.join(["python", *sys.argv]),
+        "command": command(),
         "network": ours.manifest.name,
-        "checkpoint": str(options.checkpoint),
-        "bundle": str(options.bundle),
+        "checkpoint": public.place(options.checkpoint),
+        "bundle": public.place(options.bundle),
         "fine_tuning": ours.manifest.compression["fine_tuning"],
         "data": {
             "name": dataset.name,

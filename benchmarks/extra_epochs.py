@@ -11,14 +11,12 @@ PrivateTest: one crop of each image, the pairs by image.
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import FER2013
+from common import FER2013, command
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
@@ -84,7 +82,7 @@ def main() -> None:
         int8 = predict.logits(session.infer, spec, test).argmax(1)
     change = gate.change("int8-cpu", test.labels, answers_of_chosen, int8, len(trained.classes), "ONNX Runtime")
     result = {
-        "command": shlex.join(["python", *sys.argv]),
+        "command": command(),
         "network": trained.recipe.name,
         "epochs": tuning["epochs"],
         "int8": {"rate": tuning["lr"], "best_epoch": tuning["best_epoch"], "history": tuning["history"]},

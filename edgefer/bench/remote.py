@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edgefer import console, versions
+from edgefer import console, public, versions
 from edgefer.bench import read as reading
 from edgefer.bench import subjects
 from edgefer.bench.bench import check_device
@@ -83,11 +83,11 @@ def bench(
             there.fetch("out/result.json", folder / "result.json")
         result = _read(folder / "result.json", host, digest, bundles)
     again = [*subjects.command(bundles, dataset, device, split, options), "--host", host]
-    again += [] if ssh_config is None else ["--ssh-config", str(ssh_config)]
+    again += [] if ssh_config is None else ["--ssh-config", public.place(ssh_config)]
     again += [] if remote_edgefer is None else ["--remote-edgefer", remote_edgefer]
-    data = {"name": dataset.name, "origin": dataset.origin, "digest": dataset.digest}
+    data = {"name": dataset.name, "origin": subjects.origin(dataset), "digest": dataset.digest}
     entries = [
-        entry.model_copy(update={"path": str(bundle.path)})
+        entry.model_copy(update={"path": subjects.named(bundle)})
         for entry, bundle in zip(result.bundles, bundles, strict=True)
     ]
     changes = {"repeat": shlex.join(again), "host": host, "bundles": entries}

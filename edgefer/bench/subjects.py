@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgefer import data
+from edgefer import data, public
 from edgefer.bench import training
 from edgefer.bench.result import BundleEntry, TestData
 from edgefer.bundle import Bundle, shipped
@@ -63,7 +63,7 @@ def test_data(dataset: Dataset, split: str, rows: Split, clean: Split | None) ->
     """Return what a result says of its images."""
     return TestData(
         name=dataset.name,
-        origin=dataset.origin,
+        origin=origin(dataset),
         digest=dataset.digest,
         drawn=dataset.drawn,
         split=split,
@@ -78,7 +78,7 @@ def bundle_entry(title: str, bundle: Bundle) -> BundleEntry:
     manifest = bundle.manifest
     return BundleEntry(
         title=title,
-        path=str(bundle.path),
+        path=named(bundle),
         preprocessing=manifest.preprocessing,
         parameters=manifest.parameters,
         macs=manifest.macs,
@@ -97,15 +97,20 @@ def command(bundles: Sequence[Bundle], dataset: Dataset, device: str, split: str
         split: whose images are judged.
         words: further options.
     """
-    source = [] if dataset.drawn else ["--data", dataset.origin]
+    source = [] if dataset.drawn else ["--data", origin(dataset)]
     return ["edgefer", "bench", *map(named, bundles), "--device", device, *source, "--split", split, *words]
 
 
 def named(bundle: Bundle) -> str:
-    """Return what to call a bundle on the command line: its own name if it comes with edgefer."""
+    """Return what to call a bundle: its own name if it comes with edgefer, else its folder (`edgefer.public.place`)."""
     name = bundle.path.name
     ours = shipped(name)
-    return name if ours is not None and ours.resolve() == bundle.path.resolve() else str(bundle.path)
+    return name if ours is not None and ours.resolve() == bundle.path.resolve() else public.place(bundle.path)
+
+
+def origin(dataset: Dataset) -> str:
+    """Return where a data set is from, as a file that people pass on says it."""
+    return dataset.origin if dataset.drawn else public.place(dataset.origin)
 
 
 def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset, split: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from edgefer import public
 from edgefer.bench.result import Training
 from edgefer.bundle.manifest import Manifest
 
@@ -15,8 +16,8 @@ def of(manifest: Manifest) -> Training | None:
     score = next((each for each in manifest.scores if (each.network, each.split) == ("fp32", "val")), None)
     try:
         return Training(
-            recipe=manifest.recipe,
-            start=said.get("start"),
+            recipe=public.value(manifest.recipe),  # an older edgefer wrote paths
+            start=public.value(said.get("start")),
             epochs=said.get("epochs"),
             best_epoch=said.get("epoch"),
             validation_images=score.images if score else None,

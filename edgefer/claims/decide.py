@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from edgefer import console, versions
+from edgefer import console, public, versions
 from edgefer.bench.result import Result as Bench
 from edgefer.claims import commands, costs, images, trials
 from edgefer.claims.findings import Finding, Sources, find, written
@@ -56,7 +56,9 @@ def decide(ledger: Ledger, dataset: Dataset | None = None, results: Sequence[tup
     """
     trained, notes = trials.find(results, ledger)
     if dataset is not None and not images.is_fer2013(dataset):
-        notes.append(f"{dataset.origin} is not FER2013 as the challenge gave it out, so nothing was counted in it")
+        notes.append(
+            f"{public.place(dataset.origin)} is not FER2013 as the challenge gave it out, so nothing was counted in it"
+        )
         dataset = None
     sources = Sources(ledger.claims, dataset)
     documents = {document.key: document for document in ledger.document}
@@ -69,7 +71,7 @@ def decide(ledger: Ledger, dataset: Dataset | None = None, results: Sequence[tup
     for lack, what in lacking.items():
         missing = sum(entry.lacks == lack for entry in entries)
         notes.append(f"{missing} claims are not run for want of {what}")
-    source = [] if dataset is None else ["--data", dataset.origin]
+    source = [] if dataset is None else ["--data", public.place(dataset.origin)]
     for name, _ in results:
         source += ["--results", name]
     return Result(

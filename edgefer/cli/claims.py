@@ -50,14 +50,15 @@ def run(data: Path | None, *, results: Sequence[Path], out: Path | None, as_json
 
 
 def read(results: Sequence[Path]) -> list[tuple[str, Bench]]:
-    """Return finished benches with their names, as they were typed.
+    """Return finished benches with their names, as a ledger says them.
 
     Raises:
         InputError: one is none.
     """
+    from edgefer import public
     from edgefer.bench.read import read as checked
 
-    return [(str(path), checked(path)) for path in results]
+    return [(public.place(path), checked(path)) for path in results]
 
 
 def decided(benches: Sequence[tuple[str, Bench]], dataset: Dataset | None) -> Result:

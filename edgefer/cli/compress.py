@@ -116,6 +116,7 @@ def compress(
     if resume is not None:
         arguments = {**compression.resumed(resume, out, checkpoint), **given}
         name = ""
+        data = data or compression.data_of(resume)
     else:
         head = checkpoints.find(checkpoint)
         name = checkpoints.read(head).recipe.name

@@ -88,6 +88,7 @@ def train(
         # They may lie elsewhere now; that they are the same is checked.
         elsewhere = {key: value for key, value in taught.items() if value}
         settled = settled.model_copy(update={"teaching": settled.teaching.model_copy(update=elsewhere)})
+        data = data or training.data_of(resume)
         dataset = datasets.find(data)
     else:
         # A recipe with a mistake in it is worth knowing before 300 MB of data are read.

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from onnx import ModelProto
 
-from edgefer import bundle, console, data, models, paths, versions
+from edgefer import bundle, console, data, models, paths, public, recipes, versions
 from edgefer.bundle import Change, Speed
 from edgefer.compression import calibrate, confidence, diagnose, export, finetune, gate, repair, speed, targets
 from edgefer.compression import quantize as quantization
@@ -28,7 +28,7 @@ from edgefer.errors import GateFailed, InputError
 from edgefer.graph import count
 from edgefer.graph.half import half
 from edgefer.learning import checkpoint as checkpoints
-from edgefer.learning import state
+from edgefer.learning import private, state
 
 SCHEME = "stratified-300"
 MAX_DROP = 0.5
@@ -191,11 +191,11 @@ def compress(
         console.say("weights at half range, for CPUs without VNNI, whose fast 8-bit products saturate")
 
     notes = {
-        "checkpoint": str(head.resolve()),
+        "checkpoint": public.name(head.resolve()),
         "checkpoint_sha256": paths.sha256(head),
         "qat_epochs": qat_epochs,
         "qat_lr": qat_lr,
-        "scheme": scheme,
+        "scheme": plan.name,
         "max_drop": max_drop,
         "require_speedup": require_speedup,
         "half_range": half_range,
@@ -204,6 +204,11 @@ def compress(
         "with_diagnosis": with_diagnosis,
         "auto_repair": auto_repair,
         "seed": seed,
+    }
+    places = {
+        "checkpoint": str(head.resolve()),
+        "data": None if dataset.drawn else private.absolute(dataset.origin),
+        "scheme": private.absolute(scheme) if scheme != plan.name else None,
     }
 
     # Calibrate and fine-tune.
@@ -224,14 +229,14 @@ def compress(
         quantized = quantization.quantize(student, images, plan.observer, half_range, ignore)
         targets.lowered(export.int8(quantized, example, half_range))
         change = finetune.settings("relu", recipe, training, RELU_EPOCHS, MOST_STEPS, seed)
-        adapted = finetune.finetune(student, network, training, validation, recipe, change, work, notes)
+        adapted = finetune.finetune(student, network, training, validation, recipe, change, work, notes, places)
         fp32["fp32-relu"] = export.fp32(student, example)
     quantized = quantization.quantize(student, images, plan.observer, half_range, ignore)
     tuned = None
     if not ptq:
         targets.lowered(export.int8(quantized, example, half_range))  # as above
         settings = finetune.settings("int8", recipe, training, qat_epochs, MOST_STEPS, seed, qat_lr)
-        tuned = finetune.finetune(quantized, network, training, validation, recipe, settings, work, notes)
+        tuned = finetune.finetune(quantized, network, training, validation, recipe, settings, work, notes, places)
 
     # Export, and one graph for each target, beside FP32.
     signed = export.int8(quantized, example, half_range)
@@ -307,13 +312,14 @@ def compress(
         changes=verdict.changes,
         speed=measured,
         confidence=sure,
-        recipe=recipe.model_dump(mode="json"),
+        recipe=recipes.named(recipe).model_dump(mode="json"),
         compression={
             "checkpoint": {
                 "epoch": trained.epoch,
                 "epochs": trained.epochs,
                 "val_accuracy": trained.val_accuracy,
-                "start": trained.start,
+                "start": public.value(trained.start),
+                "sources": public.value(trained.sources),
             },
             "method": method,
             "observer": plan.observer,
@@ -388,8 +394,8 @@ def resumed(work: Path, out: Path | None = None, checkpoint: Path | None = None)
         checkpoint: the network's, where it was moved too.
 
     Raises:
-        InputError: `work` holds no state or does not say where the bundle goes, or the checkpoint is not the one it
-            was.
+        InputError: `work` holds no state or does not say where the bundle goes, or the checkpoint or the calibration
+            scheme is not the one it was.
     """
     if out is None:
         named = work.absolute().name
@@ -400,18 +406,29 @@ def resumed(work: Path, out: Path | None = None, checkpoint: Path | None = None)
     heads = [head for stage in finetune.STAGES if (head := work / f"{stage}.json").exists()]
     notes: dict[str, Any] | None = state.read(heads[0]).get("notes") if heads else None
     if notes is None:
-        if work.is_dir() and state.is_unbegun(work, finetune.STAGES):
+        if work.is_dir() and state.is_unbegun(work, finetune.STAGES, [private.FILE]):
             raise InputError(f"{work} was interrupted before its first step; compress again from the start")
         raise InputError(f"{work} holds no interrupted compression; name a folder that ends in {UNFINISHED}")
-    digest, head = notes.pop("checkpoint_sha256"), Path(notes["checkpoint"])
-    if checkpoint is not None:
-        head = checkpoints.find(checkpoint)
+    named, digest = notes.pop("checkpoint"), notes.pop("checkpoint_sha256")
+    head = Path(private.text(work, "checkpoint") or named) if checkpoint is None else checkpoints.find(checkpoint)
     if not head.is_file() or paths.sha256(head) != digest:
         raise InputError(
-            f"{work} began with {head}, which is gone or was trained anew; if it was moved, name it before --resume, "
-            "or compress again from the start"
+            f"{work} began with {named}, which is gone or was trained anew ({head}); if it was moved, name it before "
+            "--resume, or compress again from the start"
         )
+    scheme = private.text(work, "scheme")
+    if scheme:
+        if not Path(scheme).is_file():
+            raise InputError(f"{work} began with the calibration scheme {scheme}, which is gone; put it there again")
+        notes["scheme"] = scheme
+    notes.pop("out", None)  # which an older edgefer noted
     return {**notes, "checkpoint": head, "out": out, "resume": work}
+
+
+def data_of(work: Path) -> Path | None:
+    """Return where the data lie that an interrupted `compress` began with, or None where they are gone."""
+    place = private.text(work, "data")
+    return Path(place) if place and Path(place).exists() else None
 
 
 def unfinished(out: Path, resume: Path | None = None) -> Path | None:
@@ -431,7 +448,7 @@ def _check_folders(out: Path, work: Path, with_diagnosis: bool, resume: bool) ->
         paths.check_unused(rejected)
     if with_diagnosis and not (resume and _is_diagnosis_of(work, diagnosis)):
         paths.check_unused(diagnosis)
-    if not resume and work.exists() and not (work.is_dir() and state.is_unbegun(work, finetune.STAGES)):
+    if not resume and work.exists() and not (work.is_dir() and state.is_unbegun(work, finetune.STAGES, [private.FILE])):
         raise InputError(f"{work} is an interrupted compression; go on with --resume {work}, or delete it")
 
 

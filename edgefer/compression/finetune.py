@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from edgefer import console
 from edgefer.data.dataset import Split
 from edgefer.errors import Diverged, Interrupted
-from edgefer.learning import augment, evaluate, images, interrupt, loss, optimizer, randomness, state
+from edgefer.learning import augment, evaluate, images, interrupt, loss, optimizer, private, randomness, state
 from edgefer.recipes import Recipe
 from edgefer.recipes.schema import Phase
 
@@ -133,6 +133,7 @@ def finetune(
     plan: Settings,
     work: Path,
     notes: dict[str, Any],
+    places: dict[str, Any] | None = None,
 ) -> Progress:
     """Train `student` in place and leave it with the weights of its best epoch by validation accuracy.
 
@@ -149,6 +150,7 @@ def finetune(
         plan: how long and how fast.
         work: folder for the state; if one is there, the fine-tuning goes on from it.
         notes: kept in the state, for whoever resumes.
+        places: kept beside it (`edgefer.learning.private`), for a resume on this machine.
 
     Raises:
         Diverged: the loss is not finite; names epoch, step and rows.
@@ -180,6 +182,9 @@ def finetune(
         progress.end_epoch({"epoch": 0, "val_accuracy": round(accuracy, 5)})
         best = _copy(student)
         console.say(f"before {STAGES[plan.stage]}: val accuracy {100 * accuracy:.2f} %")
+
+    if places is not None:
+        private.write(work, places)
 
     def save() -> None:
         tree = {

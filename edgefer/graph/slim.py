@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
-from onnx import ModelProto, NodeProto
+from onnx import GraphProto, ModelProto, NodeProto
 
 from edgefer.graph.graph import Graph
 
@@ -30,12 +30,24 @@ def slim(model: ModelProto) -> ModelProto:
     _share_constants(graph, own)
     _rename(graph)
     slimmed = graph.model()
-    slimmed.doc_string = slimmed.graph.doc_string = ""
-    del slimmed.metadata_props[:], slimmed.graph.metadata_props[:], slimmed.functions[:]
-    for each in (*slimmed.graph.node, *slimmed.graph.input, *slimmed.graph.output):
+    slimmed.doc_string = ""
+    del slimmed.metadata_props[:], slimmed.functions[:]
+    _undocument(slimmed.graph)
+    return slimmed
+
+
+def _undocument(graph: GraphProto) -> None:
+    """Drop documentation from a graph and those inside it: exporters leave stack traces there, with their folders."""
+    graph.doc_string = ""
+    del graph.metadata_props[:]
+    for each in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         each.doc_string = ""
         del each.metadata_props[:]
-    return slimmed
+    for node in graph.node:
+        for attribute in node.attribute:
+            attribute.doc_string = ""
+            for inside in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                _undocument(inside)
 
 
 def _of_weights(graph: Graph) -> set[str]:

@@ -21,7 +21,7 @@ class Checkpoint:
     """The best weights of a training.
 
     Attributes:
-        recipe: settings as they ran; `recipe.preprocessing` is the network's.
+        recipe: settings as they ran, with names in the place of paths; `recipe.preprocessing` is the network's.
         classes: names of the classes.
         data: name, digest and drawn mark of the data set.
         epoch: epochs done when these weights were taken, from 1.
@@ -31,6 +31,8 @@ class Checkpoint:
         weights: the network's state dict (the averaged weights where the recipe has EMA).
         start: the weights that training began with (`edgefer.learning.start`); None in older checkpoints.
         epochs: epochs of the whole training, once its phases are over; None before that, and in older checkpoints.
+        sources: name and SHA-256 of the ``teachers`` (of their checkpoint's or manifest's JSON) and of the ``votes``;
+            None without either, and in older checkpoints.
     """
 
     recipe: Recipe
@@ -43,6 +45,7 @@ class Checkpoint:
     weights: dict[str, Tensor]
     start: dict[str, str] | None = None
     epochs: int | None = None
+    sources: dict[str, Any] | None = None
 
 
 def write(run: Path, checkpoint: Checkpoint) -> None:
@@ -58,6 +61,7 @@ def write(run: Path, checkpoint: Checkpoint) -> None:
         "weights": checkpoint.weights,
         "start": checkpoint.start,
         "epochs": checkpoint.epochs,
+        "sources": checkpoint.sources,
     }
     state.save(run, BEST, tree)
 
@@ -139,6 +143,7 @@ def _is_sound(read: Checkpoint) -> bool:
         and all(isinstance(weight, Tensor) for weight in read.weights.values())
         and is_start(read.start)
         and isinstance(read.epochs, int | None)
+        and isinstance(read.sources, dict | None)
     )
 
 

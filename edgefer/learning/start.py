@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from edgefer import models, paths
+from edgefer import models, paths, public
 from edgefer.data.dataset import Split
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint
@@ -26,9 +26,9 @@ def record(settings: Model, network: nn.Module) -> dict[str, str]:
     """
     if settings.start:
         head = checkpoint.find(Path(settings.start))
-        return {"kind": "run", "name": settings.start, "sha256": paths.sha256(head)}
+        return {"kind": "run", "name": public.name(settings.start), "sha256": paths.sha256(head)}
     if settings.weights:
-        return {"kind": "file", "name": settings.weights, "sha256": paths.sha256(Path(settings.weights))}
+        return {"kind": "file", "name": public.name(settings.weights), "sha256": paths.sha256(Path(settings.weights))}
     if settings.pretrained:
         return {"kind": "hub", "name": models.hub_id(network) or f"timm's weights of {settings.name}"}
     return {"kind": "random"}

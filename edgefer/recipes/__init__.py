@@ -1,11 +1,13 @@
 """Recipes: every setting of a training in one TOML file.
 
-`names` lists them, `text` shows one as it is, `load` reads one and applies settings from the command line.
+`names` lists them, `text` shows one as it is, `load` reads one and applies settings from the command line. `named` and
+`setting` are what files say of them.
 """
 
 from __future__ import annotations
 
+from edgefer.recipes.public import named, setting
 from edgefer.recipes.read import going_on, load, names, parse, text
 from edgefer.recipes.schema import Recipe
 
-__all__ = ["Recipe", "going_on", "load", "names", "parse", "text"]
+__all__ = ["Recipe", "going_on", "load", "named", "names", "parse", "setting", "text"]

@@ -120,7 +120,7 @@ def parse(tree: dict[str, Any], what: str) -> Recipe:
 
 
 def _set(tree: dict[str, Any], setting: str) -> None:
-    key, equals, value = setting.partition("=")
+    key, equals, given = setting.partition("=")
     if not equals or not key:
         raise InputError(f"--set takes key=value, e.g. --set train.batch_size=64, not {setting!r}")
     node: Any = tree
@@ -129,14 +129,15 @@ def _set(tree: dict[str, Any], setting: str) -> None:
         for part in parents:
             node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
         if isinstance(node, list):
-            node[int(last)] = _value(value)
+            node[int(last)] = value(given)
         else:
-            node[last] = _value(value)
+            node[last] = value(given)
     except (ValueError, IndexError, TypeError, AttributeError):
         raise InputError(f"--set {key}: the recipe has no such key") from None
 
 
-def _value(text: str) -> Any:
+def value(text: str) -> Any:
+    """Return the value that --set gives a key: TOML's where it is TOML, else the text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgefer import bundle, recipes
+from edgefer import bundle, public, recipes
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint, state
 from edgefer.learning.checkpoint import Checkpoint
@@ -85,10 +85,10 @@ def read(folder: Path) -> Run:
         history = _read_log(folder / LOG)
     facts = Facts(
         name=_name(folder),
-        recipe=recipe.model_dump(mode="json"),
+        recipe=recipes.named(recipe).model_dump(mode="json"),
         data={"name": data["name"], "digest": data["digest"], "drawn": bool(data.get("drawn"))},
         seed=recipe.train.seed,
-        start=start,
+        start=public.value(start),
         precision=precision,
         versions=kept.versions if kept else {},
         finished=finished,

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgefer import console, paths, recipes
+from edgefer import console, paths, public, recipes
 from edgefer.data.dataset import Dataset
 from edgefer.errors import Diverged, InputError, Interrupted
 from edgefer.learning import checkpoint
@@ -144,7 +144,7 @@ def ablate(
         rows.append(_row(title, cites, change, out / title, result, rows[0] if rows else None))
     found = Ablations(
         recipe=recipes.load(name, settings).name,
-        settings=tuple(settings),
+        settings=tuple(map(recipes.setting, settings)),
         data=dataset.name,
         digest=dataset.digest,
         seed=planned[0][3].train.seed,
@@ -162,7 +162,9 @@ def _done(run: Path, recipe: Recipe, dataset: Dataset) -> dict[str, Any] | None:
         return None
     try:
         result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        same = recipes.parse(result["recipe"], str(file)) == recipe and result["digest"] == dataset.digest
+        same = (
+            recipes.parse(result["recipe"], str(file)) == recipes.named(recipe) and result["digest"] == dataset.digest
+        )
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{file} is damaged; remove {run} to train it again") from None
     if not same:
@@ -174,15 +176,16 @@ def _done(run: Path, recipe: Recipe, dataset: Dataset) -> dict[str, Any] | None:
 def _trained(out: Path, title: str, recipe: Recipe, dataset: Dataset, device: str | None) -> dict[str, Any]:
     run = out / title
     resume = (run / f"{checkpoint.LAST}.json").is_file()
-    if resume and training.resumed_recipe(run) != recipe:
+    if resume and recipes.named(training.resumed_recipe(run)) != recipes.named(recipe):
         raise InputError(f"{run} began with other settings; name another folder with --out")
     try:
-        result = training.train(recipe, dataset, run, resume, device=device).as_dict()
+        result = training.train(recipe, dataset, run, resume, device=device).as_dict() | {"run": public.place(run)}
     except Interrupted:
         raise Interrupted(f"interrupted; the same command with --out {out} goes on") from None
     except Diverged as error:
         console.say(str(error))
-        result = {"recipe": recipe.model_dump(mode="json"), "digest": dataset.digest, "error": str(error)}
+        why = str(error).replace(str(run), public.place(run))
+        result = {"recipe": recipes.named(recipe).model_dump(mode="json"), "digest": dataset.digest, "error": why}
     paths.write_json(run / _TRAINED, result, indent=1)
     return result
 
@@ -193,8 +196,8 @@ def _row(title: str, cites: str, change: tuple[str, ...], run: Path, result: dic
     return Row(
         name=title,
         cites=cites,
-        set=change,
-        run=str(run),
+        set=tuple(map(recipes.setting, change)),
+        run=public.place(run),
         val_accuracy=accuracy,
         difference=None if accuracy is None or base is None else round(100 * (accuracy - base), 3),
         best_epoch=result.get("best_epoch"),

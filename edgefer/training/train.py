@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from edgefer import console, data, models, paths, recipes, versions
+from edgefer import console, data, models, paths, public, recipes, versions
 from edgefer.data import votes as fer_plus
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import Diverged, InputError, Interrupted
@@ -33,6 +33,7 @@ from edgefer.learning import (
     images,
     interrupt,
     optimizer,
+    private,
     randomness,
 )
 from edgefer.learning import start as starts
@@ -40,6 +41,7 @@ from edgefer.learning import state as states
 from edgefer.learning.checkpoint import Checkpoint
 from edgefer.lines import mark
 from edgefer.recipes import Recipe
+from edgefer.recipes.schema import Teaching
 from edgefer.training import log, precision, sharpness
 from edgefer.training.lessons import Lesson, Lessons
 from edgefer.training.teachers import Teachers
@@ -64,8 +66,9 @@ class Result:
         digest: the data set's SHA-256.
         drawn: True if trained on the built-in faces.
         history: the log, a dict for each epoch.
-        recipe: all settings as they ran.
+        recipe: all settings as they ran, with names in the place of paths.
         start: the weights it began with (`edgefer.learning.start`); None for a run that an older edgefer began.
+        sources: see `Checkpoint.sources`.
         versions: of the packages that decide the result.
     """
 
@@ -82,6 +85,7 @@ class Result:
     history: list[dict[str, Any]]
     recipe: dict[str, Any]
     start: dict[str, str] | None
+    sources: dict[str, Any] | None
     versions: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -160,13 +164,17 @@ def train(
     teachers = Teachers(teaching.teachers, dataset, validation, recipe.preprocessing, device, teaching.mirrored)
     if saved and saved.get("teachers", []) != teachers.digests:
         raise InputError(f"{run} began with other teachers, or they were trained anew; name the same with --teacher")
+    if teaching.votes and not Path(teaching.votes).exists():
+        raise InputError(f"there are no votes in {teaching.votes}; name fer2013new.csv with --votes")
     votes = torch.from_numpy(fer_plus.read(Path(teaching.votes), whole)[training.indices]) if teaching.votes else None
     votes_digest = paths.sha256(Path(teaching.votes)) if teaching.votes else None
     if saved and saved.get("votes") != votes_digest:
         raise InputError(f"{run} began with other votes; name the same file with --votes")
     randomness.seed(settings.seed)
     model = _network(recipe, whole, dataset, validation, begins=saved is None)
-    start = saved.get("start") if saved else starts.record(recipe.model, model)
+    start = public.value(saved.get("start")) if saved else starts.record(recipe.model, model)
+    sources = _sources(teaching, teachers.digests, votes_digest)
+    shown = recipes.named(recipe).model_dump(mode="json")  # in all files but private.json
     if teaching.votes:
         models.widen(model, len(fer_plus.KINDS))
     for phase in recipe.phases:
@@ -203,7 +211,13 @@ def train(
         randomness.seed(settings.seed)
     run.mkdir(parents=True, exist_ok=True)
     with paths.write_atomically(run / "recipe.json") as part:
-        part.write_text(json.dumps(recipe.model_dump(mode="json"), indent=1), encoding="utf-8")
+        part.write_text(json.dumps(shown, indent=1), encoding="utf-8")
+    places = {
+        "data": None if dataset.drawn else private.absolute(dataset.origin),
+        "teachers": list(map(private.absolute, teaching.teachers)),
+        "votes": private.absolute(teaching.votes),
+    }
+    private.write(run, places)
     console.say(
         f"training {recipe.name} on {dataset.name}: {len(training):,} images, {recipe.epochs} epochs of {steps} steps, "
         f"{device}, {step_precision}, into {run}"
@@ -222,7 +236,7 @@ def train(
 
     def save_state() -> None:
         tree = {
-            "recipe": recipe.model_dump(mode="json"),
+            "recipe": shown,
             "data": _origin(dataset),
             "teachers": teachers.digests,
             "votes": votes_digest,
@@ -331,7 +345,7 @@ def train(
                 progress.end_epoch(line, settings.best)
                 if progress.best_epoch == progress.epoch:
                     card = Checkpoint(
-                        recipe=recipe,
+                        recipe=recipes.named(recipe),
                         classes=dataset.classes,
                         data=_origin(dataset),
                         epoch=progress.epoch,
@@ -340,6 +354,7 @@ def train(
                         versions=versions.installed(*_PACKAGES),
                         weights=kept(),
                         start=start,
+                        sources=sources,
                     )
                     checkpoint.write(run, card)
                 log.write_csv(run, progress.history)  # before the state, which may say that all is done
@@ -361,19 +376,33 @@ def train(
         digest=dataset.digest,
         drawn=dataset.drawn,
         history=progress.history,
-        recipe=recipe.model_dump(mode="json"),
+        recipe=shown,
         start=start,
+        sources=sources,
         versions=versions.installed(*_PACKAGES),
     )
 
 
 def resumed_recipe(run: Path) -> Recipe:
-    """Return the recipe that an unfinished run was started with.
+    """Return the recipe that an unfinished run was started with; teachers and votes are where they lay then.
 
     Raises:
         InputError: `run` holds no state.
     """
-    return recipes.parse(_read_state(run)["recipe"], str(run))
+    recipe = recipes.parse(_read_state(run)["recipe"], str(run))
+    teaching = recipe.teaching
+    lay = {"teachers": private.texts(run, "teachers"), "votes": private.text(run, "votes")}
+    found = {key: place for key, place in lay.items() if place}
+    return recipe.model_copy(update={"teaching": teaching.model_copy(update=found)})
+
+
+def data_of(run: Path) -> Path | None:
+    """Return where the data lie that an unfinished run was started with, or None where nothing says or they are gone.
+
+    Whether they are the same is for `train` to check.
+    """
+    place = private.text(run, "data")
+    return Path(place) if place and Path(place).exists() else None
 
 
 def is_finished(recipe: Recipe, progress: Progress) -> bool:
@@ -437,6 +466,17 @@ def _network(recipe: Recipe, whole: Dataset, dataset: Dataset, validation: Split
     return model
 
 
+def _sources(teaching: Teaching, teachers: list[str], votes: str | None) -> dict[str, Any] | None:
+    """Return name and SHA-256 of all that taught, or None where only labels did."""
+    if not teaching.teachers and teaching.votes is None:
+        return None
+    named = zip(teaching.teachers, teachers, strict=True)
+    return {
+        "teachers": [{"name": public.name(each), "sha256": digest} for each, digest in named],
+        "votes": {"name": public.name(teaching.votes), "sha256": votes} if teaching.votes else None,
+    }
+
+
 def _origin(dataset: Dataset) -> dict[str, Any]:
     return {"name": dataset.name, "digest": dataset.digest, "drawn": dataset.drawn}
 
@@ -452,7 +492,7 @@ def check_new(run: Path) -> None:
 
 
 def _is_unbegun(run: Path) -> bool:
-    return run.is_dir() and states.is_unbegun(run, [checkpoint.LAST], ["recipe.json", "tensorboard"])
+    return run.is_dir() and states.is_unbegun(run, [checkpoint.LAST], ["recipe.json", private.FILE, "tensorboard"])
 
 
 def _read_state(run: Path) -> dict[str, Any]:

@@ -174,6 +174,20 @@ def test_slimming_keeps_the_logits_and_makes_the_file_smaller(body: list[Layer],
     assert len(set(names)) == len(names)
 
 
+def test_stack_traces_of_an_exporter_are_left_out() -> None:
+    """torch's newer exporter writes them, with the folders of the machine, into metadata of nodes and values."""
+    model = fold_weights(network([Layer(4, 3)], 0))
+    inside = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "inside", [], [])
+    model.graph.node.append(helper.make_node("If", ["c"], ["z"], then_branch=inside, else_branch=inside))
+    trace = 'File "/home/somebody/net.py", line 7'
+    for graph in (model.graph, *(attribute.g for attribute in model.graph.node[-1].attribute)):
+        for each in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+            each.doc_string = trace
+            helper.set_model_props(each, {"pkg.torch.onnx.stack_trace": trace})
+    helper.set_model_props(model, {"stack_trace": trace})
+    assert b"somebody" not in slim(model).SerializeToString()
+
+
 def test_names_say_which_module_a_node_comes_from() -> None:
     model = fold_weights(network([Layer(4, 3, norm=False)], 0))
     reader_of(model, "Conv").name = "/stages/stages.0/conv1/conv1.0/Conv"

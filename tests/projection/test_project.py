@@ -116,8 +116,8 @@ def test_without_an_fp16_network_the_layers_of_another_are_taken_and_that_is_sai
 
 
 def test_the_commands_name_what_was_asked_for(projection: Projection, made: bundle.Bundle, shipped: Projection) -> None:
-    assert projection.measure == f"edgefer bench {made.path} --device jetson --host user@orin"
-    assert projection.repeat.startswith(f"edgefer bench {made.path} --device jetson --split test")
+    assert projection.measure == f"edgefer bench {made.path.name} --device jetson --host user@orin"
+    assert projection.repeat.startswith(f"edgefer bench {made.path.name} --device jetson --split test")
     assert projection.repeat.endswith(" --project")
     assert shipped.measure == "edgefer bench edgefer-base --device jetson --host user@orin"
 

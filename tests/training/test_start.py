@@ -31,9 +31,9 @@ def test_a_run_says_which_weights_it_began_with(tmp_path: Path) -> None:
     save_file(models.create("plain-resnet", 7, 1, SMALL).state_dict(), file)
     recipe = small_recipe(f"model.weights={file}", epochs=1)
     second = train(recipe, data, tmp_path / "second")
-    assert second.start == {"kind": "file", "name": str(file), "sha256": paths.sha256(file)}
+    assert second.start == {"kind": "file", "name": file.name, "sha256": paths.sha256(file)}
     third = train(small_recipe(f"model.start={first.run}", epochs=1), data, tmp_path / "third")
-    assert third.start == {"kind": "run", "name": str(first.run), "sha256": paths.sha256(first.run / "best.json")}
+    assert third.start == {"kind": "run", "name": first.run.name, "sha256": paths.sha256(first.run / "best.json")}
     file.unlink()
     longer = recipe.model_copy(update={"phases": (recipe.phases[0].model_copy(update={"epochs": 2}),)})
     assert train(longer, data, tmp_path / "second", resume=True).start == second.start
@@ -171,7 +171,7 @@ def test_the_command_begins_with_a_files_weights_and_says_so(tmp_path: Path, mon
     done = _run("quickstart", "--weights", str(file), *small)
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
-    assert said["start"] == {"kind": "file", "name": str(file), "sha256": paths.sha256(file)}
+    assert said["start"] == {"kind": "file", "name": file.name, "sha256": paths.sha256(file)}
     assert said["recipe"]["model"]["pretrained"] is False
     assert not list((tmp_path / "run").glob("run.*"))
 

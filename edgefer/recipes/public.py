@@ -1,0 +1,42 @@
+"""A recipe as it stands in files that people pass on: names in the place of paths."""
+
+from __future__ import annotations
+
+import json
+
+from edgefer import public
+from edgefer.recipes.read import value
+from edgefer.recipes.schema import Recipe
+
+
+def named(recipe: Recipe) -> Recipe:
+    """Return `recipe` with the name of each file and folder that it mentions, not where it lies on this machine."""
+    model, teaching = recipe.model, recipe.teaching
+    changed = {
+        "model": {
+            "args": public.value(model.args),
+            "weights": model.weights and public.name(model.weights),
+            "start": model.start and public.name(model.start),
+        },
+        "teaching": {
+            "teachers": tuple(map(public.name, teaching.teachers)),
+            "votes": teaching.votes and public.name(teaching.votes),
+        },
+    }
+    return recipe.model_copy(
+        update={
+            "model": model.model_copy(update=changed["model"]),
+            "teaching": teaching.model_copy(update=changed["teaching"]),
+            "ablations": tuple(
+                each.model_copy(update={"set": tuple(map(setting, each.set))}) for each in recipe.ablations
+            ),
+        }
+    )
+
+
+def setting(text: str) -> str:
+    """Return ``key=value`` of --set likewise."""
+    key, equals, given = text.partition("=")
+    tree = value(given)
+    changed = public.value(tree)
+    return text if changed == tree else f"{key}{equals}{json.dumps(changed, ensure_ascii=False)}"
