@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from edgefer import console, inputs, paths
 from edgefer.data.folders import ENDINGS
 from edgefer.errors import InputError
-from edgefer.lines import printable
+from edgefer.lines import cell, printable
 from edgefer.predictor import Faces, Prediction, Predictor
 
 if TYPE_CHECKING:
@@ -228,38 +228,43 @@ def annotate(picture: Image.Image, faces: Sequence[Prediction], min_confidence: 
 
 
 def write_csv(path: Path, found: Sequence[Answer], labels: Sequence[str], min_confidence: float = 0.0) -> None:
-    """Write a line for each face, and one without a label for each picture that has none or could not be read."""
+    """Write a line for each face, and one without a label for each picture that has none or could not be read.
+
+    Names that a spreadsheet would take for a formula begin with an apostrophe.
+    """
     with (
         paths.write_atomically(path.resolve()) as part,  # of a link, what it leads to
         part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out,  # names need not be UTF-8
     ):
         table = csv.writer(out)
         box = ("left", "top", "width", "height")
-        table.writerow(["file", "face", *box, "label", "confidence", *labels, "error", "annotated"])
+        table.writerow(["file", "face", *box, "label", "confidence", *map(cell, labels), "error", "annotated"])
         for answer in found:
+            annotated = "" if answer.annotated is None else cell(str(answer.annotated))
             for number, face in enumerate(answer.faces, 1):
                 figures = [f"{face.probabilities[label]:.4f}" for label in labels]
                 label = shown(face, min_confidence)
                 table.writerow(
                     [
-                        answer.file,
+                        cell(str(answer.file)),
                         number,
                         *(face.box or [""] * 4),
-                        label,
+                        cell(label),
                         f"{face.confidence:.4f}",
                         *figures,
                         "",
-                        answer.annotated,
+                        annotated,
                     ]
                 )
             if not answer.faces:
-                table.writerow([answer.file, 0, *[""] * (6 + len(labels)), answer.error or "", answer.annotated])
+                error = cell(answer.error or "")
+                table.writerow([cell(str(answer.file)), 0, *[""] * (6 + len(labels)), error, annotated])
 
 
 def table(found: Sequence[Answer], min_confidence: float = 0.0) -> Table:
     """Return the answers for a terminal."""
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     out = Table(box=None, pad_edge=False, header_style="bold")
     out.add_column("picture", overflow="fold")
@@ -269,16 +274,16 @@ def table(found: Sequence[Answer], min_confidence: float = 0.0) -> Table:
     out.add_column("next likely", no_wrap=True)
     out.add_column("ms", justify="right", no_wrap=True)
     for answer in found:
-        name = escape(printable(str(answer.file)))
+        name = str(answer.file)
         for face in answer.faces:
             where = f"{face.box.width} px at {face.box.left}, {face.box.top}" if face.box else "whole picture"
             second, probability = sorted(face.probabilities.items(), key=lambda item: -item[1])[1]
             label = shown(face, min_confidence)
             if label != face.label:
                 label = f"{label} ({face.label})"
-            rest = escape(f"{second} {probability:.0%}")
-            out.add_row(name, where, escape(label), f"{face.confidence:.0%}", rest, f"{face.milliseconds:.2f}")
+            row = [label, f"{face.confidence:.0%}", f"{second} {probability:.0%}", f"{face.milliseconds:.2f}"]
+            out.add_row(*(Text(printable(text)) for text in (name, where, *row)))  # Text: a name's [red] is no style
             name = ""
         if not answer.faces:
-            out.add_row(name, "not read" if answer.error else "none found", "", "", "", "")
+            out.add_row(Text(printable(name)), "not read" if answer.error else "none found", "", "", "", "")
     return out

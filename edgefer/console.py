@@ -1,21 +1,57 @@
 """What a person sees while a command works: lines and progress bars, on stderr, never on stdout.
 
-The Python API is silent: only the command line calls `enable`.
+The Python API is silent: only the command line calls `enable`, and writes to streams that are `Guarded`.
 """
 
 from __future__ import annotations
 
+import io
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
-from edgefer.lines import printable
+from edgefer.lines import printable, printable_lines
 
 _enabled = False
 _inside = False  # a progress
+# What rich and tqdm write to a terminal: styles, and the way back over a bar. Nothing of it lasts or makes it answer.
+_MOVES = re.compile(r"(\r|\x1b\[[0-9;]*[mKA]|\x1b\[\?25[hl])")
 _SECONDS_BETWEEN_LINES = 30.0  # where stderr is a file, a bar becomes a line now and then
+
+
+class Guarded:
+    """A text stream that lets no control character through but line ends: whatever is printed, by whomever.
+
+    What is printed may name files and classes that a stranger named. Commands and `say` write such names as one
+    printable line; this is for what other libraries print, and for what is forgotten. A terminal gets `_MOVES` too.
+    """
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        self._stream = stream
+        self._moves = stream.isatty()
+
+    def write(self, text: str) -> int:
+        """Write `text`, printable."""
+        if self._moves:
+            parts = _MOVES.split(text)
+            parts[::2] = map(printable_lines, parts[::2])
+            self._stream.write("".join(parts))
+        else:
+            self._stream.write(printable_lines(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each of `lines`, printable."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        """Be like the stream in all else."""
+        return getattr(self._stream, name)
 
 
 def enable(on: bool = True) -> None:
@@ -27,7 +63,7 @@ def enable(on: bool = True) -> None:
 def say(text: str) -> None:
     """Print one line of plain text on stderr."""
     if _enabled:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 @cache

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from edgefer.bench import table
 from edgefer.bench.result import Result
 from edgefer.bench.summary import summary
+from edgefer.lines import printable
 
 
 def code(text: str) -> str:
     """Return text for Markdown to show as it is: a stranger's has no link, mention, HTML or further column."""
-    return f"`{text.replace('`', chr(39)).replace('|', chr(92) + '|')}`"
+    return f"`{printable(text).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
 
 def markdown(result: Result) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from edgefer import paths
 from edgefer.bench.figures import figures
 from edgefer.bench.result import Result
+from edgefer.lines import cell
 
 
 def write(result: Result, path: Path) -> None:
@@ -38,9 +39,5 @@ def write(result: Result, path: Path) -> None:
     columns = dict.fromkeys(name for row in rows for name in row)
     with paths.write_atomically(path.resolve()) as part, part.open("w", newline="", encoding="utf-8") as out:
         table = csv.writer(out)
-        table.writerow(map(_cell, columns))
-        table.writerows([_cell(row.get(name)) for name in columns] for row in rows)
-
-
-def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+        table.writerow(map(cell, columns))
+        table.writerows([cell(row.get(name)) for name in columns] for row in rows)

@@ -56,18 +56,19 @@ def ablate(
 
 
 def _print(found: Ablations, drawn: bool) -> None:
+    from edgefer.cli.output import print_line
     from edgefer.lines import mark
 
     width = max(len(row.name) for row in found.rows)
-    print(f"{found.recipe} on {found.data}{mark(drawn)}: best validation accuracy, seed {found.seed} alone")
-    print(f"  {'':<{width}} {'accuracy':>9} {'points':>7} {'epoch':>8} {'parameters':>12}  what")
+    print_line(f"{found.recipe} on {found.data}{mark(drawn)}: best validation accuracy, seed {found.seed} alone")
+    print_line(f"  {'':<{width}} {'accuracy':>9} {'points':>7} {'epoch':>8} {'parameters':>12}  what")
     for row in found.rows:
         if row.val_accuracy is None:
-            print(f"  {row.name:<{width}} {'diverged':>9}  {row.cites}: {row.error}")
+            print_line(f"  {row.name:<{width}} {'diverged':>9}  {row.cites}: {row.error}")
             continue
         points = "" if row is found.rows[0] or row.difference is None else f"{row.difference:+.2f}"
         epoch = f"{row.best_epoch} of {row.epochs}"
-        print(
+        print_line(
             f"  {row.name:<{width}} {100 * row.val_accuracy:>7.2f} % {points:>7} {epoch:>8} {row.parameters:>12,}"
             f"  {row.cites}"
         )

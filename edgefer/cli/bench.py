@@ -199,7 +199,7 @@ def _show(result: Result, ledger: Claims | None, files: dict[str, str], *, markd
     if markdown:
         from edgefer.bench import markdown as printed
 
-        print(printed.markdown(result), end="")
+        output.print_text(printed.markdown(result))
         return
     from edgefer.bench.table import tables
 

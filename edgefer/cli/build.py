@@ -42,7 +42,7 @@ def build(
         output.print_json({"command": "build", "bundle": str(found.path), "engines": listed})
         return
     output.print_rows(f"built into {found.path}", rows(engines))
-    print(NOT_RUN)
+    output.print_line(NOT_RUN)
 
 
 def rows(engines: Sequence[Engine]) -> dict[str, str]:

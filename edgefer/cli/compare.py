@@ -58,11 +58,11 @@ def run(
         output.print_json({"command": "bench", **compared.model_dump(mode="json")}, failed)
         return
     if markdown:
-        print("\n".join(_markdown(compared, b.result)))
+        output.print_text("\n".join([*_markdown(compared, b.result), ""]))
     else:
         console = output.screen()
         for part in _tables(compared, b.result):
-            console.print(part, markup=False)
+            console.print(part)
     if failed:
         raise failed
 
@@ -71,12 +71,13 @@ def _tables(compared: Compared, new: Result) -> Iterator[RenderableType]:
     from rich.text import Text
 
     from edgefer.bench import table
+    from edgefer.lines import printable
 
     if compared.differences:
         lines = [f"warning: {line}" for line in _differences(compared)]
         yield Text("\n".join(lines) + "\n", style="yellow")
-    yield Text(f"A, the reference: {compared.a.path}, {compared.a.created}")
-    yield Text(f"B, the new one: {compared.b.path}, {compared.b.created}")
+    yield Text(printable(f"A, the reference: {compared.a.path}, {compared.a.created}"))
+    yield Text(printable(f"B, the new one: {compared.b.path}, {compared.b.created}"))
     yield Text(f"{table.data_line(new)}\n{table.machine_line(new)}\n")
     for network in compared.networks:
         grid = table.grid(_title(network, compared), _HEADERS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -79,7 +78,7 @@ def compress(
     from edgefer import data as datasets
     from edgefer.cli import build, output
     from edgefer.errors import InputError
-    from edgefer.lines import mark
+    from edgefer.lines import mark, shell
     from edgefer.runtimes import ahead, tensorrt
 
     if cpu not in (None, *_CPUS):
@@ -165,27 +164,28 @@ def compress(
             "bundle": str(result.bundle),
         },
     )
-    print("what TensorRT and TensorRT for RTX are to run was run here by ONNX Runtime in their place")
+    output.print_line("what TensorRT and TensorRT for RTX are to run was run here by ONNX Runtime in their place")
     if engines:
         output.print_rows("engines", build.rows(engines))
-        print(build.NOT_RUN)
+        output.print_line(build.NOT_RUN)
     if result.worst:
         _print_worst(result)
     if result.diagnosis:
-        print(f"all of it, and a picture: {result.diagnosis}")
+        output.print_line(f"all of it, and a picture: {result.diagnosis}")
     if not result.speed.faster:
-        print(f"INT8 is not faster than FP32 on this CPU ({result.speed.cpu}):")
+        output.print_line(f"INT8 is not faster than FP32 on this CPU ({result.speed.cpu}):")
         for slow in result.speed.slow:
-            print(f"  {slow.reason}\n    {_where(slow)}what would help: {slow.remedy}")
+            output.print_line(f"  {slow.reason}")
+            output.print_line(f"    {_where(slow)}what would help: {slow.remedy}")
     if rejected:
         raise rejected
-    which = "" if out is None and resume is None else f" {shlex.quote(str(result.bundle))}"
+    which = "" if out is None and resume is None else f" {shell(result.bundle)}"
     output.print_next(f"edgefer bench{which}{output.with_data(data)}")
 
 
 def _resume(work: Path | None) -> str | None:
     """Return what goes on with a fine-tuning, if there is one."""
-    return f"edgefer compress --resume {shlex.quote(str(work))}" if work else None
+    return f"edgefer compress --resume {shell(work)}" if work else None
 
 
 def _once(of: Mapping[str, Value]) -> dict[str, Value]:
@@ -194,11 +194,15 @@ def _once(of: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _print_worst(result: Result) -> None:
-    print(f"what costs INT8 most{', before the repair' if result.in_fp32 else ''}, each left in FP32 alone:")
-    print(f"  {'cross-entropy':>13} {'points':>7} {'SNR, dB':>7} {'ms':>7}")
+    from edgefer.cli import output
+
+    when = ", before the repair" if result.in_fp32 else ""
+    output.print_line(f"what costs INT8 most{when}, each left in FP32 alone:")
+    output.print_line(f"  {'cross-entropy':>13} {'points':>7} {'SNR, dB':>7} {'ms':>7}")
     for each in result.worst:
         ratio = "" if each.snr is None else f"{each.snr:.1f}"
-        print(f"  {each.loss:>13.5f} {each.accuracy:>+7.2f} {ratio:>7} {each.milliseconds:>+7.3f} {each.part.title}")
+        figures = f"{each.loss:>13.5f} {each.accuracy:>+7.2f} {ratio:>7} {each.milliseconds:>+7.3f}"
+        output.print_line(f"  {figures} {each.part.title}")
 
 
 def _method(result: Result) -> str:

@@ -12,6 +12,7 @@ def doctor(
     from edgefer.cli import output
     from edgefer.devices import doctor as doctors
     from edgefer.errors import LackError
+    from edgefer.lines import printable
 
     lines = doctors.examine(output.EXTRAS, gpu=_gpu)
     broken = [line for line in lines if line.state == "broken"]
@@ -19,10 +20,10 @@ def doctor(
     if as_json:
         output.print_json({"command": "doctor", "lines": [line.as_dict() for line in lines]}, failed)
         return
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    marks = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[cyan]none[/]", "broken": "[red]broken[/]"}
+    styles = {"ok": "green", "note": "yellow", "missing": "cyan", "broken": "red"}
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -31,9 +32,11 @@ def doctor(
     for line in lines:
         if line.part != part:
             part = line.part
-            table.add_row("", f"[bold]{part}[/]", "")
-        remedy = f"\n[dim]-> {escape(line.remedy)}[/]" if line.remedy else ""
-        table.add_row(marks[line.state], line.name, escape(line.found) + remedy)
+            table.add_row("", Text(part, "bold"), "")
+        found = Text(printable(line.found))
+        if line.remedy:
+            found.append(f"\n-> {printable(line.remedy)}", "dim")
+        table.add_row(Text("none" if line.state == "missing" else line.state, styles[line.state]), line.name, found)
     output.screen().print(table)
     if failed:
         raise failed

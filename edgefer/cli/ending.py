@@ -22,7 +22,7 @@ from typer.core import TyperGroup
 from edgefer import paths
 from edgefer.cli import signals
 from edgefer.errors import EdgeferError, InputError, Interrupted, LackError, MissingExtra
-from edgefer.lines import one_line
+from edgefer.lines import one_line, printable, printable_lines
 
 _BROKEN_PIPE = 141  # what a shell shows of a program that SIGPIPE ended
 _BUG = 70
@@ -89,6 +89,7 @@ def _ended(as_json: bool) -> Iterator[None]:
         raise typer.Exit(_BROKEN_PIPE) from None
     except (Exception, KeyboardInterrupt) as error:
         if hasattr(error, "format_message"):  # an option that typer refuses: typer prints it
+            vars(error)["message"] = printable(str(vars(error).get("message", "")))
             with _silenced_if_full(sys.stdout):
                 if as_json:
                     _print_json({}, error.format_message(), InputError.exit_code)
@@ -177,7 +178,7 @@ def _bug(error: BaseException) -> str:
     line = f"this is a bug in edgefer ({one_line(said)})"
     text = f"edgefer {' '.join(sys.argv[1:])}\n" + "".join(traceback.format_exception(error))
     if os.environ.get("EDGEFER_TRACEBACK") == "1":
-        print(text, file=sys.stderr)
+        print(printable_lines(text), file=sys.stderr)
         return line
     try:
         with tempfile.NamedTemporaryFile("w", prefix="edgefer-", suffix=".txt", encoding="utf-8", delete=False) as file:

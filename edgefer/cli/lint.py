@@ -21,7 +21,6 @@ def lint(
     """Look through an ONNX file for what a target would refuse or misread. Exit code 1: something was found."""
     from edgefer.cli import output
     from edgefer.errors import GateFailed, InputError
-    from edgefer.lines import printable
 
     if target not in _TARGETS:
         raise InputError(f"no target named {target}; there are {', '.join(_TARGETS)}")
@@ -41,10 +40,10 @@ def lint(
     if failed:
         rows: dict[str, str] = {}
         for each in findings[:_SHOWN]:
-            name = printable(each.node)
-            rows[name] = f"{rows[name]}; {each.problem}" if name in rows else each.problem
+            rows[each.node] = f"{rows[each.node]}; {each.problem}" if each.node in rows else each.problem
         output.print_rows(f"{model}, for {target}", rows)
         if len(findings) > _SHOWN:
-            print(f"  and {len(findings) - _SHOWN} more; --json has them all")
+            output.print_line(f"  and {len(findings) - _SHOWN} more; --json has them all")
         raise failed
-    print(f"{model}, for {target}: nothing found ({len(network.graph.node)} nodes, {quantizers} quantizers)")
+    looked = f"{len(network.graph.node)} nodes, {quantizers} quantizers"
+    output.print_line(f"{model}, for {target}: nothing found ({looked})")

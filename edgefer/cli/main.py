@@ -54,8 +54,9 @@ data.command()(info)
 def _print_version(wanted: bool) -> None:
     if wanted:
         import edgefer
+        from edgefer.cli import output
 
-        print(f"edgefer {edgefer.__version__}")
+        output.print_line(f"edgefer {edgefer.__version__}")
         raise typer.Exit
 
 
@@ -77,5 +78,6 @@ def main() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8", errors="backslashreplace"))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):  # a file's name may have letters that the terminal has not
             stream.reconfigure(errors="backslashreplace")
+            setattr(sys, name, console.Guarded(stream))
     interrupt_by_all()
     app(prog_name="edgefer")

@@ -1,9 +1,11 @@
-"""What every command prints in the same way: one JSON object, or a few aligned rows and the next command to type."""
+"""What every command prints on stdout, printable whatever is named in it: JSON, lines, aligned rows, tables.
+
+No command calls `print` itself.
+"""
 
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 import sys
 import textwrap
@@ -13,11 +15,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgefer.errors import EdgeferError, MissingExtra
+from edgefer.lines import printable, printable_lines, shell
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
-__all__ = ["EXTRAS", "needs_extra", "print_json", "print_next", "print_rows", "screen", "with_data"]
+__all__ = [
+    "EXTRAS",
+    "needs_extra",
+    "print_json",
+    "print_line",
+    "print_next",
+    "print_rows",
+    "print_text",
+    "screen",
+    "with_data",
+]
 
 # The packages whose absence tells that an extra is not installed.
 EXTRAS = {
@@ -48,15 +62,19 @@ def needs_extra(*extras: str) -> Iterator[None]:
 
 
 def screen() -> Console:
-    """Return where tables are printed: stdout, with words as they are."""
+    """Return where tables are printed: stdout, with words as they are. No [word] in a text is a style."""
     from rich.console import Console
 
     class Screen(Console):
+        def render_str(self, text: str, **options: Any) -> Text:
+            """Write control characters in a cell as escapes, before its width is taken."""
+            return super().render_str(printable_lines(text), **options)
+
         def on_broken_pipe(self) -> None:
             """Leave a reader that went away to `edgefer.cli.ending`: rich would end with 1, a bound that was missed."""
             raise BrokenPipeError
 
-    return Screen(highlight=False, emoji=False)
+    return Screen(highlight=False, emoji=False, markup=False)
 
 
 def print_json(value: Mapping[str, Any], failure: EdgeferError | None = None) -> None:
@@ -68,17 +86,28 @@ def print_json(value: Mapping[str, Any], failure: EdgeferError | None = None) ->
     if failure is not None:
         failure.report = value
         raise failure
-    json.dump(value, sys.stdout, indent=2, default=str)
-    print()
+    # ASCII, and without the one control character that JSON lets stand in a text.
+    print(json.dumps(value, indent=2, default=str).replace("\x7f", "\\u007f"))
+
+
+def print_line(text: str) -> None:
+    """Print one line on stdout."""
+    print(printable(text), flush=True)
+
+
+def print_text(text: str) -> None:
+    """Print a text of several lines on stdout, as it ends."""
+    print(printable_lines(text), end="")
 
 
 def print_rows(title: str, rows: Mapping[str, str]) -> None:
     """Print a title and aligned ``name  value`` rows on stdout; values take several lines in a narrow terminal."""
-    width = max(map(len, rows))
+    shown = {printable(name): printable(value) for name, value in rows.items()}
+    width = max(map(len, shown))
     room = shutil.get_terminal_size().columns - width - 4 if sys.stdout.isatty() else 0
     wrapper = textwrap.TextWrapper(room, break_long_words=False, break_on_hyphens=False)  # paths stay whole
-    print(title)
-    for name, value in rows.items():
+    print_line(title)
+    for name, value in shown.items():
         first, *more = wrapper.wrap(value) if 20 <= room < len(value) else [value]
         print(f"  {name:<{width}}  {first}")
         for line in more:
@@ -87,9 +116,9 @@ def print_rows(title: str, rows: Mapping[str, str]) -> None:
 
 def with_data(data: Path | None) -> str:
     """Return the option that names the data set to the next command, as it was named to this one."""
-    return "" if data is None else f" --data {shlex.quote(str(data))}"
+    return "" if data is None else f" --data {shell(data)}"
 
 
 def print_next(command: str) -> None:
     """Print the command that a user would type next."""
-    print(f"next: {command}")
+    print_line(f"next: {command}")

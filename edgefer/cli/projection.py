@@ -62,7 +62,7 @@ def run(
     if out is not None:
         paths.check_unused(out)
     if not as_json:
-        print(statement(device), flush=True)  # before anything else is seen, reading and evaluating too
+        output.print_line(statement(device))  # before anything else is seen, reading and evaluating too
     projection = project(found, datasets.find(data), device=device, threads=threads, split=split)
     title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
     folder = out or paths.new_run("bench", f"{title}-projected")

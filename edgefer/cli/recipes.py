@@ -22,7 +22,7 @@ def recipes(
         if as_json:
             output.print_json(recipe.model_dump(mode="json"))
         else:
-            print(known.text(name), end="")
+            output.print_text(known.text(name))
         return
     loaded = [known.load(each) for each in known.names()]
     if as_json:

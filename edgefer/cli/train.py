@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,7 +66,7 @@ def train(
     from edgefer import data as datasets
     from edgefer.cli import output
     from edgefer.errors import InputError
-    from edgefer.lines import mark
+    from edgefer.lines import mark, shell
 
     taught = {"teachers": tuple(map(named, teacher or ())), "votes": named(votes) if votes else None}
     begun = start or weights or pretrained is not None
@@ -131,13 +130,13 @@ def train(
             **{name: file for name, file in files.items() if name == "page"},
         },
     )
-    which = "" if out is None and resume is None else f"{shlex.quote(str(run))} "
+    which = "" if out is None and resume is None else f"{shell(run)} "
     output.print_next(f"edgefer compress {which}--int8{output.with_data(data)}")
 
 
 def _resume(run: Path) -> str | None:
     """Return what goes on with a training, if it can."""
-    return f"edgefer train --resume {shlex.quote(str(run))}" if (run / "last.json").exists() else None
+    return f"edgefer train --resume {shell(run)}" if (run / "last.json").exists() else None
 
 
 def show(run: Path, dataset: Dataset, device: str | None) -> dict[str, str]:

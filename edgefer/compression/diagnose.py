@@ -21,6 +21,7 @@ from edgefer.graph.graph import Graph
 from edgefer.graph.leave import Part, leave, parts, reads, weight
 from edgefer.graph.lower import lower
 from edgefer.graph.observe import observe
+from edgefer.lines import cell
 from edgefer.preprocessing import Preprocessing
 
 IMAGES = 1000  # of the validation split: two runs over the same images need fewer than two over different ones
@@ -145,7 +146,7 @@ def write_table(file: Path, damages: Sequence[Damage]) -> None:
         for each in damages:
             figures = [f"{each.loss:.6f}", f"{each.accuracy:.3f}", each.gained, each.lost]
             ratio = "" if each.snr is None else f"{each.snr:.2f}"
-            table.writerow([each.part.kind, each.part.name, *figures, ratio, f"{each.milliseconds:.4f}"])
+            table.writerow([each.part.kind, cell(each.part.name), *figures, ratio, f"{each.milliseconds:.4f}"])
 
 
 def _slower(whole: ModelProto, without: ModelProto, inputs: NDArray[np.float32]) -> float:
