@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,10 +34,15 @@ def shell(word: object) -> str:
     text = str(word)
     if text.isprintable():
         return shlex.quote(text)
-    return f"$'{''.join(map(_typed, text))}'"
+    return f"$'{''.join(map(_escaped, text))}'"
 
 
-def _typed(letter: str) -> str:
+def typed(words: Iterable[str]) -> str:
+    """Return a command as it is typed into a shell, in one printable line."""
+    return " ".join(map(shell, words))
+
+
+def _escaped(letter: str) -> str:
     if letter.isprintable():
         return f"\\{letter}" if letter in "'\\" else letter
     # By bytes: what \\u gives depends on the shell's locale, and a name need not be UTF-8.

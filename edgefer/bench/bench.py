@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -32,6 +31,7 @@ from edgefer.data.dataset import Dataset, Split, spread
 from edgefer.devices import jetson, machine, rapl
 from edgefer.errors import InputError, LackError
 from edgefer.evaluation import predict, timing
+from edgefer.lines import typed
 from edgefer.preprocessing import Preprocessing
 from edgefer.runtimes import bundled, engine, gpu, tensorrt
 from edgefer.runtimes.bundled import TARGETS, Session
@@ -193,7 +193,7 @@ def bench(
     again = words(threads, seconds, options, robustness=robustness, throughput=throughput, faces=faces)
     return Result(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        repeat=shlex.join(subjects.command(bundles, dataset, device, split, again)),
+        repeat=typed(subjects.command(bundles, dataset, device, split, again)),
         device=device,
         gpu=on_gpu,
         machine=this_machine,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from edgefer.data import packed
 from edgefer.data.dataset import Dataset
 from edgefer.devices import remote
 from edgefer.errors import EdgeferError, GateFailed, InputError, LackError
-from edgefer.lines import printable
+from edgefer.lines import printable, typed
 
 _DATA = "upload/data"
 _ERROR = "edgefer: "  # what the line begins with that says why a command failed (`edgefer.cli.ending`)
@@ -90,7 +89,7 @@ def bench(
         entry.model_copy(update={"path": subjects.named(bundle)})
         for entry, bundle in zip(result.bundles, bundles, strict=True)
     ]
-    changes = {"repeat": shlex.join(again), "host": host, "bundles": entries}
+    changes = {"repeat": typed(again), "host": host, "bundles": entries}
     return result.model_copy(update={**changes, "data": result.data.model_copy(update=data)})
 
 

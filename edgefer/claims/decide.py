@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
@@ -26,6 +25,7 @@ from edgefer.claims.result import (
 from edgefer.claims.trials import Trial
 from edgefer.data.dataset import Dataset
 from edgefer.labels import LABELS
+from edgefer.lines import typed
 
 # What a test takes beside counting.
 _WHY = {
@@ -76,7 +76,7 @@ def decide(ledger: Ledger, dataset: Dataset | None = None, results: Sequence[tup
         source += ["--results", name]
     return Result(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        repeat=shlex.join(["edgefer", "bench", "--claims", *source]),
+        repeat=typed(["edgefer", "bench", "--claims", *source]),
         versions=versions.installed("timm", "torch"),
         data=None if dataset is None else dataset.digest,
         claims=len(entries),

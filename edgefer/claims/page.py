@@ -7,6 +7,7 @@ from pathlib import Path
 from edgefer.claims import table
 from edgefer.claims.result import VERDICTS, Entry, Result
 from edgefer.errors import MissingExtra
+from edgefer.pages.page import shown
 
 try:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -48,6 +49,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
+        finalize=shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -25,7 +25,9 @@ def predict(
         typer.Option(help="auto, always or never look for faces; auto: not in pictures as small as one, up to 64 px."),
     ] = "auto",
     min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Below it the label is 'unsure'.")] = 0.0,
-    csv: Annotated[Path | None, typer.Option(help="Write a line for each face.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write a line for each face; a name like =1 gets an apostrophe, '=1.")
+    ] = None,
     annotate: Annotated[
         Path | None, typer.Option(help="Folder for copies of the pictures with boxes and labels.")
     ] = None,

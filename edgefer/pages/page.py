@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgefer.errors import MissingExtra
+from edgefer.lines import printable_lines, shell
 
 try:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -33,10 +34,12 @@ def html(template: Path, more_style: str = "", **values: object) -> str:
     environment = Environment(
         loader=FileSystemLoader([template.parent, _FOLDER]),
         autoescape=True,
+        finalize=shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["shell"] = shell
     script = _read(_FOLDER / "page.js")
     shared: dict[str, Any] = {
         "style": Markup(
@@ -48,6 +51,11 @@ def html(template: Path, more_style: str = "", **values: object) -> str:
         "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
     return environment.get_template(template.name).render(**shared, **values)
+
+
+def shown(value: object) -> object:
+    """Return what a page shows of a value: a name's control characters as escapes, bidi controls among them."""
+    return printable_lines(value) if type(value) is str else value
 
 
 def _read(path: Path) -> str:

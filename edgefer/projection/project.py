@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +17,7 @@ from edgefer.errors import InputError
 from edgefer.evaluation import predict
 from edgefer.graph.read import read
 from edgefer.graph.roofline import Kernel, kernels, least_time
+from edgefer.lines import typed
 from edgefer.projection.result import NetworkEntry, Projected, Projection, Workload
 from edgefer.runtimes import bundled
 
@@ -87,8 +87,8 @@ def project(
     again = ["--threads", str(threads), "--project"]
     return Projection(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        repeat=shlex.join(subjects.command(bundles, dataset, device, split, again)),
-        measure=shlex.join([*asked, "--host", "user@orin" if device == "jetson" else "user@machine"]),
+        repeat=typed(subjects.command(bundles, dataset, device, split, again)),
+        measure=typed([*asked, "--host", "user@orin" if device == "jetson" else "user@machine"]),
         device=device,
         statement=statement(device, root),
         method=_METHOD,
