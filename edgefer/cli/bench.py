@@ -34,7 +34,9 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="Folder for the result. Default: runs/bench/<time>-<name>.")] = None,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads for one inference.")] = 1,
     split: Annotated[str, typer.Option(help="Images to evaluate: test, val, public+private.")] = "test",
-    seconds: Annotated[float, typer.Option(min=0.1, help="Least time that each network is timed for.")] = 3.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, max=86_400, help="Least time that each network is timed for.")
+    ] = 3.0,
     dla: Annotated[
         int | None, typer.Option(min=0, help="Number of a Jetson's DLA (FP16); what it lacks runs on the GPU.")
     ] = None,
