@@ -11,6 +11,7 @@ import typer
 
 from edgefer.cli.ending import resumable
 from edgefer.cli.options import Data, Json, Threads
+from edgefer.lines import shell
 
 if TYPE_CHECKING:
     from edgefer.bundle import Change, Slow, Speed
@@ -78,7 +79,7 @@ def compress(
     from edgefer import data as datasets
     from edgefer.cli import build, output
     from edgefer.errors import InputError
-    from edgefer.lines import mark, shell
+    from edgefer.lines import mark
     from edgefer.runtimes import ahead, tensorrt
 
     if cpu not in (None, *_CPUS):

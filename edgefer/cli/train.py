@@ -21,6 +21,7 @@ from edgefer.cli.options import (
     prepare_torch,
     start_settings,
 )
+from edgefer.lines import shell
 
 if TYPE_CHECKING:
     from edgefer.data.dataset import Dataset
@@ -66,7 +67,7 @@ def train(
     from edgefer import data as datasets
     from edgefer.cli import output
     from edgefer.errors import InputError
-    from edgefer.lines import mark, shell
+    from edgefer.lines import mark
 
     taught = {"teachers": tuple(map(named, teacher or ())), "votes": named(votes) if votes else None}
     begun = start or weights or pretrained is not None
