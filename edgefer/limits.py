@@ -40,6 +40,7 @@ TENSORS = 2 * GIGA  # the safetensors beside it
 NETWORK = 640 * MEGA  # one ONNX file; VGG-16 has 540 MB
 ENGINE = 2 * GIGA
 BUNDLE = 4 * GIGA  # all files of one
+ARCHIVE = 1024 * GIGA  # a zip of a user's own pictures
 TABLE = 2 * GIGA  # fer2013.csv, in an archive or not; the challenge's has 301 MB
 PICTURE_IN_DATA = 64 * MEGA  # one picture of a data set, as stored
 PICTURE = 256 * MEGA  # one picture of a user's, as stored
@@ -237,14 +238,16 @@ class BoundedReads(io.BufferedReader):
         self._most, self._label = most, label
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return `size` bytes, or fewer at the end.
+        """Return `size` bytes, or fewer at the end; without a size, all that is left.
 
         Raises:
-            InputError: `size` is beyond the bound, or is everything.
+            InputError: that is more than the bound.
         """
-        if size is None or size < 0 or size > self._most:
+        everything = size is None or size < 0
+        content = b"" if size and size > self._most else super().read(self._most + 1 if everything else size)
+        if len(content) > self._most or (size and size > self._most):
             raise InputError(f"{self._label} lists more entries than edgefer reads")
-        return super().read(size)
+        return content
 
 
 def _said(error: OSError | ValueError) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
+from edgefer import limits
 from edgefer.bench.result import FORMAT, NetworkEntry, Quality, Result
 from edgefer.errors import InputError
 from edgefer.lines import complaint, one_line, printable
 
 RESULT, PROJECTION = "result.json", "projection.json"
 
-_MOST_BYTES = 64 << 20
 _MOST = 1 << 63  # of a number: more would overflow where it is divided
 _SAID = 200  # characters of what a file says, in an error
 _PRINTED = ("command", "result", "report", "csv", "claims")  # what `bench --json` prints beside the result's own fields
@@ -33,13 +33,8 @@ def read(path: Path) -> Result:
         InputError: there is none, or it is none that a bench could have written.
     """
     file = _file(path)
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}") from error
-    if len(content) > _MOST_BYTES:
-        raise InputError(f"{file} is larger than {_MOST_BYTES:,} bytes; that is no result of edgefer bench")
+    content = limits.read_bytes(file, limits.RESULT)
+    limits.check_json(content, str(file))
     try:
         raw = from_json(content, allow_inf_nan=False)
     except ValueError as error:
@@ -64,8 +59,6 @@ def _file(path: Path) -> Path:
         path = path / RESULT
     if not path.exists():
         raise InputError(f"{path} is not there; name a {RESULT}, or the folder of a bench")
-    if not path.is_file():  # a pipe would block
-        raise InputError(f"{path} is no regular file")
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -12,19 +11,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edgefer import paths, recipes
+from edgefer import limits, paths, recipes
 from edgefer.claims import spans
 from edgefer.claims.checks import Check, Id, Line, Ratio, Reduction, Sum, names
 from edgefer.claims.spans import Reading, Span, Unit
 from edgefer.errors import InputError
 from edgefer.lines import complaint, one_line
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-_LARGEST = 1 << 20
 _ROWS = 10  # classes of a report; time grows with two to their number
 _DIGITS = r"^[0-9]{1,12}(\.[0-9]{1,12})?$"
 
@@ -204,16 +197,9 @@ def read(path: Path | None = None) -> Ledger:
             check that names a claim which is not there.
     """
     place = path or paths.shipped("benchmarks/claims.toml")
-    if not place.is_file():
+    if not place.exists():
         raise InputError(f"there is no ledger {place}; install edgefer anew")
-    if place.stat().st_size > _LARGEST:
-        raise InputError(f"{place} is too large for a ledger of claims")
-    try:
-        tree = tomllib.loads(place.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise InputError(f"{place} is not text") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"{place} is not valid TOML: {error}") from None
+    tree = limits.read_toml(place, limits.LEDGER)
     try:
         ledger = Ledger.model_validate(tree)
     except ValidationError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -11,15 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgefer import bundle, paths
+from edgefer import bundle, limits, paths
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import InputError
 from edgefer.lines import complaint
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Observer = Literal["minmax", "mean-minmax", "median-minmax", "mean-quantile", "histogram"]
 
@@ -52,12 +46,11 @@ def load(name: str) -> Scheme:
         InputError: there is no such scheme, it does not parse, or it asks for other than training images.
     """
     path = paths.shipped("calibration") / f"{name}.toml" if name in schemes() else Path(name)
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"no calibration scheme named {name}; there are {', '.join(schemes())}")
+    tree = limits.read_toml(path, limits.SCHEME)
     try:
-        scheme = Scheme.model_validate({**tomllib.loads(path.read_text(encoding="utf-8")), "name": path.stem})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from None
+        scheme = Scheme.model_validate({**tree, "name": path.stem})
     except ValidationError as error:
         raise InputError(f"{path}: {complaint(error)}") from None
     if scheme.split != "train":

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import gzip
+import io
 import os
 import stat
-import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from edgefer import console
-from edgefer.data import cache, folders, packed, pictures, tables
+from edgefer import console, limits
+from edgefer.data import archives, cache, folders, packed, pictures, tables
 from edgefer.data.contents import Block, Contents, reading
 from edgefer.data.dataset import Dataset
 from edgefer.data.folders import Pictures
 from edgefer.data.pictures import Form, NotAlikeError
-from edgefer.data.trees import FolderTree, Tree, ZipTree, safe_path
+from edgefer.data.trees import FolderTree, Tree, ZipTree
 from edgefer.errors import InputError
 from edgefer.lines import printable
 
 # What a folder may hold instead of class folders; the first one found is taken.
 FILES = (*tables.NAMES, "fer2013.zip", "fer2013.tar.gz", "fer2013/fer2013.csv", packed.META)
-_LARGEST_TABLE = 2 << 30  # bytes, where an archive says so; the challenge's has 301 MB
+_BUFFER = 1 << 18
 _GZIP = b"\x1f\x8b"
 _KINDS = "a .csv, a .tar.gz, a .zip or a folder"
 
@@ -52,14 +51,15 @@ def load(path: str | os.PathLike[str]) -> Dataset:
         return _load_folder(place, name)
     if place.name == packed.META:
         return packed.load(place.parent)
+    with reading(str(place)), limits.opened(place) as file:
+        start = file.read(512)
+    if not start:
+        raise InputError(f"{place} is empty")
+    limits.check_file(place, limits.ARCHIVE if start.startswith(b"PK") else limits.TABLE)
     key = cache.key_of_file(place)
     found = cache.read(key, name, str(place))
     if found is not None:
         return found
-    with reading(str(place)), place.open("rb") as file:
-        start = file.read(512)
-    if not start:
-        raise InputError(f"{place} is empty")
     if start.startswith(b"PK"):
         return _load_zip(place, key, name)
     if start.startswith(_GZIP) or start[257:262] == b"ustar":
@@ -103,7 +103,11 @@ def _load_folder(place: Path, name: str) -> Dataset:
 
 
 def _load_zip(place: Path, key: str, name: str) -> Dataset:
-    with reading(str(place)), zipfile.ZipFile(place) as archive:
+    with (
+        reading(str(place)),
+        limits.BoundedReads(io.FileIO(place), limits.DIRECTORY, str(place)) as file,
+        zipfile.ZipFile(file) as archive,
+    ):
         tree = ZipTree(archive, str(place))
         tables_inside = [path for path in tree.entries if path.rpartition("/")[2] in tables.NAMES]
         if tables_inside:
@@ -168,15 +172,16 @@ def _table_in_tar(place: Path) -> Iterator[Contents]:
     with reading(name), place.open("rb") as raw:
         packed = raw.read(len(_GZIP)) == _GZIP
         raw.seek(0)
-        # gzip's own reader: tarfile's leaves the checksum out. "r|": a stream, so nothing is unpacked or read twice.
-        file = gzip.GzipFile(fileobj=raw) if packed else raw
-        with tarfile.open(fileobj=file, mode="r|") as archive:
-            member = _find_table(archive, name)
-            table = archive.extractfile(member)
-            assert table is not None  # a regular file has content
-            label = f"{name}: {printable(member.name)}"
-            contents = tables.read(table, label, member.size, "FER2013 table in a .tar" + (".gz" if packed else ""))
-            yield replace(contents, blocks=_then_to_the_end(contents.blocks, file.read, name))
+        file = io.BufferedReader(archives.Inflated(raw, name), _BUFFER) if packed else raw
+        found = archives.find(file, tables.NAMES, name)
+        if found is None:
+            raise InputError(f"{name} has no {' and no '.join(tables.NAMES)} in it")
+        inside, size = found
+        _check_table_size(name, inside, size)
+        table = io.BufferedReader(archives.Member(file, size), _BUFFER)
+        label = f"{name}: {printable(inside)}"
+        contents = tables.read(table, label, size, "FER2013 table in a .tar" + (".gz" if packed else ""))
+        yield replace(contents, blocks=_then_to_the_end(contents.blocks, file.read, name))
 
 
 def _then_to_the_end(blocks: Iterator[Block], read: Callable[[int], bytes], name: str) -> Iterator[Block]:
@@ -187,17 +192,8 @@ def _then_to_the_end(blocks: Iterator[Block], read: Callable[[int], bytes], name
             pass
 
 
-def _find_table(archive: tarfile.TarFile, name: str) -> tarfile.TarInfo:
-    for member in archive:
-        path = safe_path(member.name, name)
-        if member.isfile() and path.rpartition("/")[2] in tables.NAMES:
-            _check_table_size(name, member.name, member.size)
-            return member
-    raise InputError(f"{name} has no {' and no '.join(tables.NAMES)} in it")
-
-
 def _check_table_size(archive: str, entry: str, size: int) -> None:
-    if size > _LARGEST_TABLE:
+    if size > limits.TABLE:
         raise InputError(
             f"{archive}: {printable(entry)} claims to have {size / 1e9:.1f} GB, a FER2013 table has 0.3; "
             "do not trust this file"

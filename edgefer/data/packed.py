@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edgefer import limits
 from edgefer.data import splits
 from edgefer.data.cache import ARRAYS, NPY_HEADER, npy_header
 from edgefer.data.contents import name_shown, reading
@@ -26,7 +27,6 @@ from edgefer.errors import InputError
 from edgefer.lines import complaint
 
 META = "packed.json"
-_MOST_BYTES = 1 << 20  # of packed.json
 _NAME = 200  # characters
 _BLOCK = 1024  # images in memory at a time
 
@@ -139,10 +139,8 @@ def load(folder: Path) -> Dataset:
 
 
 def _read_meta(path: Path) -> _Meta:
-    with reading(str(path)), path.open("rb") as file:
-        text = file.read(_MOST_BYTES + 1)
-    if len(text) > _MOST_BYTES:
-        raise _changed(path.parent, f"{META} has more than {_MOST_BYTES:,} bytes")
+    text = limits.read_bytes(path, limits.NOTE)
+    limits.check_json(text, str(path))
     try:
         meta = _Meta.model_validate_json(text)
     except ValidationError as error:
@@ -164,7 +162,7 @@ def _open(folder: Path, name: str, kind: str, shape: list[int]) -> NDArray[Any]:
             raise _changed(folder, f"it has no file {path.name}")
         if path.stat().st_size != size:
             raise _changed(folder, f"{path.name} has {path.stat().st_size:,} bytes and must have {size:,}")
-        with path.open("rb") as file:
+        with limits.opened(path) as file:
             if file.read(NPY_HEADER) != header:
                 raise _changed(folder, f"{path.name} has another type or shape")
         try:

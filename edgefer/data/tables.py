@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from edgefer import console
+from edgefer import console, limits
 from edgefer.data.contents import Block, Contents, reading
 from edgefer.data.dataset import USAGES
 from edgefer.errors import InputError
@@ -53,9 +53,14 @@ def _blocks(stream: IO[bytes], name: str, size: int) -> Iterator[Block]:
     with reading(name), console.progress(f"reading {name} (MB)", -(-size // _MEGABYTE)) as advance:
         lines = csv.reader(_lines(stream, name, advance))
         columns = _columns(lines, name)
+        blank = 0
         for fields in _rows(lines, name):
             if not fields:  # an empty line
+                blank += 1
+                if blank > limits.BLANK_LINES:
+                    raise InputError(f"{name}, line {lines.line_num}: {blank:,} lines before it are empty; remove them")
                 continue
+            blank = 0
             try:
                 if len(fields) <= max(columns):
                     raise ValueError(f"{len(fields)} columns where the header has more")

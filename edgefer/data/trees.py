@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edgefer import limits
 from edgefer.data.contents import reading
 from edgefer.errors import InputError
 from edgefer.lines import printable
 
-_LARGEST_FILE = 64 << 20  # bytes of one picture, as stored; more is no face but an attack or a mistake
+_RATIO = 200  # bytes that a zip may inflate to for each of its own: pictures are packed already
 
 
 @dataclass(frozen=True)
@@ -76,16 +77,15 @@ class FolderTree:
         return sorted(folders), sorted(files, key=lambda file: file.path)
 
     def read(self, path: str) -> bytes:  # noqa: D102
-        with reading(self.label(path)), (self.top / path).open("rb") as file:
-            _check_size(self.label(path), os.fstat(file.fileno()).st_size)
-            return file.read()
+        return limits.read_bytes(self.top / path, limits.PICTURE_IN_DATA, self.label(path))
 
 
 class ZipTree:
     """A zip, read in place.
 
     Raises:
-        InputError: an entry's name leads out of the folder, or it is encrypted.
+        InputError: an entry's name leads out of the folder, is too long or too deep, it is encrypted, or there are
+            too many entries; or all of them inflate to much more than pictures do.
     """
 
     def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
@@ -93,7 +93,13 @@ class ZipTree:
         self.archive = archive
         self.entries: dict[str, zipfile.ZipInfo] = {}
         self._children: dict[str, tuple[set[str], list[File]]] = {"": (set(), [])}
-        for entry in archive.infolist():
+        listed = archive.infolist()
+        if len(listed) > limits.ENTRIES:
+            raise InputError(f"{name} lists {len(listed):,} entries, {limits.ENTRIES:,} are possible")
+        inflated, packed = sum(entry.file_size for entry in listed), sum(entry.compress_size for entry in listed)
+        if inflated > _RATIO * packed + limits.PICTURE_IN_DATA:
+            raise InputError(f"{name} would inflate to {inflated / 1e9:,.1f} GB; do not trust this file")
+        for entry in listed:
             path = safe_path(entry.filename, name)
             if entry.flag_bits & 1:
                 raise InputError(
@@ -141,6 +147,8 @@ def safe_path(name: str, archive: str) -> str:
     Raises:
         InputError: it leads out of the folder that the archive stands for.
     """
+    if len(name) > limits.NAME or name.count("/") + name.count("\\") > limits.DEPTH:
+        raise InputError(f"{archive}: the entry {name[:60]!r}... is too long or too deep; do not trust this file")
     path = name.replace("\\", "/")
     if path.startswith("/") or path[1:2] == ":" or ".." in path.split("/"):
         raise InputError(f"{archive}: the entry {name!r} leads out of the archive; do not trust this file")
@@ -148,5 +156,5 @@ def safe_path(name: str, archive: str) -> str:
 
 
 def _check_size(label: str, size: int) -> None:
-    if size > _LARGEST_FILE:
-        raise InputError(f"{label} has {size:,} bytes, a picture may have {_LARGEST_FILE:,}; remove it")
+    if size > limits.PICTURE_IN_DATA:
+        raise limits.too_large(label, size, limits.PICTURE_IN_DATA)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgefer import limits
 from edgefer.data.dataset import USAGES, Dataset
 from edgefer.errors import InputError
 
@@ -22,7 +23,6 @@ _SAME = {
     **{"sad": "sadness", "surprise": "surprise", "neutral": "neutral"},
 }
 _LEAST_ALIKE = 0.4  # of the labels: FER+'s people agree with FER2013's on two of three images, strangers on one of six
-_LARGEST = 1 << 26
 _MOST_VOTES = 1000
 
 
@@ -38,16 +38,12 @@ def read(path: Path, dataset: Dataset) -> NDArray[np.float32]:
     Raises:
         InputError: the file is damaged or another one, or does not belong to these data.
     """
+    text = limits.read_text(path, limits.VOTES)
     try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError(f"{path} is too large to be fer2013new.csv")
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            header, *table = (line for line in csv.reader(lines) if line)
+        header, *table = (line for line in csv.reader(text.splitlines()) if line)
         usages = np.array([USAGES.index(line[0]) for line in table])
         votes = np.array([[int(cell) for cell in line[2:]] for line in table])
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, IndexError, OverflowError, csv.Error):  # UnicodeDecodeError is a ValueError
+    except (ValueError, IndexError, OverflowError, csv.Error):
         raise InputError(f"{path} is no table of FER+ votes; it takes fer2013new.csv") from None
     whole = header == _COLUMNS and votes.dtype.kind == "i" and votes.shape == (len(table), len(KINDS))
     if not whole or votes.min(initial=0) < 0 or votes.max(initial=0) > _MOST_VOTES:

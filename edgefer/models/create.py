@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edgefer import limits
 from edgefer.errors import InputError
 from edgefer.models import from_timm
 from edgefer.models.attention_net import AttentionNet
@@ -127,8 +128,9 @@ def merged(network: nn.Module) -> nn.Module:
 
 
 def _load_weights(model: nn.Module, path: Path) -> None:
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"model.weights: there is no file {path}")
+    limits.check_file(path, limits.TENSORS, f"model.weights: {path}")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from edgefer import limits
 from edgefer.errors import InputError
 from edgefer.lines import complaint
 from edgefer.recipes.schema import Recipe
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 _FOLDER = Path(__file__).parent
-_LARGEST = 1 << 20
 
 
 def names() -> list[str]:
@@ -38,16 +32,11 @@ def text(name: str) -> str:
         InputError: there is no such recipe, or the file cannot be read.
     """
     path = _FOLDER / f"{name}.toml" if name in names() else Path(name)
-    if not path.is_file():
+    if not path.exists():
         near = difflib.get_close_matches(name, names(), n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names())}"
         raise InputError(f"no recipe named {name}{hint}")
-    if path.stat().st_size > _LARGEST:
-        raise InputError(f"{path} is too large for a recipe")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not text") from None
+    return limits.read_text(path, limits.RECIPE)
 
 
 def load(name: str, settings: Sequence[str] = (), epochs: int | None = None, seed: int | None = None) -> Recipe:
@@ -62,10 +51,7 @@ def load(name: str, settings: Sequence[str] = (), epochs: int | None = None, see
     Raises:
         InputError: no such recipe, TOML that does not parse, an unknown key or a value out of bounds.
     """
-    try:
-        tree = tomllib.loads(text(name))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"recipe {name} is not valid TOML: {error}") from None
+    tree = limits.toml(text(name), f"recipe {name}")
     return _changed(tree, f"recipe {name}", settings, epochs, seed)
 
 
@@ -139,8 +125,8 @@ def _set(tree: dict[str, Any], setting: str) -> None:
 def value(text: str) -> Any:
     """Return the value that --set gives a key: TOML's where it is TOML, else the text."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+        return limits.toml(f"value = {text}", "the value")["value"]
+    except InputError:
         return text.strip()
 
 

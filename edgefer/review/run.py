@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgefer import bundle, public, recipes
+from edgefer import bundle, limits, public, recipes
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint, state
 from edgefer.learning.checkpoint import Checkpoint
@@ -20,7 +20,6 @@ from edgefer.training import train as training
 LOG = "log.csv"
 _MOST_EPOCHS = 100_000
 _LARGEST = 1e30  # number in a log
-_LARGEST_LOG = 1 << 26  # bytes
 
 
 @dataclass(frozen=True)
@@ -106,13 +105,11 @@ def _name(folder: Path) -> str:
 
 
 def _read_log(file: Path) -> list[Epoch]:
-    if not file.is_file():
+    if not file.exists():
         return []
+    text = limits.read_text(file, limits.LOG)
     try:
-        if file.stat().st_size > _LARGEST_LOG:
-            raise ValueError
-        with file.open(newline="", encoding="utf-8") as opened:
-            return _epochs(csv.DictReader(opened))
+        return _epochs(csv.DictReader(text.splitlines()))
     except (KeyError, TypeError, ValueError, csv.Error):
         raise InputError(f"{file} is damaged or was not written by `edgefer train`; remove it to go without") from None
 

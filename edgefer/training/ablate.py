@@ -6,13 +6,12 @@ what is done is not done again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgefer import console, paths, public, recipes
+from edgefer import console, limits, paths, public, recipes
 from edgefer.data.dataset import Dataset
 from edgefer.errors import Diverged, InputError, Interrupted
 from edgefer.learning import checkpoint
@@ -161,7 +160,7 @@ def _done(run: Path, recipe: Recipe, dataset: Dataset) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        result: dict[str, Any] = limits.read_json(file, limits.RESULT)
         same = (
             recipes.parse(result["recipe"], str(file)) == recipes.named(recipe) and result["digest"] == dataset.digest
         )

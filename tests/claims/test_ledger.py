@@ -136,7 +136,7 @@ def test_files_that_are_no_ledger(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not text"):
         ledger.read(path)
     path.write_bytes(b"#" * (2 << 20))
-    with pytest.raises(InputError, match="too large"):
+    with pytest.raises(InputError, match="larger than edgefer reads"):
         ledger.read(path)
 
 

@@ -65,7 +65,7 @@ def test_fer2013_and_its_votes_fit(fer2013: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "No such file"),
+        (None, "is not there"),
         ("", "no table of FER"),
         ("emotion,pixels,Usage\n0,1 2 3,Training\n", "no table of FER"),
         (HEADER + "\nTraining,fer0000000.png,6,0,zero,3,1,0,0,0,0,0\n", "no table of FER"),

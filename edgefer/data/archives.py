@@ -1,0 +1,169 @@
+"""A table in a .tar or .tar.gz, read as a stream by a walk of its own.
+
+Python's tarfile takes what an archive says of a name's length into memory, a gigabyte if it says so, and gzip reads a
+name byte by byte. Here every step is bounded; the fields of a header are read by tarfile.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zlib
+from typing import IO
+
+from edgefer import limits
+from edgefer.data.trees import safe_path
+from edgefer.errors import InputError
+
+_CHUNK = 1 << 16
+_LONGEST_HEADER = 1 << 16  # bytes of a name or of a pax header, which stand before their member
+_MOST_INFLATED = limits.TABLE + limits.GIGA  # a table, and what stands before and behind it
+_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_PAX = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+
+
+class Inflated(io.RawIOBase):
+    """A gzip file's content, checksums included.
+
+    Args:
+        packed: the file, from its first byte.
+        name: what messages call it.
+    """
+
+    def __init__(self, packed: IO[bytes], name: str) -> None:
+        self._packed, self._name = packed, name
+        self._inflate = zlib.decompressobj(31)  # with gzip's header and checksum
+        self._waiting = b""
+        self._total = 0
+
+    def readable(self) -> bool:  # noqa: D102
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Fill `buffer`, or less of it; return how many bytes that was, 0 at the end.
+
+        Raises:
+            InputError: there is more than a table could be.
+            EOFError: the file is cut short.
+            zlib.error: it is damaged.
+        """
+        while True:
+            if self._inflate.eof:
+                rest = (self._inflate.unused_data or self._packed.read(_CHUNK)).lstrip(b"\0")  # padding of tapes
+                if not rest:
+                    if self._inflate.unused_data.strip(b"\0") or not (more := self._packed.read(_CHUNK)):
+                        return 0
+                    rest = more.lstrip(b"\0")
+                    if not rest:
+                        continue
+                self._inflate, self._waiting = zlib.decompressobj(31), rest
+            packed = self._waiting or self._packed.read(_CHUNK)
+            if not packed:
+                raise EOFError("it is cut short")
+            content = self._inflate.decompress(packed, len(buffer))
+            self._waiting = self._inflate.unconsumed_tail
+            if content:
+                self._total += len(content)
+                if self._total > _MOST_INFLATED:
+                    raise InputError(f"{self._name} inflates to more than {_MOST_INFLATED / 1e9:.1f} GB")
+                buffer[: len(content)] = content
+                return len(content)
+
+
+class Member(io.RawIOBase):
+    """The content of one member of a tar.
+
+    Args:
+        archive: at the member's first byte.
+        size: of the member.
+    """
+
+    def __init__(self, archive: IO[bytes], size: int) -> None:
+        self._archive, self._left = archive, size
+
+    def readable(self) -> bool:  # noqa: D102
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Fill `buffer`, or less of it; return how many bytes that was, 0 at the end.
+
+        Raises:
+            EOFError: the archive is cut short.
+        """
+        content = self._archive.read(min(len(buffer), self._left))
+        if not content and self._left:
+            raise EOFError("it is cut short")
+        self._left -= len(content)
+        buffer[: len(content)] = content
+        return len(content)
+
+
+def find(archive: IO[bytes], names: tuple[str, ...], label: str) -> tuple[str, int] | None:
+    """Return name and size of the first regular file that is called one of `names`; the stream stands at its content.
+
+    Args:
+        archive: a tar, from its first byte.
+        names: of a file, without its folder.
+        label: what messages call the archive.
+
+    Raises:
+        InputError: a name leads out of the archive, or there are too many members or too long a header.
+        tarfile.HeaderError: a header is damaged.
+        EOFError: the archive is cut short.
+    """
+    said = ""  # a name that is too long for the header of its member stands before that
+    for _ in range(limits.ENTRIES):
+        header = _exactly(archive, tarfile.BLOCKSIZE)
+        if header.count(0) == tarfile.BLOCKSIZE:
+            return None
+        member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+        if member.size < 0:
+            raise tarfile.ReadError("a member has a size below 0")
+        padded = -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+        if member.type in (*_NAMES, *_PAX):
+            if member.size > _LONGEST_HEADER:
+                raise InputError(f"{label}: a name in it has {member.size:,} bytes; do not trust this file")
+            content = _exactly(archive, padded)[: member.size]
+            if member.type == tarfile.GNUTYPE_LONGNAME:
+                said = content.rstrip(b"\0").decode("utf-8", "surrogateescape")
+            elif member.type == tarfile.XHDTYPE:
+                said = _pax_path(content) or said
+            continue
+        name, said = said or member.name, ""
+        path = safe_path(name, label)
+        # By its type alone: what POSIX says is a file is one whatever its name ends in.
+        if member.type in tarfile.REGULAR_TYPES and path.rpartition("/")[2] in names:
+            return name, member.size
+        if member.type not in (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE):
+            _skip(archive, padded, label)
+    raise InputError(f"{label} has more than {limits.ENTRIES:,} members; do not trust this file")
+
+
+def _pax_path(content: bytes) -> str:
+    """Return the path that a pax header names, or nothing: its records are ``length key=value``."""
+    while content:
+        length, _, rest = content.partition(b" ")
+        if not length.isdigit() or len(length) > 6 or not len(length) + 1 < int(length) <= len(content):
+            raise tarfile.ReadError("a pax header is damaged")
+        key, _, value = rest[: int(length) - len(length) - 1].removesuffix(b"\n").partition(b"=")
+        if key == b"path":
+            return value.decode("utf-8", "surrogateescape")
+        content = content[int(length) :]
+    return ""
+
+
+def _skip(archive: IO[bytes], size: int, label: str) -> None:
+    if size > _MOST_INFLATED:
+        raise InputError(f"{label} has a member of {size / 1e9:.1f} GB before its table; do not trust this file")
+    while size:
+        read = len(archive.read(min(size, 1 << 20)))
+        if not read:
+            raise EOFError("it is cut short")
+        size -= read
+
+
+def _exactly(archive: IO[bytes], size: int) -> bytes:
+    content = archive.read(size)
+    if len(content) < size:
+        raise EOFError("it is cut short")
+    return content

@@ -1,0 +1,139 @@
+"""Sources that are small and say that they are large: refused before memory or time is spent on them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import struct
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from data import sources
+
+from edgefer import data
+from edgefer.errors import InputError
+
+_MOST_MEMORY = 400 << 20  # bytes that reading may add; each of these sources asks for a gigabyte or more
+
+
+def _tar(path: Path, kind: bytes, size: int = 1 << 30, count: int = 1) -> None:
+    member = tarfile.TarInfo("x")
+    member.type, member.size = kind, size
+    with gzip.open(path, "wb", 6) as file:
+        for _ in range(count):
+            file.write(member.tobuf(tarfile.GNU_FORMAT))
+            for _ in range(min(size, 1 << 26) >> 20):
+                file.write(bytes(1 << 20))
+        file.write(bytes(1024))
+
+
+def _headers_in_a_row(path: Path) -> None:
+    """A long name before a long name, and so on: tarfile calls itself for each."""
+    member = tarfile.TarInfo("x")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 1
+    with gzip.open(path, "wb") as file:
+        file.write((member.tobuf() + b"y" + bytes(511)) * 5000 + bytes(1024))
+
+
+def _gzip_with_a_long_name(path: Path) -> None:
+    """The name in gzip's own header, which its Python reader takes byte by byte."""
+    path.write_bytes(b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * (64 << 20))
+
+
+def _deep_zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/" * 32_000 + "x.png", b"")
+
+
+def _many_entries(path: Path) -> None:
+    """A directory of 65 MB, as the end of a zip says it."""
+    path.write_bytes(b"PK\x01\x02" + bytes((65 << 20) - 4))
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 65 << 20, 0, 0)
+    with path.open("ab") as file:
+        file.write(end)
+
+
+def _inflating_zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            archive.writestr(f"train/happy/{number}.bmp", bytes(60 << 20))
+
+
+def _blank_lines(path: Path) -> None:
+    path.write_bytes(b"emotion,pixels,Usage\n" + b"\n" * (8 << 20))
+
+
+def _holes(path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(b"emotion,pixels,Usage\n")
+        file.truncate(1 << 30)
+
+
+HOSTILE: dict[str, tuple[str, Callable[[Path], None], str]] = {
+    "a long name in a tar": ("x.tar.gz", lambda path: _tar(path, b"L"), "a name in it has"),
+    "a pax header of a tar": ("x.tar.gz", lambda path: _tar(path, b"x"), "a name in it has"),
+    "a global pax header of a tar": ("x.tar.gz", lambda path: _tar(path, b"g"), "a name in it has"),
+    "long names in a row": ("x.tar.gz", _headers_in_a_row, "has no fer2013.csv"),
+    "padding members": ("x.tar.gz", lambda path: _tar(path, b"0", 1 << 38), "before its table"),
+    "many sparse headers": ("x.tar.gz", lambda path: _tar(path, b"S", 64 << 20), "has no fer2013.csv"),
+    "a long name in gzip's header": ("x.tar.gz", _gzip_with_a_long_name, "incomplete"),
+    "a deep name in a zip": ("x.zip", _deep_zip, "too long or too deep"),
+    "a long directory of a zip": ("x.zip", _many_entries, "more entries than edgefer reads"),
+    "a zip that inflates": ("x.zip", _inflating_zip, "would inflate to"),
+    "blank lines": ("x.csv", _blank_lines, "are empty"),
+    "holes": ("x.csv", _holes, "nearly all of them holes"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_source_that_asks_for_too_much_is_refused_within_bounds(tmp_path: Path, what: str) -> None:
+    name, write, said = HOSTILE[what]
+    write(tmp_path / name)
+    script = (
+        "import resource, sys\nfrom edgefer import data\nfrom edgefer.errors import InputError\n"
+        f"resource.setrlimit(resource.RLIMIT_DATA, ({_MOST_MEMORY}, {_MOST_MEMORY}))\n"
+        "try:\n    data.load(sys.argv[1])\nexcept InputError as error:\n    print(error)\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / name)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert said in answer.stdout
+    assert answer.stdout.count("\n") == 1
+
+
+def test_a_link_to_itself_and_a_pipe_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name in ("loop.csv", "pipe.csv"):
+        with pytest.raises(InputError, match=name):
+            data.load(tmp_path / name)
+
+
+def test_a_tar_with_long_names_is_read(tmp_path: Path) -> None:
+    table = sources.write_csv(tmp_path / "table.csv", sources.small()).read_bytes()
+    loaded = []
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT):
+        path = tmp_path / f"fer{form}.tar"
+        folder = "ä" * 40 if form != tarfile.USTAR_FORMAT else "a" * 80
+        with tarfile.open(path, "w", format=form) as archive:
+            for name in (f"{folder}/{'b' * 60}/notes.txt", f"{folder}/{'b' * 60}/fer2013.csv"):
+                member = tarfile.TarInfo(name)
+                member.size = len(table)
+                archive.addfile(member, io.BytesIO(table))
+        loaded.append(data.load(path).digest)
+    assert len(set(loaded)) == 1
+
+
+def test_a_tar_in_several_gzip_members_is_read(tmp_path: Path) -> None:
+    """As pigz and bgzip write them."""
+    whole = gzip.decompress(sources.write_tar(tmp_path / "fer2013.tar.gz", sources.small()).read_bytes())
+    expected = data.load(tmp_path / "fer2013.tar.gz").digest
+    parts = [gzip.compress(whole[start : start + 50_000]) for start in range(0, len(whole), 50_000)]
+    (tmp_path / "parts.tar.gz").write_bytes(b"".join(parts) + bytes(512))
+    assert data.load(tmp_path / "parts.tar.gz").digest == expected
