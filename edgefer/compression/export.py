@@ -15,6 +15,7 @@ from edgefer.compression.quantize import strip
 from edgefer.graph.bias import hold_bias
 from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.padding import fold_padding
+from edgefer.graph.requantize import requantize
 from edgefer.graph.slim import slim
 from edgefer.graph.weights import fold_weights, limit_weights
 
@@ -44,7 +45,7 @@ def int8(quantized: nn.Module, example: Tensor, half_range: bool = False) -> Mod
     model = fold_padding(fold_weights(_export(strip(quantized, example), example)))
     if half_range:
         model = limit_weights(model, HALF)
-    return slim(hold_bias(fold_batchnorm(model)))
+    return slim(hold_bias(requantize(fold_batchnorm(model))))
 
 
 def _export(network: nn.Module, example: Tensor) -> ModelProto:

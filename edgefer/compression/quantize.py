@@ -208,8 +208,30 @@ def quantizers(quantized: nn.Module) -> dict[str, Any]:
 
 
 def strip(quantized: nn.Module, example: Tensor) -> nn.Module:
-    """Return a copy with torch's own fake quantizers in place of NNCF's, ready for export."""
+    """Return a copy with torch's own fake quantizers in place of NNCF's, ready for export.
+
+    Raises:
+        InputError: NNCF leaves a quantizer of its own, for which no runtime has an operator.
+    """
     nncf = load_nncf()
+    from nncf.torch.function_hook.wrapper import get_hook_storage
+    from nncf.torch.quantization.layers import BaseQuantizer
+
+    stripped: nn.Module = copy.deepcopy(quantized)
+    hooks = get_hook_storage(stripped)
+    seen: set[nn.Module] = set()
+    for name, quantizer in list(hooks.named_hooks(remove_duplicate=False)):
+        # The inputs of a Concat share one quantizer. NNCF replaces it in one of its places alone.
+        if quantizer in seen:
+            hooks.set_submodule(name, copy.deepcopy(quantizer))
+        seen.add(quantizer)
+    for _, quantizer in hooks.named_hooks():
+        if quantizer.per_channel and quantizer.scale.numel() == 1:
+            # NNCF takes axis 0 for that of the only channel, which may be another axis.
+            quantizer._scale_shape = (1,)
     with quiet(), torch.no_grad():
-        stripped: nn.Module = nncf.torch.strip(quantized, example_input=example)
+        stripped = nncf.torch.strip(stripped, do_copy=False, example_input=example)
+    left = [name for name, hook in get_hook_storage(stripped).named_hooks() if isinstance(hook, BaseQuantizer)]
+    if left:
+        raise InputError(f"NNCF cannot export the quantizer {left[0]}")
     return stripped

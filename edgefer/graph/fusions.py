@@ -7,7 +7,7 @@ ONNX Runtime says so itself: it writes the graph that it made of a file, and wha
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,23 @@ def optimized(model: ModelProto) -> ModelProto:
         return onnx.load(file)
 
 
+def integer_share(model: ModelProto) -> float:
+    """Return the share of the multiply-accumulates that ONNX Runtime runs in 8-bit integer kernels, 0 to 1.
+
+    Args:
+        model: lowered for CPUs, its nodes named.
+    """
+    integer = _integer(optimized(model).graph.node)
+    costs = macs_by_node(model)
+    fast = sum(costs.get(node.output[0], 0) for node in model.graph.node if node.name in integer)
+    return fast / (sum(costs.values()) or 1)
+
+
+def _integer(nodes: Iterable[NodeProto]) -> set[str]:
+    """Return the names of nodes with an 8-bit kernel: ONNX Runtime gives it the name of the layer that it replaces."""
+    return {node.name for node in nodes if node.op_type.startswith(_INTEGER)}
+
+
 def slow(model: ModelProto, fast_int8: bool) -> list[Slow]:
     """Return why `model` is not faster in INT8, the reason that costs most first.
 
@@ -65,8 +82,9 @@ def slow(model: ModelProto, fast_int8: bool) -> list[Slow]:
         fast_int8: whether the CPU has VNNI or, on ARM, dot products.
     """
     graph = Graph(model)
-    ran = {node.name: node for node in optimized(model).graph.node if not node.op_type.startswith(_INTEGER)}
-    in_fp32 = [node for node in graph.nodes if node.op_type in LAYERS and node.name in ran]
+    run = optimized(model).graph.node
+    integer, ran = _integer(run), {node.name for node in run if not node.op_type.startswith(_INTEGER)}
+    in_fp32 = [node for node in graph.nodes if node.op_type in LAYERS and node.name not in integer]
     gates = _gates(graph)
     found: dict[tuple[str, str], list[NodeProto]] = {}
     for node in in_fp32:

@@ -1,0 +1,69 @@
+"""Quantizers behind what puts quantized tensors together or takes them apart."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import ModelProto, NodeProto, helper
+
+from edgefer.graph.graph import Graph
+from edgefer.graph.ranges import SELECTING
+
+# ONNX Runtime moves a DequantizeLinear past the other operators that only move numbers, but not past these.
+_STOPPING = ("Concat", "Gather", "Split")
+
+
+def requantize(model: ModelProto) -> ModelProto:
+    """Return `model` with a QuantizeLinear and a DequantizeLinear behind each Concat, Split and Gather.
+
+    NNCF quantizes what a Concat reads, all of it with one scale, and not what it makes. The convolution behind it then
+    reads no DequantizeLinear, so ONNX Runtime would run it in FP32.
+
+    Exact: the pair has the scale and the zero point of what was read, so it finds every number on a step of its own.
+    Where inputs have different ones, or one is not quantized, nothing is inserted.
+
+    Args:
+        model: activations with one scale for each tensor.
+    """
+    graph = Graph(model)
+    steps: dict[str, NodeProto] = {}  # the DequantizeLinear whose steps a tensor's numbers stand on
+    for node in list(graph.nodes):
+        if node.op_type == "DequantizeLinear":
+            scale = graph.constant(node, 1)
+            if scale is not None and scale.size == 1 and graph.constant(node, 2) is not None:
+                steps[node.output[0]] = node
+        elif node.op_type in SELECTING or node.op_type == "Concat":
+            read = [steps.get(name) for name in (node.input if node.op_type == "Concat" else node.input[:1])]
+            first = read[0]
+            if first is None or not all(each is not None and _equal(graph, first, each) for each in read):
+                continue
+            for index in range(len(node.output)):
+                steps[node.output[index]] = first
+                if node.op_type in _STOPPING and not _read_by_quantizers(graph, node.output[index]):
+                    steps[_insert(graph, node, index, first)] = first
+    return graph.model()
+
+
+def _equal(graph: Graph, one: NodeProto, other: NodeProto) -> bool:
+    return all(np.array_equal(graph.constants[one.input[i]], graph.constants[other.input[i]]) for i in (1, 2))
+
+
+def _read_by_quantizers(graph: Graph, name: str) -> bool:
+    return name in graph.outputs or all(reader.op_type == "QuantizeLinear" for reader in graph.readers(name))
+
+
+def _insert(graph: Graph, node: NodeProto, index: int, like: NodeProto) -> str:
+    """Let all that reads an output read it through a pair of quantizers; return what they read instead."""
+    name = node.output[index]
+    readers = graph.readers(name)
+    parameters = list(like.input[1:3])
+    quantize = helper.make_node("QuantizeLinear", [name, *parameters], [f"{name}.quantized"], name=f"{name}.Q")
+    dequantize = helper.make_node(
+        "DequantizeLinear", [quantize.output[0], *parameters], [f"{name}.dequantized"], name=f"{name}.DQ"
+    )
+    for reader in readers:
+        for position, each in enumerate(reader.input):
+            if each == name:
+                reader.input[position] = dequantize.output[0]
+    graph.insert_before(readers[0], quantize)
+    graph.insert_before(readers[0], dequantize)
+    return dequantize.output[0]
