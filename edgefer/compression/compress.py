@@ -217,6 +217,7 @@ def compress(
     console.say(f"calibrating on {len(chosen)} training images ({plan.name})")
     inputs = spec.apply(chosen.take(slice(None)))
     example = torch.from_numpy(inputs[:1])
+    models.with_constant_weights(network, example)
     models.fix_padding(network, example)
     models.fix_pooling(network, example)
     fp32 = {"fp32": export.fp32(network, example)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgefer.models.constant_weights import with_constant_weights
 from edgefer.models.create import create, for_classes, merged, narrowed, take, widen
 from edgefer.models.from_timm import hub_id
 from edgefer.models.growth import grown
@@ -27,4 +28,5 @@ __all__ = [
     "narrowed",
     "take",
     "widen",
+    "with_constant_weights",
 ]
