@@ -226,7 +226,9 @@ def main() -> None:
             return accuracy(logits.argmax(1), validation, classes)
 
         def ptq() -> Path:
-            made = compress.compress(options.checkpoint, dataset, folder / "ptq", ptq=True, max_drop=100)
+            made = compress.compress(
+                options.checkpoint, dataset, folder / "ptq", ptq=True, max_drop=100, allow_float=True
+            )
             return bundle.load(made.bundle).file("int8-cpu")
 
         columns = {

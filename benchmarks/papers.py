@@ -103,7 +103,8 @@ def made(recipe: str, few: Path, work: Path) -> str:
         run, settings = work / f"{recipe}-run", [part for each in SHORT for part in ("--set", each)]
         if not (run / "best.json").exists():
             edgefer("train", recipe, "--no-pretrained", *settings, "--data", few, "--out", run, "--threads", 1)
-        edgefer("compress", run, "--int8", "--ptq", "--max-drop", 100, "--data", few, "--out", bundle, "--threads", 1)
+        options = ("--ptq", "--max-drop", 100, "--allow-float")  # some of these networks have SiLU
+        edgefer("compress", run, "--int8", *options, "--data", few, "--out", bundle, "--threads", 1)
     return str(bundle)
 
 

@@ -28,7 +28,7 @@ OTHERS = {
     "resnet18": ("ResNet-18", ""),
     "repvgg-a0": ("RepVGG-A0", "--qat-epochs 6 --qat-lr 1e-4"),
     "mobilenetv4-small": ("MobileNetV4-Conv-Small", "--qat-epochs 2"),
-    "efficientnet-b0": ("EfficientNet-B0", "--ptq --max-drop 100"),
+    "efficientnet-b0": ("EfficientNet-B0", "--ptq --max-drop 100 --allow-float"),
     "efficientnet-b0-relu": ("EfficientNet-B0", "--activation relu --max-drop 3"),
 }
 EXPORTERS = {

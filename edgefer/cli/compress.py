@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 _CPUS = {"vnni": False, "no-vnni": True}  # to `half_range`
-_AFTER = {"max_drop", "require_speedup", "with_diagnosis", "auto_repair"}  # options that fine-tuning knows nothing of
+_AFTER = {
+    "max_drop",
+    "require_speedup",
+    "allow_float",
+    "with_diagnosis",
+    "auto_repair",
+}  # options that fine-tuning knows nothing of
 _SHOWN = 4  # nodes of one reason; --json has them all
 
 
@@ -45,6 +51,10 @@ def compress(
     require_speedup: Annotated[
         float | None, typer.Option(min=0, help="How many times as fast as FP32 INT8 has to be here. Default: no bound.")
     ] = None,
+    allow_float: Annotated[
+        bool,
+        typer.Option("--allow-float", help="Accept INT8 that is not smaller, or mostly runs in FP32 on CPUs."),
+    ] = False,
     cpu: Annotated[
         str | None, typer.Option(help="vnni, or no-vnni for weights at half range. Default: as this CPU is.")
     ] = None,
@@ -92,6 +102,7 @@ def compress(
         "scheme": scheme,
         "max_drop": max_drop,
         "require_speedup": require_speedup,
+        "allow_float": allow_float or None,
         "half_range": _CPUS[cpu] if cpu else None,
         "activation": activation,
         "ignore": tuple(ignore) if ignore else None,
@@ -103,7 +114,7 @@ def compress(
     if resume is not None and (ptq or not _AFTER.issuperset(given)):
         raise InputError(
             "--resume goes on with the options it was started with; beside it stand --out, --max-drop, "
-            "--require-speedup, --diagnose, --auto-repair and a CHECKPOINT that was moved alone"
+            "--require-speedup, --allow-float, --diagnose, --auto-repair and a CHECKPOINT that was moved alone"
         )
     with output.needs_extra("compress", "train", *(["report"] if diagnose else [])):
         import torch
@@ -160,6 +171,7 @@ def compress(
             "agreement": f"{100 * result.agreement:.2f} % of the predictions are FP32's",
             "size": f"{result.bytes['fp32']:,} -> {result.bytes['int8-cpu']:,} bytes ({share:.2f}x)",
             "latency": _latency(result.speed),
+            "in 8 bits": f"{100 * result.integer_share:.0f} % of the multiply-accumulates, by ONNX Runtime",
             **({"in FP32": ", ".join(result.in_fp32)} if result.in_fp32 else {}),
             "time": console.duration(result.seconds),
             "bundle": str(result.bundle),

@@ -16,7 +16,7 @@ from onnx import ModelProto
 
 from edgefer import bundle, console, data, models, paths, public, recipes, versions
 from edgefer.bundle import Change, Speed
-from edgefer.compression import calibrate, confidence, diagnose, export, finetune, gate, repair, speed, targets
+from edgefer.compression import calibrate, confidence, diagnose, export, finetune, gate, repair, speed, targets, worth
 from edgefer.compression import quantize as quantization
 from edgefer.compression.activation import Activation, with_relu
 from edgefer.compression.diagnose import Damage
@@ -51,7 +51,9 @@ class Result:
         method: ``qat`` where the weights are those of an epoch of fine-tuning; ``ptq`` where they are the calibrated
             ones, since none was asked for or no epoch was better.
         tuned: epochs of fine-tuning that were run.
-        passed: False if an INT8 network lost more validation accuracy than it may, or is not as fast as it has to be.
+        passed: False if an INT8 network lost more validation accuracy than it may, is not as fast as it has to be, or
+            gains neither bytes nor 8-bit arithmetic.
+        integer_share: of the multiply-accumulates, those in ONNX Runtime's 8-bit kernels, 0 to 1.
         accuracy: of each network on the validation split, 0 to 1.
         macro_f1: likewise.
         changes: of each INT8 network against FP32, image by image.
@@ -73,6 +75,7 @@ class Result:
     method: str
     tuned: int
     passed: bool
+    integer_share: float
     accuracy: dict[str, float]
     macro_f1: dict[str, float]
     changes: dict[str, Change]
@@ -102,7 +105,7 @@ class Result:
 
 
 class Rejected(GateFailed):
-    """INT8 lost too much accuracy or is not fast enough; the bundle was written under a name that says so.
+    """INT8 loses too much accuracy or gains too little; the bundle was written under a name that says so.
 
     Args:
         message: one line.
@@ -125,6 +128,7 @@ def compress(
     scheme: str = SCHEME,
     max_drop: float = MAX_DROP,
     require_speedup: float | None = None,
+    allow_float: bool = False,
     half_range: bool | None = None,
     activation: Activation | None = None,
     ignore: tuple[str, ...] = (),
@@ -145,6 +149,8 @@ def compress(
         scheme: name or file of a calibration scheme.
         max_drop: points of validation accuracy that INT8 may lose.
         require_speedup: least quotient of FP32's latency and INT8's on this machine's CPU, one thread.
+        allow_float: accept a network whose INT8 file is not smaller than FP32's, or of whose multiply-accumulates
+            ONNX Runtime runs less than half in integers. Without it such a network is not fine-tuned.
         half_range: weights within -64 to 64, for CPUs whose 8-bit products saturate; by default this CPU is asked.
         activation: ``relu`` fine-tunes a copy with ReLU in the place of SiLU and HardSwish, which ONNX Runtime does not
             fuse. FP32, its teacher, stays as it was trained; the copy before INT8 stands beside it as ``fp32-relu``.
@@ -156,8 +162,9 @@ def compress(
             where that was moved to), to go on with. What it left beside itself is replaced.
 
     Raises:
-        Rejected: INT8 lost more than `max_drop`, or misses `require_speedup`; the bundle is in ``<out>.rejected``, and
-            what was fine-tuned stays in ``<out>.unfinished``, to be judged by other bounds.
+        Rejected: INT8 lost more than `max_drop`, misses `require_speedup` or takes `allow_float`; the bundle is in
+            ``<out>.rejected``, and what was fine-tuned stays in ``<out>.unfinished``, to be judged by other bounds.
+        GateFailed: `activation` leaves a network that takes `allow_float`; nothing was fine-tuned or written.
         InputError: checkpoint, data and settings do not fit each other, or `out` exists.
         Diverged: the fine-tuning's loss is not finite.
         Interrupted: Ctrl-C; ``<out>.unfinished`` can be resumed.
@@ -198,6 +205,7 @@ def compress(
         "scheme": plan.name,
         "max_drop": max_drop,
         "require_speedup": require_speedup,
+        "allow_float": allow_float,
         "half_range": half_range,
         "activation": activation,
         "ignore": ignore,
@@ -221,21 +229,30 @@ def compress(
     models.fix_padding(network, example)
     models.fix_pooling(network, example)
     fp32 = {"fp32": export.fp32(network, example)}
+    halved = half(fp32["fp32"])
+    for name, model in {**fp32, **dict.fromkeys(targets.HALVES, halved)}.items():
+        targets.check_float(name, model)
     macs = count.macs(fp32["fp32"])
     images = torch.from_numpy(inputs)
     student, replaced, adapted = network, None, None
     if activation:
         student, replaced = with_relu(network, images)
-        # What cannot be quantized or exported is said before the long work.
+        # What cannot be quantized or exported, or gains nothing, is said before the long work.
         quantized = quantization.quantize(student, images, plan.observer, half_range, ignore)
-        targets.lowered(export.int8(quantized, example, half_range))
+        value = worth.judge(fp32["fp32"], targets.lowered(export.int8(quantized, example, half_range)))
+        if value.complaint and not allow_float:
+            raise GateFailed(f"{value.complaint}; nothing was fine-tuned")
         change = finetune.settings("relu", recipe, training, RELU_EPOCHS, MOST_STEPS, seed)
         adapted = finetune.finetune(student, network, training, validation, recipe, change, work, notes, places)
         fp32["fp32-relu"] = export.fp32(student, example)
+        targets.check_float("fp32-relu", fp32["fp32-relu"])
     quantized = quantization.quantize(student, images, plan.observer, half_range, ignore)
+    value = worth.judge(fp32["fp32"], targets.lowered(export.int8(quantized, example, half_range)))  # as above
+    worthwhile = allow_float or not value.complaint
+    if not (worthwhile or ptq):
+        console.say("INT8 gains little, so it is not fine-tuned")
     tuned = None
-    if not ptq:
-        targets.lowered(export.int8(quantized, example, half_range))  # as above
+    if worthwhile and not ptq:
         settings = finetune.settings("int8", recipe, training, qat_epochs, MOST_STEPS, seed, qat_lr)
         tuned = finetune.finetune(quantized, network, training, validation, recipe, settings, work, notes, places)
 
@@ -243,7 +260,6 @@ def compress(
     signed = export.int8(quantized, example, half_range)
     classes = len(trained.classes)
     answers = {name: gate.predictions(model, spec, validation, f"checking {name}") for name, model in fp32.items()}
-    halved = half(fp32["fp32"])
     answers |= dict.fromkeys(targets.HALVES, gate.predictions(halved, spec, validation, "checking FP16"))
 
     def judge(model: ModelProto) -> gate.Verdict:
@@ -282,7 +298,7 @@ def compress(
     measured = speed.measure("int8-cpu", fp32["fp32"], graphs["int8-cpu"].model, inputs[:_TIMED_IMAGES])
     speedup = 1 / measured.ratio
     complaints = []
-    if drop > most:
+    if drop > most and (worthwhile or ptq):
         more = "without --ptq" if ptq else f"more --qat-epochs, another --qat-lr than {settings.lr:g}"
         hint = (
             f"leaving its worst parts in FP32 was not enough; try {more}"
@@ -295,6 +311,9 @@ def compress(
         )
     if require_speedup is not None and speedup < require_speedup:
         complaints.append(f"INT8 is {speedup:.2f} times as fast as FP32 on this CPU, not {require_speedup:g} times")
+    value = worth.judge(fp32["fp32"], graphs)  # again, since a repair leaves more in FP32
+    if value.complaint and not allow_float:
+        complaints.append(value.complaint)
     passed = not complaints
 
     # The bundle.
@@ -342,6 +361,8 @@ def compress(
                 "drop": round(drop, 4),
                 "require_speedup": require_speedup,
                 "speedup": round(speedup, 4),
+                "allow_float": allow_float,
+                "integer_share": round(value.integer, 4),
                 "passed": passed,
             },
         },
@@ -364,6 +385,7 @@ def compress(
         method=method,
         tuned=tuned.epoch if tuned else 0,
         passed=passed,
+        integer_share=round(value.integer, 4),
         accuracy={score.network: score.accuracy for score in verdict.scores},
         macro_f1={score.network: score.macro_f1 for score in verdict.scores},
         changes=changes,
@@ -381,7 +403,8 @@ def compress(
         classes=trained.classes,
     )
     if not passed:
-        kept = f"; its fine-tuning is kept: edgefer compress --resume {work} --auto-repair" if tuned else ""
+        option = "--allow-float" if value.complaint and not allow_float else "--auto-repair"
+        kept = f"; its fine-tuning is kept: edgefer compress --resume {work} {option}" if tuned else ""
         raise Rejected(f"{'; '.join(complaints)}; the bundle is in {folder}{kept}", result)
     return result
 

@@ -33,9 +33,18 @@ def lowered(signed: ModelProto) -> dict[str, Lowered]:
     found = {}
     for name, target in NETWORKS.items():
         graph = lower(signed, target)
-        check(graph.model, target)
         found[name] = replace(graph, model=slim(graph.model))
+        check(found[name].model, target)
     return found
+
+
+def check_float(name: str, model: ModelProto) -> None:
+    """Refuse what `edgefer lint` finds fault with in an FP32 or FP16 network, by its name in a bundle.
+
+    Raises:
+        InputError: a target would refuse it or misread it.
+    """
+    check(model, HALVES.get(name, "cpu"))
 
 
 def part(name: str, model: ModelProto) -> bundle.Part:

@@ -20,7 +20,7 @@ from edgefer.graph.graph import LAYERS, QUANTIZERS, Graph, attribute
 from edgefer.graph.ranges import SELECTING
 
 _ACTIVATIONS = frozenset(("Celu", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "Mish", "QuickGelu", "Sigmoid"))
-_ACTIVATIONS |= {"Softplus", "Tanh"}
+_ACTIVATIONS |= {"LeakyRelu", "PRelu", "Selu", "Softplus", "Tanh"}
 _POOLS = ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean")
 _INTEGER = ("QLinear", "QGemm", "QAttention", "ConvInteger", "MatMulInteger", "DynamicQuantize")  # their names begin so
 # They cost next to nothing, so that it does not matter what they run in.
@@ -57,21 +57,34 @@ def optimized(model: ModelProto) -> ModelProto:
         return onnx.load(file)
 
 
-def integer_share(model: ModelProto) -> float:
-    """Return the share of the multiply-accumulates that ONNX Runtime runs in 8-bit integer kernels, 0 to 1.
+@dataclass(frozen=True)
+class InFloat:
+    """What ONNX Runtime computes of an INT8 network in FP32.
+
+    Attributes:
+        integer: share of the network's multiply-accumulates in 8-bit kernels, 0 to 1; where these cannot be counted,
+            share of its layers.
+        reasons: why other layers have none, the reason that costs most first.
+    """
+
+    integer: float
+    reasons: tuple[Slow, ...]
+
+
+def in_float(model: ModelProto) -> InFloat:
+    """Return what stays in FP32 of a model, and why.
 
     Args:
         model: lowered for CPUs, its nodes named.
     """
+    graph = Graph(model)
+    layers = [node for node in graph.nodes if node.op_type in LAYERS]
     integer = _integer(optimized(model).graph.node)
     costs = macs_by_node(model)
-    fast = sum(costs.get(node.output[0], 0) for node in model.graph.node if node.name in integer)
-    return fast / (sum(costs.values()) or 1)
-
-
-def _integer(nodes: Iterable[NodeProto]) -> set[str]:
-    """Return the names of nodes with an 8-bit kernel: ONNX Runtime gives it the name of the layer that it replaces."""
-    return {node.name for node in nodes if node.op_type.startswith(_INTEGER)}
+    weights = dict.fromkeys((node.output[0] for node in layers), 1) if costs is None else costs
+    whole = sum(weights.values())
+    fast = sum(weights[node.output[0]] for node in layers if node.name in integer)
+    return InFloat(fast / whole if whole else 1.0, tuple(_reasons(_layers_in_fp32(graph, integer), costs)))
 
 
 def slow(model: ModelProto, fast_int8: bool) -> list[Slow]:
@@ -84,11 +97,8 @@ def slow(model: ModelProto, fast_int8: bool) -> list[Slow]:
     graph = Graph(model)
     run = optimized(model).graph.node
     integer, ran = _integer(run), {node.name for node in run if not node.op_type.startswith(_INTEGER)}
-    in_fp32 = [node for node in graph.nodes if node.op_type in LAYERS and node.name not in integer]
+    found = _layers_in_fp32(graph, integer)
     gates = _gates(graph)
-    found: dict[tuple[str, str], list[NodeProto]] = {}
-    for node in in_fp32:
-        found.setdefault(_why(graph, node, gates), []).append(node)
     explained = {id(node) for nodes in found.values() for node in nodes}
     for node in graph.nodes:
         kept = node.name in ran and node.op_type not in (*_FREE, *QUANTIZERS, *_ACTIVATIONS)
@@ -100,7 +110,31 @@ def slow(model: ModelProto, fast_int8: bool) -> list[Slow]:
         found[_DEPTHWISE] = depthwise
     if not fast_int8:
         found[_NO_VNNI] = [node for node in graph.nodes if node.op_type in LAYERS and id(node) not in explained]
-    costs = macs_by_node(model)
+    reasons = _reasons(found, macs_by_node(model))
+    if set(found) <= {_NO_OUTPUT}:
+        reasons.append(Slow(*_TOO_SMALL, (), 0.0))
+    return reasons
+
+
+def _integer(nodes: Iterable[NodeProto]) -> set[str]:
+    """Return the names of nodes with an 8-bit kernel: ONNX Runtime gives it the name of the layer that it replaces."""
+    return {node.name for node in nodes if node.op_type.startswith(_INTEGER)}
+
+
+_Found = dict[tuple[str, str], list[NodeProto]]  # nodes by (reason, remedy)
+
+
+def _layers_in_fp32(graph: Graph, integer: set[str]) -> _Found:
+    gates = _gates(graph)
+    found: _Found = {}
+    for node in graph.nodes:
+        if node.op_type in LAYERS and node.name not in integer:
+            found.setdefault(_why(graph, node, gates), []).append(node)
+    return found
+
+
+def _reasons(found: _Found, costs: dict[str, int] | None) -> list[Slow]:
+    """Return the reasons, the one that costs most first; where costs are not known, the one with the most nodes."""
     whole = sum((costs or {}).values()) or 1
     reasons = [
         Slow(
@@ -111,9 +145,7 @@ def slow(model: ModelProto, fast_int8: bool) -> list[Slow]:
         )
         for (reason, remedy), nodes in found.items()
     ]
-    if set(found) <= {_NO_OUTPUT}:
-        reasons.append(Slow(*_TOO_SMALL, (), 0.0))
-    return sorted(reasons, key=lambda each: -(each.macs or 0))
+    return sorted(reasons, key=lambda each: -(len(each.nodes) if each.macs is None else each.macs))
 
 
 _DEPTHWISE = (
@@ -137,6 +169,10 @@ _PER_CHANNEL = (
     "an activation with one scale for each channel, which ONNX Runtime does not fuse",
     "quantize activations with one scale for each tensor, as edgefer does",
 )
+_COMPUTED = (
+    "weights that are computed in each call, which no quantizer can store",
+    "a network whose weights are constant once it is trained",
+)
 _NO_INPUT = (
     "an input or weight that is not quantized",
     "quantize it; NNCF leaves out what it does not know",
@@ -154,16 +190,39 @@ def _why(graph: Graph, layer: NodeProto, gates: set[int]) -> tuple[str, str]:
     sources = [graph.producer(name) for name in layer.input[:2]]
     if any(each is not None and each.op_type == "DequantizeLinear" and _per_channel(graph, each) for each in sources):
         return _PER_CHANNEL
+    if layer.op_type != "MatMul" and sources[1] is not None and sources[1].op_type not in (*QUANTIZERS, *_FREE):
+        return _COMPUTED
     blocking = _activation_behind(graph, layer)
-    if blocking:
+    if blocking in _NORMS.values():
         return (
-            f"{blocking}: ONNX Runtime fuses a layer with ReLU or a clip alone, so the layer in front of it runs in "
-            "FP32 and is converted on both sides",
-            _REPLACE if blocking in ("SiLU", "HardSwish") else f"a network with ReLU in the place of {blocking}",
+            _not_fused(blocking),
+            f"a network with BatchNorm in the place of {blocking}, which is folded into the layer",
         )
+    if blocking:
+        replaced = blocking in ("SiLU", "HardSwish")
+        return _not_fused(blocking), _REPLACE if replaced else f"a network with ReLU in the place of {blocking}"
     if any(each is None or each.op_type not in (*QUANTIZERS, *_FREE) for each in sources):
         return _NO_INPUT
-    return _NO_OUTPUT
+    behind = _operators_behind(graph, layer.output[0])
+    return (_not_fused(behind[0]), f"a network without this {behind[0]}") if behind else _NO_OUTPUT
+
+
+def _not_fused(kind: str) -> str:
+    return (
+        f"{kind}: ONNX Runtime fuses a layer with ReLU or a clip alone, so the layer in front of it runs in FP32 and "
+        "is converted on both sides"
+    )
+
+
+def _operators_behind(graph: Graph, name: str) -> list[str]:
+    """Return the operators that read a tensor, itself or behind ReLU and clip, other than quantizers."""
+    found = []
+    for reader in graph.readers(name):
+        if reader.op_type in ("Clip", "Relu"):
+            found += _operators_behind(graph, reader.output[0])
+        elif reader.op_type != "QuantizeLinear":
+            found.append(reader.op_type)
+    return found
 
 
 def _kept(node: NodeProto, gates: set[int]) -> tuple[str, str]:
@@ -178,9 +237,22 @@ def _kept(node: NodeProto, gates: set[int]) -> tuple[str, str]:
     )
 
 
+_NORMS = {
+    "BatchNormalization": "BatchNorm",
+    "GroupNormalization": "GroupNorm",
+    "InstanceNormalization": "InstanceNorm or GroupNorm",
+    "LayerNormalization": "LayerNorm",
+}
+
+
 def _activation_behind(graph: Graph, layer: NodeProto) -> str:
-    """Return the name of the first activation behind a layer that is not fused with it, or ''."""
+    """Return the name of the first activation or norm behind a layer that is not fused with it, or ''."""
     for reader in graph.readers(layer.output[0]):
+        behind = reader
+        while behind.op_type in ("Reshape", "Transpose") and (after := graph.readers(behind.output[0])):
+            behind = after[0]
+        if behind.op_type in _NORMS:
+            return _NORMS[behind.op_type]
         if reader.op_type in _ACTIVATIONS:
             return _name(graph, reader)
         if reader.op_type in ("Mul", "Div") and any(

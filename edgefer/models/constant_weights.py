@@ -93,7 +93,7 @@ def _found(network: nn.Module, example: Tensor, kept: set[Tensor]) -> dict[nn.Mo
 
     def after(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         # Compared at once: what follows may change its input in place.
-        of_module = calls.calls[starts.pop() :]
+        of_module, count = calls.calls[starts.pop() :], len(calls.calls)
         layer = None
         if len(inputs) == 1 and isinstance(inputs[0], Tensor) and not found.keys() & set(module.modules()) - {module}:
             layer = found.get(module) or _layer(inputs[0], of_module, output, kept)
@@ -101,6 +101,7 @@ def _found(network: nn.Module, example: Tensor, kept: set[Tensor]) -> dict[nn.Mo
             others.add(module)
         else:
             found[module] = layer
+        del calls.calls[count:]  # the comparison's own
 
     modules = list(network.modules())[1:]
     hooks = [module.register_forward_pre_hook(before) for module in modules]
@@ -115,7 +116,7 @@ def _found(network: nn.Module, example: Tensor, kept: set[Tensor]) -> dict[nn.Mo
 
 
 def _same(layer: nn.Module, x: Tensor, output: Tensor) -> bool:
-    with torch.no_grad(), torch._C.DisableTorchFunction():
+    with torch.no_grad():
         return torch.allclose(layer(x), output, rtol=1e-4, atol=1e-6)
 
 
@@ -147,7 +148,7 @@ def _layer(x: Tensor, calls: list[_Call], output: Tensor, kept: set[Tensor]) -> 
 
 
 def _edges(x: Tensor, padded: Tensor) -> tuple[int, int, int, int] | None:
-    """Return how many zeros stand left, right, above and below of `x` in `padded`; None where that is not what it is."""
+    """Return how many zeros stand left, right, above and below of `x` in `padded`; None where something else does."""
     high, wide = (padded.shape[axis] - x.shape[axis] for axis in (-2, -1))
     if x.ndim != 4 or high < 0 or wide < 0:
         return None

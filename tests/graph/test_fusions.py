@@ -8,7 +8,7 @@ from graph.onnx_networks import Layer, network, reader_of
 from onnx import ModelProto, helper, numpy_helper
 
 from edgefer.graph.fold import fold_batchnorm
-from edgefer.graph.fusions import slow
+from edgefer.graph.fusions import in_float, slow
 from edgefer.graph.lower import lower
 from edgefer.graph.slim import slim
 from edgefer.graph.weights import fold_weights
@@ -107,3 +107,41 @@ def test_a_batchnorm_that_was_not_folded_is_named() -> None:
     model = lower(model, "cpu").model
     norm = reader_of(model, "BatchNormalization")
     assert any(norm.name in each.nodes for each in slow(model, fast_int8=True))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [("LeakyRelu", "LeakyRelu: "), ("Softmax", "Softmax: "), ("Mul", "Mul: ")],
+)
+def test_what_stands_behind_a_layer_is_named_where_it_keeps_the_layer_in_fp32(kind: str, cause: str) -> None:
+    model = cpu(Layer(4, 3), Layer(4, 3))
+    for node in model.graph.node:
+        if node.op_type == "Relu":
+            node.op_type = kind
+            if kind == "Mul":
+                node.input.append(node.input[0])
+    found = in_float(model)
+    assert found.integer == 0
+    assert found.reasons[0].reason.startswith(cause)
+    assert list(found.reasons[0].nodes) == named(model, "Conv")
+    assert found.reasons[0].macs > 0.9
+
+
+def test_weights_that_are_computed_in_each_call_are_named() -> None:
+    model = cpu(Layer(4, 3), Layer(4, 3))
+    for conv in [node for node in model.graph.node if node.op_type == "Conv"]:
+        computed = helper.make_node("Abs", [conv.input[1]], [f"{conv.name}.abs"], name=f"{conv.name}.abs")
+        model.graph.node.insert(list(model.graph.node).index(conv), computed)
+        conv.input[1] = computed.output[0]
+    found = in_float(model)
+    assert found.integer == 0
+    assert found.reasons[0].reason.startswith("weights that are computed in each call")
+    assert list(found.reasons[0].nodes) == named(model, "Conv")
+
+
+def test_the_share_in_integers_is_that_of_the_multiply_accumulates() -> None:
+    model = cpu(Layer(4, 3), Layer(4, 3, skip="identity"))
+    found = in_float(model)
+    assert [each.nodes for each in found.reasons] == [tuple(named(model, "Gemm"))]
+    assert found.integer == pytest.approx(1 - found.reasons[0].macs)
+    assert in_float(silu(model)).integer < 0.1

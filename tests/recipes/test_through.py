@@ -61,8 +61,9 @@ def test_a_papers_recipe_goes_through_its_phases_compress_and_bench(
     assert [line["phase"] for line in trained.history] == [phase.name for phase in recipe.phases]
     assert trained.start == {"kind": "random"}
     compressed = compress(
-        tmp_path / "run", images, tmp_path / "bundle", ptq=True, scheme=str(scheme), max_drop=100.0, half_range=False
-    )
+        tmp_path / "run", images, tmp_path / "bundle", ptq=True, scheme=str(scheme), max_drop=100.0, allow_float=True,
+        half_range=False,
+    )  # fmt: skip
     assert compressed.passed
     kept = checkpoint.read(tmp_path / "run")
     made = bundle.load(tmp_path / "bundle")
