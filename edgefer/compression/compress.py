@@ -239,16 +239,16 @@ def compress(
         student, replaced = with_relu(network, images)
         # What cannot be quantized or exported, or gains nothing, is said before the long work.
         quantized = quantization.quantize(student, images, plan.observer, half_range, ignore)
-        value = worth.judge(fp32["fp32"], targets.lowered(export.int8(quantized, example, half_range)))
-        if value.complaint and not allow_float:
-            raise GateFailed(f"{value.complaint}; nothing was fine-tuned")
+        gain = worth.judge(fp32["fp32"], targets.lowered(export.int8(quantized, example, half_range)))
+        if gain.complaint and not allow_float:
+            raise GateFailed(f"{gain.complaint}; nothing was fine-tuned")
         change = finetune.settings("relu", recipe, training, RELU_EPOCHS, MOST_STEPS, seed)
         adapted = finetune.finetune(student, network, training, validation, recipe, change, work, notes, places)
         fp32["fp32-relu"] = export.fp32(student, example)
         targets.check_float("fp32-relu", fp32["fp32-relu"])
     quantized = quantization.quantize(student, images, plan.observer, half_range, ignore)
-    value = worth.judge(fp32["fp32"], targets.lowered(export.int8(quantized, example, half_range)))  # as above
-    worthwhile = allow_float or not value.complaint
+    gain = worth.judge(fp32["fp32"], targets.lowered(export.int8(quantized, example, half_range)))  # as above
+    worthwhile = allow_float or not gain.complaint
     if not (worthwhile or ptq):
         console.say("INT8 gains little, so it is not fine-tuned")
     tuned = None
@@ -311,9 +311,9 @@ def compress(
         )
     if require_speedup is not None and speedup < require_speedup:
         complaints.append(f"INT8 is {speedup:.2f} times as fast as FP32 on this CPU, not {require_speedup:g} times")
-    value = worth.judge(fp32["fp32"], graphs)  # again, since a repair leaves more in FP32
-    if value.complaint and not allow_float:
-        complaints.append(value.complaint)
+    gain = worth.judge(fp32["fp32"], graphs)  # again, since a repair leaves more in FP32
+    if gain.complaint and not allow_float:
+        complaints.append(gain.complaint)
     passed = not complaints
 
     # The bundle.
@@ -362,7 +362,7 @@ def compress(
                 "require_speedup": require_speedup,
                 "speedup": round(speedup, 4),
                 "allow_float": allow_float,
-                "integer_share": round(value.integer, 4),
+                "integer_share": round(gain.integer, 4),
                 "passed": passed,
             },
         },
@@ -385,7 +385,7 @@ def compress(
         method=method,
         tuned=tuned.epoch if tuned else 0,
         passed=passed,
-        integer_share=round(value.integer, 4),
+        integer_share=round(gain.integer, 4),
         accuracy={score.network: score.accuracy for score in verdict.scores},
         macro_f1={score.network: score.macro_f1 for score in verdict.scores},
         changes=changes,
@@ -403,7 +403,7 @@ def compress(
         classes=trained.classes,
     )
     if not passed:
-        option = "--allow-float" if value.complaint and not allow_float else "--auto-repair"
+        option = "--allow-float" if gain.complaint and not allow_float else "--auto-repair"
         kept = f"; its fine-tuning is kept: edgefer compress --resume {work} {option}" if tuned else ""
         raise Rejected(f"{'; '.join(complaints)}; the bundle is in {folder}{kept}", result)
     return result

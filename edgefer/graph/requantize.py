@@ -53,17 +53,16 @@ def _read_by_quantizers(graph: Graph, name: str) -> bool:
 
 def _insert(graph: Graph, node: NodeProto, index: int, like: NodeProto) -> str:
     """Let all that reads an output read it through a pair of quantizers; return what they read instead."""
-    name = node.output[index]
+    name: str = node.output[index]
     readers = graph.readers(name)
     parameters = list(like.input[1:3])
-    quantize = helper.make_node("QuantizeLinear", [name, *parameters], [f"{name}.quantized"], name=f"{name}.Q")
-    dequantize = helper.make_node(
-        "DequantizeLinear", [quantize.output[0], *parameters], [f"{name}.dequantized"], name=f"{name}.DQ"
-    )
+    stored, requantized = f"{name}.quantized", f"{name}.dequantized"
+    quantize = helper.make_node("QuantizeLinear", [name, *parameters], [stored], name=f"{name}.Q")
+    dequantize = helper.make_node("DequantizeLinear", [stored, *parameters], [requantized], name=f"{name}.DQ")
     for reader in readers:
         for position, each in enumerate(reader.input):
             if each == name:
-                reader.input[position] = dequantize.output[0]
+                reader.input[position] = requantized
     graph.insert_before(readers[0], quantize)
     graph.insert_before(readers[0], dequantize)
-    return dequantize.output[0]
+    return requantized

@@ -133,11 +133,9 @@ def _layer(x: Tensor, calls: list[_Call], output: Tensor, kept: set[Tensor]) -> 
     if call.function is F.linear:
         layer = nn.Linear(weight.shape[1], weight.shape[0], bias=call.bias is not None)
     else:
-        groups = call.settings.get("groups", 1)
-        kind = nn.Conv1d if call.function is F.conv1d else nn.Conv2d
-        layer = kind(
-            weight.shape[1] * groups, weight.shape[0], weight.shape[2:], bias=call.bias is not None, **call.settings
-        )
+        inputs, outputs = weight.shape[1] * call.settings.get("groups", 1), weight.shape[0]
+        kind: Any = nn.Conv1d if call.function is F.conv1d else nn.Conv2d
+        layer = kind(inputs, outputs, weight.shape[2:], bias=call.bias is not None, **call.settings)
     layer.weight = nn.Parameter(weight)
     if call.bias is not None:
         layer.bias = nn.Parameter(call.bias.detach().clone())

@@ -230,6 +230,8 @@ def test_int8_that_loses_too_much_is_rejected_under_a_name_that_says_so(
         "drop": caught.value.result.drop,
         "require_speedup": None,
         "speedup": pytest.approx(1 / caught.value.result.speed.ratio, abs=1e-3),
+        "allow_float": False,
+        "integer_share": pytest.approx(1, abs=1e-3),
         "passed": False,
     }
     with pytest.raises(InputError, match=r"bundle\.rejected exists already"):
