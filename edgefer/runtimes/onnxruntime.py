@@ -24,6 +24,7 @@ onnxruntime.disable_telemetry_events()
 
 _EXACT = "session.x64quantprecision"
 _NOWHERE = str(Path(os.devnull) / "no weights stand beside a network")
+_MOST_THREADS = 1024  # ONNX Runtime would start a million
 _FATAL = 4  # what ONNX Runtime would print about a broken file is in the exception already
 
 
@@ -99,10 +100,10 @@ def activate(model: Path | bytes, threads: int = 1, optimize: bool = True, name:
         name: what messages call the network; of a file, its path.
 
     Raises:
-        InputError: the file is not there, is no ONNX, or is no classifier of images; or `threads` is below 1.
+        InputError: the file is not there, is no ONNX, or is no classifier of images; or `threads` is not 1 to 1,024.
     """
-    if threads < 1:
-        raise InputError(f"threads must be at least 1, not {threads}")
+    if not 1 <= threads <= _MOST_THREADS:
+        raise InputError(f"threads must be 1 to {_MOST_THREADS:,}, not {threads}")
     if isinstance(model, Path):
         name = str(model)
         limits.check_file(model, limits.NETWORK)
