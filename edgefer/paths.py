@@ -12,10 +12,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edgefer import locks
+from edgefer import console, locks
 from edgefer.errors import InputError
 
 RUNS = Path("runs")
@@ -34,14 +35,32 @@ def cache_dir() -> Path:
 
 
 def user_cache() -> Path:
-    """Return the folder for any program's caches: XDG_CACHE_HOME, else ~/.cache or, with no home, one in /tmp."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    if base:
-        return Path(base)
+    """Return the folder for any program's caches: XDG_CACHE_HOME, else ~/.cache; where neither takes files, a temporary
+    one of this user's own, and a line says so.
+    """
+    named = os.environ.get("XDG_CACHE_HOME")
     try:
-        return Path.home() / ".cache"
-    except RuntimeError:  # no HOME, and a user whom the system does not know: a container
-        return Path(tempfile.gettempdir()) / "edgefer-cache"
+        base = Path(named) if named else Path.home() / ".cache"
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.access(base, os.W_OK | os.X_OK):
+            return base
+    except (OSError, RuntimeError):  # RuntimeError: no HOME, and a user whom the system does not know: a container
+        pass
+    where = "XDG_CACHE_HOME" if named else "the home folder"
+    temporary = _own_temporary()
+    console.say_once(f"{where} takes no files, so caches are kept in {temporary}; XDG_CACHE_HOME=FOLDER names another")
+    return temporary
+
+
+@cache
+def _own_temporary() -> Path:
+    """Return a temporary folder that no other user can put anything into: code that is compiled there is run."""
+    folder = Path(tempfile.gettempdir()) / f"edgefer-cache-{os.getuid() if hasattr(os, 'getuid') else os.getpid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if folder.is_symlink() or (hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022)):
+        return Path(tempfile.mkdtemp(prefix="edgefer-cache-"))
+    return folder
 
 
 def shipped(name: str) -> Path:
@@ -88,11 +107,7 @@ def part_beside(path: Path, folder: bool = False) -> Iterator[Path]:
     beside.mkdir(parents=True, exist_ok=True)
     if beside.resolve() not in _swept:
         _swept.add(beside.resolve())
-        with os.scandir(beside) as entries:
-            parts = [entry for entry in entries if is_part(entry.name)]
-        for entry in parts:
-            if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
-                locks.remove_abandoned(Path(entry.path))
+        _sweep(beside)
     part = beside / f".{path.name[:_PREFIX]}.{uuid.uuid4().hex[:8]}{_PART}"
     try:
         with ExitStack() as stack:
@@ -110,6 +125,22 @@ def part_beside(path: Path, folder: bool = False) -> Iterator[Path]:
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield an empty folder on the system's temporary disk; it is removed at the end, after a kill by the next one."""
+    with part_beside(Path(tempfile.gettempdir()) / "edgefer", folder=True) as folder:
+        yield folder
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the parts that killed processes left in a folder."""
+    with os.scandir(folder) as entries:
+        parts = [entry for entry in entries if is_part(entry.name)]
+    for entry in parts:
+        if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
+            locks.remove_abandoned(Path(entry.path))
 
 
 def is_part(name: str) -> bool:
@@ -149,6 +180,8 @@ def check_empty(path: Path, option: str) -> None:
     Raises:
         InputError: `path` exists and is not an empty folder, or takes no new files.
     """
+    if path.is_dir():
+        _sweep(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} exists already; name another folder with {option}")
     if path.is_symlink() and not path.exists():

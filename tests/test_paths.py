@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgefer import paths
+from edgefer import console, paths
 from edgefer.errors import InputError
 
 
@@ -137,7 +138,7 @@ def test_what_is_renamed_is_on_the_disk_before(monkeypatch: pytest.MonkeyPatch) 
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from edgefer import paths
+from edgefer import console, paths
 file, folder = Path("results/file"), Path("results/folder")
 with paths.write_atomically(file) as part, paths.write_folder_atomically(folder) as parts:
     part.write_text("half"), (parts / "file").write_text("half")
@@ -206,3 +207,24 @@ def test_nothing_is_left_of_a_run_that_wrote_nothing() -> None:
     with paths.run_folder(None, "bench", "net"), paths.run_folder(Path("new/deep"), "bench", "net"):
         pass
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["HOME", "XDG_CACHE_HOME"])
+def test_where_the_users_cache_takes_no_files_a_temporary_one_is_used_and_a_line_says_so(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv(name, str(Path("file").absolute()))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(console, "_enabled", True)
+    paths._own_temporary.cache_clear()
+    console.say_once.cache_clear()
+    assert paths.user_cache() == paths.user_cache() == tmp_path / f"edgefer-cache-{os.getuid()}"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "XDG_CACHE_HOME=FOLDER" in line
+
+    paths._own_temporary.cache_clear()
+    (tmp_path / f"edgefer-cache-{os.getuid()}").chmod(0o777)  # another user may have put code into it
+    assert paths.user_cache().stat().st_mode & 0o077 == 0
+    paths._own_temporary.cache_clear()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edgefer import console, public, versions
+from edgefer import console, paths, public, versions
 from edgefer.bench import read as reading
 from edgefer.bench import subjects
 from edgefer.bench.bench import check_device
@@ -63,8 +62,8 @@ def bench(
     dataset = subjects.with_labels_of(bundles, dataset)
     for bundle in bundles:
         subjects.check_labels(bundle, dataset)
-    with tempfile.TemporaryDirectory(prefix="edgefer-") as made:
-        folder = Path(made).resolve()
+    with paths.temporary_folder() as made:
+        folder = made.resolve()
         (folder / _DATA).mkdir(parents=True)
         digest = packed.write(dataset, split, folder / _DATA)
         places = {f"upload/bundle-{number}": bundle for number, bundle in enumerate(bundles, 1)}

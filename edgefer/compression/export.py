@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import onnx
@@ -10,6 +9,7 @@ import torch
 from onnx import ModelProto
 from torch import Tensor, nn
 
+from edgefer import paths
 from edgefer.compression.extension import quiet
 from edgefer.compression.quantize import strip
 from edgefer.graph.bias import hold_bias
@@ -49,8 +49,8 @@ def int8(quantized: nn.Module, example: Tensor, half_range: bool = False) -> Mod
 
 
 def _export(network: nn.Module, example: Tensor) -> ModelProto:
-    with quiet(), torch.no_grad(), tempfile.TemporaryDirectory(prefix="edgefer-") as folder:
-        file = Path(folder) / "network.onnx"
+    with quiet(), torch.no_grad(), paths.temporary_folder() as folder:
+        file = folder / "network.onnx"
         # dynamo=True fails on the FakeQuantize modules that NNCF's strip leaves.
         torch.onnx.export(
             network,

@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,12 +58,7 @@ def _build_folder() -> Path:
     in edgefer's cache, which a test or a job may have to itself: this takes a minute to make.
     """
     kept = [sys.prefix, sys.version, *(versions.installed("torch", "nncf").values())]
-    base = paths.user_cache()
-    if base.parent == Path(tempfile.gettempdir()):  # with no home: code that is run must not be another user's
-        base.mkdir(mode=0o700, exist_ok=True)
-        if base.stat().st_uid != os.getuid():
-            base = Path(tempfile.mkdtemp(prefix="edgefer-"))
-    return base / "torch_extensions" / f"edgefer-{hashlib.sha256(repr(kept).encode()).hexdigest()[:12]}"
+    return paths.user_cache() / "torch_extensions" / f"edgefer-{hashlib.sha256(repr(kept).encode()).hexdigest()[:12]}"
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ ONNX Runtime says so itself: it writes the graph that it made of a file, and wha
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import onnx
 import onnxruntime
 from onnx import ModelProto, NodeProto
 
+from edgefer import paths
 from edgefer.graph.count import macs_by_node
 from edgefer.graph.graph import LAYERS, QUANTIZERS, Graph, attribute
 from edgefer.graph.ranges import SELECTING
@@ -50,8 +50,8 @@ def optimized(model: ModelProto) -> ModelProto:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.log_severity_level = 4
-    with tempfile.TemporaryDirectory(prefix="edgefer-") as folder:
-        file = Path(folder) / "optimized.onnx"
+    with paths.temporary_folder() as folder:
+        file = folder / "optimized.onnx"
         options.optimized_model_filepath = str(file)
         onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         return onnx.load(file)
