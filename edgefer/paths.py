@@ -35,8 +35,9 @@ def cache_dir() -> Path:
 
 
 def user_cache() -> Path:
-    """Return the folder for any program's caches: XDG_CACHE_HOME, else ~/.cache; where neither takes files, a temporary
-    one of this user's own, and a line says so.
+    """Return the folder for any program's caches: XDG_CACHE_HOME, else ~/.cache.
+
+    Where it takes no files it is a temporary one of this user's own, and a line says so.
     """
     named = os.environ.get("XDG_CACHE_HOME")
     try:

@@ -25,6 +25,7 @@ from edgefer.cli.recipes import recipes
 from edgefer.cli.review import review
 from edgefer.cli.signals import interrupt_by_all
 from edgefer.cli.train import train
+from edgefer.errors import Interrupted
 
 app = typer.Typer(
     name="edgefer",
@@ -80,4 +81,8 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
             setattr(sys, name, console.Guarded(stream))
     interrupt_by_all()
-    app(prog_name="edgefer")
+    try:
+        app(prog_name="edgefer")
+    except KeyboardInterrupt:  # before or after what `Group` turns into a line
+        print("edgefer: interrupted", file=sys.stderr)
+        sys.exit(Interrupted.exit_code)
