@@ -17,7 +17,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from edgefer.cli.ending import Group
+from edgefer.cli.ending import Group, resumable
 from edgefer.errors import Diverged, GateFailed, InputError, LackError, MissingExtra
 
 
@@ -232,6 +232,30 @@ main()
         _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, "edgefer: interrupted\n")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_signal_before_the_command_line_is_read_is_one_line_too() -> None:
+    script = """
+import os, signal
+from edgefer.cli import main
+main.app = lambda **named: os.kill(os.getpid(), signal.SIGTERM)
+main.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "edgefer: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "full", "run/.last.json.0123abcd.edgefer-part"), MemoryError()]
+)
+def test_what_was_saved_before_the_disk_or_the_memory_was_full_can_be_gone_on_with(error: Exception) -> None:
+    said = r"^(no space is left on the disk for run;|out of memory).*go on with: resume$"
+    with pytest.raises(LackError, match=said), resumable(lambda: "resume"):
+        raise error
+    with pytest.raises(type(error)), resumable(lambda: None):  # nothing was
+        raise error
+    with pytest.raises(InputError, match=r"^wrong$"), resumable(lambda: "resume"):
+        raise InputError("wrong")
 
 
 def test_ctrl_c_ends_with_130_and_one_line(tmp_path: Path) -> None:

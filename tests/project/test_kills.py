@@ -1,0 +1,22 @@
+"""Commands that are killed and typed again: what benchmarks/kills.py does a hundred times, a few times."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from project.scripts import ROOT
+
+
+@pytest.mark.slow
+def test_killed_commands_come_to_the_same_bits_and_leave_nothing_behind(tmp_path: Path) -> None:
+    file = tmp_path / "kills.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / "kills.py"), "--kills", "6", "--seed", "7", "--out", str(file)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = json.loads(file.read_text())["rows"]
+    assert len(rows) == 6
+    assert {row["signal"] for row in rows} == {"SIGKILL", "SIGTERM"}
