@@ -84,5 +84,5 @@ def main() -> None:
     try:
         app(prog_name="edgefer")
     except KeyboardInterrupt:  # before or after what `Group` turns into a line
-        print("edgefer: interrupted", file=sys.stderr)
+        sys.stderr.write("edgefer: interrupted\n")
         sys.exit(Interrupted.exit_code)
