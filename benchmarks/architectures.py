@@ -20,12 +20,12 @@ import torch
 from torch import nn
 
 from edgefer import console, data, models, paths, recipes, versions
+from edgefer.backends import onnxruntime
 from edgefer.compression import export, quantize, targets
 from edgefer.data.dataset import Dataset
 from edgefer.devices import machine
 from edgefer.evaluation import timing
 from edgefer.graph import count
-from edgefer.runtimes import onnxruntime
 from edgefer.training.train import train
 
 RESULTS = Path(__file__).parent / "results"
@@ -108,7 +108,7 @@ def main() -> None:
                     "learned": learned.get((size, title)),
                 }
             )
-            sessions.append(onnxruntime.activate(content, 1))
+            sessions.append(onnxruntime.open_model(content, 1))
             images.append(given)
     samples = timing.in_turn([session.infer for session in sessions], images, percentile=90, seconds=arguments.seconds)
     for entry, times in zip(found, samples, strict=True):

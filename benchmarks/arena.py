@@ -25,10 +25,10 @@ import onnxruntime as ort
 from common import protocol
 
 from edgefer import bundle, paths, versions
+from edgefer.backends import onnxruntime
 from edgefer.bench.memory import own, resident
 from edgefer.devices import machine
 from edgefer.evaluation import timing
-from edgefer.runtimes import onnxruntime
 
 OUT = Path(__file__).parent / "results" / "arena.json"
 BUNDLE, NETWORK = "edgefer-base", "int8-cpu"

@@ -22,12 +22,13 @@ from common import protocol
 from numpy.typing import NDArray
 
 from edgefer import bundle, data, paths
+from edgefer.backends import registry
+from edgefer.backends.base import Options
 from edgefer.compression import confidence
 from edgefer.data.dataset import Dataset, Split
 from edgefer.devices import machine
 from edgefer.evaluation import metrics, predict
 from edgefer.learning import checkpoint, evaluate
-from edgefer.runtimes import bundled
 
 OUT = Path(__file__).parent / "results" / "ensembles.json"
 
@@ -56,7 +57,7 @@ def main() -> None:
     int8 = {}
     for folder in arguments.int8:
         made = bundle.load(folder)
-        with bundled.activate(made, "int8-cpu", torch.get_num_threads()) as session:
+        with registry.open_network(made, "int8-cpu", options=Options(threads=torch.get_num_threads())) as session:
             logits = predict.logits(session.infer, made.manifest.preprocessing, split, description=folder.name)
         int8[folder.name] = {
             "sha256": made.manifest.networks["int8-cpu"].sha256,

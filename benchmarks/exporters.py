@@ -3,7 +3,7 @@
 python benchmarks/exporters.py CHECKPOINT BUNDLE [--data FER2013.zip] [--out FILE.json] [--seconds 3]
 
 CHECKPOINT is what `edgefer train` left, BUNDLE what `edgefer compress --int8` made of it; OpenVINO comes with
-`pip install -e '.[benchmarks]'`. All exporters get the same 300 training images (stratified-300). A choice between
+`pip install -e '.[openvino]'`. All exporters get the same 300 training images (stratified-300). A choice between
 settings is made on the validation split (PublicTest); PrivateTest is for the figures alone: one crop of each image,
 batch axis open (OpenVINO: batch 1). Latency is of batch 1 on one thread, all columns timed in turn in one run. A column
 that cannot be made or run has the first line of its error in the place of figures.
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgefer import bundle, console, data, models, paths, public, versions
+from edgefer.backends import onnxruntime
 from edgefer.compression import calibrate, compress, export, gate
 from edgefer.compression.extension import load_extension, load_nncf, quiet
 from edgefer.data.dataset import Split
@@ -34,7 +35,6 @@ from edgefer.evaluation import metrics, predict, timing
 from edgefer.evaluation.predict import Infer
 from edgefer.learning import checkpoint as checkpoints
 from edgefer.preprocessing import Preprocessing
-from edgefer.runtimes import onnxruntime
 
 RESULTS = Path(__file__).parent / "results"
 THREADS = 1
@@ -148,7 +148,7 @@ def ort_best(
 
 
 def run_ort(file: Path) -> Infer:
-    return onnxruntime.activate(file, THREADS).infer
+    return onnxruntime.open_model(file, THREADS).infer
 
 
 def run_openvino(file: Path) -> Infer:

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from edgefer import bundle, console, data, models, paths, versions
+from edgefer.backends import registry
+from edgefer.backends.base import Options
 from edgefer.compression import export, gate
 from edgefer.devices import machine
 from edgefer.evaluation import predict
 from edgefer.learning import checkpoint as checkpoints
 from edgefer.recipes import Recipe
-from edgefer.runtimes import bundled
 from edgefer.training.train import train
 
 RESULTS = Path(__file__).parent / "results"
@@ -78,7 +79,7 @@ def main() -> None:
             line |= {split.name: float((answers[split.name] == split.labels).mean()) for split in (validation, test)}
             found.append((line, answers[test.name]))
     chosen, answers_of_chosen = max(found, key=lambda each: each[0][validation.name])
-    with bundled.activate(opened, "int8-cpu", arguments.threads) as session:
+    with registry.open_network(opened, "int8-cpu", options=Options(threads=arguments.threads)) as session:
         int8 = predict.logits(session.infer, spec, test).argmax(1)
     change = gate.change("int8-cpu", test.labels, answers_of_chosen, int8, len(trained.classes), "ONNX Runtime")
     result = {

@@ -24,9 +24,9 @@ from common import protocol
 from numpy.typing import NDArray
 
 from edgefer import bundle, paths, versions
+from edgefer.backends import onnxruntime
 from edgefer.devices import machine
 from edgefer.evaluation import timing
-from edgefer.runtimes import onnxruntime
 
 OUT = Path(__file__).parent / "results" / "ort_profile.json"
 BUNDLE = "edgefer-base"

@@ -27,12 +27,13 @@ import numpy as np
 from common import FER2013, protocol
 
 from edgefer import bundle, data, paths, versions
+from edgefer.backends import registry
+from edgefer.backends.base import Options
 from edgefer.bench import accuracy
 from edgefer.bench.memory import own, resident
 from edgefer.data.dataset import Dataset, Split
 from edgefer.devices import machine
 from edgefer.evaluation import predict
-from edgefer.runtimes import bundled
 
 OUT = Path(__file__).parent / "results" / "streaming_memory.json"
 NETWORK = "int8-cpu"
@@ -74,7 +75,7 @@ def repeated(dataset: Dataset, times: int) -> Split:
 
 def evaluate(made: bundle.Bundle, network: str, rows: Split, threads: int) -> dict[str, Any]:
     """Evaluate in this process and return what it took, in bytes and seconds."""
-    session = bundled.activate(made, network, threads)
+    session = registry.open_network(made, network, options=Options(threads=threads))
     spec = made.manifest.preprocessing
     # ONNX Runtime plans its memory anew for each shape that it knows: whole batches and the smaller one at the end.
     warm = np.arange(min(WARM * BATCH + len(rows) % BATCH, len(rows)))

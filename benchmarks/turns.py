@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import bundle, console, paths, versions
+from edgefer.backends import onnxruntime
 from edgefer.devices import machine
 from edgefer.evaluation import timing
-from edgefer.runtimes import onnxruntime
 
 OUT = Path(__file__).parent / "results" / "turns.json"
 PLACES = 24
@@ -42,9 +42,9 @@ def main() -> None:
         made = bundle.load(path)
         spec = made.manifest.preprocessing
         images = random.normal(size=(32, 1, spec.channels, spec.size, spec.size)).astype(np.float32)
-        for network in made.networks_for("cpu"):
+        for network in onnxruntime.BACKEND.networks(made):
             names.append((made.manifest.name, network))
-            sessions.append(onnxruntime.activate(made.file(network), 1))
+            sessions.append(onnxruntime.open_model(made.file(network), 1))
             inputs.append(list(images))
     timing.UNTIMED, timing.TURN = 0, PLACES
 

@@ -27,9 +27,9 @@ from common import FER2013, protocol
 from numpy.typing import NDArray
 
 from edgefer import bundle, data, paths, versions
+from edgefer.backends.onnxruntime import Session, options
 from edgefer.devices import machine
 from edgefer.evaluation import timing
-from edgefer.runtimes.onnxruntime import Session, options
 
 OUT = Path(__file__).parent / "results" / "without_vnni.json"
 CORE = "Haswell"

@@ -30,21 +30,26 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # likewise huggingface_hub, where timm gets weights
 
 
-def load(path: Path | str | None = None, network: str | None = None, threads: int = 1) -> Predictor:
+def load(
+    path: Path | str | None = None, network: str | None = None, threads: int = 1, device: str = "auto"
+) -> Predictor:
     """Open a bundle to predict with. Any number of threads may use the predictor at a time.
 
     Args:
         path: the bundle's folder, e.g. ``runs/compress/latest``, or the name of one that comes with edgefer; by
             default ``edgefer-base``.
-        network: which of its networks; by default the INT8 one for CPUs, else the FP32 one.
-        threads: threads for one operator of the network.
+        network: which of its networks; by default the INT8 one for the device, else the FP32 one.
+        threads: CPU threads for one operator of the network.
+        device: ``cpu`` (ONNX Runtime), ``openvino``, ``jetson``, ``tensorrt`` (any NVIDIA GPU), ``rtx`` (TensorRT for
+            RTX), or ``auto``: TensorRT where an engine runs, else ONNX Runtime. `Predictor.device` says which it is.
 
     Raises:
-        InputError: the folder is no bundle, or a file in it is not what was written.
+        InputError: the folder is no bundle, a file in it is not what was written, or there is no such device.
+        LackError: the named device is not here; the message says what to install.
     """
     from edgefer.predictor import Predictor
 
-    return Predictor.load(path, network, threads)
+    return Predictor.load(path, network, threads, device)
 
 
 def __getattr__(name: str) -> object:

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from edgefer import bundle as bundles
 from edgefer import console
+from edgefer.backends import registry
+from edgefer.backends.base import Options
 from edgefer.bundle import Bundle
 from edgefer.detector import LEAST_SIDE, Box, Detector
 from edgefer.errors import InputError, MissingExtra
 from edgefer.evaluation.metrics import softmax
 from edgefer.inputs import Picture, pictures
-from edgefer.runtimes import bundled
 
 Faces: TypeAlias = Literal["auto", "always", "never"]
 
@@ -61,14 +62,14 @@ class Predictor:
     Attributes:
         bundle: where the network is from.
         network: its name in the bundle, e.g. ``int8-cpu``.
+        device: that it runs on, e.g. ``cpu``.
         labels: names of the classes, in the order of the network's outputs.
     """
 
-    def __init__(self, bundle: Bundle, network: str, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, network: str | None = None, threads: int = 1, device: str = "auto") -> None:
         self.bundle = bundle
-        self.network = network
         self.labels = bundle.manifest.labels
-        self._session = bundled.activate(bundle, network, threads)
+        self.device, self.network, self._session = registry.choose(bundle, device, network, Options(threads=threads))
         spec = bundle.manifest.preprocessing
         # The first inference takes several times as long as those after it: not one whose time is told.
         self._session.infer(np.zeros((1, spec.channels, spec.size, spec.size), np.float32))
@@ -76,15 +77,12 @@ class Predictor:
         self._starting = Lock()  # threads that need the detector first read it once
 
     @classmethod
-    def load(cls, path: Path | str | None = None, network: str | None = None, threads: int = 1) -> Predictor:
+    def load(
+        cls, path: Path | str | None = None, network: str | None = None, threads: int = 1, device: str = "auto"
+    ) -> Predictor:
         """Open the bundle at `path`; see `edgefer.load`."""
         bundle = bundles.default() if path is None else bundles.load(path)
-        if network is None:
-            fitting = bundle.networks_for("cpu")
-            if not fitting:
-                raise InputError(f"{path} has no network for a CPU; it has {', '.join(bundle.manifest.networks)}")
-            network = fitting[-1]
-        return cls(bundle, network, threads)
+        return cls(bundle, network, threads, device)
 
     def predict(self, images: Picture | Iterable[Picture]) -> list[Prediction]:
         """Return a prediction for each picture. A picture is one face, cut out; `predict_faces` finds faces.
@@ -216,7 +214,7 @@ class Predictor:
 
     def close(self) -> None:
         """Free the network's memory, as soon as no thread runs it any more."""
-        self._session.deactivate()
+        self._session.close()
 
     def __enter__(self) -> Predictor:
         return self

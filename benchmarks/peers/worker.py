@@ -96,11 +96,11 @@ def onnx(model: str) -> tuple[Prepare, Run]:
 def edgefer(model: str) -> tuple[Prepare, Run]:
     """One of ours: its bundle opened, its network started with edgefer's own settings."""
     from edgefer import bundle
-    from edgefer.runtimes import bundled
+    from edgefer.backends import registry
 
     path, _, network = model.partition("#")
     opened = bundle.load(path)
-    session = bundled.activate(opened, network)
+    session = registry.open_network(opened, network)
     return lambda image: opened.manifest.preprocessing.apply([image]), session.infer
 
 

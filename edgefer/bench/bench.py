@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console, data
+from edgefer.backends import registry
+from edgefer.backends.base import Backend, Options, Session
 from edgefer.bench import accuracy, cold_start, energy, gpu_process, memory, mistakes, state, subjects
 from edgefer.bench import robustness as robustnesses
 from edgefer.bench import throughput as throughputs
@@ -33,10 +35,6 @@ from edgefer.errors import InputError, LackError
 from edgefer.evaluation import predict, timing
 from edgefer.lines import typed
 from edgefer.preprocessing import Preprocessing
-from edgefer.runtimes import bundled, engine, gpu, tensorrt
-from edgefer.runtimes.bundled import TARGETS, Session
-
-DEVICES = tuple(TARGETS)
 
 _TIMED_IMAGES = 64
 _PREPROCESSING_SECONDS = 1.0
@@ -70,7 +68,7 @@ def bench(
     threads: int = 1,
     split: str = "test",
     seconds: float = 3.0,
-    options: gpu.Options | None = None,
+    options: Options | None = None,
     fallback: bool = False,
     robustness: bool = False,
     throughput: bool = False,
@@ -85,11 +83,11 @@ def bench(
     Args:
         bundles: at least one; all with the data set's classes.
         dataset: where the images are from.
-        device: one of `DEVICES`; on ``jetson`` and ``rtx``, TensorRT's engines on the first GPU.
+        device: one of the backends' (`edgefer.backends.registry`).
         threads: threads for one operator, on the CPU.
         split: named evaluation set, e.g. ``test`` or ``public+private``.
         seconds: least time that each network is timed for.
-        options: how engines are built and run.
+        options: how engines are built and run; `threads` goes first.
         fallback: where the GPU cannot be used, measure on the CPU, and say so in the result.
         robustness: run each network on worse pictures too (`edgefer.evaluation.corruptions`).
         throughput: count images a second over batch, and over threads on the CPU (`edgefer.bench.throughput`).
@@ -99,7 +97,7 @@ def bench(
         InputError: labels of bundle and data differ, no network runs on the device, the split is empty.
         LackError: the machine lacks what the device takes: a GPU, its driver, TensorRT, memory.
     """
-    check_device(device)
+    backend = registry.get(device)
     if not bundles:
         raise InputError("no bundle to bench")
     titles = subjects.titles_of(bundles)
@@ -118,22 +116,22 @@ def bench(
         with_preprocessing_seconds=min(_PREPROCESSING_SECONDS, seconds),
         most_seconds=max(30.0, seconds),
     )
-    options = replace(options or gpu.Options(), board=_board())
+    options = replace(options or Options(), threads=threads, board=_board())
     warnings = []
     with ExitStack() as stack:
         try:
-            contenders = _contenders(titles, bundles, device, threads, options, stack)
+            contenders = _contenders(titles, bundles, backend, options, stack)
         except LackError as error:
-            if device == "cpu" or not fallback:
+            if not (backend.on_gpu and fallback):
                 raise
             warnings.append(f"{device} was asked for and this is the CPU: {error}")
             console.say(f"{error}; measuring on the CPU instead")
             device = "cpu"
+            backend = registry.get(device)
             for bundle in bundles:
                 subjects.check_bundle(bundle, dataset, device)
-            contenders = _contenders(titles, bundles, device, threads, options, stack)
-        protocol = _on_device(protocol, contenders[0].session, options)
-        fresh, failed = _in_fresh_processes(contenders, threads, device, options)
+            contenders = _contenders(titles, bundles, backend, options, stack)
+        fresh, failed = _in_fresh_processes(contenders, backend, options)
         logits = [
             predict.logits(each.session.infer, each.preprocessing, rows, _BATCH, f"evaluating {each.full_name}")
             for each in contenders
@@ -143,8 +141,8 @@ def bench(
             infers = [each.session.infer for each in contenders]
             worse = robustnesses.measure(infers, [each.preprocessing for each in contenders], rows)
         inputs = [_inputs(each.preprocessing, rows) for each in contenders]
-        on_gpu = contenders[0].session.gpu if isinstance(contenders[0].session, engine.Session) else None
-        card = on_gpu.bus if on_gpu and device == "rtx" else None
+        on_gpu = contenders[0].session.details().gpu
+        card = on_gpu.bus if on_gpu and not on_gpu.integrated else None
         before = state.now(card)
         samples = timing.in_turn(
             [each.session.infer for each in contenders],
@@ -164,15 +162,17 @@ def bench(
         )
         busy = partial(contenders[-1].session.infer, inputs[-1][0])
         conditions = state.between(before, state.now(card, busy), timing.drift(samples))
-        energies, unread = _energies(contenders, inputs, device, card)
+        energies, unread = _energies(contenders, inputs, backend, card)
         if any(energies):
             protocol = protocol.model_copy(update={"energy_seconds": _ENERGY_SECONDS})
         rates = [
-            _throughput(each, images[0]) if throughput else [] for each, images in zip(contenders, inputs, strict=True)
+            _throughput(each, images[0], backend, options) if throughput else []
+            for each, images in zip(contenders, inputs, strict=True)
         ]
-        ran = [_on_gpu(each.session) for each in contenders]
+        ran = [each.session.details() for each in contenders]
+        protocol = protocol.model_copy(update=dict(ran[0].protocol))
     this_machine = machine.describe()
-    runtime = _runtime(device, this_machine)
+    runtime = backend.version()
     networks = [
         _entry(each, runtime, accuracy.of(each.bundle, rows, leak_free, outputs), timing.latency(times)).model_copy(
             update={
@@ -182,10 +182,10 @@ def bench(
                 "energy": spent,
                 "robustness": left,
                 "throughput": rate,
-                **gpu_fields,
+                **details.network,
             }
         )
-        for each, outputs, times, whole, taken, spent, left, rate, gpu_fields in zip(
+        for each, outputs, times, whole, taken, spent, left, rate, details in zip(
             contenders, logits, samples, from_pixels, fresh, energies, worse, rates, ran, strict=True
         )
     ]
@@ -219,31 +219,20 @@ def bench(
     )
 
 
-def check_device(device: str) -> None:
-    """Refuse a device that cannot be benched.
-
-    Raises:
-        InputError: there is no such device.
-    """
-    if device not in DEVICES:
-        raise InputError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
-
-
 def _contenders(
     titles: Sequence[str],
     bundles: Sequence[Bundle],
-    device: str,
-    threads: int,
-    options: gpu.Options,
+    backend: Backend,
+    options: Options,
     stack: ExitStack,
 ) -> list[_Contender]:
     """Start every network that runs on the device; `stack` ends them, those that were started before an error too."""
     contenders = []
     with ExitStack() as started:
         for title, bundle in zip(titles, bundles, strict=True):
-            for name in bundle.networks_for(TARGETS[device]):
-                session = bundled.activate(bundle, name, threads, device, options)
-                started.callback(session.deactivate)
+            for name in backend.networks(bundle):
+                session = registry.open_network(bundle, name, backend.device, options)
+                started.callback(session.close)
                 contenders.append(_Contender(title, bundle, name, session))
         stack.push(started.pop_all())
     return contenders
@@ -255,43 +244,10 @@ def _board() -> str | None:
     return f"{here.model}, {here.power_mode or 'power mode not known'}" if here else None
 
 
-def _on_device(protocol: Protocol, session: Session, options: gpu.Options) -> Protocol:
-    if not isinstance(session, engine.Session):
-        return protocol
-    fields = {
-        "transfers": session.transfers,
-        "cuda_graphs": options.graphs,
-        "dla": options.dla,
-        "tf32": True,
-        "graph_optimization": None,
-        "arena": None,
-    }
-    return protocol.model_copy(update=fields)
-
-
-def _on_gpu(session: Session) -> dict[str, Any]:
-    """Return what an entry says of a network's engine."""
-    if not isinstance(session, engine.Session):
-        return {}
-    return {
-        "engine_bytes": session.engine_bytes,
-        "cuda_graphs": bool(session.graphs),
-        "on_gpu": list(session.on_gpu),
-    }
-
-
-def _runtime(device: str, this_machine: machine.Machine) -> str:
-    if device == "cpu":
-        return f"onnxruntime {this_machine.versions['onnxruntime']}, CPUExecutionProvider"
-    flavour = gpu.FLAVOURS[device]
-    title = "TensorRT for RTX" if flavour == "tensorrt_rtx" else "TensorRT"
-    return f"{title} {tensorrt.api(flavour).__version__}"
-
-
 def words(
     threads: int,
     seconds: float,
-    options: gpu.Options,
+    options: Options,
     *,
     fallback: bool = False,
     robustness: bool = False,
@@ -300,7 +256,7 @@ def words(
 ) -> list[str]:
     """Return the words of a command line that ask for these settings of `bench`."""
     found = ["--threads", str(threads), "--seconds", f"{seconds:g}"]
-    found += [] if options.graphs else ["--no-cuda-graphs"]
+    found += [] if options.cuda_graphs else ["--no-cuda-graphs"]
     found += [] if options.dla is None else ["--dla", str(options.dla)]
     flags = {
         "--fallback": fallback,
@@ -312,20 +268,19 @@ def words(
 
 
 def _in_fresh_processes(
-    contenders: Sequence[_Contender], threads: int, device: str, options: gpu.Options
+    contenders: Sequence[_Contender], backend: Backend, options: Options
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return each entry's memory and first answer, and lines on what could not be measured."""
     found: list[dict[str, Any]] = []
     failed = []
     with console.progress("measuring memory and first answers", len(contenders)) as advance:
         for each in contenders:
-            if device == "cpu":
-                model, shape = each.bundle.file(each.name), _shape(each.preprocessing)
-                used, started = memory.of_network(model, shape, threads), cold_start.of_network(model, shape, threads)
-                found.append({"memory": used, "cold_start": started})
+            if not backend.on_gpu:
+                task = (each.bundle.file(each.name), _shape(each.preprocessing), options.threads, backend.device)
+                found.append({"memory": memory.of_network(*task), "cold_start": cold_start.of_network(*task)})
             else:
                 try:
-                    found.append(vars(gpu_process.of_network(each.bundle, each.name, device, options)))
+                    found.append(vars(gpu_process.of_network(each.bundle, each.name, backend.device, options)))
                 except LackError as error:  # a second process may not get what this one has: memory, an exclusive GPU
                     found.append({})
                     failed.append(f"memory and first answer of {each.full_name} were not measured: {error}")
@@ -336,14 +291,14 @@ def _in_fresh_processes(
 def _energies(
     contenders: Sequence[_Contender],
     inputs: Sequence[Sequence[NDArray[np.float32]]],
-    device: str,
+    backend: Backend,
     card: str | None,
 ) -> tuple[list[energy.Energy | None], list[str]]:
     """Measure each network's energy; a line says why not, where a sensor is there and could not be read."""
-    sensor = energy.sensor(device, card)
+    sensor = energy.sensor(backend.sensors, card)
     if sensor is None:
         why = f"RAPL is there and root alone may read it: {rapl.REMEDY} lets all users, until the next start"
-        forbidden = device == "cpu" and rapl.forbidden()
+        forbidden = "RAPL" in backend.sensors and rapl.forbidden()
         return [None] * len(contenders), [f"energy was not measured: {why}"] * forbidden
     found = []
     with console.progress("measuring energy", len(contenders)) as advance:
@@ -356,14 +311,17 @@ def _energies(
     )
 
 
-def _throughput(contender: _Contender, image: NDArray[np.float32]) -> list[throughputs.Point]:
-    if isinstance(contender.session, engine.Session):
+def _throughput(
+    contender: _Contender, image: NDArray[np.float32], backend: Backend, options: Options
+) -> list[throughputs.Point]:
+    if backend.on_gpu:
         return throughputs.measure(lambda threads: contender.session.infer, image, [1])
     with ExitStack() as stack:
 
         def start(threads: int) -> predict.Infer:
-            session = bundled.activate(contender.bundle, contender.name, threads)
-            stack.callback(session.deactivate)
+            more = replace(options, threads=threads)
+            session = registry.open_network(contender.bundle, contender.name, backend.device, more)
+            stack.callback(session.close)
             return session.infer
 
         return throughputs.measure(start, image, throughputs.threads_upto(machine.describe().cores))

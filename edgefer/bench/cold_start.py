@@ -15,8 +15,8 @@ _CHILD = """
 import time
 from pathlib import Path
 import numpy as np
-from edgefer.runtimes import onnxruntime
-with onnxruntime.activate(Path(task["model"]), task["threads"]) as session:
+from edgefer.backends import registry
+with registry.get(task["device"]).open_model(Path(task["model"]), task["threads"]) as session:
     session.infer(np.zeros((1, *task["shape"]), dtype=np.float32))
     print(time.monotonic_ns())
 """
@@ -41,18 +41,19 @@ class ColdStart:
     starts: int
 
 
-def of_network(model: Path, shape: tuple[int, int, int], threads: int = 1) -> ColdStart:
+def of_network(model: Path, shape: tuple[int, int, int], threads: int = 1, device: str = "cpu") -> ColdStart:
     """Start a process again and again.
 
     Args:
         model: an ONNX file.
         shape: (channels, height, width) of one input.
-        threads: as for `onnxruntime.activate`.
+        threads: for one operator.
+        device: whose backend runs it.
 
     Raises:
         InputError: the network cannot be loaded or run.
     """
-    task = {"model": str(model.resolve()), "shape": shape, "threads": threads}
+    task = {"model": str(model.resolve()), "shape": shape, "threads": threads, "device": device}
     seconds = []
     for _ in range(_STARTS):
         before = time.monotonic_ns()  # Linux, macOS: one clock for all processes

@@ -87,18 +87,19 @@ class Energy:
     sensor: Kind | None = None
 
 
-def sensor(device: str, card: str | None = None) -> Sensor | None:
-    """Return the sensor of a device, or None where it has none that can be read.
+def sensor(kinds: Sequence[str], card: str | None = None) -> Sensor | None:
+    """Return the first sensor that can be read, or None.
 
     Args:
-        device: ``cpu``, ``jetson`` or ``rtx``.
-        card: where it is on the PCI bus, for ``rtx``.
+        kinds: of a backend's device, the best first: ``RAPL``, ``INA3221``, ``nvidia-smi``.
+        card: PCI address, for ``nvidia-smi``; None where there is no card.
     """
-    if device == "rtx":
-        return sampled("nvidia-smi", partial(nvidia.watts, card))
-    if device == "cpu" and rapl.counters():
-        return Sensor("RAPL", _counted, 2)
-    return sampled("INA3221", jetson.watts)
+    known: dict[str, Callable[[], Sensor | None]] = {
+        "RAPL": lambda: Sensor("RAPL", _counted, 2) if rapl.counters() else None,
+        "INA3221": lambda: sampled("INA3221", jetson.watts),
+        "nvidia-smi": lambda: sampled("nvidia-smi", partial(nvidia.watts, card)) if card else None,
+    }
+    return next((found for kind in kinds if (found := known[kind]()) is not None), None)
 
 
 def sampled(kind: Kind, watts: Watts) -> Sensor | None:

@@ -6,18 +6,19 @@ import json
 import statistics
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgefer import bundle
+from edgefer.backends import registry
+from edgefer.backends.base import Options
 from edgefer.bench import fresh_process, memory
 from edgefer.bench.cold_start import ColdStart
 from edgefer.bench.memory import Memory
 from edgefer.errors import LackError
-from edgefer.runtimes import cuda, gpu, tensorrt
 
 _STARTS = 3
 _INFERENCES = 50
@@ -59,13 +60,13 @@ class Measured:
     cold_start: ColdStart
 
 
-def of_network(made: bundle.Bundle, network: str, device: str, options: gpu.Options) -> Measured:
+def of_network(made: bundle.Bundle, network: str, device: str, options: Options) -> Measured:
     """Start a process three times; memory is that of the last one.
 
     Args:
         made: the bundle.
         network: its name in there; its engine has been built.
-        device: ``jetson`` or ``rtx``.
+        device: a GPU's.
         options: how it is run.
 
     Raises:
@@ -104,29 +105,30 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     """Run a network in this process.
 
     Args:
-        task: bundle, network, device, and the fields of `gpu.Options`.
+        task: bundle, network, device, and the fields of `Options`.
 
     Returns:
         ``memory`` (bytes, or None), ``gpu_memory`` (bytes), and when it ``answered`` first (monotonic nanoseconds).
     """
-    made, device = bundle.load(Path(task["bundle"])), task["device"]
-    options = gpu.Options(graphs=task["graphs"], dla=task["dla"], board=task["board"])
+    made, backend = bundle.load(Path(task["bundle"])), registry.get(task["device"])
+    options = Options(**{each.name: task[each.name] for each in fields(Options)})
     spec = made.manifest.preprocessing
     batch = np.zeros((1, spec.channels, spec.size, spec.size), dtype=np.float32)
-    tensorrt.api(gpu.FLAVOURS[device])
-    layer = cuda.find()
+    backend.check()  # imports the runtime
     baseline = memory.resident("VmRSS") if memory.there() else 0
-    with layer.stream() as stream:  # the context, which is not the network's
-        before = layer.free(stream)
-        with gpu.activate(made, task["network"], device, options) as session:
-            free = [layer.free(stream)]
+    meter = backend.meter()
+    assert meter is not None, "a GPU has memory of its own"
+    with meter as free_memory:  # holds the context, which is not the network's
+        before = free_memory()
+        with backend.open(made, task["network"], options) as session:
+            free = [free_memory()]
             session.infer(batch)
             answered = time.monotonic_ns()
             for _ in range(_INFERENCES):
-                free.append(layer.free(stream))
+                free.append(free_memory())
                 session.infer(batch)
-            free.append(layer.free(stream))
-            buffers = session.buffer_bytes
+            free.append(free_memory())
+            buffers = session.details().buffer_bytes
             steady = memory.resident("VmRSS") if memory.there() else 0
     here = Memory(baseline, steady, max(steady, memory.resident("VmHWM"))) if memory.there() else None
     taken = GpuMemory(buffers, max(buffers, before - free[-1]), max(buffers, before - min(free)))

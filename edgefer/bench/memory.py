@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from edgefer.backends import registry
 from edgefer.bench import fresh_process
 from edgefer.errors import InputError
-from edgefer.runtimes import onnxruntime
 
 _STATUS = Path("/proc/self/status")
 _INFERENCES = 50
@@ -34,13 +34,14 @@ class Memory:
     peak: int
 
 
-def of_network(model: Path, shape: tuple[int, int, int], threads: int = 1) -> Memory | None:
+def of_network(model: Path, shape: tuple[int, int, int], threads: int = 1, device: str = "cpu") -> Memory | None:
     """Measure a network at batch 1.
 
     Args:
         model: an ONNX file.
         shape: (channels, height, width) of one input.
-        threads: as for `onnxruntime.activate`.
+        threads: for one operator.
+        device: whose backend runs it in the process's own memory.
 
     Returns:
         None on a system without /proc.
@@ -50,7 +51,7 @@ def of_network(model: Path, shape: tuple[int, int, int], threads: int = 1) -> Me
     """
     if not there():
         return None
-    task = {"model": str(model.resolve()), "shape": shape, "threads": threads}
+    task = {"model": str(model.resolve()), "shape": shape, "threads": threads, "device": device}
     found = fresh_process.run(_CHILD, task, f"{model}: its memory cannot be measured", InputError)
     return Memory(**json.loads(found))
 
@@ -58,8 +59,10 @@ def of_network(model: Path, shape: tuple[int, int, int], threads: int = 1) -> Me
 def measure(task: dict[str, Any]) -> None:
     """Measure in this process and print the result as JSON (the child of `of_network`)."""
     batch = np.zeros((1, *task["shape"]), dtype=np.float32)
+    backend = registry.get(task["device"])
+    backend.check()  # imports the runtime
     baseline = resident("VmRSS")
-    with onnxruntime.activate(Path(task["model"]), task["threads"]) as session:
+    with backend.open_model(Path(task["model"]), task["threads"]) as session:
         for _ in range(_INFERENCES):
             session.infer(batch)
         steady = resident("VmRSS")

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgefer import console, paths, public, versions
+from edgefer.backends import registry
 from edgefer.bench import read as reading
 from edgefer.bench import subjects
-from edgefer.bench.bench import check_device
 from edgefer.bench.result import Result
 from edgefer.bundle import Bundle
 from edgefer.bundle.folder import MANIFEST
@@ -58,7 +58,7 @@ def bench(
         EdgeferError: the bench there failed; with its message and its exit code.
     """
     remote.check_name(host)
-    check_device(device)
+    registry.get(device)
     dataset = subjects.with_labels_of(bundles, dataset)
     for bundle in bundles:
         subjects.check_labels(bundle, dataset)

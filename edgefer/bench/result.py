@@ -14,12 +14,12 @@ from edgefer.bench.mistakes import Mistake
 from edgefer.bench.robustness import Robustness
 from edgefer.bench.throughput import Point
 from edgefer.bundle.manifest import Data, Precision, Target
+from edgefer.devices.gpu import Gpu
 from edgefer.devices.jetson import Jetson
 from edgefer.devices.machine import Machine
 from edgefer.devices.nvidia import Card
 from edgefer.evaluation.timing import Interval, Latency
 from edgefer.preprocessing import Preprocessing
-from edgefer.runtimes.cuda import Gpu
 
 FORMAT: Literal[1] = 1
 
@@ -56,6 +56,7 @@ class Protocol(_Part):
         "none", description="to and from a GPU, within the time: copied, or memory that CPU and GPU share"
     )
     cuda_graphs: bool | None = Field(None, description="asked for: each inference one CUDA graph; None on a CPU")
+    waits: Literal["auto", "spin"] | None = Field(None, description="how a thread waits for a GPU; None on a CPU")
     tf32: bool | None = Field(None, description="whether FP32 may be computed in TF32, as TensorRT does by default")
     energy_seconds: float | None = Field(None, description="that each network runs alone, after half a second")
     dla: int | None = Field(None, description="number of the deep learning accelerator, None for the GPU")
@@ -153,6 +154,9 @@ class NetworkEntry(_Part):
     file_bytes: int
     engine_bytes: int | None = Field(None, description="of what runs on a GPU")
     cuda_graphs: bool | None = Field(None, description="whether its inferences were CUDA graphs; None on a CPU")
+    computed_in: Literal["fp32", "bf16", "fp16"] | None = Field(
+        None, description="type of what is not quantized, where the runtime chooses one; None: that of the file"
+    )
     on_gpu: list[str] = Field([], description="layers that a DLA was asked for and could not take")
     quality: Quality
     leak_free: Quality | None
@@ -201,7 +205,7 @@ class Result(_Part):
     created: str = Field(description="UTC, ISO 8601")
     repeat: str = Field(description="the command that measures this again")
     host: str | None = Field(None, description="where it was measured, as named with --host; null: on this machine")
-    device: str = Field(description="that was measured: cpu, jetson or rtx")
+    device: str = Field(description="that was measured, as named with --device")
     gpu: Gpu | None = Field(None, description="as its driver describes it")
     machine: Machine
     conditions: Conditions

@@ -32,7 +32,7 @@ def now(card: str | None = None, meanwhile: Callable[[], object] | None = None) 
     """Look at the machine, at the board where this is a Jetson, and at a card.
 
     Args:
-        card: where it is on the PCI bus (`edgefer.runtimes.cuda.Gpu`); None for none.
+        card: where it is on the PCI bus (`edgefer.devices.gpu.Gpu`); None for none.
         meanwhile: keeps the card busy while it is looked at.
     """
     clocks = machine.frequencies()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgefer import data, public
+from edgefer.backends import registry
 from edgefer.bench import training
 from edgefer.bench.result import BundleEntry, TestData
 from edgefer.bundle import Bundle, shipped
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import InputError
-from edgefer.runtimes.bundled import TARGETS
 
 _NAMED = 4  # in one line
 
@@ -55,7 +55,7 @@ def check_bundle(bundle: Bundle, dataset: Dataset, device: str) -> None:
         InputError: either.
     """
     check_labels(bundle, dataset)
-    if not bundle.networks_for(TARGETS[device]):
+    if not registry.get(device).networks(bundle):
         raise InputError(f"{bundle.path} has no network for {device}; it has {', '.join(bundle.manifest.networks)}")
 
 

@@ -81,12 +81,6 @@ class Bundle:
         """
         return _content(self.path / engine.file, engine)
 
-    def networks_for(self, target: Target) -> list[str]:
-        """Return the names of the networks that run on a target, full precision first."""
-        order = ("fp32", "fp16", "int8")
-        fitting = [(name, entry) for name, entry in self.manifest.networks.items() if entry.target in ("any", target)]
-        return [name for name, entry in sorted(fitting, key=lambda item: order.index(item[1].precision))]
-
 
 def write(folder: Path, description: Description, networks: Mapping[str, Part]) -> Bundle:
     """Write a bundle; the folder is there whole or not at all.

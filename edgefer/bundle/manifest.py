@@ -12,7 +12,6 @@ FORMAT: Literal[3] = 3  # what is written
 READABLE = (1, 2, 3)  # 1 knows neither `changes` nor `speed`, 2 no `confidence`
 
 Precision = Literal["fp32", "fp16", "int8"]
-Target = Literal["any", "cpu", "tensorrt", "rtx"]
 
 _FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # no separators and no leading dot: the name stays inside the folder
 _DIGEST = r"^[0-9a-f]{64}$"
@@ -26,6 +25,8 @@ def _printable(text: str) -> str:
 
 
 Shown = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+# ``any`` for a plain network; else a target of `edgefer.backends`. One that this edgefer does not know is left alone.
+Target = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,29}$")]
 NetworkName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,49}$")]
 
 
@@ -56,7 +57,7 @@ class Engine(_Part):
     runtime: Literal["tensorrt_rtx"]
     version: Shown = Field(description="of the runtime that built it, and alone can read it")
     compute: list[Shown] = Field(min_length=1, description="compute capabilities: 86, 89, 120")
-    most_batch: int = Field(gt=0, description="images at a time; it is fastest at one")
+    max_batch: int = Field(gt=0, description="images at a time; it is fastest at one")
 
 
 class Score(_Part):

@@ -29,7 +29,7 @@ def bench(
         list[Path] | None,
         typer.Argument(metavar="BUNDLE", help="Default: the newest in runs/compress.", show_default=False),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, jetson or rtx.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, openvino, jetson, tensorrt or rtx.")] = "cpu",
     data: Data = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the result. Default: runs/bench/<time>-<name>.")] = None,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads for one inference.")] = 1,
@@ -121,16 +121,17 @@ def bench(
     from edgefer import bundle as opened
     from edgefer import data as datasets
     from edgefer import paths
+    from edgefer.backends import registry
+    from edgefer.backends.base import Options
     from edgefer.bench import bench as benching
-    from edgefer.runtimes.gpu import Options
 
     if csv is not None:
         paths.check_table(csv, "--csv")
-    benching.check_device(device)
+    backend = registry.get(device)
     if host is None and (ssh_config or remote_edgefer):
         raise InputError("--ssh-config and --remote-edgefer are for --host, which is not there")
-    if device == "cpu":
-        _only(typed, set(ctx.params) - _GPU, "--device cpu measures nothing on a GPU")
+    if not backend.on_gpu:
+        _only(typed, set(ctx.params) - _GPU, f"--device {device} measures nothing on a GPU")
     if device == "rtx":
         _only(typed, set(ctx.params) - {"dla"}, "an RTX GPU has no DLA")
     finished = deciding.read(results or [])  # a wrong one is said before the measuring
@@ -138,7 +139,7 @@ def bench(
     if out is not None:
         paths.check_unused(out)
     dataset = datasets.find(data)
-    options = Options(graphs=cuda_graphs, dla=dla)
+    options = Options(cuda_graphs=cuda_graphs, dla=dla)
     more = {"fallback": fallback, "robustness": robustness, "throughput": throughput, "faces": with_faces}
     title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
     with paths.run_folder(out, "bench", title) as folder:

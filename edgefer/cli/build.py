@@ -22,17 +22,17 @@ def build(
         Path | None, typer.Argument(help="Default: the newest in runs/compress.", show_default=False)
     ] = None,
     sm: Annotated[str, typer.Option(help="Compute capabilities of the GPUs, one engine for all.")] = _COMPUTE,
-    most_batch: Annotated[int, typer.Option(min=1, max=4096, help="Images at a time; it is fastest at one.")] = 32,
+    max_batch: Annotated[int, typer.Option(min=1, max=4096, help="Images at a time; it is fastest at one.")] = 32,
     as_json: Json = False,
 ) -> None:
     """Build a bundle's engines for TensorRT for RTX ahead of time; no GPU is needed for it."""
     from edgefer import bundle as bundles
+    from edgefer.backends.tensorrt import ahead
     from edgefer.cli import output
-    from edgefer.runtimes import ahead
 
     compute = ahead.compute_capabilities(sm)
     found = bundles.load(bundle) if bundle else bundles.newest()
-    found, built = ahead.build(found, compute, most_batch, _check)
+    found, built = ahead.build(found, compute, max_batch, _check)
     engines = found.manifest.engines[-len(built) :]
     if as_json:
         listed = [

@@ -87,10 +87,10 @@ def compress(
     from edgefer import bundle as bundles
     from edgefer import console, paths
     from edgefer import data as datasets
+    from edgefer.backends.tensorrt import ahead, builder
     from edgefer.cli import build, output
     from edgefer.errors import InputError
     from edgefer.lines import mark
-    from edgefer.runtimes import ahead, tensorrt
 
     if cpu not in (None, *_CPUS):
         raise InputError(f"--cpu is {' or '.join(_CPUS)}, not {cpu}")
@@ -150,7 +150,7 @@ def compress(
     engines = []
     if compute and rejected is None:
         try:
-            opened, built = ahead.build(bundles.load(result.bundle), compute, tensorrt.MOST_BATCH)
+            opened, built = ahead.build(bundles.load(result.bundle), compute, builder.MAX_BATCH)
         except InputError as error:  # hours of work are not lost for it
             raise InputError(f"{result.bundle} is made, its engines are not: {error}; then: edgefer build") from None
         engines = opened.manifest.engines[-len(built) :]

@@ -43,8 +43,8 @@ def doctor(
 
 
 def _gpu() -> str:
-    from edgefer.runtimes import cuda
+    from edgefer.backends.tensorrt.cuda import driver
 
-    with cuda.find().stream() as stream:
-        gpu = stream.gpu
+    with driver.find().device() as device:
+        gpu = device.gpu
     return f"{gpu.name}, SM {gpu.compute}, CUDA {gpu.cuda}, {gpu.memory / 1e9:.1f} GB, by {gpu.layer}"

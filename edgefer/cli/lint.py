@@ -28,7 +28,7 @@ def lint(
         from edgefer.graph import lint as linter
         from edgefer.graph.read import read
     network = read(model)
-    findings = linter.lint(network, target)  # type: ignore[arg-type]  # checked above
+    findings = linter.lint(network, target)  # checked above
     quantizers = sum(node.op_type == "QuantizeLinear" for node in network.graph.node)
     failed = GateFailed(f"{target} would refuse or misread {model}: {len(findings)} findings") if findings else None
     if as_json:

@@ -39,8 +39,11 @@ EXTRAS = {
     "compress": ("nncf", "torchao", "onnx", "scipy"),
     "report": ("jinja2", "markupsafe", "matplotlib"),
     "faces": ("cv2",),
+    "openvino": ("openvino",),
     "rtx": ("tensorrt_rtx", "cuda"),
-    "tensorrt": ("pycuda",),
+    "tensorrt": ("tensorrt", "cuda"),
+    "jetson": ("cuda",),
+    "pycuda": ("pycuda",),
 }
 
 

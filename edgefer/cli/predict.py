@@ -31,6 +31,7 @@ def predict(
     annotate: Annotated[
         Path | None, typer.Option(help="Folder for copies of the pictures with boxes and labels.")
     ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, openvino, jetson, tensorrt or rtx.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads for one inference.")] = 1,
     as_json: Json = False,
 ) -> None:
@@ -53,7 +54,7 @@ def predict(
     warnings.filterwarnings("ignore", module=r"PIL\.")
     failed: EdgeferError | None = None
     answers: list[Answer] = []
-    with Predictor.load(bundle, threads=threads) as predictor:
+    with Predictor.load(bundle, threads=threads, device=device) as predictor:
         try:
             with console.progress("looking", len(files)) as advance:
                 for answer in answering.answers(predictor, files, faces, annotate, min_confidence):
@@ -64,7 +65,7 @@ def predict(
             if failed is None or not answers:
                 raise  # a bug may have spoiled them too
         labels = predictor.labels
-        name = predictor.bundle.manifest.name
+        name, device = predictor.bundle.manifest.name, predictor.device
     unread = [answer for answer in answers if answer.error]
     if unread and failed is None:
         failed = InputError(f"{len(unread)} of {len(files)} pictures could not be read")
@@ -76,7 +77,7 @@ def predict(
             if failed is None:
                 raise
     if as_json:
-        lines: dict[str, Any] = {"command": "predict", "bundle": name, "labels": labels}
+        lines: dict[str, Any] = {"command": "predict", "bundle": name, "device": device, "labels": labels}
         output.print_json({**lines, "pictures": [answer.as_dict(min_confidence) for answer in answers]}, failed)
     else:
         output.screen().print(answering.table(answers, min_confidence))

@@ -14,17 +14,11 @@ from scipy.optimize import brentq
 from scipy.stats import binomtest, norm
 
 from edgefer import bundle
+from edgefer.backends import onnxruntime, registry
 from edgefer.data.dataset import Split
 from edgefer.evaluation import metrics, predict
 from edgefer.evaluation.timing import Interval
 from edgefer.preprocessing import Preprocessing
-from edgefer.runtimes import onnxruntime
-
-_RUN_BY = {
-    "int8-cpu": "ONNX Runtime",
-    "int8-tensorrt": "ONNX Runtime, in the place of TensorRT",
-    "int8-rtx": "ONNX Runtime, in the place of TensorRT for RTX",
-}
 
 
 @dataclass(frozen=True)
@@ -65,8 +59,14 @@ def judge(
         if content not in answers:
             answers[content] = predictions(model, spec, split, f"checking {name}")
         scores.append(score(name, split, answers[content], classes))
-        changes.append(change(name, split.labels, full["fp32"], answers[content], classes, _RUN_BY[name]))
+        changes.append(change(name, split.labels, full["fp32"], answers[content], classes, _run_by(name)))
     return Verdict(scores, changes, 100 * max(0.0 - each.accuracy for each in changes))
+
+
+def _run_by(name: str) -> str:
+    """Return what ran an INT8 network: graphs for other runtimes are run by ONNX Runtime too."""
+    runtime, here = registry.runtime_of(name.removeprefix("int8-")), onnxruntime.BACKEND.title
+    return here if runtime == here else f"{here}, in the place of {runtime}"
 
 
 def predictions(model: ModelProto, spec: Preprocessing, split: Split, description: str) -> NDArray[np.int64]:
@@ -83,7 +83,7 @@ def predictions(model: ModelProto, spec: Preprocessing, split: Split, descriptio
 
 def logits(model: ModelProto, spec: Preprocessing, split: Split, description: str) -> NDArray[np.float32]:
     """Return what `predictions` decides by, float32, (n, classes)."""
-    with onnxruntime.activate(model.SerializeToString(), torch.get_num_threads()) as session:
+    with onnxruntime.open_model(model.SerializeToString(), torch.get_num_threads()) as session:
         return predict.logits(session.infer, spec, split, description=description)
 
 

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from edgefer import bundle
+from edgefer.backends import onnxruntime
 from edgefer.devices import machine
 from edgefer.evaluation import timing
 from edgefer.graph import fusions
-from edgefer.runtimes import onnxruntime
 
 SECONDS, MOST_SECONDS = 0.5, 5.0  # of each network; `edgefer bench` takes longer
 THREADS = 1
@@ -60,7 +60,7 @@ def in_turn(
     """
     stream = [np.ascontiguousarray(inputs[number : number + 1]) for number in range(len(inputs))]
     with (
-        onnxruntime.activate(one.SerializeToString(), THREADS) as first,
-        onnxruntime.activate(other.SerializeToString(), THREADS) as second,
+        onnxruntime.open_model(one.SerializeToString(), THREADS) as first,
+        onnxruntime.open_model(other.SerializeToString(), THREADS) as second,
     ):
         return timing.in_turn([first.infer, second.infer], [stream, stream], **settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from edgefer import bundle, console
+from edgefer.backends import onnxruntime, registry
 from edgefer.graph.lint import check
-from edgefer.graph.lower import Lowered, Target, lower
+from edgefer.graph.lower import Lowered, lower
 from edgefer.graph.slim import slim
-from edgefer.runtimes import onnxruntime
 
-NETWORKS: dict[str, Target] = {f"int8-{target}": target for target in get_args(Target)}
-HALVES: dict[str, Target] = {"fp16-tensorrt": "tensorrt", "fp16-rtx": "rtx"}
+_TARGETS = registry.targets()
+NETWORKS = {f"int8-{name}": name for name in _TARGETS}
+HALVES = {f"fp16-{name}": name for name, target in _TARGETS.items() if target.halves}
 _IMAGES = 100  # that tell how far two targets are apart: unoptimized graphs are slow
 _LEAST_IMAGES = 16
 _RUNS = 2000  # images in all: unoptimized graphs of large networks take long
@@ -48,12 +49,11 @@ def check_float(name: str, model: ModelProto) -> None:
 
 
 def part(name: str, model: ModelProto) -> bundle.Part:
-    """Return a network as it goes into a bundle. TensorRT's two flavours have one file, since their graphs are one."""
+    """Return a network as it goes into a bundle. Targets with the same graph share a file."""
     if name in HALVES:
         return bundle.Part("fp16.onnx", model.SerializeToString(), "fp16", HALVES[name])
     target = NETWORKS[name]
-    flavour = "tensorrt" if target == "rtx" else target
-    return bundle.Part(f"int8.{flavour}.onnx", model.SerializeToString(), "int8", target)
+    return bundle.Part(f"int8.{_TARGETS[target].file or target}.onnx", model.SerializeToString(), "int8", target)
 
 
 def apart(signed: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[np.float32]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def apart(signed: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[np.
         graphs: from `lowered`.
         inputs: float32, (n, C, H, W); the first 100 are used, or fewer where many quantizers were changed.
     """
-    different = [name for name in graphs if name != "int8-rtx"]
+    different = [name for name in graphs if not _TARGETS[NETWORKS[name]].file]
     jobs = [
         (name, kind, quantizer)
         for name in different
@@ -92,5 +92,5 @@ def _difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> dict[st
 
 
 def _run(model: ModelProto, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    with onnxruntime.activate(model.SerializeToString(), torch.get_num_threads(), optimize=False) as session:
+    with onnxruntime.open_model(model.SerializeToString(), torch.get_num_threads(), optimize=False) as session:
         return session.infer(inputs)

@@ -31,8 +31,10 @@ EXTRAS = {
     "compress": "edgefer compress, edgefer lint",
     "report": "the HTML report, and the picture of --diagnose",
     "faces": "finding faces in pictures",
-    "rtx": "TensorRT for RTX",
-    "tensorrt": "TensorRT on a Jetson",
+    "openvino": "--device openvino",
+    "rtx": "--device rtx: TensorRT for RTX",
+    "tensorrt": "--device tensorrt: any NVIDIA GPU",
+    "jetson": "--device jetson",
 }
 
 
@@ -200,7 +202,7 @@ def _tensorrt(board: jetson.Jetson | None, root: Path, gpu: Callable[[], str] | 
 
 def _extras(extras: Mapping[str, Sequence[str]], board: jetson.Jetson | None) -> Iterator[Line]:
     for name, use in EXTRAS.items():
-        if name == ("rtx" if board else "tensorrt"):
+        if name in (("rtx", "tensorrt") if board else ("jetson",)):
             continue
         lacking = [package for package in extras[name] if not _importable(package)]
         found = f"for {use}" if not lacking else f"for {use}: without {', '.join(lacking)}"

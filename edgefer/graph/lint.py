@@ -9,7 +9,6 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from edgefer.errors import InputError
 from edgefer.graph.graph import QUANTIZERS, Array, Graph, attribute
-from edgefer.graph.lower import Target
 
 # Operators that compute in integers themselves: ONNX Runtime's format, which TensorRT's parser does not have (its
 # docs/operators.md). TensorRT reads Q/DQ pairs around ordinary operators.
@@ -40,7 +39,7 @@ class Finding:
     problem: str
 
 
-def lint(model: ModelProto, target: Target) -> list[Finding]:
+def lint(model: ModelProto, target: str) -> list[Finding]:
     """Return what `target` would refuse or misread in `model`, in the order of its nodes; empty when it is fine."""
     graph = Graph(model)
     findings = []
@@ -57,7 +56,7 @@ def lint(model: ModelProto, target: Target) -> list[Finding]:
     return findings
 
 
-def check(model: ModelProto, target: Target) -> None:
+def check(model: ModelProto, target: str) -> None:
     """Refuse a model that `lint` finds fault with.
 
     Raises:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import importlib
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from onnx import ModelProto, NodeProto
 
+from edgefer.backends import registry
 from edgefer.errors import InputError
 from edgefer.graph.graph import Graph
 from edgefer.graph.ranges import ranges
-
-Target = Literal["cpu", "tensorrt", "rtx"]
 
 
 @dataclass(frozen=True)
@@ -33,27 +32,46 @@ class Lowered:
     left_out: tuple[str, ...] = ()
 
 
-def lower(model: ModelProto, target: Target, keep: Collection[str] = ()) -> Lowered:
+def lower(model: ModelProto, target: str, keep: Collection[str] = ()) -> Lowered:
     """Return `model` as `target` wants it.
 
     Args:
         model: every activation quantizer is int8 with zero point 0 and one scale; weights are int8 (`fold_weights`).
-        target: ``cpu`` makes activations uint8, since ONNX Runtime drops a ReLU only in front of a quantizer whose
-            zero point is its lowest value: zero point 0 where a tensor cannot be negative, else 128, scales untouched.
-            ``tensorrt`` and ``rtx`` keep int8, since TensorRT knows no other, and lose the quantizer between a
-            convolution and the residual Add that it feeds, since TensorRT runs the two as one kernel.
-        keep: quantizers (node names) that go on clipping and rounding as the signed graph's do, whatever that costs.
+        target: name of one of the backends' targets (`edgefer.backends.registry.targets`).
+        keep: quantizers (node names) that go on clipping and rounding as the symmetric graph's do, whatever that costs.
 
     Raises:
-        InputError: a quantizer is unsigned already, not symmetric, or has more than one scale.
+        InputError: a quantizer is unsigned already, not symmetric, or has more than one scale; or no such target.
     """
-    if target not in get_args(Target):
-        raise InputError(f"no target named {target}; there are {', '.join(get_args(Target))}")
+    known = registry.targets()
+    if target not in known:
+        raise InputError(f"no target named {target}; there are {', '.join(known)}")
+    module, _, function = known[target].lowering.partition(":")
+    lowering: Callable[[ModelProto, Collection[str]], Lowered] = getattr(importlib.import_module(module), function)
+    return lowering(model, keep)
+
+
+def unsigned(model: ModelProto, keep: Collection[str]) -> Lowered:
+    """Make activations uint8, scales untouched: zero point 0 where a tensor cannot be negative, else 128.
+
+    ONNX Runtime drops a ReLU only in front of a quantizer whose zero point is its lowest value.
+    """
     graph = Graph(model)
-    quantizers = [_checked(graph, node) for node in graph.nodes if node.op_type == "QuantizeLinear"]
-    if target == "cpu":
-        return _unsigned(graph, quantizers, keep)
+    return _unsigned(graph, _quantizers(graph), keep)
+
+
+def fused_adds(model: ModelProto, keep: Collection[str]) -> Lowered:
+    """Keep int8 and drop the quantizer between a convolution and the residual Add that it feeds.
+
+    TensorRT knows no unsigned quantizers, and runs the convolution and the Add as one kernel.
+    """
+    graph = Graph(model)
+    _quantizers(graph)
     return _fused_adds(graph, keep)
+
+
+def _quantizers(graph: Graph) -> list[NodeProto]:
+    return [_checked(graph, node) for node in graph.nodes if node.op_type == "QuantizeLinear"]
 
 
 def _checked(graph: Graph, node: NodeProto) -> NodeProto:

@@ -7,6 +7,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from edgefer import data, versions
+from edgefer.backends import registry
+from edgefer.backends.base import Options
 from edgefer.bench import accuracy, subjects
 from edgefer.bundle import Bundle
 from edgefer.bundle.manifest import Precision
@@ -19,11 +21,9 @@ from edgefer.graph.read import read
 from edgefer.graph.roofline import Kernel, kernels, least_time
 from edgefer.lines import typed
 from edgefer.projection.result import NetworkEntry, Projected, Projection, Workload
-from edgefer.runtimes import bundled
 
 _BATCH = 64
 _ABSENT = {"jetson": "This is no Jetson", "rtx": "There is no GPU of NVIDIA's here"}
-_RUNTIMES = {"jetson": "TensorRT", "rtx": "TensorRT for RTX"}
 _METHOD = (
     "Roofline (Williams, Waterman and Patterson, CACM 2009): each kernel takes the longer of its arithmetic at the "
     "GPU's dense rate and its traffic at memory's bandwidth, one kernel after another, batch 1, highest power mode, "
@@ -78,7 +78,7 @@ def project(
     networks = [
         _judge(title, bundle, name, device, this_machine, threads, rows, clean)
         for title, bundle in zip(titles, bundles, strict=True)
-        for name in bundle.networks_for(bundled.TARGETS[device])
+        for name in registry.get(device).networks(bundle)
     ]
     asked = ["edgefer", "bench", *map(subjects.named, bundles), "--device", device]
     warnings = subjects.data_warnings(titles, bundles, dataset, split)
@@ -119,7 +119,7 @@ def statement(device: Family, root: Path = Path("/")) -> str:
 def _count(title: str, bundle: Bundle, device: Family) -> list[tuple[Workload, list[Kernel]]]:
     """Return what a bundle's networks ask of a GPU: its INT8 and FP16 files, or other layers taken for FP16 ones."""
     manifest = bundle.manifest
-    names = bundle.networks_for(bundled.TARGETS[device])
+    names = registry.get(device).networks(bundle)
     found = []
     for name in names:
         precision = manifest.networks[name].precision
@@ -171,7 +171,7 @@ def _judge(
     clean: Split | None,
 ) -> NetworkEntry:
     network = bundle.manifest.networks[name]
-    with bundled.activate(bundle, name, threads) as session:
+    with registry.open_network(bundle, name, options=Options(threads=threads)) as session:
         spec = bundle.manifest.preprocessing
         logits = predict.logits(session.infer, spec, rows, _BATCH, f"evaluating {title} {name}")
     judged = accuracy.of(bundle, rows, clean, logits)
@@ -180,7 +180,7 @@ def _judge(
         network=name,
         precision=network.precision,
         target=network.target,
-        runtime=f"onnxruntime {here.versions['onnxruntime']} on the CPU, in the place of {_RUNTIMES[device]}",
+        runtime=f"onnxruntime {here.versions['onnxruntime']} on the CPU, in the place of {registry.get(device).title}",
         sha256=network.sha256,
         file_bytes=network.bytes,
         quality=judged.quality,

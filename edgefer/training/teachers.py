@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgefer import bundle, data, models, paths
+from edgefer.backends import onnxruntime
 from edgefer.bundle.folder import MANIFEST
 from edgefer.data.dataset import Dataset, Split
 from edgefer.data.splits import Protocol
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint, start
 from edgefer.preprocessing import LUMA, Preprocessing
-from edgefer.runtimes import onnxruntime
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ def _of_checkpoint(head: Path, device: str) -> _Teacher:
 def _of_bundle(folder: Path) -> _Teacher:
     found = bundle.load(folder)
     said = found.manifest
-    network = found.networks_for("cpu")[-1]
-    session = onnxruntime.activate(found.content(network), torch.get_num_threads(), name=str(found.file(network)))
+    network = onnxruntime.BACKEND.networks(found)[-1]
+    session = onnxruntime.open_model(found.content(network), torch.get_num_threads(), name=str(found.file(network)))
 
     def answer(x: Tensor) -> Tensor:
         return torch.from_numpy(session.infer(x.float().cpu().contiguous().numpy())).to(x.device)

@@ -12,10 +12,10 @@ from edgefer.bench.mistakes import Answer, Mistake
 from edgefer.bench.result import NetworkEntry, Recommendation, Result
 from edgefer.bench.robustness import Robustness
 from edgefer.bench.throughput import Point
+from edgefer.devices.gpu import Gpu
 from edgefer.devices.jetson import Jetson
 from edgefer.evaluation import metrics, timing
 from edgefer.evaluation.corruptions import KINDS
-from edgefer.runtimes.cuda import Gpu
 
 
 def many(result: Result, bundles: int, seed: int = 0) -> Result:

@@ -9,17 +9,21 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+from backends import fake_gpu
 from bundle import samples
 from devices import jetsons
 from rich.console import Console
-from runtimes import fake_gpu
 from typer.testing import CliRunner
 
 from edgefer import bundle
+from edgefer.backends.base import Options
+from edgefer.backends.tensorrt import builder
+from edgefer.backends.tensorrt.builder import Built
 from edgefer.bench import bench as module
 from edgefer.bench import energy, gpu_process
 from edgefer.bench.bench import bench
@@ -28,8 +32,6 @@ from edgefer.bench.table import tables
 from edgefer.cli.main import app
 from edgefer.devices import jetson, nvidia, present
 from edgefer.errors import LackError
-from edgefer.runtimes import gpu, tensorrt
-from edgefer.runtimes.tensorrt import Built
 
 trt = pytest.importorskip("tensorrt_rtx")
 IN_A_PROCESS = gpu_process._start
@@ -45,18 +47,18 @@ def card(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     """A machine with a GPU; a list of the engines that it built. In the end nothing is left on the GPU."""
     built: list[str] = []
 
-    def build(content: bytes, flavour: str, *arguments: object) -> Built:
-        built.append(flavour)
+    def build(content: bytes, runtime: str, *arguments: object) -> Built:
+        built.append(runtime)
         return Built(content, trt.__version__, (), 0.1)
 
     monkeypatch.setattr(module, "_ENERGY_SECONDS", 0.3)
     monkeypatch.setattr(energy, "_SETTLING_SECONDS", 0.01)
     monkeypatch.setenv("FAKE_CUDA_DEVICES", "1")
     monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(tensorrt, "build", build)
+    monkeypatch.setattr(builder, "build", build)
     # The stand-ins live in this process, so the fresh one is this one.
     monkeypatch.setattr(gpu_process, "_start", lambda task: json.loads(json.dumps(gpu_process.measure(task))))
-    monkeypatch.setattr(tensorrt, "load", lambda content, flavour, dla: fake_gpu.Engine(content, 32, trt, driver))
+    monkeypatch.setattr(builder, "load", lambda content, runtime, dla: fake_gpu.Engine(content, 32, trt, driver))
     yield built
     assert driver.fake_taken() == 0
 
@@ -68,7 +70,7 @@ def board(card: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
     describe, watts = jetson.describe, jetson.watts
     monkeypatch.setenv("FAKE_CUDA_INTEGRATED", "1")
     monkeypatch.setitem(sys.modules, "tensorrt", trt)  # JetPack's has the same API, and another number
-    monkeypatch.setattr(tensorrt, "_OLDEST", 1)
+    monkeypatch.setattr(builder, "_OLDEST", 1)
     monkeypatch.setattr(jetson, "describe", lambda here=root: describe(here))
     monkeypatch.setattr(jetson, "watts", lambda here=root: watts(here))
     monkeypatch.setattr(present, "here", lambda device: device == "jetson")
@@ -178,7 +180,7 @@ def test_memory_that_cannot_be_measured_is_a_note_and_the_rest_stands(
 def test_what_the_fresh_process_says_is_found_among_what_libraries_print(
     made: bundle.Bundle, card: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    task = {"bundle": str(made.path), "network": "fp32", "device": "rtx", "graphs": True, "dla": None, "board": None}
+    task = {"bundle": str(made.path), "network": "fp32", "device": "rtx", **asdict(Options())}
     gpu_process.main(task)
     said = f"[TRT] loaded{capsys.readouterr().out}[TRT] bye"
     monkeypatch.setattr(gpu_process, "_CHILD", f"print({said!r})")
@@ -192,7 +194,7 @@ def test_what_the_fresh_process_says_is_found_among_what_libraries_print(
 
 def test_a_process_without_a_gpu_ends_with_one_line(made: bundle.Bundle) -> None:
     with pytest.raises(LackError) as error:
-        gpu_process.of_network(made, "fp32", "rtx", gpu.Options())
+        gpu_process.of_network(made, "fp32", "rtx", Options())
     assert "\n" not in str(error.value)
     assert "driver" in str(error.value)
 
@@ -279,7 +281,7 @@ def test_an_rtx_card_runs_the_bundle_s_engine_where_it_fits_and_another_one_wher
     made: bundle.Bundle, card: list[str], smi: Callable[..., None], tmp_path: Path
 ) -> None:
     content = made.file("fp32").read_bytes()
-    fields = {"network": "fp32", "runtime": "tensorrt_rtx", "version": trt.__version__, "most_batch": 32}
+    fields = {"network": "fp32", "runtime": "tensorrt_rtx", "version": trt.__version__, "max_batch": 32}
     added = bundle.add_engine(made, content, file="fp32.engine", compute=["87"], **fields)
     result = on("rtx", added)
     assert [entry.network for entry in result.networks] == ["fp32"]
@@ -336,16 +338,16 @@ def test_without_a_gpu_it_is_one_line_or_with_fallback_the_cpu_and_the_result_sa
 def test_memory_that_is_short_for_the_second_network_gives_back_what_the_first_one_took(
     made: bundle.Bundle, board: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = tensorrt.load
+    real = builder.load
     loaded: list[object] = []
 
-    def load(content: bytes, flavour: tensorrt.Flavour, dla: int | None) -> fake_gpu.Engine:
-        engine = real(content, flavour, dla)
+    def load(content: bytes, runtime: builder.Runtime, dla: int | None) -> fake_gpu.Engine:
+        engine = real(content, runtime, dla)
         engine.memory = not loaded
         loaded.append(engine)
         return engine
 
-    monkeypatch.setattr(tensorrt, "load", load)
+    monkeypatch.setattr(builder, "load", load)
     with pytest.raises(LackError, match="too little memory for the engine"):
         on("jetson", made)  # and the fixture counts
     assert len(loaded) == 2
@@ -356,12 +358,12 @@ def test_a_dla_is_asked_for_and_layers_that_run_elsewhere_are_named(
 ) -> None:
     asked = []
 
-    def build(content: bytes, flavour: str, compute: object, batch: int, workspace: int, dla: int, file: Path) -> Built:
+    def build(content: bytes, runtime: str, compute: object, batch: int, workspace: int, dla: int, file: Path) -> Built:
         asked.append((batch, workspace, dla))
         return Built(content, trt.__version__, (), 0.1, ("head.Gemm",))
 
-    monkeypatch.setattr(tensorrt, "build", build)
-    result = on("jetson", made, options=gpu.Options(dla=0, graphs=False))
+    monkeypatch.setattr(builder, "build", build)
+    result = on("jetson", made, options=Options(dla=0, cuda_graphs=False))
     assert asked == [(1, 1 << 30, 0)] * 2  # a DLA takes one size alone
     assert (result.protocol.dla, result.protocol.cuda_graphs) == (0, False)
     assert [entry.on_gpu for entry in result.networks] == [["head.Gemm"], ["head.Gemm"]]

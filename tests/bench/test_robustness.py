@@ -11,12 +11,12 @@ from bundle import samples
 from rich.console import Console
 
 from edgefer import data
+from edgefer.backends import onnxruntime
 from edgefer.bench import report, robustness, table
 from edgefer.bench.bench import bench
 from edgefer.bench.result import Result
 from edgefer.bench.table import tables
 from edgefer.evaluation.corruptions import KINDS, corrupt
-from edgefer.runtimes import onnxruntime
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_each_network_is_run_on_the_same_pictures(result: Result) -> None:
         assert list(worse.accuracy) == list(KINDS)
         assert worse.images == 70
         assert worse.clean == entry.quality.accuracy
-        with onnxruntime.activate(samples.network(blind=blind)) as session:
+        with onnxruntime.open_model(samples.network(blind=blind)) as session:
             right = 0
             for number, (images, labels) in enumerate(rows.batches(50)):
                 dark = corrupt(images, "low light", 5, worse.seed + number)

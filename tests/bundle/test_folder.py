@@ -15,6 +15,7 @@ import pytest
 from bundle import samples
 
 from edgefer import bundle, paths
+from edgefer.backends import registry
 from edgefer.errors import InputError
 from edgefer.labels import LABELS
 
@@ -29,8 +30,8 @@ def test_a_bundle_comes_back_as_it_was_written(folder: Path) -> None:
     assert loaded.manifest.labels == LABELS
     assert loaded.manifest.preprocessing == samples.PREPROCESSING
     assert loaded.file("fp32").read_bytes() == samples.network()
-    assert loaded.networks_for("cpu") == ["fp32", "int8-cpu"]
-    assert loaded.networks_for("tensorrt") == ["fp32", "int8-tensorrt"]
+    assert registry.get("cpu").networks(loaded) == ["fp32", "int8-cpu"]
+    assert registry.get("jetson").networks(loaded) == ["fp32", "int8-tensorrt"]
 
 
 def test_a_network_can_be_given_as_a_file(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_two_targets_that_run_one_graph_share_its_file(tmp_path: Path) -> None:
     parts["int8-rtx"] = bundle.Part(shared.file, shared.content, "int8", "rtx")
     made = bundle.load(bundle.write(tmp_path / "made", samples.description(), parts).path)
     assert made.file("int8-rtx") == made.file("int8-tensorrt")
-    assert made.networks_for("rtx") == ["fp32", "int8-rtx"]
+    assert registry.get("rtx").networks(made) == ["fp32", "int8-rtx"]
 
 
 @pytest.mark.parametrize("file", ["fp32.onnx", "FP32.onnx", "manifest.json"])
@@ -219,7 +220,7 @@ def test_bundles_of_the_formats_before_are_still_read(folder: Path, older: int, 
 def test_an_engine_whose_replacement_is_cut_short_leaves_a_whole_bundle(
     folder: Path, monkeypatch: pytest.MonkeyPatch, writes: int, left: list[bytes]
 ) -> None:
-    fields = {"network": "fp32", "runtime": "tensorrt_rtx", "version": "1", "most_batch": 32, "compute": ["87"]}
+    fields = {"network": "fp32", "runtime": "tensorrt_rtx", "version": "1", "max_batch": 32, "compute": ["87"]}
     added = bundle.add_engine(bundle.load(folder), b"old", file="fp32.engine", **fields)
     assert bundle.load(folder).manifest.engines == added.manifest.engines
     real, done = paths.write_atomically, []

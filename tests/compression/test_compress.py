@@ -21,6 +21,7 @@ from onnx import numpy_helper
 from typer.testing import CliRunner
 
 from edgefer import bundle, data, paths
+from edgefer.backends import registry
 from edgefer.cli.main import app
 from edgefer.compression import compress as module
 from edgefer.compression import finetune
@@ -29,7 +30,6 @@ from edgefer.errors import InputError
 from edgefer.evaluation import metrics, predict
 from edgefer.evaluation.predict import Infer
 from edgefer.graph.lint import check
-from edgefer.runtimes import bundled
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +50,7 @@ def test_a_bundle_holds_what_its_manifest_says(made: Result, csv: Path) -> None:
     assert 0.45 < manifest.networks["fp16-rtx"].bytes / manifest.networks["fp32"].bytes < 0.75
     validation = data.split(data.load(csv), "val")
     for score in manifest.scores:
-        with bundled.activate(opened, score.network) as session:
+        with registry.open_network(opened, score.network) as session:
             answers = predict.logits(session.infer, manifest.preprocessing, validation)
         matrix = metrics.confusion(validation.labels, answers.argmax(1), 7)
         assert (score.split, score.images) == ("val", len(validation))

@@ -66,11 +66,11 @@ def test_memory_does_not_grow_with_the_images_but_for_the_result() -> None:
 
 
 def test_a_real_network_is_right_about_what_it_can_tell_apart() -> None:
-    from edgefer.runtimes import onnxruntime
+    from edgefer.backends import onnxruntime
 
     dataset = samples.dataset()
     rows = np.arange(len(dataset))
     split = Split("all", dataset.images, rows, dataset.labels, dataset.rows)
-    with onnxruntime.activate(samples.network()) as session:
+    with onnxruntime.open_model(samples.network()) as session:
         logits = predict.logits(session.infer, samples.PREPROCESSING, split, 32)
     np.testing.assert_array_equal(logits.argmax(axis=1), dataset.labels)

@@ -23,7 +23,7 @@ NEED_EXTRAS = (
     "training/",
 )
 NEED_EXTRAS += ("claims/networks.py", "claims/page.py", "pages/page.py")
-NEED_EXTRAS += ("runtimes/cuda/by_",)  # a package each, for a GPU
+NEED_EXTRAS += ("backends/tensorrt/cuda/by_",)  # a package each, for a GPU
 
 
 def imported_after(script: str) -> set[str]:

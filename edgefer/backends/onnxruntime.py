@@ -1,4 +1,4 @@
-"""Networks run by ONNX Runtime on the CPU: activate, infer, deactivate."""
+"""ONNX Runtime on the CPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edgefer import console, limits
+from edgefer.backends import targets
+from edgefer.backends.base import Details, Options, Sides, fitting
 from edgefer.bundle import wire
+from edgefer.bundle.folder import Bundle
 from edgefer.devices import machine
 from edgefer.errors import InputError
 from edgefer.lines import one_line
@@ -29,10 +32,10 @@ _FATAL = 4  # what ONNX Runtime would print about a broken file is in the except
 
 
 class Session:
-    """A network that is ready to run, by many threads at a time.
+    """A network that is ready to run; see `edgefer.backends.base.Session`. ONNX Runtime's own sessions are thread-safe.
 
     Attributes:
-        shape: (channels, height, width) of one input, None where the file leaves it open.
+        input_shape: (channels, height, width) of one input, None where the file leaves it open.
         classes: number of outputs, None where the file leaves it open.
     """
 
@@ -47,24 +50,14 @@ class Session:
         if isinstance(inputs[0].shape[0], int):
             raise InputError(f"{name} has a fixed batch of {inputs[0].shape[0]}; export it with the first axis open")
         self._input, self._outputs = inputs[0].name, [outputs[0].name]
-        self.shape = tuple(_size(side) for side in inputs[0].shape[1:])
+        self.input_shape: Sides = tuple(_size(side) for side in inputs[0].shape[1:])
         self.classes = _size(outputs[0].shape[1])
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the logits of a batch.
-
-        Args:
-            batch: float32, (N, C, H, W), what `Preprocessing.apply` gives.
-
-        Returns:
-            float32, (N, classes).
-
-        Raises:
-            InputError: the batch has another type or shape than the network takes.
-        """
-        session = self._session  # another thread may deactivate it
+        """Return the logits of a batch."""
+        session = self._session  # another thread may close it meanwhile
         if session is None:
-            raise RuntimeError(f"{self._name} has been deactivated")
+            raise RuntimeError(f"{self._name} has been closed")
         try:
             logits: NDArray[np.float32] = session.run(self._outputs, {self._input: batch})[0]
         except Exception as error:  # onnxruntime's own errors share no base class
@@ -75,9 +68,13 @@ class Session:
             raise InputError(f"{self._name} answers {len(batch)} images with an output of shape {logits.shape}")
         return logits
 
-    def deactivate(self) -> None:
-        """Free the network's memory; `infer` raises from now on."""
+    def close(self) -> None:
+        """Free the network's memory."""
         self._session = None
+
+    def details(self) -> Details:
+        """Return nothing that a result does not have by default."""
+        return Details()
 
     def __enter__(self) -> Session:
         return self
@@ -85,10 +82,10 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.deactivate()
+        self.close()
 
 
-def activate(model: Path | bytes, threads: int = 1, optimize: bool = True, name: str = "the network") -> Session:
+def open_model(model: Path | bytes, threads: int = 1, optimize: bool = True, name: str = "the network") -> Session:
     """Load a network with ONNX Runtime's CPU provider.
 
     ONNX Runtime gets bytes and never a path, so it can open no other file.
@@ -177,3 +174,39 @@ def _size(side: int | str | None) -> int | None:
 def _said(error: Exception) -> str:
     text = str(error)
     return one_line(text.split(" : ", 3)[-1] if text.startswith("[ONNXRuntimeError]") else text, 200)
+
+
+class OnnxRuntime:
+    """See `edgefer.backends.base.Backend`."""
+
+    device = "cpu"
+    title = "ONNX Runtime"
+    targets = (targets.CPU,)
+    automatic = True
+    on_gpu = False
+    sensors = ("RAPL", "INA3221")
+
+    def check(self) -> None:
+        """Return: ONNX Runtime comes with edgefer."""
+
+    def version(self) -> str:
+        """Return its version."""
+        return f"onnxruntime {onnxruntime.__version__}, CPUExecutionProvider"
+
+    def networks(self, bundle: Bundle) -> list[str]:
+        """Return plain networks and those for CPUs."""
+        return fitting(bundle, self.targets)
+
+    def open(self, bundle: Bundle, network: str, options: Options) -> Session:
+        """Start a network of a bundle."""
+        return open_model(bundle.content(network), options.threads, name=str(bundle.file(network)))
+
+    def open_model(self, model: Path | bytes, threads: int = 1) -> Session:
+        """Start an ONNX file."""
+        return open_model(model, threads)
+
+    def meter(self) -> None:
+        """Return nothing: it computes in the process's own memory."""
+
+
+BACKEND = OnnxRuntime()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from edgefer import bundle as bundles
 from edgefer import console
+from edgefer.backends.tensorrt import builder
+from edgefer.backends.tensorrt.builder import Built
 from edgefer.bundle import Bundle
 from edgefer.errors import InputError
-from edgefer.runtimes import tensorrt
-from edgefer.runtimes.tensorrt import Built
 
 
 def compute_capabilities(named: str) -> list[str]:
@@ -22,19 +22,19 @@ def compute_capabilities(named: str) -> list[str]:
     """
     found = [each.strip().removeprefix("sm").removeprefix("_").replace(".", "") for each in named.lower().split(",")]
     found = list(dict.fromkeys(found))
-    tensorrt.check_compute(found)
+    builder.check_compute(found)
     return found
 
 
 def build(
-    bundle: Bundle, compute: Sequence[str], most_batch: int, check: Callable[[Path], None] | None = None
+    bundle: Bundle, compute: Sequence[str], max_batch: int, check: Callable[[Path], None] | None = None
 ) -> tuple[Bundle, list[Built]]:
     """Build an engine of each network for RTX and put it into the bundle, with its sidecar.
 
     Args:
         bundle: from `edgefer.bundle.load`.
         compute: compute capabilities, one engine for all: ``["86", "89"]``.
-        most_batch: images at a time.
+        max_batch: images at a time.
         check: refuses a graph that TensorRT would refuse or misread (`edgefer.graph.lint`, which needs onnx).
 
     Returns:
@@ -53,11 +53,11 @@ def build(
     built = []
     with console.progress("building", len(names)) as advance:
         for name in names:
-            built.append(tensorrt.build(bundle.content(name), "tensorrt_rtx", compute, most_batch))
+            built.append(builder.build(bundle.content(name), "tensorrt_rtx", compute, max_batch))
             advance(1, name)
     for name, done in zip(names, built, strict=True):  # all of them or none
         for warning in done.warnings:
             console.say(f"{name}: TensorRT warns: {warning}")
         fields = {"file": f"{name}.engine", "network": name, "runtime": "tensorrt_rtx", "version": done.version}
-        bundle = bundles.add_engine(bundle, done.engine, **fields, compute=list(compute), most_batch=most_batch)
+        bundle = bundles.add_engine(bundle, done.engine, **fields, compute=list(compute), max_batch=max_batch)
     return bundle, built

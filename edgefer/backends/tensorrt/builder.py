@@ -21,13 +21,14 @@ from edgefer import console, paths
 from edgefer.errors import InputError, LackError, MissingExtra
 from edgefer.lines import one_line
 
-Flavour = Literal["tensorrt", "tensorrt_rtx"]
+Runtime = Literal["tensorrt", "tensorrt_rtx"]
 
-MOST_BATCH = 32
+MAX_BATCH = 32
 CURRENT = "CURRENT"
 _STEPS = 1000
 _MEMORY = re.compile(r"out ?of ?memory|cudaMalloc|insufficient (workspace|memory)", re.IGNORECASE)
 _OLDEST = 10
+_TITLES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT for RTX"}
 _TURING = "75"  # refuses some graphs, and then a build for several GPUs at once
 
 
@@ -50,100 +51,113 @@ class Built:
     on_gpu: tuple[str, ...] = ()
 
 
-def api(flavour: Flavour) -> ModuleType:
-    """Return the module of a flavour.
+def api(runtime: Runtime) -> ModuleType:
+    """Return the Python module of a runtime.
 
     Raises:
         LackError: it is not installed, does not load or is too old; the message says how to get one.
     """
     try:
-        module = importlib.import_module(flavour)
+        module = importlib.import_module(runtime)
     except ModuleNotFoundError:
-        if flavour == "tensorrt_rtx":
+        if runtime == "tensorrt_rtx":
             raise MissingExtra("tensorrt-rtx", "rtx") from None
         raise LackError(
             "TensorRT is not installed; on a Jetson it comes with JetPack: sudo apt install nvidia-jetpack, and an "
             "environment made with --system-site-packages"
         ) from None
     except (ImportError, OSError) as error:
-        raise LackError(f"{flavour} is installed and does not load: {one_line(error)}") from None
+        raise LackError(f"{runtime} is installed and does not load: {one_line(error)}") from None
     version = str(module.__version__)
-    if flavour == "tensorrt" and int(version.partition(".")[0]) < _OLDEST:
+    if runtime == "tensorrt" and int(version.partition(".")[0]) < _OLDEST:
         raise LackError(
             f"TensorRT {version} knows no strongly typed networks; JetPack 6.1 and later bring one that does"
         )
     return module
 
 
-def compute_capabilities(flavour: Flavour = "tensorrt_rtx") -> list[str]:
+def compute_capabilities(runtime: Runtime = "tensorrt_rtx") -> list[str]:
     """Return the GPUs that engines can be built for without one, as the digits of their compute capability: ``86``."""
-    known = [name[2:] for name in dir(api(flavour).ComputeCapability) if re.fullmatch(r"SM\d+", name)]
+    known = [name[2:] for name in dir(api(runtime).ComputeCapability) if re.fullmatch(r"SM\d+", name)]
     return sorted(known, key=int)
 
 
-def parse(content: bytes, flavour: Flavour) -> tuple[Any, Any, Any]:
+def parse(content: bytes, runtime: Runtime) -> tuple[Any, Any, Any]:
     """Return builder, network and parser of an ONNX file. All three must be kept while the network is used.
 
     Raises:
         InputError: TensorRT's parser refuses the file.
         LackError: see `api`.
     """
-    trt = api(flavour)
-    builder = trt.Builder(_logger(flavour))
+    trt = api(runtime)
+    builder = _made(trt.Builder, runtime)
     flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     if hasattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH"):  # 10.x still wants to be told
         flags |= 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
     network = builder.create_network(flags)
-    parser = trt.OnnxParser(network, _logger(flavour))
+    parser = trt.OnnxParser(network, _logger(runtime))
     if not parser.parse(content):
+        if not parser.num_errors:
+            raise InputError(f"TensorRT's parser refuses the network: {last_error(runtime)}")
         error = parser.get_error(0)
         where = f" at node {error.node_name()}" if error.node_name() else ""
         raise InputError(f"TensorRT's parser refuses the network{where}: {one_line(error.desc())}")
     return builder, network, parser
 
 
+def _made(factory: Callable[[Any], Any], runtime: Runtime) -> Any:
+    """Return a builder or a runtime. Where TensorRT cannot start, its binding raises TypeError: nullptr."""
+    try:
+        return factory(_logger(runtime))
+    except TypeError:
+        raise LackError(
+            f"{_TITLES[runtime]} cannot start here: {last_error(runtime)}; it needs an NVIDIA driver as new as its "
+            "CUDA (`edgefer doctor` says which are here)"
+        ) from None
+
+
 def build(
     content: bytes,
-    flavour: Flavour,
+    runtime: Runtime,
     compute: Sequence[str] = (),
-    most_batch: int = MOST_BATCH,
+    max_batch: int = MAX_BATCH,
     workspace: int | None = None,
     dla: int | None = None,
     timings: Path | None = None,
 ) -> Built:
-    """Build an engine for any batch from 1 to `most_batch`, fastest at 1.
+    """Build an engine for any batch from 1 to `max_batch`, fastest at 1.
 
     Args:
         content: an ONNX file with one input, (N, C, H, W), that `edgefer.graph.lint` has nothing against.
-        flavour: ``tensorrt`` builds for the GPU at hand; ``tensorrt_rtx`` for those asked for, without one.
+        runtime: ``tensorrt`` builds for the GPU at hand; ``tensorrt_rtx`` for those asked for, without one.
         compute: compute capabilities, ``86``, or `CURRENT` for the GPU at hand; for ``tensorrt_rtx`` alone.
-        most_batch: images at a time.
+        max_batch: images at a time.
         workspace: bytes of GPU memory that the builder may use; by default what there is.
         dla: number of a deep learning accelerator; what it cannot take runs on the GPU. It takes one size alone, so
-            that the engine is for `most_batch` images and no other number.
+            that the engine is for `max_batch` images and no other number.
         timings: a file in which ``tensorrt`` keeps what it measured, so that the next build measures less.
 
     Raises:
         InputError: the parser or the builder refuses the network, or there is no such compute capability.
         LackError: see `api`; or there is too little memory, or no such DLA.
     """
-    trt = api(flavour)
-    logger = _logger(flavour)
+    trt = api(runtime)
+    logger = _logger(runtime)
     logger.lines.clear()
     started = time.monotonic()
-    builder, network, parser = parse(content, flavour)
+    builder, network, parser = parse(content, runtime)
     config = builder.create_builder_config()
     if workspace is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
-    if flavour == "tensorrt_rtx":
+    if runtime == "tensorrt_rtx":
         _choose(trt, config, compute)
         config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # or its engines cannot be recorded as CUDA graphs
-    if flavour == "tensorrt" and timings is not None:  # TensorRT for RTX measures nothing when it builds
+    if runtime == "tensorrt" and timings is not None:  # TensorRT for RTX measures nothing when it builds
         kept = config.create_timing_cache(_content(timings))
         if not config.set_timing_cache(kept, ignore_mismatch=False):  # it is of another device, or damaged
             config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
     given = network.get_input(0)
-    one, most = ((batch, *tuple(given.shape)[1:]) for batch in (1 if dla is None else most_batch, most_batch))
+    one, most = ((batch, *tuple(given.shape)[1:]) for batch in (1 if dla is None else max_batch, max_batch))
     profile = builder.create_optimization_profile()
     profile.set_shape(given.name, one, one, most)
     config.add_optimization_profile(profile)
@@ -156,11 +170,11 @@ def build(
     if monitor.stopped is not None:
         raise monitor.stopped
     if engine is None:
-        said = last_error(flavour)
+        said = last_error(runtime)
         if _MEMORY.search(said):
             raise LackError(f"too little memory to build the engine: close what else runs ({said})")
         raise InputError(f"TensorRT cannot build the network: {said}")
-    measured = config.get_timing_cache() if flavour == "tensorrt" else None
+    measured = config.get_timing_cache() if runtime == "tensorrt" else None
     if measured is not None and timings is not None:
         with paths.write_atomically(timings) as part:
             part.write_bytes(bytes(measured.serialize()))
@@ -222,24 +236,23 @@ def _content(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-def load(engine: bytes, flavour: Flavour, dla: int | None = None) -> Any | None:
+def load(engine: bytes, runtime: Runtime, dla: int | None = None) -> Any | None:
     """Return an engine on the current GPU or DLA, or None: `last_error` says why.
 
     Raises:
         LackError: see `api`.
     """
-    trt = api(flavour)
-    logger = _logger(flavour)
+    logger = _logger(runtime)
     logger.lines.clear()
-    runtime = trt.Runtime(logger)  # the engine keeps it
+    loader = _made(api(runtime).Runtime, runtime)  # the engine keeps it
     if dla is not None:
-        runtime.DLA_core = dla
-    return runtime.deserialize_cuda_engine(engine)
+        loader.DLA_core = dla
+    return loader.deserialize_cuda_engine(engine)
 
 
-def last_error(flavour: Flavour) -> str:
+def last_error(runtime: Runtime) -> str:
     """Return the last error that TensorRT wrote."""
-    errors = [text for severity, text in _logger(flavour).lines if severity == "error"]
+    errors = [text for severity, text in _logger(runtime).lines if severity == "error"]
     return errors[-1] if errors else "it does not say why"
 
 
@@ -270,9 +283,9 @@ def _choose(trt: ModuleType, config: Any, compute: Sequence[str]) -> None:
 
 
 @cache
-def _logger(flavour: Flavour) -> Any:
+def _logger(runtime: Runtime) -> Any:
     """TensorRT keeps the first logger that it meets for as long as the process lives, so there is one."""
-    trt = api(flavour)
+    trt = api(runtime)
     names = {trt.ILogger.WARNING: "warning", trt.ILogger.ERROR: "error", trt.ILogger.INTERNAL_ERROR: "error"}
 
     class Logger(trt.ILogger):  # type: ignore[misc, name-defined]

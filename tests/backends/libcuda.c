@@ -1,5 +1,6 @@
 /* A stand-in for NVIDIA's driver, for machines without one: "device" memory is memory of this process, a stream runs
- * what is queued at once, and a graph that is being recorded notes copies and calls for later. It counts what is taken and not given back, and fails, with CUDA_ERROR_OUT_OF_MEMORY, the call that FAKE_CUDA_FAIL
+ * what is queued at once, and a graph that is being recorded notes copies and calls for later. As in the real one, each thread
+ * has a stack of contexts of its own, and a call that needs a context fails in a thread without one. It counts what is taken and not given back, and fails, with CUDA_ERROR_OUT_OF_MEMORY, the call that FAKE_CUDA_FAIL
  * names. Of 8 GiB, a context holds 300 MiB, what is taken its bytes, a graph 64 KiB, and fake_use() adds what TensorRT
  * would take. FAKE_CUDA_DEVICES says how many GPUs there are (0), FAKE_CUDA_INTEGRATED makes them integrated ones.
  *
@@ -16,19 +17,23 @@ typedef int Status;
 typedef struct { void (*function)(void *); void *to; const void *from; size_t count; } Step; /* a copy, or a call */
 typedef struct { int steps; Step step[64]; } Graph;
 
-static long taken; /* memory, streams, contexts and graphs that nobody gave back */
-static size_t used; /* device memory */
-static Graph *recording;
-static int context_depth, contexts;
+static _Atomic long taken; /* memory, streams, contexts and graphs that nobody gave back */
+static _Atomic size_t used; /* device memory */
+typedef struct { Graph *recording; } Stream;
+static _Thread_local int context_depth; /* of this thread's stack */
+static _Atomic int contexts;
+static int waits = -1; /* flags of the primary context */
 
 static Status called(const char *name) {
     const char *fail = getenv("FAKE_CUDA_FAIL");
     return fail && !strcmp(fail, name) ? 2 : 0;
 }
 #define CALL(name) if (called(name)) return 2
+#define HERE(name) CALL(name); if (!context_depth) return 201 /* CUDA_ERROR_INVALID_CONTEXT */
 
 long fake_taken(void) { return taken; }
 void fake_use(long bytes) { used += bytes; }
+int fake_waits(void) { return waits; }
 
 static int devices(void) { const char *count = getenv("FAKE_CUDA_DEVICES"); return count ? atoi(count) : 0; }
 static int integrated(void) { return getenv("FAKE_CUDA_INTEGRATED") != NULL; }
@@ -46,7 +51,8 @@ Status cuDeviceGetAttribute(int *value, int attribute, int device) {
 }
 Status cuDeviceComputeCapability(int *major, int *minor, int device) { *major = 8; *minor = 7; return 0; }
 
-Status cuDevicePrimaryCtxRetain(void **context, int device) { CALL("cuDevicePrimaryCtxRetain"); *context = &taken; taken++; contexts++; return 0; }
+Status cuDevicePrimaryCtxRetain(void **context, int device) { CALL("cuDevicePrimaryCtxRetain"); *context = (void *)&taken; taken++; contexts++; return 0; }
+Status cuDevicePrimaryCtxSetFlags_v2(int device, unsigned flags) { if (contexts) return 708; waits = flags; return 0; } /* active */
 Status cuDevicePrimaryCtxRelease_v2(int device) { taken--; contexts--; return 0; }
 Status cuMemGetInfo_v2(size_t *free, size_t *total) {
     CALL("cuMemGetInfo_v2");
@@ -55,32 +61,32 @@ Status cuMemGetInfo_v2(size_t *free, size_t *total) {
     return context_depth ? 0 : 201; /* invalid context */
 }
 Status cuCtxPushCurrent_v2(void *context) { CALL("cuCtxPushCurrent_v2"); context_depth++; taken++; return 0; }
-Status cuCtxPopCurrent_v2(void **context) { *context = &taken; context_depth--; taken--; return 0; }
-Status cuCtxGetCurrent(void **context) { *context = context_depth ? &taken : NULL; return 0; }
+Status cuCtxPopCurrent_v2(void **context) { if (!context_depth) return 201; *context = (void *)&taken; context_depth--; taken--; return 0; }
+Status cuCtxGetCurrent(void **context) { *context = context_depth ? (void *)&taken : NULL; return 0; }
 Status cuCtxGetDevice(int *device) { *device = 0; return context_depth ? 0 : 201; }
 Status cuCtxSynchronize(void) { return 0; }
-Status cuCtxAttach(void **context, unsigned flags) { *context = &taken; return 0; }
+Status cuCtxAttach(void **context, unsigned flags) { *context = (void *)&taken; return 0; }
 Status cuCtxDetach(void *context) { return 0; }
 Status cuCtxGetApiVersion(void *context, unsigned *version) { *version = 3020; return 0; }
 
-Status cuStreamCreate(void **stream, unsigned flags) { CALL("cuStreamCreate"); *stream = malloc(8); taken++; return 0; }
-Status cuStreamDestroy_v2(void *stream) { free(stream); taken--; return 0; }
-Status cuStreamSynchronize(void *stream) { CALL("cuStreamSynchronize"); return recording ? 900 : 0; }
+Status cuStreamCreate(void **stream, unsigned flags) { HERE("cuStreamCreate"); *stream = calloc(1, sizeof(Stream)); taken++; return 0; }
+Status cuStreamDestroy_v2(void *stream) { if (!context_depth) return 201; free(stream); taken--; return 0; }
+Status cuStreamSynchronize(void *stream) { HERE("cuStreamSynchronize"); return ((Stream *)stream)->recording ? 900 : 0; }
 
 Status cuMemHostAlloc(void **address, size_t count, unsigned flags) {
-    CALL("cuMemHostAlloc");
+    HERE("cuMemHostAlloc");
     *address = malloc(count);
     taken++;
     return 0;
 }
-Status cuMemFreeHost(void *address) { free(address); taken--; return 0; }
+Status cuMemFreeHost(void *address) { if (!context_depth) return 201; free(address); taken--; return 0; }
 Status cuMemHostGetDevicePointer_v2(uint64_t *pointer, void *address, unsigned flags) {
     CALL("cuMemHostGetDevicePointer_v2");
     *pointer = (uint64_t)address;
     return integrated() ? 0 : 801;
 }
 Status cuMemAlloc_v2(uint64_t *pointer, size_t count) {
-    CALL("cuMemAlloc_v2");
+    HERE("cuMemAlloc_v2");
     size_t *block = malloc(count + 64);
     *block = count;
     used += count;
@@ -89,6 +95,7 @@ Status cuMemAlloc_v2(uint64_t *pointer, size_t count) {
     return 0;
 }
 Status cuMemFree_v2(uint64_t pointer) {
+    if (!context_depth) return 201;
     size_t *block = (size_t *)(pointer - 64);
     used -= *block;
     free(block);
@@ -100,31 +107,33 @@ static void run(Step step) {
     if (step.function) step.function(step.to);
     else memcpy(step.to, step.from, step.count);
 }
-static Status queue(Step step) {
-    if (recording) recording->step[recording->steps++] = step;
+static Status queue(void *stream, Step step) {
+    Graph *graph = ((Stream *)stream)->recording;
+    if (!context_depth) return 201;
+    if (graph) graph->step[graph->steps++] = step;
     else run(step);
     return 0;
 }
 Status cuLaunchHostFunc(void *stream, void (*function)(void *), void *data) {
-    return queue((Step){function, data, NULL, 0});
+    return queue(stream, (Step){function, data, NULL, 0});
 }
 Status cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t count, void *stream) {
     CALL("cuMemcpyHtoDAsync_v2");
-    return queue((Step){NULL, (void *)to, from, count});
+    return queue(stream, (Step){NULL, (void *)to, from, count});
 }
 Status cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t count, void *stream) {
     CALL("cuMemcpyDtoHAsync_v2");
-    return queue((Step){NULL, to, (void *)from, count});
+    return queue(stream, (Step){NULL, to, (void *)from, count});
 }
 
 Status cuStreamBeginCapture_v2(void *stream, int mode) {
     CALL("cuStreamBeginCapture_v2");
-    recording = calloc(1, sizeof(Graph));
+    ((Stream *)stream)->recording = calloc(1, sizeof(Graph));
     return 0;
 }
 Status cuStreamEndCapture(void *stream, void **graph) {
-    *graph = recording;
-    recording = NULL;
+    *graph = ((Stream *)stream)->recording;
+    ((Stream *)stream)->recording = NULL;
     taken++;
     CALL("cuStreamEndCapture");
     return 0;
@@ -140,7 +149,7 @@ Status cuGraphInstantiateWithFlags(void **ready, void *graph, unsigned long long
 }
 Status cuGraphExecDestroy(void *ready) { free(ready); used -= 64 << 10; taken--; return 0; }
 Status cuGraphLaunch(void *ready, void *stream) {
-    CALL("cuGraphLaunch");
+    HERE("cuGraphLaunch");
     Graph *graph = ready;
     for (int place = 0; place < graph->steps; place++) run(graph->step[place]);
     return 0;

@@ -1,4 +1,4 @@
-"""The six functions by pycuda."""
+"""The driver by pycuda."""
 
 from __future__ import annotations
 
@@ -9,37 +9,64 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 from pycuda import driver
 
+from edgefer.backends.tensorrt.cuda.driver import Buffer, Cuda, Device, Stream
+from edgefer.devices.gpu import Gpu
 from edgefer.errors import LackError
 from edgefer.lines import one_line
-from edgefer.runtimes.cuda import Buffer, Cuda, Gpu, Stream
 
+_SPIN = 1  # CU_CTX_SCHED_SPIN
 _THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do meanwhile does not end the recording
 
 
 class PyCuda:
-    """See `edgefer.runtimes.cuda.Cuda`."""
+    """See `edgefer.backends.tensorrt.cuda.driver.Cuda`."""
 
     def __init__(self) -> None:
         self._streams: dict[int, driver.Stream] = {}  # pycuda takes its own objects, not the driver's handles
 
     @contextmanager
-    def stream(self) -> Iterator[Stream]:
-        """Start the first GPU."""
+    def device(self) -> Iterator[Device]:
+        """Hold the first GPU's primary context."""
         with _checked("start the NVIDIA driver"):
             driver.init()
             device = driver.Device(0)
-        with ExitStack() as stack:
-            with _checked("start the GPU"):
-                context = device.retain_primary_context()
-                context.push()
-            stack.callback(_leave, context)
-            with _checked("make a stream"):
-                stream = driver.Stream(1)  # CU_STREAM_NON_BLOCKING
-            self._streams[stream.handle] = stream
-            stack.callback(self._streams.pop, stream.handle)
-            handle = stream.handle
-            del stream
-            yield Stream(handle, _describe(device))
+        gpu = _describe(device)
+        waits = "auto"
+        if gpu.integrated and not ctypes.CDLL("libcuda.so.1").cuDevicePrimaryCtxSetFlags_v2(0, _SPIN):
+            waits = "spin"
+        with _checked("start the GPU"):
+            context = device.retain_primary_context()
+        try:
+            yield Device(gpu, context, waits)
+        finally:
+            # pycuda releases a context in any thread only while it is current there, and leaves the driver's stack as
+            # it is: that of a context of pycuda's own would have been popped with it.
+            context.push()
+            context.detach()
+            ctypes.CDLL("libcuda.so.1").cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
+
+    @contextmanager
+    def current(self, device: Device) -> Iterator[None]:
+        """Push the context, and pop it."""
+        with _checked("use the GPU from this thread"):
+            device.context.push()
+        try:
+            yield
+        finally:
+            device.context.pop()
+
+    @contextmanager
+    def stream(self, device: Device) -> Iterator[Stream]:
+        """Make a stream."""
+        with _checked("make a stream"):
+            stream = driver.Stream(1)  # CU_STREAM_NON_BLOCKING
+        handle = stream.handle
+        self._streams[handle] = stream
+        del stream
+        try:
+            yield Stream(handle, device.gpu)
+        finally:
+            del self._streams[handle]
 
     @contextmanager
     def buffer(self, stream: Stream, count: int) -> Iterator[Buffer]:
@@ -95,7 +122,7 @@ class PyCuda:
         with _checked("run the network on the GPU"):
             self._streams[stream.handle].synchronize()
 
-    def free(self, stream: Stream) -> int:
+    def free(self) -> int:
         """Ask for free memory."""
         with _checked("ask for the GPU's free memory"):
             free, _ = driver.mem_get_info()
@@ -122,11 +149,6 @@ def _checked(what: str) -> Iterator[None]:
 def _check(status: int, what: str) -> None:
     if status:
         raise LackError(f"cannot {what}: CUDA error {status}")
-
-
-def _leave(context: driver.Context) -> None:
-    context.pop()
-    context.detach()
 
 
 def _describe(device: driver.Device) -> Gpu:

@@ -13,9 +13,10 @@ import pytest
 from bundle import samples
 
 from edgefer import console
+from edgefer.backends.tensorrt import builder
+from edgefer.backends.tensorrt import cache as engine_cache
+from edgefer.devices.gpu import Gpu
 from edgefer.errors import LackError
-from edgefer.runtimes import engine_cache, tensorrt
-from edgefer.runtimes.cuda import Gpu
 
 pytest.importorskip("tensorrt_rtx")
 GPU = Gpu("0000:01:00.0", "Fake Ada", "89", "13.0", 8 << 30, False, "none")
@@ -23,14 +24,15 @@ GPU = Gpu("0000:01:00.0", "Fake Ada", "89", "13.0", 8 << 30, False, "none")
 ASK = """
 import sys, time
 from pathlib import Path
-from edgefer.runtimes import engine_cache, tensorrt
-from edgefer.runtimes.cuda import Gpu
-build = tensorrt.build
+from edgefer.backends.tensorrt import cache as engine_cache
+from edgefer.backends.tensorrt import builder
+from edgefer.devices.gpu import Gpu
+build = builder.build
 def held_up(*arguments):
     print("building", flush=True)
     time.sleep(float(sys.argv[2]))
     return build(*arguments)
-tensorrt.build = held_up
+builder.build = held_up
 kept = engine_cache.engine(
     Path(sys.argv[1]),
     "fp32",
@@ -73,7 +75,7 @@ def test_an_engine_is_built_the_first_time_and_found_the_second(graph: Path, cac
 @pytest.mark.parametrize(
     "other",
     [
-        {"most_batch": 8},
+        {"max_batch": 8},
         {"workspace": 1 << 28},
         {"board": "NVIDIA Jetson Orin Nano, 15W"},
         {"gpu": Gpu("0000:02:00.0", "Other Ada", "89", "13.0", 8 << 30, False, "none")},
@@ -157,7 +159,7 @@ def test_a_build_says_how_far_it_is(
 ) -> None:
     monkeypatch.setattr(console, "_enabled", True)
     monkeypatch.setattr(console, "_SECONDS_BETWEEN_LINES", 0.0)
-    tensorrt.build(graph.read_bytes(), "tensorrt_rtx", ["89"])
+    builder.build(graph.read_bytes(), "tensorrt_rtx", ["89"])
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("building the engine: ")]
     reached = [int(line.split()[3].replace(",", "")) for line in lines]
     assert reached

@@ -19,13 +19,14 @@ from torch import nn
 from typer.testing import CliRunner
 
 from edgefer import bundle, models
+from edgefer.backends import onnxruntime
+from edgefer.backends.tensorrt import builder
 from edgefer.cli.main import app
 from edgefer.compression import export, quantize, targets
 from edgefer.errors import InputError, LackError, MissingExtra
 from edgefer.graph.graph import Graph
 from edgefer.graph.half import half
 from edgefer.graph.lint import check
-from edgefer.runtimes import onnxruntime, tensorrt
 
 trt = pytest.importorskip("tensorrt_rtx")
 GPUS = ["86", "89", "120"]
@@ -65,7 +66,7 @@ def test_engines_are_built_for_each_gpu_and_for_all_without_a_warning(
 ) -> None:
     content = graphs(name)[precision].SerializeToString()
     for compute in (*([gpu] for gpu in GPUS), GPUS):
-        built = tensorrt.build(content, "tensorrt_rtx", compute)
+        built = builder.build(content, "tensorrt_rtx", compute)
         assert len(built.engine) > 10_000
         assert built.warnings == ()
         assert built.version == trt.__version__
@@ -76,7 +77,7 @@ def test_the_parser_hands_back_each_quantizer_with_its_scale(
     graphs: Callable[[str], dict[str, ModelProto]], name: str
 ) -> None:
     model = graphs(name)["int8"]
-    _, parsed, _parser = tensorrt.parse(model.SerializeToString(), "tensorrt_rtx")
+    _, parsed, _parser = builder.parse(model.SerializeToString(), "tensorrt_rtx")
     layers = [parsed.get_layer(number) for number in range(parsed.num_layers)]
     constants = {}
     for layer in layers:
@@ -109,7 +110,7 @@ def test_half_precision_answers_as_full_precision_does(graphs: Callable[[str], d
     halved = graphs("ours")["fp16"]
     weights = [numpy_helper.to_array(each) for each in halved.graph.initializer]
     assert {each.dtype for each in weights if each.size > 100} == {np.dtype(np.float16)}
-    with onnxruntime.activate(halved.SerializeToString()) as session, torch.inference_mode():
+    with onnxruntime.open_model(halved.SerializeToString()) as session, torch.inference_mode():
         np.testing.assert_allclose(session.infer(images.numpy()), float32(images).numpy(), atol=0.02)
 
 
@@ -136,7 +137,7 @@ def test_what_cannot_be_built_is_said_in_one_line(graphs: Callable[[str], dict[s
         (content[:2000], GPUS, "parser refuses the network"),
     ):
         with pytest.raises(InputError, match=said) as caught:
-            tensorrt.build(wrong, "tensorrt_rtx", compute)
+            builder.build(wrong, "tensorrt_rtx", compute)
         assert "\n" not in str(caught.value)
 
 
@@ -144,19 +145,19 @@ def test_a_tensorrt_that_is_not_there_or_does_not_load_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(LackError, match="comes with JetPack"):
-        tensorrt.api("tensorrt")
+        builder.api("tensorrt")
     (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.10: cannot open shared object file')")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(LackError, match=r"tensorrt is installed and does not load: libnvinfer"):
-        tensorrt.api("tensorrt")
+        builder.api("tensorrt")
     (tmp_path / "tensorrt.py").write_text("__version__ = '8.5.2.2'")
     importlib.invalidate_caches()
     with pytest.raises(LackError, match=r"TensorRT 8\.5\.2\.2 knows no strongly typed networks; JetPack 6\.1"):
-        tensorrt.api("tensorrt")
+        builder.api("tensorrt")
     del sys.modules["tensorrt"]  # not by monkeypatch, which would bring it back
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     with pytest.raises(MissingExtra, match=r"edgefer\[rtx\]"):
-        tensorrt.api("tensorrt_rtx")
+        builder.api("tensorrt_rtx")
 
 
 @pytest.fixture
@@ -217,7 +218,7 @@ def test_engines_are_plain_files_for_tensorrts_own_tools(made: bundle.Bundle) ->
     assert CliRunner().invoke(app, ["build", str(made.path)]).exit_code == 0
     [entry] = bundle.load(made.path).manifest.engines
     content = onnx.load(made.file("int8-rtx")).SerializeToString()
-    alone = tensorrt.build(content, "tensorrt_rtx", GPUS).engine
+    alone = builder.build(content, "tensorrt_rtx", GPUS).engine
     assert (made.path / entry.file).read_bytes()[:4] == alone[:4]  # TensorRT's own first bytes, no header of ours
 
 
@@ -233,14 +234,14 @@ def test_ctrl_c_ends_a_build_as_it_ends_anything_else(
 
         yield advance
 
-    monkeypatch.setattr(tensorrt.console, "progress", interrupted)
+    monkeypatch.setattr(builder.console, "progress", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        tensorrt.build(graphs("ours")["int8"].SerializeToString(), "tensorrt_rtx", ["89"])
+        builder.build(graphs("ours")["int8"].SerializeToString(), "tensorrt_rtx", ["89"])
 
 
 def test_too_little_memory_to_build_is_what_the_machine_lacks(
     graphs: Callable[[str], dict[str, ModelProto]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tensorrt, "last_error", lambda flavour: "[virtualMemoryBuffer.cpp] OutOfMemory (no further)")
+    monkeypatch.setattr(builder, "last_error", lambda runtime: "[virtualMemoryBuffer.cpp] OutOfMemory (no further)")
     with pytest.raises(LackError, match="too little memory to build the engine"):
-        tensorrt.build(graphs("ours")["int8"].SerializeToString(), "tensorrt_rtx", ["75"])
+        builder.build(graphs("ours")["int8"].SerializeToString(), "tensorrt_rtx", ["75"])

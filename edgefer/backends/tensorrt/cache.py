@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from edgefer import console, paths
+from edgefer.backends.tensorrt import builder
+from edgefer.backends.tensorrt.builder import Built, Runtime
+from edgefer.devices.gpu import Gpu
 from edgefer.errors import LackError
-from edgefer.runtimes import tensorrt
-from edgefer.runtimes.cuda import Gpu
-from edgefer.runtimes.tensorrt import Built, Flavour
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Wanted:
         board: what it stands on and its power mode, which TensorRT's choices depend on; None where that is not known.
         compute: its compute capability.
         precision: of the graph: a network's tensors say it, the cache's folder shows it.
-        most_batch: images at a time.
+        max_batch: images at a time.
         workspace: bytes that the builder may use, None for what there is.
         dla: number of the DLA, None for the GPU.
-        flavour: that builds it.
+        runtime: that builds it.
         tensorrt: its version.
         cuda: the driver's.
     """
@@ -41,10 +41,10 @@ class Wanted:
     board: str | None
     compute: str
     precision: str
-    most_batch: int
+    max_batch: int
     workspace: int | None
     dla: int | None
-    flavour: Flavour
+    runtime: Runtime
     tensorrt: str
     cuda: str
 
@@ -73,8 +73,8 @@ def engine(
     graph: Path,
     precision: str,
     gpu: Gpu,
-    flavour: Flavour,
-    most_batch: int = tensorrt.MOST_BATCH,
+    runtime: Runtime,
+    max_batch: int = builder.MAX_BATCH,
     workspace: int | None = None,
     dla: int | None = None,
     board: str | None = None,
@@ -88,8 +88,8 @@ def engine(
         graph: an ONNX file.
         precision: of the network: ``int8``.
         gpu: from the driver.
-        flavour: that builds and runs it.
-        most_batch: see `tensorrt.build`, also for the next two.
+        runtime: that builds and runs it.
+        max_batch: see `builder.build`, also for the next two.
         workspace: bytes.
         dla: number of a DLA.
         board: see `Wanted`.
@@ -98,17 +98,17 @@ def engine(
         InputError: TensorRT refuses the graph.
         LackError: TensorRT is not installed, or the cache cannot be written.
     """
-    version = str(tensorrt.api(flavour).__version__)
+    version = str(builder.api(runtime).__version__)
     wanted = Wanted(
         graph=paths.sha256(graph),
         gpu=gpu.name,
         board=board,
         compute=gpu.compute,
         precision=precision,
-        most_batch=most_batch,
+        max_batch=max_batch,
         workspace=workspace,
         dla=dla,
-        flavour=flavour,
+        runtime=runtime,
         tensorrt=version,
         cuda=gpu.cuda,
     )
@@ -120,8 +120,8 @@ def engine(
             if found is not None:
                 return found
             console.say(f"{why}: building it for {gpu.name}, once; this can take minutes")
-            compute = [_named(gpu)] if flavour == "tensorrt_rtx" else []
-            built = tensorrt.build(graph.read_bytes(), flavour, compute, most_batch, workspace, dla, timings(wanted))
+            compute = [_named(gpu)] if runtime == "tensorrt_rtx" else []
+            built = builder.build(graph.read_bytes(), runtime, compute, max_batch, workspace, dla, timings(wanted))
             _write(place, wanted, built)
     except OSError as error:
         raise LackError(
@@ -132,7 +132,7 @@ def engine(
 
 def _named(gpu: Gpu) -> str:
     """Return what TensorRT for RTX calls a GPU: one that has no name of its own there may be taken all the same."""
-    return gpu.compute if gpu.compute in tensorrt.compute_capabilities() else tensorrt.CURRENT
+    return gpu.compute if gpu.compute in builder.compute_capabilities() else builder.CURRENT
 
 
 def path(wanted: Wanted) -> Path:
@@ -140,7 +140,7 @@ def path(wanted: Wanted) -> Path:
     fixed = {name: value for name, value in asdict(wanted).items() if name not in _CHANGING}
     digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
     return (
-        paths.cache_dir() / "engines" / f"{wanted.precision}-{wanted.flavour}-sm{wanted.compute}-{digest[:20]}.engine"
+        paths.cache_dir() / "engines" / f"{wanted.precision}-{wanted.runtime}-sm{wanted.compute}-{digest[:20]}.engine"
     )
 
 

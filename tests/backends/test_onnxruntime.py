@@ -16,10 +16,10 @@ from bundle import samples
 from onnx import TensorProto, helper, numpy_helper
 
 from edgefer import bundle, console
+from edgefer.backends import onnxruntime, registry
 from edgefer.bench.result import Protocol
 from edgefer.devices import machine
 from edgefer.errors import InputError
-from edgefer.runtimes import bundled, onnxruntime
 
 
 def _input(count: int, seed: int = 0) -> np.ndarray:
@@ -30,7 +30,7 @@ def _input(count: int, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_logits_are_what_the_network_computes(optimize: bool, threads: int) -> None:
     batch = _input(5)
-    with onnxruntime.activate(samples.network(), threads, optimize) as session:
+    with onnxruntime.open_model(samples.network(), threads, optimize) as session:
         logits = session.infer(batch)
     middle = (samples.centres() - 0.5) / 0.25
     means = batch.mean(axis=(1, 2, 3))[:, None]
@@ -39,14 +39,14 @@ def test_logits_are_what_the_network_computes(optimize: bool, threads: int) -> N
 
 
 def test_a_session_knows_its_shape() -> None:
-    with onnxruntime.activate(samples.network(classes=5, channels=3, size=20)) as session:
-        assert (session.shape, session.classes) == ((3, 20, 20), 5)
+    with onnxruntime.open_model(samples.network(classes=5, channels=3, size=20)) as session:
+        assert (session.input_shape, session.classes) == ((3, 20, 20), 5)
 
 
-def test_a_deactivated_session_does_not_run() -> None:
-    session = onnxruntime.activate(samples.network())
-    session.deactivate()
-    with pytest.raises(RuntimeError, match="deactivated"):
+def test_a_closed_session_does_not_run() -> None:
+    session = onnxruntime.open_model(samples.network())
+    session.close()
+    with pytest.raises(RuntimeError, match="closed"):
         session.infer(_input(1))
 
 
@@ -55,7 +55,7 @@ def test_a_deactivated_session_does_not_run() -> None:
 )
 def test_an_input_of_another_type_or_shape_is_refused(batch: np.ndarray) -> None:
     with (
-        onnxruntime.activate(samples.network()) as session,
+        onnxruntime.open_model(samples.network()) as session,
         pytest.raises(InputError, match="cannot run on") as caught,
     ):
         session.infer(batch)
@@ -69,7 +69,7 @@ def test_a_file_that_is_no_onnx_is_refused_by_name(
     path = tmp_path / "broken.onnx"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"broken\.onnx (is|has)") as caught:
-        onnxruntime.activate(path)
+        onnxruntime.open_model(path)
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
@@ -82,7 +82,7 @@ def test_answers_that_do_not_belong_to_their_images_are_refused() -> None:
     network.graph.node.append(helper.make_node("ReduceSum", ["each", "axes"], ["logits"], keepdims=1))
     network.graph.initializer.append(axes)
     with (
-        onnxruntime.activate(network.SerializeToString()) as session,
+        onnxruntime.open_model(network.SerializeToString()) as session,
         pytest.raises(InputError, match=r"the network answers 5 images with an output of shape \(1, 7\)"),
     ):
         session.infer(_input(5))
@@ -90,16 +90,16 @@ def test_answers_that_do_not_belong_to_their_images_are_refused() -> None:
 
 def test_a_path_without_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not there"):
-        onnxruntime.activate(tmp_path / "none.onnx")
+        onnxruntime.open_model(tmp_path / "none.onnx")
     with pytest.raises(InputError, match="no file"):
-        onnxruntime.activate(tmp_path)
+        onnxruntime.open_model(tmp_path)
 
 
 def test_a_fixed_batch_and_no_threads_are_refused() -> None:
     with pytest.raises(InputError, match="fixed batch of 1"):
-        onnxruntime.activate(samples.network(batch=1))
+        onnxruntime.open_model(samples.network(batch=1))
     with pytest.raises(InputError, match="threads"):
-        onnxruntime.activate(samples.network(), threads=0)
+        onnxruntime.open_model(samples.network(), threads=0)
 
 
 def test_a_network_that_classifies_no_images_is_refused() -> None:
@@ -108,7 +108,7 @@ def test_a_network_that_classifies_no_images_is_refused() -> None:
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
     model = onnx.helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     with pytest.raises(InputError, match=r"must have one input, .* it has x tensor\(float\) \['N', 4\]"):
-        onnxruntime.activate(model.SerializeToString())
+        onnxruntime.open_model(model.SerializeToString())
 
 
 def test_a_file_that_does_not_fit_its_manifest_is_refused(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_file_that_does_not_fit_its_manifest_is_refused(tmp_path: Path) -> Non
         part = bundle.Part("fp32.onnx", content, "fp32", "any")
         made = bundle.write(tmp_path / str(number), samples.description(), {"fp32": part})
         with pytest.raises(InputError, match=message):
-            bundled.activate(made, "fp32")
+            registry.open_network(made, "fp32")
 
 
 def test_no_telemetry_file_is_written(tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_no_telemetry_file_is_written(tmp_path: Path) -> None:
     environment |= {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home/cache")}
     (tmp_path / "home").mkdir()
     code = (
-        "from pathlib import Path; from edgefer.runtimes import onnxruntime;"
-        f"onnxruntime.activate(Path({str(tmp_path / 'network.onnx')!r})).deactivate()"
+        "from pathlib import Path; from edgefer.backends import onnxruntime;"
+        f"onnxruntime.open_model(Path({str(tmp_path / 'network.onnx')!r})).close()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=Path(__file__).parents[2])
     assert list((tmp_path / "home").rglob("*")) == []
@@ -142,7 +142,7 @@ def test_the_arena_is_the_one_that_the_protocol_states(capfd: pytest.CaptureFixt
     """ONNX Runtime says in its log how it makes an arena: strategy 0 is kNextPowerOfTwo."""
     onnxruntime.onnxruntime.set_default_logger_severity(1)
     try:
-        onnxruntime.activate(samples.network()).deactivate()
+        onnxruntime.open_model(samples.network()).close()
     finally:
         onnxruntime.onnxruntime.set_default_logger_severity(2)
     said = capfd.readouterr().err
@@ -168,12 +168,12 @@ def test_on_a_cpu_without_vnni_weights_are_multiplied_exactly_and_logits_stay(
     batch = np.random.default_rng(0).normal(size=(4, 1, side, side)).astype(np.float32)
     settings = onnxruntime.options()
     assert settings.get_session_config_entry("session.x64quantprecision") == "1"
-    with bundled.activate(made, "int8-cpu") as session:
+    with registry.open_network(made, "int8-cpu") as session:
         exact = session.infer(batch)
     assert not said  # such as that layers share constants
     if not machine.describe().saturates:
         monkeypatch.setattr(onnxruntime, "_saturates", lambda: False)
-        with bundled.activate(made, "int8-cpu") as session:
+        with registry.open_network(made, "int8-cpu") as session:
             assert np.array_equal(session.infer(batch), exact)
 
 
@@ -194,7 +194,7 @@ def test_a_file_that_exact_products_do_not_take_runs_all_the_same_and_that_is_sa
 
     monkeypatch.setattr(onnxruntime, "_opened", fails)
     monkeypatch.setattr(console, "say_once", said.append)
-    with onnxruntime.activate(samples.network()) as session:
+    with onnxruntime.open_model(samples.network()) as session:
         assert session.infer(_input(1)).shape == (1, 7)
     assert "layers share constants" in said[0]
 

@@ -1,4 +1,4 @@
-"""The six functions by `cuda.bindings` (of cuda-python)."""
+"""The driver by `cuda.bindings` (of cuda-python)."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from typing import Any
 import numpy as np
 from cuda.bindings import driver
 
+from edgefer.backends.tensorrt.cuda.driver import Buffer, Cuda, Device, Stream
+from edgefer.devices.gpu import Gpu
 from edgefer.errors import LackError
 from edgefer.lines import one_line
-from edgefer.runtimes.cuda import Buffer, Cuda, Gpu, Stream
 
 _OUT_OF_MEMORY = driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY
 _ATTRIBUTES = driver.CUdevice_attribute
 
 
 class Bindings:
-    """See `edgefer.runtimes.cuda.Cuda`."""
+    """See `edgefer.backends.tensorrt.cuda.driver.Cuda`."""
 
     @contextmanager
-    def stream(self) -> Iterator[Stream]:
-        """Start the first GPU."""
+    def device(self) -> Iterator[Device]:
+        """Hold the first GPU's primary context."""
         try:
             started = driver.cuInit(0)
         except Exception as error:  # without libcuda it raises an error of another package
@@ -32,14 +33,34 @@ class Bindings:
             raise LackError("the NVIDIA driver finds no GPU")
         _check(started, "start the NVIDIA driver")
         (device,) = _check(driver.cuDeviceGet(0), "open the GPU")
-        with ExitStack() as stack:
-            (context,) = _check(driver.cuDevicePrimaryCtxRetain(device), "start the GPU")
-            stack.callback(driver.cuDevicePrimaryCtxRelease, device)
-            _check(driver.cuCtxPushCurrent(context), "start the GPU")
-            stack.callback(driver.cuCtxPopCurrent)
-            (stream,) = _check(driver.cuStreamCreate(driver.CUstream_flags.CU_STREAM_NON_BLOCKING), "make a stream")
-            stack.callback(driver.cuStreamDestroy, stream)
-            yield Stream(int(stream), _describe(device))
+        gpu = _describe(device)
+        waits = "auto"
+        if gpu.integrated:
+            set_flags, *_ = driver.cuDevicePrimaryCtxSetFlags(device, driver.CUctx_flags.CU_CTX_SCHED_SPIN)
+            waits = "spin" if set_flags == driver.CUresult.CUDA_SUCCESS else "auto"
+        (context,) = _check(driver.cuDevicePrimaryCtxRetain(device), "start the GPU")
+        try:
+            yield Device(gpu, context, waits)
+        finally:
+            driver.cuDevicePrimaryCtxRelease(device)
+
+    @contextmanager
+    def current(self, device: Device) -> Iterator[None]:
+        """Push the context, and pop it."""
+        _check(driver.cuCtxPushCurrent(device.context), "use the GPU from this thread")
+        try:
+            yield
+        finally:
+            driver.cuCtxPopCurrent()
+
+    @contextmanager
+    def stream(self, device: Device) -> Iterator[Stream]:
+        """Make a stream."""
+        (stream,) = _check(driver.cuStreamCreate(driver.CUstream_flags.CU_STREAM_NON_BLOCKING), "make a stream")
+        try:
+            yield Stream(int(stream), device.gpu)
+        finally:
+            driver.cuStreamDestroy(stream)
 
     @contextmanager
     def buffer(self, stream: Stream, count: int) -> Iterator[Buffer]:
@@ -87,7 +108,7 @@ class Bindings:
         """Wait."""
         _check(driver.cuStreamSynchronize(stream.handle), "run the network on the GPU")
 
-    def free(self, stream: Stream) -> int:
+    def free(self) -> int:
         """Ask for free memory."""
         free, _ = _check(driver.cuMemGetInfo(), "ask for the GPU's free memory")
         return int(free)

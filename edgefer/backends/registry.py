@@ -1,0 +1,115 @@
+"""The backends by device, and a bundle's network opened on one of them."""
+
+from __future__ import annotations
+
+import importlib
+
+from edgefer import console
+from edgefer.backends.base import Backend, Options, Session
+from edgefer.backends.targets import Target
+from edgefer.bundle.folder import Bundle
+from edgefer.errors import InputError, LackError
+
+AUTO = "auto"
+# Where each device's backend stands. `auto` asks in this order; help texts and bundles have it too.
+BACKENDS = {
+    "jetson": "edgefer.backends.tensorrt.backend:JETSON",
+    "tensorrt": "edgefer.backends.tensorrt.backend:GPU",
+    "rtx": "edgefer.backends.tensorrt.backend:RTX",
+    "cpu": "edgefer.backends.onnxruntime:BACKEND",
+    "openvino": "edgefer.backends.openvino:BACKEND",
+}
+
+
+def get(device: str) -> Backend:
+    """Return the backend of a device.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    if device not in BACKENDS:
+        raise InputError(f"unknown device {device!r}; choose one of {', '.join(BACKENDS)}")
+    module, _, name = BACKENDS[device].partition(":")
+    backend: Backend = getattr(importlib.import_module(module), name)
+    return backend
+
+
+def targets() -> dict[str, Target]:
+    """Return the forms of INT8 graph that backends run, by name; the CPU's first."""
+    return {target.name: target for device in ("cpu", *BACKENDS) for target in get(device).targets}
+
+
+def runtime_of(target: str) -> str:
+    """Return the title of the first backend that prefers a target."""
+    return next(get(device).title for device in ("cpu", *BACKENDS) if get(device).targets[0].name == target)
+
+
+def open_network(bundle: Bundle, network: str, device: str = "cpu", options: Options | None = None) -> Session:
+    """Start a network of a bundle and check it against the manifest.
+
+    Args:
+        bundle: from `edgefer.bundle.load`.
+        network: its name in the manifest, e.g. ``int8-cpu``.
+        device: one of `BACKENDS`.
+        options: how.
+
+    Raises:
+        InputError: no such network or device, or its input or output is not what the manifest describes.
+        LackError: the machine lacks what the device needs.
+    """
+    session = get(device).open(bundle, network, options or Options())
+    spec, labels = bundle.manifest.preprocessing, bundle.manifest.labels
+    wanted = (spec.channels, spec.size, spec.size)
+    why = ""
+    if any(side not in (None, want) for side, want in zip(session.input_shape, wanted, strict=True)):
+        why = (
+            f"{bundle.file(network)} takes input of shape {session.input_shape}, the manifest's preprocessing gives "
+            f"{wanted}"
+        )
+    elif session.classes not in (None, len(labels)):
+        why = f"{bundle.file(network)} has {session.classes} outputs, the manifest has {len(labels)} labels"
+    if why:
+        session.close()
+        raise InputError(why)
+    return session
+
+
+def choose(bundle: Bundle, device: str, network: str | None, options: Options) -> tuple[str, str, Session]:
+    """Open the network that answers for a bundle on a device, INT8 where there is one.
+
+    Args:
+        bundle: from `edgefer.bundle.load`.
+        device: one of `BACKENDS`, or ``auto``: TensorRT where an engine runs, else ONNX Runtime.
+        network: its name in the bundle; by default the last of what the backend runs.
+        options: how.
+
+    Returns:
+        The device, the network's name, and its session.
+
+    Raises:
+        InputError: no such device, or the bundle has no network for it.
+        LackError: a device that was named is not there.
+    """
+    if device != AUTO:
+        name = network or _last(bundle, device)
+        return device, name, open_network(bundle, name, device, options)
+    for each in (name for name in BACKENDS if get(name).automatic and get(name).on_gpu):
+        fitting = get(each).networks(bundle)
+        if not fitting or (network is not None and network not in fitting):
+            continue
+        try:
+            get(each).check()
+            name = network or fitting[-1]
+            session = open_network(bundle, name, each, options)
+        except LackError:
+            continue
+        console.say_once(f"device: {each} ({get(each).version()})")
+        return each, name, session
+    return choose(bundle, "cpu", network, options)
+
+
+def _last(bundle: Bundle, device: str) -> str:
+    fitting = get(device).networks(bundle)
+    if not fitting:
+        raise InputError(f"{bundle.path} has no network for {device}; it has {', '.join(bundle.manifest.networks)}")
+    return fitting[-1]

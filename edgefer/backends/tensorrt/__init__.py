@@ -1,0 +1,1 @@
+"""TensorRT and TensorRT for RTX: `builder` makes engines, `cache` keeps them, `session` runs them."""

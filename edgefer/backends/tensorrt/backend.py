@@ -1,0 +1,165 @@
+"""TensorRT on a Jetson or any NVIDIA GPU, and TensorRT for RTX; engines are built where no bundle or cache has one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from edgefer import console, paths
+from edgefer.backends import onnxruntime, targets
+from edgefer.backends.base import Meter, Options, fitting
+from edgefer.backends.targets import Target
+from edgefer.backends.tensorrt import builder, cache, session
+from edgefer.backends.tensorrt.builder import Runtime
+from edgefer.backends.tensorrt.cuda import driver
+from edgefer.backends.tensorrt.session import Session
+from edgefer.bundle.folder import Bundle
+from edgefer.bundle.manifest import Engine
+from edgefer.devices import jetson
+from edgefer.devices.gpu import Gpu
+from edgefer.errors import LackError
+
+_WORKSPACE = 1 << 30  # bytes: where CPU and GPU share their memory, a build must not take what the system runs in
+_COMPARED = 32  # inputs on which a new engine is held against ONNX Runtime
+
+
+class TensorRT:
+    """See `edgefer.backends.base.Backend`.
+
+    Args:
+        device: its name for users.
+        title: the runtime's name.
+        runtime: the Python module.
+        target: form of INT8 graph that it reads.
+        jetson: whether it is for Jetsons; None where that does not matter.
+        sensors: kinds of energy sensor.
+    """
+
+    automatic = True
+    on_gpu = True
+
+    def __init__(
+        self, device: str, title: str, runtime: Runtime, target: Target, jetson: bool | None, sensors: Sequence[str]
+    ) -> None:
+        self.device, self.title, self.runtime = device, title, runtime
+        self.targets: tuple[Target, ...] = (target,)
+        self.sensors = sensors
+        self._jetson = jetson
+
+    def check(self) -> None:
+        """Return where TensorRT is installed, there is a GPU, and it is one of this device's kind."""
+        builder.api(self.runtime)  # what is not installed is said before what is not there
+        layer = driver.find()
+        with layer.device() as device:
+            gpu = device.gpu
+        if self._jetson is not None and self._jetson != (gpu.integrated or jetson.describe() is not None):
+            raise LackError(f"{gpu.name} is {'no' if self._jetson else 'a'} Jetson; choose another --device")
+
+    def version(self) -> str:
+        """Return its version."""
+        return f"{self.title} {builder.api(self.runtime).__version__}"
+
+    def networks(self, bundle: Bundle) -> list[str]:
+        """Return plain networks and those for TensorRT."""
+        return fitting(bundle, self.targets)
+
+    def open(self, bundle: Bundle, network: str, options: Options) -> Session:
+        """Start a network on the first GPU; build its engine first, if there is none that fits."""
+        builder.api(self.runtime)
+        layer = driver.find()
+        with layer.device() as device:
+            gpu = device.gpu
+        content, on_gpu, new = self._engine(bundle, network, gpu, options)
+        digest = hashlib.sha256(content).hexdigest()[:20]
+        kept = paths.cache_dir() / "engines" / f"{digest}-sm{gpu.compute}.kernels"
+        kernels = kept if self.runtime == "tensorrt_rtx" else None
+        opened = session.open_engine(content, self.runtime, layer, options.cuda_graphs, kernels, options.dla)
+        opened.on_gpu, opened.engine_bytes = on_gpu, len(content)
+        if new:
+            try:
+                _compare(opened, bundle.file(network), f"the {network} engine on {gpu.name}")
+            except BaseException:
+                opened.close()
+                raise
+        return opened
+
+    def open_model(self, model: Path | bytes, threads: int = 1) -> Session:
+        """Refuse: an engine takes minutes to build, and a graph says little about where it will run."""
+        raise LackError(f"{self.title} runs networks of a bundle alone")
+
+    def meter(self) -> AbstractContextManager[Meter]:
+        """Return what reads the GPU's free memory, with the context that is not the network's already there."""
+        return _meter()
+
+    def _engine(self, bundle: Bundle, network: str, gpu: Gpu, options: Options) -> tuple[bytes, tuple[str, ...], bool]:
+        """Return an engine, the layers that no DLA took, and whether it was built just now."""
+        for shipped in bundle.manifest.engines if self.runtime == "tensorrt_rtx" else ():
+            if shipped.network == network:
+                why = _unfit(shipped, bundle, gpu)
+                if not why:
+                    return bundle.engine(shipped), (), False
+                console.say(f"{shipped.file} {why}")
+        kept = cache.engine(
+            bundle.file(network),
+            bundle.manifest.networks[network].precision,
+            gpu,
+            self.runtime,
+            builder.MAX_BATCH if options.dla is None else 1,
+            _WORKSPACE if gpu.integrated else None,
+            dla=options.dla,
+            board=options.board,
+        )
+        return kept.engine, kept.on_gpu, kept.built is not None
+
+
+JETSON = TensorRT("jetson", "TensorRT", "tensorrt", targets.TENSORRT, True, ["INA3221"])
+GPU = TensorRT("tensorrt", "TensorRT", "tensorrt", targets.TENSORRT, None, ["INA3221", "nvidia-smi"])
+RTX = TensorRT("rtx", "TensorRT for RTX", "tensorrt_rtx", targets.RTX, False, ["nvidia-smi"])
+
+
+@contextmanager
+def _meter() -> Iterator[Callable[[], int]]:
+    layer = driver.find()
+    with layer.device() as device:
+
+        def free() -> int:
+            with layer.current(device):
+                return layer.free()
+
+        yield free
+
+
+def _compare(opened: Session, graph: Path, what: str) -> None:
+    """Refuse an engine whose answers are not those of ONNX Runtime on the same graph.
+
+    On noise: most labels must be the same. Rounding moves a few, a wrong engine moves most of them.
+    """
+    shape = (_COMPARED, *(int(side or 1) for side in opened.input_shape))
+    noise = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    with onnxruntime.open_model(graph) as right:
+        wanted = right.infer(noise)
+    found = opened.infer(noise)
+    same = int((found.argmax(axis=1) == wanted.argmax(axis=1)).sum())
+    if not np.isfinite(found).all() or same < _COMPARED // 2:
+        raise LackError(
+            f"{what} does not compute the network: {same} of {_COMPARED} answers are those of ONNX Runtime; update "
+            "TensorRT or the driver, and attach `edgefer doctor --json` to a bug report"
+        )
+    if same < _COMPARED - 3:
+        console.say(f"{what} gives {same} of {_COMPARED} answers of ONNX Runtime: see its accuracy in edgefer bench")
+
+
+def _unfit(shipped: Engine, bundle: Bundle, gpu: Gpu) -> str:
+    """Return why an engine of the bundle cannot be used here, or nothing."""
+    version = str(builder.api(shipped.runtime).__version__)
+    if shipped.version != version:
+        return f"is for TensorRT for RTX {shipped.version}, here is {version}"
+    if gpu.compute not in shipped.compute:
+        return f"is for SM {', '.join(shipped.compute)}, {gpu.name} is SM {gpu.compute}"
+    if shipped.graph_sha256 != bundle.manifest.networks[shipped.network].sha256:
+        return "was built from another graph"
+    return ""

@@ -1,0 +1,1 @@
+"""NVIDIA's driver by either of its Python bindings."""

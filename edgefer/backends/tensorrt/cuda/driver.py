@@ -1,0 +1,131 @@
+"""NVIDIA's driver, as little of it as an inference needs, by cuda.bindings or pycuda.
+
+Whatever takes something is a context manager that gives it back, so that no way out of an inference, an error
+included, leaves memory on the device. A context is current on a thread only while `Cuda.current` is entered there.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer.devices.gpu import Gpu
+from edgefer.errors import LackError
+from edgefer.lines import one_line
+
+# Tried in this order. cuda.bindings comes as a wheel for x86 and ARM; pycuda has to be compiled.
+LAYERS = {
+    "cuda.bindings": "edgefer.backends.tensorrt.cuda.by_bindings",
+    "pycuda": "edgefer.backends.tensorrt.cuda.by_pycuda",
+}
+
+
+@dataclass(frozen=True)
+class Device:
+    """A GPU whose primary context this process holds.
+
+    Attributes:
+        gpu: what it is.
+        context: the primary context, as the layer knows it.
+        waits: how a thread waits for the GPU: ``spin``, or ``auto`` as the driver decides.
+    """
+
+    gpu: Gpu
+    context: Any
+    waits: str
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Work in order on a GPU.
+
+    Attributes:
+        handle: the driver's, as TensorRT takes it.
+        gpu: that it runs on.
+    """
+
+    handle: int
+    gpu: Gpu
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory that CPU and GPU both reach.
+
+    Attributes:
+        host: uint8, page-locked.
+        pointer: its address on the device.
+        mapped: `pointer` is the same memory as `host`; otherwise it is the device's own.
+    """
+
+    host: NDArray[np.uint8]
+    pointer: int
+    mapped: bool
+
+
+class Cuda(Protocol):
+    """The driver's functions. All raise LackError where the driver refuses; all but `device` want `current`."""
+
+    def device(self) -> AbstractContextManager[Device]:
+        """Hold the primary context of the first GPU.
+
+        On an integrated GPU threads wait by spinning, unless the context is in use already: the driver's own choice may
+        block there, which costs tens of microseconds an inference (CUDA Driver API, cuDevicePrimaryCtxSetFlags).
+
+        Raises:
+            LackError: no driver, or no GPU.
+        """
+
+    def current(self, device: Device) -> AbstractContextManager[None]:
+        """Make the context the calling thread's own while this is entered."""
+
+    def stream(self, device: Device) -> AbstractContextManager[Stream]:
+        """Make a stream."""
+
+    def buffer(self, stream: Stream, count: int) -> AbstractContextManager[Buffer]:
+        """Take `count` bytes, mapped into the device on an integrated GPU.
+
+        Raises:
+            LackError: out of memory.
+        """
+
+    def copy(self, stream: Stream, buffer: Buffer, count: int, to_device: bool) -> None:
+        """Queue a copy of the first `count` bytes; a mapped buffer needs none."""
+
+    def graph(self, stream: Stream, work: Callable[[], None]) -> AbstractContextManager[Callable[[], None]]:
+        """Record what `work` queues, without running it; what is returned queues all of it at once."""
+
+    def wait(self, stream: Stream) -> None:
+        """Wait until all that was queued is done."""
+
+    def free(self) -> int:
+        """Return the bytes of the GPU's memory that nobody holds; they come in blocks.
+
+        On a Jetson that is the free memory of the whole system (CUDA for Tegra, "Estimating total allocatable memory").
+        """
+
+
+def find() -> Cuda:
+    """Return the layer that is installed, cuda.bindings first.
+
+    Raises:
+        LackError: neither is.
+    """
+    reasons = []
+    for package, module in LAYERS.items():
+        try:
+            layer: Cuda = importlib.import_module(module).layer()
+        except ImportError as error:
+            reasons.append(f"{package}: {one_line(error)}")
+        else:
+            return layer
+    raise LackError(
+        "neither cuda.bindings nor pycuda can be loaded; run: pip install 'edgefer[jetson]' on a Jetson, "
+        f"'edgefer[rtx]' elsewhere ({'; '.join(reasons)})"
+    )

@@ -1,0 +1,131 @@
+"""A backend is one module and one row: a toy, which is this file, goes through all that edgefer does with backends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import onnx
+import pytest
+from bundle import samples
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from typer.testing import CliRunner
+
+import edgefer
+from edgefer import bundle
+from edgefer.backends import registry, targets
+from edgefer.backends.base import Details, Options, Sides, fitting
+from edgefer.bench.bench import bench
+from edgefer.cli.main import app
+from edgefer.errors import InputError, LackError
+
+
+class Session:
+    """Numpy, which knows the one network of the samples."""
+
+    input_shape: Sides = (1, samples.SIZE, samples.SIZE)
+    classes: int | None = 7
+
+    def __init__(self, model: bytes) -> None:
+        found = {each.name: numpy_helper.to_array(each) for each in onnx.load_from_string(model).graph.initializer}
+        self.weights, self.bias = found["weights"], found["bias"]
+
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        return (batch.mean(axis=(2, 3)) @ self.weights + self.bias).astype(np.float32)
+
+    def close(self) -> None:
+        pass
+
+    def details(self) -> Details:
+        return Details(network={"computed_in": "fp32"})
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Toy:
+    device, title, targets = "toy", "Toy", (targets.CPU,)
+    automatic, on_gpu, sensors = False, False, ()
+    here = True
+
+    def check(self) -> None:
+        if not self.here:
+            raise LackError("the toy box is empty; run: pip install toys")
+
+    def version(self) -> str:
+        return "Toy 1.0"
+
+    def networks(self, made: bundle.Bundle) -> list[str]:
+        return fitting(made, self.targets)
+
+    def open(self, made: bundle.Bundle, network: str, options: Options) -> Session:
+        return self.open_model(made.file(network), options.threads)
+
+    def open_model(self, model: Path | bytes, threads: int = 1) -> Session:
+        self.check()
+        return Session(model if isinstance(model, bytes) else model.read_bytes())
+
+    def meter(self) -> None:
+        return None
+
+
+BACKEND = Toy()
+
+
+@pytest.fixture(autouse=True)
+def row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.BACKENDS, "toy", f"{__name__}:BACKEND")
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> bundle.Bundle:
+    return samples.write(tmp_path / "made")
+
+
+def test_it_loads_and_predicts_as_onnx_runtime_does(made: bundle.Bundle) -> None:
+    pictures = samples.pictures(np.arange(7))
+    with edgefer.load(made.path, device="toy") as toy, edgefer.load(made.path, device="cpu") as right:
+        assert (toy.device, toy.network) == ("toy", "int8-cpu")
+        wanted = [each.probabilities for each in right.predict(pictures)]
+        for found, want in zip(toy.predict(pictures), wanted, strict=True):
+            assert found.probabilities == pytest.approx(want, abs=1e-5)
+
+
+def test_it_is_benched(made: bundle.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The row is in this process alone, so the fresh ones of memory and cold start are this one.
+    from edgefer.bench import cold_start, memory
+
+    monkeypatch.setattr(memory, "of_network", lambda *task: None)
+    monkeypatch.setattr(cold_start, "of_network", lambda *task: cold_start.ColdStart(0.1, 0.1, 0.1, 3))
+    result = bench([made], samples.dataset(), device="toy", seconds=0.05)
+    assert result.device == "toy"
+    assert [entry.runtime for entry in result.networks] == ["Toy 1.0", "Toy 1.0"]
+    assert [entry.computed_in for entry in result.networks] == ["fp32", "fp32"]
+    assert result.networks[0].quality.accuracy == 1.0
+
+
+def test_its_target_is_linted(made: bundle.Bundle) -> None:
+    done = CliRunner().invoke(app, ["lint", str(made.file("int8-cpu")), "--target", "cpu"])
+    assert done.exit_code == 0, done.output
+
+
+def test_the_gate_says_what_ran_its_networks() -> None:
+    from edgefer.compression import gate
+
+    assert gate._run_by("int8-cpu") == "ONNX Runtime"
+    assert gate._run_by("int8-rtx") == "ONNX Runtime, in the place of TensorRT for RTX"
+
+
+def test_help_and_errors_know_it(made: bundle.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BACKEND, "here", False)
+    with pytest.raises(LackError, match="pip install toys"):
+        edgefer.load(made.path, device="toy")
+    with pytest.raises(InputError, match=r"unknown device 'tyo'; choose one of .*, toy"):
+        edgefer.load(made.path, device="tyo")
