@@ -18,7 +18,7 @@ def slim(model: ModelProto) -> ModelProto:
     """Return `model` without documentation, stale shapes and equal constants, and with short names.
 
     Weights and their zero points stay constants of their own: where ONNX Runtime makes weights unsigned, which its
-    sessions need on some CPUs (`runtimes.onnxruntime`), it renames both for each layer, and a second time is an error.
+    sessions need on some CPUs (`backends.onnxruntime`), it renames both for each layer, and a second time is an error.
 
     The exporter's names repeat the path of a module up to four times; in a network of some hundred kilobytes they are
     a fifth of the file. A node gets its module's path and its operator (``stages.0.conv1.0.Conv``), a quantizer the
