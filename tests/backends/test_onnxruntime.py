@@ -202,4 +202,4 @@ def test_a_file_that_exact_products_do_not_take_runs_all_the_same_and_that_is_sa
 @pytest.mark.parametrize("threads", [-1, 0, 1025, 10**6])
 def test_a_number_of_threads_that_is_none_or_would_fill_the_machine_is_refused(threads: int) -> None:
     with pytest.raises(InputError, match=f"threads must be 1 to 1,024, not {threads}"):
-        onnxruntime.activate(samples.network(), threads)
+        onnxruntime.open_model(samples.network(), threads)

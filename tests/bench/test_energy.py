@@ -14,6 +14,7 @@ from bundle import samples
 from devices import jetsons, powercap
 from rich.console import Console
 
+from edgefer.backends import registry
 from edgefer.bench import bench as module
 from edgefer.bench import energy
 from edgefer.bench.bench import bench
@@ -21,6 +22,7 @@ from edgefer.bench.facts import protocol
 from edgefer.bench.table import tables
 from edgefer.devices import jetson, rapl
 
+CPU = registry.get("cpu")
 PICTURE = [np.zeros((1, 1, 2, 2), np.float32)]
 
 
@@ -50,7 +52,7 @@ def using(root: Path, microjoules: dict[str, int]) -> Callable[[np.ndarray], np.
 
 def test_joules_of_an_inference_are_what_the_counters_went_up_by_also_where_they_begin_again(root: Path) -> None:
     infer = using(root, {"intel-rapl:0": 7000, "intel-rapl:0:0": 5000})
-    source = energy.sensor("cpu")
+    source = energy.sensor(CPU.sensors)
     assert source is not None
     spent = energy.measure(infer, PICTURE, 0.1, source)
     assert spent is not None
@@ -67,14 +69,14 @@ def test_on_a_machine_without_counters_a_cpu_s_energy_is_that_of_its_ina3221(
     board, watts = jetsons.orin_nano(tmp_path), jetson.watts
     monkeypatch.setattr(rapl, "counters", dict)
     monkeypatch.setattr(jetson, "watts", lambda: watts(board))
-    source = energy.sensor("cpu")
+    source = energy.sensor(CPU.sensors)
     assert source is not None
     assert source.kind == "INA3221"
 
 
 def test_a_domain_that_vanishes_while_it_is_measured_is_left_out(root: Path) -> None:
     infer = using(root, {"intel-rapl:0": 7000, "intel-rapl:1": 9000})
-    source = energy.sensor("cpu")
+    source = energy.sensor(CPU.sensors)
     assert source is not None
     original, seen = source.during, []
 
@@ -114,15 +116,15 @@ def test_a_bench_names_sensor_and_rails_and_adds_nothing_up(
 def test_counters_that_may_not_be_read_are_one_note_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rapl, "counters", dict)
     monkeypatch.setattr(rapl, "forbidden", lambda: True)
-    (note,) = module._energies([], [], "cpu", None)[1]
+    (note,) = module._energies([], [], CPU, None)[1]
     assert "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj" in note
-    assert module._energies([], [], "rtx", None)[1] == []  # a card's energy is not the processor's
+    assert module._energies([], [], registry.get("rtx"), None)[1] == []  # a card's energy is not the processor's
 
 
 def test_a_machine_without_a_sensor_says_nothing_while_it_measures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rapl, "counters", dict)
     monkeypatch.setattr(rapl, "forbidden", lambda: False)
-    assert module._energies([], [], "cpu", None) == ([], [])
+    assert module._energies([], [], CPU, None) == ([], [])
 
 
 def test_a_reading_that_outlasts_the_work_counts_for_nothing_and_takes_no_time() -> None:

@@ -13,9 +13,9 @@ from graph.onnx_networks import kinds
 from torch import Tensor, nn
 
 from edgefer import models
+from edgefer.backends import onnxruntime
 from edgefer.compression import export, quantize, targets
 from edgefer.graph.fusions import optimized
-from edgefer.runtimes import onnxruntime, tensorrt
 
 
 class Net(nn.Module):
@@ -117,7 +117,7 @@ def test_every_target_takes_it_and_computes_what_was_trained(name: str) -> None:
 
 
 def run(model: onnx.ModelProto, x: Tensor) -> np.ndarray:
-    with onnxruntime.activate(model.SerializeToString(), 1, optimize=False) as session:
+    with onnxruntime.open_model(model.SerializeToString(), 1, optimize=False) as session:
         return session.infer(x.numpy())
 
 
