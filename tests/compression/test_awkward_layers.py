@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from edgefer import models
 from edgefer.backends import onnxruntime
+from edgefer.backends.tensorrt import builder
 from edgefer.compression import export, quantize, targets
 from edgefer.graph.fusions import optimized
 
@@ -113,7 +114,7 @@ def test_every_target_takes_it_and_computes_what_was_trained(name: str) -> None:
     fast = kinds(optimized(graphs["int8-cpu"].model))
     assert len([kind for kind in fast if kind in ("QLinearConv", "MatMulIntegerToFloat", "QLinearMatMul")]) == layers
     if importlib.util.find_spec("tensorrt_rtx"):
-        tensorrt.parse(graphs["int8-rtx"].model.SerializeToString(), "tensorrt_rtx")
+        builder.parse(graphs["int8-rtx"].model.SerializeToString(), "tensorrt_rtx")
 
 
 def run(model: onnx.ModelProto, x: Tensor) -> np.ndarray:
