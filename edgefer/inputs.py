@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgefer.data.pictures import opened, plain
+from edgefer.data.pictures import as_array, opened, plain
 from edgefer.errors import InputError
 from edgefer.lines import printable
 
@@ -180,14 +180,14 @@ def _of_pillow(image: Image.Image, name: str) -> NDArray[np.uint8]:
             image.load()
             with suppress(Exception):  # what of it cannot be read does not matter; see `plain`
                 image.getexif()
-        return np.asarray(plain(image))
+        return as_array(plain(image))
     except (OSError, SyntaxError, ValueError) as error:  # Pillow reads a file when its pixels are asked for
         raise InputError(f"{name} cannot be used: {error}") from error
 
 
 def _read(source: Path | io.BytesIO, name: str) -> NDArray[np.uint8]:
     with opened(source, name, _MOST_PIXELS) as image:
-        return np.asarray(plain(image))
+        return as_array(plain(image, last=True))
 
 
 def _kind(thing: Any) -> str:

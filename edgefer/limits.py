@@ -45,6 +45,15 @@ TABLE = 2 * GIGA  # fer2013.csv, in an archive or not; the challenge's has 301 M
 PICTURE_IN_DATA = 64 * MEGA  # one picture of a data set, as stored
 PICTURE = 256 * MEGA  # one picture of a user's, as stored
 
+# Work that one file may ask for.
+PICTURE_MEMORY = 880 * MEGA  # bytes of a picture on its way to an array; with the rest of the program under 1 GB
+SCANS = 100  # of a JPEG; programs write 10
+SCANNED = 2_000_000_000  # pixels of all its scans together: 20 s
+SLOW_PIXELS = 10_000_000  # of forms that Pillow reads in Python: plain PPM, run-length BMP
+EXIF = 64 * KILO  # a JPEG's segment holds no more
+PIXELS = 400_000_000  # of a data set, and so many more for each byte of its pictures:
+PIXELS_A_BYTE = 200
+
 # Other sizes.
 VALUES = 400_000  # numbers, texts, lists and objects of one JSON file; a bench of a hundred networks has 50,000
 OBJECTS = 20_000  # where a schema may complain of each, at length

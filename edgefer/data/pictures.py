@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+import struct
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from edgefer import console
+from edgefer import console, limits
 from edgefer.data.contents import Block, Contents
 from edgefer.data.folders import ENDINGS, Pictures
 from edgefer.data.trees import Tree
@@ -28,6 +30,10 @@ _SPECIAL = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp", "transp
 _GREY_MODES = ("1", "L", "LA")
 _IMAGES_IN_BLOCK = 256
 _WHITES = (255, 4095, 65535)  # of 8, 12 and 16 bits
+_PIXELS_IN_BAND = 1 << 20
+_STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}  # bytes of a pixel; 4 of others
+_TAG_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # of a number, by type
+_MOST_NUMBERS = 500_000  # of one tag: the strips of a picture are at most its rows, its tiles are larger
 _ORIENTATION = ExifTags.Base.Orientation
 _TURNS = {  # EXIF 2.3, 4.6.4: where row 0 and column 0 of the stored picture belong
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -66,7 +72,7 @@ class Form:
 def first_form(tree: Tree, pictures: Pictures) -> Form | None:
     """Return what all pictures are like if they are like the first, or None if that needs a look at each."""
     path = pictures.files[0].path
-    with _of_tree(tree, path) as image:
+    with opened(io.BytesIO(tree.read(path)), tree.label(path), _MOST_PIXELS) as image:
         width, height = image.size
         simple = width == height <= LARGEST_SIDE and image.mode == "L"
         return Form(width, grey=True, alike=True) if simple else None
@@ -82,12 +88,14 @@ def survey(tree: Tree, pictures: Pictures) -> Form:
         InputError: a file is no picture.
     """
     sides = np.empty(len(pictures.files), dtype=np.int64)
-    grey = True
+    grey, work = True, _Work()
     with console.progress("looking at pictures", len(sides)) as advance:
         for i, file in enumerate(pictures.files):
-            with _of_tree(tree, file.path) as image:
+            content = tree.read(file.path)
+            with opened(io.BytesIO(content), tree.label(file.path), _MOST_PIXELS) as image:
+                work.add(image, content, tree.label(file.path))
                 sides[i] = min(image.size)
-                grey = grey and (image.mode in _GREY_MODES or _is_grey(plain(image)))
+                grey = grey and (image.mode in _GREY_MODES or _is_grey(plain(image, last=True)))
             advance()
     return Form(min(LARGEST_SIDE, int(np.median(sides))), grey, alike=False)
 
@@ -100,6 +108,7 @@ def read(tree: Tree, pictures: Pictures, form: Form, layout: str) -> Contents:
 
 
 def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) -> Iterator[Block]:
+    work = _Work()
     with console.progress("reading pictures", len(pictures.files)) as advance:
         for start in range(0, len(pictures.files), _IMAGES_IN_BLOCK):
             part = slice(start, start + _IMAGES_IN_BLOCK)
@@ -111,15 +120,10 @@ def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) 
                 if pictures.carved:
                     hashes.append(hashlib.blake2b(content, digest_size=16).digest())
                 with opened(io.BytesIO(content), tree.label(file.path), _MOST_PIXELS) as image:
+                    work.add(image, content, tree.label(file.path))
                     target[:] = _as_it_is(image, form) if form.alike else _fitted(image, form)
             yield Block(images, pictures.labels[part], pictures.splits[part], pictures.rows[part], hashes)
             advance(len(files))
-
-
-@contextmanager
-def _of_tree(tree: Tree, path: str) -> Iterator[Image.Image]:
-    with opened(io.BytesIO(tree.read(path)), tree.label(path), _MOST_PIXELS) as image:
-        yield image
 
 
 @contextmanager
@@ -134,18 +138,23 @@ def opened(source: Path | io.BytesIO, label: str, most_pixels: int) -> Iterator[
     Raises:
         InputError: it is not there, cannot be read, is empty, no picture or damaged, or has too many pixels.
     """
+    if isinstance(source, Path):
+        source = io.BytesIO(limits.read_bytes(source, limits.PICTURE, label))
     try:
-        with Image.open(source, formats=_FORMATS) as image:
+        _check_tags(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is an error here
+            image = Image.open(source, formats=_FORMATS)
+        with image:
             width, height = image.size
             if width * height > most_pixels:
                 raise InputError(
                     f"{label} has {width:,} x {height:,} pixels, which are more than {most_pixels:,}; make it smaller"
                 )
+            _check_work(image, source, label)
             yield image
-    except FileNotFoundError:
-        raise InputError(f"{label} is not there") from None
     except UnidentifiedImageError:
-        if not (source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes):
+        if not source.getbuffer().nbytes:
             raise InputError(f"{label} is empty") from None
         raise InputError(f"{label} is no picture that edgefer reads ({', '.join(ENDINGS)})") from None
     except Image.DecompressionBombError:
@@ -160,7 +169,100 @@ def opened(source: Path | io.BytesIO, label: str, most_pixels: int) -> Iterator[
         raise InputError(f"{label} {what} ({reason})") from error
 
 
+def _check_tags(source: io.BytesIO) -> None:
+    """Refuse a TIFF whose tags claim more than the file has: Pillow takes a copy of what each one points to.
+
+    TIFF 6.0, section 2: a directory of entries of 12 bytes, in BigTIFF of 20.
+
+    Raises:
+        ValueError: it is one.
+    """
+    content = source.getbuffer()
+    try:
+        order = {b"II": "<", b"MM": ">"}.get(bytes(content[:2]))
+        kind = struct.unpack_from(f"{order}H", content, 2)[0] if order else 0
+        if kind == 42:
+            start, count, each, form = struct.unpack_from(f"{order}I", content, 4)[0], "H", 12, "HHI"
+        elif kind == 43:
+            start, count, each, form = struct.unpack_from(f"{order}Q", content, 8)[0], "Q", 20, "HHQ"
+        else:
+            return
+        entries = struct.unpack_from(f"{order}{count}", content, start)[0]
+        first = start + struct.calcsize(f"{order}{count}")
+        if entries > (len(content) - first) // each:
+            raise ValueError("its list of tags is cut short")
+        total = 0
+        for number in range(entries):
+            _, type_of, many = struct.unpack_from(f"{order}{form}", content, first + number * each)
+            total += many * _TAG_BYTES.get(type_of, 1)
+            if many > _MOST_NUMBERS and type_of not in (1, 2, 6, 7):  # bytes and text are not unpacked
+                raise ValueError("one of its tags has too many numbers")
+        if total > len(content):
+            raise ValueError("its tags claim more bytes than it has")
+    except struct.error:
+        raise ValueError("its list of tags is cut short") from None
+    finally:
+        content.release()
+
+
+def _check_work(image: Image.Image, source: io.BytesIO, label: str) -> None:
+    """Refuse a picture that would take more time or memory than `edgefer.limits` gives it, before it is read.
+
+    Raises:
+        InputError: it would.
+    """
+    pixels = image.width * image.height
+    content = source.getbuffer()
+    size = len(content)
+    content.release()
+    scans, coefficients = 1, 0.0
+    if image.format in ("JPEG", "MPO"):
+        # In what JPEG packs, 0xff is followed by 0: a start of scan can be counted without reading what is before it.
+        scans = source.getvalue().count(b"\xff\xda")
+        if scans > limits.SCANS or scans * pixels > limits.SCANNED:
+            raise InputError(f"{label} has {scans:,} scans of {pixels:,} pixels; save it anew as a plain JPEG")
+        layers = getattr(image, "layer", ())
+        if scans > 1 and layers:  # all coefficients are kept until the last scan: int16, fewer where colour is halved
+            widest = max(layer[1] for layer in layers) * max(layer[2] for layer in layers)
+            coefficients = 2 * sum(layer[1] * layer[2] for layer in layers) / widest
+    tiles = getattr(image, "tile", ())
+    if pixels > limits.SLOW_PIXELS and tiles and tiles[0][0] in ("ppm_plain", "bmp_rle"):
+        raise InputError(f"{label} has {pixels:,} pixels as text or runs; save it anew as a PNG")
+    stored = _STORED.get(image.mode, 4)
+    grey = image.mode in _GREY_MODES or image.mode.startswith("I")
+    array = 1 if grey else 3
+    converted = 0 if image.mode in ("L", "RGB") else 1 if grey else 4
+    decoding = stored + coefficients + (12 if image.format == "WEBP" else 0)  # libwebp's two canvases and their copy
+    needed = size + pixels * max(decoding, 2 * stored, stored + converted + array)
+    if needed > limits.PICTURE_MEMORY:
+        raise InputError(
+            f"{label} has {image.width:,} x {image.height:,} pixels of a kind that takes {needed / 1e6:,.0f} MB of "
+            f"memory, {limits.PICTURE_MEMORY / 1e6:,.0f} are possible; make it smaller"
+        )
+
+
+class _Work:
+    """How many pixels a data set's pictures have, against what they have on disk: a few bytes can make many."""
+
+    def __init__(self) -> None:
+        self.pixels, self.bytes = 0, 0
+
+    def add(self, image: Image.Image, content: bytes, label: str) -> None:
+        """Count a picture.
+
+        Raises:
+            InputError: there are more pixels than such files of pictures have.
+        """
+        self.pixels, self.bytes = self.pixels + image.width * image.height, self.bytes + len(content)
+        if self.pixels > limits.PIXELS + limits.PIXELS_A_BYTE * self.bytes:
+            raise InputError(
+                f"{label}: with it the pictures have {self.pixels:,} pixels in {self.bytes:,} bytes; do not trust them"
+            )
+
+
 def _as_it_is(image: Image.Image, form: Form) -> NDArray[np.uint8]:
+    if image.size != (form.side, form.side):
+        raise NotAlikeError
     pixels = np.asarray(image)
     if not _SPECIAL.isdisjoint(image.info) or image.mode != "L" or pixels.shape != (form.side, form.side):
         raise NotAlikeError
@@ -169,7 +271,7 @@ def _as_it_is(image: Image.Image, form: Form) -> NDArray[np.uint8]:
 
 def _fitted(image: Image.Image, form: Form) -> NDArray[np.uint8]:
     """Return the middle square of a picture at the form's size, uint8, as `Preprocessing` would take it."""
-    picture = plain(image).convert("L" if form.grey else "RGB")
+    picture = plain(image, last=True).convert("L" if form.grey else "RGB")
     width, height = picture.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
@@ -179,46 +281,105 @@ def _fitted(image: Image.Image, form: Form) -> NDArray[np.uint8]:
     return np.asarray(picture)
 
 
-def plain(image: Image.Image) -> Image.Image:
+def plain(image: Image.Image, last: bool = False) -> Image.Image:
     """Return a picture upright, in mode L or RGB, 8 bits; what is transparent becomes white.
 
     It is `image` itself if that is so already: a copy of a telephone's picture is 200 MB.
+
+    Args:
+        image: the picture.
+        last: nobody needs `image` any more, so its pixels may go as soon as there is a turned copy.
     """
-    picture = _upright(image)
+    picture = _upright(image, last)
     if picture.mode == "F":
         raise _Unusable("its pixels are floating-point numbers; store them as 8 or 16 bits")
     if picture.mode.startswith("I"):
-        values = np.asarray(picture).astype(np.int64)
-        if values.min() < 0 or values.max() > _WHITES[-1]:
-            raise _Unusable("its pixels have more than 16 bits")
-        transparent = picture.info.get("transparency")
-        holes = values == transparent if isinstance(transparent, int) else np.zeros_like(values, dtype=bool)
-        brightest = values.max(where=~holes, initial=0)
-        # Cameras of 12 bits and programs that count from 0 to 255 write into 16 bits too, where all is nearly black.
-        # PGM says what is white, and Pillow has made that 65535.
-        whites = _WHITES[-1:] if image.format == "PPM" else _WHITES
-        white = next(white for white in whites if white >= brightest)
-        values[holes] = white
-        return Image.fromarray(((255 * values + white // 2) // white).astype(np.uint8))
-    grey = picture.mode in _GREY_MODES
+        return _eight_bits(picture, _WHITES[-1:] if image.format == "PPM" else _WHITES)
+    mode = "L" if picture.mode in _GREY_MODES else "RGB"
     if picture.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    mode = "L" if grey else "RGB"
+
+        def on_white(band: Image.Image) -> Image.Image:
+            band = band.convert("RGBA")
+            return Image.alpha_composite(Image.new("RGBA", band.size, "white"), band).convert(mode)
+
+        return _by_bands(picture, mode, on_white)
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _eight_bits(picture: Image.Image, whites: tuple[int, ...]) -> Image.Image:
+    """Return a picture of 16 bits as one of mode L.
+
+    Cameras of 12 bits and programs that count from 0 to 255 write into 16 bits too, where all is nearly black. (PGM
+    says what is white, and Pillow has made that 65535.)
+
+    Args:
+        picture: of mode I or one of the modes of 16 bits.
+        whites: what white may be; the least of them that nothing is brighter than.
+    """
+    transparent = picture.info.get("transparency")
+    hole = transparent if isinstance(transparent, int) else None
+    brightest = 0
+    for _, band in _bands(picture):
+        values = np.asarray(band)
+        if values.min() < 0 or values.max() > _WHITES[-1]:
+            raise _Unusable("its pixels have more than 16 bits")
+        seen = True if hole is None else values != hole
+        brightest = max(brightest, int(values.max(where=seen, initial=0)))
+    white = next(white for white in whites if white >= brightest)
+
+    def scaled(band: Image.Image) -> Image.Image:
+        values = np.asarray(band).astype(np.int64)
+        if hole is not None:
+            values[values == hole] = white
+        return Image.fromarray(((255 * values + white // 2) // white).astype(np.uint8))
+
+    return _by_bands(picture, "L", scaled)
+
+
+def _bands(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yield a picture's rows from the top, some at a time: where their band begins, and the band."""
+    rows = max(1, _PIXELS_IN_BAND // picture.width)
+    for top in range(0, picture.height, rows):
+        yield top, picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+
+
+def as_array(picture: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels of a picture of mode L or RGB, uint8, (H, W) or (H, W, 3). Pillow's own way copies twice."""
+    shape = (picture.height, picture.width)
+    pixels = np.empty(shape if picture.mode == "L" else (*shape, 3), np.uint8)
+    for top, band in _bands(picture):
+        pixels[top : top + band.height] = np.asarray(band)
+    return pixels
+
+
+def _by_bands(picture: Image.Image, mode: str, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Return what `change` makes of a picture's bands: what it needs on the way is never there for all of them."""
+    made = Image.new(mode, picture.size)
+    for top, band in _bands(picture):
+        band.info = picture.info  # which colour is transparent
+        made.paste(change(band), (0, top))
+    return made
+
+
+def _upright(image: Image.Image, last: bool) -> Image.Image:
     """Return a picture turned as its EXIF data say; what of them cannot be read does not matter.
 
     Pillow's own `exif_transpose` fails on a tag of another kind than it should be, the orientation being fine.
     """
     image.load()  # where it is the pixels that are damaged, that is an error
+    written = [image.info.get("exif"), image.info.get("Raw profile type exif")]
+    if any(isinstance(said, (bytes, str)) and len(said) > 3 * limits.EXIF for said in written):
+        return image  # each of its tags may claim all of it
     try:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # Pillow's reader of TIFF tags raises almost anything
         turn = None
-    return image if turn is None else image.transpose(turn)
+    if turn is None:
+        return image
+    turned = image.transpose(turn)
+    if last:
+        image.close()
+    return turned
 
 
 def _is_grey(picture: Image.Image) -> bool:

@@ -107,9 +107,9 @@ def _name(folder: Path) -> str:
 def _read_log(file: Path) -> list[Epoch]:
     if not file.exists():
         return []
-    text = limits.read_text(file, limits.LOG)
+    content = limits.read_bytes(file, limits.LOG)
     try:
-        return _epochs(csv.DictReader(text.splitlines()))
+        return _epochs(csv.DictReader(content.decode().splitlines()))
     except (KeyError, TypeError, ValueError, csv.Error):
         raise InputError(f"{file} is damaged or was not written by `edgefer train`; remove it to go without") from None
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from edgefer import bundle, data
+from edgefer.data.pictures import as_array, opened, plain
+from edgefer.errors import InputError
 
 
 def load_one(picture: Image.Image, path: Path, name: str = "x.png", **options: object) -> NDArray[np.uint8]:
@@ -142,3 +148,75 @@ def test_a_data_set_s_name_can_travel_into_manifests_and_tables(tmp_path: Path, 
     dataset = data.load(tmp_path / name)
     said = bundle.Data(name=dataset.name, digest="0" * 64, drawn=False).name
     assert (said.isprintable(), 0 < len(said) <= 100) == (True, True)
+
+
+def _scans(path: Path) -> None:
+    """A progressive JPEG whose last scan stands in it a thousand times: small.jpg of the field, in small."""
+    buffer = io.BytesIO()
+    Image.new("L", (64, 64), 90).save(buffer, "JPEG", progressive=True)
+    content = buffer.getvalue()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    path.write_bytes(content[:-2] + last * 1000 + b"\xff\xd9")
+
+
+def _claiming_tags(path: Path) -> None:
+    """A TIFF of 60 kB, each of whose 5,000 tags claims all of it."""
+    tags = b"".join(struct.pack("<HHII", 0x8000 + number, 7, 60_000, 8) for number in range(5000))
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, 5000) + tags + bytes(4))
+
+
+def _many_strips(path: Path) -> None:
+    tags = struct.pack("<HHII", 256, 3, 1, 8) + struct.pack("<HHII", 273, 3, 600_000, 8)
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, 2) + tags + bytes(1_300_000))
+
+
+def _plain_text(path: Path) -> None:
+    path.write_bytes(b"P2 4000 4000 255\n" + b"1 " * 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "said"),
+    [
+        ("x.jpg", _scans, "has 1,0.. scans"),
+        ("x.tif", _claiming_tags, "claim more bytes than it has"),
+        ("x.tif", _many_strips, "too many numbers"),
+        ("x.pgm", _plain_text, "as text or runs"),
+        ("x.png", os.mkfifo, "no regular file"),
+    ],
+)
+def test_a_picture_that_asks_for_too_much_work_is_refused_before_it_is_read(
+    tmp_path: Path, name: str, write: Callable[[Path], None], said: str
+) -> None:
+    write(tmp_path / name)
+    with (
+        pytest.raises(InputError, match=said) as caught,
+        opened(tmp_path / name, name, 120_000_000) as image,
+    ):
+        plain(image)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_of_few_bytes_and_many_pixels_is_refused(tmp_path: Path) -> None:
+    for label in ("happy", "sad"):
+        (tmp_path / "train" / label).mkdir(parents=True)
+        for number in range(5):
+            Image.new("1", (6900, 6900)).save(tmp_path / "train" / label / f"{number}.png")
+    with pytest.raises(InputError, match="do not trust them"):
+        data.load(tmp_path)
+
+
+def test_what_is_transparent_and_what_is_deep_is_the_same_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(3)
+    kinds = [
+        Image.fromarray(random.integers(0, 256, (40, 30, 4), dtype=np.uint8)),
+        Image.fromarray(random.integers(0, 4096, (40, 30)).astype(np.uint16)),
+        Image.fromarray(random.integers(0, 256, (40, 30, 2), dtype=np.uint8)),
+    ]
+    palette = Image.fromarray(random.integers(0, 9, (40, 30), dtype=np.uint8)).convert("P")
+    palette.info["transparency"] = 3
+    whole = [np.asarray(plain(picture)) for picture in (*kinds, palette)]
+    monkeypatch.setattr("edgefer.data.pictures._PIXELS_IN_BAND", 70)
+    for picture, expected in zip((*kinds, palette), whole, strict=True):
+        banded = plain(picture)
+        assert (np.asarray(banded) == expected).all()
+        assert (as_array(banded) == expected).all()
