@@ -17,7 +17,8 @@ def fold_padding(model: ModelProto) -> ModelProto:
     value that every quantizer keeps, so one that stands between the two changes nothing.
 
     A Pad stays where its edges are not known, where it adds other than zeros to height and width, or where something
-    else than a convolution reads it.
+    else than a convolution reads it. In front of a MaxPool its zeros become 1e-30: ONNX Runtime (1.31.1) takes zeros
+    there for MaxPool's own padding, which never is the largest number, and gives other answers than the file says.
     """
     graph = Graph(model)
     for pad in [node for node in graph.nodes if node.op_type == "Pad"]:
@@ -35,15 +36,25 @@ def fold_padding(model: ModelProto) -> ModelProto:
             for index, name in enumerate(reader.input):
                 if name == pad.output[0]:
                     reader.input[index] = pad.input[0]
+    for pad in [node for node in graph.nodes if node.op_type == "Pad"]:
+        if any(reader.op_type == "MaxPool" for reader in graph.readers(pad.output[0])) and _adds_zeros(graph, pad):
+            graph.set_constant(pad, 2, np.array(_ALMOST_ZERO, np.float32), f"{pad.output[0]}.value")
     return graph.model()
+
+
+def _adds_zeros(graph: Graph, pad: NodeProto) -> bool:
+    if attribute(pad, "mode", b"constant") != b"constant":
+        return False
+    value = graph.constant(pad, 2)
+    return len(pad.input) < 3 or not pad.input[2] or (value is not None and not value.any())
+
+
+_ALMOST_ZERO = 1e-30
 
 
 def _edges(graph: Graph, pad: NodeProto) -> list[int] | None:
     """Return what a Pad adds: top, left, bottom, right; None where that is not what it does."""
-    value = graph.constant(pad, 2)
-    if attribute(pad, "mode", b"constant") != b"constant" or len(pad.input) > 3:
-        return None
-    if len(pad.input) == 3 and pad.input[2] and (value is None or value.any()):
+    if len(pad.input) > 3 or not _adds_zeros(graph, pad):
         return None
     edges = _value(graph, pad.input[1])
     if edges is None or edges.shape != (8,) or edges.min() < 0 or edges[[0, 1, 4, 5]].any():

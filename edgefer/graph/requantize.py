@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
-from edgefer.graph.graph import Graph
+from edgefer.graph.graph import Graph, attribute
 from edgefer.graph.ranges import SELECTING
 
 # ONNX Runtime moves a DequantizeLinear past the other operators that only move numbers, but not past these.
-_STOPPING = ("Concat", "Gather", "Split")
+_STOPPING = ("Concat", "Gather", "Pad", "Split")
+_NOTHING = 1e-20  # far below any step
 
 
 def requantize(model: ModelProto) -> ModelProto:
-    """Return `model` with a QuantizeLinear and a DequantizeLinear behind each Concat, Split and Gather.
+    """Return `model` with a QuantizeLinear and a DequantizeLinear behind each Concat, Split, Gather and Pad.
 
     NNCF quantizes what a Concat reads, all of it with one scale, and not what it makes. The convolution behind it then
     reads no DequantizeLinear, so ONNX Runtime would run it in FP32.
@@ -31,7 +32,7 @@ def requantize(model: ModelProto) -> ModelProto:
             scale = graph.constant(node, 1)
             if scale is not None and scale.size == 1 and graph.constant(node, 2) is not None:
                 steps[node.output[0]] = node
-        elif node.op_type in SELECTING or node.op_type == "Concat":
+        elif node.op_type in SELECTING or node.op_type == "Concat" or _pads_with_zeros(graph, node):
             read = [steps.get(name) for name in (node.input if node.op_type == "Concat" else node.input[:1])]
             first = read[0]
             if first is None or not all(each is not None and _equal(graph, first, each) for each in read):
@@ -41,6 +42,16 @@ def requantize(model: ModelProto) -> ModelProto:
                 if node.op_type in _STOPPING and not _read_by_quantizers(graph, node.output[index]):
                     steps[_insert(graph, node, index, first)] = first
     return graph.model()
+
+
+def _pads_with_zeros(graph: Graph, node: NodeProto) -> bool:
+    """Return whether a node is a Pad that adds zeros, or numbers that it reads."""
+    if node.op_type != "Pad":
+        return False
+    value = graph.constant(node, 2)
+    given = len(node.input) > 2 and node.input[2]
+    zeros = not given or (value is not None and bool((np.abs(value) < _NOTHING).all()))
+    return zeros or attribute(node, "mode", b"constant") != b"constant"
 
 
 def _equal(graph: Graph, one: NodeProto, other: NodeProto) -> bool:

@@ -37,6 +37,10 @@ def conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
+def zero_padded_pool() -> nn.Module:
+    return nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(3, 2))
+
+
 def nested(net: nn.Module, x: Tensor) -> Tensor:
     a = net.a(x)
     b = torch.cat([x, a], 1)
@@ -61,6 +65,14 @@ NETWORKS = {
     ),
     "chunks joined": (
         lambda: Net(lambda s, x: s.a(torch.cat(x.chunk(2, 1)[::-1], 1)).relu(), a=conv(8, 8)),
+        2,
+    ),
+    "zeros in front of a max pool": (
+        lambda: Net(lambda s, x: s.b(s.p(s.a(x))).relu(), a=conv(8, 8), b=conv(8, 8), p=zero_padded_pool()),
+        3,
+    ),
+    "reflected edges": (
+        lambda: Net(lambda s, x: s.a(x).relu(), a=nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect")),
         2,
     ),
     "matmul with one column": (
@@ -106,10 +118,11 @@ def test_every_target_takes_it_and_computes_what_was_trained(name: str) -> None:
     with torch.no_grad():
         wanted, floats = quantized(x).numpy(), network(x).numpy()
     assert 0 < np.abs(wanted - floats).max() < 0.1 * np.abs(floats).max()
-    for model in (signed, *(graph.model for graph in graphs.values())):
+    unoptimized = [(model, False) for model in (signed, *(graph.model for graph in graphs.values()))]
+    for model, optimize in (*unoptimized, (graphs["int8-cpu"].model, True)):
         # A number on the border of two steps may fall to the other side.
-        answers = run(model, x)
-        assert np.isclose(answers, wanted, atol=1e-5).all(axis=1).sum() >= 6
+        answers = run(model, x, optimize)
+        assert optimize or np.isclose(answers, wanted, atol=1e-5).all(axis=1).sum() >= 6
         assert np.abs(answers - wanted).max() < 0.05 * np.abs(wanted).max()
     fast = kinds(optimized(graphs["int8-cpu"].model))
     assert len([kind for kind in fast if kind in ("QLinearConv", "MatMulIntegerToFloat", "QLinearMatMul")]) == layers
@@ -117,8 +130,8 @@ def test_every_target_takes_it_and_computes_what_was_trained(name: str) -> None:
         builder.parse(graphs["int8-rtx"].model.SerializeToString(), "tensorrt_rtx")
 
 
-def run(model: onnx.ModelProto, x: Tensor) -> np.ndarray:
-    with onnxruntime.open_model(model.SerializeToString(), 1, optimize=False) as session:
+def run(model: onnx.ModelProto, x: Tensor, optimize: bool = False) -> np.ndarray:
+    with onnxruntime.open_model(model.SerializeToString(), 1, optimize=optimize) as session:
         return session.infer(x.numpy())
 
 

@@ -15,7 +15,8 @@ from edgefer.graph.requantize import requantize
 _MODEL = """
 <ir_version: 8, opset_import: ["" : 17]>
 network (float[N, 4, 5] input) => (float[N, C, 5] output)
-<float one = {{0.25}}, float other = {{{other}}}, int8 zero = {{0}}, int64[2] picked = {{2, 0}}>
+<float one = {{0.25}}, float other = {{{other}}}, int8 zero = {{0}}, int64[2] picked = {{2, 0}},
+ int64[6] edges = {{0, 1, 0, 0, 0, 2}}>
 {{
     a8 = QuantizeLinear(input, one, zero)
     a = DequantizeLinear(a8, one, zero)
@@ -52,8 +53,10 @@ def run(model: ModelProto) -> np.ndarray:
         ("t = Transpose<perm = [0, 1, 2]>(b)\n c = Concat<axis = 1>(a, t)\n n = Neg(c)\n output = Add(n, c)", 1),
         ("c, d = Split<axis = 1>(a)\n output = Mul(c, d)", 2),
         ("c = Gather<axis = 1>(a, picked)\n output = Neg(c)", 1),
+        ("c = Pad(a, edges)\n output = Neg(c)", 1),
+        ('c = Pad<mode = "reflect">(a, edges)\n output = Neg(c)', 1),
     ],
-    ids=["concat", "concat of a concat", "behind a transpose, read twice", "split", "gather"],
+    ids=["concat", "concat of a concat", "behind a transpose, read twice", "split", "gather", "zeros", "reflected"],
 )
 def test_a_pair_is_inserted_and_changes_no_bit(body: str, pairs: int) -> None:
     before = model(body)
@@ -62,7 +65,7 @@ def test_a_pair_is_inserted_and_changes_no_bit(body: str, pairs: int) -> None:
     assert kinds(after).count("QuantizeLinear") == kinds(Graph(before).model()).count("QuantizeLinear") + pairs
     assert np.array_equal(run(before), run(after))
     for node in after.graph.node:
-        if node.op_type in ("Concat", "Split", "Gather"):
+        if node.op_type in ("Concat", "Split", "Gather", "Pad"):
             readers = [each.op_type for each in after.graph.node if set(node.output) & set(each.input)]
             assert set(readers) == {"QuantizeLinear"}
 
@@ -77,8 +80,9 @@ def test_a_pair_is_inserted_and_changes_no_bit(body: str, pairs: int) -> None:
             0.25,
         ),
         ("output = Concat<axis = 1>(a, b)", 0.25),
+        ("c = Pad(a, edges, one)\n output = Neg(c)", 0.25),
     ],
-    ids=["two scales", "one input in float32", "quantized already", "the network's output"],
+    ids=["two scales", "one input in float32", "quantized already", "the network's output", "ones"],
 )
 def test_nothing_is_inserted_where_it_would_change_something_or_is_there(body: str, other: float) -> None:
     before = model(body, other)
