@@ -73,7 +73,7 @@ def steps(made: Path) -> dict[str, Step]:
     small = [word for setting in _SMALL for word in ("--set", setting)]
     train = ["train", "quickstart", "--data", csv, "--out", "run", "--threads", "1", "--epochs", "3", "--no-page"]
     compress = ["compress", run, "--data", csv, "--out", "bundle", "--threads", "1", "--max-drop", "100", "--seed", "1"]
-    bench = ["bench", bundle, "--data", csv, "--out", "result", "--seconds", "0.05"]
+    bench = ["bench", bundle, "--data", csv, "--out", "result", "--seconds", "0.1"]
     predict = ["predict", str(made / "pictures"), "--bundle", bundle, "--annotate", "copies", "--csv", "faces.csv"]
     info = ["data", "info", csv]
     build = ["build", "bundle", "--sm", "86"]
