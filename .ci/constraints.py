@@ -1,14 +1,15 @@
-"""Write constraints.txt: the versions that pip picks for '.[all,dev]' on each Python that edgefer supports.
+"""Write constraints.txt: the versions that uv picks for '.[all,dev]' on each Python that edgefer supports.
 
-    python3 .ci/constraints.py python3.10 python3.11 python3.12 python3.13
+    python3 -m pip install uv
+    python3 .ci/constraints.py [--upgrade] 3.10 3.11 3.12 3.13 3.14
 
-Each argument is an interpreter whose pip is 23.1 or newer; nothing is installed. Run the tests before you commit
-the result.
+No interpreter of these versions is needed, and nothing is installed. What constraints.txt pins already stays as it is
+while pyproject.toml lets it in; --upgrade takes the newest. Run the tests before you commit the result.
 """
 
 from __future__ import annotations
 
-import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,42 +17,27 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+PLATFORM = "x86_64-manylinux_2_28"
 HEADER = """\
 # The versions that edgefer is tested with. Made by .ci/constraints.py; pyproject.toml has the bounds, which are wider.
 """
 # Picked by hand: the newest set of these that fits together and that the measurements were made with.
 CHOSEN = {"nncf": "3.4.0", "timm": "1.0.31", "torch": "2.14.1", "torchvision": "0.29.1"}
-# On PyPI these are source packages that only name the wheels to take.
-SOURCES = "edgefer,tensorrt-rtx,tensorrt_rtx_cu13"
 
 
-def resolve(python: str) -> tuple[str, dict[str, str]]:
-    """Return the Python's version, ``3.11``, and the version of each package."""
+def resolve(python: str, upgrade: bool) -> dict[str, str]:
+    """Return the version of each package on one Python, ``3.11``."""
     with tempfile.TemporaryDirectory() as folder:
-        chosen = Path(folder, "chosen.txt")
+        chosen, found = Path(folder, "chosen.txt"), Path(folder, "found.txt")
         chosen.write_text("".join(f"{name}=={version}\n" for name, version in CHOSEN.items()), encoding="utf-8")
-        report = Path(folder, "report.json")
-        options = ["--only-binary=:all:", "--no-binary", SOURCES, "--constraint", chosen, "--report", report]
-        subprocess.run(
-            [
-                python,
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--dry-run",
-                "--ignore-installed",
-                *options,
-                f"{ROOT}[all,dev]",
-            ],
-            check=True,
-        )
-        found = json.loads(report.read_text(encoding="utf-8"))
-    packages = {
-        item["metadata"]["name"].lower().replace("_", "-"): item["metadata"]["version"] for item in found["install"]
-    }
-    del packages["edgefer"]
-    return found["environment"]["python_version"], packages
+        if not upgrade:
+            found.write_text((ROOT / "constraints.txt").read_text(encoding="utf-8"), encoding="utf-8")
+        command = ["uv", "pip", "compile", "pyproject.toml", "--extra", "all", "--extra", "dev"]
+        command += ["--quiet", "--no-header", "--no-annotate", "--python-version", python]
+        command += ["--python-platform", PLATFORM, "--constraint", str(chosen), "--output-file", str(found)]
+        subprocess.run(command, check=True, cwd=ROOT)
+        pins = re.findall(r"^([\w.-]+)==(\S+)", found.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: version for name, version in pins if name != "pip"}  # which installs them
 
 
 def marker(some: list[str], every: list[str]) -> str:
@@ -75,4 +61,5 @@ def write(by_python: dict[str, dict[str, str]]) -> None:
 
 
 if __name__ == "__main__":
-    write(dict(resolve(python) for python in sys.argv[1:]))
+    pythons = [word for word in sys.argv[1:] if word != "--upgrade"]
+    write({python: resolve(python, "--upgrade" in sys.argv) for python in pythons})

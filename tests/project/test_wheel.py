@@ -73,8 +73,8 @@ def install(python: str, folder: Path, *packages: str | Path) -> Device:
     return Device(inside, folder / "home", folder / "work")
 
 
-# JetPack 6 brings 3.10; 3.13 is the newest that edgefer supports.
-@pytest.fixture(scope="module", params=["3.10", "3.11", "3.13"])
+# JetPack 6 brings 3.10; 3.14 is the newest that edgefer supports.
+@pytest.fixture(scope="module", params=["3.10", "3.11", "3.13", "3.14"])
 def device(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Device:
     python = interpreter(request.param)
     return install(python, tmp_path_factory.mktemp("device"), "-c", ROOT / "constraints.txt", wheel)
@@ -160,6 +160,19 @@ def test_types_reach_whoever_imports_it(device: Device) -> None:
 def test_nothing_is_left_in_the_home_folder(device: Device) -> None:
     """Runs last: no command above wrote telemetry or anything else there."""
     assert list(device.home.rglob("*")) == []
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_newest_python_has_wheels_for_all_that_a_device_needs(wheel: Path, tmp_path: Path, machine: str) -> None:
+    """No interpreter of that version is needed to ask."""
+    platforms = [
+        f"{glibc}_{machine}" for glibc in ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
+    ]
+    pip = [sys.executable, "-m", "pip", "--quiet", "install", "--dry-run", "--target", tmp_path / "none"]
+    asked = [word for platform in platforms for word in ("--platform", platform)]
+    asked += ["--python-version", "3.14", "--only-binary", ":all:", "-c", ROOT / "constraints.txt"]
+    done = subprocess.run([*pip, *asked, f"{wheel}[faces,report]"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_oldest_packages_that_it_lets_in_do(wheel: Path, tmp_path: Path) -> None:
