@@ -214,10 +214,10 @@ def _not_fused(kind: str) -> str:
 
 
 def _operators_behind(graph: Graph, name: str) -> list[str]:
-    """Return the operators that read a tensor, itself or behind ReLU and clip, other than quantizers."""
+    """Return the operators that read a tensor, behind ReLU, clip and what only moves numbers, other than quantizers."""
     found = []
     for reader in graph.readers(name):
-        if reader.op_type in ("Clip", "Relu"):
+        if reader.op_type in ("Clip", "Relu", *SELECTING):
             found += _operators_behind(graph, reader.output[0])
         elif reader.op_type != "QuantizeLinear":
             found.append(reader.op_type)

@@ -145,3 +145,14 @@ def test_the_share_in_integers_is_that_of_the_multiply_accumulates() -> None:
     assert [each.nodes for each in found.reasons] == [tuple(named(model, "Gemm"))]
     assert found.integer == pytest.approx(1 - found.reasons[0].macs)
     assert in_float(silu(model)).integer < 0.1
+
+
+def test_a_classifier_whose_logits_are_only_reshaped_is_a_classifier() -> None:
+    model = cpu(Layer(4, 3))
+    (logits,) = model.graph.output
+    flat = helper.make_node("Flatten", ["flat"], [logits.name], name="flat")
+    for node in model.graph.node:
+        node.output[:] = ["flat" if name == logits.name else name for name in node.output]
+    model.graph.node.append(flat)
+    (reason,) = in_float(model).reasons
+    assert "classifier" in reason.reason
