@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgefer.models.constant_weights import with_constant_weights
+from edgefer.models.check import check
 from edgefer.models.create import create, for_classes, merged, narrowed, take, widen
 from edgefer.models.from_timm import hub_id
 from edgefer.models.growth import grown
@@ -10,11 +11,11 @@ from edgefer.models.keras_count import keras_count
 from edgefer.models.mirror import find_partners, mirror
 from edgefer.models.padding import fix_padding
 from edgefer.models.plain_resnet import PlainResNet
-from edgefer.models.pooling import check_size, fix_pooling
+from edgefer.models.pooling import fix_pooling
 
 __all__ = [
     "PlainResNet",
-    "check_size",
+    "check",
     "create",
     "find_partners",
     "fix_padding",

@@ -14,6 +14,7 @@ from edgefer import limits
 from edgefer.errors import InputError
 from edgefer.models import from_timm
 from edgefer.models.attention_net import AttentionNet
+from edgefer.models.build import build
 from edgefer.models.plain_cnn import PlainCNN
 from edgefer.models.plain_resnet import PlainResNet
 
@@ -52,16 +53,7 @@ def create(
     pretrained = pretrained and weights is None
     if name in _OURS and pretrained:
         raise InputError(f"{name} has no pretrained weights; use --no-pretrained")
-    try:
-        if name in _OURS:
-            model: nn.Module = _OURS[name](classes, channels, **args)
-        elif name in _ON_TIMMS:
-            backbone, inputs = from_timm.features(args.pop("backbone", "efficientnet_b0"), channels, pretrained)
-            model = _ON_TIMMS[name](classes, backbone, inputs, **args)
-        else:
-            model = from_timm.classifier(name, classes, channels, args, pretrained, (*_OURS, *_ON_TIMMS))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"model {name}: {error}") from None
+    model = build(name, args, lambda pretrained: _new(name, classes, channels, args, pretrained), pretrained)
     if zero_head:
         head = _classifier(model)
         if not isinstance(head, nn.Linear):
@@ -71,6 +63,16 @@ def create(
     if weights is not None:
         _load_weights(model, Path(weights))
     return model
+
+
+def _new(name: str, classes: int, channels: int, args: Mapping[str, Any], pretrained: bool) -> nn.Module:
+    if name in _OURS:
+        return _OURS[name](classes, channels, **args)
+    if name in _ON_TIMMS:
+        own = {key: value for key, value in args.items() if key != "backbone"}
+        backbone, inputs = from_timm.features(args.get("backbone", "efficientnet_b0"), channels, pretrained)
+        return _ON_TIMMS[name](classes, backbone, inputs, **own)
+    return from_timm.classifier(name, classes, channels, dict(args), pretrained, (*_OURS, *_ON_TIMMS))
 
 
 def widen(network: nn.Module, outputs: int) -> None:

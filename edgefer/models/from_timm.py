@@ -8,8 +8,19 @@ from typing import Any
 from torch import nn
 
 from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.lines import one_line
 
-_RESERVED = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
+# Keywords of timm's that are not for model.args, and where what they say belongs.
+_RESERVED = {
+    "cache_dir": "a local file goes into model.weights",
+    "checkpoint_path": "a local file goes into model.weights",
+    "features_only": "edgefer trains classifiers",
+    "in_chans": "preprocessing.color says how many channels there are",
+    "num_classes": "the data set says how many classes there are",
+    "pretrained": "that is model.pretrained",
+    "pretrained_cfg": "a local file goes into model.weights",
+    "pretrained_cfg_overlay": "a local file goes into model.weights",
+}
 _SECONDS = 10.0  # that the hub has for a first answer
 
 
@@ -35,9 +46,11 @@ def classifier(
         import timm
     except ImportError:
         raise MissingExtra("timm", "train") from None
-    reserved = {*_RESERVED} & {*args}
+    reserved = next((key for key in args if key in _RESERVED), None)
     if reserved:
-        raise InputError(f"model.args must not have {reserved.pop()}; a local file goes into model.weights")
+        raise InputError(f"model.args must not have {reserved}: {_RESERVED[reserved]}")
+    if not isinstance(name, str):  # model.args.backbone, which may be anything
+        raise InputError(f"no network is named {one_line(repr(name), 60)}: that must be a text")
     if not timm.is_model(name):
         near = timm.list_models(f"*{name}*")[:3]
         hint = f"; timm has {', '.join(near)}" if near else f"; ours are {', '.join(others)}"
@@ -52,8 +65,6 @@ def classifier(
             in_chans=channels,
             **args,
         )
-    except TypeError as error:
-        raise InputError(f"model {name}: {error}") from None
     except (OSError, RuntimeError) as error:
         if not pretrained:
             raise

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from timm.models.vgg import ConvMlp
 from torch import Tensor, nn
 
-from edgefer.errors import InputError
 from edgefer.models.plain_cnn import PlainCNN
 
 
@@ -51,29 +50,6 @@ def fix_pooling(network: nn.Module, example: Tensor) -> None:
             side = sides[layer.convolutions]
             if side % layer.grid:
                 _first_dense(layer, side)
-
-
-def check_size(network: nn.Module, channels: int, size: int) -> None:
-    """Refuse images of a size that a network cannot take, as they are too small for it, before anything is trained.
-
-    Args:
-        network: on the CPU.
-        channels: of its input.
-        size: side of its images, in pixels.
-
-    Raises:
-        InputError: the network cannot take them.
-    """
-    training = network.training
-    try:
-        with torch.no_grad():
-            network.eval()(torch.zeros(1, channels, size, size))
-    except (AssertionError, RuntimeError):  # timm's and torch's
-        raise InputError(
-            f"the network cannot take images of {size} x {size} pixels; try a larger preprocessing.size"
-        ) from None
-    finally:
-        network.train(training)
 
 
 def _shares(side: int, places: int) -> Tensor:

@@ -452,7 +452,7 @@ def _network(recipe: Recipe, whole: Dataset, dataset: Dataset, validation: Split
         asked.weights if fresh else None,
         asked.zero_head,
     )
-    models.check_size(model, channels, recipe.preprocessing.size)
+    models.check(model, asked.name, asked.args, len(dataset.classes), channels, recipe.preprocessing.size)
     if asked.start and begins:
         started = checkpoint.read(Path(asked.start))
         if started.data["digest"] == whole.digest:

@@ -205,9 +205,9 @@ def test_a_longer_first_kernel_begins_with_the_shorter_ones_answers_half_a_place
 
 def test_places_that_are_weighed_fit_one_size_of_picture() -> None:
     weighed = models.create("plain-resnet", 7, 1, SMALL | {"places": 10})
-    models.check_size(weighed, 1, 20)
+    models.check(weighed, "plain-resnet", SMALL | {"places": 10}, 7, 1, 20)
     with pytest.raises(InputError, match=r"leave 12 x 12 places, and model.args has places = 10; set that to 12"):
-        models.check_size(weighed, 1, 24)
+        models.check(weighed, "plain-resnet", SMALL | {"places": 10}, 7, 1, 24)
 
 
 @pytest.mark.parametrize(

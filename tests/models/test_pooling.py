@@ -43,7 +43,7 @@ def test_where_the_places_fit_nothing_changes(name: str, size: int) -> None:
 
 def test_images_that_are_too_small_are_refused_in_one_line() -> None:
     model = network("vgg11").train()
-    models.check_size(model, 1, 32)
+    models.check(model, "vgg11", VGG, 7, 1, 32)
     assert model.training
     with pytest.raises(InputError, match=r"cannot take images of 31 x 31 pixels.*preprocessing\.size"):
-        models.check_size(model, 1, 31)
+        models.check(model, "vgg11", VGG, 7, 1, 31)
