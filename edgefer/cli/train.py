@@ -25,6 +25,7 @@ from edgefer.lines import shell
 
 if TYPE_CHECKING:
     from edgefer.data.dataset import Dataset
+    from edgefer.recipes import Recipe
 
 
 def train(
@@ -59,6 +60,10 @@ def train(
     device: Device = None,
     threads: Threads = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard event files as well.")] = False,
+    export_check: Annotated[
+        bool,
+        typer.Option(help="Find out first whether one of timm's networks can be compressed to INT8 after training."),
+    ] = True,
     page: Annotated[bool, typer.Option(help="Leave run.html in the run's folder, as `edgefer review` does.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -107,6 +112,8 @@ def train(
             settled = recipes.load("quickstart", settings, epochs, seed)
         if out is not None:
             training.check_new(out)
+        if export_check:
+            check_export(settled, len(settled.data.classes or dataset.classes))
     with paths.run_folder(resume or out, "train", settled.name) as run, resumable(partial(_resume, run)):
         result = training.train(settled, dataset, run, resume is not None, tensorboard, device)
     if run.resolve().parent == paths.RUNS.resolve() / "train":
@@ -138,6 +145,26 @@ def train(
 def _resume(run: Path) -> str | None:
     """Return what goes on with a training, if it can."""
     return f"edgefer train --resume {shell(run)}" if (run / "last.json").exists() else None
+
+
+def check_export(recipe: Recipe, classes: int) -> None:
+    """Refuse one of timm's networks that cannot be compressed once it is trained; ours can.
+
+    Raises:
+        InputError: it cannot be compressed, or not even be built.
+    """
+    from edgefer import console, models
+    from edgefer.errors import MissingExtra
+
+    if recipe.model.name in models.OURS:
+        return
+    try:
+        from edgefer.compression.rehearsal import rehearse
+
+        rehearse(recipe, classes)
+    except (MissingExtra, ModuleNotFoundError) as error:
+        missing = error.package if isinstance(error, MissingExtra) else error.name
+        console.say(f"not checked whether {recipe.model.name} can be compressed: {missing} is not installed")
 
 
 def show(run: Path, dataset: Dataset, device: str | None) -> dict[str, str]:

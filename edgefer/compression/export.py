@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import onnx
 import torch
 from onnx import ModelProto
@@ -9,17 +13,21 @@ from torch import Tensor, nn
 
 from edgefer import paths
 from edgefer.compression.extension import quiet
-from edgefer.compression.quantize import strip
+from edgefer.compression.quantize import Root, strip
+from edgefer.compression.tracing import batch_for, known_shapes
+from edgefer.errors import InputError
 from edgefer.graph.bias import hold_bias
 from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.padding import fold_padding
 from edgefer.graph.requantize import requantize
 from edgefer.graph.slim import slim
 from edgefer.graph.weights import fold_weights, limit_weights
+from edgefer.lines import one_line
 
 INPUT, OUTPUT = "input", "logits"
 HALF = 64  # largest weight at half range
-OPSET = 17  # what TensorRT 10 reads
+OPSETS = (17, 20)  # the first that has what a network needs; TensorRT 10 reads both
+_LINE = 200
 
 
 def fp32(network: nn.Module, example: Tensor) -> ModelProto:
@@ -47,17 +55,54 @@ def int8(quantized: nn.Module, example: Tensor, half_range: bool = False) -> Mod
 
 
 def _export(network: nn.Module, example: Tensor) -> ModelProto:
-    with quiet(), torch.no_grad(), paths.temporary_folder() as folder:
+    """Return what torch makes of a network; later opsets know operators that the first one lacks.
+
+    Raises:
+        InputError: none of them has what the network needs.
+    """
+    failed: Exception | None = None
+    for opset in OPSETS:
+        try:
+            return _traced(network, example, opset)
+        except Exception as error:  # the exporter's, or what a network that only runs untraced raises
+            failed = failed or error
+    # Behind its first sentence the exporter has the network's whole graph.
+    said = one_line(str(failed).partition("  [Caused by")[0].partition("Please feel free")[0], _LINE)
+    raise InputError(f"this network cannot be exported to ONNX: {said or type(failed).__name__}") from failed
+
+
+def _traced(network: nn.Module, example: Tensor, opset: int) -> ModelProto:
+    batch = batch_for(example)
+    if len(inspect.signature(network.forward).parameters) > 1:
+        network = Root(network)  # the exporter would make inputs of a forward's other arguments
+    with (
+        quiet(),
+        _no_graphs(),
+        torch.no_grad(),
+        known_shapes(batch),
+        paths.temporary_folder() as folder,
+    ):
         file = folder / "network.onnx"
         # dynamo=True fails on the FakeQuantize modules that NNCF's strip leaves.
         torch.onnx.export(
             network,
-            (example,),
+            (batch,),
             file,
             dynamo=False,
-            opset_version=OPSET,
+            opset_version=opset,
             input_names=[INPUT],
             output_names=[OUTPUT],
             dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
         )
         return onnx.load(file)
+
+
+@contextmanager
+def _no_graphs() -> Iterator[None]:
+    """Keep the exporter from printing the graph of a network that it cannot export: a thousand lines, on stdout."""
+    log = torch._C._jit_onnx_log
+    torch._C._jit_onnx_log = lambda *_: None
+    try:
+        yield
+    finally:
+        torch._C._jit_onnx_log = log

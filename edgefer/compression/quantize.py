@@ -89,8 +89,10 @@ def quantize(
                 ignored_scope=nncf.IgnoredScope(names=names) if names else None,
                 advanced_parameters=settings,
             )
-    except (nncf.errors.InternalError, nncf.errors.UnsupportedModelError, nncf.errors.ValidationError) as error:
-        raise InputError(f"NNCF cannot quantize this network: {one_line(error)}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # NNCF's own, and what its graph or the network raises where it does not follow
+        raise InputError(f"NNCF cannot quantize this network: {one_line(error, 200)}") from error
     found = [module for _, module in get_hook_storage(quantized).named_hooks()]
     if ignored and not any(module.per_channel for module in found):
         raise InputError("--ignore leaves no layer in INT8; name fewer")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgefer.models.constant_weights import with_constant_weights
 from edgefer.models.check import check
-from edgefer.models.create import create, for_classes, merged, narrowed, take, widen
+from edgefer.models.create import OURS, create, for_classes, merged, narrowed, take, widen
 from edgefer.models.from_timm import hub_id
 from edgefer.models.growth import grown
 from edgefer.models.keras_count import keras_count
@@ -14,6 +14,7 @@ from edgefer.models.plain_resnet import PlainResNet
 from edgefer.models.pooling import fix_pooling
 
 __all__ = [
+    "OURS",
     "PlainResNet",
     "check",
     "create",

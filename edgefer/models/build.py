@@ -51,7 +51,7 @@ def _tried(name: str, args: Mapping[str, Any], builder: Callable[[bool], nn.Modu
                 "of them; make it smaller"
             )
 
-    hook = register_module_parameter_registration_hook(bound)  # type: ignore[no-untyped-call]
+    hook = register_module_parameter_registration_hook(bound)
     try:
         return builder(pretrained)
     except (EdgeferError, MemoryError):

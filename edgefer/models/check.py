@@ -47,10 +47,10 @@ def check(network: nn.Module, name: str, args: Mapping[str, Any], classes: int, 
             trial.train()(torch.rand(2, channels, size, size)).square().mean().backward()
         except EdgeferError:
             raise
-        except Exception as error:  # what a wrong keyword leads to
+        except Exception as wrong:  # a keyword's, mostly
             raise InputError(
-                f"model {name} cannot be trained on images of {size} x {size} pixels: {said(error)}{hint(args)}"
-            ) from error
+                f"model {name} cannot be trained on images of {size} x {size} pixels: {said(wrong)}{hint(args)}"
+            ) from wrong
 
 
 def _forward(network: nn.Module, channels: int, size: int) -> Exception | None:

@@ -18,7 +18,7 @@ from edgefer.models.build import build
 from edgefer.models.plain_cnn import PlainCNN
 from edgefer.models.plain_resnet import PlainResNet
 
-_OURS = {"plain-resnet": PlainResNet, "plain-cnn": PlainCNN}
+OURS: dict[str, type[nn.Module]] = {"plain-resnet": PlainResNet, "plain-cnn": PlainCNN}
 _ON_TIMMS = {"attention-net": AttentionNet}  # ours, on the layers of one of timm's networks: args.backbone
 _MERGING = ("fuse", "reparameterize", "switch_to_deploy")  # methods of timm's modules
 
@@ -51,7 +51,7 @@ def create(
     """
     args = dict(args or {})
     pretrained = pretrained and weights is None
-    if name in _OURS and pretrained:
+    if name in OURS and pretrained:
         raise InputError(f"{name} has no pretrained weights; use --no-pretrained")
     model = build(name, args, lambda pretrained: _new(name, classes, channels, args, pretrained), pretrained)
     if zero_head:
@@ -66,13 +66,13 @@ def create(
 
 
 def _new(name: str, classes: int, channels: int, args: Mapping[str, Any], pretrained: bool) -> nn.Module:
-    if name in _OURS:
-        return _OURS[name](classes, channels, **args)
+    if name in OURS:
+        return OURS[name](classes, channels, **args)
     if name in _ON_TIMMS:
         own = {key: value for key, value in args.items() if key != "backbone"}
         backbone, inputs = from_timm.features(args.get("backbone", "efficientnet_b0"), channels, pretrained)
         return _ON_TIMMS[name](classes, backbone, inputs, **own)
-    return from_timm.classifier(name, classes, channels, dict(args), pretrained, (*_OURS, *_ON_TIMMS))
+    return from_timm.classifier(name, classes, channels, dict(args), pretrained, (*OURS, *_ON_TIMMS))
 
 
 def widen(network: nn.Module, outputs: int) -> None:

@@ -61,12 +61,6 @@ def test_a_network_of_one_size_names_it_and_the_keyword_for_another() -> None:
     checked("vit_tiny_patch16_224", {"img_size": 64}, 64)
 
 
-def test_a_network_without_that_keyword_names_a_size_that_it_takes() -> None:
-    with pytest.raises(InputError, match=r"images of 44 x 44 pixels; use --set preprocessing.size=48$"):
-        checked("mobilevit_xxs", {}, 44)  # patches of 2 x 2, but for which any size would do
-    checked("mobilevit_xxs", {}, 48)
-
-
 def test_a_network_for_colour_images_says_so() -> None:
     with pytest.raises(InputError, match=r"use --set preprocessing.color=rgb"):
         checked("csatv2", {}, 64)

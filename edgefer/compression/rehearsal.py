@@ -1,0 +1,84 @@
+"""Whether a network can be compressed, found out before it is trained: a copy with random weights goes the whole way.
+
+None of export, quantizers and lowering depends on what the weights are, so a network that fails here would fail after
+hours of training too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edgefer import console, models, paths, versions
+from edgefer.compression import export, quantize, targets
+from edgefer.compression.extension import load_nncf
+from edgefer.errors import InputError
+from edgefer.recipes import Recipe
+from edgefer.runtimes import onnxruntime
+
+_IMAGES = 3  # more than one: the batch axis must be open
+_ALIKE = 1e-2  # of the largest logit: how far ONNX Runtime's FP32 may be from torch's
+_PACKAGES = ("torch", "timm", "nncf", "onnx", "onnxruntime")
+
+
+def rehearse(recipe: Recipe, classes: int) -> None:
+    """Export, quantize and lower a recipe's network with random weights, and run both files by ONNX Runtime.
+
+    A network that passed is remembered, with the versions that it passed with.
+
+    Args:
+        recipe: of the training that is about to begin.
+        classes: number of classes.
+
+    Raises:
+        InputError: the network cannot be built, trained or compressed; the message says why.
+        MissingExtra: the extra `compress` is not installed.
+    """
+    load_nncf()
+    settings, channels, size = recipe.model, recipe.preprocessing.channels, recipe.preprocessing.size
+    passed = _mark([settings.name, settings.args, classes, channels, size, versions.installed(*_PACKAGES)])
+    if passed.exists():
+        return
+    console.say(f"checking that {settings.name} can be exported and quantized")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = models.create(settings.name, classes, channels, settings.args)
+        models.check(network, settings.name, settings.args, classes, channels, size)
+        try:
+            _go(network, torch.rand(_IMAGES, channels, size, size))
+        except InputError as error:
+            raise InputError(
+                f"{settings.name} can be trained but not compressed: {error}; to train it all the same: "
+                "--no-export-check"
+            ) from error
+    passed.parent.mkdir(parents=True, exist_ok=True)
+    passed.touch()
+
+
+def _go(network: torch.nn.Module, images: torch.Tensor) -> None:
+    """Take a network the way that `compress` takes a trained one."""
+    network = models.merged(network.eval())
+    example = images[:1]
+    models.fix_padding(network, example)
+    models.fix_pooling(network, example)
+    floats = export.fp32(network, example)
+    with torch.no_grad():
+        wanted = network(images).numpy()
+    with onnxruntime.activate(floats.SerializeToString(), torch.get_num_threads()) as session:
+        found = session.infer(images.numpy())
+    if np.abs(found - wanted).max() > _ALIKE * max(float(np.abs(wanted).max()), 1e-3):
+        raise InputError("its ONNX file computes something else for several images than for one")
+    quantized = quantize.quantize(network, images, "minmax", half_range=False)
+    graphs = targets.lowered(export.int8(quantized, example))
+    with onnxruntime.activate(graphs["int8-cpu"].model.SerializeToString(), torch.get_num_threads()) as session:
+        session.infer(images.numpy())
+
+
+def _mark(what: object) -> Path:
+    """Return the file whose being there says that a network has passed."""
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return paths.cache_dir() / "can-be-compressed" / digest
