@@ -1,5 +1,6 @@
 """Which of timm's networks go through edgefer: 60 of them, one from each of 60 of timm's model modules.
 
+python benchmarks/any_network.py [--only NETWORK ...]        # goes on where it was interrupted
 python benchmarks/any_network.py --choose
 
 The list is benchmarks/any_network.json, by this rule, which looks at no result of edgefer's: of each module of
@@ -7,34 +8,168 @@ timm.models the classifier with the fewest parameters, but for `test_...`, which
 whose smallest has more than 32 million parameters are left out: edgefer is for compact networks. Of the others, in the
 order of the SHA-256 of their names, the first 60. Each gets the smallest of eight sizes, from 64 pixels on, that timm's
 network takes.
+
+Each network goes through `train`, the check before it included, one step on drawn faces; `compress --ptq` with the
+accuracy gate off; and `bench` on a CPU, one thread, batch 1. All of it runs in a process of its own, bounded in time
+and memory. Weights are as good as random: accuracy says nothing here, and only file sizes and latencies are kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
+import multiprocessing
+import resource
+import tempfile
+import time
+from dataclasses import asdict
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+from common import protocol
 from timm.models import list_modules
 
-from edgefer import console, paths, versions
+from edgefer import bundle, console, paths, recipes, versions
+from edgefer.bench.bench import bench
+from edgefer.compression import worth
+from edgefer.compression.compress import compress
+from edgefer.compression.rehearsal import rehearse
+from edgefer.data import faces
+from edgefer.devices import machine
+from edgefer.errors import EdgeferError
+from edgefer.lines import one_line
+from edgefer.training.train import train
 
 LIST = Path(__file__).with_suffix(".json")
+FORK = multiprocessing.get_context("fork")  # what is imported here takes seconds, once
+RESULT = LIST.parent / "results" / LIST.name
 COUNT = 60
 MAX_PARAMETERS = 32_000_000
 SIZES = (64, 96, 128, 160, 192, 224, 240, 256)  # pixels
+IMAGES = {"train": 8, "val": 8, "test": 8}  # one batch
+SECONDS = 0.3  # that the bench times each network for, at least
+MOST_SECONDS, MOST_BYTES = 600, 8 << 30
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--only", nargs="+", metavar="NETWORK", help="measure these, again if need be")
     parser.add_argument("--choose", action="store_true", help="write the list anew")
     arguments = parser.parse_args()
     console.enable()
     if arguments.choose:
         choose()
+    else:
+        measure(arguments.out, arguments.only)
+
+
+def measure(out: Path, only: list[str] | None) -> None:
+    """Take the list's networks through, each in a process of its own, and write what is known after each."""
+    listed = json.loads(LIST.read_text(encoding="utf-8"))["networks"]
+    for entry in listed:
+        if entry["network"] in only if only else entry["network"] not in known(out):
+            found = in_own_process(entry["network"], entry["size"])
+            console.say(f"{entry['network']}: {found['result']} {found.get('reason', '')}")
+            done = known(out) | {entry["network"]: {**entry, **found}}  # another process may have written meanwhile
+            tree = {
+                "kind": "edgefer any network",
+                "networks": [done[each["network"]] for each in listed if each["network"] in done],
+                "protocol": {
+                    "says": protocol(__doc__),
+                    "images": IMAGES,
+                    "bench_seconds": SECONDS,
+                    "most_seconds": MOST_SECONDS,
+                    "most_bytes": MOST_BYTES,
+                },
+                "machine": machine.describe().model_dump(mode="json"),
+                "versions": versions.installed("torch", "timm", "nncf", "onnx", "onnxruntime", "numpy"),
+            }
+            paths.write_json(out, tree, indent=1)
+
+
+def known(out: Path) -> dict[str, dict[str, Any]]:
+    """Return what an earlier run found, by network."""
+    if not out.exists():
+        return {}
+    return {entry["network"]: entry for entry in json.loads(out.read_text(encoding="utf-8"))["networks"]}
+
+
+def in_own_process(network: str, size: int) -> dict[str, Any]:
+    """Return what became of a network; a process that was ended, or ended itself, is a failure too."""
+    started = time.monotonic()
+    ours, theirs = FORK.Pipe(duplex=False)
+    process = FORK.Process(target=_bounded, args=(theirs, network, size))
+    process.start()
+    theirs.close()
+    found = {"result": "failed", "reason": f"took more than {MOST_SECONDS} s"}
+    if ours.poll(MOST_SECONDS):
+        try:
+            found = ours.recv()
+        except EOFError:
+            process.join()
+            found = {"result": "failed", "reason": f"its process ended with {process.exitcode}"}
+    process.kill()
+    process.join()
+    return {**found, "seconds": round(time.monotonic() - started, 1)}
+
+
+def _bounded(pipe: Connection, network: str, size: int) -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
+    pipe.send(through(network, size))
+
+
+def through(network: str, size: int) -> dict[str, Any]:
+    """Take one network through; returns ``passed``, ``refused`` before training, or ``failed`` after it, and why."""
+    torch.set_num_threads(1)
+    drawn = faces.builtin(**IMAGES)
+    settings = [
+        f"model.name={network}",
+        "model.args={}",
+        "train.mirror=false",
+        "train.batch_size=8",
+        "train.precision=fp32",
+        f"preprocessing.size={size}",
+        "preprocessing.color=rgb",
+        "preprocessing.mean=[0.5, 0.5, 0.5]",
+        "preprocessing.std=[0.25, 0.25, 0.25]",
+    ]
+    with tempfile.TemporaryDirectory(prefix="edgefer-any-") as folder:
+        work = Path(folder)
+        (work / "scheme.toml").write_text('images = 8\nobserver = "minmax"\n', encoding="utf-8")
+        try:
+            recipe = recipes.load("quickstart", settings, epochs=1)
+            rehearse(recipe, len(drawn.classes))
+        except EdgeferError as error:
+            return {"result": "refused", "reason": str(error)}
+        try:
+            train(recipe, drawn, work / "run", device="cpu")
+            packed = compress(
+                work / "run",
+                drawn,
+                work / "bundle",
+                ptq=True,
+                scheme=str(work / "scheme.toml"),
+                max_drop=100.0,
+                allow_float=True,
+            )
+            result = bench([bundle.load(packed.bundle)], drawn, seconds=SECONDS)
+        except Exception as error:  # whatever it is, it came too late
+            return {"result": "failed", "reason": one_line(f"{type(error).__name__}: {error}", 300)}
+    small = next(each for each in result.comparisons if each.network == "int8-cpu")
+    gate = packed.integer_share >= worth.LEAST_SHARE and small.file_bytes < 1
+    return {
+        "result": "passed",
+        "by_default": "accepted" if gate else "rejected",
+        "integer_share": packed.integer_share,
+        "file": small.file_bytes,
+        "latency": asdict(small.latency),
+        "macs": result.bundles[0].macs,
+    }
 
 
 def choose() -> None:

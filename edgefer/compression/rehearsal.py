@@ -1,22 +1,24 @@
 """Whether a network can be compressed, found out before it is trained: a copy with random weights goes the whole way.
 
 None of export, quantizers and lowering depends on what the weights are, so a network that fails here would fail after
-hours of training too.
+hours of training too. One that passes may still gain little by INT8; that is said too, and it is trained all the same.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from edgefer import console, models, paths, versions
-from edgefer.compression import export, quantize, targets
+from edgefer.compression import export, quantize, targets, worth
 from edgefer.compression.extension import load_nncf
 from edgefer.errors import InputError
+from edgefer.graph.half import half
 from edgefer.recipes import Recipe
 from edgefer.runtimes import onnxruntime
 
@@ -28,7 +30,7 @@ _PACKAGES = ("torch", "timm", "nncf", "onnx", "onnxruntime")
 def rehearse(recipe: Recipe, classes: int) -> None:
     """Export, quantize and lower a recipe's network with random weights, and run both files by ONNX Runtime.
 
-    A network that passed is remembered, with the versions that it passed with.
+    A network that passed is remembered, with what was said of it and the versions that it passed with.
 
     Args:
         recipe: of the training that is about to begin.
@@ -42,6 +44,7 @@ def rehearse(recipe: Recipe, classes: int) -> None:
     settings, channels, size = recipe.model, recipe.preprocessing.channels, recipe.preprocessing.size
     passed = _mark([settings.name, settings.args, classes, channels, size, versions.installed(*_PACKAGES)])
     if passed.exists():
+        _warn(settings.name, passed.read_text(encoding="utf-8"))
         return
     console.say(f"checking that {settings.name} can be exported and quantized")
     with torch.random.fork_rng(devices=[]):
@@ -49,20 +52,29 @@ def rehearse(recipe: Recipe, classes: int) -> None:
         network = models.create(settings.name, classes, channels, settings.args)
         models.check(network, settings.name, settings.args, classes, channels, size)
         try:
-            _go(network, torch.rand(_IMAGES, channels, size, size))
+            complaint = _go(network, torch.rand(_IMAGES, channels, size, size))
         except InputError as error:
             raise InputError(
                 f"{settings.name} can be trained but not compressed: {error}; to train it all the same: "
                 "--no-export-check"
             ) from error
-    passed.parent.mkdir(parents=True, exist_ok=True)
-    passed.touch()
+    with suppress(OSError):  # without a cache it is found out again
+        passed.parent.mkdir(parents=True, exist_ok=True)
+        with paths.write_atomically(passed) as part:
+            part.write_text(complaint, encoding="utf-8")
+    _warn(settings.name, complaint)
 
 
-def _go(network: torch.nn.Module, images: torch.Tensor) -> None:
-    """Take a network the way that `compress` takes a trained one."""
+def _warn(name: str, complaint: str) -> None:
+    if complaint:
+        console.say(f"warning: {name}: {complaint}")
+
+
+def _go(network: torch.nn.Module, images: torch.Tensor) -> str:
+    """Take a network the way that `compress` takes a trained one; return why INT8 is not worth having, if it is not."""
     network = models.merged(network.eval())
     example = images[:1]
+    models.with_constant_weights(network, example)
     models.fix_padding(network, example)
     models.fix_pooling(network, example)
     floats = export.fp32(network, example)
@@ -72,10 +84,13 @@ def _go(network: torch.nn.Module, images: torch.Tensor) -> None:
         found = session.infer(images.numpy())
     if np.abs(found - wanted).max() > _ALIKE * max(float(np.abs(wanted).max()), 1e-3):
         raise InputError("its ONNX file computes something else for several images than for one")
+    for name, model in {"fp32": floats, **dict.fromkeys(targets.HALVES, half(floats))}.items():
+        targets.check_float(name, model)
     quantized = quantize.quantize(network, images, "minmax", half_range=False)
     graphs = targets.lowered(export.int8(quantized, example))
     with onnxruntime.activate(graphs["int8-cpu"].model.SerializeToString(), torch.get_num_threads()) as session:
         session.infer(images.numpy())
+    return worth.judge(floats, graphs).complaint
 
 
 def _mark(what: object) -> Path:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgefer.models.constant_weights import with_constant_weights
 from edgefer.models.check import check
+from edgefer.models.constant_weights import with_constant_weights
 from edgefer.models.create import OURS, create, for_classes, merged, narrowed, take, widen
 from edgefer.models.from_timm import hub_id
 from edgefer.models.growth import grown
