@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 from edgefer import console, models, paths, versions
+from edgefer.backends import onnxruntime
 from edgefer.compression import export, quantize, targets, worth
 from edgefer.compression.extension import load_nncf
 from edgefer.errors import InputError
 from edgefer.graph.half import half
 from edgefer.recipes import Recipe
-from edgefer.runtimes import onnxruntime
 
 _IMAGES = 3  # more than one: the batch axis must be open
 _ALIKE = 1e-2  # of the largest logit: how far ONNX Runtime's FP32 may be from torch's
@@ -80,7 +80,7 @@ def _go(network: torch.nn.Module, images: torch.Tensor) -> str:
     floats = export.fp32(network, example)
     with torch.no_grad():
         wanted = network(images).numpy()
-    with onnxruntime.activate(floats.SerializeToString(), torch.get_num_threads()) as session:
+    with onnxruntime.open_model(floats.SerializeToString(), torch.get_num_threads()) as session:
         found = session.infer(images.numpy())
     if np.abs(found - wanted).max() > _ALIKE * max(float(np.abs(wanted).max()), 1e-3):
         raise InputError("its ONNX file computes something else for several images than for one")
@@ -88,7 +88,7 @@ def _go(network: torch.nn.Module, images: torch.Tensor) -> str:
         targets.check_float(name, model)
     quantized = quantize.quantize(network, images, "minmax", half_range=False)
     graphs = targets.lowered(export.int8(quantized, example))
-    with onnxruntime.activate(graphs["int8-cpu"].model.SerializeToString(), torch.get_num_threads()) as session:
+    with onnxruntime.open_model(graphs["int8-cpu"].model.SerializeToString(), torch.get_num_threads()) as session:
         session.infer(images.numpy())
     return worth.judge(floats, graphs).complaint
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from edgefer import models, recipes
+from edgefer.backends import onnxruntime
 from edgefer.compression import export, quantize, rehearsal, targets
 from edgefer.errors import InputError
-from edgefer.runtimes import onnxruntime
 
 
 class Windows(nn.Module):
@@ -43,7 +43,7 @@ def test_sizes_that_a_network_computes_move_no_quantizer_and_leave_the_batch_ope
     with torch.no_grad():
         wanted = {"fp32": network(images).numpy(), "int8": quantized(images).numpy()}
     for model, expected in ((floats, wanted["fp32"]), (int8, wanted["int8"])):
-        with onnxruntime.activate(model.SerializeToString()) as session:
+        with onnxruntime.open_model(model.SerializeToString()) as session:
             found = session.infer(images.numpy())
         # A level of INT8 more or less: ONNX Runtime rounds otherwise. A quantizer in a wrong place makes tenths of it.
         assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
@@ -86,7 +86,7 @@ def test_an_operator_of_a_later_opset_is_exported_with_that() -> None:
     x = torch.randn(2, 3, 8, 8)
     model = export.fp32(Folds().eval(), x[:1])
     assert model.opset_import[0].version == 20
-    with onnxruntime.activate(model.SerializeToString()) as session:
+    with onnxruntime.open_model(model.SerializeToString()) as session:
         np.testing.assert_allclose(session.infer(x.numpy()), Folds()(x).numpy(), atol=1e-5)
 
 
