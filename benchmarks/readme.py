@@ -316,12 +316,23 @@ def others() -> str:
     """What the benchmarks beside this file measured of edgefer itself."""
     loading, augmentation = read("data_loading.json"), read("augmentation.json")
     help_time, harness = read("help_time.json"), read("harness_overhead.json")
-    quickstart = read("quickstart.json")
+    quickstart, near = read("quickstart.json"), read("near_duplicates.json")
+    chosen = next(each for each in near["thresholds"] if each["threshold"] == near["chosen"])
     layouts = loading["layouts"].values()
     files = {
         "All 35,887 images of FER2013 ready, from the second time on": (
             f"{max(layout['warm']['median'] for layout in layouts):.2f} s (slowest layout)",
             "data_loading",
+        ),
+        "Near-duplicates found: a picture of FER2013 resized, compressed, lit otherwise or cut by a pixel or two": (
+            f"{100 * min(chosen['found'].values()):.1f} % of the worst of {len(chosen['found'])} changes; "
+            f"{100 * chosen['pictures_taken_for_a_mirrored_other']:.2f} % of the pictures are taken for another's "
+            "mirror image",
+            "near_duplicates",
+        ),
+        "PrivateTest images with a near-duplicate in Training": (
+            f"{near['across_official_splits']['test_in_train']:,}",
+            "near_duplicates",
         ),
         "Augmentation's share of a training step": (f"{100 * augmentation['share']:.1f} %", "augmentation"),
         "`edgefer --help`, process start to end": (

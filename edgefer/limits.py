@@ -35,6 +35,7 @@ NOTE = MEGA  # packed.json, meta.json and other small JSON that edgefer keeps fo
 RESULT = 16 * MEGA  # a bench of a hundred networks has 1 MB
 LOG = 16 * MEGA  # log.csv: a hundred thousand epochs
 VOTES = 16 * MEGA  # fer2013new.csv has 2 MB
+GROUPS = 64 * MEGA  # --groups: the path of each picture and a name
 STATE = 64 * MEGA  # last.json: names, random numbers and a line for each epoch
 TENSORS = 2 * GIGA  # the safetensors beside it
 NETWORK = 640 * MEGA  # one ONNX file; VGG-16 has 540 MB

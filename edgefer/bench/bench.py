@@ -101,10 +101,12 @@ def bench(
     if not bundles:
         raise InputError("no bundle to bench")
     titles = subjects.titles_of(bundles)
-    dataset = subjects.with_labels_of(bundles, dataset)
+    dataset = subjects.with_labels_of(bundles, subjects.divided_as_for(bundles, dataset))
     for bundle in bundles:
         subjects.check_bundle(bundle, dataset, device)
     rows = data.split(dataset, split)
+    for bundle in bundles:
+        subjects.check_unseen(bundle, dataset, rows)
     leak_free = accuracy.leak_free(dataset, rows)
     protocol = Protocol(
         threads=threads,

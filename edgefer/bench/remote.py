@@ -13,7 +13,7 @@ from edgefer.bench import subjects
 from edgefer.bench.result import Result
 from edgefer.bundle import Bundle
 from edgefer.bundle.folder import MANIFEST
-from edgefer.data import packed
+from edgefer.data import packed, splits
 from edgefer.data.dataset import Dataset
 from edgefer.devices import remote
 from edgefer.errors import EdgeferError, GateFailed, InputError, LackError
@@ -59,9 +59,10 @@ def bench(
     """
     remote.check_name(host)
     registry.get(device)
-    dataset = subjects.with_labels_of(bundles, dataset)
+    dataset = subjects.with_labels_of(bundles, subjects.divided_as_for(bundles, dataset))
     for bundle in bundles:
         subjects.check_labels(bundle, dataset)
+        subjects.check_unseen(bundle, dataset, splits.split(dataset, split))
     with paths.temporary_folder() as made:
         folder = made.resolve()
         (folder / _DATA).mkdir(parents=True)

@@ -14,6 +14,7 @@ from edgefer.bench.mistakes import Mistake
 from edgefer.bench.robustness import Robustness
 from edgefer.bench.throughput import Point
 from edgefer.bundle.manifest import Data, Precision, Target
+from edgefer.data.dataset import Division
 from edgefer.devices.gpu import Gpu
 from edgefer.devices.jetson import Jetson
 from edgefer.devices.machine import Machine
@@ -93,6 +94,9 @@ class TestData(_Part):
     images: int
     leak_free_images: int | None = Field(description="images of the split without a copy in the training split")
     classes: tuple[str, ...]
+    division: Division | None = Field(
+        None, description="how edgefer took these images from training images; null: the source has the split"
+    )
 
 
 class Training(_Part):

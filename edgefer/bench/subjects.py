@@ -9,7 +9,9 @@ from edgefer.backends import registry
 from edgefer.bench import training
 from edgefer.bench.result import BundleEntry, TestData
 from edgefer.bundle import Bundle, shipped
-from edgefer.data.dataset import Dataset, Split
+from edgefer.data import as_recorded, splits_of
+from edgefer.data.dataset import SPLITS, Dataset, Split
+from edgefer.data.splits import comes_from_carved
 from edgefer.errors import InputError
 
 _NAMED = 4  # in one line
@@ -23,6 +25,43 @@ def titles_of(bundles: Sequence[Bundle]) -> list[str]:
         count = sum(other.manifest.name == name for other in bundles[: len(titles)])
         titles.append(f"{name} #{count + 1}" if count else name)
     return titles
+
+
+def divided_as_for(bundles: Sequence[Bundle], dataset: Dataset) -> Dataset:
+    """Return the data set divided as for the first bundle that was trained on these pictures, where edgefer did that.
+
+    Args:
+        bundles: that are judged.
+        dataset: the whole, with all its classes.
+    """
+    for bundle in bundles:
+        found = as_recorded(dataset, bundle.manifest.data.model_dump())
+        if found is not dataset:
+            return found
+    return dataset
+
+
+def check_unseen(bundle: Bundle, dataset: Dataset, rows: Split) -> None:
+    """Refuse images that a bundle's network has learned, because its data set was divided otherwise.
+
+    Args:
+        bundle: that is judged.
+        dataset: the whole that the images are from.
+        rows: the images.
+
+    Raises:
+        InputError: it has learned some of them.
+    """
+    said = bundle.manifest.data
+    if rows.name == "train" or said.digest == dataset.whole_digest:
+        return
+    theirs = splits_of(dataset, said.model_dump())
+    learned = 0 if theirs is None else int((theirs[rows.indices] == SPLITS.index("train")).sum())
+    if learned:
+        raise InputError(
+            f"{bundle.path} has learned {learned:,} of the {len(rows):,} images of {rows.name}: it was trained on "
+            "another division of these pictures; judge it alone, with the labels that it was trained with"
+        )
 
 
 def with_labels_of(bundles: Sequence[Bundle], dataset: Dataset) -> Dataset:
@@ -70,6 +109,7 @@ def test_data(dataset: Dataset, split: str, rows: Split, clean: Split | None) ->
         images=len(rows),
         leak_free_images=None if clean is None else len(clean),
         classes=dataset.classes,
+        division=dataset.division if comes_from_carved(split, dataset.carved) else None,
     )
 
 

@@ -78,7 +78,8 @@ def data_line(result: Shown) -> str:
     """Return which images the figures are from, in one line."""
     data = result.data
     clean = "" if data.leak_free_images is None else f", {data.leak_free_images:,} of them not in its training split"
-    return f"{data.name}, {data.split}: {data.images:,} images{clean}"
+    how = f"; {data.division.sentence}" if data.division else ""
+    return f"{data.name}, {data.split}: {data.images:,} images{clean}{how}"
 
 
 def machine_line(result: Result) -> str:

@@ -143,12 +143,27 @@ class Calibration(_Part):
     digest: str = Field(description="SHA-256 over the pixels of these images, in that order")
 
 
+class Division(_Part):
+    """How edgefer took splits from the data set's training images."""
+
+    by: Literal["person", "sequence", "picture"] = Field(description="what stays on one side")
+    rule: Shown = Field(description="how that was found out; for `picture` why nothing more was")
+    groups: int = Field(ge=0, description="of the pictures that were divided")
+    cut: int = Field(ge=0, description="pictures in groups that were too large, and were cut")
+    carved: list[Literal["val", "test"]] = Field(description="the splits that were taken")
+    splits: Annotated[str, Field(max_length=400_000)] | None = Field(
+        None, description="of each picture, 0 train, 1 val, 2 test: two bits each, zlib, base 64"
+    )
+
+
 class Data(_Part):
     """The data set the network was trained on."""
 
     name: Shown
     digest: str = Field(pattern=_DIGEST)
     drawn: bool
+    pictures: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the pixels alone, if it is known")
+    division: Division | None = Field(None, description="null: the source has splits of its own")
 
 
 class Description(_Part):

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgefer.cli.options import Data, Device, Json, Pretrained, Threads, check_device, prepare_torch, start_settings
+from edgefer.cli.options import (
+    Data,
+    Device,
+    Groups,
+    Json,
+    Pretrained,
+    Threads,
+    check_device,
+    check_divided,
+    prepare_torch,
+    start_settings,
+)
 
 if TYPE_CHECKING:
     from edgefer.training.ablate import Ablations
@@ -16,6 +27,7 @@ if TYPE_CHECKING:
 def ablate(
     recipe: Annotated[str, typer.Argument(help="A recipe that lists ablations, by name or TOML file.")],
     data: Data = None,
+    groups: Groups = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for all runs; one that is there goes on. Default: runs/ablate/<time>-<recipe>."),
@@ -44,7 +56,8 @@ def ablate(
     prepare_torch(device, threads)
     changed = [*(settings or []), *start_settings(pretrained, None)]
     name = next(ablating.variants(recipe, changed, epochs, seed))[3].name.removesuffix(f"-{WHOLE}")
-    dataset = datasets.find(data)
+    dataset = datasets.find(data, groups)
+    check_divided(dataset, groups)
     with paths.run_folder(out, "ablate", name) as folder:
         found = ablating.ablate(recipe, dataset, folder, changed, epochs, seed, device)
     file = folder / ablating.RESULT

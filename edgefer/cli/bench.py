@@ -138,7 +138,9 @@ def bench(
     found = [opened.load(path) for path in bundles] if bundles else [opened.newest()]
     if out is not None:
         paths.check_unused(out)
-    dataset = datasets.find(data)
+    from edgefer.bench import subjects
+
+    dataset = subjects.divided_as_for(found, datasets.find(data))
     options = Options(cuda_graphs=cuda_graphs, dla=dla)
     more = {"fallback": fallback, "robustness": robustness, "throughput": throughput, "faces": with_faces}
     title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"

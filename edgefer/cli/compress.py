@@ -169,6 +169,7 @@ def compress(
             "macro F1": _percents(_once(result.macro_f1)),
             "recall": f"{_recalls(result.changes['int8-cpu'].recall, result.classes)} (int8-cpu, points)",
             "agreement": f"{100 * result.agreement:.2f} % of the predictions are FP32's",
+            **({"split": result.division.sentence} if result.division else {}),
             "size": f"{result.bytes['fp32']:,} -> {result.bytes['int8-cpu']:,} bytes ({share:.2f}x)",
             "latency": _latency(result.speed),
             "in 8 bits": f"{100 * result.integer_share:.0f} % of the multiply-accumulates, by ONNX Runtime",

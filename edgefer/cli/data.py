@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgefer.cli.options import Json
+from edgefer.cli.options import Groups, Json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,13 +24,14 @@ def info(
             show_default=False,
         ),
     ] = None,
+    groups: Groups = None,
     as_json: Json = False,
 ) -> None:
-    """Show a data set's layout, classes and splits, and which images are in it more than once."""
+    """Show a data set's layout, classes and splits, which images are in it more than once, and people in two splits."""
     from edgefer import data
     from edgefer.cli import output
 
-    found = data.audit(data.find(path))
+    found = data.audit(data.find(path, groups))
     if as_json:
         from dataclasses import asdict
 
@@ -39,6 +40,8 @@ def info(
     output.print_rows(found.name, _facts(found))
     output.screen().print(_counts(found))
     output.print_rows("images with the same pixels", _identical(found))
+    output.print_rows("images that are nearly the same, those with the same pixels among them", _near(found))
+    output.print_rows("people", _people(found))
 
 
 def _facts(found: Audit) -> dict[str, str]:
@@ -54,7 +57,14 @@ def _facts(found: Audit) -> dict[str, str]:
     if found.drawn:
         facts["note"] = "drawn faces: figures from them say nothing about photographs"
     if found.carved:
-        facts["splits"] = f"{' and '.join(found.carved)} taken from the training images (stratified, seed 42)"
+        facts["splits"] = f"{' and '.join(found.carved)} taken from the training images"
+    if found.division:
+        facts["divided"] = found.division.sentence
+    if found.division and found.division.cut:
+        facts["cut"] = (
+            f"{found.division.cut:,} images hung together in groups of over a third of the data set, which were cut: "
+            "some near-duplicates may be on two sides"
+        )
     return {name: fact for name, fact in facts.items() if fact}
 
 
@@ -81,11 +91,34 @@ def _counts(found: Audit) -> Table:
 
 def _identical(found: Audit) -> dict[str, str]:
     same = found.identical
-    across = ", ".join(f"{pair.replace('+', ' and ')} {count:,}" for pair, count in same.groups_across.items())
     return {
         "groups": f"{same.groups:,}, with {same.images:,} images",
-        "across splits": f"groups in {across}",
+        "across splits": f"groups in {_across(same.groups_across)}",
         "in training too": f"{same.test_in_train:,} images of test, {same.val_in_train:,} of val; "
         f"{same.groups_train_and_rest:,} groups",
         "with two labels": f"{same.groups_with_two_labels:,} groups, with {same.images_with_two_labels:,} images",
     }
+
+
+def _near(found: Audit) -> dict[str, str]:
+    near = found.near_duplicates
+    return {
+        "groups": f"{near.groups:,}, with {near.images:,} images, {near.largest:,} in the largest",
+        "across splits": f"groups in {_across(near.groups_across)}",
+        "near training": f"{near.test_in_train:,} images of test, {near.val_in_train:,} of val",
+    }
+
+
+def _people(found: Audit) -> dict[str, str]:
+    people = found.people
+    if people is None:
+        return {"not known": f"{found.unknown or 'the source does not say'}; name them with --groups"}
+    return {
+        "known": people.rule,
+        "groups": f"{people.groups:,}, {people.largest:,} images in the largest",
+        "across splits": f"groups in {_across(people.groups_across)}",
+    }
+
+
+def _across(counts: dict[str, int]) -> str:
+    return ", ".join(f"{pair.replace('+', ' and ')} {count:,}" for pair, count in counts.items())

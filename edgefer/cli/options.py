@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from edgefer.data.dataset import Dataset
+
 Data = Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")]
+Groups = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CSV|PATTERN",
+        help="Who is in which picture: a CSV file of path and person, or a pattern like 'S(\\d+)_'. Nobody is then in "
+        "two of the splits that edgefer makes.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Pretrained = Annotated[
     bool | None,
@@ -60,3 +72,18 @@ def start_settings(pretrained: bool | None, weights: Path | None) -> list[str]:
 def named(path: Path) -> str:
     """Return a path that means the same in any folder; the name of a network of edgefer's stays as it is."""
     return str(path.resolve() if path.exists() else path)
+
+
+def check_divided(dataset: Dataset, groups: str | None) -> None:
+    """Refuse --groups where a data set has splits of its own, which it would not change.
+
+    Raises:
+        InputError: it has.
+    """
+    from edgefer.errors import InputError
+
+    if groups is not None and not dataset.carved:
+        raise InputError(
+            f"{dataset.origin} has splits of its own, which --groups does not change; omit it, or move its val and "
+            "test folders into train"
+        )

@@ -47,7 +47,7 @@ def review(
         from edgefer.review import run as runs
     prepare_torch(device, threads)
     read = runs.read(runs.find(run))
-    dataset = datasets.find(data)
+    dataset = datasets.as_recorded(datasets.find(data), read.data)
     if data is None and dataset.digest != read.facts.data["digest"]:
         raise InputError(
             f"{read.folder} was trained on {read.facts.data['name']}, which is not what was found here; name it, or "

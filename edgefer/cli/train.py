@@ -13,10 +13,12 @@ from edgefer.cli.ending import resumable
 from edgefer.cli.options import (
     Data,
     Device,
+    Groups,
     Json,
     Pretrained,
     Threads,
     check_device,
+    check_divided,
     named,
     prepare_torch,
     start_settings,
@@ -33,6 +35,7 @@ def train(
         str | None, typer.Argument(help="A recipe's name (see `edgefer recipes`) or a TOML file.", show_default=False)
     ] = None,
     data: Data = None,
+    groups: Groups = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the run. Default: runs/train/<time>-<recipe>.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the unfinished run in this folder.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all, instead of the recipe's.")] = None,
@@ -93,6 +96,8 @@ def train(
         # They may lie elsewhere now; that they are the same is checked.
         elsewhere = {key: value for key, value in taught.items() if value}
         settled = settled.model_copy(update={"teaching": settled.teaching.model_copy(update=elsewhere)})
+        if groups is not None:
+            raise InputError("--resume divides the data as the run did; omit --groups")
         data = data or training.data_of(resume)
         dataset = datasets.find(data)
     else:
@@ -107,7 +112,8 @@ def train(
         else:
             settings += [f"model.start={json.dumps(named(start), ensure_ascii=False)}"] if start else []
             settled = recipes.load(recipe or "compact", settings, epochs, seed)
-        dataset = datasets.find(data)
+        dataset = datasets.find(data, groups)
+        check_divided(dataset, groups)
         if not recipe and not start and dataset.drawn:
             settled = recipes.load("quickstart", settings, epochs, seed)
         if out is not None:
@@ -131,6 +137,7 @@ def train(
         f"{settled.name}, trained on {result.data}",
         {
             "validation accuracy": f"{100 * result.val_accuracy:.2f} %{drawn}, epoch {result.best_epoch}",
+            **({"split": datasets.Division(**result.division).sentence} if result.division else {}),
             "parameters": f"{result.parameters:,}",
             **({"began with": starts.sentence(result.start)} if result.start else {}),
             "time": console.duration(result.seconds),

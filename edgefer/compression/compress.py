@@ -22,7 +22,7 @@ from edgefer.compression.activation import Activation, with_relu
 from edgefer.compression.diagnose import Damage
 from edgefer.compression.extension import load_nncf
 from edgefer.data.contents import name_shown
-from edgefer.data.dataset import Dataset
+from edgefer.data.dataset import Dataset, Division
 from edgefer.devices import machine
 from edgefer.errors import GateFailed, InputError
 from edgefer.graph import count
@@ -68,6 +68,7 @@ class Result:
         seconds: all of it.
         data: the data set's name.
         drawn: True for the built-in faces.
+        division: how edgefer took the validation images from the training images; None where it did not.
         classes: their names, in the order of `Change.recall`.
     """
 
@@ -90,6 +91,7 @@ class Result:
     seconds: float
     data: str
     drawn: bool
+    division: Division | None
     classes: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -101,6 +103,7 @@ class Result:
             "worst": [damage.as_dict() for damage in self.worst],
             "changes": {name: change.model_dump() for name, change in self.changes.items()},
             "speed": self.speed.model_dump(),
+            "division": asdict(self.division) if self.division else None,
         }
 
 
@@ -184,6 +187,7 @@ def compress(
     plan = calibrate.load(scheme)
     head = checkpoints.find(checkpoint)
     trained = checkpoints.read(head)
+    dataset = data.as_recorded(dataset, trained.data)
     if trained.data["digest"] != dataset.digest:
         raise InputError(f"{head} was trained on {trained.data['name']}, not on these data; name that with --data")
     dataset = data.only(dataset, trained.classes)
@@ -400,6 +404,7 @@ def compress(
         seconds=round(time.monotonic() - started, 1),
         data=dataset.name,
         drawn=dataset.drawn,
+        division=dataset.division,
         classes=trained.classes,
     )
     if not passed:

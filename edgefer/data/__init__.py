@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from edgefer.data.audit import Audit, Identical, audit
+from edgefer.data.audit import Audit, Identical, NearDuplicates, People, audit
 from edgefer.data.classes import only
-from edgefer.data.dataset import SPLITS, Dataset, Split
+from edgefer.data.dataset import SPLITS, Dataset, Division, Split
 from edgefer.data.faces import builtin
 from edgefer.data.find import find
 from edgefer.data.load import load
+from edgefer.data.record import as_recorded, record, splits_of
 from edgefer.data.splits import split
 
-__all__ = ["SPLITS", "Audit", "Dataset", "Identical", "Split", "audit", "builtin", "find", "load", "only", "split"]
+__all__ = [
+    "SPLITS",
+    "Audit",
+    "Dataset",
+    "Division",
+    "Identical",
+    "NearDuplicates",
+    "People",
+    "Split",
+    "as_recorded",
+    "audit",
+    "builtin",
+    "find",
+    "load",
+    "only",
+    "record",
+    "split",
+    "splits_of",
+]

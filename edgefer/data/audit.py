@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console
-from edgefer.data.dataset import SPLITS, Dataset
+from edgefer.data import near_duplicates
+from edgefer.data.components import of_both
+from edgefer.data.dataset import SPLITS, Dataset, Division
 from edgefer.data.identical import groups
 
 _IMAGES_AT_ONCE = 256
@@ -41,6 +43,46 @@ class Identical:
 
 
 @dataclass(frozen=True)
+class NearDuplicates:
+    """Images that are nearly the same, identical ones among them (`edgefer.data.near_duplicates`).
+
+    Attributes:
+        threshold: least cosine of two pictures' vectors.
+        groups: number of groups, two images or more that hang together.
+        images: images in them.
+        largest: images in the largest.
+        groups_across: groups with images in both splits, by pair.
+        val_in_train: images of ``val`` in a group that has images of ``train``.
+        test_in_train: images of ``test`` likewise.
+    """
+
+    threshold: float
+    groups: int
+    images: int
+    largest: int
+    groups_across: dict[str, int]
+    val_in_train: int
+    test_in_train: int
+
+
+@dataclass(frozen=True)
+class People:
+    """Persons or sequences, where folders, file names or the user tell them.
+
+    Attributes:
+        rule: how they were found out.
+        groups: number of them.
+        largest: images in the largest.
+        groups_across: of them with images in both splits, by pair.
+    """
+
+    rule: str
+    groups: int
+    largest: int
+    groups_across: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Audit:
     """The findings of `audit`.
 
@@ -60,6 +102,10 @@ class Audit:
         mean: of the pixels of the training images, 0 to 1, for each channel; of all where none is for training.
         std: likewise.
         identical: images with the same pixels.
+        near_duplicates: images that are nearly the same.
+        people: who is in which split; None where that is not known.
+        unknown: why it is not.
+        division: how `carved` was taken.
     """
 
     name: str
@@ -77,6 +123,10 @@ class Audit:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     identical: Identical
+    near_duplicates: NearDuplicates
+    people: People | None
+    unknown: str
+    division: Division | None
 
 
 def audit(dataset: Dataset) -> Audit:
@@ -101,6 +151,10 @@ def audit(dataset: Dataset) -> Audit:
         mean=mean,
         std=std,
         identical=_identical(dataset),
+        near_duplicates=_near_duplicates(dataset),
+        people=_people(dataset),
+        unknown=dataset.grouped if dataset.groups is None else "",
+        division=dataset.division,
     )
 
 
@@ -147,3 +201,38 @@ def _identical(dataset: Dataset) -> Identical:
         groups_with_two_labels=int(mixed.sum()),
         images_with_two_labels=int(sizes[mixed].sum()),
     )
+
+
+def _near_duplicates(dataset: Dataset) -> NearDuplicates:
+    looks = []
+    with console.progress("looking for near-duplicates", len(dataset)) as advance:
+        for start in range(0, len(dataset), _IMAGES_AT_ONCE):
+            images = np.asarray(dataset.images[start : start + _IMAGES_AT_ONCE])
+            looks.append(near_duplicates.describe(images))
+            advance(len(images))
+    group = of_both(near_duplicates.linked(np.concatenate(looks)), groups(dataset.images))
+    sizes = np.bincount(group)
+    across, train = _across(dataset, group)
+    return NearDuplicates(
+        threshold=near_duplicates.THRESHOLD,
+        groups=int((sizes > 1).sum()),
+        images=int(sizes[sizes > 1].sum()),
+        largest=int(sizes.max()),
+        groups_across=across,
+        val_in_train=int((train[group] & (dataset.splits == SPLITS.index("val"))).sum()),
+        test_in_train=int((train[group] & (dataset.splits == SPLITS.index("test"))).sum()),
+    )
+
+
+def _people(dataset: Dataset) -> People | None:
+    if dataset.groups is None:
+        return None
+    sizes = np.bincount(dataset.groups)
+    return People(dataset.grouped, int((sizes > 0).sum()), int(sizes.max()), _across(dataset, dataset.groups)[0])
+
+
+def _across(dataset: Dataset, group: NDArray[np.int64]) -> tuple[dict[str, int], NDArray[np.bool_]]:
+    """Return how many groups each pair of splits shares, and which groups have training images."""
+    number = int(group.max()) + 1
+    inside = {split: np.bincount(group[dataset.splits == i], minlength=number) > 0 for i, split in enumerate(SPLITS)}
+    return {f"{a}+{b}": int((inside[a] & inside[b]).sum()) for a, b in combinations(SPLITS, 2)}, inside["train"]

@@ -1,8 +1,8 @@
 """The memory-mapped cache: a data set that was read once is ready at once from then on.
 
 A folder for each data set, named after its content: ``images.npy`` (memory-mapped), ``labels.npy``, ``splits.npy``,
-``rows.npy`` and ``meta.json``. It is written beside its place and renamed, so it is whole or not there. What is not as
-it was written is read again from the source.
+``rows.npy``, where people or sequences are known ``groups.npy``, and ``meta.json``. It is written beside its place and
+renamed, so it is whole or not there. What is not as it was written is read again from the source.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import paths
-from edgefer.data.contents import Contents, name_shown, reading
-from edgefer.data.dataset import SPLITS, USAGES, Dataset
+from edgefer.data import near_duplicates
+from edgefer.data.carve import carve, division, trusted, units
+from edgefer.data.contents import Contents, Groups, name_shown, reading
+from edgefer.data.dataset import SPLITS, USAGES, Dataset, Division
 from edgefer.data.identical import by_file, groups
-from edgefer.data.splits import carve
 from edgefer.data.trees import File
 from edgefer.errors import LackError
 
-FORMAT = 4  # raise it when what is stored changes, or what a source is read as
+FORMAT = 5  # raise it when what is stored changes, or what a source is read as
 _CHALLENGE = (28_709, 3_589, 3_589)  # images of FER2013 by split
 ARRAYS: dict[str, str] = {"images": "|u1", "labels": "<i8", "splits": "|u1", "rows": "<i8"}
+_GROUPS = {"groups": "<i8"}  # where they are known
 NPY_HEADER = 128  # bytes
 _SETTLED_NS = 2_000_000_000  # a file changed just now may change again within one tick of its clock
 
@@ -71,6 +74,16 @@ def key_of_file(path: Path) -> str:
         if note and settled and _identity(path) == before:
             _write_note(note, {**before, "key": key})
     return key
+
+
+def key_with_groups(key: str, groups: str) -> str:
+    """Return the key of what `key` is of, with other groups: another division of the same pictures.
+
+    Args:
+        key: from `key_of_file` or `key_of_files`.
+        groups: what tells them from others.
+    """
+    return f"{key}-{hashlib.sha256(groups.encode()).hexdigest()[:16]}"
 
 
 def key_of_files(files: Iterable[File]) -> str:
@@ -127,22 +140,28 @@ def read(key: str, name: str, origin: str) -> Dataset | None:
     try:
         place = folder() / key
         meta = json.loads((place / "meta.json").read_text())
-        arrays = {array: _open(place / f"{array}.npy", meta) for array in ARRAYS}
+        arrays = {array: _open(place / f"{array}.npy", meta) for array in _stored(meta)}
         dataset = _dataset(arrays, meta, name, origin)
     except (CacheError, OSError, ValueError, KeyError, TypeError, EOFError):
         return None
     count, classes = len(dataset.images), len(dataset.classes)
     if not len(dataset.labels) == len(dataset.splits) == len(dataset.rows) == count > 0:
         return None
+    if dataset.groups is not None and len(dataset.groups) != count:
+        return None
     inside = dataset.labels.min() >= 0 and dataset.labels.max() < classes and dataset.splits.max() < len(SPLITS)
     return dataset if inside else None
+
+
+def _stored(meta: dict[str, Any]) -> dict[str, str]:
+    return {**ARRAYS, **(_GROUPS if meta["groups"] else {})}
 
 
 def _open(path: Path, meta: dict[str, Any]) -> NDArray[Any]:
     if path.stat().st_size != meta["bytes"][path.stem]:
         raise ValueError(f"{path} has another size than it was written with")
     array: NDArray[Any] = np.load(path, mmap_mode="r" if path.stem == "images" else None, allow_pickle=False)
-    if array.dtype.str != ARRAYS[path.stem] or (path.stem == "images" and list(array.shape) != meta["shape"]):
+    if array.dtype.str != _stored(meta)[path.stem] or (path.stem == "images" and list(array.shape) != meta["shape"]):
         raise ValueError(f"{path} has another type or shape than it was written with")
     return array
 
@@ -159,6 +178,10 @@ def _dataset(arrays: dict[str, NDArray[Any]], meta: dict[str, Any], name: str, o
         digest=str(meta["digest"]),
         layout=str(meta["layout"]),
         carved=tuple(meta["carved"]),
+        division=Division(**meta["division"]) if meta["division"] else None,
+        groups=arrays.get("groups"),
+        grouped=str(meta["grouped"]),
+        pictures=str(meta["pictures"]),
     )
 
 
@@ -193,7 +216,7 @@ def _write(part: Path, contents: Contents) -> None:
         with (part / f"{array}.npy").open("wb") as file:
             np.save(file, values, allow_pickle=False)
             _flush(file)
-    meta["bytes"] = {array: (part / f"{array}.npy").stat().st_size for array in ARRAYS}
+    meta["bytes"] = {array: (part / f"{array}.npy").stat().st_size for array in _stored(meta)}
     with (part / "meta.json").open("wb") as file:
         file.write(json.dumps(meta, indent=1).encode())
         _flush(file)
@@ -263,7 +286,9 @@ def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], di
     taken: dict[str, list[NDArray[Any]]] = {"labels": [], "splits": [], "rows": []}
     known: dict[bytes, int] = {}
     group: list[NDArray[np.int64]] = []
+    looks: list[near_duplicates.Vectors] = []
     files: list[bytes] = []
+    said = contents.groups
     for block in contents.blocks:
         pixels = np.ascontiguousarray(block.images).reshape(-1).data
         digest.update(pixels)
@@ -273,24 +298,64 @@ def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], di
         if contents.carved:
             group.append(groups(block.images, known=known))
             files += block.files
+            looks.append(near_duplicates.describe(block.images))
+    pictures = digest.hexdigest()
     arrays = {array: np.concatenate(blocks).astype(ARRAYS[array]) for array, blocks in taken.items()}
+    divided = None
     if contents.carved:
-        arrays["splits"] = carve(
-            arrays["labels"], arrays["splits"], by_file(np.concatenate(group), files), contents.carved
-        )
+        training = arrays["splits"] == SPLITS.index("train")
+        same, vectors = np.concatenate(group), np.concatenate(looks)
+        said = trusted(said, same, vectors)
+        named = said if isinstance(said, Groups) else None
+        together = units(same, vectors, named)
+        order = files if named is None else [_hash(name) for name in named.names]
+        unit = by_file(together.numbers, order)
+        arrays["splits"] = carve(arrays["labels"], arrays["splits"], unit, contents.carved)
+        divided = asdict(division(said, unit[training], together.cut))
     for values in arrays.values():
         digest.update(values.data)
+    named = said if isinstance(said, Groups) else None
+    if named is not None:
+        arrays["groups"] = named.numbers()
+        if "val" not in contents.carved:  # else they have done their part
+            digest.update(arrays["groups"].data)
     counts = tuple(np.bincount(arrays["splits"], minlength=len(USAGES)).tolist())
     meta = {
         "format": FORMAT,
         "layout": contents.layout,
         "classes": list(contents.classes),
         "carved": list(contents.carved),
+        "division": divided,
+        "groups": named is not None,
+        "grouped": f"by {named.by}: {named.rule}" if named else said,
         "challenge": contents.usage and counts == _CHALLENGE,
         "shape": [len(arrays["labels"]), *contents.shape],
         "digest": digest.hexdigest(),
+        "pictures": pictures,
     }
     return arrays, meta
+
+
+def digest_of(dataset: Dataset, splits: NDArray[np.uint8], carved: Sequence[str]) -> str:
+    """Return the digest that a data set would have with other splits.
+
+    Args:
+        dataset: the whole, from here.
+        splits: uint8, (N,).
+        carved: which of them were taken from training images.
+    """
+    digest = hashlib.sha256()
+    for start in range(0, len(dataset), 1024):
+        digest.update(np.ascontiguousarray(dataset.images[start : start + 1024]).reshape(-1).data)
+    for values in (dataset.labels, splits, dataset.rows):
+        digest.update(np.ascontiguousarray(values).data)
+    if dataset.groups is not None and "val" not in carved:
+        digest.update(dataset.groups.data)
+    return digest.hexdigest()
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def npy_header(kind: str, shape: Sequence[int]) -> bytes:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgefer.data.dataset import By
 from edgefer.errors import InputError
 from edgefer.lines import one_line
 
@@ -48,7 +49,8 @@ class Contents:
         shape: of one image: (H, W) or (H, W, 3).
         usage: True if the source says Training, PublicTest or PrivateTest of each image.
         blocks: the images; at least one. Taking them raises InputError where the source is wrong.
-        carved: splits that are to be taken from the blocks' training images (`edgefer.data.splits.carve`).
+        carved: splits that are to be taken from the blocks' training images (`edgefer.data.carve`).
+        groups: what belongs together, or why that is not known.
     """
 
     layout: str
@@ -57,6 +59,29 @@ class Contents:
     usage: bool
     blocks: Iterator[Block]
     carved: tuple[str, ...] = ()
+    groups: Groups | str = ""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which pictures belong together.
+
+    Attributes:
+        names: of each picture's group.
+        by: what a group is: a person, or a sequence.
+        rule: how that was found out, for a person.
+        asked: the user said so.
+    """
+
+    names: tuple[str, ...]
+    by: By
+    rule: str
+    asked: bool = False
+
+    def numbers(self) -> NDArray[np.int64]:
+        """Return 0, 1, ... for each picture, int64, (n,): the same for the same group."""
+        known: dict[str, int] = {}
+        return np.array([known.setdefault(name, len(known)) for name in self.names], dtype=np.int64)
 
 
 # What zipfile, tarfile, gzip and zlib raise on files that are not what they should be.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,35 @@ class Part:
     whole: str
 
 
+By = Literal["person", "sequence", "picture"]
+
+
+@dataclass(frozen=True)
+class Division:
+    """How edgefer took splits from training images: what stays on one side.
+
+    Attributes:
+        by: a person's pictures, a sequence's, or pictures that are nearly the same and no more.
+        rule: how it was found out what belongs together; for ``picture``, why nothing more could be.
+        groups: of the pictures that were divided.
+        cut: pictures in groups that were too large, and were cut.
+    """
+
+    by: By
+    rule: str
+    groups: int
+    cut: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """What is to be known of figures on these splits, in a line."""
+        if self.by == "person":
+            return f"split by person: {self.groups:,} people, by {self.rule}"
+        why = self.rule if self.by == "picture" else f"{self.groups:,} groups, by {self.rule}"
+        cut = f"; {self.cut:,} pictures are in chains of near-duplicates that were cut" if self.cut else ""
+        return f"split by {self.by}: people may be in training and test ({why}{cut})"
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images with labels and splits.
@@ -80,11 +110,16 @@ class Dataset:
         splits: uint8, (N,): index into `SPLITS`; 255 for images of classes that `edgefer.data.only` left out.
         rows: int64, (N,): row in the source.
         classes: names of the classes, in the order of `edgefer.labels.LABELS`.
-        digest: SHA-256 over pixels, labels, splits and rows: the same for the same data in any layout.
+        digest: SHA-256 over pixels, labels, splits, rows and, where they still decide what is in a split, groups: the
+            same for the same data in any layout.
         drawn: True for the built-in faces: figures from them must be marked.
         layout: what the source looks like, for a person: ``class folders train/, test/ in a zip``.
         carved: splits that the source does not have and that edgefer took from its training images.
         part: what it is a part of, for a packed data set.
+        division: how `carved` was taken; None where nothing was.
+        groups: int64, (N,): person or sequence of each image, where that is known.
+        grouped: what a group is and how that was found out, or why groups are not known.
+        pictures: SHA-256 over the pixels alone: the same whatever the splits.
     """
 
     name: str
@@ -99,6 +134,10 @@ class Dataset:
     layout: str = ""
     carved: tuple[str, ...] = ()
     part: Part | None = None
+    division: Division | None = None
+    groups: NDArray[np.int64] | None = None
+    grouped: str = ""
+    pictures: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -15,10 +15,14 @@ _FOLDER = Path("data")
 _TREES = (Path(), Path("fer2013"), Path("fer-2013"), Path("archive"))  # where unpacking a download may put it
 
 
-def find(path: Path | None = None) -> Dataset:
+def find(path: Path | None = None, groups: str | None = None) -> Dataset:
     """Open the data set to work on: `path`, else EDGEFER_DATA, else a FER2013 in ./data, else the built-in faces.
 
-    One line on the console says which it is.
+    A line on the console says which it is, and another how edgefer divided it, where its source does not.
+
+    Args:
+        path: of the data set.
+        groups: who is in which picture; see `load`.
 
     Raises:
         InputError: the path or EDGEFER_DATA leads to no data set, or what is in ./data is damaged.
@@ -29,6 +33,8 @@ def find(path: Path | None = None) -> Dataset:
     if path is None:
         from edgefer.data.faces import builtin
 
+        if groups is not None:
+            raise InputError("--groups divides a data set of yours; name it with --data")
         dataset = builtin()
         console.say(
             f"data: {dataset.name} ({len(dataset):,} images, {dataset.origin}); "
@@ -36,10 +42,12 @@ def find(path: Path | None = None) -> Dataset:
         )
         return dataset
     try:
-        dataset = load(path)
+        dataset = load(path, groups)
     except InputError as error:
         raise InputError(f"{error}{f' ({VARIABLE})' if why else ''}") from error
     console.say(f"data: {dataset.name} ({len(dataset):,} images) from {dataset.origin}{why}")
+    if dataset.division:
+        console.say(f"{' and '.join(dataset.carved)} taken from the training images, {dataset.division.sentence}")
     return dataset
 
 

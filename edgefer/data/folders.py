@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer.data.dataset import SPLITS, USAGES
+from edgefer.data.groups import FEWEST
 from edgefer.data.trees import File, Tree, join
 from edgefer.errors import InputError
 from edgefer.labels import LABELS, canonical
@@ -38,6 +39,8 @@ class Pictures:
         carved: splits that are to be taken from the training images, once their pixels are known.
         layout: for a person, without where the splits come from.
         ignored: paths of the files beside them that are no pictures.
+        people: of each picture the folder that stands for a person, if one does.
+        top: folder that the split or class folders are in.
     """
 
     files: list[File]
@@ -49,6 +52,8 @@ class Pictures:
     carved: tuple[str, ...]
     layout: str
     ignored: list[str]
+    people: list[str | None]
+    top: str
 
 
 @dataclass
@@ -56,6 +61,7 @@ class _Found:
     files: list[File]
     names: list[str]  # of the class, for each file
     splits: list[str | None]
+    people: list[str | None]
     ignored: list[str]
 
 
@@ -67,7 +73,7 @@ def look(tree: Tree) -> Pictures:
     """
     top = _top(tree)
     folders, files = tree.listing(top)
-    found = _Found([], [], [], [])
+    found = _Found([], [], [], [], [])
     levels = [name for name in folders if name.lower() in _SPLIT_FOLDERS]
     if levels and any(canonical(name) for name in folders):
         raise InputError(f"{tree.label(top) or '.'} has class folders beside {levels[0]}; keep one of the two")
@@ -86,7 +92,7 @@ def look(tree: Tree) -> Pictures:
     present = set(found.names)
     classes = tuple(label for label in LABELS if label in present)
     _check_classes(tree, top, classes, found)
-    return _order(tree, found, classes, levels)
+    return _order(tree, found, classes, levels, top)
 
 
 def _holds_pictures(tree: Tree, folder: str) -> bool:
@@ -102,6 +108,8 @@ def _top(tree: Tree) -> str:
         folders, files = tree.listing(top)
         if any(name.lower() in _SPLIT_FOLDERS or canonical(name) for name in folders):
             return top
+        if len(folders) >= FEWEST and _are_people(tree, top, folders):
+            return top
         if len(folders) != 1 or _only_pictures(files):
             break
         top = join(top, folders[0])
@@ -111,29 +119,65 @@ def _top(tree: Tree) -> str:
     )
 
 
+def _are_people(tree: Tree, folder: str, names: list[str]) -> bool:
+    """Return whether the folders in `folder` are a person's each: none is a class, and all have class folders alone."""
+    inside = [tree.listing(join(folder, name)) for name in names if canonical(name) is None]
+    return len(inside) == len(names) and all(
+        deeper and all(map(canonical, deeper)) and not _only_pictures(files) for deeper, files in inside
+    )
+
+
 def _split_folder(tree: Tree, folder: str, split: str | None, found: _Found) -> None:
-    """Take the pictures of all class folders in `folder`."""
+    """Take the pictures of all class folders in `folder`, or in the folders of people in it."""
     names, files = tree.listing(folder)
     _note_strays(tree, files, found)
     if not names:
         raise InputError(f"{tree.label(folder)} has no class folders in it")
+    if _are_people(tree, folder, names):
+        for name in names:
+            path = join(folder, name)
+            deeper, files = tree.listing(path)
+            found.ignored += [file.path for file in files]
+            for each in deeper:
+                _class_folder(tree, join(path, each), each, split, found, name)
+        return
     for name in names:
-        path = join(folder, name)
-        label = canonical(name)
-        if label is None:
-            raise InputError(
-                f"{tree.label(path)} is no class that edgefer knows ({', '.join(LABELS)}); rename or remove it"
-            )
-        deeper, files = tree.listing(path)
-        if deeper:
-            raise InputError(f"{tree.label(join(path, deeper[0]))} is a folder inside a class folder; move it out")
-        pictures = _only_pictures(files)
-        if not pictures:
-            raise InputError(f"{tree.label(path)} has no pictures in it; add some or remove the folder")
-        found.files += pictures
-        found.names += [label] * len(pictures)
-        found.splits += [split] * len(pictures)
-        found.ignored += [file.path for file in files if not _is_picture(file)]
+        _class_folder(tree, join(folder, name), name, split, found, None)
+
+
+def _class_folder(tree: Tree, path: str, name: str, split: str | None, found: _Found, person: str | None) -> None:
+    """Take the pictures of a class folder: in it, or in a folder for each person in it."""
+    label = canonical(name)
+    if label is None:
+        raise InputError(
+            f"{tree.label(path)} is no class that edgefer knows ({', '.join(LABELS)}); rename or remove it"
+        )
+    deeper, files = tree.listing(path)
+    if deeper and (person is not None or _only_pictures(files)):
+        raise InputError(f"{tree.label(join(path, deeper[0]))} is a folder inside a class folder; move it out")
+    if not deeper:
+        _take(tree, path, files, label, split, found, person)
+    found.ignored += [file.path for file in files if deeper]
+    for each in deeper:
+        inner = join(path, each)
+        more, files = tree.listing(inner)
+        if more:
+            raise InputError(f"{tree.label(join(inner, more[0]))} is a folder inside a person's; move it out")
+        _take(tree, inner, files, label, split, found, each)
+
+
+def _take(
+    tree: Tree, path: str, files: list[File], label: str, split: str | None, found: _Found, person: str | None
+) -> None:
+    """Take the pictures of one folder."""
+    pictures = _only_pictures(files)
+    if not pictures:
+        raise InputError(f"{tree.label(path)} has no pictures in it; add some or remove the folder")
+    found.files += pictures
+    found.names += [label] * len(pictures)
+    found.splits += [split] * len(pictures)
+    found.people += [person] * len(pictures)
+    found.ignored += [file.path for file in files if not _is_picture(file)]
 
 
 def _is_picture(file: File) -> bool:
@@ -160,7 +204,7 @@ def _check_classes(tree: Tree, top: str, classes: tuple[str, ...], found: _Found
         raise InputError(f"{tree.label(top)} has no training pictures of the class {missing[0]}, only others of it")
 
 
-def _order(tree: Tree, found: _Found, classes: tuple[str, ...], levels: list[str]) -> Pictures:
+def _order(tree: Tree, found: _Found, classes: tuple[str, ...], levels: list[str], top: str) -> Pictures:
     labels = np.array([classes.index(name) for name in found.names], dtype=np.int64)
     named = _from_names(tree, found.files)
     carved: tuple[str, ...] = ()
@@ -186,6 +230,8 @@ def _order(tree: Tree, found: _Found, classes: tuple[str, ...], levels: list[str
         carved=carved,
         layout=layout,
         ignored=found.ignored,
+        people=[found.people[i] for i in order],
+        top=top,
     )
 
 

@@ -32,15 +32,14 @@ def groups(
 
 
 def by_file(group: NDArray[np.int64], files: Sequence[bytes]) -> NDArray[np.int64]:
-    """Return numbers from `groups` as those of the same groups in the order of their files' hashes: int64, (N,).
+    """Return numbers of groups as those of the same groups in the order of their files' hashes: int64, (N,).
 
     Args:
-        group: int64, (N,), from `groups`.
-        files: a hash of each image's file; the least of a group is the group's.
+        group: int64, (N,): the same for images of one group.
+        files: a hash of each image's file, or of what it belongs to; the least of a group is the group's.
     """
     least: dict[int, bytes] = {}
     for number, file in zip(group.tolist(), files, strict=True):
         least[number] = min(file, least.get(number, file))
-    order = np.empty(len(least), dtype=np.int64)
-    order[sorted(least, key=least.__getitem__)] = np.arange(len(least))
-    return order[group]
+    order = {number: place for place, number in enumerate(sorted(least, key=least.__getitem__))}
+    return np.array([order[number] for number in group.tolist()], dtype=np.int64)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from edgefer import console, limits
 from edgefer.data import archives, cache, folders, packed, pictures, tables
-from edgefer.data.contents import Block, Contents, reading
+from edgefer.data import groups as grouping
+from edgefer.data.contents import Block, Contents, Groups, reading
 from edgefer.data.dataset import Dataset
 from edgefer.data.folders import Pictures
 from edgefer.data.pictures import Form, NotAlikeError
@@ -30,16 +31,19 @@ _KINDS = "a .csv, a .tar.gz, a .zip or a folder"
 Read = Callable[[], AbstractContextManager[Contents]]
 
 
-def load(path: str | os.PathLike[str]) -> Dataset:
+def load(path: str | os.PathLike[str], groups: str | os.PathLike[str] | None = None) -> Dataset:
     """Open a data set: fer2013.csv, icml_face_data.csv, fer2013.tar.gz, class folders, class folders in a zip.
 
     The first time it is read into the cache (`edgefer.paths.cache_dir`), from then on it is mapped from there. The
     same FER2013 gives the same arrays in the same order from any of these layouts. Where the source has no
     validation images, 12.5 % of its training images become some; where it has no splits at all, 12.5 % become test
-    images too (stratified, seed 42). A folder that `edgefer.data.packed` wrote is mapped as it stands.
+    images too, as far as that goes of each class: a person's or a sequence's pictures stay on one side where folders,
+    file names or `groups` tell them (`edgefer.data.groups`), else copies and near-duplicates alone
+    (`Dataset.division`). A folder that `edgefer.data.packed` wrote is mapped as it stands.
 
     Args:
         path: a file, a folder that has one of these files in it, or a folder of class folders.
+        groups: who is in which picture: a CSV file of path and group, or a regular expression with one capture group.
 
     Raises:
         InputError: it is not there, may not be read, or is damaged; the message names file and row.
@@ -47,26 +51,39 @@ def load(path: str | os.PathLike[str]) -> Dataset:
     """
     place = _resolve(Path(path))
     name = _stem(place)
+    asked = None if groups is None else grouping.asked(os.fspath(groups))
     if place.is_dir():
-        return _load_folder(place, name)
+        return _load_folder(place, name, asked)
     if place.name == packed.META:
+        if asked:
+            raise InputError(f"{place.parent} is one split already, which --groups cannot divide; omit it")
         return packed.load(place.parent)
     with reading(str(place)), limits.opened(place) as file:
         start = file.read(512)
     if not start:
         raise InputError(f"{place} is empty")
     limits.check_file(place, limits.ARCHIVE if start.startswith(b"PK") else limits.TABLE)
-    key = cache.key_of_file(place)
+    key = _key(cache.key_of_file(place), asked)
     found = cache.read(key, name, str(place))
     if found is not None:
         return found
     if start.startswith(b"PK"):
-        return _load_zip(place, key, name)
+        return _load_zip(place, key, name, asked)
+    if asked:
+        raise _no_names(place)
     if start.startswith(_GZIP) or start[257:262] == b"ustar":
         return _keep(key, lambda: _table_in_tar(place), name, str(place))
     if place.suffix.lower() == ".csv":
         return _keep(key, lambda: _table(place), name, str(place))
     raise InputError(f"{place} is no data set: edgefer reads {_KINDS}")
+
+
+def _key(key: str, asked: grouping.Asked | None) -> str:
+    return cache.key_with_groups(key, asked.key) if asked else key
+
+
+def _no_names(place: Path) -> InputError:
+    return InputError(f"{place} is a table, whose pictures have no names for --groups; omit it")
 
 
 def _resolve(path: Path) -> Path:
@@ -94,15 +111,15 @@ def _stem(place: Path) -> str:
     return name
 
 
-def _load_folder(place: Path, name: str) -> Dataset:
+def _load_folder(place: Path, name: str, asked: grouping.Asked | None) -> Dataset:
     tree = FolderTree(place)
     found = folders.look(tree)
-    key = cache.key_of_files(found.files)
+    key = _key(cache.key_of_files(found.files), asked)
     known = cache.read(key, name, str(place))
-    return known if known is not None else _keep_pictures(key, tree, found, "", name, str(place))
+    return known if known is not None else _keep_pictures(key, tree, found, "", name, str(place), asked)
 
 
-def _load_zip(place: Path, key: str, name: str) -> Dataset:
+def _load_zip(place: Path, key: str, name: str, asked: grouping.Asked | None) -> Dataset:
     with (
         reading(str(place)),
         limits.BoundedReads(io.FileIO(place), limits.DIRECTORY, str(place)) as file,
@@ -111,14 +128,19 @@ def _load_zip(place: Path, key: str, name: str) -> Dataset:
         tree = ZipTree(archive, str(place))
         tables_inside = [path for path in tree.entries if path.rpartition("/")[2] in tables.NAMES]
         if tables_inside:
+            if asked:
+                raise _no_names(place)
             entry = tree.entries[min(tables_inside, key=lambda path: (path.count("/"), path))]
             _check_table_size(str(place), entry.filename, entry.file_size)
             return _keep(key, lambda: _table_in_zip(archive, entry, place), name, str(place))
         found = folders.look(tree)
-        return _keep_pictures(key, tree, found, " in a zip", name, str(place))
+        return _keep_pictures(key, tree, found, " in a zip", name, str(place), asked)
 
 
-def _keep_pictures(key: str, tree: Tree, found: Pictures, where: str, name: str, origin: str) -> Dataset:
+def _keep_pictures(
+    key: str, tree: Tree, found: Pictures, where: str, name: str, origin: str, asked: grouping.Asked | None
+) -> Dataset:
+    groups = _groups(tree, found, asked)
     if found.ignored:
         console.say(
             f"{len(found.ignored)} files that are no pictures are left out, such as {tree.label(found.ignored[0])}"
@@ -129,7 +151,7 @@ def _keep_pictures(key: str, tree: Tree, found: Pictures, where: str, name: str,
     def keep(form: Form) -> Dataset:
         @contextmanager
         def read() -> Iterator[Contents]:
-            yield pictures.read(tree, found, form, layout)
+            yield pictures.read(tree, found, form, layout, groups)
 
         return _keep(key, read, name, origin)
 
@@ -140,6 +162,16 @@ def _keep_pictures(key: str, tree: Tree, found: Pictures, where: str, name: str,
         except NotAlikeError:
             pass
     return keep(pictures.survey(tree, found))
+
+
+def _groups(tree: Tree, found: Pictures, asked: grouping.Asked | None) -> Groups | str:
+    """Return which pictures belong together, or why that is not known."""
+    names = [file.path for file in found.files]
+    if asked:
+        return asked.groups(names, found.top, tree.label, found.labels)
+    if found.usage:
+        return "FER2013 does not say who is in a picture"
+    return grouping.from_names(names, found.people, found.labels)
 
 
 def _keep(key: str, read: Read, name: str, origin: str) -> Dataset:

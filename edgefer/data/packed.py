@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,10 +22,10 @@ from edgefer import limits
 from edgefer.data import splits
 from edgefer.data.cache import ARRAYS, NPY_HEADER, npy_header
 from edgefer.data.contents import name_shown, reading
-from edgefer.data.dataset import SPLITS, Dataset, Part
+from edgefer.data.dataset import SPLITS, By, Dataset, Division, Part
 from edgefer.data.identical import groups
 from edgefer.errors import InputError
-from edgefer.lines import complaint
+from edgefer.lines import complaint, one_line
 
 META = "packed.json"
 _NAME = 200  # characters
@@ -33,6 +34,15 @@ _BLOCK = 1024  # images in memory at a time
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Text = Annotated[str, Field(min_length=1, max_length=_NAME)]
 _Length = Annotated[int, Field(ge=1, le=1 << 31)]
+
+
+class _Division(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    by: By
+    rule: _Text
+    groups: Annotated[int, Field(ge=0)]
+    cut: Annotated[int, Field(ge=0)]
 
 
 class _Meta(BaseModel):
@@ -44,6 +54,7 @@ class _Meta(BaseModel):
     drawn: bool
     classes: Annotated[list[_Text], Field(min_length=1, max_length=256)]
     carved: list[_Text]
+    division: _Division | None = None
     shape: Annotated[list[_Length], Field(min_length=3, max_length=4)]
     digest: _Digest
     split: _Text
@@ -75,11 +86,13 @@ def write(dataset: Dataset, split: str, folder: Path) -> str:
     for name, values in arrays.items():
         digest.update(values.data)
         (folder / f"{name}.npy").write_bytes(npy_header(ARRAYS[name], values.shape) + values.tobytes())
+    how = dataset.division
     meta = _Meta(
         name=name_shown(dataset.name),
         drawn=dataset.drawn,
         classes=list(dataset.classes),
         carved=list(dataset.carved),
+        division=_Division(**{**asdict(how), "rule": one_line(how.rule, _NAME) or "-"}) if how else None,
         shape=list(shape),
         digest=digest.hexdigest(),
         split=split,
@@ -135,6 +148,7 @@ def load(folder: Path) -> Dataset:
         layout=f"packed: the split {meta.split} of a data set",
         carved=tuple(meta.carved),
         part=Part(meta.split, meta.whole),
+        division=Division(**meta.division.model_dump()) if meta.division else None,
     )
 
 
@@ -147,7 +161,8 @@ def _read_meta(path: Path) -> _Meta:
         raise _changed(path.parent, f"{META}: {complaint(error)}") from error
     if meta.split not in splits.NAMES or not {*meta.carved} <= {*SPLITS} or meta.shape[3:] not in ([], [3]):
         raise _changed(path.parent, f"{META} has a split or a shape that edgefer does not have")
-    if not all(text.isprintable() for text in (meta.name, *meta.classes)) or len({*meta.classes}) < len(meta.classes):
+    texts = (meta.name, *meta.classes, meta.division.rule if meta.division else "")
+    if not all(text.isprintable() for text in texts) or len({*meta.classes}) < len(meta.classes):
         raise _changed(path.parent, f"{META} has names that cannot be shown or told apart")
     return meta
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from edgefer import console, limits
-from edgefer.data.contents import Block, Contents
+from edgefer.data.contents import Block, Contents, Groups
 from edgefer.data.folders import ENDINGS, Pictures
 from edgefer.data.trees import Tree
 from edgefer.errors import InputError
@@ -100,11 +100,11 @@ def survey(tree: Tree, pictures: Pictures) -> Form:
     return Form(min(LARGEST_SIDE, int(np.median(sides))), grey, alike=False)
 
 
-def read(tree: Tree, pictures: Pictures, form: Form, layout: str) -> Contents:
+def read(tree: Tree, pictures: Pictures, form: Form, layout: str, groups: Groups | str) -> Contents:
     """Return the contents of class folders; taking its blocks may raise NotAlikeError if ``form.alike``."""
     shape = (form.side, form.side) if form.grey else (form.side, form.side, 3)
     blocks = _blocks(tree, pictures, form, shape)
-    return Contents(layout, pictures.classes, shape, pictures.usage, blocks, pictures.carved)
+    return Contents(layout, pictures.classes, shape, pictures.usage, blocks, pictures.carved, groups)
 
 
 def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) -> Iterator[Block]:

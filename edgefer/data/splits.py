@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgefer.data.carve import SHARE, divide
+from edgefer.data.components import of_both
 from edgefer.data.dataset import SPLITS, Dataset, Split
 from edgefer.data.identical import groups
 from edgefer.errors import InputError
@@ -17,7 +19,6 @@ BOTH = "public+private"
 NAMES = (*SPLITS, LEAK_FREE, BOTH)
 PROTOCOLS = ("official", "stratified")
 SEED = 42
-SHARE = 0.125  # of the training images, where validation images are taken from them
 
 Protocol = Literal["official", "stratified"]
 
@@ -30,7 +31,8 @@ def split(dataset: Dataset, name: str, protocol: Protocol = "official") -> Split
         name: one of
 
             - ``train``, ``val``: with the official protocol Training and PublicTest; with the stratified one
-              87.5 and 12.5 % of Training, so that PublicTest stays unseen; copies of an image stay together,
+              87.5 and 12.5 % of Training, so that PublicTest stays unseen; copies of an image stay together, and what
+              is known to be of one person,
             - ``test``: PrivateTest,
             - ``test-leak-free``: PrivateTest without the images whose pixels stand in Training too,
             - ``public+private``: all images kept apart from training, the papers' 7,178.
@@ -51,9 +53,21 @@ def split(dataset: Dataset, name: str, protocol: Protocol = "official") -> Split
     return Split(name, dataset.images, indices, dataset.labels[indices], dataset.rows[indices])
 
 
+def comes_from_carved(name: str, carved: Sequence[str]) -> bool:
+    """Return whether the images of a split are such that edgefer took from a data set's training images.
+
+    Args:
+        name: one of `NAMES`.
+        carved: of the data set.
+    """
+    return bool(carved) if name in ("train", "val") else "test" in carved
+
+
 def _others(dataset: Dataset) -> str:
     there = [name for number, name in enumerate(SPLITS) if (dataset.splits == number).any()]
-    return f"; it has {' and '.join(there)}" if there else ""
+    division = dataset.division
+    few = f" of {division.groups:,} groups of pictures that stay together, too few to divide" if division else ""
+    return f"; it has {' and '.join(there)}{few}" if there else ""
 
 
 def _within(name: str) -> tuple[str, ...]:
@@ -75,8 +89,13 @@ def _chosen(dataset: Dataset, name: str, protocol: Protocol) -> NDArray[np.bool_
         return test if val_is_training else val | test
     if protocol == "stratified" and not val_is_training:  # a carved `val` is these 12.5 % already
         training = np.flatnonzero(train)
-        group = groups(dataset.images, training)
-        parts = _whole_groups(dataset.labels[training], group, (1 - SHARE, SHARE), SEED)
+        labels, group = dataset.labels[training], groups(dataset.images, training)
+        if dataset.groups is None:
+            parts = _whole_groups(labels, group, (1 - SHARE, SHARE), SEED)
+        else:
+            _, unit = np.unique(of_both(dataset.groups[training], group), return_inverse=True)
+            unit = unit.reshape(-1)
+            parts = divide(labels, np.random.RandomState(SEED).permutation(int(unit.max()) + 1)[unit], 1)
         chosen = np.zeros(len(dataset), dtype=np.bool_)
         chosen[training] = parts == SPLITS.index(name)
         return chosen
@@ -92,60 +111,31 @@ def _same_as(dataset: Dataset, base: NDArray[np.bool_], asked: NDArray[np.bool_]
     return same
 
 
-def carve(
-    labels: NDArray[np.int64], splits: NDArray[np.uint8], group: NDArray[np.int64], carved: Sequence[str]
-) -> NDArray[np.uint8]:
-    """Take the splits that a source lacks from its training images, 12.5 % of each class for each.
-
-    Which ones, their files' content decides and not their number, place or what size and colour the others have, so
-    that hardly an image moves when a user adds some to a folder: a network that goes on with `--from` would be judged
-    by images that it has learned.
-
-    Args:
-        labels: int64, (N,).
-        splits: uint8, (N,), as the source says.
-        group: int64, (N,), from `edgefer.data.identical.by_file`: copies stay together.
-        carved: names of the splits to take.
-
-    Returns:
-        uint8, (N,): the splits to use.
-    """
-    training = np.flatnonzero(splits == SPLITS.index("train"))
-    shares = (1 - SHARE * len(carved), *[SHARE] * len(carved))
-    parts = _whole_groups(labels[training], group[training], shares, seed=None)
-    numbers = np.array([SPLITS.index(name) for name in ("train", *carved)], dtype=np.uint8)
-    splits = splits.copy()
-    splits[training] = numbers[parts]
-    return splits
-
-
 def _whole_groups(
-    labels: NDArray[np.int64], group: NDArray[np.int64], shares: Sequence[float], seed: int | None
+    labels: NDArray[np.int64], group: NDArray[np.int64], shares: Sequence[float], seed: int
 ) -> NDArray[np.uint8]:
     """Divide as `stratified` does, but each group as one image with the label of its first, the groups by number."""
     _, firsts, member = np.unique(group, return_index=True, return_inverse=True)
     return stratified(labels[firsts], shares, seed)[member]
 
 
-def stratified(labels: NDArray[np.int64], shares: Sequence[float], seed: int | None = SEED) -> NDArray[np.uint8]:
+def stratified(labels: NDArray[np.int64], shares: Sequence[float], seed: int = SEED) -> NDArray[np.uint8]:
     """Divide images so that each part has the same share of each class.
 
     Args:
         labels: int64, (n,).
         shares: of the parts; they add up to 1.
-        seed: the same seed gives the same parts, on every machine and with every version of numpy. None: nothing is
-            drawn, and of each class the first images go to the last parts.
+        seed: the same seed gives the same parts, on every machine and with every version of numpy.
 
     Returns:
         uint8, (n,): the part of each image, an index into `shares`. Each part has at least one image of each
         class that has enough of them.
     """
     # RandomState and not default_rng: numpy promises that its numbers never change (NEP 19).
-    random = None if seed is None else np.random.RandomState(seed)
+    random = np.random.RandomState(seed)
     parts = np.zeros(len(labels), dtype=np.uint8)
     for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        members = members if random is None else random.permutation(members)
+        members = random.permutation(np.flatnonzero(labels == label))
         start = 0
         for part in range(1, len(shares)):
             count = int(len(members) * shares[part] + 0.5)

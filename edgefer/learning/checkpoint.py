@@ -23,7 +23,7 @@ class Checkpoint:
     Attributes:
         recipe: settings as they ran, with names in the place of paths; `recipe.preprocessing` is the network's.
         classes: names of the classes.
-        data: name, digest and drawn mark of the data set.
+        data: `edgefer.data.record` of the data set: name, digests, drawn mark, and how edgefer divided it.
         epoch: epochs done when these weights were taken, from 1.
         val_accuracy: share of right answers on the validation split, 0 to 1.
         precision: ``bf16`` or ``fp32``, as the steps ran.
@@ -150,7 +150,29 @@ def _is_sound(read: Checkpoint) -> bool:
 def is_origin(data: Any) -> bool:
     """Return whether `data`, which may be anything, says which data set a training had."""
     texts = isinstance(data, dict) and all(isinstance(data.get(key), str) for key in ("name", "digest"))
-    return texts and isinstance(data.get("drawn", False), bool)
+    return (
+        texts
+        and isinstance(data.get("drawn", False), bool)
+        and isinstance(data.get("pictures", ""), str)
+        and _is_division(data.get("division"))
+    )
+
+
+def _is_division(said: Any) -> bool:
+    """Return whether `said`, which may be anything, is what a record has of a division, or None."""
+    if said is None:
+        return True
+    return (
+        isinstance(said, dict)
+        and {*said} == {"by", "rule", "groups", "cut", "carved", "splits"}
+        and said["by"] in ("person", "sequence", "picture")
+        and all(type(said[key]) is int and said[key] >= 0 for key in ("groups", "cut"))
+        and isinstance(said["rule"], str)
+        and said["rule"].isprintable()
+        and isinstance(said["carved"], list)
+        and all(name in ("val", "test") for name in said["carved"])
+        and isinstance(said["splits"], str | None)
+    )
 
 
 def is_start(start: Any) -> bool:

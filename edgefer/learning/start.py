@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import nn
 
-from edgefer import models, paths, public
-from edgefer.data.dataset import Split
+from edgefer import data, models, paths, public
+from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint
 from edgefer.recipes.schema import Model
@@ -50,6 +52,25 @@ def check_apart(what: str, learned: Split, validation: Split) -> None:
         raise InputError(
             f"{what} has learned {shared:,} of the {len(validation):,} images that choose the checkpoint here; "
             "train with its data.split and data.classes, or from other weights"
+        )
+
+
+def check_divided_alike(what: str, said: Mapping[str, Any], dataset: Dataset) -> None:
+    """Refuse a network that has learned images which validate or test here, where its data set was divided otherwise.
+
+    Args:
+        what: the network, for the message.
+        said: of its data (`edgefer.data.record`).
+        dataset: the whole that is trained on now.
+
+    Raises:
+        InputError: it has learned such images.
+    """
+    theirs = data.splits_of(dataset, said)
+    if theirs is not None and ((theirs == 0) & (dataset.splits != 0)).any():
+        raise InputError(
+            f"{what} was trained on another division of these pictures and has learned some that validate or test "
+            "here; give the labels and --groups that it had, or train from other weights"
         )
 
 

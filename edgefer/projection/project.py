@@ -67,12 +67,14 @@ def project(
     if not bundles:
         raise InputError("no bundle to project")
     titles = subjects.titles_of(bundles)
-    dataset = subjects.with_labels_of(bundles, dataset)
+    dataset = subjects.with_labels_of(bundles, subjects.divided_as_for(bundles, dataset))
     for bundle in bundles:
         subjects.check_bundle(bundle, dataset, device)
     counted = [_count(title, bundle, device) for title, bundle in zip(titles, bundles, strict=True)]
     workloads = [(workload, each) for of_bundle in counted for workload, each in of_bundle]
     rows = data.split(dataset, split)
+    for bundle in bundles:
+        subjects.check_unseen(bundle, dataset, rows)
     clean = accuracy.leak_free(dataset, rows)
     this_machine = machine.describe()
     networks = [

@@ -95,6 +95,7 @@ def review(
         MissingExtra: captum is not installed.
     """
     recipe, kept = run.recipe, run.checkpoint
+    dataset = data.as_recorded(dataset, run.data)
     same = dataset.digest == run.facts.data["digest"]
     dataset = data.only(dataset, recipe.data.classes)
     classes = dataset.classes

@@ -32,6 +32,7 @@ class Run:
         facts: see `edgefer.review.result.Facts`.
         history: the log; empty where there is none.
         checkpoint: the best weights; None before the first epoch is done.
+        data: `edgefer.data.record` of what it was trained on.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class Run:
     facts: Facts
     history: list[Epoch]
     checkpoint: Checkpoint | None
+    data: dict[str, Any]
 
 
 def find(path: Path | None) -> Path:
@@ -95,7 +97,7 @@ def read(folder: Path) -> Run:
         best_epoch=kept.epoch if kept else None,
         val_accuracy=kept.val_accuracy if kept else None,
     )
-    return Run(folder, recipe, facts, history, kept)
+    return Run(folder, recipe, facts, history, kept, data)
 
 
 def _name(folder: Path) -> str:

@@ -65,6 +65,7 @@ class Result:
         data: the data set's name.
         digest: the data set's SHA-256.
         drawn: True if trained on the built-in faces.
+        division: how edgefer took validation and test images from the training images; None where it took none.
         history: the log, a dict for each epoch.
         recipe: all settings as they ran, with names in the place of paths.
         start: the weights it began with (`edgefer.learning.start`); None for a run that an older edgefer began.
@@ -82,6 +83,7 @@ class Result:
     data: str
     digest: str
     drawn: bool
+    division: dict[str, Any] | None
     history: list[dict[str, Any]]
     recipe: dict[str, Any]
     start: dict[str, str] | None
@@ -146,12 +148,16 @@ def train(
     # Setup.
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     settings, teaching = recipe.train, recipe.teaching
+    saved = _read_state(run) if resume else None
+    if saved:
+        dataset = data.as_recorded(dataset, saved["data"])
+    elif recipe.model.start:
+        dataset = data.as_recorded(dataset, checkpoint.read(Path(recipe.model.start)).data)
     whole, dataset = dataset, data.only(dataset, recipe.data.classes)
     classes = len(dataset.classes)
     training = data.split(dataset, "train", recipe.data.split)
     validation = data.split(dataset, "val", recipe.data.split)
     _check_images(recipe, dataset, training, validation)
-    saved = _read_state(run) if resume else None
     if saved is None and recipe.preprocessing.interpolation != "bilinear":
         raise InputError(
             "augmentation samples bilinearly, so a network that is evaluated otherwise would see other pixels than it "
@@ -237,7 +243,7 @@ def train(
     def save_state() -> None:
         tree = {
             "recipe": shown,
-            "data": _origin(dataset),
+            "data": data.record(whole),
             "teachers": teachers.digests,
             "votes": votes_digest,
             "start": start,
@@ -347,7 +353,7 @@ def train(
                     card = Checkpoint(
                         recipe=recipes.named(recipe),
                         classes=dataset.classes,
-                        data=_origin(dataset),
+                        data=data.record(whole),
                         epoch=progress.epoch,
                         val_accuracy=val_accuracy,
                         precision=step_precision,
@@ -375,6 +381,7 @@ def train(
         data=dataset.name,
         digest=dataset.digest,
         drawn=dataset.drawn,
+        division=asdict(dataset.division) if dataset.division else None,
         history=progress.history,
         recipe=shown,
         start=start,
@@ -459,6 +466,8 @@ def _network(recipe: Recipe, whole: Dataset, dataset: Dataset, validation: Split
             theirs = started.recipe.data
             learned = data.split(data.only(whole, theirs.classes), "train", theirs.split)
             starts.check_apart(asked.start, learned, validation)
+        else:
+            starts.check_divided_alike(asked.start, started.data, whole)
         given = models.grown(model, started.weights)
         if started.classes != dataset.classes:
             given = models.for_classes(model, given, started.classes, dataset.classes)
@@ -475,10 +484,6 @@ def _sources(teaching: Teaching, teachers: list[str], votes: str | None) -> dict
         "teachers": [{"name": public.name(each), "sha256": digest} for each, digest in named],
         "votes": {"name": public.name(teaching.votes), "sha256": votes} if teaching.votes else None,
     }
-
-
-def _origin(dataset: Dataset) -> dict[str, Any]:
-    return {"name": dataset.name, "digest": dataset.digest, "drawn": dataset.drawn}
 
 
 def check_new(run: Path) -> None:

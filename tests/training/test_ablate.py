@@ -90,7 +90,7 @@ def _run(*words: str) -> Result:
 
 def test_the_command_prints_a_table_or_json(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("edgefer.data.find", lambda data: stripes())
+    monkeypatch.setattr("edgefer.data.find", lambda data, groups=None: stripes())
     small = [word for setting in SMALL for word in ("--set", setting)]
     done = _run(recipe, "--epochs", "1", "--out", "out", *small)
     assert done.exit_code == 0, done.output

@@ -1,0 +1,40 @@
+"""Which items hang together, directly or by way of others."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.int64]
+
+
+def joined(numbers: Numbers, a: Numbers, b: Numbers) -> Numbers:
+    """Return components with more links than they had: of each item the number of its component's first one.
+
+    Args:
+        numbers: int64, (count,): from here, or 0, 1, ... where nothing hangs together yet.
+        a: int64, (n,): one end of each new link.
+        b: int64, (n,): the other end.
+    """
+    numbers = numbers.copy()
+    while True:
+        left, right = numbers[a], numbers[b]
+        apart = left != right
+        if not apart.any():
+            return numbers
+        a, b, left, right = a[apart], b[apart], left[apart], right[apart]
+        np.minimum.at(numbers, np.maximum(left, right), np.minimum(left, right))
+        while True:  # each points to the first of its component
+            first = numbers[numbers]
+            if (first == numbers).all():
+                break
+            numbers = first
+
+
+def of_both(one: Numbers, other: Numbers) -> Numbers:
+    """Return the components of items that hang together where either of two numberings gives them one number."""
+    found = np.arange(len(one))
+    for numbers in (one, other):
+        _, firsts, places = np.unique(numbers, return_index=True, return_inverse=True)
+        found = joined(found, np.arange(len(one)), firsts[places].astype(np.int64))
+    return found

@@ -1,0 +1,103 @@
+"""What a run and a bundle say of their data, and a data set divided again as it was for them.
+
+A network's test images are those that it has not learned. Which ones these are stands in the record itself, two bits
+for each picture, and not in the options that led to it: names of people do not travel with a network, and another
+version of edgefer divides as the one that trained.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer import console
+from edgefer.data.cache import digest_of
+from edgefer.data.dataset import SPLITS, Dataset, Division
+
+_LONGEST = 400_000  # characters, some two million pictures: a manifest has a bound
+
+
+def record(dataset: Dataset) -> dict[str, Any]:
+    """Return what is kept of a data set: name, digests, and how it was divided where edgefer did that.
+
+    Args:
+        dataset: the whole, with all its classes.
+    """
+    division = None
+    if dataset.division:
+        division = {**asdict(dataset.division), "carved": list(dataset.carved), "splits": _written(dataset.splits)}
+    return {
+        "name": dataset.name,
+        "digest": dataset.digest,
+        "drawn": dataset.drawn,
+        "pictures": dataset.pictures,
+        "division": division,
+    }
+
+
+def as_recorded(dataset: Dataset, said: Mapping[str, Any]) -> Dataset:
+    """Return the data set divided as a record says, if the record is of these pictures and labels; else as it is.
+
+    Args:
+        dataset: the whole.
+        said: from `record`, or anything else that a file holds in its place.
+    """
+    if said.get("digest") == dataset.whole_digest:
+        return dataset
+    splits = splits_of(dataset, said)
+    if splits is None:
+        return dataset
+    try:
+        kept = dict(said["division"])
+        carved = tuple(name for name in SPLITS if name in kept["carved"])
+        division = Division(**{name: kept[name] for name in ("by", "rule", "groups", "cut")})
+    except (KeyError, TypeError, ValueError):
+        return dataset
+    if digest_of(dataset, splits, carved) != said["digest"]:
+        return dataset
+    console.say(f"{dataset.name} is divided as it was for that network: {division.sentence}")
+    return replace(dataset, splits=splits, carved=carved, digest=said["digest"], division=division)
+
+
+def splits_of(dataset: Dataset, said: Mapping[str, Any]) -> NDArray[np.uint8] | None:
+    """Return how a record divides these pictures, uint8, (N,); None where it does not say, or is of other pictures.
+
+    Args:
+        dataset: the whole.
+        said: from `record`, or anything else that a file holds in its place.
+    """
+    division = said.get("division")
+    if not isinstance(division, Mapping) or not dataset.pictures or said.get("pictures") != dataset.pictures:
+        return None
+    return _read(division.get("splits"), len(dataset))
+
+
+def _written(splits: NDArray[np.uint8]) -> str | None:
+    """Return splits as text: two bits each, compressed, in base 64; None for millions, for which it would be long."""
+    pairs = np.zeros((-(-len(splits) // 4), 4), dtype=np.uint8)
+    pairs.reshape(-1)[: len(splits)] = splits
+    packed = (pairs << np.array([6, 4, 2, 0], dtype=np.uint8)).sum(axis=1, dtype=np.uint8)
+    text = base64.b64encode(zlib.compress(packed.tobytes(), 9)).decode()
+    return text if len(text) <= _LONGEST else None
+
+
+def _read(text: object, count: int) -> NDArray[np.uint8] | None:
+    """Return the splits of `count` pictures, or None where the text is none of `_written`."""
+    size = -(-count // 4)
+    try:
+        unpacking = zlib.decompressobj()
+        packed = unpacking.decompress(base64.b64decode(str(text), validate=True), size + 1)
+    except (binascii.Error, ValueError, zlib.error):
+        return None
+    if len(packed) != size:
+        return None
+    pairs = np.frombuffer(packed, dtype=np.uint8)[:, None] >> np.array([6, 4, 2, 0], dtype=np.uint8) & 3
+    splits = pairs.reshape(-1)[:count].astype(np.uint8)
+    return splits if splits.max(initial=0) < len(SPLITS) else None
