@@ -133,6 +133,7 @@ def through(network: str, size: int) -> dict[str, Any]:
         "train.mirror=false",
         "train.batch_size=8",
         "train.precision=fp32",
+        "phases.0.lr=1e-4",
         f"preprocessing.size={size}",
         "preprocessing.color=rgb",
         "preprocessing.mean=[0.5, 0.5, 0.5]",

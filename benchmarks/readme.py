@@ -744,7 +744,45 @@ def informing() -> str:
     )
 
 
+def any_network() -> str:
+    """Which of timm's networks go through, one from each of 60 modules."""
+    result = read("any_network.json")
+    found = result["networks"]
+    listed = len(json.loads((HERE / "any_network.json").read_text(encoding="utf-8"))["networks"])
+    rows = []
+    for each in found:
+        start = [f"`{each['network']}`, {each['size']} px", each["result"]]
+        if each["result"] == "passed":
+            ratio = each["latency"]
+            rows.append(
+                [
+                    *start,
+                    f"{each['file']:.2f}x",
+                    f"{ratio['estimate']:.2f}x ({ratio['low']:.2f} to {ratio['high']:.2f})",
+                    "-" if each["macs"] is None else f"{each['macs'] / 1e6:,.0f} M",
+                    f"{100 * each['integer_share']:.0f} %{'' if each['by_default'] == 'accepted' else ': rejected'}",
+                ]
+            )
+        else:
+            rows.append([*start, each["reason"].replace("|", "\\|"), "", "", ""])
+    counts = {name: sum(each["result"] == name for each in found) for name in ("passed", "refused", "failed")}
+    rejected = sum(each.get("by_default") == "rejected" for each in found)
+    missing = f" {listed - len(found)} of the list have not been measured yet." if len(found) < listed else ""
+    return "\n\n".join(
+        [
+            f"Of {len(found)} networks {counts['passed']} go through, {counts['refused']} are refused before they are "
+            f"trained, and {counts['failed']} fail later.{missing} Of those that go through, `edgefer compress` "
+            f"rejects {rejected} unless `--allow-float` is given: INT8 is not smaller, or runs mostly in FP32.",
+            table(["network", "result", "INT8 over FP32: file", "latency (95 %)", "multiply-adds", "in 8 bits"], rows),
+            f"Latency: batch 1, one thread, {result['machine']['cpu']}, a busy machine. Weights are as good as random. "
+            "From [any_network.json](benchmarks/results/any_network.json), `python benchmarks/any_network.py`; the "
+            "list and its rule are in [benchmarks/any_network.json](benchmarks/any_network.json).",
+        ]
+    )
+
+
 PARTS = {
+    "any_network": any_network,
     "logs": logs,
     "informing": informing,
     "selection": selection,

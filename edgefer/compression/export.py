@@ -67,7 +67,7 @@ def _export(network: nn.Module, example: Tensor) -> ModelProto:
         except Exception as error:  # the exporter's, or what a network that only runs untraced raises
             failed = failed or error
     # Behind its first sentence the exporter has the network's whole graph.
-    said = one_line(str(failed).partition("  [Caused by")[0].partition("Please feel free")[0], _LINE)
+    said = one_line(str(failed).partition("  [Caused by")[0].partition("Please feel free")[0], _LINE).rstrip(".")
     raise InputError(f"this network cannot be exported to ONNX: {said or type(failed).__name__}") from failed
 
 

@@ -106,3 +106,13 @@ def test_recipes_are_listed_and_shown_as_the_toml_they_are(here: Path) -> None:
     shown = type_in("recipes", "compact").stdout
     Path("copy.toml").write_text(shown)
     assert json.loads(type_in("recipes", "copy.toml", "--json").stdout)["name"] == "compact"
+
+
+def test_what_one_of_timms_networks_cannot_do_is_said_before_it_is_trained(here: Path) -> None:
+    network = ("--set", "model.name=vit_tiny_patch16_224", "--set", "model.args={}")
+    refused = type_in("train", *network, "--set", "preprocessing.size=48", "--set", "train.mirror=false", "--out", "no")
+    assert refused.exit_code == 2
+    *_, check, error = refused.stderr.splitlines()
+    assert check == "checking that vit_tiny_patch16_224 can be exported and quantized"
+    assert error.endswith("48 x 48 pixels; use --set preprocessing.size=224, or --set model.args.img_size=48")
+    assert not (here / "no").exists()
