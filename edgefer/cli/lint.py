@@ -18,7 +18,10 @@ def lint(
     target: Annotated[str, typer.Option(help="tensorrt, cpu or rtx: where it is to run.")],
     as_json: Json = False,
 ) -> None:
-    """Look through an ONNX file for what a target would refuse or misread. Exit code 1: something was found."""
+    """Look through an ONNX file for what a target would refuse or misread. Exit code 1: something was found.
+
+    Where the target's runtime is installed (onnxruntime, tensorrt or tensorrt_rtx), it is asked, too.
+    """
     from edgefer.cli import output
     from edgefer.errors import GateFailed, InputError
 
@@ -26,15 +29,25 @@ def lint(
         raise InputError(f"no target named {target}; there are {', '.join(_TARGETS)}")
     with output.needs_extra("compress"):
         from edgefer.graph import lint as linter
+        from edgefer.graph.lint.asking import ask_apart, settled
         from edgefer.graph.read import read
     network = read(model)
-    findings = linter.lint(network, target)  # checked above
+    answer = ask_apart(network.SerializeToString(), target)  # type: ignore[arg-type]  # checked above
+    findings = settled(linter.lint(network, target), answer)  # type: ignore[arg-type]
     quantizers = sum(node.op_type == "QuantizeLinear" for node in network.graph.node)
     failed = GateFailed(f"{target} would refuse or misread {model}: {len(findings)} findings") if findings else None
+    asked = answer.who if answer is not None else None
     if as_json:
-        listed = [{"node": finding.node, "problem": finding.problem} for finding in findings]
+        listed = [{"node": each.node, "problem": each.problem, "kind": each.kind} for each in findings]
         counts = {"nodes": len(network.graph.node), "quantizers": quantizers}
-        report = {"command": "lint", "model": str(model), "target": target, **counts, "findings": listed}
+        report = {
+            "command": "lint",
+            "model": str(model),
+            "target": target,
+            **counts,
+            "asked": asked,
+            "findings": listed,
+        }
         output.print_json(report, failed)
         return
     if failed:
@@ -45,5 +58,8 @@ def lint(
         if len(findings) > _SHOWN:
             output.print_line(f"  and {len(findings) - _SHOWN} more; --json has them all")
         raise failed
-    looked = f"{len(network.graph.node)} nodes, {quantizers} quantizers"
-    output.print_line(f"{model}, for {target}: nothing found ({looked})")
+    size = f"{len(network.graph.node)} nodes, {quantizers} quantizers"
+    if asked:
+        output.print_line(f"{model}, for {target}: nothing found ({size}); {asked} takes it")
+    else:
+        output.print_line(f"{model}, for {target}: nothing of what lint looks for ({size}); install its runtime to ask that, too")

@@ -60,7 +60,7 @@ class Graph:
             node.CopyFrom(each)
             for index, name in enumerate(node.input):
                 node.input[index] = aliases.get(name, name)
-            if node.op_type == "Constant" and node.attribute[0].name in _CONSTANTS:
+            if node.op_type == "Constant" and node.attribute and node.attribute[0].name in _CONSTANTS:
                 self.constants[node.output[0]] = _constant(node.attribute[0])
             elif node.op_type == "Identity" and node.output[0] not in self.outputs:
                 aliases[node.output[0]] = node.input[0]

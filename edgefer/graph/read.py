@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_model, uses_external_data
 
 from edgefer.errors import InputError
 from edgefer.graph.graph import Graph
+from edgefer.graph.lint.structure import nodes_within, problem
 from edgefer.lines import one_line
 
 MOST_BYTES = 2**31 - 1  # what protobuf reads
@@ -36,7 +38,9 @@ def read(path: Path) -> ModelProto:
     try:
         _check_external(model, path.parent)
         load_external_data_for_model(model, str(path.parent))
-        onnx.checker.check_model(model)
+        wrong = problem(model)
+        if wrong:
+            raise ValueError(wrong)
         Graph(model)  # the checker does not look whether a constant has as many numbers as its shape says
     except (onnx.checker.ValidationError, OSError, TypeError, ValueError) as error:
         raise InputError(f"{path} is no valid ONNX file: {one_line(error, 200)}") from None
@@ -44,13 +48,35 @@ def read(path: Path) -> ModelProto:
 
 
 def _check_external(model: ModelProto, folder: Path) -> None:
-    """Refuse weights outside `folder`, or larger than what holds them, before memory is taken for them."""
+    """Refuse weights outside `folder`, or larger than what holds them, before a file is opened.
+
+    Exporters write initializers into a file beside; constants of nodes are inside, and so are those of subgraphs.
+    """
+    for tensor in _inner(model):
+        if uses_external_data(tensor):
+            raise ValueError(f"the constant {tensor.name} should be in the file itself, not in one beside it")
     total = 0
     for tensor in model.graph.initializer:
         if uses_external_data(tensor):
-            file = folder / ExternalDataInfo(tensor).location
+            info = ExternalDataInfo(tensor)
+            file = folder / info.location
             if folder.resolve() not in file.resolve().parents or not file.is_file():
                 raise ValueError(f"the weights of {tensor.name} should stand in {file.name} beside it")
-            total += ExternalDataInfo(tensor).length or file.stat().st_size
+            total += info.length or file.stat().st_size
     if total > MOST_BYTES:
         raise ValueError(f"its weights have {total:,} bytes, more than the 2 GiB that can be looked through")
+
+
+def _inner(model: ModelProto) -> Iterator[TensorProto]:
+    """Yield every tensor of a model but the initializers of its graph."""
+    for sparse in model.graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in nodes_within([*model.graph.node, *(node for function in model.functions for node in function.node)]):
+        for each in node.attribute:
+            if each.HasField("t"):
+                yield each.t
+            yield from each.tensors
+            for sparse in [*([each.sparse_tensor] if each.HasField("sparse_tensor") else []), *each.sparse_tensors]:
+                yield from (sparse.values, sparse.indices)
+            for graph in (each.g, *each.graphs):
+                yield from graph.initializer

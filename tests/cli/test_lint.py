@@ -63,7 +63,7 @@ def test_a_file_for_cpus_is_refused_for_tensorrt_node_by_node(tmp_path: Path) ->
     assert told.exit_code == 1
     said = json.loads(told.stdout)  # one object and nothing else
     assert said["exit_code"] == 1
-    nodes = {node.name for node in made_for("cpu").graph.node}
+    nodes = {node.name for node in made_for("cpu").graph.node} | {said["asked"]}
     assert {finding["node"] for finding in said["findings"]} <= nodes
     assert f"{len(said['findings'])} findings" in said["error"]
 
@@ -206,3 +206,40 @@ def test_integer_operators_of_onnx_runtime_are_fine_on_cpus(tmp_path: Path) -> N
     onnx.save(model, tmp_path / "dynamic.onnx")
     assert type_in(tmp_path / "dynamic.onnx", "--target", "cpu").exit_code == 0
     assert type_in(tmp_path / "dynamic.onnx", "--target", "rtx").exit_code == 1
+
+
+def test_a_constant_without_a_value_ends_in_one_line(tmp_path: Path) -> None:
+    model = made_for("cpu")
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["nothing"]))
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    for target in ("cpu", "tensorrt"):
+        done = type_in(tmp_path / "m.onnx", "--target", target)
+        assert done.exit_code == 2, done.output
+        assert done.stderr.count("\n") == 1
+        assert "holds nothing" in done.stderr
+
+
+def test_a_constant_in_a_file_beside_is_refused_before_that_file_is_opened(tmp_path: Path) -> None:
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4, 4], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="beside.bin")
+    (tmp_path / "beside.bin").write_bytes(b"\0" * 64)
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 4]) for name in "xy"]
+    nodes = [
+        helper.make_node("Constant", [], ["w"], value=tensor),
+        helper.make_node("MatMul", ["x", "w"], ["y"]),
+    ]
+    model = helper.make_model(helper.make_graph(nodes, "g", values[:1], values[1:]), ir_version=8)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    done = type_in(tmp_path / "m.onnx", "--target", "cpu")
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
+    assert "in the file itself" in done.stderr
+
+
+def test_a_pass_says_which_runtime_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx.save(made_for("cpu"), tmp_path / "cpu.onnx")
+    assert "ONNX Runtime" in type_in(tmp_path / "cpu.onnx", "--target", "cpu").output
+    monkeypatch.setattr("edgefer.graph.lint.asking.ask_apart", lambda *_: None)  # as where it is not installed
+    done = type_in(tmp_path / "cpu.onnx", "--target", "cpu")
+    assert done.exit_code == 0
+    assert "nothing of what lint looks for" in done.output

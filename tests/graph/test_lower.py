@@ -175,8 +175,7 @@ def broken(node_kind: str, index: int, array: np.ndarray) -> ModelProto:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (broken("QuantizeLinear", 1, np.full(3, 0.1, np.float32)), r"input\.Q: .*shape \(3,\)"),
-        (broken("QuantizeLinear", 1, np.full(1, 0.1, np.float32)), r"input\.Q: .*shape \(1,\)"),
+        (broken("QuantizeLinear", 1, np.full(3, 0.1, np.float32)), r"input\.Q: .*the scale \[3\]"),
         (broken("QuantizeLinear", 1, np.array(0, np.float32)), r"input\.Q: the scale is 0\.0"),
         (broken("QuantizeLinear", 1, np.array(np.nan, np.float32)), r"input\.Q: the scale is nan"),
         (broken("QuantizeLinear", 2, np.array(3, np.int8)), r"input\.Q: the zero point is 3"),
@@ -196,7 +195,7 @@ def test_the_linter_refuses_an_int32_bias_for_tensorrt_alone() -> None:
     dequantize = helper.make_node("DequantizeLinear", ["b", "s"], ["bias"], name="bias.DQ")
     convolution.input[2] = "bias"
     model.graph.node.insert(0, dequantize)
-    with pytest.raises(InputError, match=rf"{convolution.name}: the bias is quantized"):
+    with pytest.raises(InputError, match=r"bias\.DQ: it quantizes to int32"):
         check(model, "tensorrt")
     check(model, "cpu")
 
@@ -243,7 +242,7 @@ def per_channel(operator: str, axis: int | None, **settings: int) -> ModelProto:
         nodes,
         "g",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [
             numpy_helper.from_array(weights, "w"),
             numpy_helper.from_array(np.full(4, 0.1, np.float32), "scales"),
@@ -292,7 +291,10 @@ def test_every_way_to_write_a_constant_and_a_signed_type_is_read() -> None:
     del nodes[1].attribute[:]
     graph.node[1].CopyFrom(nodes[1])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
-    assert ["unsigned" in finding.problem for finding in lint(model, "tensorrt")] == [True]
+    assert {finding.node: "unsigned" in finding.problem for finding in lint(model, "tensorrt")} == {
+        "Q": True,
+        "DQ": True,
+    }
 
 
 @pytest.mark.parametrize(

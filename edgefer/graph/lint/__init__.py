@@ -1,0 +1,52 @@
+"""Find what a target would refuse or misread, before anything is built from a graph.
+
+`lint` goes by rules alone; `asking.ask` asks the runtime itself, where it is installed. Rules stand in `cpu` (with
+`onnxruntime`, `onnxruntime_settings`), `tensorrt` (with `tensorrt_quantizers`, `tensorrt_settings`) and `misread`.
+Which operators and types a target has stands in two tables that benchmarks/lint_tables.py writes.
+"""
+
+from __future__ import annotations
+
+from onnx import ModelProto
+
+from edgefer.errors import InputError
+from edgefer.graph.lint import cpu, misread, structure, tensorrt
+from edgefer.graph.lint.asking import ask, settled
+from edgefer.graph.lint.findings import Finding
+from edgefer.graph.lint.view import View, read
+from edgefer.graph.lower import Target
+
+__all__ = ["Finding", "check", "lint"]
+
+
+def lint(model: ModelProto, target: Target) -> list[Finding]:
+    """Return what `target` would refuse or misread in `model`, going by rules alone; empty when there is nothing.
+
+    Args:
+        model: any model whose weights are inside.
+        target: ``cpu``, ``tensorrt`` or ``rtx``.
+    """
+    wrong = structure.problem(model)
+    if wrong:
+        return [Finding("the graph", f"ONNX does not allow it: {wrong}")]
+    try:
+        view = View(model, typed=target == "cpu")
+    except InputError as error:
+        return [Finding("the graph", str(error))]
+    found = cpu.look(view) if target == "cpu" else tensorrt.look(view)
+    for call in view.calls:
+        if call.node.op_type in ("QuantizeLinear", "DequantizeLinear") and call.node.output and not call.node.domain:
+            found += read(call, lambda call: misread.quantizer(call, target))
+    return list(dict.fromkeys(found))
+
+
+def check(model: ModelProto, target: Target) -> None:
+    """Refuse a model that `lint` finds fault with, or the target's runtime where it is installed.
+
+    Raises:
+        InputError: names the first node and says how many more there are.
+    """
+    findings = settled(lint(model, target), ask(model.SerializeToString(), target))
+    if findings:
+        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+        raise InputError(f"{target}: {findings[0].node}: {findings[0].problem}{more}")

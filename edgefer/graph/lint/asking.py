@@ -1,0 +1,127 @@
+"""Ask the runtime itself whether it takes a file: ONNX Runtime's session, or TensorRT's parser."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from edgefer.errors import InputError, LackError
+from edgefer.graph.lint.findings import Finding
+from edgefer.graph.lower import Target
+from edgefer.lines import one_line
+
+_SECONDS = 120
+_MEMORY = 4 << 30  # bytes, beside six times those of the file
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a runtime says.
+
+    Attributes:
+        who: name and version.
+        problem: why it refuses the file; empty if it takes it.
+        stands_in: whether it was asked in the place of the target's own runtime.
+    """
+
+    who: str
+    problem: str = ""
+    stands_in: bool = False
+
+
+def ask(content: bytes, target: Target) -> Answer | None:
+    """Return what the target's runtime says of a file, None if it is not installed.
+
+    TensorRT for RTX stands in for TensorRT where that is not installed: both have one parser.
+
+    Args:
+        content: an ONNX file whose weights are inside; a reference to another file is not followed.
+        target: whose runtime to ask.
+    """
+    if target == "cpu":
+        return _session(content)
+    answer = _parser(content, "tensorrt") if target == "tensorrt" else None
+    if answer is not None:
+        return answer
+    answer = _parser(content, "tensorrt_rtx")
+    return None if answer is None else Answer(answer.who, answer.problem, stands_in=target == "tensorrt")
+
+
+def ask_apart(content: bytes, target: Target) -> Answer | None:
+    """Do as `ask` in a process of its own: a file that somebody crafted may crash the runtime, or never end."""
+    command = [sys.executable, "-m", __name__, target]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
+        done = subprocess.run(
+            command, input=content, capture_output=True, timeout=_SECONDS, env=environment, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Answer(_name(target), f"it does not say whether it takes the file within {_SECONDS} s")
+    if done.returncode:
+        return Answer(_name(target), f"it crashes on the file (exit code {done.returncode})")
+    said = json.loads(done.stdout.splitlines()[-1])
+    return None if said is None else Answer(**said)
+
+
+def settled(findings: Sequence[Finding], answer: Answer | None) -> list[Finding]:
+    """Return findings with what the runtime said: the target's own runtime knows best what it refuses."""
+    if answer is None:
+        return list(findings)
+    if answer.problem:
+        return [*findings, Finding(answer.who, answer.problem)]
+    return [each for each in findings if answer.stands_in or each.kind != "refused"]
+
+
+def _name(target: Target) -> str:
+    return "ONNX Runtime" if target == "cpu" else "TensorRT"
+
+
+def _session(content: bytes) -> Answer | None:
+    try:
+        import onnxruntime
+
+        from edgefer.runtimes.onnxruntime import options
+    except ImportError:
+        return None
+    who = f"ONNX Runtime {onnxruntime.__version__}"
+    try:
+        onnxruntime.InferenceSession(content, options(exact=False), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own errors share no base class
+        return Answer(who, f"refuses the file: {one_line(str(error).rpartition('[ONNXRuntimeError] : ')[2], 300)}")
+    return Answer(who)
+
+
+def _parser(content: bytes, flavour: str) -> Answer | None:
+    from edgefer.runtimes import tensorrt
+
+    try:
+        module = tensorrt.api(flavour)  # type: ignore[arg-type]
+    except LackError:
+        return None
+    who = f"{'TensorRT for RTX' if flavour == 'tensorrt_rtx' else 'TensorRT'} {module.__version__}"
+    try:
+        tensorrt.parse(content, flavour)  # type: ignore[arg-type]
+    except InputError as error:
+        return Answer(who, one_line(error, 300))
+    return Answer(who)
+
+
+def _main() -> None:
+    content = sys.stdin.buffer.read()
+    try:
+        import resource
+
+        bound = _MEMORY + 6 * len(content)
+        resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
+    except (ImportError, OSError, ValueError):  # no POSIX, or a lower bound already
+        pass
+    answer = ask(content, sys.argv[1])  # type: ignore[arg-type]
+    print(json.dumps(None if answer is None else asdict(answer)))  # noqa: T201
+
+
+if __name__ == "__main__":
+    _main()

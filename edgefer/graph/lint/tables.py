@@ -1,0 +1,95 @@
+"""What targets know: tables that benchmarks/lint_tables.py took from the runtimes themselves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+# Operators of ONNX Runtime's own domain that make what they are given, in its shape.
+SAME_SHAPE = frozenset(
+    [
+        "BiasGelu",
+        "BiasAdd",
+        "DequantizeLinear",
+        "FastGelu",
+        "FusedGelu",
+        "Gelu",
+        "QLinearAdd",
+        "QLinearLeakyRelu",
+        "QLinearMul",
+        "QLinearSigmoid",
+        "QLinearSoftmax",
+        "QuantizeLinear",
+        "QuickGelu",
+        "BiasSplitGelu",
+    ]
+)
+
+Kernel = tuple[int, int, dict[str, list[str]]]
+
+
+@dataclass(frozen=True)
+class OnnxRuntime:
+    """ONNX Runtime's CPU kernels.
+
+    Attributes:
+        version: of the onnxruntime that they were taken from.
+        kernels: by domain and operator: first version, last version (0: open), types by type parameter or formal name.
+        schemas: of the operators of com.microsoft.
+        ir: last IR version that it reads.
+        opsets: last opset that it knows, by domain.
+    """
+
+    version: str
+    kernels: dict[str, dict[str, list[Kernel]]]
+    schemas: dict[str, Any]
+    ir: int
+    opsets: dict[str, int]
+
+
+@cache
+def onnxruntime() -> OnnxRuntime:
+    """Return the table of ONNX Runtime."""
+    read = _read("onnxruntime.json")
+    return OnnxRuntime(read["version"], read["kernels"], read["schemas"], read["ir"], read["opsets"])
+
+
+@dataclass(frozen=True)
+class TensorRT:
+    """What TensorRT's parser takes.
+
+    Attributes:
+        version: of the tensorrt_rtx that was asked.
+        inputs: types of a graph's inputs and outputs.
+        constants: types of initializers.
+        operators: by name: types by type parameter.
+        foreign: operators of com.microsoft.
+    """
+
+    version: str
+    inputs: frozenset[str]
+    constants: frozenset[str]
+    foreign: frozenset[str]
+    operators: dict[str, dict[str, list[str]]]
+
+
+@cache
+def tensorrt() -> TensorRT:
+    """Return the table of TensorRT."""
+    read = _read("tensorrt.json")
+    return TensorRT(
+        read["version"],
+        frozenset(read["inputs"]),
+        frozenset(read["constants"]),
+        frozenset(read["foreign"]),
+        read["operators"],
+    )
+
+
+def _read(name: str) -> dict[str, Any]:
+    content = resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(content)
+    return found
