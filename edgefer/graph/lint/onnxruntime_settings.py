@@ -228,6 +228,7 @@ _ON_INTEGERS = frozenset(
 # These become one operator of com.microsoft, which has one scale for a tensor.
 _FUSED = frozenset(["Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid", "Softmax"])
 _MOVES = frozenset(["MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"])
+_SCALAR = frozenset(("Add", "AveragePool", "Mul"))
 _BEFORE_QUANTIZER = frozenset(("Clip", "Relu"))
 _INTEGERS = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto.UINT16)
 
@@ -266,8 +267,9 @@ def between_quantizers(call: Call) -> Iterator[str]:
         for each in (*pairs, quantizer):
             scale = call.scope.types.get(each.input[1]) if len(each.input) > 1 else None
             dims = value(scale).shape
-            if dims is not None and dims not in ((), (1,)):
-                yield "ONNX Runtime joins it with the Q/DQ pairs around; that takes one scale for a tensor"
+            if dims is not None and dims != () and (name in _SCALAR or dims != (1,)):
+                wanted = "shape ()" if name in _SCALAR else "shape () or (1,)"
+                yield f"ONNX Runtime joins it with the Q/DQ pairs around, whose scales must be of {wanted}"
                 break
         left_out = [len(each.input) < 3 or not each.input[2] for each in (pairs[0], quantizer)]
         if any(left_out) and kind != "uint8":
