@@ -19,10 +19,10 @@ import onnxruntime
 from onnx import ModelProto, TensorProto, helper
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
+from edgefer.backends.tensorrt import builder
 from edgefer.errors import InputError
 from edgefer.graph.lint.onnxruntime import formals
 from edgefer.graph.lint.view import View
-from edgefer.runtimes import tensorrt
 
 OUT = Path(__file__).parents[1] / "edgefer" / "graph" / "lint"
 KINDS = (1, 10, 16, 11, 6, 7, 3, 2, 9, 17, 22, 23)
@@ -157,7 +157,7 @@ def parsed() -> dict[str, Any]:
                 text: sorted(kind for kind, share in kinds.items() if share >= SHARE * best)
                 for text, kinds in sorted(shares.items())
             }
-    version = tensorrt.api("tensorrt_rtx").__version__
+    version = builder.api("tensorrt_rtx").__version__
     return {
         "source": f"tensorrt_rtx {version}: OnnxParser on {len(jobs)} drawn graphs of one operator",
         "version": version,
@@ -188,7 +188,7 @@ def ask(job: tuple[str, int, int, int]) -> dict[str, Any] | None:
 def takes(model: ModelProto) -> bool:
     """Return whether TensorRT's parser takes a model."""
     try:
-        tensorrt.parse(model.SerializeToString(), "tensorrt_rtx")
+        builder.parse(model.SerializeToString(), "tensorrt_rtx")
     except InputError:
         return False
     return True

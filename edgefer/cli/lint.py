@@ -32,8 +32,8 @@ def lint(
         from edgefer.graph.lint.asking import ask_apart, settled
         from edgefer.graph.read import read
     network = read(model)
-    answer = ask_apart(network.SerializeToString(), target)  # type: ignore[arg-type]  # checked above
-    findings = settled(linter.lint(network, target), answer)  # type: ignore[arg-type]
+    answer = ask_apart(network.SerializeToString(), target)
+    findings = settled(linter.lint(network, target), answer)
     quantizers = sum(node.op_type == "QuantizeLinear" for node in network.graph.node)
     failed = GateFailed(f"{target} would refuse or misread {model}: {len(findings)} findings") if findings else None
     asked = answer.who if answer is not None else None
@@ -62,4 +62,4 @@ def lint(
     if asked:
         output.print_line(f"{model}, for {target}: nothing found ({size}); {asked} takes it")
     else:
-        output.print_line(f"{model}, for {target}: nothing of what lint looks for ({size}); install its runtime to ask that, too")
+        output.print_line(f"{model}, for {target}: nothing of what lint looks for ({size})")

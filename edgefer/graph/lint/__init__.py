@@ -9,38 +9,39 @@ from __future__ import annotations
 
 from onnx import ModelProto
 
+from edgefer.backends import registry
 from edgefer.errors import InputError
 from edgefer.graph.lint import cpu, misread, structure, tensorrt
 from edgefer.graph.lint.asking import ask, settled
 from edgefer.graph.lint.findings import Finding
 from edgefer.graph.lint.view import View, read
-from edgefer.graph.lower import Target
 
 __all__ = ["Finding", "check", "lint"]
 
 
-def lint(model: ModelProto, target: Target) -> list[Finding]:
+def lint(model: ModelProto, target: str) -> list[Finding]:
     """Return what `target` would refuse or misread in `model`, going by rules alone; empty when there is nothing.
 
     Args:
         model: any model whose weights are inside.
-        target: ``cpu``, ``tensorrt`` or ``rtx``.
+        target: name of one of the backends' targets.
     """
+    rules = registry.targets()[target].rules
     wrong = structure.problem(model)
     if wrong:
         return [Finding("the graph", f"ONNX does not allow it: {wrong}")]
     try:
-        view = View(model, typed=target == "cpu")
+        view = View(model, typed=rules == "cpu")
     except InputError as error:
         return [Finding("the graph", str(error))]
-    found = cpu.look(view) if target == "cpu" else tensorrt.look(view)
+    found = cpu.look(view) if rules == "cpu" else tensorrt.look(view)
     for call in view.calls:
         if call.node.op_type in ("QuantizeLinear", "DequantizeLinear") and call.node.output and not call.node.domain:
-            found += read(call, lambda call: misread.quantizer(call, target))
+            found += read(call, lambda call: misread.quantizer(call, rules))
     return list(dict.fromkeys(found))
 
 
-def check(model: ModelProto, target: Target) -> None:
+def check(model: ModelProto, target: str) -> None:
     """Refuse a model that `lint` finds fault with, or the target's runtime where it is installed.
 
     Raises:

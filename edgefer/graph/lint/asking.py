@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from edgefer.backends.tensorrt import builder
 from edgefer.errors import InputError, LackError
 from edgefer.graph.lint.findings import Finding
-from edgefer.graph.lower import Target
 from edgefer.lines import one_line
 
 _SECONDS = 120
@@ -33,7 +33,7 @@ class Answer:
     stands_in: bool = False
 
 
-def ask(content: bytes, target: Target) -> Answer | None:
+def ask(content: bytes, target: str) -> Answer | None:
     """Return what the target's runtime says of a file, None if it is not installed.
 
     TensorRT for RTX stands in for TensorRT where that is not installed: both have one parser.
@@ -44,6 +44,8 @@ def ask(content: bytes, target: Target) -> Answer | None:
     """
     if target == "cpu":
         return _session(content)
+    if target not in ("tensorrt", "rtx"):
+        return None
     answer = _parser(content, "tensorrt") if target == "tensorrt" else None
     if answer is not None:
         return answer
@@ -51,7 +53,7 @@ def ask(content: bytes, target: Target) -> Answer | None:
     return None if answer is None else Answer(answer.who, answer.problem, stands_in=target == "tensorrt")
 
 
-def ask_apart(content: bytes, target: Target) -> Answer | None:
+def ask_apart(content: bytes, target: str) -> Answer | None:
     """Do as `ask` in a process of its own: a file that somebody crafted may crash the runtime, or never end."""
     command = [sys.executable, "-m", __name__, target]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -76,7 +78,7 @@ def settled(findings: Sequence[Finding], answer: Answer | None) -> list[Finding]
     return [each for each in findings if answer.stands_in or each.kind != "refused"]
 
 
-def _name(target: Target) -> str:
+def _name(target: str) -> str:
     return "ONNX Runtime" if target == "cpu" else "TensorRT"
 
 
@@ -84,7 +86,7 @@ def _session(content: bytes) -> Answer | None:
     try:
         import onnxruntime
 
-        from edgefer.runtimes.onnxruntime import options
+        from edgefer.backends.onnxruntime import options
     except ImportError:
         return None
     who = f"ONNX Runtime {onnxruntime.__version__}"
@@ -95,16 +97,15 @@ def _session(content: bytes) -> Answer | None:
     return Answer(who)
 
 
-def _parser(content: bytes, flavour: str) -> Answer | None:
-    from edgefer.runtimes import tensorrt
+def _parser(content: bytes, flavour: builder.Runtime) -> Answer | None:
 
     try:
-        module = tensorrt.api(flavour)  # type: ignore[arg-type]
+        module = builder.api(flavour)
     except LackError:
         return None
     who = f"{'TensorRT for RTX' if flavour == 'tensorrt_rtx' else 'TensorRT'} {module.__version__}"
     try:
-        tensorrt.parse(content, flavour)  # type: ignore[arg-type]
+        builder.parse(content, flavour)
     except InputError as error:
         return Answer(who, one_line(error, 300))
     return Answer(who)
@@ -119,7 +120,7 @@ def _main() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
     except (ImportError, OSError, ValueError):  # no POSIX, or a lower bound already
         pass
-    answer = ask(content, sys.argv[1])  # type: ignore[arg-type]
+    answer = ask(content, sys.argv[1])
     print(json.dumps(None if answer is None else asdict(answer)))  # noqa: T201
 
 
