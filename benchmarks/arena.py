@@ -26,7 +26,7 @@ from common import protocol
 
 from edgefer import bundle, paths, versions
 from edgefer.backends import onnxruntime
-from edgefer.bench.memory import own, resident
+from edgefer.bench.probes.memory import own, resident
 from edgefer.devices import machine
 from edgefer.evaluation import timing
 

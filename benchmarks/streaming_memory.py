@@ -29,8 +29,8 @@ from common import FER2013, protocol
 from edgefer import bundle, data, paths, versions
 from edgefer.backends import registry
 from edgefer.backends.base import Options
-from edgefer.bench import accuracy
-from edgefer.bench.memory import own, resident
+from edgefer.bench.probes import accuracy
+from edgefer.bench.probes.memory import own, resident
 from edgefer.data.dataset import Dataset, Split
 from edgefer.devices import machine
 from edgefer.evaluation import predict

@@ -123,7 +123,7 @@ class Backend(Protocol):
 
     @property
     def sensors(self) -> Sequence[str]:
-        """Kinds of energy sensor that see its device, the best first (`edgefer.bench.energy`)."""
+        """Kinds of energy sensor that see its device, the best first (`edgefer.bench.probes.energy`)."""
 
     def check(self) -> None:
         """Return where this machine can run it.

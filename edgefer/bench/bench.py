@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from edgefer import console, data
 from edgefer.backends import registry
 from edgefer.backends.base import Backend, Options, Session
-from edgefer.bench import accuracy, cold_start, energy, gpu_process, memory, mistakes, state, subjects
-from edgefer.bench import robustness as robustnesses
-from edgefer.bench import throughput as throughputs
+from edgefer.bench import state, subjects
+from edgefer.bench.probes import accuracy, cold_start, energy, gpu_memory, memory, mistakes
+from edgefer.bench.probes import robustness as robustnesses
+from edgefer.bench.probes import throughput as throughputs
+from edgefer.bench.probes.robustness import Robustness
 from edgefer.bench.recommend import recommend
 from edgefer.bench.result import (
     Comparison,
@@ -26,8 +28,6 @@ from edgefer.bench.result import (
     Recommendation,
     Result,
 )
-from edgefer.bench.robustness import Robustness
-from edgefer.bench.table import NOISY
 from edgefer.bundle import Bundle
 from edgefer.data.dataset import Dataset, Split, spread
 from edgefer.devices import jetson, machine, rapl
@@ -90,8 +90,8 @@ def bench(
         options: how engines are built and run; `threads` goes first.
         fallback: where the GPU cannot be used, measure on the CPU, and say so in the result.
         robustness: run each network on worse pictures too (`edgefer.evaluation.corruptions`).
-        throughput: count images a second over batch, and over threads on the CPU (`edgefer.bench.throughput`).
-        faces: name the faces that are wrong most often (`edgefer.bench.mistakes`).
+        throughput: count images a second over batch, and over threads on the CPU (`edgefer.bench.probes.throughput`).
+        faces: name the faces that are wrong most often (`edgefer.bench.probes.mistakes`).
 
     Raises:
         InputError: labels of bundle and data differ, no network runs on the device, the split is empty.
@@ -282,7 +282,7 @@ def _in_fresh_processes(
                 found.append({"memory": memory.of_network(*task), "cold_start": cold_start.of_network(*task)})
             else:
                 try:
-                    found.append(vars(gpu_process.of_network(each.bundle, each.name, backend.device, options)))
+                    found.append(vars(gpu_memory.of_network(each.bundle, each.name, backend.device, options)))
                 except LackError as error:  # a second process may not get what this one has: memory, an exclusive GPU
                     found.append({})
                     failed.append(f"memory and first answer of {each.full_name} were not measured: {error}")
@@ -429,7 +429,7 @@ def _warnings(
         if entry.on_gpu:
             layers = subjects.listed(entry.on_gpu)
             found.append(f"{entry.bundle} {entry.network}: the DLA cannot take {layers}: that ran on the GPU")
-    noisy = [entry for entry in networks if entry.latency.coefficient_of_variation > NOISY]
+    noisy = [entry for entry in networks if entry.latency.coefficient_of_variation > timing.NOISY]
     if noisy:
         worst = max(entry.latency.coefficient_of_variation for entry in noisy)
         names = subjects.listed([f"{entry.bundle} {entry.network}" for entry in noisy])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from edgefer.bench.cold_start import ColdStart
-from edgefer.bench.energy import Rail
-from edgefer.bench.gpu_process import GpuMemory
-from edgefer.bench.memory import Memory
+from edgefer.bench.probes.cold_start import ColdStart
+from edgefer.bench.probes.energy import Rail
+from edgefer.bench.probes.gpu_memory import GpuMemory
+from edgefer.bench.probes.memory import Memory
 from edgefer.bench.result import NetworkEntry, Quality
 from edgefer.evaluation.timing import Latency
 

@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgefer.bench.cold_start import ColdStart
-from edgefer.bench.energy import Energy
-from edgefer.bench.gpu_process import GpuMemory
-from edgefer.bench.memory import Memory
-from edgefer.bench.mistakes import Mistake
-from edgefer.bench.robustness import Robustness
-from edgefer.bench.throughput import Point
+from edgefer.bench.probes.cold_start import ColdStart
+from edgefer.bench.probes.energy import Energy
+from edgefer.bench.probes.gpu_memory import GpuMemory
+from edgefer.bench.probes.memory import Memory
+from edgefer.bench.probes.mistakes import Mistake
+from edgefer.bench.probes.robustness import Robustness
+from edgefer.bench.probes.throughput import Point
 from edgefer.bundle.manifest import Data, Precision, Target
 from edgefer.data.dataset import Division
 from edgefer.devices.gpu import Gpu

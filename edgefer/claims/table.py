@@ -10,9 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from edgefer.bench.table import grid, milliseconds
 from edgefer.claims.result import VERDICTS, Cost, Entry, Measured, Result, Said
 from edgefer.lines import counted
+from edgefer.report.table import grid, milliseconds
 
 _DIFFERENCES = 3  # said beside each claim; the list of trainings has them all
 

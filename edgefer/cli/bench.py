@@ -174,7 +174,7 @@ def bench(
     if out is None:
         paths.mark_latest(folder)
     if csv is not None:
-        from edgefer.bench import spreadsheet
+        from edgefer.report import spreadsheet
 
         spreadsheet.write(result, csv)
         files["csv"] = str(csv)
@@ -202,11 +202,11 @@ def _show(result: Result, ledger: Claims | None, files: dict[str, str], *, markd
         output.print_json({"command": "bench", **files, **result.model_dump(mode="json")})
         return
     if markdown:
-        from edgefer.bench import markdown as printed
+        from edgefer.report import markdown as printed
 
         output.print_text(printed.markdown(result))
         return
-    from edgefer.bench.table import tables
+    from edgefer.report.table import tables
 
     output.screen().print(tables(result))
     if ledger is not None:
@@ -233,7 +233,7 @@ def write(result: Result, folder: Path, dataset: Dataset | None = None, claims: 
     if claims is not None:
         files[deciding.JSON] = deciding.text(claims)
     try:
-        from edgefer.bench import report
+        from edgefer.report import html as report
 
         files["report.html"] = report.html(result, dataset, None if claims is None else deciding.section(claims))
     except MissingExtra as error:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from edgefer.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from edgefer.bench.report import Section
     from edgefer.bench.result import Result as Bench
     from edgefer.claims.result import Result
     from edgefer.data.dataset import Dataset
+    from edgefer.report.html import Section
 
 JSON = "claims.json"
 
@@ -79,8 +79,8 @@ def section(result: Result) -> Section:
     Raises:
         MissingExtra: jinja2 is not installed.
     """
-    from edgefer.bench.report import Section
     from edgefer.claims import page
+    from edgefer.report.html import Section
 
     return Section(page.section(result), page.style())
 

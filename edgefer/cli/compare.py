@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from edgefer.bench.compare import Change, Compared, Network
     from edgefer.bench.result import Result
+    from edgefer.compare.pairs import Change, Compared, Network
 
 _HEADERS = ("", "A", "B", "B against A", "95 % interval")
 _NOISE = "may be noise"
@@ -39,11 +39,11 @@ def run(
         InputError: options do not go together, a file is none, the results are not to be compared.
         GateFailed: a condition holds; after all has been printed.
     """
-    from edgefer.bench.compare import Named
-    from edgefer.bench.compare import compare as comparing
-    from edgefer.bench.conditions import parse
     from edgefer.bench.read import read
     from edgefer.cli import output
+    from edgefer.compare.conditions import parse
+    from edgefer.compare.pairs import Named
+    from edgefer.compare.pairs import compare as comparing
     from edgefer.errors import GateFailed, InputError
 
     if compare is None:
@@ -70,8 +70,8 @@ def run(
 def _tables(compared: Compared, new: Result) -> Iterator[RenderableType]:
     from rich.text import Text
 
-    from edgefer.bench import table
     from edgefer.lines import printable
+    from edgefer.report import table
 
     if compared.differences:
         lines = [f"warning: {line}" for line in _differences(compared)]
@@ -89,8 +89,8 @@ def _tables(compared: Compared, new: Result) -> Iterator[RenderableType]:
 
 
 def _markdown(compared: Compared, new: Result) -> Iterator[str]:
-    from edgefer.bench import table
-    from edgefer.bench.markdown import code as _code
+    from edgefer.report import table
+    from edgefer.report.markdown import code as _code
 
     yield f"### edgefer bench: B against A{_drawn(compared)}"
     yield ""

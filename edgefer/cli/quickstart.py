@@ -52,7 +52,7 @@ def quickstart(
         parts = {"train": trained.as_dict(), "compress": small.as_dict(), "bench": result.model_dump(mode="json")}
         output.print_json({"command": "quickstart", "seconds": seconds, **shown, **files, **parts})
         return
-    from edgefer.bench.table import tables
+    from edgefer.report.table import tables
 
     output.screen().print(tables(result))
     output.print_rows(

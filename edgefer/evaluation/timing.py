@@ -22,6 +22,7 @@ from edgefer import console
 # What is timed: a session's `infer`, or more than that.
 Work: TypeAlias = Callable[[NDArray[Any]], object]
 
+NOISY = 0.1  # coefficient of variation from which a latency is called noisy
 UNTIMED = 4
 TURN = 12
 BEYOND = 10  # a percentile is quoted where at least so many samples lie beyond it: 1,000 samples for p99

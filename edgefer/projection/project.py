@@ -9,7 +9,8 @@ from pathlib import Path
 from edgefer import data, versions
 from edgefer.backends import registry
 from edgefer.backends.base import Options
-from edgefer.bench import accuracy, subjects
+from edgefer.bench import subjects
+from edgefer.bench.probes import accuracy
 from edgefer.bundle import Bundle
 from edgefer.bundle.manifest import Precision
 from edgefer.data.dataset import Dataset, Split

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgefer.bench.table import bundle_line, data_line, grid, marked, name
 from edgefer.projection.result import Projected, Projection, Workload
+from edgefer.report.table import bundle_line, data_line, grid, marked, name
 
 PROJECTED = "Projected, not measured: least time by roofline, batch 1"
 

@@ -100,7 +100,7 @@ def test_it_loads_and_predicts_as_onnx_runtime_does(made: bundle.Bundle) -> None
 
 def test_it_is_benched(made: bundle.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     # The row is in this process alone, so the fresh ones of memory and cold start are this one.
-    from edgefer.bench import cold_start, memory
+    from edgefer.bench.probes import cold_start, memory
 
     monkeypatch.setattr(memory, "of_network", lambda *task: None)
     monkeypatch.setattr(cold_start, "of_network", lambda *task: cold_start.ColdStart(0.1, 0.1, 0.1, 3))

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgefer.bench.energy import Energy, Rail
-from edgefer.bench.gpu_process import GpuMemory
-from edgefer.bench.mistakes import Answer, Mistake
+from edgefer.bench.probes.energy import Energy, Rail
+from edgefer.bench.probes.gpu_memory import GpuMemory
+from edgefer.bench.probes.mistakes import Answer, Mistake
+from edgefer.bench.probes.robustness import Robustness
+from edgefer.bench.probes.throughput import Point
 from edgefer.bench.result import NetworkEntry, Recommendation, Result
-from edgefer.bench.robustness import Robustness
-from edgefer.bench.throughput import Point
 from edgefer.devices.gpu import Gpu
 from edgefer.devices.jetson import Jetson
 from edgefer.evaluation import metrics, timing

@@ -18,12 +18,12 @@ from edgefer.bench import bench as benching
 from edgefer.bench.bench import bench
 from edgefer.bench.result import Comparison, NetworkEntry, Result
 from edgefer.bench.subjects import data_warnings
-from edgefer.bench.table import tables
 from edgefer.devices.machine import Machine
 from edgefer.errors import InputError
 from edgefer.evaluation import timing
 from edgefer.labels import LABELS
 from edgefer.preprocessing import Preprocessing
+from edgefer.report.table import tables
 
 FEAR = LABELS.index("fear")
 

@@ -15,12 +15,13 @@ from bundle import samples
 from devices import jetsons
 from rich.console import Console
 
-from edgefer.bench import cold_start, state, throughput
+from edgefer.bench import state
 from edgefer.bench.bench import bench
-from edgefer.bench.table import tables
+from edgefer.bench.probes import cold_start, throughput
 from edgefer.devices import machine
 from edgefer.errors import InputError
 from edgefer.evaluation import timing
+from edgefer.report.table import tables
 
 SHAPE = (1, samples.SIZE, samples.SIZE)
 

@@ -70,7 +70,7 @@ def test_json_is_one_object_and_nothing_else(folder: Path) -> None:
 
 def test_without_the_report_extra_the_result_is_still_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    for module in ("edgefer.bench.report", "edgefer.pages.page"):  # that an earlier test has imported
+    for module in ("edgefer.report.html", "edgefer.pages.page"):  # that an earlier test has imported
         monkeypatch.delitem(sys.modules, module, raising=False)
         monkeypatch.delattr(module, raising=False)
     done = _run("--out", "here", *QUICK)

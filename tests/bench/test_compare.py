@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from edgefer import bundle, console
-from edgefer.bench import cold_start, conditions
 from edgefer.bench.bench import bench
-from edgefer.bench.compare import Compared, Named, compare, difference
-from edgefer.bench.conditions import Condition, parse
 from edgefer.bench.figures import figures
+from edgefer.bench.probes import cold_start
 from edgefer.bench.read import read
 from edgefer.bench.result import Result as Bench
 from edgefer.cli.main import app
+from edgefer.compare import conditions
+from edgefer.compare.conditions import Condition, parse
+from edgefer.compare.pairs import Compared, Named, compare, difference
 from edgefer.errors import InputError
 from edgefer.evaluation.metrics import wilson
 from edgefer.evaluation.timing import Interval

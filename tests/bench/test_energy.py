@@ -16,11 +16,11 @@ from rich.console import Console
 
 from edgefer.backends import registry
 from edgefer.bench import bench as module
-from edgefer.bench import energy
 from edgefer.bench.bench import bench
-from edgefer.bench.facts import protocol
-from edgefer.bench.table import tables
+from edgefer.bench.probes import energy
 from edgefer.devices import jetson, rapl
+from edgefer.report.facts import protocol
+from edgefer.report.table import tables
 
 CPU = registry.get("cpu")
 PICTURE = [np.zeros((1, 1, 2, 2), np.float32)]

@@ -10,7 +10,7 @@ import pytest
 from bundle import samples
 from onnx import TensorProto, helper, numpy_helper
 
-from edgefer.bench import memory
+from edgefer.bench.probes import memory
 from edgefer.errors import InputError
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident sets are read from /proc")

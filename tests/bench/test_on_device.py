@@ -25,16 +25,16 @@ from edgefer.backends.base import Options
 from edgefer.backends.tensorrt import builder
 from edgefer.backends.tensorrt.builder import Built
 from edgefer.bench import bench as module
-from edgefer.bench import energy, gpu_process
 from edgefer.bench.bench import bench
+from edgefer.bench.probes import energy, gpu_memory
 from edgefer.bench.result import Result
-from edgefer.bench.table import tables
 from edgefer.cli.main import app
 from edgefer.devices import jetson, nvidia, present
 from edgefer.errors import LackError
+from edgefer.report.table import tables
 
 trt = pytest.importorskip("tensorrt_rtx")
-IN_A_PROCESS = gpu_process._start
+IN_A_PROCESS = gpu_memory._start
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def card(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(builder, "build", build)
     # The stand-ins live in this process, so the fresh one is this one.
-    monkeypatch.setattr(gpu_process, "_start", lambda task: json.loads(json.dumps(gpu_process.measure(task))))
+    monkeypatch.setattr(gpu_memory, "_start", lambda task: json.loads(json.dumps(gpu_memory.measure(task))))
     monkeypatch.setattr(builder, "load", lambda content, runtime, dla: fake_gpu.Engine(content, 32, trt, driver))
     yield built
     assert driver.fake_taken() == 0
@@ -181,20 +181,20 @@ def test_what_the_fresh_process_says_is_found_among_what_libraries_print(
     made: bundle.Bundle, card: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = {"bundle": str(made.path), "network": "fp32", "device": "rtx", **asdict(Options())}
-    gpu_process.main(task)
+    gpu_memory.main(task)
     said = f"[TRT] loaded{capsys.readouterr().out}[TRT] bye"
-    monkeypatch.setattr(gpu_process, "_CHILD", f"print({said!r})")
+    monkeypatch.setattr(gpu_memory, "_CHILD", f"print({said!r})")
     found = IN_A_PROCESS(task)
     assert set(found) == {"memory", "gpu_memory", "answered"}
     assert found["gpu_memory"]["buffers"] == 32 * 4 * (samples.SIZE**2 + 7)
-    monkeypatch.setattr(gpu_process, "_CHILD", "print('nothing')")
+    monkeypatch.setattr(gpu_memory, "_CHILD", "print('nothing')")
     with pytest.raises(LackError, match="said nothing"):
         IN_A_PROCESS(task)
 
 
 def test_a_process_without_a_gpu_ends_with_one_line(made: bundle.Bundle) -> None:
     with pytest.raises(LackError) as error:
-        gpu_process.of_network(made, "fp32", "rtx", Options())
+        gpu_memory.of_network(made, "fp32", "rtx", Options())
     assert "\n" not in str(error.value)
     assert "driver" in str(error.value)
 

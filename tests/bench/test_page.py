@@ -12,8 +12,8 @@ from bench import results
 from bench.browser import Browser
 from bundle import samples
 
-from edgefer.bench import report
 from edgefer.bench.bench import bench
+from edgefer.report import html as report
 
 HOSTILE = ("<script>document.title='ran'</script>", 'a"b onload="x', "$x$ & \\1", "'><img src=x>", "s" * 40, "é", "n")
 PAGES = ("one bundle", "twelve bundles", "a Jetson", "hostile labels")

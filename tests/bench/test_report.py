@@ -21,17 +21,19 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edgefer import data
-from edgefer.bench import facts, mistakes, report, sheets, spreadsheet, table
 from edgefer.bench.bench import bench
-from edgefer.bench.markdown import markdown
-from edgefer.bench.pareto import front
+from edgefer.bench.probes import mistakes
 from edgefer.bench.result import Result
-from edgefer.bench.summary import summary
 from edgefer.data.dataset import Dataset
 from edgefer.errors import MissingExtra
 from edgefer.evaluation import timing
 from edgefer.pages import page as pages
 from edgefer.pages import svg
+from edgefer.report import facts, sheets, spreadsheet, table
+from edgefer.report import html as report
+from edgefer.report.markdown import markdown
+from edgefer.report.pareto import front
+from edgefer.report.summary import summary
 
 HOSTILE = ("<script>alert(1)</script>", 'a"b onload="x', "$x$ & \\1", "happy", "sad", "{{ 7 * 7 }}", "neutral")
 
@@ -346,7 +348,7 @@ def test_a_report_without_its_extra_names_the_extra(monkeypatch: pytest.MonkeyPa
             with pytest.raises(
                 MissingExtra, match=rf"{package} is not installed; run: pip install 'edgefer\[report\]'"
             ):
-                __import__("edgefer.bench.report")
+                __import__("edgefer.report.html")
 
 
 def test_what_the_page_is_made_of_travels_with_the_package() -> None:

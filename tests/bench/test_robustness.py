@@ -12,11 +12,13 @@ from rich.console import Console
 
 from edgefer import data
 from edgefer.backends import onnxruntime
-from edgefer.bench import report, robustness, table
 from edgefer.bench.bench import bench
+from edgefer.bench.probes import robustness
 from edgefer.bench.result import Result
-from edgefer.bench.table import tables
 from edgefer.evaluation.corruptions import KINDS, corrupt
+from edgefer.report import html as report
+from edgefer.report import table
+from edgefer.report.table import tables
 
 
 @pytest.fixture(scope="module")

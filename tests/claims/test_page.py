@@ -9,10 +9,10 @@ from bench import browser as browsers
 from bench.browser import Browser
 from claims import benches
 
-from edgefer.bench import report
 from edgefer.bench.result import Result
 from edgefer.claims import ledger, page
 from edgefer.claims.decide import decide
+from edgefer.report import html as report
 
 PAGES = ("report", "ledger")
 

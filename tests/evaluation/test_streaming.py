@@ -10,7 +10,7 @@ import pytest
 from bundle import samples
 
 from edgefer import bundle
-from edgefer.bench import accuracy
+from edgefer.bench.probes import accuracy
 from edgefer.data.dataset import Split
 from edgefer.evaluation import metrics, predict
 

@@ -13,7 +13,7 @@ HEAVY = {"nncf", "onnx", "safetensors", "scipy", "sklearn", "timm", "torch", "to
 HEAVY |= {"jinja2", "matplotlib"}
 # What of edgefer needs them; everything else must not.
 NEED_EXTRAS = (
-    "bench/report.py",
+    "report/html.py",
     "compression/",
     "graph/",
     "learning/",

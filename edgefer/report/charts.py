@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from edgefer.bench import table
-from edgefer.bench.pareto import front
 from edgefer.bench.result import NetworkEntry, Result
 from edgefer.evaluation.corruptions import STRENGTHS
 from edgefer.lines import counted
 from edgefer.pages import svg
 from edgefer.pages.svg import Markup, Scale
+from edgefer.report import table
+from edgefer.report.pareto import front
 
 NAMED = 6  # points of a chart that get their name; more get the number of their row
 

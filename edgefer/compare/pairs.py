@@ -14,11 +14,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgefer.bench import conditions as judging
-from edgefer.bench.conditions import Condition, Judged, Pairs, parse, ratio
-from edgefer.bench.differences import Difference, forbidding, software
 from edgefer.bench.figures import figures
 from edgefer.bench.result import Comparison, NetworkEntry, Result
+from edgefer.compare import conditions as judging
+from edgefer.compare.conditions import Condition, Judged, Pairs, parse, ratio
+from edgefer.compare.differences import Difference, forbidding, software
 from edgefer.errors import InputError
 from edgefer.evaluation import metrics
 from edgefer.evaluation.timing import Interval, Latency

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgefer import data
-from edgefer.bench import charts, facts, mistakes, sheets, table
+from edgefer.bench.probes import mistakes
 from edgefer.bench.result import NetworkEntry, Result
-from edgefer.bench.summary import summary
 from edgefer.data.dataset import Dataset
 from edgefer.errors import InputError
 from edgefer.evaluation.corruptions import STRENGTHS
 from edgefer.pages import page
 from edgefer.pages.svg import Markup
+from edgefer.report import charts, facts, sheets, table
+from edgefer.report.summary import summary
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 _OPEN = 2  # bundles whose details are unfolded from the start

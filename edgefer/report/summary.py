@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgefer.bench import table
 from edgefer.bench.recommend import MOST_LOST
 from edgefer.bench.result import Comparison, NetworkEntry, Result
+from edgefer.report import table
 
 
 @dataclass(frozen=True)

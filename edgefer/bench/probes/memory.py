@@ -16,7 +16,7 @@ from edgefer.errors import InputError
 
 _STATUS = Path("/proc/self/status")
 _INFERENCES = 50
-_CHILD = "from edgefer.bench.memory import measure; measure(task)"
+_CHILD = "from edgefer.bench.probes.memory import measure; measure(task)"
 
 
 @dataclass(frozen=True)

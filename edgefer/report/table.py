@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from edgefer.bench.result import BundleEntry, Comparison, NetworkEntry, Recommendation, Result, TestData
+from edgefer.evaluation.timing import NOISY
 from edgefer.lines import counted, mark
 
 _SIDE_BY_SIDE = 2  # networks in one per-class table
-NOISY = 0.1  # coefficient of variation from which a latency is called noisy
 _OFTEN_WRONG = 0.2  # share of a class from which a confusion stands out
 
 

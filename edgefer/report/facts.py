@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from edgefer.bench import table
 from edgefer.bench.result import Result
+from edgefer.evaluation import timing
 from edgefer.lines import counted
+from edgefer.report import table
 
 
 def protocol(result: Result) -> list[tuple[str, str]]:
@@ -72,7 +73,7 @@ def protocol(result: Result) -> list[tuple[str, str]]:
     found.append(
         (
             "noise",
-            f"called noisy where the coefficient of variation (CV) is above {table.NOISY:g}; the host's share of the "
+            f"called noisy where the coefficient of variation (CV) is above {timing.NOISY:g}; the host's share of the "
             "time, clocks and drift stand below, and above where they speak against the figures",
         )
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgefer.bench import table
 from edgefer.bench.result import NetworkEntry, Quality, Result
+from edgefer.report import table
 
 
 @dataclass(frozen=True)

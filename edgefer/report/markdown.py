@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgefer.bench import table
 from edgefer.bench.result import Result
-from edgefer.bench.summary import summary
 from edgefer.lines import printable
+from edgefer.report import table
+from edgefer.report.summary import summary
 
 
 def code(text: str) -> str:

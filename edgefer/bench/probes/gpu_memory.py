@@ -15,15 +15,16 @@ import numpy as np
 from edgefer import bundle
 from edgefer.backends import registry
 from edgefer.backends.base import Options
-from edgefer.bench import fresh_process, memory
-from edgefer.bench.cold_start import ColdStart
-from edgefer.bench.memory import Memory
+from edgefer.bench import fresh_process
+from edgefer.bench.probes import memory
+from edgefer.bench.probes.cold_start import ColdStart
+from edgefer.bench.probes.memory import Memory
 from edgefer.errors import LackError
 
 _STARTS = 3
 _INFERENCES = 50
 _ANSWER = "edgefer measured: "
-_CHILD = "from edgefer.bench.gpu_process import main; main(task)"
+_CHILD = "from edgefer.bench.probes.gpu_memory import main; main(task)"
 
 
 @dataclass(frozen=True)
