@@ -342,7 +342,7 @@ def test_a_report_without_its_extra_names_the_extra(monkeypatch: pytest.MonkeyPa
     for package in ("jinja2", "markupsafe"):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, package, None)
-            for module in ("bench.report", "bench.charts", "pages.page", "pages.svg"):
+            for module in ("report.html", "report.charts", "pages.page", "pages.svg"):
                 patch.delitem(sys.modules, f"edgefer.{module}", raising=False)
                 patch.delattr(f"edgefer.{module}", raising=False)
             with pytest.raises(
