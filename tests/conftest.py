@@ -54,8 +54,10 @@ def _cache() -> object:
 @pytest.fixture(scope="module", autouse=True)
 def _fresh_processes_once(request: pytest.FixtureRequest) -> object:
     """A bench measures memory and first answers in fresh processes: once for each file here, but in their own tests."""
-    from edgefer.bench.probes import memory  # after the settings above
-    from edgefer.bench.probes import cold_start
+    from edgefer.bench.probes import (
+        cold_start,
+        memory,  # after the settings above
+    )
 
     with pytest.MonkeyPatch.context() as patch:
         if request.path.name not in ("test_memory.py", "test_cold_start.py"):
