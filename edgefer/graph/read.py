@@ -10,12 +10,11 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto
 from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_model, uses_external_data
 
+from edgefer import limits
 from edgefer.errors import InputError
 from edgefer.graph.graph import Graph
 from edgefer.graph.lint.structure import nodes_within, problem
 from edgefer.lines import one_line
-
-MOST_BYTES = 2**31 - 1  # what protobuf reads
 
 
 def read(path: Path) -> ModelProto:
@@ -24,13 +23,10 @@ def read(path: Path) -> ModelProto:
     Raises:
         InputError: there is no such file, it is too large, no ONNX, cut short, or not valid.
     """
-    if not path.is_file():
-        raise InputError(f"{path} is {'no file' if path.exists() else 'not there'}")
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise InputError(f"{path} has {size:,} bytes; ONNX files end at 2 GiB, larger weights stand in a file beside")
+    limits.check_file(path, limits.NETWORK)
+    content = limits.read_bytes(path, limits.NETWORK)
     try:
-        model = onnx.load_model_from_string(path.read_bytes())
+        model = onnx.load_model_from_string(content)
     except DecodeError:
         raise InputError(f"{path} is no ONNX file, or is cut short") from None
     if not model.graph.node:
@@ -62,9 +58,10 @@ def _check_external(model: ModelProto, folder: Path) -> None:
             file = folder / info.location
             if folder.resolve() not in file.resolve().parents or not file.is_file():
                 raise ValueError(f"the weights of {tensor.name} should stand in {file.name} beside it")
-            total += info.length or file.stat().st_size
-    if total > MOST_BYTES:
-        raise ValueError(f"its weights have {total:,} bytes, more than the 2 GiB that can be looked through")
+            size = limits.check_file(file, limits.NETWORK)
+            total += info.length or size
+    if total > limits.NETWORK:
+        raise ValueError(f"its weights have {total:,} bytes, more than the {limits.NETWORK:,} that are looked through")
 
 
 def _inner(model: ModelProto) -> Iterator[TensorProto]:
