@@ -6,6 +6,7 @@ larger than its bound is an InputError in one line, and so are pipes and devices
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -227,6 +228,23 @@ def check_file(path: Path, most: int, label: str | None = None) -> int:
     if blocks is not None and size > 64 * MEGA and blocks * 512 < size // 16:
         raise InputError(f"{label} has {size:,} bytes, nearly all of them holes")
     return size
+
+
+def sha256(path: Path, most: int, label: str | None = None) -> str:
+    """Return the SHA-256 of a regular file as hex digits.
+
+    Raises:
+        InputError: see `check_file`; or it cannot be read to its end.
+    """
+    check_file(path, most, label)
+    digest = hashlib.sha256()
+    with opened(path, label) as file:
+        try:
+            while block := file.read(MEGA):
+                digest.update(block)
+        except OSError as error:
+            raise InputError(f"{label or printable(str(path))} cannot be read: {_said(error)}") from error
+    return digest.hexdigest()
 
 
 def too_large(label: str, size: int, most: int) -> InputError:

@@ -266,7 +266,7 @@ def _verify(folder: Path, network: Network | Engine) -> None:
         wire.check(_content(path, network), str(path))
         return
     _check_size(path, network)
-    if paths.sha256(path) != network.sha256:
+    if limits.sha256(path, limits.ENGINE) != network.sha256:
         raise _another(path)
 
 

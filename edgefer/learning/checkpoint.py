@@ -140,7 +140,7 @@ def _is_sound(read: Checkpoint) -> bool:
         and isinstance(read.precision, str)
         and isinstance(read.versions, dict)
         and isinstance(read.weights, dict)
-        and all(isinstance(weight, Tensor) for weight in read.weights.values())
+        and all(isinstance(name, str) and isinstance(weight, Tensor) for name, weight in read.weights.items())
         and is_start(read.start)
         and isinstance(read.epochs, int | None)
         and isinstance(read.sources, dict | None)

@@ -76,8 +76,7 @@ def read(head: Path) -> dict[str, Any]:
     file = head.parent / name
     if not file.exists():
         raise InputError(f"{head} names {name}, which is missing")
-    limits.check_file(file, limits.TENSORS)
-    if paths.sha256(file) != digest:
+    if limits.sha256(file, limits.TENSORS) != digest:
         raise InputError(f"{file} is damaged: its SHA-256 is not the one in {head.name}")
     try:
         tensors = load_file(file)
