@@ -222,11 +222,11 @@ def check_file(path: Path, most: int, label: str | None = None) -> int:
     label = label or printable(str(path))
     with opened(path, label) as file:
         status = os.fstat(file.fileno())
-    size, blocks = status.st_size, getattr(status, "st_blocks", None)  # of 512 bytes; not on Windows
-    if size > most:
-        raise too_large(label, size, most)
-    if blocks is not None and size > 64 * MEGA and blocks * 512 < size // 16:
-        raise InputError(f"{label} has {size:,} bytes, nearly all of them holes")
+        size, blocks = status.st_size, getattr(status, "st_blocks", None)  # of 512 bytes; not on Windows
+        if size > most:
+            raise too_large(label, size, most)
+        if blocks is not None and size > 64 * MEGA and blocks * 512 < size // 16 and _has_holes(file, size):
+            raise InputError(f"{label} has {size:,} bytes, nearly all of them holes")
     return size
 
 
@@ -245,6 +245,17 @@ def sha256(path: Path, most: int, label: str | None = None) -> str:
         except OSError as error:
             raise InputError(f"{label or printable(str(path))} cannot be read: {_said(error)}") from error
     return digest.hexdigest()
+
+
+def _has_holes(file: BinaryIO, size: int) -> bool:
+    """Return whether the file system knows of a hole: mounted network drives say that files take no disk at all."""
+    seek_hole = getattr(os, "SEEK_HOLE", None)
+    if seek_hole is None:
+        return True
+    try:
+        return os.lseek(file.fileno(), 0, seek_hole) < size
+    except OSError:
+        return False
 
 
 def too_large(label: str, size: int, most: int) -> InputError:

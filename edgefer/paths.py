@@ -298,7 +298,7 @@ def alone(folder: Path) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(locks.held(folder))
+            stack.enter_context(locks.held(folder.resolve()))  # a link is not held itself
         except BlockingIOError:
             raise InputError(
                 f"another edgefer is writing {folder}; wait until it ends, or name another folder with --out"

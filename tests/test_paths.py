@@ -192,6 +192,16 @@ def test_a_folder_that_another_process_writes_is_refused() -> None:
     assert (out / "file").exists()
 
 
+def test_a_link_to_a_folder_is_written_and_held_as_the_folder_itself() -> None:
+    Path("disk").mkdir()
+    Path("out").symlink_to("disk")
+    with paths.run_folder(Path("out"), "train", "net") as out:
+        (out / "file").touch()
+        with pytest.raises(InputError, match="another edgefer"), paths.run_folder(Path("disk"), "train", "net"):
+            raise AssertionError("it is not even begun")
+    assert Path("disk/file").exists()
+
+
 def test_a_folder_that_another_process_was_faster_to_write_is_left_to_it() -> None:
     def write_twice() -> None:
         with paths.write_folder_atomically(Path("out")), paths.write_folder_atomically(Path("out")) as part:

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from edgefer import limits
 from edgefer.errors import InputError
 
-_FIELDS = 4_000_000  # of a file: a network of 10,000 nodes has 200,000
+_FIELDS = 4_000_000  # of a file, packed numbers too: a network of 10,000 nodes has 200,000
 _NODES = 50_000
 _LARGEST = 1 << 26  # elements that a constant shape may ask for, and the largest pad, kernel or stride: 256 MB
 _ENDLESS = (1 << 31) - 1  # from here on a number stands for "to the end"
+_DIMENSIONS = 64  # of a tensor, as in NumPy
 _SMALL = 16  # elements of a constant that may be a shape
 _INT64 = 7
 
@@ -60,9 +61,7 @@ class _Walk:
         Of a varint the value itself stands in the place of the start.
         """
         while start < end:
-            self.fields += 1
-            if self.fields > _FIELDS:
-                raise ValueError(f"has more than {_FIELDS:,} fields")
+            self.count()
             tag, start = self.varint(start, end)
             number, kind = tag >> 3, tag & 7
             if not 0 < number < 1 << 29:
@@ -81,6 +80,11 @@ class _Walk:
                 raise ValueError("is cut short")
             yield number, kind, start, start + length
             start += length
+
+    def count(self) -> None:
+        self.fields += 1
+        if self.fields > _FIELDS:
+            raise ValueError(f"has more than {_FIELDS:,} fields")
 
     def varint(self, start: int, end: int) -> tuple[int, int]:
         """Return an unsigned number, and where it ends."""
@@ -171,13 +175,13 @@ class _Walk:
             elif number == 2 and wire == 0:
                 kind = at
             elif number == 7:
-                values += (
-                    [_signed(at)] if wire == 0 else self.packed(at, min(to, at + 10 * _SMALL)) if wire == 2 else []
-                )
+                values += [_signed(at)] if wire == 0 else self.packed(at, to, _SMALL) if wire == 2 else []
             elif number == 8 and wire == 2:
                 name = name or self.content[at:to]
             elif number == 9 and wire == 2:
                 raw = (at, to)
+        if len(dims) > _DIMENSIONS:
+            raise ValueError(f"has a tensor of more than {_DIMENSIONS} dimensions")
         if any(side < 0 for side in dims) or math.prod(dims) > 2 * (end - start) + _SMALL:
             raise ValueError("has a tensor of fewer numbers than its shape says")
         if kind == _INT64 and math.prod(dims) <= _SMALL:
@@ -188,10 +192,11 @@ class _Walk:
                 ]
             self.sizes[name] = _elements(values)
 
-    def packed(self, start: int, end: int) -> list[int]:
-        """Return signed numbers that stand one after another."""
-        found = []
-        while start < end:
+    def packed(self, start: int, end: int, most: int | None = None) -> list[int]:
+        """Return signed numbers that stand one after another, the first `most` of them."""
+        found: list[int] = []
+        while start < end and (most is None or len(found) < most):
+            self.count()
             value, start = self.varint(start, end)
             found.append(_signed(value))
         return found
@@ -229,4 +234,10 @@ def _signed(value: int) -> int:
 
 def _elements(values: list[int]) -> int:
     """Return how many elements a shape has; what says "as it is" or "to the end" counts as one."""
-    return math.prod(value for value in values if 1 < value < _ENDLESS)
+    elements = 1
+    for value in values:
+        if 1 < value < _ENDLESS:
+            elements *= value
+            if elements > _LARGEST:  # enough is known: millions of factors would be multiplied for minutes
+                break
+    return elements

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import struct
 import warnings
 from collections.abc import Callable, Iterator
@@ -34,6 +35,9 @@ _PIXELS_IN_BAND = 1 << 20
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}  # bytes of a pixel; 4 of others
 _TAG_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # of a number, by type
 _MOST_NUMBERS = 500_000  # of one tag: the strips of a picture are at most its rows, its tiles are larger
+_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_ALONE = (*range(0xC0), 0xD8)  # markers that no length follows
 _ORIENTATION = ExifTags.Base.Orientation
 _TURNS = {  # EXIF 2.3, 4.6.4: where row 0 and column 0 of the stored picture belong
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -217,8 +221,7 @@ def _check_work(image: Image.Image, source: io.BytesIO, label: str) -> None:
     content.release()
     scans, coefficients = 1, 0.0
     if image.format in ("JPEG", "MPO"):
-        # In what JPEG packs, 0xff is followed by 0: a start of scan can be counted without reading what is before it.
-        scans = source.getvalue().count(b"\xff\xda")
+        scans = _scans(source.getvalue())
         if scans > limits.SCANS or scans * pixels > limits.SCANNED:
             raise InputError(f"{label} has {scans:,} scans of {pixels:,} pixels; save it anew as a plain JPEG")
         layers = getattr(image, "layer", ())
@@ -239,6 +242,22 @@ def _check_work(image: Image.Image, source: io.BytesIO, label: str) -> None:
             f"{label} has {image.width:,} x {image.height:,} pixels of a kind that takes {needed / 1e6:,.0f} MB of "
             f"memory, {limits.PICTURE_MEMORY / 1e6:,.0f} are possible; make it smaller"
         )
+
+
+def _scans(content: bytes) -> int:
+    """Return how many scans a JPEG has, up to the end of its picture: a telephone's film may stand behind that.
+
+    ITU-T T.81, B.1.1: 0xff, any number of times, and a byte are a marker; in a scan 0xff is followed by 0 or a restart.
+    """
+    place = scans = 0
+    while found := _MARKER.search(content, place):
+        place, kind = found.end(), content[found.end() - 1]
+        if kind == _END_OF_IMAGE:
+            break
+        scans += kind == _START_OF_SCAN
+        if kind not in _ALONE:
+            place += int.from_bytes(content[place : place + 2], "big")
+    return scans
 
 
 class _Work:

@@ -237,3 +237,17 @@ def test_a_file_that_is_replaced_after_loading_is_not_run(tmp_path: Path) -> Non
     opened.file("fp32").write_bytes(samples.network(blind=1))
     with pytest.raises(InputError, match=r"SHA-256 differs|bytes, its manifest"):
         opened.content("fp32")
+
+
+def test_constants_are_read_whose_numbers_take_different_numbers_of_bytes() -> None:
+    table = helper.make_tensor("table", TensorProto.INT64, [199], [3] * 159 + [300] * 40)  # not raw: packed varints
+    wire.check(model(tensors=[table]).SerializeToString(), "n.onnx")
+
+
+def test_sizes_of_millions_of_factors_are_refused_at_once() -> None:
+    tensor = TensorProto(name="w", data_type=FLOATS, dims=[2**40] * 100_000)
+    with pytest.raises(InputError, match="dimensions"):
+        wire.check(model(tensors=[tensor]).SerializeToString(), "n.onnx")
+    node = helper.make_node("Reshape", ["x"], ["y"], shape=[2**20] * 300_000)
+    with pytest.raises(InputError, match="shape that is too large"):
+        wire.check(model([node]).SerializeToString(), "n.onnx")

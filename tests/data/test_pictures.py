@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -194,6 +195,19 @@ def test_a_picture_that_asks_for_too_much_work_is_refused_before_it_is_read(
     ):
         plain(image)
     assert "\n" not in str(caught.value)
+
+
+def test_a_film_behind_a_telephone_s_picture_and_a_picture_within_it_are_no_scans(tmp_path: Path) -> None:
+    thumbnail = io.BytesIO()
+    Image.new("L", (8, 8), 90).save(thumbnail, "JPEG")
+    exif = thumbnail.getvalue() + b"\xff\xda" * 1000
+    picture = io.BytesIO()
+    Image.new("L", (64, 64), 90).save(picture, "JPEG", comment=exif)
+    film = random.Random(0).randbytes(12 << 20)
+    assert film.count(b"\xff\xda") > 100
+    (tmp_path / "x.jpg").write_bytes(picture.getvalue() + film)
+    with opened(tmp_path / "x.jpg", "x.jpg", 120_000_000) as image:
+        assert plain(image).size == (64, 64)
 
 
 def test_a_folder_of_few_bytes_and_many_pixels_is_refused(tmp_path: Path) -> None:
