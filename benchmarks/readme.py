@@ -774,7 +774,8 @@ def any_network() -> str:
             f"trained, and {counts['failed']} fail later.{missing} Of those that go through, `edgefer compress` "
             f"rejects {rejected} unless `--allow-float` is given: INT8 is not smaller, or runs mostly in FP32.",
             table(["network", "result", "INT8 over FP32: file", "latency (95 %)", "multiply-adds", "in 8 bits"], rows),
-            f"Latency: batch 1, one thread, {result['machine']['cpu']}, a busy machine. Weights are as good as random. "
+            f"Latency: batch 1, one thread, {result['machine']['cpu']}, a busy machine, untrained weights: a "
+            "trained network's may differ. "
             "From [any_network.json](benchmarks/results/any_network.json), `python benchmarks/any_network.py`; the "
             "list and its rule are in [benchmarks/any_network.json](benchmarks/any_network.json).",
         ]
