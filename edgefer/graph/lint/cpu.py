@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from edgefer.graph.lint import onnxruntime, tables
 from edgefer.graph.lint.findings import Finding
 from edgefer.graph.lint.onnxruntime_settings import RULES, between_quantizers, matmul
-from edgefer.graph.lint.view import View, read
+from edgefer.graph.lint.view import Call, View, read
 
 
 def look(view: View) -> list[Finding]:
@@ -27,7 +29,10 @@ def look(view: View) -> list[Finding]:
                 Finding("the graph", f"it is of opset {version} of {called}; ONNX Runtime {table.version} knows {last}")
             )
     found += names(view)
+    made = {name: kind.type for call in view.calls for name, kind in zip(call.node.output, call.outputs, strict=True)}
     for call in view.calls:
+        if call.node.op_type == "If" and not call.node.domain:
+            found += read(call, lambda call: _branches(call, made))
         found += read(call, onnxruntime.kernels)
         if call.node.domain == "com.microsoft":
             found += read(call, onnxruntime.foreign)
@@ -36,6 +41,15 @@ def look(view: View) -> list[Finding]:
         elif not call.node.domain:
             found += read(call, *filter(None, [RULES.get(call.node.op_type)]), between_quantizers)
     return found
+
+
+def _branches(call: Call, made: dict[str, str]) -> Iterator[str]:
+    """Yield where a branch of an If makes another type than the If is said to: onnx knows no types of com.microsoft."""
+    for branch in call.node.attribute:
+        for place, each in enumerate(branch.g.output):
+            inside, outside = made.get(each.name, ""), call.output(place).type
+            if inside and outside and inside != outside:
+                yield f"its {branch.name} makes {inside} and not {outside}"
 
 
 def names(view: View) -> list[Finding]:

@@ -60,6 +60,8 @@ def _recurrent(call: Call) -> Iterator[str]:
         yield "hidden_size is missing"
     if _text(call.attribute("direction", b"forward")) not in ("forward", "reverse", "bidirectional"):
         yield "direction must be forward, reverse or bidirectional"
+    if call.attribute("layout", 0):
+        yield "layout=1"
     if call.attribute("clip", 1.0) <= 0:
         yield "clip must be positive"
 
@@ -68,6 +70,18 @@ def _target(call: Call) -> Iterator[str]:
     scores, target = call.input(0).rank, call.input(1).rank
     if scores is not None and target is not None and target != scores - 1:
         yield "the target must have one axis less than the input"
+
+
+def _grid(call: Call) -> Iterator[str]:
+    modes = ("linear", "nearest", "cubic") if call.opset >= 20 else ("bilinear", "nearest", "bicubic")
+    mode = _text(call.attribute("mode", modes[0].encode()))
+    if mode not in modes:
+        yield f"mode={mode}; there are {', '.join(modes)}"
+
+
+def _axis(call: Call) -> Iterator[str]:
+    if call.input(0).rank == 0:
+        yield "its input has no axes"
 
 
 def _window(call: Call) -> Iterator[str]:
@@ -185,6 +199,9 @@ RULES: dict[str, Rule] = {
     "ConvInteger": _conv,
     "Div": _divide,
     "GatherND": _gather_nd,
+    "ArgMax": _axis,
+    "ArgMin": _axis,
+    "GridSample": _grid,
     "GroupNormalization": _groups,
     "GRU": _recurrent,
     "HammingWindow": _window,

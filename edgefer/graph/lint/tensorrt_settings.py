@@ -37,7 +37,7 @@ def _conv(call: Call) -> Iterator[str]:
     shape, weights, bias = (call.input(place).shape for place in range(3))
     group = call.attribute("group", 1)
     maker = call.maker(2)
-    if call.fixed(2) and bias is not None and len(bias) != 1 and (maker is None or maker.op_type == "Constant"):
+    if call.given(2) and bias is not None and len(bias) != 1 and (maker is None or maker.op_type != "DequantizeLinear"):
         yield f"the bias has {len(bias)} axes; it must have one"
     if weights is not None and not 3 <= len(weights) <= 5:
         yield f"weights with {len(weights)} axes"
@@ -139,8 +139,8 @@ def _constant(*places: int) -> Rule:
 def _pad(call: Call) -> Iterator[str]:
     if call.opset < 11:
         return
-    constant = _text(call.attribute("mode", b"constant")) == "constant"
-    numbers = call.input(2).shape if call.fixed(2) and constant else None
+    maker = call.maker(2)
+    numbers = call.input(2).shape if call.fixed(2) and (maker is None or maker.op_type == "Constant") else None
     if numbers is not None and int(np.prod([1 if side is None else side for side in numbers])) != 1:
         yield "constant_value must be one number"
     yield from _list(call, 1, "pads")
@@ -157,6 +157,18 @@ def _slice(call: Call) -> Iterator[str]:
     lengths = {shape[0] for place in (1, 2, 3, 4) if (shape := call.input(place).shape) is not None and len(shape) == 1}
     if len(lengths - {None}) > 1:
         yield "starts, ends, axes and steps are of different lengths"
+
+
+def _einsum(call: Call) -> Iterator[str]:
+    yield from _same(call)
+    equation = _text(call.attribute("equation", b"")).replace(" ", "").partition("->")[0]
+    if any(term.replace(".", "").count(letter) > 1 for term in equation.split(",") for letter in term if letter != "."):
+        yield "an index stands twice in one term"
+
+
+def _cast_like(call: Call) -> Iterator[str]:
+    if call.output().type == "uint8":
+        yield "CastLike to uint8; TensorRT makes int32 of it"
 
 
 def _range(call: Call) -> Iterator[str]:
@@ -221,15 +233,12 @@ def _window(call: Call) -> Iterator[str]:
 
 def _scatter(call: Call) -> Iterator[str]:
     reduction = _text(call.attribute("reduction", b"none"))
-    allowed = ("none",) if call.node.op_type == "ScatterND" else ("none", "add", "mul", "max", "min")
-    if reduction not in allowed:
-        yield f"reduction={reduction}; TensorRT has {', '.join(allowed)}"
+    if reduction != "none":
+        yield f"reduction={reduction}; TensorRT has none"
     yield from _alike(call, 0, 2)
     ranks = {call.input(place).rank for place in range(3)} - {None}
     if call.node.op_type != "ScatterND" and len(ranks) > 1:
         yield "data, indices and updates have different numbers of axes"
-    if reduction != "none" and (call.input(0).rank or 0) > 4:
-        yield f"reduction={reduction} with more than 4 axes"
 
 
 def _recurrent(call: Call) -> Iterator[str]:
@@ -390,11 +399,12 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("AveragePool", "LpPool", "MaxPool"), _pool),
     "BatchNormalization": _batch_norm,
     **dict.fromkeys(("BlackmanWindow", "HammingWindow", "HannWindow"), _window),
+    "CastLike": _cast_like,
     "Clip": _numbers(1, 2),
     "Concat": _same,
     **dict.fromkeys(("Conv", "ConvTranspose"), _conv),
     **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), _depth),
-    "Einsum": _same,
+    "Einsum": _einsum,
     "Gemm": _gemm,
     **dict.fromkeys(("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool"), _global_pool),
     **dict.fromkeys(("GRU", "LSTM", "RNN"), _recurrent),
@@ -432,5 +442,5 @@ RULES: dict[str, Rule] = {
     "Resize": _resize,
     "RMSNormalization": _rms,
     "Slice": _slice,
-    "Softmax": _two_axes,
+    **dict.fromkeys(("LogSoftmax", "Softmax"), _two_axes),
 }

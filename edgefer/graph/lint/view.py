@@ -208,7 +208,8 @@ class View:
     def _walk(self, graph: GraphProto, inferred: GraphProto, outer: Scope, where: str) -> None:
         types = dict(outer.types)
         for each in [*inferred.input, *inferred.value_info, *inferred.output]:
-            types[each.name] = each.type
+            if each.type.WhichOneof("value"):  # an output may be declared without a type
+                types[each.name] = each.type
         for initializer in graph.initializer:
             types[initializer.name] = helper.make_tensor_type_proto(initializer.data_type, initializer.dims)
         nodes = in_order(list(graph.node))
