@@ -392,6 +392,28 @@ def shapes() -> str:
     )
 
 
+def runtimes() -> str:
+    """The family on ONNX Runtime and OpenVINO."""
+    result = read("runtimes.json")
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for line in result["networks"]:
+        kind = (
+            line["network"] if line["computed_in"] in (None, "fp32") else f"{line['network']} in {line['computed_in']}"
+        )
+        row = rows.setdefault((line["bundle"], kind, line["runtime"]), [])
+        ratio = line["over_onnxruntime_int8"]["estimate"]
+        row.append(f"{line['latency']['p50']:.2f} ms ({ratio:.2f}x)")
+        if line["other_labels"] is not None:
+            row.append(str(line["other_labels"]))
+    header = ["network", "as", "runtime", "1 thread", "other labels", "2 threads"]
+    return (
+        f"{table(header, [[*key, *row] for key, row in rows.items()])}\n\n"
+        f"Median latency at batch 1, and its ratio to ONNX Runtime's INT8, timed in turn. Other labels: of {result['images']:,} "
+        f"PrivateTest images, against ONNX Runtime's INT8. {result['machine']['cpu']}. "
+        "From [runtimes.json](benchmarks/results/runtimes.json), `python benchmarks/runtimes.py`."
+    )
+
+
 def robustness() -> str:
     """What is left of the default network on worse pictures, FP32 beside INT8."""
     measured = read("fer2013/compact/report.json")
@@ -797,6 +819,7 @@ PARTS = {
     "exporters": exporters,
     "others": others,
     "shapes": shapes,
+    "runtimes": runtimes,
     "robustness": robustness,
     "trust": trust,
     "projection": projection,

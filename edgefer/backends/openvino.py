@@ -142,15 +142,15 @@ class OpenVino:
     def open(self, bundle: Bundle, network: str, options: Options) -> Session:
         """Start a network of a bundle."""
         int8 = bundle.manifest.networks[network].precision == "int8"
-        return _open(bundle.content(network), str(bundle.file(network)), options.threads, int8)
+        return open_model(bundle.content(network), options.threads, int8, str(bundle.file(network)))
 
     def open_model(self, model: Path | bytes, threads: int = 1) -> Session:
         """Start an ONNX file, in FP32 where it is not quantized."""
         if isinstance(model, bytes):
-            return _open(model, "the network", threads, int8=True)
+            return open_model(model, threads, int8=True)
         content = limits.read_bytes(model, limits.NETWORK)
         wire.check(content, str(model))
-        return _open(content, str(model), threads, int8=True)
+        return open_model(content, threads, int8=True, name=str(model))
 
     def meter(self) -> None:
         """Return nothing: it computes in the process's own memory."""
@@ -161,7 +161,20 @@ BACKEND = OpenVino()
 _TYPES = {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}
 
 
-def _open(content: bytes, name: str, threads: int, int8: bool) -> Session:
+def open_model(content: bytes, threads: int = 1, int8: bool = False, name: str = "the network") -> Session:
+    """Load a network with OpenVINO's CPU plugin.
+
+    Args:
+        content: an ONNX file's bytes.
+        threads: for one operator.
+        int8: whether it is quantized: what is left in floating point is computed in FP32 then. Else OpenVINO chooses:
+            bf16 where the CPU has it.
+        name: what messages call the network.
+
+    Raises:
+        InputError: OpenVINO refuses it.
+        MissingExtra: OpenVINO is not installed.
+    """
     openvino = _openvino()
     settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
     if int8:

@@ -9,7 +9,6 @@ import typer
 
 from edgefer.cli.options import Json
 
-_TARGETS = ("tensorrt", "cpu", "rtx")
 _SHOWN = 20  # findings in the table; --json has them all
 
 
@@ -25,12 +24,13 @@ def lint(
     from edgefer.cli import output
     from edgefer.errors import GateFailed, InputError
 
-    if target not in _TARGETS:
-        raise InputError(f"no target named {target}; there are {', '.join(_TARGETS)}")
     with output.needs_extra("compress"):
+        from edgefer.backends import registry
         from edgefer.graph import lint as linter
         from edgefer.graph.lint.asking import ask_apart, settled
         from edgefer.graph.read import read
+    if target not in registry.targets():
+        raise InputError(f"no target named {target}; there are {', '.join(registry.targets())}")
     network = read(model)
     answer = ask_apart(network.SerializeToString(), target)
     findings = settled(linter.lint(network, target), answer)

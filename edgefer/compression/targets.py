@@ -17,9 +17,8 @@ from edgefer.graph.lint import check
 from edgefer.graph.lower import Lowered, lower
 from edgefer.graph.slim import slim
 
-_TARGETS = registry.targets()
-NETWORKS = {f"int8-{name}": name for name in _TARGETS}
-HALVES = {f"fp16-{name}": name for name, target in _TARGETS.items() if target.halves}
+HALVES = {f"fp16-{name}": name for name, target in registry.targets().items() if target.halves}
+_INT8 = "int8-"
 _IMAGES = 100  # that tell how far two targets are apart: unoptimized graphs are slow
 _LEAST_IMAGES = 16
 _RUNS = 2000  # images in all: unoptimized graphs of large networks take long
@@ -32,8 +31,8 @@ def lowered(signed: ModelProto) -> dict[str, Lowered]:
         InputError: a target would refuse the graph or misread it.
     """
     found = {}
-    for name, target in NETWORKS.items():
-        graph = lower(signed, target)
+    for target in registry.targets():
+        graph, name = lower(signed, target), f"{_INT8}{target}"
         found[name] = replace(graph, model=slim(graph.model))
         check(found[name].model, target)
     return found
@@ -52,8 +51,10 @@ def part(name: str, model: ModelProto) -> bundle.Part:
     """Return a network as it goes into a bundle. Targets with the same graph share a file."""
     if name in HALVES:
         return bundle.Part("fp16.onnx", model.SerializeToString(), "fp16", HALVES[name])
-    target = NETWORKS[name]
-    return bundle.Part(f"int8.{_TARGETS[target].file or target}.onnx", model.SerializeToString(), "int8", target)
+    target = name.removeprefix(_INT8)
+    return bundle.Part(
+        f"int8.{registry.targets()[target].file or target}.onnx", model.SerializeToString(), "int8", target
+    )
 
 
 def apart(signed: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[np.float32]) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def apart(signed: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[np.
         graphs: from `lowered`.
         inputs: float32, (n, C, H, W); the first 100 are used, or fewer where many quantizers were changed.
     """
-    different = [name for name in graphs if not _TARGETS[NETWORKS[name]].file]
+    different = [name for name in graphs if not registry.targets()[name.removeprefix(_INT8)].file]
     jobs = [
         (name, kind, quantizer)
         for name in different
@@ -78,7 +79,7 @@ def apart(signed: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[np.
     lines = []
     with console.progress("comparing the targets' graphs", len(jobs)) as advance:
         for name, kind, quantizer in jobs:
-            undone = _run(lower(signed, NETWORKS[name], keep=[quantizer]).model, some)
+            undone = _run(lower(signed, name.removeprefix(_INT8), keep=[quantizer]).model, some)
             lines.append({"network": name, "quantizer": quantizer, "kind": kind, **_difference(undone, answers[name])})
             advance()
     return {"images": len(some), **_difference(*answers.values()), "quantizers": lines}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 
@@ -17,9 +18,14 @@ import edgefer
 from edgefer import bundle
 from edgefer.backends import registry, targets
 from edgefer.backends.base import Details, Options, Sides, fitting
+from edgefer.backends.targets import Target
 from edgefer.bench.bench import bench
 from edgefer.cli.main import app
+from edgefer.compression import gate
+from edgefer.compression import targets as compression
 from edgefer.errors import InputError, LackError
+from edgefer.graph import lower
+from edgefer.graph.lower import Lowered
 
 
 class Session:
@@ -50,8 +56,16 @@ class Session:
         self.close()
 
 
+def lowered(model: onnx.ModelProto, keep: Collection[str]) -> Lowered:
+    """The toy wants networks that say who made them."""
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    model.producer_name = "toy box"
+    return Lowered(model)
+
+
 class Toy:
-    device, title, targets = "toy", "Toy", (targets.CPU,)
+    device, title = "toy", "Toy"
+    targets = (Target("toy", lowering=f"{__name__}:lowered", rules="cpu"), targets.CPU)
     automatic, on_gpu, sensors = False, False, ()
     here = True
 
@@ -111,14 +125,17 @@ def test_it_is_benched(made: bundle.Bundle, monkeypatch: pytest.MonkeyPatch) -> 
     assert result.networks[0].quality.accuracy == 1.0
 
 
-def test_its_target_is_linted(made: bundle.Bundle) -> None:
-    done = CliRunner().invoke(app, ["lint", str(made.file("int8-cpu")), "--target", "cpu"])
+def test_its_target_is_lowered_for_and_linted(made: bundle.Bundle) -> None:
+    symmetric = onnx.load(made.file("int8-cpu"))
+    assert lower.lower(symmetric, "toy").model.producer_name == "toy box"
+    assert "int8-toy" in compression.lowered(symmetric)
+    assert compression.part("int8-toy", symmetric).file == "int8.toy.onnx"
+    done = CliRunner().invoke(app, ["lint", str(made.file("int8-cpu")), "--target", "toy"])
     assert done.exit_code == 0, done.output
 
 
 def test_the_gate_says_what_ran_its_networks() -> None:
-    from edgefer.compression import gate
-
+    assert gate._run_by("int8-toy") == "ONNX Runtime, in the place of Toy"
     assert gate._run_by("int8-cpu") == "ONNX Runtime"
     assert gate._run_by("int8-rtx") == "ONNX Runtime, in the place of TensorRT for RTX"
 
