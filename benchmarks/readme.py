@@ -408,8 +408,8 @@ def runtimes() -> str:
     header = ["network", "as", "runtime", "1 thread", "other labels", "2 threads"]
     return (
         f"{table(header, [[*key, *row] for key, row in rows.items()])}\n\n"
-        f"Median latency at batch 1, and its ratio to ONNX Runtime's INT8, timed in turn. Other labels: of {result['images']:,} "
-        f"PrivateTest images, against ONNX Runtime's INT8. {result['machine']['cpu']}. "
+        f"Median latency at batch 1, and its ratio to ONNX Runtime's INT8, timed in turn. Other labels: of "
+        f"{result['images']:,} PrivateTest images, against ONNX Runtime's INT8. {result['machine']['cpu']}. "
         "From [runtimes.json](benchmarks/results/runtimes.json), `python benchmarks/runtimes.py`."
     )
 

@@ -2,9 +2,9 @@
 
 python benchmarks/runtimes.py [--data fer2013.zip] [--seconds 2]
 
-All networks of a size are timed in turn, batch 1, preprocessing left out (`edgefer.evaluation.timing`). FP32 is exported
-from the checkpoint that ships. OpenVINO computes FP32 and FP16 networks in bf16 where the CPU has it, as it does by
-default; what INT8 leaves in floating point stays FP32. Labels are those of PrivateTest's images, held against ONNX
+All networks of a size are timed in turn, batch 1, preprocessing left out (`edgefer.evaluation.timing`). FP32 comes
+from the checkpoint that ships. OpenVINO computes FP32 and FP16 networks in bf16 where the CPU has it, which is its
+default; what INT8 leaves in floating point stays FP32. Labels are of PrivateTest, held against ONNX
 Runtime's INT8: no network is chosen by them.
 """
 
