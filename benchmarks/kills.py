@@ -41,6 +41,7 @@ from edgefer.learning import state
 
 OUT = Path(__file__).parent / "results" / "kills.json"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
+_SETTLED = 3  # seconds after which edgefer takes a file for finished, and notes its digest
 _GRACE = 300.0  # seconds until a command that was asked to end counts as hung
 _TURN = (*("data", "train", "build", "compress"), "predict", *("data", "train", "build", "compress"), "bench")
 _SMALL = ("model.args.widths=[8,16]", "model.args.blocks=[1,1]", "train.batch_size=32")
@@ -259,6 +260,7 @@ def measure(kills: int, seed: int, work: Path, names: tuple[str, ...] = ()) -> d
         importlib.import_module(module)
     made = work / "made"
     prepare(made)
+    time.sleep(_SETTLED)
     asked = steps(made)
     wanted: dict[str, Mapping[str, str]] = {}
     files: dict[str, list[str]] = {}

@@ -107,7 +107,8 @@ def fp32(made: bundle.Bundle, spec: Preprocessing) -> bytes:
     """Return the FP32 network of the checkpoint that ships, BatchNorm fused."""
     network = models.merged(checkpoint.build(checkpoint.read(checkpoint.find(Path(made.manifest.name))))).eval()
     example = torch.zeros(1, spec.channels, spec.size, spec.size)
-    return export.fp32(network, example).SerializeToString()
+    content: bytes = export.fp32(network, example).SerializeToString()
+    return content
 
 
 if __name__ == "__main__":
