@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-if sys.platform != "win32":
+from edgefer import console
+
+try:
     import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _STALE_SECONDS = 86_400.0
 
@@ -37,6 +40,31 @@ def held(path: Path) -> Iterator[None]:
             os.close(lock)
 
 
+@contextmanager
+def awaited(path: Path, busy: str = "") -> Iterator[None]:
+    """Hold a file or folder that is there and stays where it is, as soon as nobody else does.
+
+    Args:
+        path: of it.
+        busy: is said where somebody does.
+    """
+    if fcntl is None:
+        yield
+        return
+    lock = _open(path)
+    try:
+        with suppress(OSError):  # NFS locks no folder
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if busy:
+                    console.say(busy)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
 def remove_abandoned(path: Path) -> None:
     """Remove a file or a folder with all that is in it, unless a process holds it or this one may not."""
     with suppress(OSError):
@@ -55,9 +83,9 @@ def remove_abandoned(path: Path) -> None:
 
 def _lock(path: Path) -> int | None:
     """Return the descriptor that holds `path`, or None where there are no such locks."""
-    if sys.platform == "win32":
+    if fcntl is None:
         return None
-    lock = os.open(path, os.O_NOFOLLOW | (os.O_RDONLY if path.is_dir() else os.O_RDWR))  # NFS locks what is written
+    lock = _open(path)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         there, ours = path.stat(), os.fstat(lock)
@@ -71,3 +99,7 @@ def _lock(path: Path) -> int | None:
         os.close(lock)
         raise FileNotFoundError(path)
     return lock
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_NOFOLLOW | (os.O_RDONLY if path.is_dir() else os.O_RDWR))  # NFS locks what is written

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from edgefer import limits, paths
+from edgefer import limits, locks, paths
 from edgefer.bundle import wire
 from edgefer.bundle.manifest import FORMAT, READABLE, Description, Engine, Manifest, Network, Precision, Target
 from edgefer.errors import InputError
@@ -140,7 +138,7 @@ def add_engine(bundle: Bundle, engine: bytes, **fields: Any) -> Bundle:
     entry = Engine(
         **fields, sha256=hashlib.sha256(engine).hexdigest(), bytes=len(engine), graph_sha256=paths.sha256(graph)
     )
-    with _alone(bundle.path):
+    with locks.awaited(bundle.path.resolve()):  # no other process changes the bundle meanwhile
         there = _read_manifest(bundle.path)  # another process may have added one meanwhile
         others = [other for other in there.engines if other.file != entry.file]
         file, sidecar = bundle.path / entry.file, bundle.path / f"{entry.file}.json"
@@ -152,19 +150,6 @@ def add_engine(bundle: Bundle, engine: bytes, **fields: Any) -> Bundle:
         manifest = there.model_copy(update={"engines": [*others, entry], "format": FORMAT})
         _write_manifest(bundle.path, manifest)
     return Bundle(bundle.path, manifest)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from changing the bundle. The lock is gone with its process, however that ends."""
-    import fcntl  # not on Windows, where networks of a bundle run, but no engine is built
-
-    place = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(place, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(place)
 
 
 def _write_manifest(folder: Path, manifest: Manifest) -> None:

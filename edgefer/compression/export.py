@@ -64,6 +64,8 @@ def _export(network: nn.Module, example: Tensor) -> ModelProto:
     for opset in OPSETS:
         try:
             return _traced(network, example, opset)
+        except (MemoryError, OSError):  # the machine's: no other opset helps
+            raise
         except Exception as error:  # the exporter's, or what a network that only runs untraced raises
             failed = failed or error
     # Behind its first sentence the exporter has the network's whole graph.

@@ -114,3 +114,12 @@ def test_a_network_that_cannot_be_compressed_is_refused_before_it_is_trained(
     with pytest.raises(InputError, match=r"can be trained but not compressed: .*slogdet.*--no-export-check") as caught:
         rehearsal.rehearse(recipe("resnet10t", 16), 7)
     assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_or_memory_is_not_taken_for_the_network_s_fault() -> None:
+    class Lacking(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        export.fp32(Lacking(), torch.zeros(1, 1, 8, 8))

@@ -44,6 +44,16 @@ def test_all_that_a_device_needs_imports_without_the_extras() -> None:
     assert not imported & HEAVY
 
 
+def test_a_network_answers_where_there_are_no_posix_locks() -> None:
+    script = """
+import sys
+sys.modules["fcntl"] = None  # as on Windows
+import edgefer, numpy
+print(edgefer.load("edgefer-nano").predict(numpy.zeros((48, 48), numpy.uint8))[0].label)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_importing_edgefer_imports_nothing_of_weight() -> None:
     assert not imported_after("import edgefer") & {*HEAVY, "numpy", "onnxruntime", "PIL", "pydantic", "rich"}
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgefer import console, paths
+from edgefer import console, locks, paths
 from edgefer.backends.tensorrt import builder
 from edgefer.backends.tensorrt.builder import Built, Runtime
 from edgefer.devices.gpu import Gpu
@@ -115,7 +112,9 @@ def engine(
     place = path(wanted)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(place):
+        lock = place.with_suffix(".lock")
+        lock.touch()
+        with locks.awaited(lock, busy="another process builds this engine: waiting for it"):
             found, why = _read(place, wanted)
             if found is not None:
                 return found
@@ -148,18 +147,6 @@ def timings(wanted: Wanted) -> Path:
     """Return where TensorRT keeps what it measured: of no use to another version or GPU."""
     digest = hashlib.sha256(f"{wanted.gpu} {wanted.board}".encode()).hexdigest()[:8]
     return paths.cache_dir() / "engines" / f"timings-{wanted.tensorrt}-sm{wanted.compute}-{digest}"
-
-
-@contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Keep others from building the same engine. A lock is gone with its process, however that ends."""
-    with place.with_suffix(".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            console.say("another process builds this engine: waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _read(place: Path, wanted: Wanted) -> tuple[Kept | None, str]:
