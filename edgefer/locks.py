@@ -10,11 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from edgefer import console
 
 try:
     import fcntl
@@ -41,12 +39,12 @@ def held(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def awaited(path: Path, busy: str = "") -> Iterator[None]:
+def awaited(path: Path, busy: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold a file or folder that is there and stays where it is, as soon as nobody else does.
 
     Args:
         path: of it.
-        busy: is said where somebody does.
+        busy: is called where somebody does.
     """
     if fcntl is None:
         yield
@@ -57,8 +55,7 @@ def awaited(path: Path, busy: str = "") -> Iterator[None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if busy:
-                    console.say(busy)
+                busy()
                 fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:

@@ -114,7 +114,7 @@ def engine(
         place.parent.mkdir(parents=True, exist_ok=True)
         lock = place.with_suffix(".lock")
         lock.touch()
-        with locks.awaited(lock, busy="another process builds this engine: waiting for it"):
+        with locks.awaited(lock, lambda: console.say("another process builds this engine: waiting for it")):
             found, why = _read(place, wanted)
             if found is not None:
                 return found
