@@ -17,7 +17,9 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    _LOCKS = False
+else:
+    _LOCKS = True
 
 _STALE_SECONDS = 86_400.0
 
@@ -46,7 +48,7 @@ def awaited(path: Path, busy: Callable[[], None] = lambda: None) -> Iterator[Non
         path: of it.
         busy: is called where somebody does.
     """
-    if fcntl is None:
+    if not _LOCKS:
         yield
         return
     lock = _open(path)
@@ -80,7 +82,7 @@ def remove_abandoned(path: Path) -> None:
 
 def _lock(path: Path) -> int | None:
     """Return the descriptor that holds `path`, or None where there are no such locks."""
-    if fcntl is None:
+    if not _LOCKS:
         return None
     lock = _open(path)
     try:
