@@ -71,7 +71,7 @@ def main() -> None:
             "training": f"--no-pretrained, {', '.join(SHORT)}",
             "compression": "--ptq: calibration alone",
             "latency": "edgefer bench --device cpu: batch 1, 1 thread, a network's files timed in turn",
-            "projected": "edgefer bench --device jetson and rtx --project: roofline, batch 1; nothing ran there",
+            "projected": "edgefer project --device jetson and rtx: roofline, batch 1; nothing ran there",
         },
     }
     paths.write_json(arguments.out, result, indent=1)
@@ -111,10 +111,10 @@ def made(recipe: str, few: Path, work: Path) -> str:
 def measured(name: str, bundle: str, few: Path) -> dict[str, Any]:
     """Return what the networks of a bundle cost: measured on this machine, projected for those that are not here."""
 
-    def benched(device: str, *more: str) -> dict[str, Any]:
+    def benched(device: str, command: str = "bench") -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "bench"
-            return edgefer("bench", bundle, "--device", device, *more, "--data", few, "--out", out)
+            return edgefer(command, bundle, "--device", device, "--data", few, "--out", out)
 
     bench = benched("cpu")
     entry = bench["bundles"][0]
@@ -130,7 +130,7 @@ def measured(name: str, bundle: str, few: Path) -> dict[str, Any]:
     projected = [
         {**{key: each[key] for key in ("network", "precision", "projected_milliseconds")}, "name": each["device"]}
         for device in ("jetson", "rtx")
-        for each in benched(device, "--project")["projected"]
+        for each in benched(device, "project")["projected"]
     ]
     return {
         "name": name,

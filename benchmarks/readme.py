@@ -528,7 +528,7 @@ def projection() -> str:
         parts.append(table([title, "memory", "FP16", "INT8", "**projected**, FP16", "**projected**, INT8"], rows))
         parts.append(
             f"From [projection-{name}.json](benchmarks/results/projection-{name}.json), which has every source: "
-            f"`edgefer bench edgefer-base --device {name} --project --data fer2013.zip --json`. "
+            f"`edgefer project edgefer-base --device {name} --data fer2013.zip --json`. "
             f"{eight['kernels']} kernels, {eight['macs'] / 1e6:.0f} M multiply-accumulates and "
             f"{eight['moved_bytes'] / 1e6:.2f} MB for an image in INT8; PrivateTest, of that graph on ONNX Runtime: "
             f"{percent(one(result['networks'], eight['network'])['quality']['accuracy'])}."
@@ -680,7 +680,7 @@ def ledger() -> str:
             "",
             "From [claims.json](benchmarks/results/claims.json), which this command wrote:",
             "",
-            "    edgefer bench --claims --data fer2013.zip",
+            "    edgefer claims --data fer2013.zip",
         ]
     )
 

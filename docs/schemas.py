@@ -35,7 +35,7 @@ FILES: dict[str, tuple[type[BaseModel], str, str]] = {
     "projection": (
         Projection,
         "edgefer's projection.json",
-        "What `edgefer bench --project` knows of a device that was not there. None of its times was measured. "
+        "What `edgefer project` knows of a device that was not there. None of its times was measured. "
         "With `--json` it prints the same with fields more: command, projection, and how it ended.",
     ),
 }

@@ -72,7 +72,6 @@ def bench(
     fallback: bool = False,
     robustness: bool = False,
     throughput: bool = False,
-    faces: bool = False,
 ) -> Result:
     """Measure every network of the bundles that runs on the device.
 
@@ -91,7 +90,6 @@ def bench(
         fallback: where the GPU cannot be used, measure on the CPU, and say so in the result.
         robustness: run each network on worse pictures too (`edgefer.evaluation.corruptions`).
         throughput: count images a second over batch, and over threads on the CPU (`edgefer.bench.probes.throughput`).
-        faces: name the faces that are wrong most often (`edgefer.bench.probes.mistakes`).
 
     Raises:
         InputError: labels of bundle and data differ, no network runs on the device, the split is empty.
@@ -192,7 +190,7 @@ def bench(
         )
     ]
     comparisons = _comparisons(contenders, networks, logits, samples)
-    again = words(threads, seconds, options, robustness=robustness, throughput=throughput, faces=faces)
+    again = words(threads, seconds, options, robustness=robustness, throughput=throughput)
     return Result(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         repeat=typed(subjects.command(bundles, dataset, device, split, again)),
@@ -208,9 +206,7 @@ def bench(
         recommendations=_recommendations(networks, samples),
         mistakes=mistakes.most_often(
             rows, dataset.classes, logits, [each.bundle.manifest.temperature for each in contenders]
-        )
-        if faces
-        else [],
+        ),
         warnings=[
             *warnings,
             *_warnings(titles, bundles, dataset, split, device, this_machine, networks, comparisons),
@@ -254,7 +250,6 @@ def words(
     fallback: bool = False,
     robustness: bool = False,
     throughput: bool = False,
-    faces: bool = False,
 ) -> list[str]:
     """Return the words of a command line that ask for these settings of `bench`."""
     found = ["--threads", str(threads), "--seconds", f"{seconds:g}"]
@@ -264,7 +259,6 @@ def words(
         "--fallback": fallback,
         "--robustness": robustness,
         "--throughput": throughput,
-        "--with-faces": faces,
     }
     return [*found, *(flag for flag, wanted in flags.items() if wanted)]
 

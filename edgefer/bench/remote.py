@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edgefer import console, paths, public, versions
+from edgefer import console, paths, versions
 from edgefer.backends import registry
 from edgefer.bench import read as reading
 from edgefer.bench import subjects
@@ -35,7 +35,6 @@ def bench(
     device: str,
     split: str,
     options: Sequence[str] = (),
-    ssh_config: Path | None = None,
     remote_edgefer: str | None = None,
 ) -> Result:
     """Measure bundles on another machine; the result is that of a bench here but for the machine that it names.
@@ -49,7 +48,6 @@ def bench(
         device: what to bench on there: ``cpu``, ``jetson`` or ``rtx``.
         split: named evaluation set, e.g. ``test`` or ``public+private``.
         options: further words for `edgefer bench` there.
-        ssh_config: configuration file for ssh.
         remote_edgefer: the command there.
 
     Raises:
@@ -71,7 +69,7 @@ def bench(
         for place, bundle in places.items():
             _copy(bundle, folder / place)
         console.say(f"connecting to {host}")
-        with remote.connect(host, ssh_config, remote_edgefer) as there:
+        with remote.connect(host, edgefer=remote_edgefer) as there:
             _check_version(host, there.version)
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
             console.say(f"copying {size / 1e6:.1f} MB to {host}")
@@ -82,7 +80,6 @@ def bench(
             there.fetch("out/result.json", folder / "result.json")
         result = _read(folder / "result.json", host, digest, bundles)
     again = [*subjects.command(bundles, dataset, device, split, options), "--host", host]
-    again += [] if ssh_config is None else ["--ssh-config", public.place(ssh_config)]
     again += [] if remote_edgefer is None else ["--remote-edgefer", remote_edgefer]
     data = {"name": dataset.name, "origin": subjects.origin(dataset), "digest": dataset.digest}
     entries = [

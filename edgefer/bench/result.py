@@ -219,5 +219,5 @@ class Result(_Part):
     networks: list[NetworkEntry]
     comparisons: list[Comparison]
     recommendations: list[Recommendation] = []
-    mistakes: list[Mistake] = Field([], description="faces most often wrong, by row; empty where not asked for")
+    mistakes: list[Mistake] = Field([], description="faces most often wrong, by their rows; no pixels")
     warnings: list[str]

@@ -29,6 +29,7 @@ def _all(name: str, train: str, split: str) -> str:
         f"{train} --out {run}",
         # The claims are of FP32. That INT8 may lose more than the gate allows must not keep its bundle from the bench.
         f"edgefer compress {run} --int8 --ptq --max-drop 100 {_DATA} --out {bundle}",
-        f"edgefer bench {bundle} --split {split} {_DATA} --claims",
+        f"edgefer bench {bundle} --split {split} {_DATA} --out {name}-bench",
+        f"edgefer claims --results {name}-bench {_DATA}",
     )
     return " && ".join(steps)

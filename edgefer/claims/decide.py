@@ -76,7 +76,7 @@ def decide(ledger: Ledger, dataset: Dataset | None = None, results: Sequence[tup
         source += ["--results", name]
     return Result(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        repeat=typed(["edgefer", "bench", "--claims", *source]),
+        repeat=typed(["edgefer", "claims", *source]),
         versions=versions.installed("timm", "torch"),
         data=None if dataset is None else dataset.digest,
         claims=len(entries),

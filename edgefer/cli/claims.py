@@ -1,11 +1,14 @@
-"""What `edgefer bench --claims` does: the ledger of the papers' claims, alone or beside what a bench measured."""
+"""`edgefer claims`: the ledger of the papers' claims, alone or beside what benches measured."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from edgefer.cli.options import Data, Json
 from edgefer.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -17,17 +20,18 @@ if TYPE_CHECKING:
 JSON = "claims.json"
 
 
-def run(data: Path | None, *, results: Sequence[Path], out: Path | None, as_json: bool) -> None:
-    """Decide the ledger as far as it can be here, print and write it.
+def claims(
+    data: Data = None,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RESULT", help="A finished bench to hold the claims against. May be repeated."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for it. Default: runs/claims/<time>.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Decide papers' claims as far as it can be here: recompute, count networks and FER2013, look at benches.
 
-    Args:
-        data: FER2013; without it EDGEFER_DATA or what is in ./data, and without these claims that count it are not run.
-        results: finished benches of the documents' networks.
-        out: folder for the result.
-        as_json: print one JSON object.
-
-    Raises:
-        InputError: the folder exists, or the ledger, the data or a result cannot be read.
+    Nothing is trained or measured; without FER2013 (--data, EDGEFER_DATA, ./data) what it decides is not run.
     """
     from edgefer import data as datasets
     from edgefer import paths
@@ -36,12 +40,12 @@ def run(data: Path | None, *, results: Sequence[Path], out: Path | None, as_json
 
     if out is not None:
         paths.check_unused(out)
-    finished = read(results)
+    finished = read(results or [])
     result = decided(finished, datasets.find(data) if named(data) is not None else None)
-    folder = out or paths.new_run("bench", "claims")
+    folder = out or paths.new_run("claims", "claims")
     files = write(result, folder)
     if as_json:
-        output.print_json({"command": "bench", **files, **result.model_dump(mode="json")})
+        output.print_json({"command": "claims", **files, **result.model_dump(mode="json")})
         return
     from edgefer.claims.table import tables
 

@@ -1,11 +1,15 @@
-"""`edgefer bench --compare A B`: two results as a table, and an exit code for CI."""
+"""`edgefer compare A B`: two results as a table, and an exit code for CI."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgefer.cli.options import Json, Markdown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,50 +22,41 @@ _NOISE = "may be noise"
 _WIDTH = 100  # of a note in Markdown
 
 
-def run(
-    compare: tuple[Path, Path] | None,
-    conditions: Sequence[str],
-    *,
-    allow_different: bool,
-    markdown: bool,
-    as_json: bool,
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="The reference: a result.json, or a bench's folder.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The new one.")],
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COND", help="Exit code 1 if B is so: 'latency.p50 > 1.05x'. May be repeated."),
+    ] = None,
+    allow_different: Annotated[
+        bool, typer.Option("--allow-different", help="Other protocols, hardware or data too, with a warning.")
+    ] = False,
+    markdown: Markdown = False,
+    as_json: Json = False,
 ) -> None:
-    """Compare two results and print what changed.
-
-    Args:
-        compare: the reference and the new result.
-        conditions: as they were typed.
-        allow_different: compare what is not to be compared too.
-        markdown: print a table for a pull request.
-        as_json: print one JSON object.
-
-    Raises:
-        InputError: options do not go together, a file is none, the results are not to be compared.
-        GateFailed: a condition holds; after all has been printed.
-    """
+    """Compare two benches' results: what changed, and what of it may be noise. Nothing is measured."""
     from edgefer.bench.read import read
     from edgefer.cli import output
+    from edgefer.cli.options import check_printed
     from edgefer.compare.conditions import parse
     from edgefer.compare.pairs import Named
     from edgefer.compare.pairs import compare as comparing
-    from edgefer.errors import GateFailed, InputError
+    from edgefer.errors import GateFailed
 
-    if compare is None:
-        raise InputError("--fail-if and --allow-different are for --compare A B, which is not there")
-    if markdown and as_json:
-        raise InputError("--json and --markdown are two ways to print; choose one")
-    parsed = [parse(text) for text in conditions]
-    a, b = (Named(path, read(path)) for path in compare)
-    compared = comparing(a, b, parsed, allow_different=allow_different)
+    check_printed(markdown, as_json)
+    parsed = [parse(text) for text in fail_if or []]
+    old, new = (Named(path, read(path)) for path in (a, b))
+    compared = comparing(old, new, parsed, allow_different=allow_different)
     failed = None if compared.failure is None else GateFailed(compared.failure)
     if as_json:
-        output.print_json({"command": "bench", **compared.model_dump(mode="json")}, failed)
+        output.print_json({"command": "compare", **compared.model_dump(mode="json")}, failed)
         return
     if markdown:
-        output.print_text("\n".join([*_markdown(compared, b.result), ""]))
+        output.print_text("\n".join([*_markdown(compared, new.result), ""]))
     else:
         console = output.screen()
-        for part in _tables(compared, b.result):
+        for part in _tables(compared, new.result):
             console.print(part)
     if failed:
         raise failed

@@ -14,12 +14,15 @@ from edgefer import console
 from edgefer.cli.ablate import ablate
 from edgefer.cli.bench import bench
 from edgefer.cli.build import build
+from edgefer.cli.claims import claims
+from edgefer.cli.compare import compare
 from edgefer.cli.compress import compress
 from edgefer.cli.data import info
 from edgefer.cli.doctor import doctor
 from edgefer.cli.ending import Group
 from edgefer.cli.lint import lint
 from edgefer.cli.predict import predict
+from edgefer.cli.project import project
 from edgefer.cli.quickstart import quickstart
 from edgefer.cli.recipes import recipes
 from edgefer.cli.review import review
@@ -44,6 +47,9 @@ app.command()(ablate)
 app.command()(compress)
 app.command()(build)
 app.command()(bench)
+app.command()(compare)
+app.command()(project)
+app.command()(claims)
 app.command()(predict)
 app.command()(lint)
 app.command()(doctor)

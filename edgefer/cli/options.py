@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from edgefer.bundle import Bundle
     from edgefer.data.dataset import Dataset
 
+Bundles = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="BUNDLE", help="Default: the newest in runs/compress, else edgefer-base.", show_default=False
+    ),
+]
+CpuThreads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="CPU threads for one inference.")]
 Data = Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")]
 Groups = Annotated[
@@ -23,6 +32,8 @@ Groups = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Judged = Annotated[str, typer.Option("--split", help="Images to evaluate: test, val, public+private.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print for a pull request.")]
 Pretrained = Annotated[
     bool | None,
     typer.Option(
@@ -72,6 +83,35 @@ def start_settings(pretrained: bool | None, weights: Path | None) -> list[str]:
 def named(path: Path) -> str:
     """Return a path that means the same in any folder; the name of a network of edgefer's stays as it is."""
     return str(path.resolve() if path.exists() else path)
+
+
+def opened(bundles: Sequence[Path] | None) -> list[Bundle]:
+    """Open the bundles that are named; without one the newest in ``runs/compress``, else edgefer-base, and say so.
+
+    Raises:
+        InputError: one is no bundle.
+    """
+    from edgefer import bundle, console, paths
+
+    if bundles:
+        return [bundle.load(path) for path in bundles]
+    if paths.latest("compress") is not None:
+        return [bundle.newest()]
+    found = bundle.default()
+    console.say(f"no bundle is named and none is in runs/compress: this is {found.manifest.name}, edgefer's own")
+    return [found]
+
+
+def check_printed(markdown: bool, as_json: bool) -> None:
+    """Refuse to print in two ways.
+
+    Raises:
+        InputError: both are asked for.
+    """
+    from edgefer.errors import InputError
+
+    if markdown and as_json:
+        raise InputError("--json and --markdown are two ways to print; choose one")
 
 
 def check_divided(dataset: Dataset, groups: str | None) -> None:

@@ -10,6 +10,7 @@ characters that mean nothing to one.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shlex
@@ -27,6 +28,7 @@ from edgefer.lines import one_line
 
 # A name for ssh to connect to. What else ssh would take (ports, addresses of IPv6) can stand in its configuration under
 # such a name; this way no name is an option, and none means anything to a shell, in ssh's ProxyCommand for example.
+_CONFIG = "EDGEFER_SSH_CONFIG"
 _NAME = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.+-]*@)?[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _SAFE_PATH = re.compile(r"/[A-Za-z0-9_./+-]+")
 _LONGEST_SOCKET = 60  # characters of its folder; the system allows about 100 for all of it
@@ -246,7 +248,7 @@ def connect(name: str, config: Path | None = None, edgefer: str | None = None) -
 
     Args:
         name: for ssh: a host, user@host, or a name from its configuration.
-        config: configuration file for ssh in place of the user's and the system's.
+        config: configuration file for ssh in place of the user's and the system's; by default EDGEFER_SSH_CONFIG's.
         edgefer: the command there, a path or a name on its PATH; by default ``edgefer``, else ``python3 -m edgefer``.
 
     Yields:
@@ -257,8 +259,10 @@ def connect(name: str, config: Path | None = None, edgefer: str | None = None) -
         LackError: ssh is not installed, the host is not reached or has no edgefer, its disk is full.
     """
     check_name(name)
+    if config is None and os.environ.get(_CONFIG):
+        config = Path(os.environ[_CONFIG])
     if config is not None and not config.is_file():
-        raise InputError(f"{config} is no file; --ssh-config names a configuration file of ssh")
+        raise InputError(f"{config} is no file; {_CONFIG} names a configuration file of ssh")
     if edgefer is not None and not (edgefer and edgefer.isprintable()):
         raise InputError(f"{edgefer!r} is no path; --remote-edgefer names the command edgefer on {name}")
     for program in ("ssh", "scp"):

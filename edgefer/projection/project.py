@@ -87,10 +87,10 @@ def project(
     warnings = subjects.data_warnings(titles, bundles, dataset, split)
     if device == "rtx" and any(workload.precision == "int8" for workload, _ in workloads):
         warnings.append(_RTX_INT8)
-    again = ["--threads", str(threads), "--project"]
+    again = subjects.command(bundles, dataset, device, split, ["--threads", str(threads)])[2:]
     return Projection(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        repeat=typed(subjects.command(bundles, dataset, device, split, again)),
+        repeat=typed(["edgefer", "project", *again]),
         measure=typed([*asked, "--host", "user@orin" if device == "jetson" else "user@machine"]),
         device=device,
         statement=statement(device, root),
@@ -115,7 +115,7 @@ def statement(device: Family, root: Path = Path("/")) -> str:
         root: as for `project`.
     """
     if present.here(device, root):
-        return "Nothing below was measured on this GPU: --project asks for a projection."
+        return "Nothing below was measured on this GPU: this is a projection."
     return f"{_ABSENT[device]}: nothing below was measured on one."
 
 

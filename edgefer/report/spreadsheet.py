@@ -1,8 +1,9 @@
-"""A bench's result as CSV: a line for each network, a column for each figure by its name in `result.json`."""
+"""Benches' results as CSV: a line for each network, a column for each figure by its name in `result.json`."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgefer import paths
@@ -11,8 +12,18 @@ from edgefer.bench.result import Result
 from edgefer.lines import cell
 
 
-def write(result: Result, path: Path) -> None:
+def write(results: Sequence[Result], path: Path) -> None:
     """Write the file. Texts that a spreadsheet would take for a formula begin with an apostrophe."""
+    rows = [row for result in results for row in _rows(result)]
+    # Power rails differ from network to network where one could not be read.
+    columns = dict.fromkeys(name for row in rows for name in row)
+    with paths.write_atomically(path.resolve()) as part, part.open("w", newline="", encoding="utf-8") as out:
+        table = csv.writer(out)
+        table.writerow(map(cell, columns))
+        table.writerows([cell(row.get(name)) for name in columns] for row in rows)
+
+
+def _rows(result: Result) -> Iterator[dict[str, object]]:
     about = {
         "created": result.created,
         "device": result.device,
@@ -22,8 +33,8 @@ def write(result: Result, path: Path) -> None:
         "drawn": result.data.drawn,
         "split": result.data.split,
     }
-    rows: list[dict[str, object]] = [
-        {
+    for entry in result.networks:
+        yield {
             "bundle": entry.bundle,
             "network": entry.network,
             "precision": entry.precision,
@@ -33,11 +44,3 @@ def write(result: Result, path: Path) -> None:
             **figures(entry),
             **about,
         }
-        for entry in result.networks
-    ]
-    # Power rails differ from network to network where one could not be read.
-    columns = dict.fromkeys(name for row in rows for name in row)
-    with paths.write_atomically(path.resolve()) as part, part.open("w", newline="", encoding="utf-8") as out:
-        table = csv.writer(out)
-        table.writerow(map(cell, columns))
-        table.writerows([cell(row.get(name)) for name in columns] for row in rows)

@@ -1,4 +1,4 @@
-"""`edgefer bench --compare`: what is compared, what is refused, and how a script learns of a regression."""
+"""`edgefer compare`: what is compared, what is refused, and how a script learns of a regression."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def place(measured: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def type_in(*arguments: str | Path, **settings: str) -> Result:
     try:
-        return CliRunner(env=settings).invoke(app, ["bench", *map(str, arguments)])
+        return CliRunner(env=settings).invoke(app, ["compare", *map(str, arguments)])
     finally:
         console.enable(False)
 
@@ -270,14 +270,14 @@ def test_a_network_that_is_gone_does_not_pass_a_gate(place: Callable[..., Path])
     place("a.json")
     place("b.json", without_int8)
     for condition in ("latency.p50 > 2x", "int8-cpu: latency.p50 > 2x"):
-        done = type_in("--compare", "a.json", "b.json", "--fail-if", condition)
+        done = type_in("a.json", "b.json", "--fail-if", condition)
         assert (done.exit_code, "the new result has no network int8-cpu" in done.stderr) == (2, True)
     assert (
         "name those it is about: 'fp32: latency.p50 > 2x'"
-        in type_in("--compare", "a.json", "b.json", "--fail-if", "latency.p50 > 2x").stderr
+        in type_in("a.json", "b.json", "--fail-if", "latency.p50 > 2x").stderr
     )
-    assert type_in("--compare", "a.json", "b.json", "--fail-if", "fp32: latency.p50 > 2x").exit_code == 0
-    assert type_in("--compare", "a.json", "b.json").exit_code == 0  # no gate: only_in_a says it
+    assert type_in("a.json", "b.json", "--fail-if", "fp32: latency.p50 > 2x").exit_code == 0
+    assert type_in("a.json", "b.json").exit_code == 0  # no gate: only_in_a says it
 
 
 def test_results_without_a_network_in_common_are_refused(place: Callable[..., Path]) -> None:
@@ -315,14 +315,14 @@ GPU = {
 def test_a_card_with_another_power_limit_is_another_machine(place: Callable[..., Path]) -> None:
     a = place("a.json", changed("conditions", "card_before", to=CARD))
     b = place("b.json", changed("conditions", "card_before", to={**CARD, "most_watts": 80.0}))
-    done = type_in("--compare", a, b)
+    done = type_in(a, b)
     assert done.exit_code == 2
     assert "hardware: power limit 115" in done.stderr
 
 
 def test_a_machine_that_was_busy_is_noted(place: Callable[..., Path]) -> None:
     a = place("a.json", changed("conditions", "load_before", to=900.0))
-    done = type_in("--compare", a, place("b.json"), COLUMNS="200")
+    done = type_in(a, place("b.json"), COLUMNS="200")
     assert done.exit_code == 0, done.output
     assert "note: A was measured with 900.0 processes running on" in done.stdout
 
@@ -350,20 +350,18 @@ def test_what_is_not_to_be_compared_is_refused_unless_it_is_asked_for(
     place: Callable[..., Path], edit: Edit, said: str
 ) -> None:
     a, b = place("a.json"), place("b.json", edit)
-    done = type_in("--compare", a, b)
+    done = type_in(a, b)
     assert done.exit_code == 2
     assert done.stdout == ""
     assert said in done.stderr
     assert "--allow-different compares them all the same" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    allowed = type_in("--compare", a, b, "--allow-different", COLUMNS="200")
+    allowed = type_in(a, b, "--allow-different", COLUMNS="200")
     assert allowed.exit_code == 0, allowed.output
     assert allowed.stdout.startswith(f"warning: A and B differ in {said}")
-    told = json.loads(type_in("--compare", a, b, "--allow-different", "--json").stdout)
+    told = json.loads(type_in(a, b, "--allow-different", "--json").stdout)
     assert told["differences"]
-    assert (
-        "These are not to be compared, and were" in type_in("--compare", a, b, "--allow-different", "--markdown").stdout
-    )
+    assert "These are not to be compared, and were" in type_in(a, b, "--allow-different", "--markdown").stdout
 
 
 @pytest.mark.parametrize(("name", "value"), [("power_mode", "MAXN"), ("clocks_locked", False), ("model", "Nano")])
@@ -419,7 +417,7 @@ def test_a_reference_that_is_the_newer_one_is_noted(place: Callable[..., Path]) 
 def test_a_file_that_is_no_result_is_refused_in_one_line(place: Callable[..., Path], content: bytes, said: str) -> None:
     a = place("a.json")
     Path("b.json").write_bytes(content)
-    done = type_in("--compare", a, "b.json")
+    done = type_in(a, "b.json")
     assert done.exit_code == 2
     assert said in done.stderr
     assert "b.json" in done.stderr
@@ -486,10 +484,10 @@ def test_texts_of_a_stranger_reach_neither_terminal_nor_pull_request(place: Call
 
     a = place("a.json", hostile)
     for option in ((), ("--markdown",), ("--json",)):
-        done = type_in("--compare", a, a, *option, COLUMNS="200")
+        done = type_in(a, a, *option, COLUMNS="200")
         assert done.exit_code == 0, done.output
         assert "\x1b" not in done.stdout
-    markdown = type_in("--compare", a, a, "--markdown").stdout
+    markdown = type_in(a, a, "--markdown").stdout
     for line in markdown.splitlines():
         outside = "".join(line.split("`")[::2])  # what is not code
         if not line.startswith(("note:", "    ")):
@@ -566,7 +564,7 @@ def test_any_text_is_a_condition_or_an_error_of_one_line(text: str) -> None:
 )
 def test_a_condition_that_cannot_be_decided_is_an_error(place: Callable[..., Path], text: str, said: str) -> None:
     place("a.json")
-    done = type_in("--compare", "a.json", "a.json", "--fail-if", text)
+    done = type_in("a.json", "a.json", "--fail-if", text)
     assert done.exit_code == 2, done.output
     assert said in done.stderr
     assert done.stdout == ""
@@ -578,10 +576,10 @@ def test_a_figure_that_one_result_lacks_does_not_pass(place: Callable[..., Path]
     place("a.json")
     place("b.json")
     place(side, changed("networks", 0, "memory", to=None))
-    done = type_in("--compare", "a.json", "b.json", "--fail-if", "memory.peak > 1.1x")
+    done = type_in("a.json", "b.json", "--fail-if", "memory.peak > 1.1x")
     assert done.exit_code == 2
     assert f"memory.peak of fp32 is not in {side[0].upper()}" in done.stderr
-    assert type_in("--compare", "a.json", "b.json").exit_code == 0
+    assert type_in("a.json", "b.json").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -612,7 +610,7 @@ def test_conditions_mean_what_they_say(place: Callable[..., Path], text: str, ho
 
     place("a.json", share(0.65))
     place("b.json", both(share(0.645), slower(1.1)))
-    done = type_in("--compare", "a.json", "b.json", "--fail-if", text)
+    done = type_in("a.json", "b.json", "--fail-if", text)
     assert done.exit_code == int(holds), done.output
     assert ("holds" in done.stderr) is holds
 
@@ -622,17 +620,17 @@ def test_the_first_condition_that_holds_is_named_and_the_others_counted(place: C
     place("b.json", both(steady, slower(1.5), new_file("int8-cpu")))
     asked = ["--fail-if", "file_bytes > 2x", "--fail-if", "int8-cpu: latency.p50 > 1.05x"]
     asked += ["--fail-if", "latency.p99 > 1.05x", "--fail-if", "file_bytes > 1"]
-    done = type_in("--compare", "a.json", "b.json", *asked)
+    done = type_in("a.json", "b.json", *asked)
     assert done.exit_code == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("edgefer: int8-cpu: latency.p50 > 1.05x holds: ")
     assert line.endswith("1.5x; 3 more hold")
     assert "failed: 4 of 7 conditions hold" in done.stdout
-    told = type_in("--compare", "a.json", "b.json", *asked, "--json")
+    told = type_in("a.json", "b.json", *asked, "--json")
     assert told.exit_code == 1
     assert told.stderr == done.stderr
     said = json.loads(told.stdout)  # one object and nothing else
-    assert (said["command"], said["exit_code"]) == ("bench", 1)
+    assert (said["command"], said["exit_code"]) == ("compare", 1)
     assert said["error"] in line
     assert [each["met"] for each in said["conditions"]] == [False, False, True, False, True, True, True]
 
@@ -640,17 +638,17 @@ def test_the_first_condition_that_holds_is_named_and_the_others_counted(place: C
 def test_a_condition_that_noise_alone_can_meet_says_so(place: Callable[..., Path]) -> None:
     place("a.json", steady)
     place("b.json", both(steady, slower(1.01)))
-    done = type_in("--compare", "a.json", "b.json", "--fail-if", "latency.p50 > 1.005x")
+    done = type_in("a.json", "b.json", "--fail-if", "latency.p50 > 1.005x")
     assert done.exit_code == 1
     assert "1.01x, which may be noise" in done.stderr
 
 
 def test_json_has_the_schema_and_passes_without_an_error(place: Callable[..., Path]) -> None:
     place("a.json")
-    done = type_in("--compare", "a.json", "a.json", "--fail-if", "latency.p50 > 1.05x", "--json")
+    done = type_in("a.json", "a.json", "--fail-if", "latency.p50 > 1.05x", "--json")
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
-    assert said.pop("command") == "bench"
+    assert said.pop("command") == "compare"
     assert not {"error", "exit_code"} & set(said)
     compared = Compared.model_validate_json(json.dumps(said))
     assert compared == held(Path("a.json"), Path("a.json"), "latency.p50 > 1.05x")
@@ -665,7 +663,7 @@ def rails(joules: float) -> Edit:
 def test_the_table_fits_80_columns_and_has_the_figures(place: Callable[..., Path]) -> None:
     place("a.json", both(rails(0.001), steady))
     place("b.json", both(rails(0.002), steady, slower(1.25)))
-    done = type_in("--compare", "a.json", "b.json", COLUMNS="80")
+    done = type_in("a.json", "b.json", COLUMNS="80")
     assert done.exit_code == 0, done.output
     assert max(map(len, done.stdout.splitlines())) <= 80
     p50 = next(line for line in done.stdout.partition("int8-cpu")[2].splitlines() if line.startswith("p50"))
@@ -673,16 +671,16 @@ def test_the_table_fits_80_columns_and_has_the_figures(place: Callable[..., Path
     assert "drawn faces" in done.stdout
     assert "VDD_IN, mJ" in done.stdout
     assert "2.00x" in done.stdout
-    wide = type_in("--compare", "a.json", "b.json", COLUMNS="200").stdout
+    wide = type_in("a.json", "b.json", COLUMNS="200").stdout
     assert "1.000" in next(line for line in wide.splitlines() if line.startswith("VDD_IN, mJ"))
-    judged = type_in("--compare", "a.json", "b.json", "--fail-if", "int8-cpu: energy.rails.VDD_IN.joules > 1.5x")
+    judged = type_in("a.json", "b.json", "--fail-if", "int8-cpu: energy.rails.VDD_IN.joules > 1.5x")
     assert judged.exit_code == 1
 
 
 def test_markdown_is_a_table_of_six_columns(place: Callable[..., Path]) -> None:
     place("a.json", both(rails(0.001), steady))
     place("b.json", both(rails(0.002), steady, slower(1.25)))
-    done = type_in("--compare", "a.json", "b.json", "--markdown", "--fail-if", "latency.p50 > 1.2x")
+    done = type_in("a.json", "b.json", "--markdown", "--fail-if", "latency.p50 > 1.2x")
     assert done.exit_code == 1
     rows = [line.replace(r"\|", "") for line in done.stdout.splitlines() if line.startswith("|")]
     assert {row.count("|") for row in rows} == {7}
@@ -694,18 +692,11 @@ def test_markdown_is_a_table_of_six_columns(place: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--fail-if", "latency.p50 > 1.05x"], "are for --compare A B, which is not there"),
-        (["--allow-different"], "are for --compare A B"),
-        (
-            ["made", "--compare", "a.json", "a.json"],
-            "--compare reads two results and measures nothing; leave BUNDLE out",
-        ),
-        (["--compare", "a.json", "a.json", "--threads", "1", "--host", "x"], "leave --threads, --host out"),
-        (["--compare", "a.json", "a.json", "--json", "--markdown"], "choose one"),
-        (["--compare", "a.json", "nowhere.json"], "nowhere.json is not there"),
+        (["a.json", "a.json", "--json", "--markdown"], "choose one"),
+        (["a.json", "nowhere.json"], "nowhere.json is not there"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(
+def test_what_cannot_be_compared_is_said_in_one_line(
     place: Callable[..., Path], arguments: list[str], said: str
 ) -> None:
     place("a.json")
@@ -717,7 +708,7 @@ def test_options_that_do_not_go_together_are_refused(
 
 def test_an_error_is_json_too_where_json_is_asked_for(place: Callable[..., Path]) -> None:
     place("a.json")
-    done = type_in("--compare", "a.json", "a.json", "--fail-if", "x > 1", "--json")
+    done = type_in("a.json", "a.json", "--fail-if", "x > 1", "--json")
     assert done.exit_code == 2
     assert json.loads(done.stdout)["exit_code"] == 2
 
@@ -745,8 +736,8 @@ def test_what_only_one_of_two_results_measured_beside_the_rest_does_not_forbid_t
 ) -> None:
     new = place("new.json", changed("protocol", "energy_seconds", to=3.0))
     old = place("old.json", changed("protocol", "with_preprocessing_seconds", to=None))
-    done = type_in("--compare", old, new)
+    done = type_in(old, new)
     assert done.exit_code == 0, done.output
     assert "p50 from pixels" in done.stdout
     other = place("other.json", changed("protocol", "with_preprocessing_seconds", to=9.0))
-    assert "with_preprocessing_seconds" in type_in("--compare", new, other).stderr
+    assert "with_preprocessing_seconds" in type_in(new, other).stderr

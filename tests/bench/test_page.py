@@ -26,7 +26,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     plain, hostile = samples.dataset(), samples.dataset()
     object.__setattr__(hostile, "classes", HOSTILE)
-    one = bench([samples.write(folder / "one", name="one")], plain, seconds=0.01, faces=True)
+    one = bench([samples.write(folder / "one", name="one")], plain, seconds=0.01)
     bad = results.relabelled(one, HOSTILE)
     made = {
         "one bundle": report.html(results.photographs(results.many(one, 1)), plain),

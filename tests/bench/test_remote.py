@@ -61,8 +61,10 @@ VERSION = f'[ "$1" = --version ] && echo edgefer {edgefer.__version__} && exit; 
 
 
 def run(server: sshd.Server, *arguments: str) -> Result:
-    words = ["bench", BUNDLE, "--host", "orin", "--ssh-config", str(server.config), "--data", FACES]
-    return CliRunner().invoke(app, [*words, "--seconds", "0.1", *arguments])
+    words = ["bench", BUNDLE, "--host", "orin", "--data", FACES]
+    return CliRunner(env={"EDGEFER_SSH_CONFIG": str(server.config)}).invoke(
+        app, [*words, "--seconds", "0.1", *arguments]
+    )
 
 
 def assert_nothing_is_left(server: sshd.Server) -> None:
@@ -94,7 +96,6 @@ def test_a_bench_there_has_the_figures_of_a_bench_here(server: sshd.Server, fold
     assert words[:3] == ["edgefer", "bench", BUNDLE]
     assert words[words.index("--data") + 1] == FACES
     assert words[words.index("--host") + 1] == "orin"
-    assert words[words.index("--ssh-config") + 1] == str(server.config)
     assert f"{one.networks[0].latency.p50:.3f}" in there.stdout  # the table
     assert "orin: data: " in there.stderr  # what was said there
     assert "report.html" not in there.stderr
@@ -132,10 +133,14 @@ def test_json_and_out_are_as_for_a_bench_here(server: sshd.Server, folder: Path)
 
 def started(server: sshd.Server) -> subprocess.Popen[str]:
     """Start a long bench in a process of its own and wait until it runs there."""
-    words = ["bench", BUNDLE, "--host", "orin", "--ssh-config", str(server.config), "--data", FACES, "--seconds", "600"]
+    words = ["bench", BUNDLE, "--host", "orin", "--data", FACES, "--seconds", "600"]
     process = subprocess.Popen(
         [sys.executable, "-m", "edgefer", *words],
-        env={**os.environ, "PYTHONPATH": str(Path(edgefer.__file__).parents[1])},
+        env={
+            **os.environ,
+            "EDGEFER_SSH_CONFIG": str(server.config),
+            "PYTHONPATH": str(Path(edgefer.__file__).parents[1]),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -235,11 +240,9 @@ def test_versions_are_compared(version: str, code: int, tmp_path: Path, folder: 
         (["--host", "-oProxyCommand=touch pwned"], 2, "is not passed to ssh"),
         (["--host", "orin", "--device", "tpu"], 2, "unknown device 'tpu'"),
         (["--host", "orin", "--split", "holdout"], 2, "holdout"),
-        (["--host", "orin", "--ssh-config", "nothing"], 2, "nothing is no file"),
         (["--host", "orin", "--remote-edgefer", "a\nb"], 2, "is no path"),
         (["--host", "orin", "--out", FACES], 2, "exists already"),
-        (["--ssh-config", "nothing"], 2, "are for --host"),
-        (["--remote-edgefer", "x"], 2, "are for --host"),
+        (["--remote-edgefer", "x"], 2, "is for --host"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_sent(

@@ -49,7 +49,7 @@ def dataset() -> Dataset:
 def result(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Result:
     folder = tmp_path_factory.mktemp("bundles")
     made = [samples.write(folder / name, name=name, labels=HOSTILE) for name in ("one", "two")]
-    return bench(made, dataset, seconds=0.01, faces=True)
+    return bench(made, dataset, seconds=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -318,7 +318,7 @@ def test_a_strange_distribution_spoils_no_page(result: Result, values: list[floa
 def test_csv_has_a_line_for_each_network_and_no_formula(result: Result, tmp_path: Path) -> None:
     title = "=HYPERLINK(1)"
     networks = [each.model_copy(update={"bundle": title}) for each in result.networks]
-    spreadsheet.write(result.model_copy(update={"networks": networks}), tmp_path / "all.csv")
+    spreadsheet.write([result.model_copy(update={"networks": networks})], tmp_path / "all.csv")
     with (tmp_path / "all.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     assert [line["network"] for line in lines] == [each.network for each in result.networks]

@@ -1,4 +1,4 @@
-"""`edgefer bench --claims` as typed."""
+"""`edgefer claims` as typed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from bundle import samples
 from claims import benches
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from edgefer import console, paths
-from edgefer.bench.read import read
 from edgefer.bench.result import Result as Bench
 from edgefer.claims import ledger
 from edgefer.claims import result as schema
 from edgefer.cli.main import app
-from edgefer.labels import LABELS
 
 pytest.importorskip("jinja2")
 
@@ -38,7 +35,7 @@ def _light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner(env={"COLUMNS": "80"}).invoke(app, ["bench", "--claims", *arguments])
+    return CliRunner(env={"COLUMNS": "80"}).invoke(app, ["claims", *arguments])
 
 
 def test_the_table_has_every_claim_and_fits_80_columns() -> None:
@@ -58,17 +55,17 @@ def test_the_table_has_every_claim_and_fits_80_columns() -> None:
 
 def test_it_writes_json_and_a_page_and_latest_does_not_lead_there() -> None:
     assert run().exit_code == 0
-    (folder,) = Path("runs/bench").iterdir()
+    (folder,) = Path("runs/claims").iterdir()
     assert sorted(file.name for file in folder.iterdir()) == ["claims.html", "claims.json"]
     schema.Result.model_validate_json((folder / "claims.json").read_text(encoding="utf-8"))
-    assert paths.latest("bench") is None
+    assert paths.latest("claims") is None
 
 
 def test_json_is_one_object() -> None:
     done = run("--json", "--out", "here")
     assert done.exit_code == 0
     printed = json.loads(done.stdout)
-    assert (printed["command"], printed["kind"]) == ("bench", "edgefer claims")
+    assert (printed["command"], printed["kind"]) == ("claims", "edgefer claims")
     assert printed["json"] == "here/claims.json"
     assert printed["html"] == "here/claims.html"
     assert printed["entries"] == json.loads(Path("here/claims.json").read_text(encoding="utf-8"))["entries"]
@@ -123,12 +120,8 @@ def test_without_the_report_extra_there_is_no_page_and_it_is_said(monkeypatch: p
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["some-bundle"], "some-bundle is not there"),
         (["--results", "nowhere.json"], "nowhere.json is not there"),
         (["--results", "full/file"], "full/file is no valid JSON"),
-        (["--device", "jetson", "--project"], "leave --device, --project out"),
-        (["--host", "user@orin"], "leave --host out"),
-        (["--robustness", "--split", "val", "--threads", "2"], "leave --robustness, --split, --threads out"),
         (["--data", "nowhere.zip"], "nowhere.zip does not exist"),
         (["--out", "full"], "full exists already"),
     ],
@@ -167,52 +160,7 @@ def test_a_finished_bench_stands_beside_the_claims(small: Bench) -> None:
     held = schema.Result.model_validate_json(Path("here/claims.json").read_text(encoding="utf-8"))
     entry = next(entry for entry in held.entries if entry.id == "b2.accuracy")
     assert (entry.verdict, entry.measured[0].source) == ("not run", "done")
-    assert held.repeat == "edgefer bench --claims --results done"
+    assert held.repeat == "edgefer claims --results done"
     page = Path("here/claims.html").read_text(encoding="utf-8")
     assert page.count("not as written: 0.600") > 7
     assert "5 epochs instead of 10" in page
-
-
-def bench(*arguments: str) -> Result:
-    return CliRunner(env={"COLUMNS": "80"}).invoke(app, ["bench", *arguments])
-
-
-@pytest.mark.slow  # it benches
-def test_a_bench_holds_the_claims_against_what_it_measures() -> None:
-    recipe = benches.training("vgg16-scratch", ["preprocessing.size=12"]).recipe
-    trained = {"checkpoint": {"epoch": 3, "epochs": 60, "val_accuracy": 0.5, "start": benches.RANDOM}}
-    samples.write(Path("b"), name="vgg16-scratch", recipe=recipe, compression=trained)
-    dataset = samples.dataset(14)
-    for row, label in enumerate(dataset.labels):
-        place = Path("faces", ("train", "val", "test")[row // 14], LABELS[label])
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(dataset.images[row]).save(place / f"{row}.png")
-    done = bench("b", "--claims", "--data", "faces", "--seconds", "0.1", "--out", "here")
-    assert done.exit_code == 0, done.output
-    assert sorted(file.name for file in Path("here").iterdir()) == ["claims.json", "report.html", "result.json"]
-    words = " ".join(done.stdout.split())
-    assert "accuracy of VGG16 from scratch" not in words  # the terminal has its id
-    assert "vgg16-accuracy 67.23 % not run: needs training" in words
-    assert "here/claims.json" in words
-    (said,) = read(Path("here")).bundles
-    assert said.training is not None
-    assert (said.training.epochs, said.training.best_epoch, said.training.start) == (60, 3, benches.RANDOM)
-    assert said.training.recipe == recipe
-    report = Path("here/report.html").read_text(encoding="utf-8")
-    assert "What papers claim" in report
-    assert "12 px instead of 224" in report
-    assert "claims" not in json.loads(Path("here/result.json").read_text(encoding="utf-8"))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--results", "a.json"], "give --claims too"),
-        (["b", "--claims", "--results", "a.json"], "a.json is not there"),
-    ],
-)
-def test_results_are_for_claims_and_read_before_anything_is_measured(arguments: list[str], said: str) -> None:
-    samples.write(Path("b"))
-    done = bench(*arguments)
-    assert done.exit_code == 2
-    assert said in done.stderr

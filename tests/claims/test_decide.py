@@ -281,7 +281,7 @@ def test_what_is_committed_was_decided_from_this_ledger_with_everything_at_hand(
     assert [entry.id for entry in committed.entries] == list(claims)
     assert [entry.quote for entry in committed.entries] == [claim.quote for claim in claims.values()]
     assert committed.data == images.DIGEST
-    assert committed.repeat == "edgefer bench --claims --data fer2013.zip"
+    assert committed.repeat == "edgefer claims --data fer2013.zip"
     assert {"timm", "torch"} <= set(committed.versions)
     assert sum(committed.verdicts.values()) == committed.claims == len(claims)
     for verdict in VERDICTS:

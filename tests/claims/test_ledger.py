@@ -22,7 +22,7 @@ def test_every_claim_says_where_it_stands_and_what_decides_it(ours: ledger.Ledge
     for each in ours.claim:
         assert each.checks or each.needs or each.incomparable, each.id
         command = commands.of(each, ours)
-        assert command.startswith(("edgefer bench --claims", "edgefer train ", "none: ")), each.id
+        assert command.startswith(("edgefer claims", "edgefer train ", "none: ")), each.id
         assert not (each.needs and not command.startswith("edgefer train ")), each.id
         assert not (command.startswith("none: ") and not each.incomparable), each.id
         assert len(each.quote) <= 60, f"{each.id} quotes more than the claim"

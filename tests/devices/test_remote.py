@@ -205,7 +205,7 @@ def test_without_ssh_its_package_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no file; --ssh-config"):
+    with pytest.raises(InputError, match=r"no file; EDGEFER_SSH_CONFIG"):
         remote.connect("orin", tmp_path / "nothing").__enter__()
 
 

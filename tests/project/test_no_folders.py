@@ -107,9 +107,9 @@ def thesis(home: Path) -> Path:
         )
         written("compress", here / "run", *data, "--ptq", "--max-drop", "100", "--out", here / "ptq")
         bench = ["bench", here / "ptq", *data, "--seconds", "0.1", "--device", "cpu"]
-        written(*bench, "--csv", here / "figures.csv", "--out", here / "bench")
-        written("bench", here / "ptq", *data, "--project", "--device", "jetson", "--out", here / "projected")
-        written("bench", "--claims", "--results", here / "bench", *data, "--out", here / "claims")
+        written(*bench, "--out", here / "bench")
+        written("project", here / "ptq", *data, "--device", "jetson", "--out", here / "projected")
+        written("claims", "--results", here / "bench", *data, "--out", here / "claims")
         written("review", here / "run", *data, "--with-faces", "--out", here / "review")
         shutil.copy(lab / "face.png", here)
         written("predict", "face.png", "--bundle", here / "ptq", "--csv", here / "faces.csv", "--annotate", "copies")

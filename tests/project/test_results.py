@@ -43,9 +43,7 @@ def test_projections_are_of_the_network_that_is_shipped(readme: ModuleType) -> N
     shipped = bundle.default().manifest.networks
     for name in ("jetson", "rtx"):
         for network in readme.read(f"projection-{name}.json")["networks"]:
-            assert network["sha256"] == shipped[network["network"]].sha256, (
-                f"run: edgefer bench --device {name} --project"
-            )
+            assert network["sha256"] == shipped[network["network"]].sha256, f"run: edgefer project --device {name}"
 
 
 def test_training_compressing_and_bench_were_of_the_same_network_on_the_same_data() -> None:

@@ -1,4 +1,4 @@
-"""`edgefer bench --device jetson` and `rtx` as typed where there is none, and where there is one."""
+"""`edgefer bench --device jetson` and `rtx` as typed where there is none, and `edgefer project` anywhere."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     console.enable(False)
 
 
-def _run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["bench", "mine", "--data", "faces", *arguments])
+def _run(*arguments: str, command: str = "bench") -> Result:
+    return CliRunner().invoke(app, [command, "mine", "--data", "faces", *arguments])
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_all_is_printed_and_written_then_it_is_an_error(folder: Path, device: st
 
 
 def test_asked_for_it_is_no_error(folder: Path) -> None:
-    done = _run("--device", "jetson", "--project", "--out", "here")
+    done = _run("--device", "jetson", "--out", "here", command="project")
     assert done.exit_code == 0, done.output
     assert "To measure: " in done.stdout
     assert "edgefer:" not in done.stderr
@@ -69,12 +69,12 @@ def test_asked_for_it_is_no_error(folder: Path) -> None:
     assert not Path("runs/bench").exists()
 
 
-@pytest.mark.parametrize(("options", "code"), [(["--project"], 0), ([], 3)])
-def test_json_is_one_object_that_says_how_it_ended(folder: Path, options: list[str], code: int) -> None:
-    done = _run("--device", "jetson", "--json", "--out", "here", *options)
+@pytest.mark.parametrize(("command", "code"), [("project", 0), ("bench", 3)])
+def test_json_is_one_object_that_says_how_it_ended(folder: Path, command: str, code: int) -> None:
+    done = _run("--device", "jetson", "--json", "--out", "here", command=command)
     assert done.exit_code == code
     printed = json.loads(done.stdout)
-    assert printed["command"] == "bench"
+    assert printed["command"] == command
     assert printed["kind"] == "edgefer projection"
     assert printed["projection"] == "here/projection.json"
     assert printed.get("exit_code", 0) == code
@@ -86,7 +86,7 @@ def test_json_is_one_object_that_says_how_it_ended(folder: Path, options: list[s
 def test_where_the_device_is_it_is_not_projected_unless_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(present, "here", lambda device, root=Path("/"): True)
     assert "projection" not in _run("--device", "jetson").stdout
-    done = _run("--device", "jetson", "--project")
+    done = _run("--device", "jetson", command="project")
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("Nothing below was measured")
 

@@ -117,8 +117,7 @@ def test_without_an_fp16_network_the_layers_of_another_are_taken_and_that_is_sai
 
 def test_the_commands_name_what_was_asked_for(projection: Projection, made: bundle.Bundle, shipped: Projection) -> None:
     assert projection.measure == f"edgefer bench {made.path.name} --device jetson --host user@orin"
-    assert projection.repeat.startswith(f"edgefer bench {made.path.name} --device jetson --split test")
-    assert projection.repeat.endswith(" --project")
+    assert projection.repeat.startswith(f"edgefer project {made.path.name} --device jetson --split test")
     assert shipped.measure == "edgefer bench edgefer-base --device jetson --host user@orin"
 
 
