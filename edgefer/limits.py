@@ -62,8 +62,10 @@ OBJECTS = 20_000  # where a schema may complain of each, at length
 STATE_VALUES = 2_000_000  # of last.json: a thousand epochs of a network of ten thousand tensors
 DEPTH = 64  # of JSON and TOML, of folders in an archive, of graphs in a network
 NAME = 4 * KILO  # bytes of a path in an archive, as on Linux
-ENTRIES = 500_000  # of an archive; AffectNet has 450,000 pictures
-DIRECTORY = 64 * MEGA  # bytes of a zip's list of entries
+ENTRIES = 500_000  # of an archive; a large zip may have more, one for each
+BYTES_AN_ENTRY = 2 * KILO  # of it: AffectNet has four notes beside each of its 290,000 pictures
+DIRECTORY = 64 * MEGA  # bytes of a zip's list of entries, or
+SHARE_OF_DIRECTORY = 16  # of a large zip one byte of so many
 DOTS = 1000  # in one line of TOML: tomllib walks along a table's dotted name for each of its keys
 BLANK_LINES = 1000  # of a table, one after another
 
@@ -263,6 +265,16 @@ def too_large(label: str, size: int, most: int) -> InputError:
     return InputError(f"{label} is larger than edgefer reads: it has {size:,} bytes where {most:,} are possible")
 
 
+def entries(size: int) -> int:
+    """Return how many entries a zip of `size` bytes may have: one of a user's own pictures is as large as they are."""
+    return max(ENTRIES, size // BYTES_AN_ENTRY)
+
+
+def directory(size: int) -> int:
+    """Return how many bytes the list of entries of a zip of `size` bytes may have."""
+    return max(DIRECTORY, size // SHARE_OF_DIRECTORY)
+
+
 class BoundedReads(io.BufferedReader):
     """A file of which no more than a bound is read at a time: what a zip says of itself decides how much that is.
 
@@ -285,7 +297,7 @@ class BoundedReads(io.BufferedReader):
         everything = size is None or size < 0
         content = b"" if size and size > self._most else super().read(self._most + 1 if everything else size)
         if len(content) > self._most or (size and size > self._most):
-            raise InputError(f"{self._label} lists more entries than edgefer reads")
+            raise InputError(f"{self._label} lists more entries than edgefer reads; unpack it and give the folder")
         return content
 
 

@@ -120,12 +120,13 @@ def _load_folder(place: Path, name: str, asked: grouping.Asked | None) -> Datase
 
 
 def _load_zip(place: Path, key: str, name: str, asked: grouping.Asked | None) -> Dataset:
+    size = place.stat().st_size
     with (
         reading(str(place)),
-        limits.BoundedReads(io.FileIO(place), limits.DIRECTORY, str(place)) as file,
+        limits.BoundedReads(io.FileIO(place), limits.directory(size), str(place)) as file,
         zipfile.ZipFile(file) as archive,
     ):
-        tree = ZipTree(archive, str(place))
+        tree = ZipTree(archive, str(place), limits.entries(size))
         tables_inside = [path for path in tree.entries if path.rpartition("/")[2] in tables.NAMES]
         if tables_inside:
             if asked:

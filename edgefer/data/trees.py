@@ -83,19 +83,26 @@ class FolderTree:
 class ZipTree:
     """A zip, read in place.
 
+    Args:
+        archive: the zip.
+        name: what messages call it.
+        most: entries that it may have.
+
     Raises:
         InputError: an entry's name leads out of the folder, is too long or too deep, it is encrypted, or there are
             too many entries; or all of them inflate to much more than pictures do.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
+    def __init__(self, archive: zipfile.ZipFile, name: str, most: int) -> None:
         self.name = name
         self.archive = archive
         self.entries: dict[str, zipfile.ZipInfo] = {}
         self._children: dict[str, tuple[set[str], list[File]]] = {"": (set(), [])}
         listed = archive.infolist()
-        if len(listed) > limits.ENTRIES:
-            raise InputError(f"{name} lists {len(listed):,} entries, {limits.ENTRIES:,} are possible")
+        if len(listed) > most:
+            raise InputError(
+                f"{name} lists {len(listed):,} entries where {most:,} are possible; unpack it and give the folder"
+            )
         inflated, packed = sum(entry.file_size for entry in listed), sum(entry.compress_size for entry in listed)
         if inflated > _RATIO * packed + limits.PICTURE_IN_DATA:
             raise InputError(f"{name} would inflate to {inflated / 1e9:,.1f} GB; do not trust this file")

@@ -13,10 +13,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from data import sources
+from PIL import Image
 
-from edgefer import data
+from edgefer import data, limits
 from edgefer.errors import InputError
 
 _MOST_MEMORY = 400 << 20  # bytes that reading may add; each of these sources asks for a gigabyte or more
@@ -137,3 +139,18 @@ def test_a_tar_in_several_gzip_members_is_read(tmp_path: Path) -> None:
     parts = [gzip.compress(whole[start : start + 50_000]) for start in range(0, len(whole), 50_000)]
     (tmp_path / "parts.tar.gz").write_bytes(b"".join(parts) + bytes(512))
     assert data.load(tmp_path / "parts.tar.gz").digest == expected
+
+
+def test_a_large_zip_may_list_more_entries_than_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ENTRIES", 3)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    for name, side in (("small.zip", 8), ("large.zip", 64)):
+        picture = io.BytesIO()
+        Image.fromarray(pixels[:side, :side]).save(picture, "PNG")
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for number in range(3):
+                archive.writestr(f"train/happy/{number}.png", picture.getvalue())
+                archive.writestr(f"train/sad/{number}.png", picture.getvalue() + bytes([number]))
+    assert len(data.load(tmp_path / "large.zip")) == 6
+    with pytest.raises(InputError, match="6 entries where 3 are possible; unpack it"):
+        data.load(tmp_path / "small.zip")
