@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from edgefer import data
 from edgefer.cli.data import info
+from edgefer.data.faces import builtin
 
 
 @pytest.fixture
@@ -118,3 +119,20 @@ def test_drawn_faces_are_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setattr("edgefer.data.find", lambda path, groups: data.builtin(train=20, val=10, test=10))
 
     assert "drawn faces" in CliRunner().invoke(app, []).stdout
+
+
+def test_images_of_one_split_that_are_nearly_those_of_another_are_counted() -> None:
+    faces = builtin()
+    images = np.asarray(faces.images[:40])
+    brighter = np.clip(images * 0.8 + 20, 0, 255).astype(np.uint8)
+    dataset = dataclasses.replace(
+        faces,
+        images=np.concatenate([images, brighter[:10]]),
+        labels=np.concatenate([faces.labels[:40], faces.labels[:10]]),
+        splits=np.repeat(np.array([0, 2], np.uint8), [40, 10]),
+        rows=np.arange(50),
+    )
+    found = data.audit(dataset)
+    assert found.identical.test_in_train == 0
+    near = found.near_duplicates
+    assert (near.test_in_train, near.val_in_train, near.groups_across["train+test"]) == (10, 0, 10)
