@@ -42,7 +42,7 @@ from edgefer.data import faces
 from edgefer.devices import machine
 from edgefer.errors import EdgeferError
 from edgefer.lines import one_line
-from edgefer.training.train import train
+from edgefer.training.trainer import train
 
 LIST = Path(__file__).with_suffix(".json")
 FORK = multiprocessing.get_context("fork")  # what is imported here takes seconds, once

@@ -26,7 +26,7 @@ from edgefer.data.dataset import Dataset
 from edgefer.devices import machine
 from edgefer.evaluation import timing
 from edgefer.graph import count
-from edgefer.training.train import train
+from edgefer.training.trainer import train
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -28,7 +28,7 @@ from edgefer.devices import machine
 from edgefer.evaluation import predict
 from edgefer.learning import checkpoint as checkpoints
 from edgefer.recipes import Recipe
-from edgefer.training.train import train
+from edgefer.training.trainer import train
 
 RESULTS = Path(__file__).parent / "results"
 SHARES = (0.01, 0.1)  # of the recipe's rate: fine-tuning's own, and ten times that

@@ -58,7 +58,7 @@ from edgefer.labels import LABELS
 from edgefer.learning import checkpoint, state
 from edgefer.models.create import _load_weights
 from edgefer.review import run as runs
-from edgefer.training import train as training
+from edgefer.training import trainer, unfinished
 
 OUT = Path(__file__).parent / "results" / "fuzz.json"
 SEED, INPUTS = 27, 3000
@@ -156,7 +156,7 @@ def make(folder: Path) -> None:
 
 def _train(run: Path) -> None:
     settings = ("model.args.widths=[8, 16]", "model.args.blocks=[1, 1]", "train.batch_size=14", "train.precision=fp32")
-    training.train(recipes.load("quickstart", settings, epochs=1), dataset(), run)
+    trainer.train(recipes.load("quickstart", settings, epochs=1), dataset(), run)
 
 
 # Readers: which samples each takes, and what is done with them.
@@ -175,7 +175,7 @@ def _predict(path: Path) -> None:
 
 def _take_up(run: Path) -> None:
     runs.read(run)
-    training.train(training.resumed_recipe(run), dataset(), run, resume=True)
+    trainer.train(unfinished.resumed_recipe(run), dataset(), run, resume=True)
 
 
 def _take(folder: Path) -> None:

@@ -27,14 +27,14 @@ def quickstart(
 
         from edgefer.compression import compress as compression
         from edgefer.compression import extension
-        from edgefer.training import train as training
+        from edgefer.training import trainer
     started = time.monotonic()
     extension.start_extension_build()  # takes about a minute the first time, while the network trains
     recipe = recipes.load("quickstart", seed=seed)
     dataset = datasets.builtin()
     console.say("1 of 3: train a nano network on drawn faces (built in, no photographs)")
     with paths.run_folder(None, "train", recipe.name) as run:
-        trained = training.train(recipe, dataset, run)
+        trained = trainer.train(recipe, dataset, run)
     paths.mark_latest(trained.run)
     shown = train.show(trained.run, dataset, None)
     console.say("2 of 3: compress it to INT8")

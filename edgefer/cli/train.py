@@ -89,16 +89,16 @@ def train(
     with output.needs_extra("train"):
         from edgefer.learning import checkpoint
         from edgefer.learning import start as starts
-        from edgefer.training import train as training
+        from edgefer.training import trainer, unfinished
     prepare_torch(device, threads)
     if resume is not None:
-        settled = training.resumed_recipe(resume)
+        settled = unfinished.resumed_recipe(resume)
         # They may lie elsewhere now; that they are the same is checked.
         elsewhere = {key: value for key, value in taught.items() if value}
         settled = settled.model_copy(update={"teaching": settled.teaching.model_copy(update=elsewhere)})
         if groups is not None:
             raise InputError("--resume divides the data as the run did; omit --groups")
-        data = data or training.data_of(resume)
+        data = data or unfinished.data_of(resume)
         dataset = datasets.find(data)
     else:
         # A recipe with a mistake in it is worth knowing before 300 MB of data are read.
@@ -117,11 +117,11 @@ def train(
         if not recipe and not start and dataset.drawn:
             settled = recipes.load("quickstart", settings, epochs, seed)
         if out is not None:
-            training.check_new(out)
+            unfinished.check_new(out)
         if export_check:
             check_export(settled, len(settled.data.classes or dataset.classes))
     with paths.run_folder(resume or out, "train", settled.name) as run, resumable(partial(_resume, run)):
-        result = training.train(settled, dataset, run, resume is not None, tensorboard, device)
+        result = trainer.train(settled, dataset, run, resume is not None, tensorboard, device)
     if run.resolve().parent == paths.RUNS.resolve() / "train":
         paths.mark_latest(run)
     files = show(run, dataset, device) if page else {}

@@ -16,7 +16,18 @@ from onnx import ModelProto
 
 from edgefer import bundle, console, data, models, paths, public, recipes, versions
 from edgefer.bundle import Change, Speed
-from edgefer.compression import calibrate, confidence, diagnose, export, finetune, gate, repair, speed, targets, worth
+from edgefer.compression import (
+    calibrate,
+    confidence,
+    diagnose,
+    export,
+    fine_tuning,
+    gate,
+    repair,
+    speed,
+    targets,
+    worth,
+)
 from edgefer.compression import quantize as quantization
 from edgefer.compression.activation import Activation, with_relu
 from edgefer.compression.diagnose import Damage
@@ -246,8 +257,8 @@ def compress(
         gain = worth.judge(fp32["fp32"], targets.lowered(export.int8(quantized, example, half_range)))
         if gain.complaint and not allow_float:
             raise GateFailed(f"{gain.complaint}; nothing was fine-tuned")
-        change = finetune.settings("relu", recipe, training, RELU_EPOCHS, MOST_STEPS, seed)
-        adapted = finetune.finetune(student, network, training, validation, recipe, change, work, notes, places)
+        change = fine_tuning.settings("relu", recipe, training, RELU_EPOCHS, MOST_STEPS, seed)
+        adapted = fine_tuning.finetune(student, network, training, validation, recipe, change, work, notes, places)
         fp32["fp32-relu"] = export.fp32(student, example)
         targets.check_float("fp32-relu", fp32["fp32-relu"])
     quantized = quantization.quantize(student, images, plan.observer, half_range, ignore)
@@ -257,8 +268,8 @@ def compress(
         console.say("INT8 gains little, so it is not fine-tuned")
     tuned = None
     if worthwhile and not ptq:
-        settings = finetune.settings("int8", recipe, training, qat_epochs, MOST_STEPS, seed, qat_lr)
-        tuned = finetune.finetune(quantized, network, training, validation, recipe, settings, work, notes, places)
+        settings = fine_tuning.settings("int8", recipe, training, qat_epochs, MOST_STEPS, seed, qat_lr)
+        tuned = fine_tuning.finetune(quantized, network, training, validation, recipe, settings, work, notes, places)
 
     # Export, and one graph for each target, beside FP32.
     signed = export.int8(quantized, example, half_range)
@@ -432,10 +443,10 @@ def resumed(work: Path, out: Path | None = None, checkpoint: Path | None = None)
             raise InputError(f"the name of {work} does not end in {UNFINISHED}; say where the bundle goes with --out")
         beside = work.parent if work.name == named else work.absolute().parent  # ``.`` has no name
         out = beside / named.removesuffix(UNFINISHED)
-    heads = [head for stage in finetune.STAGES if (head := work / f"{stage}.json").exists()]
+    heads = [head for stage in fine_tuning.STAGES if (head := work / f"{stage}.json").exists()]
     notes: dict[str, Any] | None = state.read(heads[0]).get("notes") if heads else None
     if notes is None:
-        if work.is_dir() and state.is_unbegun(work, finetune.STAGES, [private.FILE]):
+        if work.is_dir() and state.is_unbegun(work, fine_tuning.STAGES, [private.FILE]):
             raise InputError(f"{work} was interrupted before its first step; compress again from the start")
         raise InputError(f"{work} holds no interrupted compression; name a folder that ends in {UNFINISHED}")
     named, digest = notes.pop("checkpoint"), notes.pop("checkpoint_sha256")
@@ -463,7 +474,7 @@ def data_of(work: Path) -> Path | None:
 def unfinished(out: Path, resume: Path | None = None) -> Path | None:
     """Return the folder of an interrupted compression into `out`, or resumed from `resume`, if it can be resumed."""
     work = resume or _beside(out, UNFINISHED)
-    return work if any((work / f"{stage}.json").exists() for stage in finetune.STAGES) else None
+    return work if any((work / f"{stage}.json").exists() for stage in fine_tuning.STAGES) else None
 
 
 def _beside(out: Path, ending: str) -> Path:
@@ -477,7 +488,11 @@ def _check_folders(out: Path, work: Path, with_diagnosis: bool, resume: bool) ->
         paths.check_unused(rejected)
     if with_diagnosis and not (resume and _is_diagnosis_of(work, diagnosis)):
         paths.check_unused(diagnosis)
-    if not resume and work.exists() and not (work.is_dir() and state.is_unbegun(work, finetune.STAGES, [private.FILE])):
+    if (
+        not resume
+        and work.exists()
+        and not (work.is_dir() and state.is_unbegun(work, fine_tuning.STAGES, [private.FILE]))
+    ):
         raise InputError(f"{work} is an interrupted compression; go on with --resume {work}, or delete it")
 
 

@@ -15,7 +15,7 @@ from edgefer.learning import checkpoint, state
 from edgefer.learning.checkpoint import Checkpoint
 from edgefer.recipes import Recipe
 from edgefer.review.result import Epoch, Facts
-from edgefer.training import train as training
+from edgefer.training import unfinished
 
 LOG = "log.csv"
 _MOST_EPOCHS = 100_000
@@ -72,9 +72,9 @@ def read(folder: Path) -> Run:
     if saved is not None:
         try:
             recipe = recipes.parse(saved["recipe"], str(last))
-            progress = training.Progress(**saved["progress"])
+            progress = unfinished.Progress(**saved["progress"])
             history = _epochs(progress.history)
-            finished = training.is_finished(recipe, progress)
+            finished = unfinished.is_finished(recipe, progress)
             data, start, precision = saved["data"], saved.get("start"), str(saved["precision"])
             if not (checkpoint.is_origin(data) and checkpoint.is_start(start)):
                 raise ValueError

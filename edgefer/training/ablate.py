@@ -17,7 +17,7 @@ from edgefer.errors import Diverged, InputError, Interrupted
 from edgefer.learning import checkpoint
 from edgefer.recipes import Recipe
 from edgefer.recipes.schema import WHOLE
-from edgefer.training import train as training
+from edgefer.training import trainer, unfinished
 
 RESULT = "ablations.json"
 _TRAINED = "result.json"
@@ -120,7 +120,7 @@ def ablate(
 
     Args:
         name: of the recipe, or its file.
-        dataset: see `edgefer.training.train.train`.
+        dataset: see `edgefer.training.trainer.train`.
         out: folder for all; trainings that are done in it are taken as they are, one that is not is resumed.
         settings: as for `variants`, like `epochs` and `seed`.
         epochs: likewise.
@@ -175,10 +175,10 @@ def _done(run: Path, recipe: Recipe, dataset: Dataset) -> dict[str, Any] | None:
 def _trained(out: Path, title: str, recipe: Recipe, dataset: Dataset, device: str | None) -> dict[str, Any]:
     run = out / title
     resume = (run / f"{checkpoint.LAST}.json").is_file()
-    if resume and recipes.named(training.resumed_recipe(run)) != recipes.named(recipe):
+    if resume and recipes.named(unfinished.resumed_recipe(run)) != recipes.named(recipe):
         raise InputError(f"{run} began with other settings; name another folder with --out")
     try:
-        result = training.train(recipe, dataset, run, resume, device=device).as_dict() | {"run": public.place(run)}
+        result = trainer.train(recipe, dataset, run, resume, device=device).as_dict() | {"run": public.place(run)}
     except Interrupted:
         raise Interrupted(f"interrupted; the same command with --out {out} goes on") from None
     except Diverged as error:

@@ -9,7 +9,7 @@ import torch
 from stripes import small_recipe, stripes
 
 from edgefer import data
-from edgefer.training.train import train
+from edgefer.training.trainer import train
 
 
 @pytest.fixture(scope="session")

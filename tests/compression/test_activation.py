@@ -14,7 +14,6 @@ from torch import nn
 
 from edgefer import bundle, data
 from edgefer.compression import compress as module
-from edgefer.compression import finetune
 from edgefer.compression.activation import with_relu
 from edgefer.compression.compress import compress
 from edgefer.errors import InputError
@@ -75,7 +74,7 @@ def test_int8_has_relu_and_fp32_stays_as_it_was_trained(
 
     monkeypatch.setattr(checkpoints, "build", with_silu)
     monkeypatch.setattr(module, "MOST_STEPS", 2)
-    monkeypatch.setattr(finetune, "_SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr("edgefer.learning.loop.SECONDS_BETWEEN_SAVES", 0.0)
     run = tmp_path / "run"
     shutil.copytree(trained, run)
     steps = 0

@@ -24,7 +24,7 @@ from edgefer import bundle, data, paths
 from edgefer.backends import registry
 from edgefer.cli.main import app
 from edgefer.compression import compress as module
-from edgefer.compression import finetune
+from edgefer.compression import fine_tuning
 from edgefer.compression.compress import Rejected, Result, compress
 from edgefer.errors import InputError
 from edgefer.evaluation import metrics, predict
@@ -81,13 +81,13 @@ def test_test_images_change_nothing_and_validation_images_choose_and_fit_confide
     trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chose = []
-    real = finetune.finetune
+    real = fine_tuning.finetune
 
     def note(*arguments: Any) -> Any:
         chose.append((arguments[2].name, arguments[3].name))
         return real(*arguments)
 
-    monkeypatch.setattr(finetune, "finetune", note)
+    monkeypatch.setattr(fine_tuning, "finetune", note)
     whole = data.load(csv)
     images = np.array(whole.images)
     images[whole.splits == 2] = np.random.default_rng(0).integers(0, 256, images[whole.splits == 2].shape)
@@ -134,16 +134,17 @@ sys.path.insert(0, {str(ROOT)!r})
 import torch
 torch.set_num_threads(1)
 from edgefer import data
-from edgefer.compression import compress, finetune
-finetune._SECONDS_BETWEEN_SAVES = 0.0
-real, count = finetune.state.save, 0
+from edgefer.compression import compress, fine_tuning
+from edgefer.learning import loop
+loop.SECONDS_BETWEEN_SAVES = 0.0
+real, count = fine_tuning.state.save, 0
 def save(*args):
     global count
     count += 1
     if count == 6:
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*args)
-finetune.state.save = save
+fine_tuning.state.save = save
 compress.compress(Path(sys.argv[1]), data.load(Path(sys.argv[2])), Path(sys.argv[3]))
 """
     out = tmp_path / "bundle"

@@ -14,11 +14,13 @@ from stripes import stripes
 from torch import nn
 
 from edgefer import data
-from edgefer.compression import finetune
-from edgefer.compression.finetune import Diverged, Progress, Settings
+from edgefer.compression import fine_tuning
+from edgefer.compression.fine_tuning import Settings
 from edgefer.compression.quantize import quantize
+from edgefer.errors import Diverged
 from edgefer.learning import checkpoint, evaluate, state
 from edgefer.learning.checkpoint import Checkpoint
+from edgefer.learning.loop import Progress
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +38,7 @@ def tune(run: Path, work: Path, epochs: int = 1, lr: float = 1e-3) -> tuple[Prog
     trained, network, quantized = prepared(run)
     splits = [data.split(stripes(train=448, others=140), name) for name in ("train", "val")]
     plan = Settings("int8", epochs=epochs, steps=14, lr=lr, seed=0)
-    progress = finetune.finetune(quantized, network, splits[0], splits[1], trained.recipe, plan, work, {})
+    progress = fine_tuning.finetune(quantized, network, splits[0], splits[1], trained.recipe, plan, work, {})
     return progress, quantized, network
 
 
@@ -56,7 +58,7 @@ def test_fine_tuning_brings_int8_closer_to_the_teacher(trained: Path, tmp_path: 
     before = distance(calibrated)
     splits = [data.split(stripes(train=448, others=140), name) for name in ("train", "val")]
     plan = Settings("int8", epochs=3, steps=14, lr=1e-3, seed=0)
-    progress = finetune.finetune(calibrated, network, splits[0], splits[1], read.recipe, plan, tmp_path, {})
+    progress = fine_tuning.finetune(calibrated, network, splits[0], splits[1], read.recipe, plan, tmp_path, {})
     assert [line["epoch"] for line in progress.history] == [0, 1, 2, 3]
     assert progress.history[3]["loss"] < progress.history[1]["loss"]
     assert progress.best_epoch > 0
@@ -90,10 +92,10 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_rows(trained: Path, tmp_
 
 def test_the_default_is_one_epoch_and_never_more_steps_than_asked(trained: Path) -> None:
     recipe, training = checkpoint.read(trained).recipe, data.split(stripes(train=448, others=140), "train")
-    assert finetune.settings("int8", recipe, training, None, 300, 0) == Settings("int8", 1, 14, 0.001, 0)
-    assert finetune.settings("int8", recipe, training, None, 5, 0) == Settings("int8", 1, 5, 0.001, 0)
-    assert finetune.settings("relu", recipe, training, 2, 5, 0) == Settings("relu", 2, 14, 0.025, 0)
-    assert finetune.settings("int8", recipe, training, 3, 5, 0) == Settings("int8", 3, 14, 0.001, 0)
+    assert fine_tuning.settings("int8", recipe, training, None, 300, 0) == Settings("int8", 1, 14, 0.001, 0)
+    assert fine_tuning.settings("int8", recipe, training, None, 5, 0) == Settings("int8", 1, 5, 0.001, 0)
+    assert fine_tuning.settings("relu", recipe, training, 2, 5, 0) == Settings("relu", 2, 14, 0.025, 0)
+    assert fine_tuning.settings("int8", recipe, training, 3, 5, 0) == Settings("int8", 3, 14, 0.001, 0)
 
 
 _SCRIPT = """
@@ -102,19 +104,20 @@ from pathlib import Path
 sys.path[:0] = {paths!r}
 from compression import test_finetune
 from edgefer import console
-from edgefer.compression import finetune
+from edgefer.compression import fine_tuning
+from edgefer.learning import loop
 
 run, work, step_of_death, epochs = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 if step_of_death:
-    finetune._SECONDS_BETWEEN_SAVES = 0.0  # every step, so that the kill falls between two saves inside an epoch
-    real, count = finetune.state.save, 0
+    loop.SECONDS_BETWEEN_SAVES = 0.0  # every step, so that the kill falls between two saves inside an epoch
+    real, count = fine_tuning.state.save, 0
     def save(*args):
         global count
         count += 1
         if count == step_of_death:
             os.kill(os.getpid(), signal.SIGKILL)
         return real(*args)
-    finetune.state.save = save
+    fine_tuning.state.save = save
 else:
     console.enable()
 test_finetune.tune(run, work, epochs=epochs)

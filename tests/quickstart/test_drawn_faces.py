@@ -12,7 +12,7 @@ from edgefer import data, recipes
 from edgefer.data.dataset import Dataset
 from edgefer.learning import checkpoint, evaluate
 from edgefer.preprocessing import Preprocessing
-from edgefer.training.train import train
+from edgefer.training.trainer import train
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from edgefer.bench.bench import bench
 from edgefer.compression.compress import compress
 from edgefer.data.dataset import Dataset
 from edgefer.learning import checkpoint
-from edgefer.training.train import train
+from edgefer.training.trainer import train
 
 # What makes them small enough for two cores; every other setting is the recipe's.
 SMALL = ("train.batch_size=16", "train.precision=fp32", "train.early_stopping=0", "model.pretrained=false")

@@ -16,7 +16,7 @@ from edgefer.learning import state
 from edgefer.recipes import Recipe
 from edgefer.review import page, review
 from edgefer.review import run as runs
-from edgefer.training.train import train
+from edgefer.training.trainer import train
 
 HOSTILE = ("<script>document.title='ran'</script>", 'a"b onload="x', "$x$ & \\1", "'><img src=x>", "s" * 40, "é", "n")
 PAGES = ("plain", "with faces", "hostile labels", "attention, unfinished", "three hundred epochs")

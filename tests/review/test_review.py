@@ -33,7 +33,7 @@ from edgefer.review import review as reviewing
 from edgefer.review import run as runs
 from edgefer.review.result import Review
 from edgefer.review.review import Pictures
-from edgefer.training import train as training
+from edgefer.training import trainer
 
 HOSTILE = ("<script>alert(1)</script>", 'a"b onload="x', "$x$ & \\1", "happy", "sad", "{{ 7 * 7 }}", "neutral")
 
@@ -47,22 +47,22 @@ def gradual(*settings: str) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> training.Result:
-    return training.train(gradual(), stripes(), tmp_path_factory.mktemp("runs") / "mine")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> trainer.Result:
+    return trainer.train(gradual(), stripes(), tmp_path_factory.mktemp("runs") / "mine")
 
 
 @pytest.fixture(scope="module")
-def plain(trained: training.Result) -> tuple[Review, Pictures]:
+def plain(trained: trainer.Result) -> tuple[Review, Pictures]:
     return reviewing.review(runs.read(trained.run), stripes())
 
 
 @pytest.fixture(scope="module")
-def with_faces(trained: training.Result) -> tuple[Review, Pictures]:
+def with_faces(trained: trainer.Result) -> tuple[Review, Pictures]:
     return reviewing.review(runs.read(trained.run), stripes(), with_faces=True)
 
 
 @pytest.fixture
-def run(trained: training.Result, tmp_path: Path) -> Path:
+def run(trained: trainer.Result, tmp_path: Path) -> Path:
     """Return a copy of the run that a test may spoil."""
     return Path(shutil.copytree(trained.run, tmp_path / "mine"))
 
@@ -82,7 +82,7 @@ def type_in(*arguments: str) -> Result:
 
 
 def test_the_figures_are_those_of_the_training_and_of_the_data(
-    trained: training.Result, plain: tuple[Review, Pictures]
+    trained: trainer.Result, plain: tuple[Review, Pictures]
 ) -> None:
     found = plain[0]
     assert found.answers
@@ -100,7 +100,7 @@ def test_the_figures_are_those_of_the_training_and_of_the_data(
     assert json.loads(json.dumps(found.as_dict()))["run"]["start"] == {"kind": "random"}
 
 
-def test_training_accuracy_is_logged_for_each_epoch(trained: training.Result) -> None:
+def test_training_accuracy_is_logged_for_each_epoch(trained: trainer.Result) -> None:
     logged = [line["train_accuracy"] for line in trained.history]
     assert all(0 <= value <= 1 for value in logged)
     # 224 images in 7 steps: a share of these
@@ -141,7 +141,7 @@ def test_the_surest_mistakes_come_first() -> None:
     ]
 
 
-def test_parameters_are_counted_by_part_and_phase(plain: tuple[Review, Pictures], trained: training.Result) -> None:
+def test_parameters_are_counted_by_part_and_phase(plain: tuple[Review, Pictures], trained: trainer.Result) -> None:
     table = plain[0].parameters
     assert table.phases == ["head", "all"]
     assert [part.name for part in table.parts] == ["stem", "stages.0", "stages.1", "head"]
@@ -215,7 +215,7 @@ class Guarded(np.ndarray):
         return super().__getitem__(key)
 
 
-def test_only_the_split_s_images_are_opened_and_training_s_where_faces_are_asked_for(trained: training.Result) -> None:
+def test_only_the_split_s_images_are_opened_and_training_s_where_faces_are_asked_for(trained: trainer.Result) -> None:
     dataset = stripes()
     guarded = dataclasses.replace(dataset, images=dataset.images.view(Guarded))
     rows = {name: set(data.split(dataset, name).indices.tolist()) for name in ("train", "val", "test")}
@@ -265,7 +265,7 @@ def test_elements_are_nested_ids_unique_and_pictures_say_their_figures(with_face
     assert drawn.named("link", "iframe", "object", "form", "base") == []
 
 
-def test_labels_are_text_whatever_is_in_them(trained: training.Result, run: Path) -> None:
+def test_labels_are_text_whatever_is_in_them(trained: trainer.Result, run: Path) -> None:
     saved = state.read(run / "best.json")
     saved["classes"] = list(HOSTILE)
     state.save(run, "best", saved)
@@ -315,7 +315,7 @@ def test_an_older_log_has_no_training_accuracy_and_the_page_says_so(run: Path) -
     assert "it has no training accuracy" in Page(page.html(review, pictures)).text
 
 
-def test_other_data_are_said_and_weigh_no_class(trained: training.Result) -> None:
+def test_other_data_are_said_and_weigh_no_class(trained: trainer.Result) -> None:
     review, pictures = reviewing.review(runs.read(trained.run), stripes(seed=5))
     assert not review.data.same
     assert all(each.weight is None for each in review.counts)
@@ -383,7 +383,7 @@ def test_a_folder_that_is_no_whole_run_is_refused_by_name(run: Path, how: str, s
 
 
 def test_the_command_writes_a_page_and_the_same_figures_as_json(
-    trained: training.Result, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: trainer.Result, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgefer.data.find", lambda named: stripes() if named is None else stripes(seed=5))
     done = type_in(str(run), "--json")
@@ -408,7 +408,7 @@ def test_the_command_writes_a_page_and_the_same_figures_as_json(
 
 
 def test_what_cannot_be_reviewed_is_said_in_a_line(
-    trained: training.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: trainer.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgefer.data.find", lambda named: stripes(seed=5))
     monkeypatch.chdir(tmp_path)
@@ -426,7 +426,7 @@ def test_what_cannot_be_reviewed_is_said_in_a_line(
 
 
 def test_a_training_whose_page_cannot_be_made_has_been_done_all_the_same(
-    trained: training.Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: trainer.Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for module in ("review.page", "review.charts", "pages.page", "pages.svg"):
         monkeypatch.delitem(sys.modules, f"edgefer.{module}", raising=False)
@@ -445,7 +445,7 @@ def test_a_training_whose_page_cannot_be_made_has_been_done_all_the_same(
 @pytest.mark.slow
 def test_photographs_are_shown_where_they_were_asked_for_and_are_called_people(fer2013: Path, tmp_path: Path) -> None:
     dataset = few(fer2013)
-    trained = training.train(gradual(), dataset, tmp_path / "run")
+    trained = trainer.train(gradual(), dataset, tmp_path / "run")
     review, pictures = reviewing.review(runs.read(trained.run), dataset, with_faces=True)
     assert [(each.train, each.val) for each in review.counts] == [(32, 8)] * 7
     assert review.answers
@@ -461,7 +461,7 @@ def test_photographs_are_shown_where_they_were_asked_for_and_are_called_people(f
         assert review.classes[rows.labels[place]] == face.mistake.label != face.mistake.predicted
 
 
-def test_classes_without_images_or_right_answers_spoil_no_page(trained: training.Result) -> None:
+def test_classes_without_images_or_right_answers_spoil_no_page(trained: trainer.Result) -> None:
     dataset = stripes()
     bad = dataclasses.replace(dataset, labels=(dataset.labels + 1) % 7, digest="0" * 64)
     one_class = dataclasses.replace(

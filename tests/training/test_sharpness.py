@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from edgefer.learning import checkpoint
 from edgefer.training import sharpness
-from edgefer.training.train import train
+from edgefer.training.trainer import train
 
 
 class Network(nn.Module):

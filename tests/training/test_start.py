@@ -18,7 +18,7 @@ from edgefer.cli.main import app
 from edgefer.errors import Diverged, InputError
 from edgefer.learning import checkpoint, loss, optimizer
 from edgefer.recipes.schema import Phase
-from edgefer.training.train import train
+from edgefer.training.trainer import train
 
 SMALL = {"widths": [8, 16], "blocks": [1, 1], "stem_stride": 2}
 

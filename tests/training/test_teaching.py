@@ -30,7 +30,7 @@ from edgefer.learning import checkpoint, interrupt, state
 from edgefer.learning.loss import distillation
 from edgefer.recipes import Recipe
 from edgefer.training.teachers import Teachers
-from edgefer.training.train import train
+from edgefer.training.trainer import train
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ from edgefer import console
 from edgefer.data.dataset import Dataset
 from edgefer.errors import Diverged, InputError
 from edgefer.learning import checkpoint, evaluate, images, state
-from edgefer.training.train import check_new, resumed_recipe, train
+from edgefer.training.trainer import train
+from edgefer.training.unfinished import check_new, resumed_recipe
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -69,7 +70,7 @@ def test_what_is_kept_are_the_weights_of_the_best_epoch_and_of_equal_ones_the_fi
         seen.append({name: value.clone() for name, value in network.state_dict().items()})
         return 1.0, next(scores)
 
-    monkeypatch.setattr("edgefer.training.train._validate", validate)
+    monkeypatch.setattr("edgefer.training.trainer._validate", validate)
     result = train(small_recipe(epochs=4), stripes(), tmp_path / "run")
     kept = checkpoint.read(result.run)
     assert (result.best_epoch, result.val_accuracy, kept.epoch, kept.val_accuracy) == (2, 0.9, 2, 0.9)
@@ -81,7 +82,7 @@ def test_weights_may_be_kept_by_the_loss_and_patience_goes_by_it_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     scores = iter(((0.9, 0.5), (0.7, 0.3), (0.8, 0.6), (0.7, 0.7), (0.6, 0.1)))
-    monkeypatch.setattr("edgefer.training.train._validate", lambda *_: next(scores))
+    monkeypatch.setattr("edgefer.training.trainer._validate", lambda *_: next(scores))
     recipe = small_recipe("train.best=loss", "train.early_stopping=2", epochs=5)
     result = train(recipe, stripes(), tmp_path / "run")
     assert (result.epochs, result.best_epoch, result.val_accuracy) == (4, 2, 0.3)
@@ -129,7 +130,7 @@ def test_a_run_that_goes_on_keeps_its_precision_though_the_other_were_faster_now
     auto = small_recipe("train.precision=auto", epochs=2)
     train(small_recipe("train.precision=auto", epochs=1), stripes(), tmp_path / "run")
     saved = state.read(tmp_path / "run" / "last.json")["precision"]
-    monkeypatch.setattr("edgefer.training.train._precision", lambda *_: {"bf16": "fp32", "fp32": "bf16"}[saved])
+    monkeypatch.setattr("edgefer.training.setup._precision", lambda *_: {"bf16": "fp32", "fp32": "bf16"}[saved])
     assert train(auto, stripes(), tmp_path / "run", resume=True).precision == saved
 
 
@@ -162,7 +163,7 @@ def test_the_log_has_the_rate_of_the_epoch_itself_not_of_the_next(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     losses = iter((1.0, 2.0, 3.0, 4.0))  # after the second epoch the plateau's patience is at its end
-    monkeypatch.setattr("edgefer.training.train._validate", lambda *_: (next(losses), 0.5))
+    monkeypatch.setattr("edgefer.training.trainer._validate", lambda *_: (next(losses), 0.5))
     plateau = ("schedule=plateau", "warmup_epochs=0", "plateau_patience=0", "plateau_factor=0.1", "lr=0.01")
     train(small_recipe(*(f"phases.0.{each}" for each in plateau), epochs=4), stripes(), tmp_path)
     rates = [float(line["lr"]) for line in csv.DictReader((tmp_path / "log.csv").open())]
@@ -211,22 +212,23 @@ import torch
 sys.path.insert(0, {tests!r})
 from PIL import Image
 from stripes import stripes, small_recipe
-from edgefer.training import train as module
+from edgefer.learning import loop
+from edgefer.training import setup, trainer
 
 torch.set_num_threads(1)
 step_of_death = int(sys.argv[2])
 if step_of_death:
-    module._SECONDS_BETWEEN_SAVES = 0.0  # every step, so that the kill falls between two saves inside an epoch
-    real, count = module.states.save, 0
+    loop.SECONDS_BETWEEN_SAVES = 0.0  # every step, so that the kill falls between two saves inside an epoch
+    real, count = setup.states.save, 0
     def save(*args):
         global count
         count += 1
         if count == step_of_death:
             os.kill(os.getpid(), signal.SIGKILL)
         return real(*args)
-    module.states.save = save
+    setup.states.save = save
 recipe = small_recipe({settings}, epochs=3)
-module.train(recipe, stripes(), Path(sys.argv[1]), resume=len(sys.argv) > 3)
+trainer.train(recipe, stripes(), Path(sys.argv[1]), resume=len(sys.argv) > 3)
 """
 
 

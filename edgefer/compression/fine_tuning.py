@@ -7,26 +7,26 @@ on a CPU with the same number of threads the weights are the same to the last bi
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgefer import console
 from edgefer.data.dataset import Split
-from edgefer.errors import Diverged, Interrupted
-from edgefer.learning import augment, evaluate, images, interrupt, loss, optimizer, private, randomness, state
+from edgefer.errors import Diverged
+from edgefer.learning import augment, evaluate, images, loop, loss, optimizer, private, randomness, state
+from edgefer.learning.loop import Progress
 from edgefer.recipes import Recipe
 from edgefer.recipes.schema import Phase
 
 Stage = Literal["relu", "int8"]
 STAGES: dict[Stage, str] = {"relu": "fine-tuning with ReLU", "int8": "INT8 fine-tuning"}
-_SECONDS_BETWEEN_SAVES = 120.0
 # Of the rate that the recipe's last phase began with. INT8 starts close to FP32; new activations start far away.
 _LR_SHARE: dict[Stage, float] = {"relu": 0.25, "int8": 0.01}
 # For INT8 with Adam and AdamW, whose steps are as long as the rate whatever the gradient. After as many steps
@@ -81,30 +81,6 @@ def settings(
     return Settings(stage, epochs or 1, whole if epochs else min(whole, most_steps), lr or rate, seed)
 
 
-@dataclass
-class Progress:
-    """How far a fine-tuning is; part of the saved state.
-
-    `history` has a line for each epoch; its first, epoch 0, is the network before any step.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    loss_sum: float = 0.0
-    seconds: float = 0.0
-    best_epoch: int = 0
-    best_accuracy: float = -1.0
-    history: list[dict[str, Any]] = field(default_factory=list)
-
-    def end_epoch(self, line: dict[str, Any]) -> bool:
-        """Note an epoch's line; return whether it is the best so far."""
-        self.history.append(line)
-        better = bool(line["val_accuracy"] > self.best_accuracy)
-        if better:
-            self.best_epoch, self.best_accuracy = line["epoch"], line["val_accuracy"]
-        return better
-
-
 def _progress(said: Any) -> Progress:
     """Return how far a fine-tuning is, as its state says.
 
@@ -112,12 +88,9 @@ def _progress(said: Any) -> Progress:
         KeyError, TypeError, ValueError: it says what cannot be.
     """
     progress = Progress(**said)
-    whole = (progress.epoch, progress.step, progress.best_epoch)
+    counts = [progress.epoch, progress.step, progress.best_epoch]
     lines = [line[name] for line in progress.history for name in ("epoch", "val_accuracy")]
-    parts = (progress.loss_sum, progress.seconds, progress.best_accuracy, *lines)
-    if not all(type(number) is int and 0 <= number < 1 << 31 for number in whole):
-        raise ValueError
-    if not all(type(number) in (int, float) and math.isfinite(number) for number in parts):
+    if not loop.are_numbers(counts, [progress.loss_sum, progress.seconds_in_epoch, progress.best_accuracy, *lines]):
         raise ValueError
     if not progress.history or max(progress.best_epoch, len(progress.history) - 1) > progress.epoch:
         raise ValueError
@@ -179,7 +152,8 @@ def finetune(
     else:
         with console.progress(f"checking before {STAGES[plan.stage]}", len(validation)) as advance:
             accuracy = _accuracy(student, validation, recipe, advance)
-        progress.end_epoch({"epoch": 0, "val_accuracy": round(accuracy, 5)})
+        progress.history.append({"epoch": 0, "val_accuracy": round(accuracy, 5)})  # the network before any step
+        progress.best_accuracy = progress.history[0]["val_accuracy"]
         best = _copy(student)
         console.say(f"before {STAGES[plan.stage]}: val accuracy {100 * accuracy:.2f} %")
 
@@ -197,24 +171,19 @@ def finetune(
         }
         state.save(work, plan.stage, tree)
 
-    with (
-        interrupt.wish_to_stop() as stop_asked,
-        console.progress(
-            STAGES[plan.stage], plan.epochs * plan.steps, done=progress.epoch * plan.steps + progress.step
-        ) as advance,
-    ):
+    go_on = f"edgefer compress --resume {work}"
+    with loop.running(STAGES[plan.stage], plan.epochs, plan.steps, progress, save, go_on) as running:
         if saved:
             with state.taking_up(head, begin_anew):
                 randomness.restore(saved["random"])
         else:
-            save()
-        last_save = clock = time.monotonic()
+            running.save()
         while progress.epoch < plan.epochs:
             order = images.order(len(training), plan.seed, progress.epoch)
             student.train(plan.stage == "relu")
-            while progress.step < plan.steps:
-                schedule.step(progress.epoch * plan.steps + progress.step)
-                batch = order[progress.step * batch_size :][:batch_size]
+            for step in running.steps():
+                schedule.step(progress.epoch * plan.steps + step)
+                batch = order[step * batch_size :][:batch_size]
                 x = augment.augment(pixels[batch], recipe.augment, recipe.preprocessing)
                 x = x.contiguous(memory_format=torch.channels_last)
                 with torch.no_grad():
@@ -222,26 +191,11 @@ def finetune(
                 step_loss = loss.distillation(student(x), wanted, temperature=1.0)
                 value = step_loss.item()
                 if not math.isfinite(value):
-                    rows = ", ".join(map(str, training.rows[batch[:4]]))
-                    remedy = "leave --activation away" if notes.get("activation") else "try --ptq, without fine-tuning"
-                    raise Diverged(
-                        f"the loss of {STAGES[plan.stage]} is not finite at epoch {progress.epoch + 1}, step "
-                        f"{progress.step + 1} (batch of rows {rows}, ...); {remedy}"
-                    )
+                    raise _diverged(plan, progress, training.rows[batch], bool(notes.get("activation")))
                 stepper.zero_grad()
                 step_loss.backward()
                 stepper.step()
-                progress.step += 1
                 progress.loss_sum += value
-                now = time.monotonic()
-                progress.seconds, clock = progress.seconds + now - clock, now
-                advance(1, f"epoch {progress.epoch + 1}, loss {progress.loss_sum / progress.step:.3f}")
-                if stop_asked():
-                    save()
-                    raise Interrupted(f"interrupted; go on with: edgefer compress --resume {work}")
-                if now - last_save > _SECONDS_BETWEEN_SAVES:
-                    save()
-                    last_save = now
 
             student.eval()
             accuracy = _accuracy(student, validation, recipe)
@@ -249,19 +203,27 @@ def finetune(
                 "epoch": progress.epoch + 1,
                 "loss": round(progress.loss_sum / plan.steps, 4),
                 "val_accuracy": round(accuracy, 5),
-                "seconds": round(progress.seconds, 1),
+                "seconds": round(progress.seconds_in_epoch, 1),
             }
-            if progress.end_epoch(line):
+            progress.next_epoch(line)
+            if line["val_accuracy"] > progress.best_accuracy:
+                progress.best_epoch, progress.best_accuracy = progress.epoch, line["val_accuracy"]
                 best = _copy(student)
-            progress.epoch, progress.step = progress.epoch + 1, 0
-            progress.loss_sum = progress.seconds = 0.0
             console.say(
                 f"{STAGES[plan.stage]}, epoch {line['epoch']} of {plan.epochs}: val accuracy {100 * accuracy:.2f} %"
             )
-            save()
-            last_save = clock = time.monotonic()
+            running.save()
+            running.seconds()  # of checking and saving are no epoch's
     student.load_state_dict(best)
     return progress
+
+
+def _diverged(plan: Settings, progress: Progress, rows: NDArray[np.int64], activation: bool) -> Diverged:
+    remedy = "leave --activation away" if activation else "try --ptq, without fine-tuning"
+    return Diverged(
+        f"the loss of {STAGES[plan.stage]} is not finite at epoch {progress.epoch + 1}, step {progress.step + 1} "
+        f"(batch of rows {', '.join(map(str, rows[:4]))}, ...); {remedy}"
+    )
 
 
 def _accuracy(network: nn.Module, split: Split, recipe: Recipe, advance: Callable[..., None] | None = None) -> float:

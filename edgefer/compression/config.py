@@ -1,0 +1,92 @@
+"""The settings of a compression, written once: `edgefer.compress`, `edgefer compress` and the manifest take them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from edgefer.errors import InputError
+
+SCHEME = "stratified-300"
+MAX_DROP = 0.5
+
+
+def _setting(default: Any, help: str, at_least: float | None = None, metavar: str | None = None) -> Any:
+    """Return a field that the command line has an option for."""
+    return field(default=default, metadata={"help": help, "at_least": at_least, "metavar": metavar})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressConfig:
+    """How a trained network becomes an INT8 bundle. `edgefer compress --help` has a line on each setting.
+
+    Attributes:
+        ptq: calibrate only, without fine-tuning.
+        qat_epochs: passes over the training images; by default one that ends after 300 steps at the latest.
+        qat_lr: learning rate of the first step; by default one that suits the recipe's optimizer.
+        scheme: name or file of a calibration scheme.
+        max_drop: points of validation accuracy that INT8 may lose.
+        require_speedup: least quotient of FP32's latency and INT8's on this machine's CPU, one thread.
+        allow_float: accept a network whose INT8 file is not smaller than FP32's, or of whose multiply-accumulates
+            ONNX Runtime runs less than half in integers. Without it such a network is not fine-tuned.
+        activation: ``relu`` fine-tunes a copy with ReLU in the place of SiLU and HardSwish, which ONNX Runtime does not
+            fuse. FP32, its teacher, stays as it was trained; the copy before INT8 stands beside it as ``fp32-relu``.
+        ignore: name patterns of layers that stay FP32 (`edgefer.compression.quantize.layers`).
+        diagnose: find out what each tensor and layer costs, and write ``<out>.diagnosis``.
+        auto_repair: where INT8 lost more than `max_drop`, leave the parts that cost most in FP32 until it did not.
+        seed: of the fine-tuning.
+        half_range: weights within -64 to 64, for CPUs whose 8-bit products saturate; by default this CPU is asked.
+
+    Raises:
+        InputError: settings that do not go together, or a number out of its bounds.
+    """
+
+    ptq: bool = _setting(False, "Calibrate only, without fine-tuning.")
+    qat_epochs: int | None = _setting(None, "Epochs of fine-tuning. Default: one, of 300 steps at most.", 1)
+    qat_lr: float | None = _setting(None, "Rate of the fine-tuning's first step. Default: by the optimizer.", 1e-9)
+    scheme: str = _setting(SCHEME, "Calibration scheme: a name or a TOML file.")
+    max_drop: float = _setting(MAX_DROP, f"Points of accuracy INT8 may lose. Default: {MAX_DROP}.")
+    require_speedup: float | None = _setting(
+        None, "How many times as fast as FP32 INT8 has to be here. Default: no bound.", 0
+    )
+    allow_float: bool = _setting(False, "Accept INT8 that is not smaller, or mostly runs in FP32 on CPUs.")
+    activation: Literal["relu"] | None = _setting(
+        None, "relu: fine-tune with ReLU in the place of SiLU and HardSwish. Default: as it is."
+    )
+    ignore: tuple[str, ...] = _setting(
+        (), "Layers that stay FP32, by name: stem.*, *.conv1. Can be repeated.", metavar="PATTERN"
+    )
+    diagnose: bool = _setting(False, "Find out what each tensor and layer costs: a table and a picture.")
+    auto_repair: bool = _setting(False, "Where INT8 loses too much, leave the worst of it in FP32.")
+    seed: int = _setting(0, "Seed of the fine-tuning. Default: 0.", 0)
+    half_range: bool | None = None  # on the command line: --cpu
+
+    def __post_init__(self) -> None:
+        if self.ptq and (self.qat_epochs or self.qat_lr):
+            raise InputError("--ptq is without fine-tuning, so it does not go with --qat-epochs and --qat-lr")
+        if self.ptq and self.activation:
+            raise InputError("--activation takes fine-tuning, so it does not go with --ptq")
+        if self.activation not in (None, "relu"):
+            raise InputError(f"--activation is relu, not {self.activation}")
+        for each in fields(self):
+            value, least = getattr(self, each.name), each.metadata.get("at_least")
+            option = f"--{each.name.replace('_', '-')}"
+            if isinstance(value, float) and not math.isfinite(value):  # every network passes a bound that is no number
+                raise InputError(f"{option} takes a finite number, not {value}")
+            if least is not None and value is not None and value < least:
+                raise InputError(f"{option} is at least {least:g}, not {value}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values."""
+        return {**asdict(self), "ignore": list(self.ignore)}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> CompressConfig:
+        """Return the settings that `as_dict` gave.
+
+        Raises:
+            TypeError, KeyError: they are none.
+            InputError: see `CompressConfig`.
+        """
+        return cls(**{**values, "ignore": tuple(values["ignore"])})

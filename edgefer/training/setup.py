@@ -1,0 +1,357 @@
+"""All that a training has before its first step: images, network, teachers, and a saved state taken up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from edgefer import console, data, models, paths, public, recipes, versions
+from edgefer.data import votes as fer_plus
+from edgefer.data.dataset import Dataset, Split
+from edgefer.errors import InputError
+from edgefer.learning import checkpoint, optimizer, private, randomness
+from edgefer.learning import start as starts
+from edgefer.learning import state as states
+from edgefer.learning.checkpoint import Checkpoint
+from edgefer.recipes import Recipe
+from edgefer.recipes.schema import Phase, Teaching
+from edgefer.training import precision, unfinished
+from edgefer.training.lessons import Lesson, Lessons
+from edgefer.training.teachers import Teachers
+from edgefer.training.unfinished import Progress
+
+PACKAGES = ("torch", "timm", "numpy", "safetensors")
+
+
+@dataclass
+class Setup:
+    """A training before its first step; `prepare` makes it.
+
+    Attributes:
+        recipe: all settings.
+        run: folder for the results.
+        device: ``cpu`` or ``cuda``.
+        whole: the data set with all its classes.
+        dataset: with those that are told apart.
+        training: the images that train.
+        validation: the images that select.
+        lessons: the training images with all that is known of them.
+        model: the network, on the device.
+        averaged: the running average of its weights, if the recipe asks for one.
+        partners: the channels that `edgefer.models.mirror` ties, if the recipe asks for it.
+        precision: of the steps.
+        steps: of an epoch; what does not fill a batch has its turn in another epoch's order.
+        progress: how far it is.
+        facts: what the saved state says of all this, beside weights and progress.
+        sources: see `Checkpoint.sources`.
+        saved: the state that it goes on from.
+    """
+
+    recipe: Recipe
+    run: Path
+    device: str
+    whole: Dataset
+    dataset: Dataset
+    training: Split
+    validation: Split
+    lessons: Lessons
+    model: nn.Module
+    averaged: ModelEmaV3 | None
+    partners: Any
+    precision: precision.Precision
+    steps: int
+    progress: Progress
+    facts: dict[str, Any]
+    sources: dict[str, Any] | None
+    saved: dict[str, Any] | None
+
+    @property
+    def selected(self) -> nn.Module:
+        """The weights that are validated and kept."""
+        return self.averaged.module if self.averaged else self.model
+
+    def kept(self) -> dict[str, Tensor]:
+        """Return the weights of a checkpoint: without the outputs that only votes need."""
+        votes, classes = self.recipe.teaching.votes, len(self.dataset.classes)
+        return models.narrowed(self.selected, classes) if votes else self.selected.state_dict()
+
+    def checkpoint(self, val_accuracy: float) -> Checkpoint:
+        """Return the weights as they are, with what is to be known of them."""
+        return Checkpoint(
+            recipe=recipes.named(self.recipe),
+            classes=self.dataset.classes,
+            data=self.facts["data"],
+            epoch=self.progress.epoch,
+            val_accuracy=val_accuracy,
+            precision=self.precision,
+            versions=versions.installed(*PACKAGES),
+            weights=self.kept(),
+            start=self.facts["start"],
+            sources=self.sources,
+        )
+
+    def phases_left(self) -> Iterator[Phase]:
+        """Yield the phases that are not done, and note each in the progress."""
+        progress = self.progress
+        for index, phase in enumerate(self.recipe.phases):
+            if index > progress.phase:
+                progress.phase, progress.first_epoch = index, progress.epoch
+            if index == progress.phase and not progress.is_at_end_of(self.recipe):
+                yield phase
+
+    def begin(self, phase: Phase) -> tuple[torch.optim.Optimizer, optimizer.Schedule]:
+        """Return the optimizer and the schedule of a phase, taken up where a saved state was in it."""
+        optimizer.choose_weights(self.model, phase)
+        self.model.zero_grad()  # of weights that are frozen from here on: in no norm, as after a resume
+        stepper = optimizer.optimizer(self.model, phase)
+        schedule = optimizer.Schedule(stepper, phase, self.steps)
+        if self.saved and self.saved["phase"] == self.progress.phase:
+            with unfinished.of_this_version(self.run):
+                stepper.load_state_dict(self.saved["optimizer"])
+                schedule.restore(self.saved["schedule"])
+        return stepper, schedule
+
+    def restore_randomness(self) -> None:
+        """Go on with the random numbers of a saved state."""
+        if self.saved:
+            with unfinished.of_this_version(self.run):
+                randomness.restore(self.saved["random"])
+
+    def answer(self, lesson: Lesson) -> tuple[Tensor, Tensor]:
+        """Return the network's logits of a batch, (N, outputs), and their loss, a scalar."""
+        with precision.autocast(self.device, self.precision):
+            answers = self.model(lesson.x)
+            return answers, self.lessons.loss(answers, lesson)
+
+    def save(self, stepper: torch.optim.Optimizer, schedule: optimizer.Schedule) -> None:
+        """Write ``last.json``: everything that the next step depends on."""
+        tree = {
+            **self.facts,
+            "model": self.model.state_dict(),
+            "selected": self.selected.state_dict(),
+            "phase": self.progress.phase,
+            "optimizer": stepper.state_dict(),
+            "schedule": schedule.state(),
+            "random": randomness.state(),
+            "progress": asdict(self.progress),
+        }
+        states.save(self.run, checkpoint.LAST, tree)
+
+
+def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: str | None) -> Setup:
+    """Return a training before its first step, and write ``recipe.json`` into its folder.
+
+    Args:
+        recipe: all settings.
+        dataset: its `train` split trains, its `val` split selects.
+        run: folder for the results.
+        goes_on: take up the state in `run`.
+        device: ``cpu`` or ``cuda``; by default cuda where there is one.
+
+    Raises:
+        InputError: settings that do not fit the network or the data, or a run that cannot be resumed.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    settings = recipe.train
+    saved = unfinished.read_state(run) if goes_on else None
+    whole, dataset = _divided(recipe, dataset, saved)
+    training = data.split(dataset, "train", recipe.data.split)
+    validation = data.split(dataset, "val", recipe.data.split)
+    _check_images(recipe, dataset, training, validation)
+    if saved is None and recipe.preprocessing.interpolation != "bilinear":
+        raise InputError(
+            "augmentation samples bilinearly, so a network that is evaluated otherwise would see other pixels than it "
+            "learned; use --set preprocessing.interpolation=bilinear"
+        )
+    if saved and saved["data"]["digest"] != dataset.digest:
+        raise InputError(f"{run} was trained on other data ({saved['data']['name']}); name that with --data")
+    with unfinished.of_this_version(run):
+        progress = Progress(**saved["progress"]) if saved else Progress()
+    teachers = Teachers(
+        recipe.teaching.teachers, dataset, validation, recipe.preprocessing, device, recipe.teaching.mirrored
+    )
+    if saved and saved.get("teachers", []) != teachers.digests:
+        raise InputError(f"{run} began with other teachers, or they were trained anew; name the same with --teacher")
+    votes, votes_digest = _votes(recipe.teaching, whole, training)
+    if saved and saved.get("votes") != votes_digest:
+        raise InputError(f"{run} began with other votes; name the same file with --votes")
+    randomness.seed(settings.seed)
+    model = _network(recipe, whole, dataset, validation, begins=saved is None)
+    start = public.value(saved.get("start")) if saved else starts.record(recipe.model, model)
+    if votes is not None:
+        models.widen(model, len(fer_plus.KINDS))
+    for phase in recipe.phases:
+        optimizer.chosen_weights(model, phase)  # a mistake in the last one is worth knowing before the first has run
+    model = model.to(device).to(memory_format=torch.channels_last)
+    lessons = Lessons(recipe, training, len(dataset.classes), teachers, votes, device)
+    partners = None
+    if settings.mirror:
+        partners = saved.get("partners") if saved else models.find_partners(model, lessons.augmented(slice(256)))
+        if not partners:
+            raise InputError(f"{run} began without train.mirror; begin anew with --from {run}")
+        models.mirror(model, partners)
+    averaged = None
+    if settings.ema:
+        averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True, warmup_power=settings.ema_power)
+    step_precision = saved["precision"] if saved else _precision(recipe, model, lessons)
+    threads = _take_up(run, device, saved, model, averaged) if saved else torch.get_num_threads()
+    if not saved:
+        randomness.seed(settings.seed)
+    shown = recipes.named(recipe).model_dump(mode="json")  # in all files but private.json
+    _write_recipe(run, recipe, dataset, shown)
+    return Setup(
+        recipe=recipe,
+        run=run,
+        device=device,
+        whole=whole,
+        dataset=dataset,
+        training=training,
+        validation=validation,
+        lessons=lessons,
+        model=model,
+        averaged=averaged,
+        partners=partners,
+        precision=step_precision,
+        steps=len(training) // settings.batch_size,
+        progress=progress,
+        facts={
+            "recipe": shown,
+            "data": data.record(whole),
+            "teachers": teachers.digests,
+            "votes": votes_digest,
+            "start": start,
+            "partners": partners,
+            "precision": step_precision,
+            "threads": threads,
+        },
+        sources=_sources(recipe.teaching, teachers.digests, votes_digest),
+        saved=saved,
+    )
+
+
+def _divided(recipe: Recipe, dataset: Dataset, saved: dict[str, Any] | None) -> tuple[Dataset, Dataset]:
+    """Return the data set, divided as the network learned it before, with all its classes and with those chosen."""
+    if saved:
+        dataset = data.as_recorded(dataset, saved["data"])
+    elif recipe.model.start:
+        dataset = data.as_recorded(dataset, checkpoint.read(Path(recipe.model.start)).data)
+    return dataset, data.only(dataset, recipe.data.classes)
+
+
+def _votes(teaching: Teaching, whole: Dataset, training: Split) -> tuple[Tensor | None, str | None]:
+    """Return the shares of each kind of vote, float32, (n, kinds), and the file's SHA-256; None without votes."""
+    if not teaching.votes:
+        return None, None
+    place = Path(teaching.votes)
+    if not place.exists():
+        raise InputError(f"there are no votes in {teaching.votes}; name fer2013new.csv with --votes")
+    return torch.from_numpy(fer_plus.read(place, whole)[training.indices]), paths.sha256(place)
+
+
+def _take_up(run: Path, device: str, saved: dict[str, Any], model: nn.Module, averaged: ModelEmaV3 | None) -> int:
+    """Load the weights of a saved state; return the number of CPU threads that it began with."""
+    threads = torch.get_num_threads()
+    began: int = saved.get("threads", threads)
+    if device == "cpu" and began != threads:
+        console.say(
+            f"{run} began with {began} CPU threads and goes on with {threads}: the weights will differ in their "
+            "last bits from those of a run that never stopped"
+        )
+    with unfinished.of_this_version(run):
+        model.load_state_dict(saved["model"])
+        (averaged.module if averaged else model).load_state_dict(saved["selected"])
+    return began
+
+
+def _write_recipe(run: Path, recipe: Recipe, dataset: Dataset, shown: dict[str, Any]) -> None:
+    """Write ``recipe.json``, and beside it where data, teachers and votes lie on this machine."""
+    run.mkdir(parents=True, exist_ok=True)
+    with paths.write_atomically(run / "recipe.json") as part:
+        part.write_text(json.dumps(shown, indent=1), encoding="utf-8")
+    places = {
+        "data": None if dataset.drawn else private.absolute(dataset.origin),
+        "teachers": list(map(private.absolute, recipe.teaching.teachers)),
+        "votes": private.absolute(recipe.teaching.votes),
+    }
+    private.write(run, places)
+
+
+def _check_images(recipe: Recipe, dataset: Dataset, training: Split, validation: Split) -> None:
+    """Refuse images that make no batch; say of which classes the validation has none."""
+    names, size = dataset.classes, recipe.train.batch_size
+    unseen = np.flatnonzero(np.bincount(validation.labels, minlength=len(names)) == 0)
+    if unseen.size:
+        console.say(
+            f"warning: no validation image is {' or '.join(names[i] for i in unseen)}: whether that is told from the "
+            "others, nothing here says; add such pictures"
+        )
+    if len(training) < size:
+        raise InputError(
+            f"{dataset.name} has {len(training)} training images, fewer than a batch of {size}; "
+            f"use --set train.batch_size={max(2, len(training) // 8 * 2)}"
+        )
+    if recipe.augment.mixup and size % 2:
+        raise InputError(f"mixup takes pairs: train.batch_size must be even, not {size}")
+
+
+def _network(recipe: Recipe, whole: Dataset, dataset: Dataset, validation: Split, begins: bool) -> nn.Module:
+    """Return the network, on the CPU.
+
+    Args:
+        recipe: all settings.
+        whole: the data set with all its classes.
+        dataset: with those that are told apart.
+        validation: its images that choose the checkpoint.
+        begins: False where its weights will be those of a saved state, and none need be fetched for it.
+    """
+    asked, channels = recipe.model, recipe.preprocessing.channels
+    fresh = begins and not asked.start
+    model = models.create(
+        asked.name,
+        len(dataset.classes),
+        channels,
+        asked.args,
+        asked.pretrained and fresh,
+        asked.weights if fresh else None,
+        asked.zero_head,
+    )
+    models.check(model, asked.name, asked.args, len(dataset.classes), channels, recipe.preprocessing.size)
+    if asked.start and begins:
+        started = checkpoint.read(Path(asked.start))
+        if started.data["digest"] == whole.digest:
+            theirs = started.recipe.data
+            learned = data.split(data.only(whole, theirs.classes), "train", theirs.split)
+            starts.check_apart(asked.start, learned, validation)
+        else:
+            starts.check_divided_alike(asked.start, started.data, whole)
+        given = models.grown(model, started.weights)
+        if started.classes != dataset.classes:
+            given = models.for_classes(model, given, started.classes, dataset.classes)
+        models.take(model, given, f"the network of {asked.start}")
+    return model
+
+
+def _sources(teaching: Teaching, teachers: list[str], votes: str | None) -> dict[str, Any] | None:
+    """Return name and SHA-256 of all that taught, or None where only labels did."""
+    if not teaching.teachers and teaching.votes is None:
+        return None
+    named = zip(teaching.teachers, teachers, strict=True)
+    return {
+        "teachers": [{"name": public.name(each), "sha256": digest} for each, digest in named],
+        "votes": {"name": public.name(teaching.votes), "sha256": votes} if teaching.votes else None,
+    }
+
+
+def _precision(recipe: Recipe, model: nn.Module, lessons: Lessons) -> precision.Precision:
+    if recipe.train.precision != "auto":
+        return recipe.train.precision
+    first = slice(recipe.train.batch_size)
+    return precision.choose(model, lessons.augmented(first), lessons.labels[first])

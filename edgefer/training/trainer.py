@@ -1,0 +1,238 @@
+"""Recipe to checkpoint. `train` reads from top to bottom: setup, then phases, epochs and steps.
+
+Everything that a step depends on is in the saved state, so a run that was killed goes on as if nothing had happened:
+on a CPU with the same number of threads the weights are the same to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+from edgefer import console, models, versions
+from edgefer.data.dataset import Dataset, Split
+from edgefer.errors import Diverged
+from edgefer.learning import checkpoint, evaluate, images, loop, optimizer
+from edgefer.lines import mark
+from edgefer.recipes import Recipe
+from edgefer.training import log, sharpness
+from edgefer.training.setup import PACKAGES, Setup, prepare
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished training leaves.
+
+    Attributes:
+        run: the folder, with ``best.json``, ``last.json``, ``recipe.json`` and ``log.csv``.
+        epochs: epochs done.
+        best_epoch: the one whose weights ``best.json`` holds, from 1.
+        val_accuracy: of those weights on the validation split, 0 to 1.
+        parameters: numbers in the network that were trained.
+        seconds: of training, validation included.
+        precision: ``bf16`` or ``fp32``, as the steps ran.
+        data: the data set's name.
+        digest: the data set's SHA-256.
+        drawn: True if trained on the built-in faces.
+        division: how edgefer took validation and test images from the training images; None where it took none.
+        history: the log, a dict for each epoch.
+        recipe: all settings as they ran, with names in the place of paths.
+        start: the weights it began with (`edgefer.learning.start`); None for a run that an older edgefer began.
+        sources: see `Checkpoint.sources`.
+        versions: of the packages that decide the result.
+    """
+
+    run: Path
+    epochs: int
+    best_epoch: int
+    val_accuracy: float
+    parameters: int
+    seconds: float
+    precision: str
+    data: str
+    digest: str
+    drawn: bool
+    division: dict[str, Any] | None
+    history: list[dict[str, Any]]
+    recipe: dict[str, Any]
+    start: dict[str, str] | None
+    sources: dict[str, Any] | None
+    versions: dict[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the attributes as plain JSON values."""
+        return {**asdict(self), "run": str(self.run)}
+
+
+def train(
+    recipe: Recipe,
+    dataset: Dataset,
+    run: Path,
+    resume: bool = False,
+    tensorboard: bool = False,
+    device: str | None = None,
+) -> Result:
+    """Train a network and keep the checkpoint with the best validation accuracy, or loss (`recipe.train.best`).
+
+    Args:
+        recipe: all settings.
+        dataset: its `train` split trains, its `val` split selects; `test` is never opened.
+        run: folder for the results.
+        resume: go on from ``last.json`` in `run`.
+        tensorboard: write event files as well.
+        device: ``cpu`` or ``cuda``; by default cuda where there is one.
+
+    Raises:
+        InputError: settings that do not fit the network or the data, or a run that cannot be resumed.
+        Diverged: the loss is not finite; the best checkpoint so far stands in `run`.
+        Interrupted: Ctrl-C; the state is saved and the run can be resumed.
+    """
+    job = prepare(recipe, dataset, run, resume, device)
+    settings, progress, model, lessons = recipe.train, job.progress, job.model, job.lessons
+    classes, steps = len(job.dataset.classes), job.steps
+    board = log.TensorBoard(run) if tensorboard else None
+    _say_what_begins(job)
+
+    def save() -> None:
+        job.save(stepper, schedule)
+
+    go_on = f"edgefer train --resume {run}"
+    with loop.running(recipe.name, recipe.epochs, steps, progress, save, go_on) as running:
+        job.restore_randomness()
+        for phase in job.phases_left():
+            stepper, schedule = job.begin(phase)
+            if not (run / f"{checkpoint.LAST}.json").exists():
+                running.save()  # a run that is killed in its first minutes can be resumed too
+            while not progress.is_at_end_of(recipe):
+                model.train()
+                if phase.freeze_batchnorm:
+                    _freeze_batchnorm(model)
+                order = images.order(len(job.training), settings.seed, progress.epoch)
+                for step in running.steps():
+                    done = progress.epoch * steps + step
+                    schedule.step(done - progress.first_epoch * steps)
+                    batch = order[step * settings.batch_size :][: settings.batch_size]
+                    lesson = lessons.take(batch, job.precision)
+                    answers, step_loss = job.answer(lesson)
+                    value = step_loss.item()
+                    if not math.isfinite(value):
+                        raise _diverged(job, job.training.rows[batch])
+                    stepper.zero_grad()
+                    step_loss.backward()
+                    if settings.sam:
+                        with sharpness.uphill(model, settings.sam):
+                            stepper.zero_grad()
+                            job.answer(lesson)[1].backward()
+                    if settings.clip_gradient:
+                        nn.utils.clip_grad_norm_(model.parameters(), settings.clip_gradient)
+                    stepper.step()
+                    if job.partners:
+                        models.mirror(model, job.partners)
+                    if job.averaged:
+                        job.averaged.update(model, step=done)
+                    progress.note(value, answers[:, :classes], lesson)
+
+                val_loss, val_accuracy = _validate(job.selected, job.validation, recipe, classes)
+                if not math.isfinite(val_loss):
+                    raise _diverged(job, None)
+                line = {
+                    "epoch": progress.epoch + 1,
+                    "phase": phase.name,
+                    "lr": float(f"{stepper.param_groups[0]['lr']:.3g}"),
+                    "train_loss": round(progress.loss_sum / steps, 4),
+                    # None in an epoch whose images were all seen by an older edgefer, which did not count
+                    "train_accuracy": round(progress.right / progress.seen, 5) if progress.seen else None,
+                    "val_loss": round(val_loss, 4),
+                    "val_accuracy": round(val_accuracy, 5),
+                    "seconds": round(progress.seconds_in_epoch + running.seconds(), 1),
+                }
+                schedule.epoch(val_loss)
+                progress.end_epoch(line, settings.best)
+                if progress.best_epoch == progress.epoch:
+                    checkpoint.write(run, job.checkpoint(val_accuracy))
+                log.write_csv(run, progress.history)  # before the state, which may say that all is done
+                running.save()
+                if board:
+                    board.add(line)
+                console.say(_sentence(line, recipe.epochs, progress.best_epoch == progress.epoch, dataset.drawn))
+    checkpoint.finish(run, progress.epoch)
+    return _result(job)
+
+
+def _say_what_begins(job: Setup) -> None:
+    recipe, dataset = job.recipe, job.dataset
+    console.say(
+        f"training {recipe.name} on {dataset.name}: {len(job.training):,} images, {recipe.epochs} epochs of "
+        f"{job.steps} steps, {job.device}, {job.precision}, into {job.run}"
+    )
+    weights = job.lessons.criterion.weight
+    if weights is not None:
+        shares = zip(dataset.classes, weights.tolist(), strict=True)
+        console.say(f"class weights: {', '.join(f'{name} {weight:.2f}' for name, weight in shares)}")
+
+
+def _result(job: Setup) -> Result:
+    progress, dataset, kept = job.progress, job.dataset, job.kept()
+    return Result(
+        run=job.run,
+        epochs=progress.epoch,
+        best_epoch=progress.best_epoch,
+        val_accuracy=progress.best_accuracy,
+        parameters=sum(kept[name].numel() for name, _ in job.model.named_parameters()),
+        seconds=round(sum(line["seconds"] for line in progress.history), 1),
+        precision=job.precision,
+        data=dataset.name,
+        digest=dataset.digest,
+        drawn=dataset.drawn,
+        division=asdict(dataset.division) if dataset.division else None,
+        history=progress.history,
+        recipe=job.facts["recipe"],
+        start=job.facts["start"],
+        sources=job.sources,
+        versions=versions.installed(*PACKAGES),
+    )
+
+
+def _freeze_batchnorm(model: nn.Module) -> None:
+    for module in optimizer.batchnorms(model):
+        module.eval()
+
+
+def _validate(model: nn.Module, validation: Split, recipe: Recipe, classes: int) -> tuple[float, float]:
+    answers = evaluate.logits(model, validation, recipe.preprocessing)[:, :classes]
+    mean_loss = F.cross_entropy(torch.from_numpy(answers), torch.from_numpy(validation.labels)).item()
+    return mean_loss, float((answers.argmax(axis=1) == validation.labels).mean())
+
+
+def _diverged(job: Setup, rows: NDArray[np.int64] | None) -> Diverged:
+    """Return what is said of a loss that is not finite: of the step on `rows`, or without them of the validation."""
+    progress, weight = job.progress, job.lessons.criterion.weight
+    kept = f"the best checkpoint, of epoch {progress.best_epoch}, stays in {job.run}" if progress.best_epoch else ""
+    lighter = "" if weight is None else f", or train.class_weight_clip under the {weight.max().item():.2f} of now"
+    return Diverged(
+        (
+            f"the validation loss is not finite after epoch {progress.epoch + 1}"
+            if rows is None
+            else f"the loss is not finite at epoch {progress.epoch + 1}, step {progress.step + 1} "
+            f"(batch of rows {', '.join(map(str, rows[:4]))}, ...)"
+        )
+        + "; try a lower phases.0.lr or train.clip_gradient=1"
+        + lighter
+        + (f"; {kept}" if kept else "")
+    )
+
+
+def _sentence(line: dict[str, Any], epochs: int, best: bool, drawn: bool) -> str:
+    return (
+        f"epoch {line['epoch']} of {epochs}: train loss {line['train_loss']:.3f}, val loss {line['val_loss']:.3f}, "
+        f"val accuracy {100 * line['val_accuracy']:.2f} %{mark(drawn)}, "
+        f"{console.duration(line['seconds'])}" + (" (best)" if best else "")
+    )

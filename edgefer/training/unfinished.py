@@ -1,0 +1,174 @@
+"""What an unfinished training left: how far it is, whether that can be taken up, and what it was started with."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from edgefer import recipes
+from edgefer.errors import InputError
+from edgefer.learning import checkpoint, loop, private
+from edgefer.learning import state as states
+from edgefer.recipes import Recipe
+from edgefer.training import log
+from edgefer.training.lessons import Lesson
+
+
+@dataclass
+class Progress(loop.Progress):
+    """How far a training is; part of the saved state.
+
+    Attributes:
+        phase: the recipe's phase that runs.
+        first_epoch: epochs done when it began: fewer than planned, if an earlier phase stopped early.
+        right: of the `seen` images, those whose label was the network's first guess.
+        seen: images of the epoch that runs.
+        best_loss: validation loss of the best epoch.
+    """
+
+    phase: int = 0
+    first_epoch: int = 0
+    right: int = 0
+    seen: int = 0
+    best_loss: float | None = None
+
+    def note(self, loss: float, logits: Tensor, lesson: Lesson) -> None:
+        """Take the loss of a step, and whether its answers (logits of the classes alone, (N, classes)) were right."""
+        truth = lesson.y if lesson.y.ndim == 1 else lesson.y.argmax(dim=1)  # of a mix, the larger share's
+        self.loss_sum += loss
+        self.right += int((logits.argmax(dim=1) == truth).sum())
+        self.seen += len(truth)
+
+    def end_epoch(self, line: dict[str, Any], by: str) -> None:
+        """Take an epoch's line of the log, and note whether it is the best by ``accuracy`` or ``loss``."""
+        self.next_epoch(line)
+        self.right = self.seen = 0
+        loss, accuracy = line["val_loss"], line["val_accuracy"]
+        if accuracy > self.best_accuracy if by == "accuracy" else self.best_loss is None or loss < self.best_loss:
+            self.best_epoch, self.best_accuracy, self.best_loss = self.epoch, accuracy, loss
+
+    def is_at_end_of(self, recipe: Recipe) -> bool:
+        """Return whether the phase that runs is done, or stops early."""
+        patience, planned = recipe.train.early_stopping, self.first_epoch + recipe.phases[self.phase].epochs
+        stopped = 0 < patience <= self.epoch - max(self.best_epoch, self.first_epoch)
+        return self.step == 0 and (self.epoch >= planned or stopped)
+
+
+def resumed_recipe(run: Path) -> Recipe:
+    """Return the recipe that an unfinished run was started with; teachers and votes are where they lay then.
+
+    Raises:
+        InputError: `run` holds no state.
+    """
+    recipe = recipes.parse(read_state(run)["recipe"], str(run))
+    teaching = recipe.teaching
+    lay = {"teachers": private.texts(run, "teachers"), "votes": private.text(run, "votes")}
+    found = {key: place for key, place in lay.items() if place}
+    return recipe.model_copy(update={"teaching": teaching.model_copy(update=found)})
+
+
+def data_of(run: Path) -> Path | None:
+    """Return where the data lie that an unfinished run was started with, or None where nothing says or they are gone.
+
+    Whether they are the same is for `train` to check.
+    """
+    place = private.text(run, "data")
+    return Path(place) if place and Path(place).exists() else None
+
+
+def is_finished(recipe: Recipe, progress: Progress) -> bool:
+    """Return whether the last phase is done, or stopped early."""
+    return progress.phase == len(recipe.phases) - 1 and progress.is_at_end_of(recipe)
+
+
+def check_new(run: Path) -> None:
+    """Refuse a folder that a training cannot begin in; what one left that was killed in its first second is none.
+
+    Raises:
+        InputError: it holds something.
+    """
+    if run.exists() and not _is_unbegun(run):
+        raise InputError(f"{run} is not empty; go on with --resume {run}, or name another folder with --out")
+
+
+def _is_unbegun(run: Path) -> bool:
+    return run.is_dir() and states.is_unbegun(run, [checkpoint.LAST], ["recipe.json", private.FILE, "tensorboard"])
+
+
+def read_state(run: Path) -> dict[str, Any]:
+    """Return the state of an unfinished training.
+
+    Raises:
+        InputError: `run` holds none, or one that is damaged.
+    """
+    if _is_unbegun(run):
+        raise InputError(
+            f"{run} holds no training, or one that was interrupted before its first step; begin it again: "
+            f"edgefer train RECIPE --out {shlex.quote(str(run))}, with the options that it had"
+        )
+    saved = states.read(run / f"{checkpoint.LAST}.json")
+    if "recipe" not in saved:
+        raise InputError(f"{run} holds no training; name a folder that `edgefer train` wrote")
+    damage = _damage(saved)
+    if damage:
+        raise InputError(
+            f"{run} was left by another version of edgefer, or its {checkpoint.LAST}.json is damaged ({damage}); begin "
+            f"from its best weights with --from {run}"
+        )
+    return saved
+
+
+def _damage(saved: dict[str, Any]) -> str:
+    """Return which part of a state is of another kind than it was saved with, or nothing."""
+    kinds = {"phase": int, "precision": str, "progress": dict, "random": dict, "schedule": dict}
+    kinds |= {"model": dict, "selected": dict, "optimizer": dict}
+    wrong = [name for name, kind in kinds.items() if type(saved.get(name)) is not kind]
+    threads, partners = saved.get("threads", 1), saved.get("partners")
+    if type(threads) is not int or threads < 1:
+        wrong.append("threads")
+    if not checkpoint.is_origin(saved.get("data")):
+        wrong.append("data")
+    if not checkpoint.is_start(saved.get("start")):
+        wrong.append("start")
+    if not isinstance(partners, list | dict | tuple | None):
+        wrong.append("partners")
+    if saved.get("precision") not in ("bf16", "fp32"):
+        wrong.append("precision")
+    if "progress" not in wrong and not _is_progress(saved["progress"]):
+        wrong.append("progress")
+    return ", ".join(dict.fromkeys(wrong))
+
+
+def _is_progress(said: dict[str, Any]) -> bool:
+    """Return whether a state says how far a training is, in numbers that can be."""
+    try:
+        progress = Progress(**said)
+        counts = ("phase", "first_epoch", "epoch", "step", "right", "seen", "best_epoch")
+        parts = [progress.loss_sum, progress.seconds_in_epoch, progress.best_accuracy, progress.best_loss or 0.0]
+        parts += [line[name] for line in progress.history for name in ("epoch", "val_loss", "val_accuracy", "seconds")]
+        return (
+            loop.are_numbers([getattr(progress, name) for name in counts], parts)
+            and progress.right <= progress.seen
+            and max(progress.best_epoch, progress.first_epoch) <= progress.epoch == len(progress.history)
+            and all(line.keys() <= {*log.COLUMNS} for line in progress.history)
+        )
+    except (KeyError, TypeError, AttributeError, IndexError):
+        return False
+
+
+@contextmanager
+def of_this_version(run: Path) -> Iterator[None]:
+    """Take up a part of a saved state; one that does not fit was left by other code."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError, OverflowError):
+        raise InputError(
+            f"{run} was left by another version of edgefer, torch or timm, and this one cannot go on with it; go on "
+            f"with that one, or begin from its best weights with --from {run}"
+        ) from None
