@@ -179,7 +179,7 @@ def _take_up(run: Path) -> None:
 
 
 def _take(folder: Path) -> None:
-    _load_weights(torch.nn.Linear(2, 2), next(folder.glob("*.safetensors")))
+    _load_weights(torch.nn.Linear(2, 2), folder / next((NANO / "checkpoint").glob("*.safetensors")).name)
 
 
 PICTURES = ("a.png", "b.jpg", "c.jpg", "d.tif", "e.gif", "f.webp", "g.bmp", "h.ppm", "i.png")
@@ -344,7 +344,7 @@ def _network(file: Path, rng: random.Random) -> None:
 
 def _entries(file: Path, rng: random.Random) -> None:
     """Write a zip or tar anew, with names and sizes that are odd."""
-    odd = ("a/" * 200 + "x.png", "../x.png", "train/happy/\x1b.png", "x" * 5000, "train/happy", "", "/x", "a\\..\\b")
+    odd = ("a/" * 200 + "x.png", "../x.png", "train/happy/\x1b.png", "x" * 5000, "train/happy", "/x", "a\\..\\b")
     if file.suffix == ".zip":
         with zipfile.ZipFile(file) as archive:
             entries = [(entry.filename, archive.read(entry)) for entry in archive.infolist()]
@@ -481,7 +481,7 @@ def _wait(child: int) -> tuple[str, float, int]:
     return how, round(usage.ru_utime + usage.ru_stime, 2), usage.ru_maxrss << 10
 
 
-def run(inputs: int, seed: int, first: int = 0) -> list[dict[str, Any]]:
+def run(inputs: int, seed: int, workers: int, first: int = 0) -> list[dict[str, Any]]:
     """Return how each input ended."""
     with tempfile.TemporaryDirectory(prefix="edgefer-fuzz-") as name:
         samples, work = Path(name) / "samples", Path(name) / "work"
@@ -497,7 +497,22 @@ def run(inputs: int, seed: int, first: int = 0) -> list[dict[str, Any]]:
                 os._exit(1)
         if os.waitpid(maker, 0)[1]:
             raise SystemExit("the samples cannot be made")
-        return [attempt(number, seed, samples, work) for number in range(first, first + inputs)]
+        for worker in range(workers):
+            if os.fork() == 0:
+                try:
+                    ended = [
+                        attempt(number, seed, samples, work)
+                        for number in range(first + worker, first + inputs, workers)
+                    ]
+                    (work / f"{worker}.json").write_text(json.dumps(ended))
+                    os._exit(0)
+                except BaseException:
+                    traceback.print_exc()
+                    os._exit(1)
+        failed = [os.wait()[1] for _ in range(workers)]  # all of them are waited for
+        if any(failed):
+            raise SystemExit("a worker could not make its inputs")
+        return [each for worker in range(workers) for each in json.loads((work / f"{worker}.json").read_text())]
 
 
 def main() -> None:
@@ -505,10 +520,11 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=INPUTS)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--first", type=int, default=0, help="number of the first input: to repeat one")
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     started = time.monotonic()
-    ended = run(arguments.inputs, arguments.seed, arguments.first)
+    ended = run(arguments.inputs, arguments.seed, arguments.workers, arguments.first)
     failed = [each for each in ended if each["end"] not in FINE]
     by_reader = {
         reader: dict(sorted(Counter(each["end"] for each in ended if each["reader"] == reader).items()))
