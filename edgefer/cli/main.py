@@ -25,6 +25,7 @@ from edgefer.cli.predict import predict
 from edgefer.cli.project import project
 from edgefer.cli.quickstart import quickstart
 from edgefer.cli.recipes import recipes
+from edgefer.cli.report import report
 from edgefer.cli.review import review
 from edgefer.cli.signals import interrupt_by_all
 from edgefer.cli.train import train
@@ -47,6 +48,7 @@ app.command()(ablate)
 app.command()(compress)
 app.command()(build)
 app.command()(bench)
+app.command()(report)
 app.command()(compare)
 app.command()(project)
 app.command()(claims)

@@ -117,6 +117,8 @@ NO_SUCH = {  # commands that are told to look where nothing is, or at what is no
     "bench": ("bench", HOSTILE),
     "bench --data": ("bench", "bundle", "--data", HOSTILE),
     "bench --device": ("bench", "bundle", "--device", HOSTILE),
+    "report": ("report", HOSTILE),
+    "report --csv": ("report", "result.json", "--csv", "."),
     "compare": ("compare", HOSTILE, HOSTILE),
     "compare --fail-if": ("compare", "result.json", "result.json", "--fail-if", HOSTILE),
     "claims --results": ("claims", "--results", HOSTILE),
@@ -219,7 +221,9 @@ def test_bench(here: Path, folders: Path, run: Run) -> None:
     samples.write(here / f"b{HOSTILE}")
     words = ("bench", f"b{HOSTILE}", "--data", folders, "--seconds", "0.1")
     _check(run(*words, "--out", f"out{HOSTILE}"), 0, names=rf"out{SHOWN}")
-    _check(run(*words, "--json"), 0, as_json=True)
+    _check(run(*words, "--json", "--out", "bench"), 0, as_json=True)
+    _check(run("report", "bench", "--csv", f"{HOSTILE}.csv", "--html", f"{HOSTILE}.html"), 0, names=SHOWN)
+    _check(run("report", "bench", "--markdown"), 0)
     projected = run("project", *words[1:4], "--device", "jetson")
     _check(projected, 0)
 

@@ -108,6 +108,8 @@ def thesis(home: Path) -> Path:
         written("compress", here / "run", *data, "--ptq", "--max-drop", "100", "--out", here / "ptq")
         bench = ["bench", here / "ptq", *data, "--seconds", "0.1", "--device", "cpu"]
         written(*bench, "--out", here / "bench")
+        page = ["--html", here / "page.html", "--with-faces", *data]
+        written("report", here / "bench", "--csv", here / "figures.csv", *page)
         written("project", here / "ptq", *data, "--device", "jetson", "--out", here / "projected")
         written("claims", "--results", here / "bench", *data, "--out", here / "claims")
         written("review", here / "run", *data, "--with-faces", "--out", here / "review")
