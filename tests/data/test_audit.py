@@ -122,7 +122,7 @@ def test_drawn_faces_are_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def test_images_of_one_split_that_are_nearly_those_of_another_are_counted() -> None:
-    faces = builtin()
+    faces = builtin(train=40, val=1, test=0)
     images = np.asarray(faces.images[:40])
     brighter = np.clip(images * 0.8 + 20, 0, 255).astype(np.uint8)
     dataset = dataclasses.replace(
