@@ -40,6 +40,7 @@ from edgefer.graph import count
 from edgefer.graph.half import half
 from edgefer.learning import checkpoint as checkpoints
 from edgefer.learning import private, state
+from edgefer.lines import shell
 
 SCHEME = "stratified-300"
 MAX_DROP = 0.5
@@ -420,7 +421,7 @@ def compress(
     )
     if not passed:
         option = "--allow-float" if gain.complaint and not allow_float else "--auto-repair"
-        kept = f"; its fine-tuning is kept: edgefer compress --resume {work} {option}" if tuned else ""
+        kept = f"; its fine-tuning is kept: edgefer compress --resume {shell(work)} {option}" if tuned else ""
         raise Rejected(f"{'; '.join(complaints)}; the bundle is in {folder}{kept}", result)
     return result
 
@@ -493,7 +494,7 @@ def _check_folders(out: Path, work: Path, with_diagnosis: bool, resume: bool) ->
         and work.exists()
         and not (work.is_dir() and state.is_unbegun(work, fine_tuning.STAGES, [private.FILE]))
     ):
-        raise InputError(f"{work} is an interrupted compression; go on with --resume {work}, or delete it")
+        raise InputError(f"{work} is an interrupted compression; go on with --resume {shell(work)}, or delete it")
 
 
 def _is_rejected_of(work: Path, rejected: Path) -> bool:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from edgefer import bundle, console
+from edgefer import bundle, console, limits
 from edgefer.backends import onnxruntime, registry
 from edgefer.graph.lint import check
 from edgefer.graph.lower import Lowered, lower
@@ -42,8 +42,10 @@ def check_float(name: str, model: ModelProto) -> None:
     """Refuse what `edgefer lint` finds fault with in an FP32 or FP16 network, by its name in a bundle.
 
     Raises:
-        InputError: a target would refuse it or misread it.
+        InputError: a target would refuse it or misread it, or it is larger than what is read of a bundle.
     """
+    if model.ByteSize() > limits.NETWORK:
+        raise limits.too_large(f"the {name} network", model.ByteSize(), limits.NETWORK)
     check(model, HALVES.get(name, "cpu"))
 
 

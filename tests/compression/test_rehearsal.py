@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgefer import models, recipes
+from edgefer import limits, models, recipes
 from edgefer.backends import onnxruntime
 from edgefer.compression import export, quantize, rehearsal, targets
 from edgefer.errors import InputError
@@ -123,3 +123,12 @@ def test_a_full_disk_or_memory_is_not_taken_for_the_network_s_fault() -> None:
 
     with pytest.raises(MemoryError):
         export.fp32(Lacking(), torch.zeros(1, 1, 8, 8))
+
+
+def test_a_file_that_would_not_be_read_again_is_refused_before_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 7)).eval()
+    model = export.fp32(network, torch.zeros(1, 1, 8, 8))
+    targets.check_float("fp32", model)
+    monkeypatch.setattr(limits, "NETWORK", model.ByteSize() - 1)
+    with pytest.raises(InputError, match="fp32 network is larger than edgefer reads"):
+        targets.check_float("fp32", model)

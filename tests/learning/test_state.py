@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from edgefer import paths
+from edgefer import limits, paths
 from edgefer.errors import InputError
 from edgefer.learning import interrupt, randomness, state
+from edgefer.models import build
 
 
 def test_optimizer_and_generators_come_back_exactly(tmp_path: Path) -> None:
@@ -214,3 +215,8 @@ def test_a_state_of_before_the_digest_is_read(tmp_path: Path) -> None:
     del card["digest"]
     head.write_text(json.dumps(card))
     assert torch.equal(state.read(head)["x"], torch.ones(2))
+
+
+def test_the_largest_network_that_can_be_built_can_be_resumed_and_started_from() -> None:
+    weights = 4 * build.MAX_PARAMETERS  # bytes
+    assert 5 * weights <= limits.TENSORS  # with an average of them, the best ones, and Adam's two moments
