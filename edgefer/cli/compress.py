@@ -34,51 +34,37 @@ def compress(
     checkpoint: Annotated[
         Path | None, typer.Argument(help="A training's folder. Default: the newest in runs/train.", show_default=False)
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="To INT8: the one precision there is, so far.")] = True,
+    int8: Annotated[bool, typer.Option("--int8", help="To INT8: the one precision so far.")] = True,
     data: Data = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the bundle. Default: runs/compress/<time>-<name>.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Its folder. Default: in runs/compress.")] = None,
     ptq: Annotated[bool, typer.Option("--ptq", help="Calibrate only, without fine-tuning.")] = False,
-    qat_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of fine-tuning. Default: one, of 300 steps at most.")
-    ] = None,
-    qat_lr: Annotated[
-        float | None, typer.Option(min=1e-9, help="Rate of the fine-tuning's first step. Default: by the optimizer.")
-    ] = None,
+    qat_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of fine-tuning. Default: 300 steps.")] = None,
+    qat_lr: Annotated[float | None, typer.Option(min=1e-9, help="Its first rate. Default: by the optimizer.")] = None,
     scheme: Annotated[str | None, typer.Option(help="Calibration scheme: a name or a TOML file.")] = None,
-    max_drop: Annotated[float | None, typer.Option(help="Points of accuracy INT8 may lose. Default: 0.5.")] = None,
+    max_drop: Annotated[float | None, typer.Option(help="Points that INT8 may lose. Default: 0.5.")] = None,
     require_speedup: Annotated[
-        float | None, typer.Option(min=0, help="How many times as fast as FP32 INT8 has to be here. Default: no bound.")
+        float | None, typer.Option(min=0, help="Times as fast as FP32 that INT8 has to be.")
     ] = None,
     allow_float: Annotated[
         bool,
-        typer.Option("--allow-float", help="Accept INT8 that is not smaller, or mostly runs in FP32 on CPUs."),
+        typer.Option("--allow-float", help="Accept INT8 not smaller, or run in FP32."),
     ] = False,
-    cpu: Annotated[
-        str | None, typer.Option(help="vnni, or no-vnni for weights at half range. Default: as this CPU is.")
-    ] = None,
+    cpu: Annotated[str | None, typer.Option(help="vnni or no-vnni. Default: as this CPU is.")] = None,
     activation: Annotated[
         str | None,
         typer.Option(help="relu: fine-tune with ReLU in the place of SiLU and HardSwish. Default: as it is."),
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATTERN", help="Layers that stay FP32, by name: stem.*, *.conv1. Can be repeated."),
+        typer.Option(metavar="PATTERN", help="Layers that stay FP32: stem.*. May be repeated."),
     ] = None,
-    diagnose: Annotated[
-        bool, typer.Option("--diagnose", help="Find out what each tensor and layer costs: a table and a picture.")
-    ] = False,
-    auto_repair: Annotated[
-        bool, typer.Option("--auto-repair", help="Where INT8 loses too much, leave the worst of it in FP32.")
-    ] = False,
+    diagnose: Annotated[bool, typer.Option("--diagnose", help="Say what each tensor and layer costs.")] = False,
+    auto_repair: Annotated[bool, typer.Option("--auto-repair", help="Leave in FP32 what loses most.")] = False,
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of the fine-tuning. Default: 0.")] = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Go on with the interrupted or rejected one in this folder.")
-    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with what is in this folder.")] = None,
     sm: Annotated[
         str | None,
-        typer.Option(metavar="SM", help="Build engines for RTX GPUs too: 86,89,120. See edgefer build."),
+        typer.Option(metavar="SM", help="Engines for RTX GPUs too: 86,89,120."),
     ] = None,
     threads: Threads = None,
     as_json: Json = False,

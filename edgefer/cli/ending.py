@@ -22,7 +22,7 @@ from typer.core import TyperGroup
 from edgefer import paths
 from edgefer.cli import signals
 from edgefer.errors import EdgeferError, InputError, Interrupted, LackError, MissingExtra
-from edgefer.lines import one_line, printable, printable_lines
+from edgefer.lines import one_line, printable_lines
 
 _BROKEN_PIPE = 141  # what a shell shows of a program that SIGPIPE ended
 _BUG = 70
@@ -88,11 +88,7 @@ def _ended(as_json: bool) -> Iterator[None]:
         _silence(sys.stdout)
         raise typer.Exit(_BROKEN_PIPE) from None
     except (Exception, KeyboardInterrupt) as error:
-        if hasattr(error, "format_message"):  # an option that typer refuses: typer prints it
-            vars(error)["message"] = printable(str(vars(error).get("message", "")))
-            with _silenced_if_full(sys.stdout):
-                if as_json:
-                    _print_json({}, error.format_message(), InputError.exit_code)
+        if type(error).__name__ == "NoArgsIsHelpError":  # which typer ends with the help
             raise
         understood = explain(error)
         message = one_line(understood) if understood else _bug(error)
@@ -146,6 +142,8 @@ def explain(error: BaseException) -> EdgeferError | None:
     """Return the error that tells a person what happened, or None where it can only be a bug."""
     if isinstance(error, EdgeferError):
         return error
+    if hasattr(error, "format_message"):
+        return _usage(error)
     if isinstance(error, KeyboardInterrupt) or signals.came():
         return Interrupted("interrupted")
     if isinstance(error, ImportError):
@@ -159,6 +157,13 @@ def explain(error: BaseException) -> EdgeferError | None:
     if isinstance(error, OSError) and error.errno in _WRONG_PATH and error.filename:
         return InputError(f"{error.filename}: {error.strerror}")
     return None
+
+
+def _usage(error: Any) -> InputError:
+    """Return what typer says of a command line as one line like all others."""
+    said = error.format_message().rstrip(".").replace("No such option: ", "No such option ")
+    command = getattr(getattr(error, "ctx", None), "command_path", None) or "edgefer"
+    return InputError(f"{said[:1].lower()}{said[1:]}; see {command} --help")
 
 
 def _import_error(error: ImportError) -> EdgeferError | None:

@@ -20,14 +20,13 @@ Bundles = Annotated[
     ),
 ]
 CpuThreads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="CPU threads for one inference.")]
-Data = Annotated[Path | None, typer.Option(help="FER2013 (csv, tar.gz, zip, folder) or class folders.")]
-Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where there is one.")]
+Data = Annotated[Path | None, typer.Option(help="FER2013 as csv, tar.gz, zip; or class folders.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where it is there.")]
 Groups = Annotated[
     str | None,
     typer.Option(
         metavar="CSV|PATTERN",
-        help="Who is in which picture: a CSV file of path and person, or a pattern like 'S(\\d+)_'. Nobody is then in "
-        "two of the splits that edgefer makes.",
+        help="Who is in which picture, to keep people apart: a CSV of path and person, or a pattern: 'S(\\d+)_'.",
         show_default=False,
     ),
 ]
@@ -38,7 +37,7 @@ Pretrained = Annotated[
     bool | None,
     typer.Option(
         "--pretrained/--no-pretrained",
-        help="Start from timm's ImageNet weights, or not. Default: as the recipe says.",
+        help="ImageNet weights. Default: as the recipe says.",
         show_default=False,
     ),
 ]

@@ -36,38 +36,34 @@ def train(
     ] = None,
     data: Data = None,
     groups: Groups = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the run. Default: runs/train/<time>-<recipe>.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with the unfinished run in this folder.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all, instead of the recipe's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the run. Default: in runs/train.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with an unfinished run: its folder.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all; else the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Seed, instead of the recipe's.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: train.batch_size=64.")
     ] = None,
     pretrained: Pretrained = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Start from the weights in this file (safetensors or torch), not the hub's.")
+        Path | None, typer.Option(help="Start from this file (safetensors or torch), not from the hub's weights.")
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option(
-            "--from", help="Go on from a trained network, as wide or narrower: a run's folder, or edgefer-base."
-        ),
+        typer.Option("--from", help="Go on from a network, as wide or narrower: a run's folder, or edgefer-base."),
     ] = None,
     teacher: Annotated[
         list[Path] | None,
-        typer.Option(help="Trained network to learn from: a run's folder, or a bundle's for INT8. May be repeated."),
+        typer.Option(help="Network to learn from: a run's folder, or a bundle's for INT8. May be repeated."),
     ] = None,
-    votes: Annotated[
-        Path | None, typer.Option(help="FER+ votes (fer2013new.csv) as a second target of the training images.")
-    ] = None,
+    votes: Annotated[Path | None, typer.Option(help="FER+ votes (fer2013new.csv), a second target.")] = None,
     device: Device = None,
     threads: Threads = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard event files as well.")] = False,
     export_check: Annotated[
         bool,
-        typer.Option(help="Find out first whether one of timm's networks can be compressed to INT8 after training."),
+        typer.Option(help="Try first whether INT8 can be made of it."),
     ] = True,
-    page: Annotated[bool, typer.Option(help="Leave run.html in the run's folder, as `edgefer review` does.")] = True,
+    page: Annotated[bool, typer.Option(help="Leave run.html in the folder.")] = True,
     as_json: Json = False,
 ) -> None:
     """Train a network. Without a recipe: compact, or quickstart where the data are the built-in drawn faces."""

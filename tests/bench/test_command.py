@@ -123,10 +123,16 @@ def test_options_that_would_be_ignored_are_refused(folder: Path, options: list[s
     assert said in done.stderr
 
 
-def test_faces_are_named_by_row_and_none_is_shown(folder: Path) -> None:
+def test_faces_are_named_by_row_and_shown_where_a_report_is_asked_for_them(folder: Path) -> None:
     done = _run(*QUICK, "--out", "here", "--json")
     assert done.exit_code == 0, done.output
     Path("printed.json").write_text(done.stdout, encoding="utf-8")
     assert read(Path("printed.json")) == read(Path("here"))
-    assert json.loads(done.stdout)["mistakes"]
+    mistakes = json.loads(done.stdout)["mistakes"]
+    assert mistakes
+    asked = ["report", "here", "--html", "page.html", "--with-faces", "--data", "faces"]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    text = Path("page.html").read_text(encoding="utf-8")
+    assert text.count('<img src="data:image/png;base64,') == len(mistakes)
+    assert "These are people" in text
     assert "data:image" not in Path("here/report.html").read_text(encoding="utf-8").partition("<style>")[2]
