@@ -103,6 +103,9 @@ def choose(bundle: Bundle, device: str, network: str | None, options: Options) -
             session = open_network(bundle, name, each, options)
         except LackError:
             continue
+        except InputError as error:  # the next one may take it; if none does, the CPU's says why
+            console.say_once(f"device: {each} is not used: {error}")
+            continue
         console.say_once(f"device: {each} ({get(each).version()})")
         return each, name, session
     return choose(bundle, "cpu", network, options)

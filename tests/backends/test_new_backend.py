@@ -112,6 +112,20 @@ def test_it_loads_and_predicts_as_onnx_runtime_does(made: bundle.Bundle) -> None
             assert found.probabilities == pytest.approx(want, abs=1e-5)
 
 
+def test_a_gpu_that_refuses_the_network_leaves_it_to_the_cpu(
+    made: bundle.Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Toy, made: bundle.Bundle, network: str, options: Options) -> Session:
+        raise InputError("the toy refuses the network")
+
+    for name, value in {"automatic": True, "on_gpu": True, "open": refuse}.items():
+        monkeypatch.setattr(Toy, name, value)
+    with edgefer.load(made.path) as chosen:
+        assert chosen.device == "cpu"
+    with pytest.raises(InputError, match="the toy refuses"):
+        edgefer.load(made.path, device="toy")
+
+
 def test_it_is_benched(made: bundle.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     # The row is in this process alone, so the fresh ones of memory and cold start are this one.
     from edgefer.bench.probes import cold_start, memory
