@@ -6,6 +6,7 @@ The Python API is silent: only the command line calls `enable`, and writes to st
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 import time
@@ -20,6 +21,8 @@ _enabled = False
 _inside = False  # a progress
 # What rich and tqdm write to a terminal: styles, and the way back over a bar. Nothing of it lasts or makes it answer.
 _MOVES = re.compile(r"(\r|\x1b\[[0-9;]*[mKA]|\x1b\[\?25[hl])")
+# Where one of these is set, rich or typer writes styles into a file or pipe too, for a log that shows them.
+_COLOURED = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE")
 _SECONDS_BETWEEN_LINES = 30.0  # where stderr is a file, a bar becomes a line now and then
 
 
@@ -27,12 +30,13 @@ class Guarded:
     """A text stream that lets no control character through but line ends: whatever is printed, by whomever.
 
     What is printed may name files and classes that a stranger named. Commands and `say` write such names as one
-    printable line; this is for what other libraries print, and for what is forgotten. A terminal gets `_MOVES` too.
+    printable line; this is for what other libraries print, and for what is forgotten. A terminal gets `_MOVES` too,
+    and so does a log that is to be coloured.
     """
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
         self._stream = stream
-        self._moves = stream.isatty()
+        self._moves = stream.isatty() or any(map(os.environ.get, _COLOURED))
 
     def write(self, text: str) -> int:
         """Write `text`, printable."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import re
@@ -11,12 +12,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from edgefer import console
 from edgefer.cli.ending import Group, resumable
 from edgefer.errors import Diverged, GateFailed, InputError, LackError, MissingExtra
 
@@ -281,6 +285,18 @@ app()
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert err == "edgefer: interrupted\n"
+
+
+@pytest.mark.parametrize("name", ["FORCE_COLOR", "GITHUB_ACTIONS"])
+def test_a_log_that_is_to_be_coloured_gets_colours_and_nothing_else(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "1")
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding="utf-8")
+    guarded: Any = console.Guarded(stream)
+    Console(file=guarded, force_terminal=True, color_system="standard").print("[bold]all[/bold]")
+    guarded.write("\x1b]0;title\n")
+    stream.flush()
+    assert written.getvalue() == b"\x1b[1mall\x1b[0m\n\\x1b]0;title\n"
 
 
 def test_the_version_is_that_of_the_package() -> None:
