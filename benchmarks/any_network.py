@@ -36,7 +36,8 @@ from timm.models import list_modules
 from edgefer import bundle, console, paths, recipes, versions
 from edgefer.bench.bench import bench
 from edgefer.compression import worth
-from edgefer.compression.compress import compress
+from edgefer.compression.compressor import compress
+from edgefer.compression.config import CompressConfig
 from edgefer.compression.rehearsal import rehearse
 from edgefer.data import faces
 from edgefer.devices import machine
@@ -153,10 +154,7 @@ def through(network: str, size: int) -> dict[str, Any]:
                 work / "run",
                 drawn,
                 work / "bundle",
-                ptq=True,
-                scheme=str(work / "scheme.toml"),
-                max_drop=100.0,
-                allow_float=True,
+                CompressConfig(ptq=True, scheme=str(work / "scheme.toml"), max_drop=100.0, allow_float=True),
             )
             result = bench([bundle.load(packed.bundle)], drawn, seconds=SECONDS)
         except Exception as error:  # whatever it is, it came too late

@@ -27,7 +27,9 @@ from torch import nn
 
 from edgefer import bundle, console, data, models, paths, public, versions
 from edgefer.backends import onnxruntime
-from edgefer.compression import calibrate, compress, export, gate
+from edgefer.compression import calibrate, export, gate
+from edgefer.compression.compressor import compress
+from edgefer.compression.config import SCHEME, CompressConfig
 from edgefer.compression.extension import load_extension, load_nncf, quiet
 from edgefer.data.dataset import Split
 from edgefer.devices import machine
@@ -205,7 +207,7 @@ def main() -> None:
     dataset = data.find(options.data)
     training = data.split(dataset, "train", trained.recipe.data.split)
     validation, test = data.split(dataset, "val", trained.recipe.data.split), data.split(dataset, "test")
-    plan = calibrate.load(compress.SCHEME)
+    plan = calibrate.load(SCHEME)
     inputs = spec.apply(calibrate.choose(plan, training, dataset).take(slice(None)))
     fp32 = ours.file("fp32")
     with torch.no_grad():
@@ -226,8 +228,8 @@ def main() -> None:
             return accuracy(logits.argmax(1), validation, classes)
 
         def ptq() -> Path:
-            made = compress.compress(
-                options.checkpoint, dataset, folder / "ptq", ptq=True, max_drop=100, allow_float=True
+            made = compress(
+                options.checkpoint, dataset, folder / "ptq", CompressConfig(ptq=True, max_drop=100, allow_float=True)
             )
             return bundle.load(made.bundle).file("int8-cpu")
 

@@ -256,7 +256,7 @@ def measure(kills: int, seed: int, work: Path, names: tuple[str, ...] = ()) -> d
     """
     random_ = random.Random(seed)
     load_extension()  # in all children, as are these
-    for module in ("edgefer.bench.bench", "edgefer.report.html", "edgefer.compression.compress", "tensorrt_rtx"):
+    for module in ("edgefer.bench.bench", "edgefer.report.html", "edgefer.compression.compressor", "tensorrt_rtx"):
         importlib.import_module(module)
     made = work / "made"
     prepare(made)

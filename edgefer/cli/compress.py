@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from edgefer.cli.ending import resumable
+from edgefer.cli.from_config import given, with_options_of
 from edgefer.cli.options import Data, Json, Threads
+from edgefer.compression.config import CompressConfig
 from edgefer.lines import shell
 
 if TYPE_CHECKING:
     from edgefer.bundle import Change, Slow, Speed
-    from edgefer.compression.compress import Result
+    from edgefer.compression.result import Result
 
 Value = TypeVar("Value")
 
@@ -24,12 +27,13 @@ _AFTER = {
     "max_drop",
     "require_speedup",
     "allow_float",
-    "with_diagnosis",
+    "diagnose",
     "auto_repair",
 }  # options that fine-tuning knows nothing of
 _SHOWN = 4  # nodes of one reason; --json has them all
 
 
+@with_options_of(CompressConfig, after="out")
 def compress(
     checkpoint: Annotated[
         Path | None, typer.Argument(help="A training's folder. Default: the newest in runs/train.", show_default=False)
@@ -37,30 +41,7 @@ def compress(
     int8: Annotated[bool, typer.Option("--int8", help="To INT8: the one precision so far.")] = True,
     data: Data = None,
     out: Annotated[Path | None, typer.Option(help="Its folder. Default: in runs/compress.")] = None,
-    ptq: Annotated[bool, typer.Option("--ptq", help="Calibrate only, without fine-tuning.")] = False,
-    qat_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of fine-tuning. Default: 300 steps.")] = None,
-    qat_lr: Annotated[float | None, typer.Option(min=1e-9, help="Its first rate. Default: by the optimizer.")] = None,
-    scheme: Annotated[str | None, typer.Option(help="Calibration scheme: a name or a TOML file.")] = None,
-    max_drop: Annotated[float | None, typer.Option(help="Points that INT8 may lose. Default: 0.5.")] = None,
-    require_speedup: Annotated[
-        float | None, typer.Option(min=0, help="Times as fast as FP32 that INT8 has to be.")
-    ] = None,
-    allow_float: Annotated[
-        bool,
-        typer.Option("--allow-float", help="Accept INT8 not smaller, or run in FP32."),
-    ] = False,
     cpu: Annotated[str | None, typer.Option(help="vnni or no-vnni. Default: as this CPU is.")] = None,
-    activation: Annotated[
-        str | None,
-        typer.Option(help="relu: fine-tune with ReLU in the place of SiLU and HardSwish. Default: as it is."),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATTERN", help="Layers that stay FP32: stem.*. May be repeated."),
-    ] = None,
-    diagnose: Annotated[bool, typer.Option("--diagnose", help="Say what each tensor and layer costs.")] = False,
-    auto_repair: Annotated[bool, typer.Option("--auto-repair", help="Leave in FP32 what loses most.")] = False,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of the fine-tuning. Default: 0.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with what is in this folder.")] = None,
     sm: Annotated[
         str | None,
@@ -68,6 +49,7 @@ def compress(
     ] = None,
     threads: Threads = None,
     as_json: Json = False,
+    **settings: Any,
 ) -> None:
     """Compress a trained network to INT8: calibrate, fine-tune, one file for each target, checked against FP32."""
     from edgefer import bundle as bundles
@@ -80,44 +62,32 @@ def compress(
 
     if cpu not in (None, *_CPUS):
         raise InputError(f"--cpu is {' or '.join(_CPUS)}, not {cpu}")
-    if activation not in (None, "relu"):
-        raise InputError(f"--activation is relu, not {activation}")
-    options = {
-        "qat_epochs": qat_epochs,
-        "qat_lr": qat_lr,
-        "scheme": scheme,
-        "max_drop": max_drop,
-        "require_speedup": require_speedup,
-        "allow_float": allow_float or None,
-        "half_range": _CPUS[cpu] if cpu else None,
-        "activation": activation,
-        "ignore": tuple(ignore) if ignore else None,
-        "with_diagnosis": diagnose or None,
-        "auto_repair": auto_repair or None,
-        "seed": seed,
-    }
-    given = {name: value for name, value in options.items() if value is not None}
-    if resume is not None and (ptq or not _AFTER.issuperset(given)):
+    config = given(settings) | ({"half_range": _CPUS[cpu]} if cpu else {})
+    asked = CompressConfig(**config)
+    if resume is not None and not _AFTER.issuperset(config):
         raise InputError(
             "--resume goes on with the options it was started with; beside it stand --out, --max-drop, "
             "--require-speedup, --allow-float, --diagnose, --auto-repair and a CHECKPOINT that was moved alone"
         )
-    with output.needs_extra("compress", "train", *(["report"] if diagnose else [])):
+    with output.needs_extra("compress", "train", *(["report"] if "diagnose" in config else [])):
         import torch
 
-        from edgefer.compression import compress as compression
+        from edgefer.compression import unfinished
+        from edgefer.compression.compressor import compress as make
+        from edgefer.compression.result import Rejected
         from edgefer.learning import checkpoint as checkpoints
     compute = ahead.compute_capabilities(sm) if sm else []  # said before the long work
     if threads:
         torch.set_num_threads(threads)
     if resume is not None:
-        arguments = {**compression.resumed(resume, out, checkpoint), **given}
+        arguments = unfinished.resumed(resume, out, checkpoint)
+        arguments["config"] = replace(arguments["config"], **config)
         name = ""
-        data = data or compression.data_of(resume)
+        data = data or unfinished.data_of(resume)
     else:
         head = checkpoints.find(checkpoint)
         name = checkpoints.read(head).recipe.name
-        arguments = {"checkpoint": head, "out": out, "ptq": ptq, **given}
+        arguments = {"checkpoint": head, "out": out, "config": asked}
     target = arguments.pop("out")
     if target is not None:
         paths.check_unused(target)
@@ -125,11 +95,11 @@ def compress(
     with (
         paths.run_folder(target, "compress", name) as folder,
         paths.alone(resume) if resume else nullcontext(),
-        resumable(lambda: _resume(compression.unfinished(folder, resume))),
+        resumable(lambda: _resume(unfinished.resumable(folder, resume))),
     ):
         try:
-            result = compression.compress(dataset=datasets.find(data), out=folder, **arguments)
-        except compression.Rejected as error:
+            result = make(dataset=datasets.find(data), out=folder, **arguments)
+        except Rejected as error:
             result, rejected = error.result, error
     if rejected is None and result.bundle.resolve().parent == paths.RUNS.resolve() / "compress":
         paths.mark_latest(result.bundle)

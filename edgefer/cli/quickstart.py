@@ -25,8 +25,9 @@ def quickstart(
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
 
-        from edgefer.compression import compress as compression
         from edgefer.compression import extension
+        from edgefer.compression.compressor import compress
+        from edgefer.compression.config import CompressConfig
         from edgefer.training import trainer
     started = time.monotonic()
     extension.start_extension_build()  # takes about a minute the first time, while the network trains
@@ -40,7 +41,7 @@ def quickstart(
     console.say("2 of 3: compress it to INT8")
     # 1,000 images: a point is 10 of them, so the usual half a point would be a gate on luck
     with paths.run_folder(None, "compress", recipe.name) as out:
-        small = compression.compress(trained.run, dataset, out, max_drop=3.0)
+        small = compress(trained.run, dataset, out, CompressConfig(max_drop=3.0))
     paths.mark_latest(small.bundle)
     console.say("3 of 3: bench it on this CPU")
     result = benching.bench([bundle.load(small.bundle)], dataset, seconds=1.0)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from edgefer.errors import InputError
-
-Activation = Literal["relu"]
 
 # torch's names and those of timm's own modules.
 _REPLACED = ("HardSwish", "HardSwishMe", "Hardswish", "SiLU", "Swish", "SwishMe")

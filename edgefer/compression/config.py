@@ -43,22 +43,18 @@ class CompressConfig:
     """
 
     ptq: bool = _setting(False, "Calibrate only, without fine-tuning.")
-    qat_epochs: int | None = _setting(None, "Epochs of fine-tuning. Default: one, of 300 steps at most.", 1)
-    qat_lr: float | None = _setting(None, "Rate of the fine-tuning's first step. Default: by the optimizer.", 1e-9)
+    qat_epochs: int | None = _setting(None, "Epochs of fine-tuning. Default: 300 steps.", 1)
+    qat_lr: float | None = _setting(None, "Its first rate. Default: by the optimizer.", 1e-9)
     scheme: str = _setting(SCHEME, "Calibration scheme: a name or a TOML file.")
-    max_drop: float = _setting(MAX_DROP, f"Points of accuracy INT8 may lose. Default: {MAX_DROP}.")
-    require_speedup: float | None = _setting(
-        None, "How many times as fast as FP32 INT8 has to be here. Default: no bound.", 0
-    )
-    allow_float: bool = _setting(False, "Accept INT8 that is not smaller, or mostly runs in FP32 on CPUs.")
+    max_drop: float = _setting(MAX_DROP, f"Points that INT8 may lose. Default: {MAX_DROP}.")
+    require_speedup: float | None = _setting(None, "Times as fast as FP32 that INT8 has to be.", 0)
+    allow_float: bool = _setting(False, "Accept INT8 not smaller, or run in FP32.")
     activation: Literal["relu"] | None = _setting(
         None, "relu: fine-tune with ReLU in the place of SiLU and HardSwish. Default: as it is."
     )
-    ignore: tuple[str, ...] = _setting(
-        (), "Layers that stay FP32, by name: stem.*, *.conv1. Can be repeated.", metavar="PATTERN"
-    )
-    diagnose: bool = _setting(False, "Find out what each tensor and layer costs: a table and a picture.")
-    auto_repair: bool = _setting(False, "Where INT8 loses too much, leave the worst of it in FP32.")
+    ignore: tuple[str, ...] = _setting((), "Layers that stay FP32: stem.*. May be repeated.", metavar="PATTERN")
+    diagnose: bool = _setting(False, "Say what each tensor and layer costs.")
+    auto_repair: bool = _setting(False, "Leave in FP32 what loses most.")
     seed: int = _setting(0, "Seed of the fine-tuning. Default: 0.", 0)
     half_range: bool | None = None  # on the command line: --cpu
 
@@ -69,6 +65,8 @@ class CompressConfig:
             raise InputError("--activation takes fine-tuning, so it does not go with --ptq")
         if self.activation not in (None, "relu"):
             raise InputError(f"--activation is relu, not {self.activation}")
+        if self.seed >= 1 << 63:
+            raise InputError(f"--seed is under 2^63, not {self.seed}")
         for each in fields(self):
             value, least = getattr(self, each.name), each.metadata.get("at_least")
             option = f"--{each.name.replace('_', '-')}"

@@ -191,7 +191,7 @@ def finetune(
                 step_loss = loss.distillation(student(x), wanted, temperature=1.0)
                 value = step_loss.item()
                 if not math.isfinite(value):
-                    raise _diverged(plan, progress, training.rows[batch], bool(notes.get("activation")))
+                    raise _diverged(plan, progress, training.rows[batch], notes)
                 stepper.zero_grad()
                 step_loss.backward()
                 stepper.step()
@@ -218,8 +218,10 @@ def finetune(
     return progress
 
 
-def _diverged(plan: Settings, progress: Progress, rows: NDArray[np.int64], activation: bool) -> Diverged:
-    remedy = "leave --activation away" if activation else "try --ptq, without fine-tuning"
+def _diverged(plan: Settings, progress: Progress, rows: NDArray[np.int64], notes: dict[str, Any]) -> Diverged:
+    remedy = (
+        "leave --activation away" if notes.get("config", {}).get("activation") else "try --ptq, without fine-tuning"
+    )
     return Diverged(
         f"the loss of {STAGES[plan.stage]} is not finite at epoch {progress.epoch + 1}, step {progress.step + 1} "
         f"(batch of rows {', '.join(map(str, rows[:4]))}, ...); {remedy}"

@@ -13,9 +13,10 @@ from graph.onnx_networks import kinds
 from torch import nn
 
 from edgefer import bundle, data
-from edgefer.compression import compress as module
+from edgefer.compression import compressor, unfinished
 from edgefer.compression.activation import with_relu
-from edgefer.compression.compress import compress
+from edgefer.compression.compressor import compress
+from edgefer.compression.config import CompressConfig
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint as checkpoints
 from edgefer.learning import loss
@@ -73,7 +74,7 @@ def test_int8_has_relu_and_fp32_stays_as_it_was_trained(
         return built
 
     monkeypatch.setattr(checkpoints, "build", with_silu)
-    monkeypatch.setattr(module, "MOST_STEPS", 2)
+    monkeypatch.setattr(compressor, "MOST_STEPS", 2)
     monkeypatch.setattr("edgefer.learning.loop.SECONDS_BETWEEN_SAVES", 0.0)
     run = tmp_path / "run"
     shutil.copytree(trained, run)
@@ -89,8 +90,8 @@ def test_int8_has_relu_and_fp32_stays_as_it_was_trained(
 
     monkeypatch.setattr(loss, "distillation", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        compress(run, data.load(csv), tmp_path / "bundle", activation="relu", max_drop=100)
-    result = compress(dataset=data.load(csv), **module.resumed(tmp_path / "bundle.unfinished"))
+        compress(run, data.load(csv), tmp_path / "bundle", CompressConfig(activation="relu", max_drop=100))
+    result = compress(dataset=data.load(csv), **unfinished.resumed(tmp_path / "bundle.unfinished"))
     assert steps == 20 + (28 - 19) + 2  # the step that was interrupted is taken again
     opened = bundle.load(result.bundle)
     history = opened.manifest.compression["activation"]["history"]
@@ -105,7 +106,7 @@ def test_int8_has_relu_and_fp32_stays_as_it_was_trained(
     assert "Relu" in small
     assert "Sigmoid" not in small
     with pytest.raises(InputError, match="--ignore nothing fits no layer"):
-        compress(run, data.load(csv), tmp_path / "other", activation="relu", ignore=("nothing",))
+        compress(run, data.load(csv), tmp_path / "other", CompressConfig(activation="relu", ignore=("nothing",)))
     assert not (tmp_path / "other.unfinished").exists()
     with pytest.raises(InputError, match="--ptq"):
-        compress(run, data.load(csv), tmp_path / "other", activation="relu", ptq=True)
+        compress(run, data.load(csv), tmp_path / "other", CompressConfig(activation="relu", ptq=True))

@@ -23,9 +23,10 @@ from typer.testing import CliRunner
 from edgefer import bundle, data, paths
 from edgefer.backends import registry
 from edgefer.cli.main import app
-from edgefer.compression import compress as module
-from edgefer.compression import fine_tuning
-from edgefer.compression.compress import Rejected, Result, compress
+from edgefer.compression import compressor, fine_tuning, unfinished
+from edgefer.compression.compressor import compress
+from edgefer.compression.config import CompressConfig
+from edgefer.compression.result import Rejected, Result
 from edgefer.errors import InputError
 from edgefer.evaluation import metrics, predict
 from edgefer.evaluation.predict import Infer
@@ -92,7 +93,7 @@ def test_test_images_change_nothing_and_validation_images_choose_and_fit_confide
     images = np.array(whole.images)
     images[whole.splits == 2] = np.random.default_rng(0).integers(0, 256, images[whole.splits == 2].shape)
     plain, other = (
-        bundle.load(compress(trained, each, tmp_path / name, max_drop=100).bundle).manifest
+        bundle.load(compress(trained, each, tmp_path / name, CompressConfig(max_drop=100)).bundle).manifest
         for name, each in (("plain", whole), ("other", dataclasses.replace(whole, images=images)))
     )
     assert chose == [("train", "val")] * 2
@@ -134,7 +135,7 @@ sys.path.insert(0, {str(ROOT)!r})
 import torch
 torch.set_num_threads(1)
 from edgefer import data
-from edgefer.compression import compress, fine_tuning
+from edgefer.compression import compressor, fine_tuning
 from edgefer.learning import loop
 loop.SECONDS_BETWEEN_SAVES = 0.0
 real, count = fine_tuning.state.save, 0
@@ -145,7 +146,7 @@ def save(*args):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*args)
 fine_tuning.state.save = save
-compress.compress(Path(sys.argv[1]), data.load(Path(sys.argv[2])), Path(sys.argv[3]))
+compressor.compress(Path(sys.argv[1]), data.load(Path(sys.argv[2])), Path(sys.argv[3]))
 """
     out = tmp_path / "bundle"
     command = [sys.executable, "-c", script, str(trained), str(csv), str(out)]
@@ -159,7 +160,7 @@ compress.compress(Path(sys.argv[1]), data.load(Path(sys.argv[2])), Path(sys.argv
         (tmp_path / f"bundle{ending}").mkdir()
         (tmp_path / f"bundle{ending}" / "file").touch()
     (tmp_path / "bundle.unfinished").rename(there / "moved.unfinished")
-    arguments = module.resumed(there / "moved.unfinished")
+    arguments = unfinished.resumed(there / "moved.unfinished")
     torch.set_num_threads(1)
     result = compress(dataset=data.load(csv), **arguments)
     assert result.bundle == there / "moved"
@@ -177,8 +178,8 @@ def test_ctrl_c_after_fine_tuning_says_how_to_go_on(
     def interrupted(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "MOST_STEPS", 1)
-    monkeypatch.setattr(module.speed, "measure", interrupted)
+    monkeypatch.setattr(compressor, "MOST_STEPS", 1)
+    monkeypatch.setattr(compressor.speed, "measure", interrupted)
     out = tmp_path / "bundle"
     stopped = CliRunner().invoke(
         app, ["compress", str(trained), "--data", str(csv), "--out", str(out), "--threads", "1", "--json"]
@@ -201,28 +202,27 @@ def test_a_compression_is_not_resumed_with_another_checkpoint(trained: Path, csv
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("edgefer.learning.loss.distillation", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            compress(copy, data.load(csv), tmp_path / "bundle", **asked)
-    arguments = module.resumed(tmp_path / "bundle.unfinished")
+            compress(copy, data.load(csv), tmp_path / "bundle", CompressConfig(**asked))
+    arguments = unfinished.resumed(tmp_path / "bundle.unfinished")
     assert arguments["checkpoint"] == copy / "best.json"
     assert arguments["out"] == tmp_path / "bundle"
-    assert module.resumed(tmp_path / "bundle.unfinished", tmp_path / "other")["out"] == tmp_path / "other"
-    assert module.resumed(tmp_path / "bundle.unfinished", checkpoint=trained)["checkpoint"] == trained / "best.json"
+    assert unfinished.resumed(tmp_path / "bundle.unfinished", tmp_path / "other")["out"] == tmp_path / "other"
+    assert unfinished.resumed(tmp_path / "bundle.unfinished", checkpoint=trained)["checkpoint"] == trained / "best.json"
     (tmp_path / "bundle.unfinished").rename(tmp_path / "renamed")
     with pytest.raises(InputError, match="say where the bundle goes with --out"):
-        module.resumed(tmp_path / "renamed")
+        unfinished.resumed(tmp_path / "renamed")
     (tmp_path / "renamed").rename(tmp_path / "bundle.unfinished")
-    assert {name: arguments[name] for name in asked} == asked
-    assert arguments["with_diagnosis"] is False
+    assert arguments["config"] == CompressConfig(**asked)
     (copy / "best.json").write_text((copy / "best.json").read_text() + " ")
     with pytest.raises(InputError, match="trained anew"):
-        module.resumed(tmp_path / "bundle.unfinished")
+        unfinished.resumed(tmp_path / "bundle.unfinished")
 
 
 def test_int8_that_loses_too_much_is_rejected_under_a_name_that_says_so(
     trained: Path, csv: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(Rejected, match=r"INT8 lost .* points .*--max-drop.*bundle\.rejected") as caught:
-        compress(trained, data.load(csv), tmp_path / "bundle", ptq=True, max_drop=-101)
+        compress(trained, data.load(csv), tmp_path / "bundle", CompressConfig(ptq=True, max_drop=-101))
     assert not (tmp_path / "bundle").exists()
     rejected = bundle.load(tmp_path / "bundle.rejected")
     assert caught.value.result.bundle == rejected.path
@@ -236,7 +236,7 @@ def test_int8_that_loses_too_much_is_rejected_under_a_name_that_says_so(
         "passed": False,
     }
     with pytest.raises(InputError, match=r"bundle\.rejected exists already"):
-        compress(trained, data.load(csv), tmp_path / "bundle", ptq=True)
+        compress(trained, data.load(csv), tmp_path / "bundle", CompressConfig(ptq=True))
 
 
 @pytest.mark.slow
@@ -245,7 +245,7 @@ def test_a_rejected_network_is_judged_by_other_bounds_without_fine_tuning_again(
 ) -> None:
     out = tmp_path / "bundle"
     with pytest.raises(Rejected, match=r"edgefer compress --resume .*bundle\.unfinished --auto-repair"):
-        compress(trained, data.load(csv), out, max_drop=-101)
+        compress(trained, data.load(csv), out, CompressConfig(max_drop=-101))
     monkeypatch.setattr("edgefer.learning.loss.distillation", None)  # a step would fail
     command = ["compress", "--resume", str(tmp_path / "bundle.unfinished"), "--data", str(csv), "--threads", "1"]
     refused = CliRunner().invoke(app, [*command, "--qat-epochs", "2"])
@@ -261,14 +261,15 @@ def test_a_rejected_network_is_judged_by_other_bounds_without_fine_tuning_again(
 def test_a_rejected_bundle_of_another_fine_tuning_is_not_replaced(
     made: Result, trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_STEPS", 1)
+    monkeypatch.setattr(compressor, "MOST_STEPS", 1)
     out = tmp_path / "bundle"
     with pytest.raises(Rejected):
-        compress(trained, data.load(csv), out, max_drop=-101)
+        compress(trained, data.load(csv), out, CompressConfig(max_drop=-101))
     mine = tmp_path / "mine"
     (tmp_path / "bundle.rejected").rename(mine)
     shutil.copytree(made.bundle, tmp_path / "bundle.rejected")
-    arguments = module.resumed(tmp_path / "bundle.unfinished") | {"max_drop": 100}
+    arguments = unfinished.resumed(tmp_path / "bundle.unfinished")
+    arguments["config"] = dataclasses.replace(arguments["config"], max_drop=100)
     with pytest.raises(InputError, match=r"bundle\.rejected exists already"):
         compress(dataset=data.load(csv), **arguments)
     bundle.load(tmp_path / "bundle.rejected")
@@ -285,8 +286,8 @@ def test_a_compression_that_was_killed_before_its_first_state_can_be_begun_again
     work.mkdir()
     (work / "int8-0123abcd.safetensors").touch()
     with pytest.raises(InputError, match="compress again from the start"):
-        module.resumed(work)
-    compress(trained, data.load(csv), tmp_path / "bundle", ptq=True, max_drop=100)
+        unfinished.resumed(work)
+    compress(trained, data.load(csv), tmp_path / "bundle", CompressConfig(ptq=True, max_drop=100))
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
@@ -304,9 +305,9 @@ def test_settings_that_do_not_fit_are_refused_before_any_work(trained: Path, csv
     with pytest.raises(InputError, match=r"was trained on .*, not on these data; name that with --data"):
         compress(trained, other, tmp_path / "bundle")
     with pytest.raises(InputError, match="--qat-epochs"):
-        compress(trained, dataset, tmp_path / "bundle", ptq=True, qat_epochs=1)
+        compress(trained, dataset, tmp_path / "bundle", CompressConfig(ptq=True, qat_epochs=1))
     with pytest.raises(InputError, match="no calibration scheme named"):
-        compress(trained, dataset, tmp_path / "bundle", scheme="random")
+        compress(trained, dataset, tmp_path / "bundle", CompressConfig(scheme="random"))
     with pytest.raises(InputError, match="holds no checkpoint"):
         compress(tmp_path, dataset, tmp_path / "bundle")
     (tmp_path / "full").mkdir()
@@ -382,7 +383,7 @@ def test_int8_that_is_not_as_fast_as_it_has_to_be_is_rejected(
     (folder,) = Path("runs/compress").iterdir()
     assert folder.name.endswith(".rejected")
     how = bundle.load(folder).manifest.compression
-    assert how["half_range"] is True
+    assert how["config"]["half_range"] is True
     weights = [
         numpy_helper.to_array(each)
         for each in onnx.load(folder / "int8.cpu.onnx").graph.initializer
@@ -430,5 +431,5 @@ def test_a_bound_that_is_no_number_is_refused_since_every_network_would_pass_it(
     trained: Path, csv: Path, tmp_path: Path, option: str, value: float
 ) -> None:
     with pytest.raises(InputError, match=f"--{option.replace('_', '-')} takes a finite number"):
-        compress(trained, data.load(csv), tmp_path / "bundle", **{option: value})
+        compress(trained, data.load(csv), tmp_path / "bundle", CompressConfig(**{option: value}))
     assert not list(tmp_path.iterdir())

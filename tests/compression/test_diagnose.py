@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 
 from edgefer import bundle, data
 from edgefer.cli.main import app
-from edgefer.compression import compress as module
-from edgefer.compression import diagnose, export, gate, quantize, repair, targets
+from edgefer.compression import compressor, diagnose, export, gate, quantize, repair, targets
+from edgefer.compression.config import CompressConfig
 from edgefer.compression.diagnose import Damage
 from edgefer.data.dataset import Split
 from edgefer.errors import InputError
@@ -251,7 +251,7 @@ def test_the_command_diagnoses_and_repairs_and_leaves_a_table_a_picture_and_a_bu
     trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = export.int8
-    monkeypatch.setattr(module.export, "int8", lambda *arguments: broken(real(*arguments)))
+    monkeypatch.setattr(compressor.export, "int8", lambda *arguments: broken(real(*arguments)))
     out = tmp_path / "bundle"
     command = ["compress", str(trained), "--data", str(csv), "--ptq", "--max-drop", "3", "--threads", "1"]
 
@@ -282,9 +282,11 @@ def test_the_command_diagnoses_and_repairs_and_leaves_a_table_a_picture_and_a_bu
 
 def test_layers_that_are_ignored_stay_fp32_and_the_rest_does_not(trained: Path, csv: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    made = module.compress(trained, data.load(csv), tmp_path / "bundle", ptq=True, max_drop=100, ignore=("stem.*",))
+    made = compressor.compress(
+        trained, data.load(csv), tmp_path / "bundle", CompressConfig(ptq=True, max_drop=100, ignore=("stem.*",))
+    )
     manifest = bundle.load(made.bundle).manifest
-    assert manifest.compression["ignored"] == ["stem.*"]
+    assert manifest.compression["config"]["ignore"] == ["stem.*"]
     model = onnx.load(made.bundle / "int8.cpu.onnx")
     made_by = {node.output[0]: node.op_type for node in model.graph.node}
     reads = {node.name: made_by.get(node.input[1], "") for node in model.graph.node if node.op_type == "Conv"}

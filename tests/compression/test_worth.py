@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from edgefer import bundle, data
 from edgefer.cli.main import app
-from edgefer.compression import compress as module
-from edgefer.compression import export, quantize, targets, worth
-from edgefer.compression.compress import Rejected, compress
+from edgefer.compression import compressor, export, quantize, targets, worth
+from edgefer.compression.compressor import compress
+from edgefer.compression.config import CompressConfig
+from edgefer.compression.result import Rejected
 from edgefer.errors import InputError
 
 
@@ -69,11 +70,11 @@ def test_a_file_that_is_not_smaller_is_said_with_both_sizes() -> None:
 def test_such_a_bundle_is_rejected_without_fine_tuning_unless_it_is_allowed(
     trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_STEPS", 1)
+    monkeypatch.setattr(compressor, "MOST_STEPS", 1)
     with pytest.raises(
         Rejected, match=r"less than half .*not quantized.*--allow-float; the bundle is in .*bundle\.rejected$"
     ) as it:
-        compress(trained, data.load(csv), tmp_path / "bundle", max_drop=100, ignore=("stages.*",))
+        compress(trained, data.load(csv), tmp_path / "bundle", CompressConfig(max_drop=100, ignore=("stages.*",)))
     assert [path.name for path in tmp_path.iterdir()] == ["bundle.rejected"]
     assert (it.value.result.method, it.value.result.tuned) == ("ptq", 0)
     assert bundle.load(tmp_path / "bundle.rejected").manifest.compression["gate"]["passed"] is False

@@ -10,7 +10,8 @@ from recipes.few import few
 
 from edgefer import bundle, recipes
 from edgefer.bench.bench import bench
-from edgefer.compression.compress import compress
+from edgefer.compression.compressor import compress
+from edgefer.compression.config import CompressConfig
 from edgefer.data.dataset import Dataset
 from edgefer.learning import checkpoint
 from edgefer.training.trainer import train
@@ -60,10 +61,8 @@ def test_a_papers_recipe_goes_through_its_phases_compress_and_bench(
     trained = train(recipe, images, tmp_path / "run")
     assert [line["phase"] for line in trained.history] == [phase.name for phase in recipe.phases]
     assert trained.start == {"kind": "random"}
-    compressed = compress(
-        tmp_path / "run", images, tmp_path / "bundle", ptq=True, scheme=str(scheme), max_drop=100.0, allow_float=True,
-        half_range=False,
-    )  # fmt: skip
+    config = CompressConfig(ptq=True, scheme=str(scheme), max_drop=100.0, allow_float=True, half_range=False)
+    compressed = compress(tmp_path / "run", images, tmp_path / "bundle", config)
     assert compressed.passed
     kept = checkpoint.read(tmp_path / "run")
     made = bundle.load(tmp_path / "bundle")

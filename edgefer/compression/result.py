@@ -1,0 +1,90 @@
+"""What a compression leaves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgefer.bundle import Change, Speed
+from edgefer.compression.diagnose import Damage
+from edgefer.data.dataset import Division
+from edgefer.errors import GateFailed
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a compression leaves.
+
+    Attributes:
+        bundle: the folder; its name ends in ``.rejected`` where `passed` is False.
+        method: ``qat`` where the weights are those of an epoch of fine-tuning; ``ptq`` where they are the calibrated
+            ones, since none was asked for or no epoch was better.
+        tuned: epochs of fine-tuning that were run.
+        passed: False if an INT8 network lost more validation accuracy than it may, is not as fast as it has to be, or
+            gains neither bytes nor 8-bit arithmetic.
+        integer_share: of the multiply-accumulates, those in ONNX Runtime's 8-bit kernels, 0 to 1.
+        accuracy: of each network on the validation split, 0 to 1.
+        macro_f1: likewise.
+        changes: of each INT8 network against FP32, image by image.
+        speed: of the INT8 network for CPUs against FP32, on this machine.
+        agreement: share of the validation split where FP32 and the INT8 network for CPUs predict the same.
+        bytes: size of each network's file.
+        drop: validation accuracy that the worst INT8 network lost, in points.
+        in_fp32: titles of the parts that auto-repair left in FP32.
+        diagnosis: folder of the table and the picture, if one was asked for.
+        worst: the parts that cost most before a repair, the worst first, if there was a diagnosis.
+        images: of the validation split.
+        seconds: all of it.
+        data: the data set's name.
+        drawn: True for the built-in faces.
+        division: how edgefer took the validation images from the training images; None where it did not.
+        classes: their names, in the order of `Change.recall`.
+    """
+
+    bundle: Path
+    method: str
+    tuned: int
+    passed: bool
+    integer_share: float
+    accuracy: dict[str, float]
+    macro_f1: dict[str, float]
+    changes: dict[str, Change]
+    speed: Speed
+    agreement: float
+    bytes: dict[str, int]
+    drop: float
+    in_fp32: tuple[str, ...]
+    diagnosis: Path | None
+    worst: tuple[Damage, ...]
+    images: int
+    seconds: float
+    data: str
+    drawn: bool
+    division: Division | None
+    classes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the attributes as plain JSON values."""
+        return {
+            **vars(self),
+            "bundle": str(self.bundle),
+            "diagnosis": str(self.diagnosis) if self.diagnosis else None,
+            "worst": [damage.as_dict() for damage in self.worst],
+            "changes": {name: change.model_dump() for name, change in self.changes.items()},
+            "speed": self.speed.model_dump(),
+            "division": asdict(self.division) if self.division else None,
+        }
+
+
+class Rejected(GateFailed):
+    """INT8 loses too much accuracy or gains too little; the bundle was written under a name that says so.
+
+    Args:
+        message: one line.
+        result: what was written.
+    """
+
+    def __init__(self, message: str, result: Result) -> None:
+        super().__init__(message)
+        self.result = result

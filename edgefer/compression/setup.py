@@ -1,0 +1,116 @@
+"""All that a compression has before its work: checkpoint, data, settings and folders that fit each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgefer import console, data, paths, public
+from edgefer.compression import calibrate, unfinished
+from edgefer.compression.calibrate import Scheme
+from edgefer.compression.config import CompressConfig
+from edgefer.compression.extension import load_nncf
+from edgefer.data.dataset import Dataset, Split
+from edgefer.devices import machine
+from edgefer.errors import InputError
+from edgefer.learning import checkpoint as checkpoints
+from edgefer.learning import private
+from edgefer.learning.checkpoint import Checkpoint
+from edgefer.preprocessing import Preprocessing
+from edgefer.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A compression before its work; `prepare` makes it.
+
+    Attributes:
+        out: folder for the bundle.
+        work: of the fine-tuning.
+        resume: `work`, where it is gone on with.
+        diagnosis: folder for the table and the picture, if a diagnosis is asked for.
+        config: all settings, with `half_range` decided and the name of the scheme in the place of its file.
+        half_range: see `CompressConfig`.
+        plan: the calibration scheme.
+        trained: the network.
+        dataset: with its classes.
+        training: the images that calibrate and fine-tune.
+        validation: the images that select and judge.
+        notes: what the fine-tuning's state says, for `edgefer.compression.unfinished.resumed`.
+        places: where checkpoint, data and scheme lie on this machine.
+    """
+
+    out: Path
+    work: Path
+    resume: Path | None
+    diagnosis: Path | None
+    config: CompressConfig
+    half_range: bool
+    plan: Scheme
+    trained: Checkpoint
+    dataset: Dataset
+    training: Split
+    validation: Split
+    notes: dict[str, Any]
+    places: dict[str, Any]
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the network was trained with."""
+        return self.trained.recipe
+
+    @property
+    def spec(self) -> Preprocessing:
+        """The network's preprocessing."""
+        return self.recipe.preprocessing
+
+
+def prepare(checkpoint: Path, dataset: Dataset, out: Path, config: CompressConfig, resume: Path | None) -> Setup:
+    """Return a compression before its work. See `edgefer.compression.compressor.compress`.
+
+    Raises:
+        InputError: checkpoint, data and settings do not fit each other, or a folder exists.
+    """
+    load_nncf()  # what is not installed is said before the work, not in the middle of it
+    if config.diagnose:
+        from edgefer.compression import plot  # noqa: F401 - and this needs the extra report
+    plan = calibrate.load(config.scheme)
+    head = checkpoints.find(checkpoint)
+    trained = checkpoints.read(head)
+    dataset = data.as_recorded(dataset, trained.data)
+    if trained.data["digest"] != dataset.digest:
+        raise InputError(f"{head} was trained on {trained.data['name']}, not on these data; name that with --data")
+    dataset = data.only(dataset, trained.classes)
+    paths.check_unused(out)
+    work = resume or unfinished.beside(out, unfinished.UNFINISHED)
+    unfinished.check_folders(out, work, config.diagnose, resume is not None)
+    training = data.split(dataset, "train", trained.recipe.data.split)
+    validation = data.split(dataset, "val", trained.recipe.data.split)
+    half_range = machine.describe().saturates if config.half_range is None else config.half_range
+    if half_range:
+        console.say("weights at half range, for CPUs without VNNI, whose fast 8-bit products saturate")
+    settled = replace(config, scheme=plan.name, half_range=half_range)
+    return Setup(
+        out=out,
+        work=work,
+        resume=resume,
+        diagnosis=unfinished.beside(out, unfinished.DIAGNOSIS) if config.diagnose else None,
+        config=settled,
+        half_range=half_range,
+        plan=plan,
+        trained=trained,
+        dataset=dataset,
+        training=training,
+        validation=validation,
+        notes={
+            "checkpoint": public.name(head.resolve()),
+            "checkpoint_sha256": paths.sha256(head),
+            "config": settled.as_dict(),
+        },
+        places={
+            "checkpoint": str(head.resolve()),
+            "data": None if dataset.drawn else private.absolute(dataset.origin),
+            "scheme": private.absolute(config.scheme) if config.scheme != plan.name else None,
+        },
+    )

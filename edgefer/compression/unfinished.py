@@ -1,0 +1,110 @@
+"""Folders beside a bundle's: the fine-tuning to go on with, the rejected bundle, the diagnosis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edgefer import bundle, paths
+from edgefer.compression import fine_tuning
+from edgefer.compression.config import CompressConfig
+from edgefer.errors import InputError
+from edgefer.learning import checkpoint as checkpoints
+from edgefer.learning import private, state
+from edgefer.lines import shell
+
+REJECTED, UNFINISHED, DIAGNOSIS = ".rejected", ".unfinished", ".diagnosis"
+TABLE = "diagnosis.csv"
+NOTE = "diagnosis.sha256"  # in the folder of the fine-tuning: which diagnosis is its own
+
+
+def resumed(work: Path, out: Path | None = None, checkpoint: Path | None = None) -> dict[str, Any]:
+    """Return the arguments that an interrupted `compress` was called with, all but the data set.
+
+    Args:
+        work: folder of the fine-tuning, wherever it is now.
+        out: folder for the bundle; by default the one beside `work` whose name lacks ``.unfinished``.
+        checkpoint: the network's, where it was moved too.
+
+    Raises:
+        InputError: `work` holds no state or does not say where the bundle goes, or the checkpoint or the calibration
+            scheme is not the one it was.
+    """
+    if out is None:
+        named = work.absolute().name
+        if not named.endswith(UNFINISHED) or named == UNFINISHED:
+            raise InputError(f"the name of {work} does not end in {UNFINISHED}; say where the bundle goes with --out")
+        around = work.parent if work.name == named else work.absolute().parent  # ``.`` has no name
+        out = around / named.removesuffix(UNFINISHED)
+    heads = [head for stage in fine_tuning.STAGES if (head := work / f"{stage}.json").exists()]
+    notes: dict[str, Any] | None = state.read(heads[0]).get("notes") if heads else None
+    if notes is None:
+        if work.is_dir() and state.is_unbegun(work, fine_tuning.STAGES, [private.FILE]):
+            raise InputError(f"{work} was interrupted before its first step; compress again from the start")
+        raise InputError(f"{work} holds no interrupted compression; name a folder that ends in {UNFINISHED}")
+    head_of = private.text(work, "checkpoint") or notes["checkpoint"]
+    head = Path(head_of) if checkpoint is None else checkpoints.find(checkpoint)
+    if not head.is_file() or paths.sha256(head) != notes["checkpoint_sha256"]:
+        raise InputError(
+            f"{work} began with {notes['checkpoint']}, which is gone or was trained anew ({head}); if it was moved, "
+            "name it before --resume, or compress again from the start"
+        )
+    with state.taking_up(heads[0], f"remove {work} and compress again"):
+        config = CompressConfig.from_dict(notes["config"])
+    scheme = private.text(work, "scheme")
+    if scheme:
+        if not Path(scheme).is_file():
+            raise InputError(f"{work} began with the calibration scheme {scheme}, which is gone; put it there again")
+        config = replace(config, scheme=scheme)
+    return {"checkpoint": head, "out": out, "config": config, "resume": work}
+
+
+def data_of(work: Path) -> Path | None:
+    """Return where the data lie that an interrupted `compress` began with, or None where they are gone."""
+    place = private.text(work, "data")
+    return Path(place) if place and Path(place).exists() else None
+
+
+def resumable(out: Path, resume: Path | None = None) -> Path | None:
+    """Return the folder of an interrupted compression into `out`, or resumed from `resume`, if it can be resumed."""
+    work = resume or beside(out, UNFINISHED)
+    return work if any((work / f"{stage}.json").exists() for stage in fine_tuning.STAGES) else None
+
+
+def beside(out: Path, ending: str) -> Path:
+    """Return the folder beside a bundle's whose name has an ending."""
+    return out.with_name(out.name + ending)
+
+
+def check_folders(out: Path, work: Path, with_diagnosis: bool, resume: bool) -> None:
+    """Refuse, before the long work, what could not be written after it."""
+    rejected, diagnosis = beside(out, REJECTED), beside(out, DIAGNOSIS)
+    if not (resume and is_rejected_of(work, rejected)):
+        paths.check_unused(rejected)
+    if with_diagnosis and not (resume and is_diagnosis_of(work, diagnosis)):
+        paths.check_unused(diagnosis)
+    if (
+        not resume
+        and work.exists()
+        and not (work.is_dir() and state.is_unbegun(work, fine_tuning.STAGES, [private.FILE]))
+    ):
+        raise InputError(f"{work} is an interrupted compression; go on with --resume {shell(work)}, or delete it")
+
+
+def is_rejected_of(work: Path, rejected: Path) -> bool:
+    """Return whether a bundle was made of the fine-tuning in `work`: the seconds of its epochs are no other's."""
+    try:
+        of: Any = bundle.load(rejected).manifest.compression["fine_tuning"]
+        history = state.plain(work / "int8.json")["progress"]["history"]
+    except (InputError, KeyError):
+        return False
+    return bool(of) and of["history"] == history
+
+
+def is_diagnosis_of(work: Path, diagnosis: Path) -> bool:
+    """Return whether a diagnosis was made of the fine-tuning in `work`."""
+    try:
+        return paths.sha256(diagnosis / TABLE) == (work / NOTE).read_text()
+    except OSError:
+        return False
