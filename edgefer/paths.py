@@ -255,7 +255,7 @@ def write_folder_atomically(path: Path) -> Iterator[Path]:
 
 
 def _flush(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows flushes what is open for writing alone
         os.fsync(file.fileno())
 
 

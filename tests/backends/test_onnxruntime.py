@@ -203,3 +203,14 @@ def test_a_file_that_exact_products_do_not_take_runs_all_the_same_and_that_is_sa
 def test_a_number_of_threads_that_is_none_or_would_fill_the_machine_is_refused(threads: int) -> None:
     with pytest.raises(InputError, match=f"threads must be 1 to 1,024, not {threads}"):
         onnxruntime.open_model(samples.network(), threads)
+
+
+def test_weights_in_another_file_cannot_be_opened_even_if_nobody_has_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    network = onnx.load_model_from_string(samples.network())
+    onnx.save(network, "n.onnx", save_as_external_data=True, location="secret.bin", size_threshold=0)
+    assert Path("secret.bin").stat().st_size
+    with pytest.raises(InputError, match="cannot be loaded"):
+        onnxruntime.open_model(Path("n.onnx").read_bytes())
