@@ -185,7 +185,7 @@ def show(run: Path, dataset: Dataset, device: str | None) -> dict[str, str]:
 
         return review.write(runs.read(run), dataset, run, device=device)[1]
     except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; the training is done, edgefer review {run} makes its page") from None
+        raise Interrupted(f"interrupted; the training is done, edgefer review {shell(run)} makes its page") from None
     except EdgeferError as error:
         console.say(f"no run.html: {error}")
         return {}

@@ -22,6 +22,7 @@ from edgefer.data.dataset import Split
 from edgefer.errors import Diverged
 from edgefer.learning import augment, evaluate, images, loop, loss, optimizer, private, randomness, state
 from edgefer.learning.loop import Progress
+from edgefer.lines import shell
 from edgefer.recipes import Recipe
 from edgefer.recipes.schema import Phase
 
@@ -171,7 +172,7 @@ def finetune(
         }
         state.save(work, plan.stage, tree)
 
-    go_on = f"edgefer compress --resume {work}"
+    go_on = f"edgefer compress --resume {shell(work)}"
     with loop.running(STAGES[plan.stage], plan.epochs, plan.steps, progress, save, go_on) as running:
         if saved:
             with state.taking_up(head, begin_anew):

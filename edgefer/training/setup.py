@@ -21,6 +21,7 @@ from edgefer.learning import checkpoint, optimizer, private, randomness
 from edgefer.learning import start as starts
 from edgefer.learning import state as states
 from edgefer.learning.checkpoint import Checkpoint
+from edgefer.lines import shell
 from edgefer.recipes import Recipe
 from edgefer.recipes.schema import Phase, Teaching
 from edgefer.training import precision, unfinished
@@ -196,7 +197,7 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
     if settings.mirror:
         partners = saved.get("partners") if saved else models.find_partners(model, lessons.augmented(slice(256)))
         if not partners:
-            raise InputError(f"{run} began without train.mirror; begin anew with --from {run}")
+            raise InputError(f"{run} began without train.mirror; begin anew with --from {shell(run)}")
         models.mirror(model, partners)
     averaged = None
     if settings.ema:

@@ -21,7 +21,7 @@ from edgefer import console, models, versions
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import Diverged
 from edgefer.learning import checkpoint, evaluate, images, loop, optimizer
-from edgefer.lines import mark
+from edgefer.lines import mark, shell
 from edgefer.recipes import Recipe
 from edgefer.training import log, sharpness
 from edgefer.training.setup import PACKAGES, Setup, prepare
@@ -104,7 +104,7 @@ def train(
     def save() -> None:
         job.save(stepper, schedule)
 
-    go_on = f"edgefer train --resume {run}"
+    go_on = f"edgefer train --resume {shell(run)}"
     with loop.running(recipe.name, recipe.epochs, steps, progress, save, go_on) as running:
         job.restore_randomness()
         for phase in job.phases_left():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from edgefer import recipes
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint, loop, private
 from edgefer.learning import state as states
+from edgefer.lines import shell
 from edgefer.recipes import Recipe
 from edgefer.training import log
 from edgefer.training.lessons import Lesson
@@ -94,7 +94,7 @@ def check_new(run: Path) -> None:
         InputError: it holds something.
     """
     if run.exists() and not _is_unbegun(run):
-        raise InputError(f"{run} is not empty; go on with --resume {run}, or name another folder with --out")
+        raise InputError(f"{run} is not empty; go on with --resume {shell(run)}, or name another folder with --out")
 
 
 def _is_unbegun(run: Path) -> bool:
@@ -110,7 +110,7 @@ def read_state(run: Path) -> dict[str, Any]:
     if _is_unbegun(run):
         raise InputError(
             f"{run} holds no training, or one that was interrupted before its first step; begin it again: "
-            f"edgefer train RECIPE --out {shlex.quote(str(run))}, with the options that it had"
+            f"edgefer train RECIPE --out {shell(run)}, with the options that it had"
         )
     saved = states.read(run / f"{checkpoint.LAST}.json")
     if "recipe" not in saved:
@@ -119,7 +119,7 @@ def read_state(run: Path) -> dict[str, Any]:
     if damage:
         raise InputError(
             f"{run} was left by another version of edgefer, or its {checkpoint.LAST}.json is damaged ({damage}); begin "
-            f"from its best weights with --from {run}"
+            f"from its best weights with --from {shell(run)}"
         )
     return saved
 
@@ -170,5 +170,5 @@ def of_this_version(run: Path) -> Iterator[None]:
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError, OverflowError):
         raise InputError(
             f"{run} was left by another version of edgefer, torch or timm, and this one cannot go on with it; go on "
-            f"with that one, or begin from its best weights with --from {run}"
+            f"with that one, or begin from its best weights with --from {shell(run)}"
         ) from None

@@ -301,7 +301,7 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_rows_and_keeps_the_last_
 
 def test_ctrl_c_saves_says_how_to_go_on_and_exits_130(tmp_path: Path) -> None:
     small = [word for key in _SMALL for word in ("--set", key)]
-    command = ["train", "quickstart", "--out", "run", "--threads", "1", "--data", "faces", *small]
+    command = ["train", "quickstart", "--out", "my run", "--threads", "1", "--data", "faces", *small]
     _write_folders(stripes(), tmp_path / "faces")
     start = [sys.executable, "-c", "from edgefer.cli.main import main; main()"]
     process = subprocess.Popen(
@@ -317,9 +317,9 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_130(tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGINT)
     rest = process.stderr.read()
     assert process.wait() == 130
-    assert "go on with: edgefer train --resume run" in rest
-    assert state.read(tmp_path / "run" / "last.json")["progress"]["epoch"] >= 1
-    assert checkpoint.read(tmp_path / "run").epochs is None  # not over, whatever comes
+    assert "go on with: edgefer train --resume 'my run'" in rest
+    assert state.read(tmp_path / "my run" / "last.json")["progress"]["epoch"] >= 1
+    assert checkpoint.read(tmp_path / "my run").epochs is None  # not over, whatever comes
 
 
 _SMALL = ("model.args.widths=[8]", "model.args.blocks=[1]", "train.batch_size=32", "train.precision=fp32")
