@@ -31,7 +31,11 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # likewise huggingface_h
 
 
 def load(
-    path: Path | str | None = None, network: str | None = None, threads: int = 1, device: str = "auto"
+    path: Path | str | None = None,
+    network: str | None = None,
+    threads: int = 1,
+    device: str = "auto",
+    detector: str | os.PathLike[str] | None = None,
 ) -> Predictor:
     """Open a bundle to predict with. Any number of threads may use the predictor at a time.
 
@@ -42,6 +46,8 @@ def load(
         threads: CPU threads for one operator of the network.
         device: ``cpu`` (ONNX Runtime), ``openvino``, ``jetson``, ``tensorrt`` (any NVIDIA GPU), ``rtx`` (TensorRT for
             RTX), or ``auto``: TensorRT where an engine runs, else ONNX Runtime. `Predictor.device` says which it is.
+        detector: a file with YuNet to find faces with, or ``cascade`` for OpenCV's; by default EDGEFER_DETECTOR, else
+            YuNet, which `predict_faces` fetches once (0.24 MB).
 
     Raises:
         InputError: the folder is no bundle, a file in it is not what was written, or there is no such device.
@@ -49,7 +55,7 @@ def load(
     """
     from edgefer.predictor import Predictor
 
-    return Predictor.load(path, network, threads, device)
+    return Predictor.load(path, network, threads, device, detector)
 
 
 def __getattr__(name: str) -> object:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import cmath
 import csv
 import glob
 import math
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from PIL import Image, ImageDraw, ImageFont
 
 from edgefer import console, inputs, paths
-from edgefer.data.folders import ENDINGS
-from edgefer.errors import InputError
+from edgefer.errors import InputError, LackError
+from edgefer.faces import crop
 from edgefer.lines import cell, printable
 from edgefer.predictor import Faces, Prediction, Predictor
 
@@ -35,14 +38,14 @@ class Answer:
     """What the predictor says of one file.
 
     Attributes:
-        file: the picture.
-        faces: a prediction for each face, the largest first; empty where none was found, or the file not read.
+        file: the picture: a path, an address or a data URI.
+        faces: a prediction for each face, sorted by score times size; empty where none was found, or the file not read.
         milliseconds: reading the file, finding and judging all of its faces.
         error: why the file could not be read, in one line; None where it could.
         annotated: the copy with boxes and labels; None where none was asked for.
     """
 
-    file: Path
+    file: Path | str
     faces: list[Prediction]
     milliseconds: float
     error: str | None = None
@@ -56,12 +59,16 @@ class Answer:
                 "confidence": round(face.confidence, 4),
                 "probabilities": {label: round(value, 4) for label, value in face.probabilities.items()},
                 "box": face.box._asdict() if face.box else None,
+                "score": None if face.score is None else round(face.score, 4),
+                "roll": round(face.roll, 1),
+                "landmarks": [[round(x, 1), round(y, 1)] for x, y in face.landmarks],
+                "notes": list(face.notes),
                 "milliseconds": round(face.milliseconds, 3),
             }
             for face in self.faces
         ]
         return {
-            "file": str(self.file),
+            "file": named(self.file),
             "faces": faces,
             "milliseconds": round(self.milliseconds, 3),
             "error": self.error,
@@ -69,14 +76,22 @@ class Answer:
         }
 
 
-def find(patterns: Sequence[str]) -> list[Path]:
-    """Return the picture files that are meant, each once: files, all pictures in and below folders, patterns.
+def named(file: Path | str) -> str:
+    """Return what a picture is called: its path or address; of a data URI, which may be long, the beginning."""
+    return str(file) if isinstance(file, Path) else inputs.shown(file)
+
+
+def find(patterns: Sequence[str]) -> list[Path | str]:
+    """Return the pictures that are meant, each once: files, all pictures in and below folders, patterns, addresses.
 
     Raises:
         InputError: something is not there or holds no picture.
     """
-    found: dict[Path, Path] = {}
+    found: dict[Path | str, Path | str] = {}
     for pattern in patterns:
+        if inputs.is_remote(pattern):
+            found.setdefault(pattern, pattern)
+            continue
         try:
             for file in _meant(pattern):
                 found.setdefault(file.resolve(), file)
@@ -89,11 +104,13 @@ def find(patterns: Sequence[str]) -> list[Path]:
 def _meant(pattern: str) -> list[Path]:
     if not pattern:
         raise InputError("a picture's name is empty; name a file, a folder or a pattern")
+    if inputs.is_base64(pattern):
+        raise InputError(f"{inputs.shown(pattern)} is base64 text; name a file, or give data:image/jpeg;base64,TEXT")
     path = Path(pattern)
     if path.is_dir():
         files = _below(path)
         if not files:
-            raise InputError(f"{printable(pattern)} holds no picture ({', '.join(ENDINGS)})")
+            raise InputError(f"{printable(pattern)} holds no picture ({', '.join(inputs.ENDINGS)})")
         return files
     if path.is_file():
         return [path]
@@ -128,11 +145,11 @@ def _below(folder: Path) -> list[Path]:
         folders[:] = [name for name, real in there.items() if real not in seen and name not in closed]
         seen |= set(there.values())
         files += [Path(place) / name for name in names if not name.startswith(".")]  # macOS puts ._a.png beside a.png
-    pictures = sorted(file for file in files if file.suffix.lower() in ENDINGS and file.is_file())
+    pictures = sorted(file for file in files if file.suffix.lower() in inputs.ENDINGS and file.is_file())
     others = sorted(set(files) - set(pictures))
     if others and pictures:
         such = printable(str(others[0]))
-        console.say(f"left out, since edgefer reads {', '.join(ENDINGS)}: {len(others):,} files such as {such}")
+        console.say(f"left out, since edgefer reads {', '.join(inputs.ENDINGS)}: {len(others):,} files such as {such}")
     return pictures
 
 
@@ -142,10 +159,11 @@ def _opens(folder: Path) -> bool:
 
 def answers(
     network: Predictor,
-    files: Sequence[Path],
+    files: Sequence[Path | str],
     faces: Faces = "auto",
     annotated: Path | None = None,
     min_confidence: float = 0.0,
+    min_face: int | None = None,
 ) -> Iterator[Answer]:
     """Yield an answer for each file, in order; one that cannot be read has its error in the answer.
 
@@ -155,27 +173,42 @@ def answers(
         faces: see `Predictor.predict_faces`.
         annotated: folder for copies of the pictures, as PNG, with a box and a label for each face.
         min_confidence: see `shown`.
+        min_face: see `Predictor.predict_faces`.
+
+    Raises:
+        LackError: a picture's faces are to be found, and there is no detector.
     """
     names: dict[str, int] = {}
     if faces != "never":
-        network.start_detector(faces)
+        with suppress(LackError):  # pictures that are small enough are answered without
+            network.start_detector()
     for file in files:
         started = time.perf_counter()
+        pixels = None
         try:
             pixels = inputs.read(file)
-            [found] = network.predict_faces(pixels, faces)
-        except (InputError, MemoryError) as error:
-            short = f"{printable(str(file))} needs more memory than is free; make it smaller"
-            why = str(error) if isinstance(error, InputError) else short
+            [found] = network.predict_faces(pixels, faces, min_face)
+        except (InputError, MemoryError, LackError) as error:
+            if isinstance(error, LackError) and pixels is not None:  # the device fails, or there is no detector
+                raise
+            short = f"{printable(named(file))} needs more memory than is free; make it smaller"
+            why = short if isinstance(error, MemoryError) else str(error)
             yield Answer(file, [], (time.perf_counter() - started) * 1e3, why)
             continue
         milliseconds = (time.perf_counter() - started) * 1e3
         copy = None
         if annotated is not None:
-            copy = annotated / _unused(file.stem, names)
+            copy = annotated / _unused(_stem(file), names)
             with paths.write_atomically(copy) as part:
                 annotate(Image.fromarray(pixels), found, min_confidence).save(part, format="PNG")
         yield Answer(file, found, milliseconds, annotated=copy)
+
+
+def _stem(file: Path | str) -> str:
+    if isinstance(file, Path):
+        return file.stem
+    stem = Path(urlsplit(file).path).stem if not file.startswith("data:") else ""
+    return "".join(letter for letter in stem if letter.isalnum() or letter in "-_") or "picture"
 
 
 def _unused(stem: str, names: dict[str, int]) -> str:
@@ -216,8 +249,11 @@ def annotate(picture: Image.Image, faces: Sequence[Prediction], min_confidence: 
     for face in faces:
         left, top, width, height = (value * scale for value in face.box or (0, 0, picture.width, picture.height))
         line = max(2, round(width / 80))
-        corner = (max(left, left + width - 1), max(top, top + height - 1))
-        draw.rectangle((left, top, *corner), outline=_COLOUR, width=line)
+        if abs(face.roll) > crop.LEVEL:
+            draw.polygon(_turned(left, top, width, height, face.roll), outline=_COLOUR, width=line)
+        else:
+            corner = (max(left, left + width - 1), max(top, top + height - 1))
+            draw.rectangle((left, top, *corner), outline=_COLOUR, width=line)
         text = f"{shown(face, min_confidence)} {face.confidence:.0%}"
         font = ImageFont.load_default(size=max(12.0, min(width / 8, 48.0)))
         box = draw.textbbox((0, 0), text, font=font)
@@ -225,6 +261,13 @@ def annotate(picture: Image.Image, faces: Sequence[Prediction], min_confidence: 
         draw.rectangle((*place, place[0] + box[2] + 8, place[1] + box[3] + 6), fill=_COLOUR)
         draw.text((place[0] + 4, place[1] + 2), text, fill="black", font=font)
     return copy
+
+
+def _turned(left: float, top: float, width: float, height: float, roll: float) -> list[tuple[float, float]]:
+    """Return the corners of a rectangle turned clockwise around its middle."""
+    middle, turn = complex(left + width / 2, top + height / 2), cmath.rect(1, math.radians(roll))
+    corners = [complex(x, y) / 2 for x, y in ((-width, -height), (width, -height), (width, height), (-width, height))]
+    return [((middle + turn * corner).real, (middle + turn * corner).imag) for corner in corners]
 
 
 def write_csv(path: Path, found: Sequence[Answer], labels: Sequence[str], min_confidence: float = 0.0) -> None:
@@ -238,7 +281,10 @@ def write_csv(path: Path, found: Sequence[Answer], labels: Sequence[str], min_co
     ):
         table = csv.writer(out)
         box = ("left", "top", "width", "height")
-        table.writerow(["file", "face", *box, "label", "confidence", *map(cell, labels), "error", "annotated"])
+        found_by = ("score", "roll", "notes")
+        table.writerow(
+            ["file", "face", *box, *found_by, "label", "confidence", *map(cell, labels), "error", "annotated"]
+        )
         for answer in found:
             annotated = "" if answer.annotated is None else cell(str(answer.annotated))
             for number, face in enumerate(answer.faces, 1):
@@ -246,9 +292,12 @@ def write_csv(path: Path, found: Sequence[Answer], labels: Sequence[str], min_co
                 label = shown(face, min_confidence)
                 table.writerow(
                     [
-                        cell(str(answer.file)),
+                        cell(named(answer.file)),
                         number,
                         *(face.box or [""] * 4),
+                        "" if face.score is None else f"{face.score:.4f}",
+                        f"{face.roll:.1f}",
+                        " ".join(face.notes),
                         cell(label),
                         f"{face.confidence:.4f}",
                         *figures,
@@ -258,7 +307,7 @@ def write_csv(path: Path, found: Sequence[Answer], labels: Sequence[str], min_co
                 )
             if not answer.faces:
                 error = cell(answer.error or "")
-                table.writerow([cell(str(answer.file)), 0, *[""] * (6 + len(labels)), error, annotated])
+                table.writerow([cell(named(answer.file)), 0, *[""] * (9 + len(labels)), error, annotated])
 
 
 def table(found: Sequence[Answer], min_confidence: float = 0.0) -> Table:
@@ -274,13 +323,15 @@ def table(found: Sequence[Answer], min_confidence: float = 0.0) -> Table:
     out.add_column("next likely", no_wrap=True)
     out.add_column("ms", justify="right", no_wrap=True)
     for answer in found:
-        name = str(answer.file)
+        name = named(answer.file)
         for face in answer.faces:
             where = f"{face.box.width} px at {face.box.left}, {face.box.top}" if face.box else "whole picture"
             second, probability = sorted(face.probabilities.items(), key=lambda item: -item[1])[1]
             label = shown(face, min_confidence)
             if label != face.label:
                 label = f"{label} ({face.label})"
+            if face.notes:
+                label = f"{label} ({', '.join(face.notes)})"
             row = [label, f"{face.confidence:.0%}", f"{second} {probability:.0%}", f"{face.milliseconds:.2f}"]
             out.add_row(*(Text(printable(text)) for text in (name, where, *row)))  # Text: a name's [red] is no style
             name = ""

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import io
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
+from importlib import util
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeAlias
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgefer.data.pictures import as_array, opened, plain
-from edgefer.errors import InputError
+from edgefer import download, limits
+from edgefer.data.folders import ENDINGS as ENDINGS_IN_DATA
+from edgefer.data.pictures import FORMATS, as_array, opened, plain
+from edgefer.errors import InputError, MissingExtra
 from edgefer.lines import printable
 
 Picture: TypeAlias = "NDArray[np.uint8] | Image.Image | str | os.PathLike[str] | bytes | io.BytesIO"
@@ -30,7 +37,26 @@ _FLAT = 48 * 48  # a row of FER2013's table
 _LEAST_FLAT = 24 * 24  # pixels of a face that is stored as a row
 _SHAPES = "(H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA"
 _FORMS = "an array, a path, a file's bytes, a Pillow image or a list of them"
-_NO_FILE = ("data:", "/9j/", "iVBORw0KGgo")  # data URLs, and how a JPEG's and a PNG's base64 begins
+_ADDRESS = ("http://", "https://")
+_DATA = "data:"
+# How the base64 of JPEG, PNG, GIF, WEBP, AVIF and HEIC begins.
+_BASE64 = (
+    "/9j/",
+    "iVBORw0KGgo",
+    "R0lGOD",
+    "UklGR",
+    "AAAAGGZ0eX",
+    "AAAAHGZ0eX",
+    "AAAAIGZ0eX",
+    "AAAAJGZ0eX",
+    "AAAAKGZ0eX",
+)
+# No path is like that.
+_LONG_BASE64 = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9])[A-Za-z0-9+/\s]{400,}={0,2}\s*", re.ASCII | re.DOTALL)
+_FORMATS = (*FORMATS, "AVIF") if util.find_spec("PIL.AvifImagePlugin") else FORMATS  # Pillow has it from 11.2 on
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # brands of ISO 23008-12
+ENDINGS = (*ENDINGS_IN_DATA, ".avif", ".heic", ".heif")
+_FRAMES = 100  # of an animation that are looked at for one that shows anything
 _SHARED = Lock()  # a Pillow image reads its pixels and EXIF data when first asked; two threads may do so at once
 
 
@@ -59,17 +85,60 @@ def pictures(images: Picture | Iterable[Picture]) -> Iterator[NDArray[np.uint8]]
         yield _pixels(picture, position)
 
 
-def read(path: Path) -> NDArray[np.uint8]:
-    """Return a picture file's pixels, upright, uint8, (H, W) or (H, W, 3).
+def read(source: Path | str) -> NDArray[np.uint8]:
+    """Return a picture's pixels, upright, uint8, (H, W) or (H, W, 3).
+
+    Args:
+        source: a file, an http or https address, or a data URI.
 
     Raises:
         InputError: it is no picture, is damaged, or has too many pixels.
+        LackError: the address cannot be reached; or the picture is HEIC, and pillow-heif is not installed.
     """
-    name = str(path)
+    name = str(source)
     label = printable(name if len(name) <= _LONGEST_PATH else f"{name[:_MOST_LETTERS]}...")
+    if isinstance(source, str):
+        if name.startswith(_ADDRESS):
+            return _read(io.BytesIO(download.get(name, limits.DOWNLOAD)), shown(name))
+        if name.startswith(_DATA):
+            return _read(io.BytesIO(_content(name)), shown(name))
+        if is_base64(name):
+            raise InputError(f"{shown(name)} is base64 text; give its bytes, base64.b64decode(text), or a data URI")
     if "\0" in name:
         raise InputError(f"{label} is no path: a NUL is in it")
-    return _read(path, label)
+    return _read(Path(source), label)
+
+
+def is_remote(name: str) -> bool:
+    """Return whether a text is an address or a data URI, and no path."""
+    return name.startswith((*_ADDRESS, _DATA))
+
+
+def is_base64(text: str) -> bool:
+    """Return whether a text is a picture's content in base64, given for a path by mistake."""
+    return (len(text) >= 32 and text.startswith(_BASE64)) or _LONG_BASE64.fullmatch(text) is not None
+
+
+def shown(name: str) -> str:
+    """Return an address, a data URI or base64 as a message has it: printable, its first letters."""
+    most = 40 if not name.startswith(_ADDRESS) else _MOST_LETTERS
+    return printable(name if len(name) <= most else f"{name[:most]}...")
+
+
+def _content(uri: str) -> bytes:
+    """Return what a data URI (RFC 2397) holds."""
+    head, comma, data = uri.partition(",")
+    if not comma:
+        raise InputError(f"{shown(uri)} is no data URI: it has no comma; data:image/png;base64,...")
+    if len(data) > limits.PICTURE:
+        raise limits.too_large(shown(uri), len(data), limits.PICTURE)
+    content = unquote_to_bytes(data)
+    if not head.lower().endswith(";base64"):
+        return content
+    try:
+        return base64.b64decode(b"".join(content.split()), validate=True)
+    except binascii.Error:
+        raise InputError(f"{shown(uri)} is no data URI: what follows the comma is not base64") from None
 
 
 def _stack(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
@@ -131,11 +200,9 @@ def _pixels(picture: Any, position: int) -> NDArray[np.uint8]:
     if isinstance(picture, (str, os.PathLike)):
         name = os.fspath(picture)
         if isinstance(name, str):
-            if name.startswith(_NO_FILE):
+            if not is_remote(name) and is_base64(name):
                 raise InputError(f"picture {position} is base64 text; give its bytes: base64.b64decode(text)")
-            if name.startswith(("http://", "https://")):
-                raise InputError(f"picture {position} is an address, {printable(name[:_MOST_LETTERS])}; download it")
-            return read(Path(name))
+            return read(picture if isinstance(picture, str) else Path(name))
     if isinstance(picture, (bytes, io.BytesIO)):
         # A copy's position is its own: another thread may read the same BytesIO.
         content = picture if isinstance(picture, bytes) else picture.getvalue()
@@ -186,8 +253,48 @@ def _of_pillow(image: Image.Image, name: str) -> NDArray[np.uint8]:
 
 
 def _read(source: Path | io.BytesIO, name: str) -> NDArray[np.uint8]:
-    with opened(source, name, _MOST_PIXELS) as image:
+    start = _start(source)
+    if start[:4] != b"\x89PNG" and is_base64(start.decode("latin-1")):
+        raise InputError(f"{name} is base64 text; give its bytes: base64.b64decode(text)")
+    formats = _heif() if start[4:8] == b"ftyp" and start[8:12] in _HEIF else _FORMATS
+    with opened(source, name, _MOST_PIXELS, formats) as image:
+        return _first_that_shows(image)
+
+
+def _start(source: Path | io.BytesIO) -> bytes:
+    """Return a picture's first bytes; none of what `opened` will complain of."""
+    if isinstance(source, io.BytesIO):
+        return bytes(source.getbuffer()[:64])
+    try:
+        with limits.opened(source) as file:
+            return file.read(64)
+    except InputError:
+        return b""
+
+
+def _heif() -> tuple[str, ...]:
+    try:
+        import pillow_heif
+    except ModuleNotFoundError:
+        raise MissingExtra("pillow-heif, which reads HEIC,", "heic") from None
+    pillow_heif.register_heif_opener()
+    return ("HEIF",)
+
+
+def _first_that_shows(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the first frame or page that is more than a single colour; if none is, the first."""
+    if image.format == "MPO" or not getattr(image, "is_animated", False):  # MPO: a photograph, and its preview
         return as_array(plain(image, last=True))
+    first = frame = as_array(plain(image))
+    for number in range(1, max(2, min(_FRAMES, _MOST_PIXELS // (image.width * image.height)))):
+        if not (frame == frame[0, 0]).all():
+            return frame
+        try:
+            image.seek(number)
+            frame = as_array(plain(image))
+        except Exception:  # the end; or a damaged frame, after one that is whole
+            break
+    return first if (frame == frame[0, 0]).all() else frame
 
 
 def _kind(thing: Any) -> str:

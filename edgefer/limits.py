@@ -41,11 +41,13 @@ STATE = 64 * MEGA  # last.json: names, random numbers and a line for each epoch
 TENSORS = 20 * GIGA  # the safetensors beside it: of a billion weights (models.build), their average and Adam's two
 NETWORK = 640 * MEGA  # one ONNX file; VGG-16 has 540 MB
 ENGINE = 2 * GIGA
+DETECTOR = 16 * MEGA  # a face detector's network; YuNet has 0.24 MB
 BUNDLE = 4 * GIGA  # all files of one
 ARCHIVE = 1024 * GIGA  # a zip of a user's own pictures
 TABLE = 2 * GIGA  # fer2013.csv, in an archive or not; the challenge's has 301 MB
 PICTURE_IN_DATA = 64 * MEGA  # one picture of a data set, as stored
 PICTURE = 256 * MEGA  # one picture of a user's, as stored
+DOWNLOAD = 64 * MEGA  # one from an address
 
 # Work that one file may ask for.
 PICTURE_MEMORY = 880 * MEGA  # bytes of a picture on its way to an array; with the rest of the program under 1 GB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import bundle as bundles
-from edgefer import console
 from edgefer.backends import registry
 from edgefer.backends.base import Options
 from edgefer.bundle import Bundle
-from edgefer.detector import LEAST_SIDE, Box, Detector
-from edgefer.errors import InputError, MissingExtra
+from edgefer.errors import InputError, LackError
 from edgefer.evaluation.metrics import softmax
+from edgefer.faces import crop, notes
+from edgefer.faces import detector as detectors
+from edgefer.faces.face import Box, Detector, Face, Landmarks
+from edgefer.faces.search import LEAST_CROP
 from edgefer.inputs import Picture, pictures
 
 Faces: TypeAlias = Literal["auto", "always", "never"]
@@ -38,13 +41,23 @@ class Prediction:
         probabilities: of each class, by label; they add up to 1.
         milliseconds: time from pixels to probabilities: preprocessing and inference, reading a file not included.
             Pictures that were given together run together, so this is their share of the time.
-        box: of the face in its picture; None where the picture was taken for a face as it is.
+        box: square around the face in its picture, cut to the picture; None where the picture was taken for a face as
+            it is.
+        score: how sure the detector is that this is a face, 0 to 1; None where it does not say, or did not look.
+        roll: degrees that the face is turned clockwise in its picture. It was turned upright before it was judged.
+        landmarks: (x, y) of the eyes, the tip of the nose and the corners of the mouth, in pixels of the picture;
+            empty where they are not known.
+        notes: what lowers the trust in the answer: ``small``, ``profile``.
     """
 
     label: str
     probabilities: dict[str, float]
     milliseconds: float
     box: Box | None = None
+    score: float | None = None
+    roll: float = 0.0
+    landmarks: Landmarks = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def confidence(self) -> float:
@@ -55,9 +68,8 @@ class Prediction:
 class Predictor:
     """A network of a bundle, ready for pictures. Ends with `close`, or as a context manager.
 
-    One predictor may be used by many threads at a time: each call answers as it does alone. Networks run side by side,
-    the face detector takes one picture after another (it uses all cores for each). After `close` calls raise
-    RuntimeError; those that run at that moment may do so too.
+    One predictor may be used by many threads at a time: each call answers as it does alone, and networks run side by
+    side. After `close` calls raise RuntimeError; those that run at that moment may do so too.
 
     Attributes:
         bundle: where the network is from.
@@ -66,23 +78,36 @@ class Predictor:
         labels: names of the classes, in the order of the network's outputs.
     """
 
-    def __init__(self, bundle: Bundle, network: str | None = None, threads: int = 1, device: str = "auto") -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        network: str | None = None,
+        threads: int = 1,
+        device: str = "auto",
+        detector: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.bundle = bundle
         self.labels = bundle.manifest.labels
         self.device, self.network, self._session = registry.choose(bundle, device, network, Options(threads=threads))
         spec = bundle.manifest.preprocessing
         # The first inference takes several times as long as those after it: not one whose time is told.
         self._session.infer(np.zeros((1, spec.channels, spec.size, spec.size), np.float32))
-        self._detector: Detector | None = None
+        self._detector_name, self._threads = detector, threads
+        self._detector: Detector | LackError | None = None  # None until somebody needs it
         self._starting = Lock()  # threads that need the detector first read it once
 
     @classmethod
     def load(
-        cls, path: Path | str | None = None, network: str | None = None, threads: int = 1, device: str = "auto"
+        cls,
+        path: Path | str | None = None,
+        network: str | None = None,
+        threads: int = 1,
+        device: str = "auto",
+        detector: str | os.PathLike[str] | None = None,
     ) -> Predictor:
         """Open the bundle at `path`; see `edgefer.load`."""
         bundle = bundles.default() if path is None else bundles.load(path)
-        return cls(bundle, network, threads, device)
+        return cls(bundle, network, threads, device, detector)
 
     def predict(self, images: Picture | Iterable[Picture]) -> list[Prediction]:
         """Return a prediction for each picture. A picture is one face, cut out; `predict_faces` finds faces.
@@ -97,7 +122,9 @@ class Predictor:
                 uint8 (H, W), (H, W, 1)                   one grey picture
                 uint8 (H, W, 3), (H, W, 4)                one picture, RGB (OpenCV's BGR is ``array[..., ::-1]``), RGBA
                 uint8 (N, H, W), (N, H, W, 1 or 3 or 4)   N pictures
-                path, str                                 a file; of several pages or frames the first
+                path, str                                 a file; of several frames the first that shows anything
+                str: ``https://...``                      what is there, at most 64 MB; the server sees who asks
+                str: ``data:image/...``                   a data URI's content
                 bytes, BytesIO                            a file's content
                 Pillow image                              itself, turned upright as its EXIF data says
                 list, generator, ... of these             one picture each
@@ -116,7 +143,7 @@ class Predictor:
                 (N, 2304), rows of any square if wide     ``array.reshape(-1, 48, 48)``, or ``[array]`` if one picture
                 stacks of pictures longer than 4 to 1     ``list(array)``
                 tensors, masked arrays, DataFrames        a uint8 NumPy array
-                base64, URLs, bytearray, open files       bytes
+                base64, bytearray, open files             bytes
                 sets, dictionaries                        a list
                 ========================================  ===========================================================
 
@@ -133,56 +160,56 @@ class Predictor:
             predictions += self._infer(batch)
         return predictions
 
-    def predict_faces(self, images: Picture | Iterable[Picture], faces: Faces = "auto") -> list[list[Prediction]]:
-        """Return predictions for the faces in each picture, the largest face first; an empty list for none.
+    def predict_faces(
+        self, images: Picture | Iterable[Picture], faces: Faces = "auto", min_face: int | None = None
+    ) -> list[list[Prediction]]:
+        """Return predictions for the faces in each picture, sorted by score times size; an empty list for none.
 
         Args:
             images: as for `predict`.
-            faces: ``always`` looks for faces with OpenCV's detector, ``never`` takes each picture for one face.
-                ``auto`` takes pictures for one face that are as small as one and have its shape: 64 pixels at most on
-                the shorter side, the longer at most twice as long; and all of them where OpenCV is not there. One of
-                a single colour has no face then.
+            faces: ``always`` looks for faces, ``never`` takes each picture for one face. ``auto`` looks too, but takes
+                pictures for one face that are too small for more: under 48 pixels on the shorter side, the longer at
+                most twice as long. One of a single colour has no face then.
+            min_face: side in pixels of the smallest face to look for. By default 36, and a fiftieth of the longer side
+                of pictures longer than 1,800 pixels.
 
         Raises:
             InputError: something is no picture; the message names the file or the position. Or `faces` is none of
                 those words.
-            MissingExtra: the detector is asked for and not installed.
+            LackError: there is no detector: YuNet's file cannot be fetched, and OpenCV 4 is not installed.
         """
         if faces not in get_args(Faces):
             raise InputError(f"faces is {faces!r}; it takes {', '.join(get_args(Faces))}")
-        return [self._predict_faces(picture, faces) for picture in pictures(images)]
+        if min_face is not None and min_face < 1:
+            raise InputError(f"min_face must be at least 1 pixel, not {min_face}")
+        return [self._predict_faces(picture, faces, min_face) for picture in pictures(images)]
 
-    def start_detector(self, faces: Faces = "always") -> Detector | None:
-        """Read the face detector now, so that no picture's time has that in it.
-
-        Args:
-            faces: with ``auto`` a missing OpenCV is said once, on the command line; pictures are one face then.
+    def start_detector(self) -> Detector:
+        """Start the face detector now, so that no picture's time has that in it.
 
         Raises:
-            MissingExtra: with ``always``, OpenCV is not installed.
-            LackError: it does not load.
+            InputError: the file that was named for it is not there or is another network.
+            LackError: there is none.
         """
-        try:
-            with self._starting:
-                self._detector = self._detector or Detector()
-        except MissingExtra:
-            if faces == "always":
-                raise
-            console.say_once(
-                "each picture is taken for one face, since OpenCV is not installed to find faces: "
-                "pip install 'edgefer[faces]'"
-            )
-        return self._detector
+        with self._starting:
+            if self._detector is None:
+                try:
+                    self._detector = detectors.open_detector(self._detector_name, self._threads)
+                except LackError as error:  # kept: to try again takes seconds
+                    self._detector = error
+            found = self._detector
+        if isinstance(found, LackError):
+            raise found
+        return found
 
-    def _predict_faces(self, picture: NDArray[np.uint8], faces: Faces) -> list[Prediction]:
+    def _predict_faces(self, picture: NDArray[np.uint8], faces: Faces, min_face: int | None) -> list[Prediction]:
         if faces == "never":
             return self.predict([picture])
-        detector = None if faces == "auto" and _like_one_face(picture) else self.start_detector(faces)
-        if detector is None:
+        if faces == "auto" and _too_small_for_more(picture):
             return [] if (picture == picture[0, 0]).all() else self.predict([picture])
-        boxes = detector.find(picture)
-        crops = [picture[box.top : box.top + box.height, box.left : box.left + box.width] for box in boxes]
-        return [replace(prediction, box=box) for prediction, box in zip(self.predict(crops), boxes, strict=True)]
+        found = self.start_detector().find(picture, min_face)
+        predictions = self.predict([crop.of(picture, face) for face in found])
+        return [_placed(prediction, face, picture) for prediction, face in zip(predictions, found, strict=True)]
 
     def _inputs(self, pictures: Iterable[NDArray[np.uint8]]) -> Iterator[tuple[NDArray[np.float32], float]]:
         """Yield the network's input of each picture, (1, channels, size, size), and the seconds that it took.
@@ -225,6 +252,17 @@ class Predictor:
         self.close()
 
 
-def _like_one_face(picture: NDArray[np.uint8]) -> bool:
+def _too_small_for_more(picture: NDArray[np.uint8]) -> bool:
     short, long = sorted(picture.shape[:2])
-    return bool(short <= LEAST_SIDE and long <= 2 * short)
+    return bool(short < LEAST_CROP and long <= 2 * short)
+
+
+def _placed(prediction: Prediction, face: Face, picture: NDArray[np.uint8]) -> Prediction:
+    return replace(
+        prediction,
+        box=face.box(picture),
+        score=face.score,
+        roll=face.roll,
+        landmarks=face.landmarks,
+        notes=notes.of(face),
+    )

@@ -26,6 +26,10 @@ os.environ.update(ORT_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HU
 for name in ("EDGEFER_DATA", "EDGEFER_TRACEBACK"):
     os.environ.pop(name, None)
 
+# Tests fetch nothing: the detector is the file that lies beside the checkout, else one whose absence skips a test.
+YUNET = ROOT.parent / "shared" / "models" / "yunet_s_dynamic.onnx"
+os.environ["EDGEFER_DETECTOR"] = str(YUNET) if YUNET.exists() else "cascade"
+
 # A shell starts its background jobs with Ctrl-C ignored, and the processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -84,6 +88,14 @@ def fer2013() -> Path:
     if not path.exists():
         pytest.skip("FER2013 is not here; set EDGEFER_FER2013 to fer2013.zip")
     return path
+
+
+@pytest.fixture(scope="session")
+def yunet() -> Path:
+    """Return the face detector's file, ../shared/models/yunet_s_dynamic.onnx."""
+    if not YUNET.exists():
+        pytest.skip("YuNet is not here; put yunet_s_dynamic.onnx into ../shared/models")
+    return YUNET
 
 
 def pytest_configure(config: pytest.Config) -> None:

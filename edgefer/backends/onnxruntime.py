@@ -62,7 +62,7 @@ class Session:
             logits: NDArray[np.float32] = session.run(self._outputs, {self._input: batch})[0]
         except Exception as error:  # onnxruntime's own errors share no base class
             raise InputError(
-                f"{self._name} cannot run on {batch.dtype} of shape {batch.shape}: {_said(error)}"
+                f"{self._name} cannot run on {batch.dtype} of shape {batch.shape}: {said(error)}"
             ) from error
         if logits.ndim != 2 or logits.shape != (len(batch), self.classes or logits.shape[1]):
             raise InputError(f"{self._name} answers {len(batch)} images with an output of shape {logits.shape}")
@@ -110,22 +110,23 @@ def open_model(model: Path | bytes, threads: int = 1, optimize: bool = True, nam
         content = model
     try:
         try:
-            session = _opened(content, options(threads, optimize))
+            session = open_session(content, options(threads, optimize))
         except Exception:
             if not _saturates():
                 raise
             # Layers that share a weight or its zero point cannot have it made unsigned one by one.
-            session = _opened(content, options(threads, optimize, exact=False))
+            session = open_session(content, options(threads, optimize, exact=False))
             console.say_once(
                 f"{name} may answer otherwise than it was measured: this CPU has no VNNI, and layers share constants, "
                 "so exact products cannot be had; if an older edgefer wrote the file, compress the network again"
             )
     except Exception as error:  # onnxruntime's own errors share no base class
-        raise InputError(f"{name} cannot be loaded by ONNX Runtime: {_said(error)}") from error
+        raise InputError(f"{name} cannot be loaded by ONNX Runtime: {said(error)}") from error
     return Session(session, name)
 
 
-def _opened(content: bytes, settings: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+def open_session(content: bytes, settings: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    """Return ONNX Runtime's own session for a network that need not be a classifier; its own errors pass."""
     session = onnxruntime.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
     session._model_bytes = None  # kept for another provider's session: as much memory again, for nothing
     return session
@@ -171,7 +172,8 @@ def _size(side: int | str | None) -> int | None:
     return side if isinstance(side, int) else None
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
+    """Return what an error of ONNX Runtime says, in one line."""
     text = str(error)
     return one_line(text.split(" : ", 3)[-1] if text.startswith("[ONNXRuntimeError]") else text, 200)
 

@@ -12,9 +12,10 @@ def doctor(
     from edgefer.cli import output
     from edgefer.devices import doctor as doctors
     from edgefer.errors import LackError
+    from edgefer.faces import detector
     from edgefer.lines import printable
 
-    lines = doctors.examine(output.EXTRAS, gpu=_gpu)
+    lines = doctors.examine(output.EXTRAS, gpu=_gpu, detector=detector.in_use())
     broken = [line for line in lines if line.state == "broken"]
     failed = LackError(f"{broken[0].name} {broken[0].found}; {broken[0].remedy}") if broken else None
     if as_json:

@@ -15,15 +15,31 @@ if TYPE_CHECKING:
 
 
 def predict(
-    pictures: Annotated[list[str], typer.Argument(help="Picture files, folders of them, or patterns: 'in/*.jpg'.")],
+    pictures: Annotated[
+        list[str], typer.Argument(help="Picture files, folders, patterns ('in/*.jpg'), http(s) addresses.")
+    ],
     bundle: Annotated[
         str | None,
         typer.Option(help="Bundle: one of edgefer's, or a folder. Default: edgefer-base.", show_default=False),
     ] = None,
     faces: Annotated[
         Literal["auto", "always", "never"],
-        typer.Option(help="auto, always or never look for faces; auto: not in pictures as small as one, up to 64 px."),
+        typer.Option(help="auto, always or never look for faces; auto: not in pictures under 48 px."),
     ] = "auto",
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            help="File of YuNet to find faces with, or cascade for OpenCV's. Default: EDGEFER_DETECTOR, else YuNet, "
+            "fetched once.",
+            show_default=False,
+        ),
+    ] = None,
+    min_face: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Smallest face to look for, in pixels. Default: 36, in large pictures more.", show_default=False
+        ),
+    ] = None,
     min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Below it the label is 'unsure'.")] = 0.0,
     csv: Annotated[
         Path | None, typer.Option(help="Write a line for each face; a name like =1 gets an apostrophe, '=1.")
@@ -54,12 +70,12 @@ def predict(
     warnings.filterwarnings("ignore", module=r"PIL\.")
     failed: EdgeferError | None = None
     answers: list[Answer] = []
-    with Predictor.load(bundle, threads=threads, device=device) as predictor:
+    with Predictor.load(bundle, threads=threads, device=device, detector=detector) as predictor:
         try:
             with console.progress("looking", len(files)) as advance:
-                for answer in answering.answers(predictor, files, faces, annotate, min_confidence):
+                for answer in answering.answers(predictor, files, faces, annotate, min_confidence, min_face):
                     answers.append(answer)
-                    advance(1, answer.file.name)
+                    advance(1, answering.named(answer.file))
         except (Exception, KeyboardInterrupt) as error:  # what was answered before is shown and written all the same
             failed = explain(error)
             if failed is None or not answers:

@@ -25,7 +25,7 @@ from edgefer.lines import one_line
 
 LARGEST_SIDE = 224
 _MOST_PIXELS = 50_000_000
-_FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
+FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
 # What makes a grey picture of the right size another one than its pixels: it may be turned, or have holes.
 _SPECIAL = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp", "transparency"}
 _GREY_MODES = ("1", "L", "LA")
@@ -131,13 +131,16 @@ def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) 
 
 
 @contextmanager
-def opened(source: Path | io.BytesIO, label: str, most_pixels: int) -> Iterator[Image.Image]:
+def opened(
+    source: Path | io.BytesIO, label: str, most_pixels: int, formats: tuple[str, ...] = FORMATS
+) -> Iterator[Image.Image]:
     """Open a picture; whatever goes wrong with it, here or while it is open, is an InputError that names it.
 
     Args:
         source: a file, or its content.
         label: what the message calls it.
         most_pixels: that it may have.
+        formats: Pillow's names of what it may be.
 
     Raises:
         InputError: it is not there, cannot be read, is empty, no picture or damaged, or has too many pixels.
@@ -148,7 +151,7 @@ def opened(source: Path | io.BytesIO, label: str, most_pixels: int) -> Iterator[
         _check_tags(source)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is an error here
-            image = Image.open(source, formats=_FORMATS)
+            image = Image.open(source, formats=formats)
         with image:
             width, height = image.size
             if width * height > most_pixels:

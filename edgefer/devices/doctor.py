@@ -30,7 +30,8 @@ EXTRAS = {
     "train": "edgefer train",
     "compress": "edgefer compress, edgefer lint",
     "report": "the HTML report, and the picture of --diagnose",
-    "faces": "finding faces in pictures",
+    "heic": "HEIC pictures",
+    "cascade": "finding faces where YuNet's file cannot be had",
     "openvino": "--device openvino",
     "rtx": "--device rtx: TensorRT for RTX",
     "tensorrt": "--device tensorrt: any NVIDIA GPU",
@@ -43,7 +44,7 @@ class Line:
     """One thing that was looked at.
 
     Attributes:
-        part: what it belongs to: ``machine``, ``INT8 on the CPU``, ``TensorRT``, ``extras``, ``folders``.
+        part: what it belongs to: ``machine``, ``INT8 on the CPU``, ``TensorRT``, ``faces``, ``extras``, ``folders``.
         name: what was looked at.
         state: ``ok``; ``note`` where it decides a measurement; ``missing`` where something cannot be done without it;
             ``broken`` where nothing works.
@@ -63,13 +64,17 @@ class Line:
 
 
 def examine(
-    extras: Mapping[str, Sequence[str]], root: Path = Path("/"), gpu: Callable[[], str] | None = None
+    extras: Mapping[str, Sequence[str]],
+    root: Path = Path("/"),
+    gpu: Callable[[], str] | None = None,
+    detector: tuple[bool, str, str] | None = None,
 ) -> list[Line]:
     """Return what was found, in the order in which a person would ask.
 
     Args:
         extras: packages of each extra, by name.
         gpu: starts the GPU and says which it is, or raises LackError; asked only where there should be one.
+        detector: whether faces are found as well as can be, by what, and what to do if not.
         root: where `proc`, `etc` and `sys` are; another folder in tests.
     """
     here, board = machine.describe(root), jetson.describe(root)
@@ -77,6 +82,7 @@ def examine(
         *_machine(here, board, root),
         *_int8(here),
         *_tensorrt(board, root, gpu),
+        *([] if detector is None else [Line("faces", "detector", "ok" if detector[0] else "note", *detector[1:])]),
         *_extras(extras, board),
         *_folders(),
     ]

@@ -1,4 +1,4 @@
-"""Faces in pictures that are more than a face."""
+"""Faces in pictures that are more than a face, through a predictor: with YuNet, with OpenCV's cascade, with neither."""
 
 from __future__ import annotations
 
@@ -8,47 +8,45 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundle import samples
+from faces.pictures import happy, lay
 from PIL import Image
 
 import edgefer
-from edgefer import data
-from edgefer.detector import Detector
-from edgefer.errors import LackError, MissingExtra
+from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.faces import file
 
 
 @pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> edgefer.Predictor:
-    return edgefer.load(samples.write(tmp_path_factory.mktemp("bundles") / "made").path, network="fp32")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return samples.write(tmp_path_factory.mktemp("bundles") / "made").path
+
+
+@pytest.fixture(scope="module")
+def predictor(made: Path, yunet: Path) -> edgefer.Predictor:
+    return edgefer.load(made, network="fp32", detector=yunet)
 
 
 @pytest.fixture(scope="module")
 def faces(fer2013: Path) -> np.ndarray:
-    """Return faces that the detector finds, each alone on a grey ground, uint8, (n, 48, 48)."""
-    detector = Detector()
-    happy = data.split(data.load(fer2013), "val")
-    some = happy.take(np.flatnonzero(happy.labels == 3)[:20])
-    return np.stack([face for face in some if len(detector.find(on_ground([(face, 200, 120)]))) == 1])
+    return happy(fer2013)
 
 
-def on_ground(placed: list[tuple[np.ndarray, int, int]], side: int = 240) -> np.ndarray:
-    """Return a picture of 640 x 480 with faces of `side` pixels at (left, top)."""
-    picture = np.full((480, 640), 110, dtype=np.uint8)
-    for face, left, top in placed:
-        large = Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC)
-        picture[top : top + side, left : left + side] = np.asarray(large)
-    return picture
+def _near(prediction: edgefer.Prediction, left: int, top: int, side: int) -> bool:
+    assert prediction.box is not None
+    return bool(np.abs(np.subtract(prediction.box, (left, top, side, side))).max() < side / 4)
 
 
-def test_each_face_has_its_box_the_largest_first(predictor: edgefer.Predictor, faces: np.ndarray) -> None:
-    assert len(faces) > 10
-    two = on_ground([(faces[0], 30, 60)])
-    two[200:320, 450:570] = np.asarray(Image.fromarray(faces[1]).resize((120, 120), Image.Resampling.BICUBIC))
-    [found] = predictor.predict_faces(two)
+def test_each_face_has_box_score_and_landmarks_the_highest_rank_first(
+    predictor: edgefer.Predictor, faces: np.ndarray
+) -> None:
+    [found] = predictor.predict_faces(lay([(faces[0], 30, 60, 240), (faces[1], 450, 200, 120)]))
     assert len(found) == 2
-    wanted = [(30, 60, 240), (450, 200, 120)]
-    for prediction, (left, top, side) in zip(found, wanted, strict=True):
-        assert prediction.box is not None
-        assert np.abs(np.subtract(prediction.box, (left, top, side, side))).max() < side / 8
+    for prediction, wanted in zip(found, [(30, 60, 240), (450, 200, 120)], strict=True):
+        assert _near(prediction, *wanted)
+        assert prediction.score is not None
+        assert 0.5 < prediction.score <= 1
+        assert len(prediction.landmarks) == 5
+        assert prediction.notes == ()
         assert sum(prediction.probabilities.values()) == pytest.approx(1)
         assert prediction.confidence == max(prediction.probabilities.values())
 
@@ -56,50 +54,80 @@ def test_each_face_has_its_box_the_largest_first(predictor: edgefer.Predictor, f
 def test_boxes_are_in_pixels_of_the_picture_however_large_it_is(
     predictor: edgefer.Predictor, faces: np.ndarray
 ) -> None:
-    picture = on_ground([(faces[0], 200, 120)])
+    picture = lay([(faces[0], 200, 120, 240)])
     large = np.asarray(Image.fromarray(picture).resize((2560, 1920), Image.Resampling.BICUBIC))
     [[prediction]] = predictor.predict_faces(np.stack([large] * 3, axis=-1))
+    assert _near(prediction, 800, 480, 960)
+
+
+def test_a_box_stays_within_the_picture_where_the_face_does_not(
+    predictor: edgefer.Predictor, faces: np.ndarray
+) -> None:
+    picture = lay([(faces[0], 200, 120, 240)])[130:, 210:]
+    [[prediction]] = predictor.predict_faces(picture)
     assert prediction.box is not None
-    assert np.abs(np.subtract(prediction.box, (800, 480, 960, 960))).max() < 120
+    left, top, width, height = prediction.box
+    assert min(left, top) >= 0
+    assert (left + width <= picture.shape[1], top + height <= picture.shape[0]) == (True, True)
 
 
-def test_a_picture_without_a_face_has_no_prediction(predictor: edgefer.Predictor) -> None:
-    pytest.importorskip("cv2")
-    assert predictor.predict_faces(np.full((300, 400), 90, dtype=np.uint8)) == [[]]
-
-
-def test_small_pictures_are_faces_as_they_are_unless_faces_are_asked_for(predictor: edgefer.Predictor) -> None:
-    small = np.tile(np.arange(48, dtype=np.uint8), (48, 1))
-    [[prediction]] = predictor.predict_faces(small)
-    assert prediction.box is None
-    assert predictor.predict_faces(small, "always") == [[]]
+def test_pictures_without_a_face_have_no_prediction_and_those_under_48_pixels_are_one_face(
+    predictor: edgefer.Predictor,
+) -> None:
+    for shape in ((300, 400), (100, 100), (64, 48), (500, 40)):
+        assert predictor.predict_faces(np.full(shape, 90, dtype=np.uint8)) == [[]]
+    stripes = np.tile(np.arange(44, dtype=np.uint8), (44, 1))
+    [[prediction]] = predictor.predict_faces(stripes)
+    assert (prediction.box, prediction.score) == (None, None)
+    assert predictor.predict_faces(stripes, "always") == [[]]
     large = np.full((300, 400), 90, dtype=np.uint8)
-    assert [len(found) for found in predictor.predict_faces([large, small], "never")] == [1, 1]
+    assert [len(found) for found in predictor.predict_faces([large, stripes], "never")] == [1, 1]
+    with pytest.raises(InputError, match="min_face must be at least 1"):
+        predictor.predict_faces(large, min_face=0)
+
+
+def test_opencv_s_cascade_finds_faces_too_without_a_score(made: Path, faces: np.ndarray) -> None:
+    pytest.importorskip("cv2")
+    with edgefer.load(made, detector="cascade") as predictor:
+        found = [predictor.predict_faces(lay([(face, 200, 120, 240)]))[0] for face in faces]
+        assert predictor.predict_faces(np.full((300, 400), 90, dtype=np.uint8)) == [[]]
+    right = [each[0] for each in found if each and _near(each[0], 200, 120, 240)]
+    assert len(right) >= 2
+    assert all((each.score, each.roll, each.landmarks) == (None, 0.0, ()) for each in right)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (65, 65), (3000, 20)])
-def test_odd_shapes_are_looked_at_all_the_same(predictor: edgefer.Predictor, shape: tuple[int, int]) -> None:
-    assert predictor.predict_faces(np.full(shape, 90, dtype=np.uint8), "always") == [[]]
+def test_odd_shapes_are_looked_at_by_the_cascade_all_the_same(made: Path, shape: tuple[int, int]) -> None:
+    pytest.importorskip("cv2")
+    with edgefer.load(made, detector="cascade") as predictor:
+        assert predictor.predict_faces(np.full(shape, 90, dtype=np.uint8), "always") == [[]]
 
 
-def test_without_opencv_a_picture_is_one_face_and_looking_for_faces_names_the_extra(
-    predictor: edgefer.Predictor, monkeypatch: pytest.MonkeyPatch
+def test_without_any_detector_small_pictures_are_answered_and_the_others_say_what_is_missing(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    monkeypatch.setattr(predictor, "_detector", None)
-    large = np.tile(np.arange(200, dtype=np.uint8), (300, 2))
-    [[prediction]] = predictor.predict_faces(large)
-    assert prediction.box is None
-    with pytest.raises(MissingExtra, match=r"edgefer\[faces\]"):
-        predictor.predict_faces(large, "always")
+    monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path))
+    monkeypatch.delenv("EDGEFER_DETECTOR")
+    monkeypatch.setattr(file, "ADDRESS", "http://127.0.0.1:9/yunet_s_dynamic.onnx")
+    with edgefer.load(made) as predictor:
+        [[prediction]] = predictor.predict_faces(np.tile(np.arange(44, dtype=np.uint8), (44, 1)))
+        assert prediction.box is None
+        for _ in range(2):
+            with pytest.raises(LackError, match="nothing to find faces with: http://127"):
+                predictor.predict_faces(np.zeros((300, 400), np.uint8))
+    with pytest.raises(MissingExtra, match=r"edgefer\[cascade\]"), edgefer.load(made, detector="cascade") as predictor:
+        predictor.predict_faces(np.zeros((300, 400), np.uint8))
 
 
 def test_an_opencv_that_does_not_load_is_not_taken_for_a_missing_one(
-    predictor: edgefer.Predictor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    made: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "cv2", raising=False)
-    monkeypatch.setattr(predictor, "_detector", None)
-    with pytest.raises(LackError, match=r"does not load \(libGL"):
+    with (
+        edgefer.load(made, detector="cascade") as predictor,
+        pytest.raises(LackError, match=r"does not load \(libGL"),
+    ):
         predictor.predict_faces(np.full((300, 400), 90, dtype=np.uint8))

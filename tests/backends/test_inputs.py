@@ -8,8 +8,12 @@ from __future__ import annotations
 import base64
 import io
 import itertools
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_from_bytes
 
 import numpy as np
 import pytest
@@ -18,7 +22,7 @@ from bundle import samples
 from PIL import Image
 
 import edgefer
-from edgefer.errors import InputError
+from edgefer.errors import InputError, LackError, MissingExtra
 from edgefer.inputs import pictures
 
 
@@ -71,6 +75,8 @@ TAKEN = {  # what is given, and the shapes that come out
     "values of a dictionary": ({"a": _array(20, 30)}.values(), [(20, 30)]),
     "bytes": (_png(), [(20, 30)]),
     "bytes of an RGBA file": (_png("RGBA"), [(20, 30, 3)]),
+    "data URI": ("data:image/png;base64," + base64.b64encode(_png()).decode(), [(20, 30)]),
+    "data URI with percents": ("data:image/png," + quote_from_bytes(_png("RGB")), [(20, 30, 3)]),
     "BytesIO": (io.BytesIO(_png()), [(20, 30)]),
     "Pillow": (Image.new("RGB", (30, 20)), [(20, 30, 3)]),
     "Pillow with a palette": (Image.new("P", (30, 20)), [(20, 30, 3)]),
@@ -144,9 +150,12 @@ REFUSED = {  # what is given, and what the message says
     "text to read": (io.StringIO("x"), r"no picture: StringIO; give its content: file\.read\(\)"),
     "an open file": (io.BufferedReader(io.BytesIO(_png())), r"BufferedReader; give its content: file\.read\(\)"),  # type: ignore[arg-type]
     "base64 as text": (base64.b64encode(_png()).decode(), r"picture 0 is base64 text; .*b64decode"),
-    "base64 as bytes": (base64.b64encode(_png()), "picture 0 is no picture that edgefer reads"),
-    "data URL": ("data:image/png;base64," + base64.b64encode(_png()).decode(), "picture 0 is base64 text"),
-    "address": ("https://example.org/a.png", r"is an address, https://example\.org/a\.png; download it"),
+    "base64 as bytes": (base64.b64encode(_png()), r"picture 0 is base64 text; .*b64decode"),
+    "base64 of many letters": (base64.b64encode(bytes(range(256)) * 9).decode(), "picture 0 is base64 text"),
+    "data URI without a comma": ("data:image/png", r"^data:image/png is no data URI: it has no comma"),
+    "data URI that is not base64": ("data:image/png;base64,a~b", "what follows the comma is not base64"),
+    "data URI of a text": ("data:,hello", "^data:,hello is no picture that edgefer reads"),
+    "address of nothing": ("http://127.0.0.1:9/a.png", r"^http://127\.0\.0\.1:9/a\.png cannot be reached: "),
     "text of a million letters": ("x" * 1_000_000, "^x{200}... cannot be read: File name too long$"),
     "NUL in a path": ("a\0b.png", r"^a\\x00b\.png is no path: a NUL is in it$"),
     "no bytes": (b"", "picture 0 is empty"),
@@ -164,7 +173,7 @@ def test_what_is_taken(given: Any, shapes: list[tuple[int, ...]]) -> None:
 
 @pytest.mark.parametrize(("given", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_is_refused(given: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises((InputError, LackError), match=message) as caught:
         list(pictures(given))
     assert len(str(caught.value)) < 400
 
@@ -204,3 +213,68 @@ def test_a_content_that_was_read_to_its_end_is_read_again_and_left_where_it_was(
     content.seek(0, io.SEEK_END)
     assert [each.shape for each in pictures(content)] == [(20, 30)]
     assert content.tell() == len(_png())
+
+
+def _saved(frames: list[Image.Image], form: str) -> bytes:
+    out = io.BytesIO()
+    frames[0].save(out, form, save_all=True, append_images=frames[1:], duration=40, lossless=True)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_of_an_animation_the_first_frame_that_shows_anything_is_taken(form: str) -> None:
+    shows = Image.fromarray(_array(20, 30)).convert("RGB")
+    later = Image.new("RGB", (30, 20), (250, 10, 10))
+    blank = Image.new("RGB", (30, 20), (255, 255, 255))
+    [found] = pictures(_saved([blank, blank, shows, later], form))
+    grey = found if found.ndim == 2 else found[..., 0]
+    assert np.abs(grey.astype(int) - _array(20, 30)).mean() < 8
+    [found] = pictures(_saved([shows, blank], form))
+    assert found.std() > 10
+    [found] = pictures(_saved([blank, blank], form))
+    assert (found == 255).all()
+
+
+def test_avif_is_read_as_other_pictures_are(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.kron(_array(6, 8), np.ones((12, 12), np.uint8))).convert("RGB")
+    wanted = np.asarray(picture)
+    picture.save(tmp_path / "a.avif", quality=95)
+    [found] = pictures(tmp_path / "a.avif")
+    assert np.abs(found.astype(int) - wanted).mean() < 6
+
+
+def test_heic_is_read_with_pillow_heif(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    picture = Image.fromarray(np.kron(_array(6, 8), np.ones((12, 12), np.uint8))).convert("RGB")
+    pillow_heif.from_pillow(picture).save(tmp_path / "a.heic", quality=95)
+    [found] = pictures(tmp_path / "a.heic")
+    assert np.abs(found.astype(int) - np.asarray(picture)).mean() < 6
+
+
+def test_heic_without_pillow_heif_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(MissingExtra, match=r"pillow-heif, .* pip install 'edgefer\[heic\]'"):
+        list(pictures(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)))
+
+
+def test_an_address_is_fetched_and_read() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/moved":
+                self.send_response(302)
+                self.send_header("Location", "/a.png")
+                self.end_headers()
+                return
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(_png())
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for path in ("a.png", "moved"):
+            [found] = pictures(f"http://127.0.0.1:{server.server_port}/{path}")
+            assert found.shape == (20, 30)
+        server.shutdown()

@@ -28,9 +28,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def photos(fer2013: Path) -> list[np.ndarray]:
+def photos(fer2013: Path, yunet: Path) -> list[np.ndarray]:
     """Return pictures of 1 to 4 faces, of several sizes, grey and RGB."""
-    pytest.importorskip("cv2")
     faces = data.split(data.load(fer2013), "val").take(np.arange(40))
     found = []
     for number in range(THREADS):
@@ -53,7 +52,7 @@ def _others(made: Path) -> Iterator[None]:
         while not done.is_set():
             other = edgefer.load(made)
             other.predict(samples.pictures(np.array([3])))
-            other.start_detector("auto")
+            other.start_detector()
             other.close()
 
     with ThreadPoolExecutor(1) as pool:

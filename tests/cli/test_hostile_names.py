@@ -197,9 +197,9 @@ def test_predict(here: Path, run: Run, terminal: bool, monkeypatch: pytest.Monke
     assert all(label in done.out.decode() for label in LABELS[:2])
     with (here / "faces.csv").open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
-    assert header[8:15] == ["[red]", "[/nix]", "'=1+1", "-2", "'+sum(A1)", "'@me", "`|<b>x</b>"]
+    assert header[11:18] == ["[red]", "[/nix]", "'=1+1", "-2", "'+sum(A1)", "'@me", "`|<b>x</b>"]
     assert {row[0] for row in rows} == {f"1{HOSTILE}.png", "'=2.png", "'-3.png", f"4{HOSTILE}.png"}
-    assert all(float(figure) >= 0 for row in rows if row[1] != "0" for figure in row[7:15])
+    assert all(float(figure) >= 0 for row in rows if row[1] != "0" for figure in row[10:18])
 
 
 def test_predict_as_json_has_the_names_as_they_are(here: Path, run: Run, bundled: Path) -> None:

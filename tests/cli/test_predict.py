@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 import edgefer
 from edgefer import answers, bundle, inputs
 from edgefer.cli.main import app
+from edgefer.faces.face import Box
 from edgefer.labels import LABELS
 from edgefer.predictor import Prediction
 
@@ -253,22 +254,20 @@ def test_files_of_a_folder_that_are_no_pictures_are_counted(made: Path, pictures
     assert re.search(r"left out, since edgefer reads .*\.jpg.*: 1 files such as \S+/notes\.txt", done.stderr)
 
 
-def test_a_picture_without_a_face_comes_with_what_to_do(made: Path, tmp_path: Path) -> None:
-    pytest.importorskip("cv2")
+def test_a_picture_without_a_face_comes_with_what_to_do(made: Path, tmp_path: Path, yunet: Path) -> None:
     Image.new("L", (100, 100)).save(tmp_path / "wall.png")
     done = predict(tmp_path / "wall.png", "--bundle", made)
     assert done.exit_code == 0
     assert "no face found in 1 of 1; for pictures cut to the face: --faces never" in done.stderr
 
 
-def test_a_small_picture_is_one_face_unless_it_has_no_face_s_shape_or_nothing_in_it(made: Path) -> None:
-    pytest.importorskip("cv2")
+def test_a_small_picture_is_one_face_unless_it_has_no_face_s_shape_or_nothing_in_it(made: Path, yunet: Path) -> None:
     face = samples.pictures(TRUTH)[0]
     with edgefer.load(made) as predictor:
-        for size, faces in {(64, 48): 1, (64, 128): 1, (64, 129): 0, (65, 65): 0}.items():
+        for size, faces in {(47, 40): 1, (47, 94): 1, (47, 95): 0, (48, 48): 0}.items():
             picture = np.asarray(Image.fromarray(face).resize(size, Image.Resampling.NEAREST))
             assert len(predictor.predict_faces(picture)[0]) == faces, size
-        for blank in (np.full((48, 48), 90, np.uint8), np.full((48, 48, 3), (200, 100, 50), np.uint8)):
+        for blank in (np.full((40, 40), 90, np.uint8), np.full((40, 40, 3), (200, 100, 50), np.uint8)):
             assert predictor.predict_faces(blank) == [[]]
             assert len(predictor.predict_faces(blank, "never")[0]) == 1
 
@@ -282,8 +281,6 @@ def test_a_bundle_that_is_none_of_edgefers_is_told_which_there_are(pictures: Pat
 
 def test_names_with_markup_and_boxes_at_the_edge_are_drawn_and_printed_as_they_are(tmp_path: Path) -> None:
     from rich.console import Console
-
-    from edgefer.detector import Box
 
     face = Prediction("happy", {"happy": 0.9, "sad": 0.1}, 1.0, Box(290, 0, 10, 10))
     answer = answers.Answer(tmp_path / "[red]face[/red].png", [face], 1.0)
@@ -352,3 +349,34 @@ def test_copies_go_into_a_folder_that_a_link_leads_to_if_it_is_there(
     (tmp_path / "disk").mkdir()
     assert predict(pictures / "a.png", "--bundle", made, "--annotate", link).exit_code == 0
     assert (tmp_path / "disk" / "a.png").is_file()
+
+
+def test_a_face_s_score_roll_and_place_stand_in_json_csv_and_the_copy(
+    made: Path, tmp_path: Path, fer2013: Path, yunet: Path
+) -> None:
+    from faces.pictures import happy, lay
+
+    Image.fromarray(lay([(happy(fer2013)[0], 200, 100, 200)], roll=35)).save(tmp_path / "turned.png")
+    options = ("--bundle", made, "--json", "--csv", tmp_path / "a.csv", "--detector", yunet)
+    done = predict(tmp_path / "turned.png", *options)
+    assert done.exit_code == 0, done.output
+    [face] = json.loads(done.stdout)["pictures"][0]["faces"]
+    assert 0.5 < face["score"] <= 1
+    assert 8 < face["roll"] < 50
+    assert len(face["landmarks"]) == 5
+    assert face["notes"] == []
+    [line] = tables.DictReader((tmp_path / "a.csv").read_text().splitlines())
+    assert (float(line["score"]), float(line["roll"]), line["notes"]) == (face["score"], face["roll"], "")
+    box = Box(200, 100, 200, 200)
+    faces = [Prediction("happy", {"happy": 1.0}, 1.0, box, 0.9, roll) for roll in (0.0, 45.0)]
+    straight, turned = (np.asarray(answers.annotate(Image.new("L", (640, 480)), [face])) for face in faces)
+    assert straight[200, 200].any()
+    assert not turned[200, 200].any()
+    assert turned[200, 300 - 141 : 300 - 135].any()  # the corner of the turned square
+
+
+def test_a_detector_that_is_not_there_is_said_in_one_line(made: Path, pictures: Path) -> None:
+    done = predict(pictures / "a.png", "--bundle", made, "--faces", "always", "--detector", "nowhere.onnx")
+    assert done.exit_code == 2
+    [line] = done.output.splitlines()
+    assert "nowhere.onnx is not there" in line

@@ -24,7 +24,7 @@ def test_here_every_line_that_is_not_ok_has_a_remedy() -> None:
     done = CliRunner().invoke(app, ["doctor", "--json"])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)["lines"]
-    assert {line["part"] for line in found} == {"machine", "INT8 on the CPU", "TensorRT", "extras", "folders"}
+    assert {line["part"] for line in found} == {"machine", "INT8 on the CPU", "TensorRT", "faces", "extras", "folders"}
     assert all(line["remedy"] for line in found if line["state"] != "ok")
     assert not [line for line in found if line["state"] == "ok" and line["remedy"]]
     shown = CliRunner().invoke(app, ["doctor"])

@@ -1,0 +1,86 @@
+"""A file from the network: bounded in size, time and redirects."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from typing import IO
+
+from edgefer.errors import InputError, LackError
+from edgefer.limits import too_large
+from edgefer.lines import one_line, printable
+
+REDIRECTS = 5
+_SECONDS = 30.0  # for the whole
+_SILENT_SECONDS = 10.0  # without a byte
+_BLOCK = 64 * 1024
+_LONGEST = 200  # letters of an address in a message
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    max_redirections = REDIRECTS
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """Follow to http and https alone: no file of this machine, no ftp."""
+        if not newurl.startswith(("http://", "https://")):
+            raise urllib.error.HTTPError(newurl, code, "leads away from http", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def get(address: str, most: int, seconds: float = _SECONDS, silent_seconds: float = _SILENT_SECONDS) -> bytes:
+    """Return what an http or https address holds.
+
+    The server learns this machine's address and "edgefer", and nothing else: no cookie, no referrer is sent.
+
+    Args:
+        address: http:// or https://.
+        most: bytes that it may have.
+        seconds: for all of it.
+        silent_seconds: that the server may take until its next bytes.
+
+    Raises:
+        InputError: it is no such address, the server refuses it, or it has more than `most` bytes.
+        LackError: no connection, or it takes too long or ends too early.
+    """
+    label = printable(address if len(address) <= _LONGEST else f"{address[:_LONGEST]}...")
+    if not address.startswith(("http://", "https://")):
+        raise InputError(f"{label} is no http or https address")
+    end = time.monotonic() + seconds
+    opener = urllib.request.build_opener(_Redirects)
+    try:
+        request = urllib.request.Request(address, headers={"User-Agent": "edgefer"})
+        with opener.open(request, timeout=silent_seconds) as answer:
+            promised = answer.headers.get("Content-Length")
+            if promised and promised.isdigit() and int(promised) > most:
+                raise too_large(label, int(promised), most)
+            content = bytearray()
+            while block := answer.read1(_BLOCK):
+                content += block
+                if len(content) > most:
+                    raise InputError(f"{label} is larger than edgefer reads: more than {most:,} bytes")
+                if time.monotonic() > end:
+                    raise LackError(f"{label} took longer than {seconds:.0f} s")
+            if promised and promised.isdigit() and len(content) < int(promised):
+                raise LackError(f"{label} ended after {len(content):,} of {int(promised):,} bytes")
+    except urllib.error.HTTPError as error:
+        raise InputError(f"{label} cannot be had: the server says {error.code} {one_line(error.reason, 80)}") from None
+    except (urllib.error.URLError, OSError, http.client.HTTPException, ssl.SSLError) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        if isinstance(reason, (TimeoutError, socket.timeout)):
+            raise LackError(f"{label} did not answer within {silent_seconds:.0f} s") from None
+        raise LackError(f"{label} cannot be reached: {one_line(reason, 120)}") from None
+    except ValueError as error:  # a port that is no number, a letter that no address has
+        raise InputError(f"{label} is no address: {one_line(error, 80)}") from None
+    return bytes(content)

@@ -1,0 +1,70 @@
+"""Which detector finds faces: a named file, YuNet from the cache or the network, or OpenCV's cascade."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from edgefer import console
+from edgefer.errors import LackError
+from edgefer.faces import file
+from edgefer.faces.cascade import Cascade
+from edgefer.faces.face import Detector
+from edgefer.faces.search import Search
+from edgefer.faces.yunet import YuNet
+
+VARIABLE = "EDGEFER_DETECTOR"
+CASCADE = "cascade"
+
+
+def named(detector: str | os.PathLike[str] | None = None) -> str:
+    """Return what names the detector: the argument, else EDGEFER_DETECTOR, else nothing."""
+    return os.fspath(detector) if detector is not None else os.environ.get(VARIABLE, "")
+
+
+def open_detector(detector: str | os.PathLike[str] | None = None, threads: int = 1) -> Detector:
+    """Start the detector.
+
+    Args:
+        detector: an ONNX file with YuNet's inputs and outputs, or ``cascade`` for OpenCV's; by default
+            EDGEFER_DETECTOR, else YuNet, which is fetched once. Where that fails, the cascade, and a line says so.
+        threads: for one operator of YuNet.
+
+    Raises:
+        InputError: the named file is not there or is another network.
+        LackError: there is no detector; one line that says why and what to do.
+    """
+    name = named(detector)
+    if name == CASCADE:
+        return Cascade()
+    if name:
+        return Search(YuNet(Path(name), threads), f"YuNet ({Path(name).name})")
+    try:
+        return Search(YuNet(file.fetch(), threads), f"YuNet ({file.NAME})")
+    except LackError as error:
+        try:
+            found = Cascade()
+        except LackError:
+            raise LackError(
+                f"there is nothing to find faces with: {error}; put {file.NAME} here and name it with --detector FILE, "
+                "or give pictures cut to the face with --faces never"
+            ) from None
+        console.say_once(
+            f"faces are looked for with OpenCV's cascade, which misses a third of them and is slower, since {error}"
+        )
+        return found
+
+
+def in_use(detector: str | os.PathLike[str] | None = None) -> tuple[bool, str, str]:
+    """Return whether YuNet is used, what would be used now, and what to do for a better one. Nothing is fetched."""
+    name = named(detector)
+    if name == CASCADE:
+        return False, f"OpenCV's cascade ({VARIABLE})", f"unset {VARIABLE} for YuNet, which finds more"
+    if name:
+        there = Path(name).is_file()
+        remedy = "" if there else f"{VARIABLE} names a file that is not there"
+        return there, f"YuNet: {name} ({VARIABLE})", remedy
+    if (there_is := file.cached()) is not None:
+        return True, f"YuNet: {there_is}", ""
+    remedy = f"the first `edgefer predict` fetches it (0.24 MB); offline: put {file.NAME} at {file.place()}"
+    return False, "YuNet is not here yet", remedy

@@ -1,0 +1,57 @@
+"""YuNet's file: fetched once from its authors' repository, at a pinned commit, and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from edgefer import console, download, limits, paths
+from edgefer.errors import EdgeferError, InputError, LackError
+
+NAME = "yunet_s_dynamic.onnx"
+ADDRESS = (
+    "https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/0047ac24afb1a50a0c6105001c89d1b5b805dbf1/onnx/"
+    + NAME
+)
+SHA256 = "daede24002cc8590f457998cc5e6c9e8b82f45f6bd969506a8913cd4ed10a2d3"
+BYTES = 237_823
+
+
+def cached() -> Path | None:
+    """Return the file in the cache; None where it is not there, or is another than was fetched."""
+    file = place()
+    try:
+        content = limits.read_bytes(file, BYTES)
+    except InputError:
+        return None
+    return file if hashlib.sha256(content).hexdigest() == SHA256 else None
+
+
+def place() -> Path:
+    """Return where the file is kept."""
+    return paths.cache_dir() / "faces" / NAME
+
+
+def fetch() -> Path:
+    """Return the file in the cache, and fetch it first where it is not there.
+
+    Raises:
+        LackError: it cannot be had; one line that says why.
+    """
+    if (there := cached()) is not None:
+        return there
+    file = place()
+    try:
+        content = download.get(ADDRESS, BYTES)
+    except EdgeferError as error:
+        raise LackError(str(error)) from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != SHA256:
+        raise LackError(f"{ADDRESS} is not the file it was: SHA-256 {found[:16]}... where {SHA256[:16]}... is wanted")
+    try:
+        with paths.write_atomically(file) as part:
+            part.write_bytes(content)
+    except OSError as error:
+        raise LackError(f"{file} cannot be written: {error.strerror or error}") from None
+    console.say(f"fetched the face detector YuNet (0.24 MB, Apache-2.0) from github.com, once: {file}")
+    return file

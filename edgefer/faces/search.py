@@ -1,0 +1,236 @@
+"""YuNet over a picture of any size: as a whole, in tiles where small faces are looked for, with a margin if it is one.
+
+The constants were chosen on FER2013's PublicTest (`benchmarks/faces.py --tune`).
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edgefer.faces import crop
+from edgefer.faces.face import Face
+from edgefer.faces.yunet import YuNet
+
+THRESHOLD = 0.72  # least score of a face
+_CERTAIN = 0.85  # first score from which on nothing is looked at again, if it is upright
+_DOUBTFUL = 0.75  # best score below which the picture is looked at once more, turned to both sides
+_TURNS = (-30.0, 30.0)  # degrees: the network learned from faces that are about upright
+_TILTED = 8.0  # degrees of roll from which on a face is looked at again, turned upright
+_LOOKS = 3  # at most: each finds about half of the roll that is left
+LEAST_CROP, LARGEST_CROP = 48, 512  # shorter and longer side of pictures that may be one face
+_LONGEST_TO_SHORT = 2  # sides of such a picture
+_CROP_THRESHOLD = 0.25  # least score there: a face is likely
+_CANDIDATE = 0.25  # least score at which a place is looked at again
+_MOST_CANDIDATES = 64  # that are looked at again
+_LOOK, _CANVAS = 160, 224  # side of what is looked at again, and of the black square that it lies in
+_FARTHEST, _LEAST, _LARGEST = 0.35, 0.4, 1.8  # of its side: from its middle, and sides of a face that fills it
+_WHOLE = 640  # longest side at which a picture is looked at as a whole
+_SMALLEST = 36  # side in pixels of the smallest face that YuNet finds well
+_SHARE = 1 / 50  # of the longer side: the smallest face that is looked for unless somebody says otherwise
+_FILLED = 0.6  # of a picture's longer side: from this side on a face is the whole picture
+_TILE = 1024
+_EDGE = 3  # a box so near to a tile's edge may be part of a face
+_WITHIN = 0.5  # of the smaller face's area: from here on two boxes are one face
+_ENLARGED = 2.0  # at most
+_STEEPEST = 70.0  # degrees; what says more is mostly wrong
+
+
+class Search:
+    """A detector: YuNet, and how a picture is given to it. See `edgefer.faces.face.Detector`.
+
+    Args:
+        network: to run.
+        title: what a person calls it.
+        threshold: least score of a face.
+    """
+
+    def __init__(self, network: YuNet, title: str, threshold: float = THRESHOLD) -> None:
+        self.title = title
+        self._network, self._threshold = network, threshold
+
+    def find(self, picture: NDArray[np.uint8], min_face: int | None = None) -> list[Face]:
+        """Return the faces of a picture, the one with the highest `Face.rank` first.
+
+        Args:
+            picture: uint8, (H, W) grey or (H, W, 3) RGB.
+            min_face: side in pixels of the smallest face to look for: small ones take time. By default 36, and in
+                pictures longer than 1,800 pixels a fiftieth of that.
+        """
+        longest = max(picture.shape[:2])
+        least = max(1, min_face) if min_face else max(_SMALLEST, longest * _SHARE)
+        coarse, fine = min(1.0, _WHOLE / longest), min(_ENLARGED, _SMALLEST / least)
+        if min_face and fine < coarse:  # larger faces alone: a smaller picture is quicker
+            coarse = fine
+        faces = self._at(picture, coarse)
+        if fine > 1.1 * coarse:
+            faces += self._tiles(picture, fine, 1.5 * _SMALLEST * fine / coarse)
+        faces = self._sure(picture, faces)
+        if max((face.score or 0.0 for face in faces), default=0.0) < _DOUBTFUL and longest >= LEAST_CROP:
+            faces = _apart([*faces, *self._sure(picture, self._turned(picture, coarse))])
+        faces = [face for face in faces if (face.score or 0.0) >= self._threshold]
+        if may_be_face(picture) and (whole := self._whole(picture)):
+            faces = _apart([*faces, whole])
+            faces = [whole if face.side >= _FILLED * longest else face for face in faces]
+        if min_face:
+            faces = [face for face in faces if face.side >= min_face * 0.9]
+        return sorted(faces, key=lambda face: -face.rank)
+
+    def _at(self, picture: NDArray[np.uint8], scale: float) -> list[Face]:
+        small = _resized(picture, scale)
+        back = (picture.shape[1] / small.shape[1], picture.shape[0] / small.shape[0])
+        return [_moved(face, back, (0, 0)) for face in self._network.run(small, _CANDIDATE)]
+
+    def _tiles(self, picture: NDArray[np.uint8], scale: float, overlap: float) -> list[Face]:
+        """Return what is found in parts that overlap, so that each face up to `overlap` pixels is whole in one."""
+        large = _resized(picture, scale)
+        back = (picture.shape[1] / large.shape[1], picture.shape[0] / large.shape[0])
+        high, wide = large.shape[:2]
+        overlap = min(math.ceil(overlap), _TILE // 2)
+        found = []
+        for top in _starts(high, overlap):
+            for left in _starts(wide, overlap):
+                tile = large[top : top + _TILE, left : left + _TILE]
+                for face in self._network.run(tile, _CANDIDATE):
+                    reach = (face.x - face.width / 2, face.y - face.height / 2)
+                    end = (face.x + face.width / 2, face.y + face.height / 2)
+                    cut = (
+                        (left > 0 and reach[0] < _EDGE)
+                        or (top > 0 and reach[1] < _EDGE)
+                        or (left + _TILE < wide and end[0] > _TILE - _EDGE)
+                        or (top + _TILE < high and end[1] > _TILE - _EDGE)
+                    )
+                    if not cut:
+                        found.append(_moved(face, back, (left, top)))
+        return found
+
+    def _turned(self, picture: NDArray[np.uint8], scale: float) -> list[Face]:
+        """Return what is found in the picture turned to one side and to the other."""
+        small = _resized(picture, scale)
+        image = Image.fromarray(small)
+        across, down = picture.shape[1] / small.shape[1], picture.shape[0] / small.shape[0]
+        middle = complex(small.shape[1], small.shape[0]) / 2
+        found = []
+        for turn in _TURNS:
+            way = cmath.rect(1, math.radians(turn))
+            upright = np.asarray(image.rotate(turn, Image.Resampling.BILINEAR))
+            for face in self._network.run(upright, _CANDIDATE):
+
+                def back(x: float, y: float, way: complex = way) -> tuple[float, float]:
+                    place = middle + (complex(x, y) - middle) * way
+                    return place.real, place.imag
+
+                x, y = back(face.x, face.y)
+                points = tuple(back(*point) for point in face.landmarks)
+                there = replace(face, x=x, y=y, landmarks=points, roll=face.roll + turn)
+                found.append(_moved(there, (across, down), (0, 0)))
+        return found
+
+    def _sure(self, picture: NDArray[np.uint8], faces: list[Face]) -> list[Face]:
+        return _apart([self._again(picture, face) for face in _apart(faces)[:_MOST_CANDIDATES]])
+
+    def _again(self, picture: NDArray[np.uint8], face: Face) -> Face:
+        """Return a face with the score and roll of a second, closer look, turned upright and cut out on black.
+
+        Among places with the same first score, the second one is high where there is a face: it counts twice.
+        """
+        first, second = face.score or 0.0, 0.0
+        if first >= _CERTAIN and abs(face.roll) < _TILTED:
+            return face
+        roll = face.roll
+        for _ in range(_LOOKS):
+            turn = roll if _TILTED < abs(roll) <= _STEEPEST else 0.0
+            seen = self._look(crop.square(picture, face.x, face.y, face.side, turn, _LOOK))
+            if seen is None:
+                break
+            roll, second = turn + seen.roll, max(second, seen.score or 0.0)
+            if abs(seen.roll) < _TILTED or second < _CANDIDATE:
+                break
+        return replace(face, score=(first + 2 * second) / 3, roll=roll if abs(roll) <= _STEEPEST else 0.0)
+
+    def _whole(self, picture: NDArray[np.uint8]) -> Face | None:
+        """Return the face that a picture is, if it is one."""
+        high, wide = picture.shape[:2]
+        scale = _LOOK / max(high, wide)
+        seen = self._look(_resized(picture, scale))
+        if seen is None or (seen.score or 0.0) < _CROP_THRESHOLD:
+            return None
+        margin = ((_CANVAS - round(wide * scale)) // 2, (_CANVAS - round(high * scale)) // 2)
+        face = _moved(seen, (1 / scale, 1 / scale), (-margin[0], -margin[1]))
+        if face.side < _FILLED * max(high, wide):
+            return face
+        return replace(face, x=wide / 2, y=high / 2, width=float(wide), height=float(high))
+
+    def _look(self, part: NDArray[np.uint8]) -> Face | None:
+        """Return the face that fills a small picture, in pixels of the black square that it was put into."""
+        high, wide = part.shape[:2]
+        top, left = (_CANVAS - high) // 2, (_CANVAS - wide) // 2
+        canvas = np.zeros((_CANVAS, _CANVAS, *part.shape[2:]), np.uint8)
+        canvas[top : top + high, left : left + wide] = part
+        middle, side = _CANVAS / 2, min(high, wide)
+        for face in self._network.run(canvas, 0.05):
+            far = max(abs(face.x - middle), abs(face.y - middle))
+            if far < _FARTHEST * side and _LEAST < face.side / side < _LARGEST:
+                return face
+        return None
+
+
+def _apart(faces: list[Face]) -> list[Face]:
+    """Return faces without those that overlap, or lie within, one with a higher score; the highest score first."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -(face.score or 0.0)):
+        if all(_shared(face, other) <= _WITHIN for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _shared(face: Face, other: Face) -> float:
+    """Return the area that two faces share over the smaller one's."""
+    across, down = (
+        max(0.0, min(at + size / 2, there + length / 2) - max(at - size / 2, there - length / 2))
+        for at, size, there, length in (
+            (face.x, face.width, other.x, other.width),
+            (face.y, face.height, other.y, other.height),
+        )
+    )
+    return across * down / max(min(face.width * face.height, other.width * other.height), 1e-9)
+
+
+def may_be_face(picture: NDArray[np.uint8]) -> bool:
+    """Return whether a picture has the size and shape of a face that was cut out."""
+    short, long = sorted(picture.shape[:2])
+    return bool(short >= LEAST_CROP and long <= min(LARGEST_CROP, _LONGEST_TO_SHORT * short))
+
+
+def _starts(length: int, overlap: int) -> list[int]:
+    """Return where tiles begin along a side; the last one ends at the edge."""
+    if length <= _TILE:
+        return [0]
+    number = math.ceil((length - overlap) / (_TILE - overlap))
+    return [round(each * (length - _TILE) / (number - 1)) for each in range(number)]
+
+
+def _resized(picture: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    if scale == 1:
+        return picture
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    image = Image.fromarray(picture)
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+
+
+def _moved(face: Face, scale: tuple[float, float], offset: tuple[float, float]) -> Face:
+    """Return a face in pixels of the picture: moved by `offset`, then `scale` times larger."""
+    (across, down), (left, top) = scale, offset
+    return replace(
+        face,
+        x=(face.x + left) * across,
+        y=(face.y + top) * down,
+        width=face.width * across,
+        height=face.height * down,
+        landmarks=tuple(((x + left) * across, (y + top) * down) for x, y in face.landmarks),
+    )

@@ -1,0 +1,134 @@
+"""YuNet's network and what its outputs mean (Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector").
+
+It runs with ONNX Runtime on every device. It has 53,121 parameters: a GPU would wait for it, and TensorRT would build
+an engine for each size of picture.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer import limits
+from edgefer.backends import onnxruntime as runtime
+from edgefer.bundle import wire
+from edgefer.errors import InputError
+from edgefer.faces.face import Face, roll
+from edgefer.lines import one_line, printable
+
+_STRIDES = (8, 16, 32)
+_PARTS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}  # outputs for each stride, and values for each place
+_MULTIPLE = 32  # of height and width
+_OVERLAP = 0.3  # intersection over union from which two boxes are one face
+_MOST = 1000  # boxes that are compared with one another
+
+
+class YuNet:
+    """The network, ready to run. Any thread may call `run`.
+
+    Args:
+        model: an ONNX file with YuNet's input and outputs.
+        threads: for one operator.
+
+    Raises:
+        InputError: it is not there, no ONNX, or another network.
+    """
+
+    def __init__(self, model: Path, threads: int = 1) -> None:
+        self._name = printable(str(model))
+        content = limits.read_bytes(model, limits.DETECTOR)
+        wire.check(content, self._name)
+        try:
+            self._session = runtime.open_session(content, runtime.options(threads))
+        except Exception as error:  # onnxruntime's own errors share no base class
+            raise InputError(f"{self._name} cannot be loaded by ONNX Runtime: {runtime.said(error)}") from error
+        self._outputs = [f"{part}_{stride}" for stride in _STRIDES for part in _PARTS]
+        inputs, outputs = self._session.get_inputs(), {output.name for output in self._session.get_outputs()}
+        if len(inputs) != 1 or inputs[0].shape[1:2] != [3] or not outputs.issuperset(self._outputs):
+            raise InputError(f"{self._name} is not YuNet: its inputs or outputs have other names or shapes")
+        if any(isinstance(side, int) for side in inputs[0].shape[2:]):
+            raise InputError(f"{self._name} takes one size of picture; edgefer needs yunet_s_dynamic.onnx")
+        self._input = inputs[0].name
+
+    def run(self, picture: NDArray[np.uint8], threshold: float) -> list[Face]:
+        """Return the faces in a picture at the size that it has, the highest score first.
+
+        Args:
+            picture: uint8, (H, W) grey or (H, W, 3) RGB.
+            threshold: least score.
+
+        Raises:
+            InputError: the network's outputs are not YuNet's.
+        """
+        height, width = (-(-side // _MULTIPLE) * _MULTIPLE for side in picture.shape[:2])
+        pixels = np.zeros((1, 3, height, width), np.float32)  # BGR, 0 to 255
+        bgr = picture if picture.ndim == 2 else np.moveaxis(picture[..., ::-1], -1, 0)
+        pixels[0, :, : picture.shape[0], : picture.shape[1]] = bgr
+        try:
+            values = self._session.run(self._outputs, {self._input: pixels})
+        except Exception as error:  # onnxruntime's own errors share no base class
+            raise InputError(f"{self._name} cannot run: {one_line(error, 200)}") from error
+        found = []
+        for number, stride in enumerate(_STRIDES):
+            four = values[number * len(_PARTS) : (number + 1) * len(_PARTS)]
+            places = (height // stride) * (width // stride)
+            for value, size in zip(four, _PARTS.values(), strict=True):
+                if value.shape != (1, places, size):
+                    raise InputError(f"{self._name} is not YuNet: an output has shape {value.shape}")
+            cls, obj, bbox, kps = (value[0] for value in four)
+            found.append(_decode(cls, obj, bbox, kps, stride, width // stride, threshold))
+        boxes, points, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        kept = suppress(boxes, scores)
+        return [_face(boxes[each], points[each], scores[each]) for each in kept]
+
+
+def _face(box: NDArray[np.float32], points: NDArray[np.float32], score: np.float32) -> Face:
+    x, y, width, height = map(float, box)
+    landmarks = tuple((float(across), float(down)) for across, down in points)
+    return Face(x, y, width, height, float(score), landmarks, roll(landmarks))
+
+
+def _decode(
+    cls: NDArray[np.float32],
+    obj: NDArray[np.float32],
+    bbox: NDArray[np.float32],
+    kps: NDArray[np.float32],
+    stride: int,
+    columns: int,
+    threshold: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return what scores at least `threshold` at one stride.
+
+    Returns:
+        Boxes (n, 4): middle, width and height; landmarks (n, 5, 2); scores (n).
+    """
+    scores = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
+    kept = np.flatnonzero(scores >= threshold)
+    place = np.stack([kept % columns, kept // columns], axis=1).astype(np.float32)
+    middle = (place + bbox[kept, :2]) * stride
+    size = np.exp(np.clip(bbox[kept, 2:], -10, 10)) * stride
+    points = (place[:, None] + kps[kept].reshape(-1, 5, 2)) * stride
+    return np.concatenate([middle, size], axis=1), points, scores[kept]
+
+
+def suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32], overlap: float = _OVERLAP) -> list[int]:
+    """Return the boxes that no box with a higher score overlaps, the highest score first.
+
+    Args:
+        boxes: (n, 4): middle, width and height.
+        scores: (n).
+        overlap: intersection over union.
+    """
+    order = np.argsort(-scores, kind="stable")[:_MOST]
+    corners = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
+    areas = boxes[:, 2] * boxes[:, 3]
+    kept: list[int] = []
+    while len(order):
+        best, order = order[0], order[1:]
+        kept.append(int(best))
+        sides = np.minimum(corners[best, 2:], corners[order, 2:]) - np.maximum(corners[best, :2], corners[order, :2])
+        shared = np.prod(np.maximum(sides, 0), axis=1)
+        order = order[shared <= overlap * (areas[best] + areas[order] - shared)]
+    return kept
