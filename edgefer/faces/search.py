@@ -21,12 +21,13 @@ THRESHOLD = 0.72  # least score of a face
 _CERTAIN = 0.85  # first score from which on nothing is looked at again, if it is upright
 _DOUBTFUL = 0.75  # best score below which the picture is looked at once more, turned to both sides
 _TURNS = (-30.0, 30.0)  # degrees: the network learned from faces that are about upright
+_TURNED_SCALE = 0.75  # of the size at which it was looked at before: this is for few pictures and takes time
 _TILTED = 8.0  # degrees of roll from which on a face is looked at again, turned upright
 _LOOKS = 3  # at most: each finds about half of the roll that is left
 LEAST_CROP, LARGEST_CROP = 48, 512  # shorter and longer side of pictures that may be one face
 _LONGEST_TO_SHORT = 2  # sides of such a picture
 _CROP_THRESHOLD = 0.25  # least score there: a face is likely
-_CANDIDATE = 0.25  # least score at which a place is looked at again
+_CANDIDATE = 0.3  # least score at which a place is looked at again
 _MOST_CANDIDATES = 64  # that are looked at again
 _LOOK, _CANVAS = 160, 224  # side of what is looked at again, and of the black square that it lies in
 _FARTHEST, _LEAST, _LARGEST = 0.35, 0.4, 1.8  # of its side: from its middle, and sides of a face that fills it
@@ -72,7 +73,7 @@ class Search:
             faces += self._tiles(picture, fine, 1.5 * _SMALLEST * fine / coarse)
         faces = self._sure(picture, faces)
         if max((face.score or 0.0 for face in faces), default=0.0) < _DOUBTFUL and longest >= LEAST_CROP:
-            faces = _apart([*faces, *self._sure(picture, self._turned(picture, coarse))])
+            faces = _apart([*faces, *self._sure(picture, self._turned(picture, _TURNED_SCALE * coarse))])
         faces = [face for face in faces if (face.score or 0.0) >= self._threshold]
         if may_be_face(picture) and (whole := self._whole(picture)):
             faces = _apart([*faces, whole])
