@@ -2,11 +2,14 @@
 
 The Python API::
 
-    predictor = edgefer.load("runs/compress/latest")
+    dataset = edgefer.data.load("fer2013.zip")
+    trained = edgefer.train("compact", dataset)
+    small = edgefer.compress(trained.run, dataset)
+    print(edgefer.bench(small.bundle, dataset).networks)
+
+    predictor = edgefer.load(small.bundle)
     for prediction in predictor.predict("face.png"):
         print(prediction.label, prediction.probabilities, prediction.milliseconds)
-
-    dataset = edgefer.data.load("fer2013.zip")
 """
 
 from __future__ import annotations
@@ -19,11 +22,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import edgefer.data as data
+    from edgefer.bench.from_paths import bench
+    from edgefer.compression.config import CompressConfig
+    from edgefer.compression.from_paths import compress
     from edgefer.predictor import Prediction, Predictor
+    from edgefer.training.from_paths import train
 
     __version__: str
 
-__all__ = ["Prediction", "Predictor", "__version__", "data", "load"]
+__all__ = ["CompressConfig", "Prediction", "Predictor", "__version__", "bench", "compress", "data", "load", "train"]
+
+_FROM = {
+    "CompressConfig": "compression.config",
+    "Prediction": "predictor",
+    "Predictor": "predictor",
+    "compress": "compression.from_paths",
+    "train": "training.from_paths",
+}
 
 # onnxruntime reads this once, when it is imported, so it is set before anything here can import it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -38,6 +53,12 @@ def load(
     detector: str | os.PathLike[str] | None = None,
 ) -> Predictor:
     """Open a bundle to predict with. Any number of threads may use the predictor at a time.
+
+    >>> import edgefer
+    >>> predictor = edgefer.load("edgefer-nano", device="cpu")
+    >>> face = edgefer.data.builtin(train=7, val=7, test=7).images[0]
+    >>> [prediction.label in predictor.labels for prediction in predictor.predict(face)]
+    [True]
 
     Args:
         path: the bundle's folder, e.g. ``runs/compress/latest``, or the name of one that comes with edgefer; by
@@ -60,10 +81,10 @@ def load(
 
 def __getattr__(name: str) -> object:
     """Import what `import edgefer` leaves out, when it is asked for: the import takes a few milliseconds only."""
-    if name == "data":
-        return importlib.import_module("edgefer.data")
-    if name in ("Prediction", "Predictor"):
-        return getattr(importlib.import_module("edgefer.predictor"), name)
+    if name in ("bench", "data"):
+        return importlib.import_module(f"edgefer.{name}")
+    if name in _FROM:
+        return getattr(importlib.import_module(f"edgefer.{_FROM[name]}"), name)
     if name == "__version__":
         from importlib import metadata
 

@@ -90,15 +90,10 @@ def opened(bundles: Sequence[Path] | None) -> list[Bundle]:
     Raises:
         InputError: one is no bundle.
     """
-    from edgefer import bundle, console, paths
+    from edgefer import bundle
+    from edgefer.bench.from_paths import newest
 
-    if bundles:
-        return [bundle.load(path) for path in bundles]
-    if paths.latest("compress") is not None:
-        return [bundle.newest()]
-    found = bundle.default()
-    console.say(f"no bundle is named and none is in runs/compress: this is {found.manifest.name}, edgefer's own")
-    return [found]
+    return [bundle.load(path) for path in bundles or ()] or [newest()]
 
 
 def check_printed(markdown: bool, as_json: bool) -> None:

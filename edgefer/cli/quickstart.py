@@ -16,9 +16,8 @@ def quickstart(
     """See it all work: train, compress to INT8, bench and report on built-in drawn faces, in under 4 minutes."""
     import time
 
-    from edgefer import bundle, console, paths, recipes
-    from edgefer import data as datasets
-    from edgefer.bench import bench as benching
+    import edgefer
+    from edgefer import console, paths
     from edgefer.cli import bench, output, train
 
     with output.needs_extra("compress", "report"):
@@ -26,26 +25,18 @@ def quickstart(
         import matplotlib  # noqa: F401
 
         from edgefer.compression import extension
-        from edgefer.compression.compressor import compress
-        from edgefer.compression.config import CompressConfig
-        from edgefer.training import trainer
     started = time.monotonic()
     extension.start_extension_build()  # takes about a minute the first time, while the network trains
-    recipe = recipes.load("quickstart", seed=seed)
-    dataset = datasets.builtin()
+    dataset = edgefer.data.builtin()
     console.say("1 of 3: train a nano network on drawn faces (built in, no photographs)")
-    with paths.run_folder(None, "train", recipe.name) as run:
-        trained = trainer.train(recipe, dataset, run)
-    paths.mark_latest(trained.run)
+    trained = edgefer.train("quickstart", dataset, seed=seed)
     shown = train.show(trained.run, dataset, None)
     console.say("2 of 3: compress it to INT8")
     # 1,000 images: a point is 10 of them, so the usual half a point would be a gate on luck
-    with paths.run_folder(None, "compress", recipe.name) as out:
-        small = compress(trained.run, dataset, out, CompressConfig(max_drop=3.0))
-    paths.mark_latest(small.bundle)
+    small = edgefer.compress(trained.run, dataset, config=edgefer.CompressConfig(max_drop=3.0))
     console.say("3 of 3: bench it on this CPU")
-    result = benching.bench([bundle.load(small.bundle)], dataset, seconds=1.0)
-    folder = paths.new_run("bench", recipe.name)
+    result = edgefer.bench(small.bundle, dataset, seconds=1.0)
+    folder = paths.new_run("bench", "quickstart")
     files = bench.write(result, folder)
     paths.mark_latest(folder)
     seconds = round(time.monotonic() - started, 1)

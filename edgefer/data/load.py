@@ -41,6 +41,17 @@ def load(path: str | os.PathLike[str], groups: str | os.PathLike[str] | None = N
     file names or `groups` tell them (`edgefer.data.groups`), else copies and near-duplicates alone
     (`Dataset.division`). A folder that `edgefer.data.packed` wrote is mapped as it stands.
 
+    >>> import edgefer
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> for name in ("happy", "sad"):
+    ...     Path("faces", name).mkdir(parents=True)
+    ...     for i in range(20):
+    ...         Image.new("L", (48, 48), color=5 * i + len(name)).save(Path("faces", name, f"{i}.png"))
+    >>> dataset = edgefer.data.load("faces")
+    >>> dataset.classes, len(dataset), dataset.carved
+    (('happy', 'sad'), 40, ('val', 'test'))
+
     Args:
         path: a file, a folder that has one of these files in it, or a folder of class folders.
         groups: who is in which picture: a CSV file of path and group, or a regular expression with one capture group.

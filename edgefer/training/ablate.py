@@ -14,7 +14,6 @@ from typing import Any
 from edgefer import console, limits, paths, public, recipes
 from edgefer.data.dataset import Dataset
 from edgefer.errors import Diverged, InputError, Interrupted
-from edgefer.learning import checkpoint
 from edgefer.recipes import Recipe
 from edgefer.recipes.schema import WHOLE
 from edgefer.training import trainer, unfinished
@@ -174,9 +173,7 @@ def _done(run: Path, recipe: Recipe, dataset: Dataset) -> dict[str, Any] | None:
 
 def _trained(out: Path, title: str, recipe: Recipe, dataset: Dataset, device: str | None) -> dict[str, Any]:
     run = out / title
-    resume = (run / f"{checkpoint.LAST}.json").is_file()
-    if resume and recipes.named(unfinished.resumed_recipe(run)) != recipes.named(recipe):
-        raise InputError(f"{run} began with other settings; name another folder with --out")
+    resume = unfinished.goes_on(run, recipe)
     try:
         result = trainer.train(recipe, dataset, run, resume, device=device).as_dict() | {"run": public.place(run)}
     except Interrupted:

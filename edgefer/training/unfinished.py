@@ -87,6 +87,20 @@ def is_finished(recipe: Recipe, progress: Progress) -> bool:
     return progress.phase == len(recipe.phases) - 1 and progress.is_at_end_of(recipe)
 
 
+def goes_on(run: Path, recipe: Recipe) -> bool:
+    """Return whether a folder holds a training to go on with: False where one can begin in it.
+
+    Raises:
+        InputError: it holds something else, or a training of another recipe.
+    """
+    if not (run / f"{checkpoint.LAST}.json").is_file():
+        check_new(run)
+        return False
+    if recipes.named(resumed_recipe(run)) != recipes.named(recipe):
+        raise InputError(f"{run} began with other settings; name another folder with --out")
+    return True
+
+
 def check_new(run: Path) -> None:
     """Refuse a folder that a training cannot begin in; what one left that was killed in its first second is none.
 

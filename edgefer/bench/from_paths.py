@@ -1,0 +1,76 @@
+"""`edgefer.bench`: bundles by path, by name or opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgefer import bundle, console, paths
+from edgefer import data as datasets
+from edgefer.bench.bench import bench as measure
+from edgefer.bench.result import Result
+from edgefer.bundle import Bundle
+from edgefer.data.dataset import Dataset
+
+Named = Bundle | Path | str
+
+
+def bench(
+    bundles: Named | Sequence[Named] | None = None,
+    data: Dataset | Path | str | None = None,
+    *,
+    device: str = "cpu",
+    threads: int = 1,
+    split: str = "test",
+    seconds: float = 3.0,
+    robustness: bool = False,
+    throughput: bool = False,
+) -> Result:
+    """Measure every network of the bundles that runs on the device: accuracy, latency, memory, first answers.
+
+    >>> import edgefer
+    >>> faces = edgefer.data.builtin(train=7, val=7, test=70)
+    >>> (network,) = edgefer.bench("edgefer-nano", faces, seconds=0.05).networks
+    >>> network.network
+    'int8-cpu'
+    >>> network.latency.p50 > 0  # milliseconds
+    True
+
+    Args:
+        bundles: folders, or names of networks that come with edgefer; by default the newest in ``runs/compress``, else
+            ``edgefer-base``.
+        data: a data set or its path; by default as `edgefer.data.find` finds it.
+        device: ``cpu`` (ONNX Runtime), ``openvino``, ``jetson``, ``tensorrt``, ``rtx``.
+        threads: CPU threads for one operator.
+        split: images to evaluate, e.g. ``test`` or ``public+private``.
+        seconds: least time that each network is timed for.
+        robustness: run each network on worse pictures too.
+        throughput: count images a second over batch and threads too.
+
+    Raises:
+        InputError: no such bundle or device, labels of bundle and data differ, the split is empty.
+        LackError: the machine lacks what the device takes.
+    """
+    if isinstance(bundles, Bundle | Path | str):
+        bundles = [bundles]
+    opened = [each if isinstance(each, Bundle) else bundle.load(each) for each in bundles or ()]
+    dataset = data if isinstance(data, Dataset) else datasets.find(None if data is None else Path(data))
+    return measure(
+        opened or [newest()],
+        dataset,
+        device=device,
+        threads=threads,
+        split=split,
+        seconds=seconds,
+        robustness=robustness,
+        throughput=throughput,
+    )
+
+
+def newest() -> Bundle:
+    """Return the newest bundle in ``runs/compress``, else edgefer-base, and say so."""
+    if paths.latest("compress") is not None:
+        return bundle.newest()
+    found = bundle.default()
+    console.say(f"no bundle is named and none is in runs/compress: this is {found.manifest.name}, edgefer's own")
+    return found

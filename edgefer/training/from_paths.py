@@ -1,0 +1,69 @@
+"""`edgefer.train`: recipe and data by name or path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgefer import data as datasets
+from edgefer import paths, recipes
+from edgefer.data.dataset import Dataset
+from edgefer.errors import InputError, MissingExtra
+from edgefer.recipes import Recipe
+
+if TYPE_CHECKING:
+    from edgefer.training.trainer import Result as Trained
+
+
+def train(
+    recipe: Recipe | Path | str = "compact",
+    data: Dataset | Path | str | None = None,
+    out: Path | str | None = None,
+    *,
+    settings: Sequence[str] = (),
+    epochs: int | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+) -> Trained:
+    """Train a network and keep the checkpoint with the best validation accuracy.
+
+    >>> import edgefer
+    >>> faces = edgefer.data.builtin(train=64, val=21, test=21)
+    >>> trained = edgefer.train("quickstart", faces, "my-run", settings=["train.batch_size=32"], epochs=1)
+    >>> trained.epochs
+    1
+    >>> trained.run.name
+    'my-run'
+
+    Args:
+        recipe: a recipe's name (``edgefer recipes`` lists them), a TOML file, or a `edgefer.recipes.Recipe`.
+        data: a data set or its path; by default as `edgefer.data.find` finds it.
+        out: folder for the run; by default a new one in ``runs/train``. If a run that was interrupted with the same
+            recipe is there, it goes on.
+        settings: changes of the recipe: ``train.batch_size=64``.
+        epochs: in all, instead of the recipe's.
+        seed: instead of the recipe's.
+        device: ``cpu`` or ``cuda``; by default cuda where there is one.
+
+    Raises:
+        InputError: settings that don't fit each other or the data, or `out` holds something else.
+        MissingExtra: the extra ``train`` is not installed.
+        Diverged: the loss is not finite.
+        Interrupted: Ctrl-C; the same call with the run's folder as `out` goes on.
+    """
+    try:
+        from edgefer.training import trainer, unfinished
+    except ModuleNotFoundError as error:
+        raise MissingExtra.of(error, "train") from None
+    if isinstance(recipe, Recipe) and (settings or epochs or seed is not None):
+        raise InputError("settings, epochs and seed change a recipe that is named; give recipes.load them")
+    settled = recipe if isinstance(recipe, Recipe) else recipes.load(str(recipe), list(settings), epochs, seed)
+    dataset = data if isinstance(data, Dataset) else datasets.find(None if data is None else Path(data))
+    run = None if out is None else Path(out)
+    resumes = run is not None and unfinished.goes_on(run, settled)
+    with paths.run_folder(run, "train", settled.name) as folder:
+        trained = trainer.train(settled, dataset, folder, resumes, device=device)
+    if run is None:
+        paths.mark_latest(folder)
+    return trained
