@@ -42,8 +42,8 @@ def user_cache() -> Path:
     named = os.environ.get("XDG_CACHE_HOME")
     try:
         base = Path(named) if named else Path.home() / ".cache"
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.access(base, os.W_OK | os.X_OK):
+        there = next(parent for parent in (base, *base.parents) if parent.exists())  # to ask makes no folder
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
             return base
     except (OSError, RuntimeError):  # RuntimeError: no HOME, and a user whom the system does not know: a container
         pass
