@@ -157,7 +157,7 @@ class _Walk:
             elif number == 5 and wire == 2 and output is not None:
                 self.tensor(at, to, output)
         if name in _SIZES and any(abs(value) > _LARGEST for value in values):
-            raise ValueError(f"has {name.decode()} that are too large")
+            raise ValueError(f"has a number in {name.decode()} that is too large")
         if name == b"shape" and _elements(values) > _LARGEST:
             raise ValueError("has a shape that is too large")
         if output is not None and values:
