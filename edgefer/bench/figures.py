@@ -42,6 +42,8 @@ def figures(entry: NetworkEntry) -> dict[str, float | None]:
         found |= {f"per_class.{row.label}.{name}": getattr(row, name) for name in _PER_CLASS}
     for rail, each in entry.energy.rails.items() if entry.energy else ():
         found |= {f"{RAILS}{rail}.{name}": getattr(each, name) for name in _RAIL}
+    for probe, values in entry.probes.items():
+        found |= {f"probes.{probe}.{name}": value for name, value in values.items()}
     return found
 
 

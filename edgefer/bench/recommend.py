@@ -33,7 +33,10 @@ def recommend(entries: Sequence[NetworkEntry], ratio: Ratio) -> Recommendation |
     alike = [entry for entry in fit if entry is fastest or ratio(entry, fastest).low <= 1]
     chosen = min(alike, key=lambda entry: (entry.engine_bytes or entry.file_bytes, entry.latency.p50))
     return Recommendation(
-        bundle=chosen.bundle, network=chosen.network, reason=_reason(chosen, entries, fit, alike, ratio)
+        bundle=chosen.bundle,
+        network=chosen.network,
+        device=chosen.device,
+        reason=_reason(chosen, entries, fit, alike, ratio),
     )
 
 

@@ -32,7 +32,7 @@ def bench(
     dataset: Dataset,
     *,
     host: str,
-    device: str,
+    devices: Sequence[str],
     split: str,
     options: Sequence[str] = (),
     remote_edgefer: str | None = None,
@@ -45,7 +45,7 @@ def bench(
         bundles: at least one; all with the data set's classes.
         dataset: where the images are from.
         host: see `edgefer.devices.remote.connect`.
-        device: what to bench on there: ``cpu``, ``jetson`` or ``rtx``.
+        devices: what to bench on there: ``cpu``, ``jetson``, ...
         split: named evaluation set, e.g. ``test`` or ``public+private``.
         options: further words for `edgefer bench` there.
         remote_edgefer: the command there.
@@ -56,7 +56,8 @@ def bench(
         EdgeferError: the bench there failed; with its message and its exit code.
     """
     remote.check_name(host)
-    registry.get(device)
+    for device in devices:
+        registry.get(device)
     dataset = subjects.with_labels_of(bundles, subjects.divided_as_for(bundles, dataset))
     for bundle in bundles:
         subjects.check_labels(bundle, dataset)
@@ -75,11 +76,22 @@ def bench(
             console.say(f"copying {size / 1e6:.1f} MB to {host}")
             there.send(folder / "upload")
             names = {_DATA: dataset.origin, **{place: str(bundle.path) for place, bundle in places.items()}}
-            words = ["bench", *places, "--device", device, "--data", _DATA, "--split", split, *options, "--out", "out"]
+            words = [
+                "bench",
+                *places,
+                *subjects.on(devices),
+                "--data",
+                _DATA,
+                "--split",
+                split,
+                *options,
+                "--out",
+                "out",
+            ]
             _run(there, words, names)
             there.fetch("out/result.json", folder / "result.json")
         result = _read(folder / "result.json", host, digest, bundles)
-    again = [*subjects.command(bundles, dataset, device, split, options), "--host", host]
+    again = [*subjects.command(bundles, dataset, devices, split, options), "--host", host]
     again += [] if remote_edgefer is None else ["--remote-edgefer", remote_edgefer]
     data = {"name": dataset.name, "origin": subjects.origin(dataset), "digest": dataset.digest}
     entries = [

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgefer.bench.probes.base import Column
 from edgefer.bench.probes.cold_start import ColdStart
 from edgefer.bench.probes.energy import Energy
 from edgefer.bench.probes.gpu_memory import GpuMemory
@@ -153,6 +154,7 @@ class NetworkEntry(_Part):
     network: str
     precision: Precision
     target: Target
+    device: str | None = Field(None, description="as named with --device; null in older results, which have one")
     runtime: str
     sha256: str
     file_bytes: int
@@ -179,6 +181,9 @@ class NetworkEntry(_Part):
     throughput: list[Point] = Field([], description="by batch and threads; empty where not asked for")
     energy: Energy | None = Field(None, description="by power rail, the network alone; None without sensors")
     robustness: Robustness | None = Field(None, description="accuracy on worse pictures; None where not asked for")
+    probes: dict[str, dict[str, float | None]] = Field(
+        {}, description="what further probes measured, by their names; `Result.probes` says how to show it"
+    )
 
 
 class Recommendation(_Part):
@@ -186,6 +191,7 @@ class Recommendation(_Part):
 
     bundle: str
     network: str
+    device: str | None = Field(None, description="null in older results, which have one")
     reason: str
 
 
@@ -194,11 +200,21 @@ class Comparison(_Part):
 
     bundle: str
     network: str
+    device: str | None = Field(None, description="of both; null in older results, which have one")
     against: str
     latency: Interval = Field(description="ratio of medians, timed in turn, bootstrap over rounds")
     file_bytes: float = Field(description="ratio")
     accuracy: float = Field(description="difference, e.g. -0.003")
     agreement: float = Field(description="share of images that both predict alike")
+
+
+class Probed(_Part):
+    """A probe whose figures stand in `NetworkEntry.probes`, and how they are shown."""
+
+    name: str
+    title: str
+    how: str = Field(description="how it is measured")
+    columns: list[Column]
 
 
 class Result(_Part):
@@ -209,7 +225,7 @@ class Result(_Part):
     created: str = Field(description="UTC, ISO 8601")
     repeat: str = Field(description="the command that measures this again")
     host: str | None = Field(None, description="where it was measured, as named with --host; null: on this machine")
-    device: str = Field(description="that was measured, as named with --device")
+    device: str = Field(description="that was measured, as named with --device; the first of several")
     gpu: Gpu | None = Field(None, description="as its driver describes it")
     machine: Machine
     conditions: Conditions
@@ -220,4 +236,10 @@ class Result(_Part):
     comparisons: list[Comparison]
     recommendations: list[Recommendation] = []
     mistakes: list[Mistake] = Field([], description="faces most often wrong, by their rows; no pixels")
+    probes: list[Probed] = Field([], description="further probes that ran; what they found stands in `networks`")
     warnings: list[str]
+
+
+def devices(result: Result) -> list[str]:
+    """Return the devices that networks of a result ran on, in order."""
+    return list(dict.fromkeys([result.device, *(entry.device or result.device for entry in result.networks)]))

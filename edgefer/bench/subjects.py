@@ -94,6 +94,15 @@ def check_bundle(bundle: Bundle, dataset: Dataset, device: str) -> None:
         InputError: either.
     """
     check_labels(bundle, dataset)
+    check_runs(bundle, device)
+
+
+def check_runs(bundle: Bundle, device: str) -> None:
+    """Refuse a bundle that has nothing for the device.
+
+    Raises:
+        InputError: so it is.
+    """
     if not registry.get(device).networks(bundle):
         raise InputError(f"{bundle.path} has no network for {device}; it has {', '.join(bundle.manifest.networks)}")
 
@@ -127,18 +136,25 @@ def bundle_entry(title: str, bundle: Bundle) -> BundleEntry:
     )
 
 
-def command(bundles: Sequence[Bundle], dataset: Dataset, device: str, split: str, words: Sequence[str]) -> list[str]:
+def command(
+    bundles: Sequence[Bundle], dataset: Dataset, devices: Sequence[str], split: str, words: Sequence[str]
+) -> list[str]:
     """Return the words of the command line that benches these again.
 
     Args:
         bundles: in order; what comes with edgefer has its own name there.
         dataset: named where it is not drawn.
-        device: that it runs on.
+        devices: that it runs on.
         split: whose images are judged.
         words: further options.
     """
     source = [] if dataset.drawn else ["--data", origin(dataset)]
-    return ["edgefer", "bench", *map(named, bundles), "--device", device, *source, "--split", split, *words]
+    return ["edgefer", "bench", *map(named, bundles), *on(devices), *source, "--split", split, *words]
+
+
+def on(devices: Sequence[str]) -> list[str]:
+    """Return the words of a command line that name devices."""
+    return [word for device in devices for word in ("--device", device)]
 
 
 def named(bundle: Bundle) -> str:

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 def bench(
     bundles: Bundles = None,
-    device: Annotated[str, typer.Option(help="cpu, openvino, jetson, tensorrt or rtx.")] = "cpu",
+    devices: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--device", metavar="DEVICE", help="cpu, openvino, jetson, tensorrt or rtx; may be repeated. Default: cpu."
+        ),
+    ] = None,
     data: Data = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the result. Default: runs/bench/<time>-<name>.")] = None,
     threads: CpuThreads = 1,
@@ -52,46 +57,58 @@ def bench(
     from edgefer.cli import project as projecting
     from edgefer.devices import present
 
-    if host is None and not fallback and projecting.projected(device) and not present.here(device):
-        projecting.run(device, bundles, data, out=out, threads=threads, split=split, asked=False, as_json=as_json)
+    first, *others = devices = devices or ["cpu"]
+    elsewhere = host is not None or fallback or others
+    if not elsewhere and projecting.projected(first) and not present.here(first):
+        projecting.run(first, bundles, data, out=out, threads=threads, split=split, asked=False, as_json=as_json)
         return
     from edgefer import data as datasets
     from edgefer import paths
     from edgefer.backends import registry
     from edgefer.backends.base import Options
     from edgefer.bench import bench as benching
+    from edgefer.bench import probes as probing
     from edgefer.bench import subjects
     from edgefer.cli import output
     from edgefer.report.table import tables
 
-    backend = registry.get(device)
+    on_gpu = [name for name in devices if registry.get(name).on_gpu]
     if host is None and remote_edgefer is not None:
         raise InputError("--remote-edgefer is for --host, which is not there")
     of_gpu = {"--dla": dla is not None, "--no-cuda-graphs": no_cuda_graphs, "--fallback": fallback}
     foreign = [name for name, given in of_gpu.items() if given]
-    if foreign and not backend.on_gpu:
-        raise InputError(f"--device {device} measures nothing on a GPU; leave {', '.join(foreign)} out")
+    if foreign and not on_gpu:
+        raise InputError(f"--device {', '.join(devices)} measures nothing on a GPU; leave {', '.join(foreign)} out")
     found = opened(bundles)
     if out is not None:
         paths.check_unused(out)
     dataset = subjects.divided_as_for(found, datasets.find(data))
     options = Options(cuda_graphs=not no_cuda_graphs, dla=dla)
-    more = {"fallback": fallback, "robustness": robustness, "throughput": throughput}
+    asked = {"throughput": throughput, "robustness": robustness}
+    chosen = probing.standard(*(name for name, wanted in asked.items() if wanted))
     title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
     with paths.run_folder(out, "bench", title) as folder:
         if host is None:
             result = benching.bench(
-                found, dataset, device=device, threads=threads, split=split, seconds=seconds, options=options, **more
+                found,
+                dataset,
+                device=devices,
+                threads=threads,
+                split=split,
+                seconds=seconds,
+                options=options,
+                fallback=fallback,
+                probes=chosen,
             )
         else:
             from edgefer.bench import remote
 
-            words = benching.words(threads, seconds, options, **more)
+            words = benching.words(threads, seconds, options, fallback=fallback, probes=chosen)
             result = remote.bench(
                 found,
                 dataset,
                 host=host,
-                device=device,
+                devices=devices,
                 split=split,
                 options=words,
                 remote_edgefer=remote_edgefer,

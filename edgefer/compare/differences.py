@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgefer.bench.result import Result
+from edgefer.bench.result import Result, devices
 from edgefer.lines import one_line
 
 _SHOWN = 40  # characters of a value
@@ -38,7 +38,7 @@ def forbidding(a: Result, b: Result) -> list[Difference]:
     """Return the differences that make figures of two results ones that must not be compared."""
     kinds: tuple[tuple[Kind, Any], ...] = (
         ("protocol", lambda result: result.protocol.model_dump()),
-        ("device", lambda result: {"device": result.device}),
+        ("device", lambda result: {"device": ", ".join(devices(result))}),
         ("hardware", _hardware),
         ("data", _data),
     )
@@ -94,8 +94,8 @@ def _software(result: Result) -> dict[str, Any]:
     machine, gpu = result.machine, result.gpu
     board, card = result.conditions.jetson_before, result.conditions.card_before
     found: dict[str, Any] = dict(machine.versions)
-    if result.device != "cpu":  # its runtime is onnxruntime, whose version stands above
-        found["runtime"] = result.networks[0].runtime
+    if devices(result) != ["cpu"]:  # its runtime is onnxruntime, whose version stands above
+        found["runtime"] = ", ".join(dict.fromkeys(entry.runtime for entry in result.networks))
     found |= {"system": machine.os, "kernel": machine.kernel}
     if gpu:
         found |= {"CUDA": gpu.cuda, "CUDA layer": gpu.layer}

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgefer.bench.figures import figures
-from edgefer.bench.result import Comparison, NetworkEntry, Result
+from edgefer.bench.result import Comparison, NetworkEntry, Result, devices
 from edgefer.compare import conditions as judging
 from edgefer.compare.conditions import Condition, Judged, Pairs, parse, ratio
 from edgefer.compare.differences import Difference, forbidding, software
@@ -185,7 +185,12 @@ def _side(named: Named) -> Side:
 def _by_name(result: Result, other: Result) -> dict[str, NetworkEntry]:
     """Return a result's networks by what tells them apart: where both have one bundle, its title may change."""
     alone = len(result.bundles) == len(other.bundles) == 1
-    return {entry.network if alone else f"{entry.bundle} {entry.network}": entry for entry in result.networks}
+    several = max(len(devices(result)), len(devices(other))) > 1
+    return {
+        f"{'' if alone else f'{entry.bundle} '}{entry.network}"
+        f"{f' on {entry.device or result.device}' if several else ''}": entry
+        for entry in result.networks
+    }
 
 
 def _changes(old: NetworkEntry, new: NetworkEntry, a: Result, b: Result, apart: float) -> Iterator[Change]:
@@ -288,7 +293,7 @@ def _beside(a: Result, b: Result, pairs: Pairs, name: str) -> Beside | None:
     if first is None or second is None:
         return None
     for other, (before, after) in pairs.items():
-        is_it = _is(before, old.bundle, first.against) and _is(after, new.bundle, second.against)
+        is_it = _is(before, first, first.against) and _is(after, second, second.against)
         if is_it and _same_run((before, after)):
             change = difference(_log(first.latency), _log(second.latency))
             if change.high < _LARGEST_LOG:
@@ -300,13 +305,13 @@ def _over(result: Result, entry: NetworkEntry) -> Comparison | None:
     """Return a result's own comparison of a network with FP32."""
     for each in result.comparisons:
         latency = each.latency
-        if _is(entry, each.bundle, each.network) and 0 < latency.low <= latency.estimate <= latency.high:
+        if _is(entry, each, each.network) and 0 < latency.low <= latency.estimate <= latency.high:
             return each
     return None
 
 
-def _is(entry: NetworkEntry, bundle: str, network: str) -> bool:
-    return (entry.bundle, entry.network) == (bundle, network)
+def _is(entry: NetworkEntry, compared: Comparison, network: str) -> bool:
+    return (entry.bundle, entry.device, entry.network) == (compared.bundle, compared.device, network)
 
 
 def _log(interval: Interval) -> Interval:

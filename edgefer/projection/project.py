@@ -87,7 +87,7 @@ def project(
     warnings = subjects.data_warnings(titles, bundles, dataset, split)
     if device == "rtx" and any(workload.precision == "int8" for workload, _ in workloads):
         warnings.append(_RTX_INT8)
-    again = subjects.command(bundles, dataset, device, split, ["--threads", str(threads)])[2:]
+    again = subjects.command(bundles, dataset, [device], split, ["--threads", str(threads)])[2:]
     return Projection(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         repeat=typed(["edgefer", "project", *again]),

@@ -79,6 +79,7 @@ def protocol(result: Result) -> list[tuple[str, str]]:
     )
     found += _memory(result)
     found.append(("energy", _energy(result)))
+    found += [(each.title, each.how) for each in result.probes]
     asked = {
         "accuracy on worse pictures (--robustness)": any(entry.robustness for entry in result.networks),
         "images a second by batch and threads (--throughput)": any(entry.throughput for entry in result.networks),

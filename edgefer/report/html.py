@@ -68,6 +68,7 @@ def html(result: Result, dataset: Dataset | None = None, more: Section | None = 
         conditions=facts.conditions(result),
         accuracy=sheets.accuracy(result),
         cost=sheets.cost(result),
+        probes=sheets.probes(result),
     )
 
 
@@ -84,9 +85,9 @@ def _swatch(precision: str) -> Markup:
 
 def _differences(entries: Sequence[NetworkEntry]) -> list[tuple[NetworkEntry, NetworkEntry, list[list[int]], int]]:
     """Return for each network beside FP32: itself, FP32, their matrices' difference, and the largest change in it."""
-    full = next((entry for entry in entries if entry.precision == "fp32"), None)
     found = []
     for entry in entries:
+        full = next((each for each in entries if (each.precision, each.device) == ("fp32", entry.device)), None)
         if full is None or entry is full:
             continue
         change = [

@@ -51,6 +51,11 @@ def _lines(result: Result) -> Iterator[str]:
         )
     yield from _table(headers, rows)
     yield ""
+    for probe in result.probes:
+        yield from [f"{code(probe.title)}", ""]
+        shown = [[code(title), *cells] for title, cells in table.probe_rows(result, probe)]
+        yield from _table(["network", *(code(each.head) for each in probe.columns)], shown)
+        yield ""
     yield from (f"- {code(table.comparison_line(result, each))}" for each in result.comparisons)
     yield from [""] * bool(result.comparisons)
     yield from (f"- note: {code(each)}" for each in result.warnings)

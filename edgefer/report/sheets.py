@@ -59,6 +59,14 @@ def cost(result: Result) -> Sheet | None:
     return Sheet("What each network takes", columns, rows)
 
 
+def probes(result: Result) -> list[Sheet]:
+    """Return a table for each further probe."""
+    return [
+        Sheet(each.title, [column.head for column in each.columns], table.probe_rows(result, each))
+        for each in result.probes
+    ]
+
+
 def _column(result: Result, head: str) -> list[str]:
     return [_COSTS[head](entry) for entry in result.networks]
 

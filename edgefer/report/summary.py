@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgefer.bench.recommend import MOST_LOST
-from edgefer.bench.result import Comparison, NetworkEntry, Result
+from edgefer.bench.result import Comparison, NetworkEntry, Recommendation, Result
 from edgefer.report import table
 
 
@@ -40,23 +40,26 @@ def summary(result: Result) -> Summary:
     """
     entries = result.networks
     best = max(entries, key=lambda entry: entry.quality.accuracy)
-    recommended = {(each.bundle, each.network): each.reason for each in result.recommendations}
+    recommended = {_own(each): each.reason for each in result.recommendations}
     fit = [entry for entry in entries if best.quality.accuracy - entry.quality.accuracy <= MOST_LOST + 1e-9]
-    candidates = [entry for entry in fit if (entry.bundle, entry.network) in recommended or _alone(entry, entries)]
+    candidates = [entry for entry in fit if _own(entry) in recommended or _alone(entry, entries)]
     candidates = candidates or fit
     entry = min(candidates, key=lambda entry: entry.latency.p50)
-    reason = recommended.get((entry.bundle, entry.network), "")
-    if len(result.bundles) > 1 or not reason:
+    reason = recommended.get(_own(entry), "")
+    if len(recommended) > 1 or len(result.bundles) > 1 or not reason:
         reason = _reason(result, entry, best, fit)
-    comparison = next(
-        (each for each in result.comparisons if (each.bundle, each.network) == (entry.bundle, entry.network)), None
-    )
+    comparison = next((each for each in result.comparisons if _own(each) == _own(entry)), None)
     path = next(each.path for each in result.bundles if each.title == entry.bundle) if len(result.bundles) > 1 else ""
     return Summary(entry, len(entries) > 1, reason, comparison, _others(entries, entry, best), path)
 
 
+def _own(each: NetworkEntry | Comparison | Recommendation) -> tuple[str, str, str | None]:
+    """Return what tells a network of a result from its others."""
+    return each.bundle, each.network, each.device
+
+
 def _alone(entry: NetworkEntry, entries: Sequence[NetworkEntry]) -> bool:
-    return sum(other.bundle == entry.bundle for other in entries) == 1
+    return sum((other.bundle, other.device) == (entry.bundle, entry.device) for other in entries) == 1
 
 
 def _reason(result: Result, entry: NetworkEntry, best: NetworkEntry, fit: Sequence[NetworkEntry]) -> str:

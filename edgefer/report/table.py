@@ -11,7 +11,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgefer.bench.result import BundleEntry, Comparison, NetworkEntry, Recommendation, Result, TestData
+from edgefer.bench.result import (
+    BundleEntry,
+    Comparison,
+    NetworkEntry,
+    Probed,
+    Recommendation,
+    Result,
+    TestData,
+    devices,
+)
 from edgefer.evaluation.timing import NOISY
 from edgefer.lines import counted, mark
 
@@ -29,6 +38,7 @@ def tables(result: Result) -> Group:
     if any(entry.robustness for entry in result.networks):
         parts.append(_robustness(result))
         parts += [Text(line) for entry in result.networks if (line := robustness_line(result, entry))]
+    parts += [_probed(result, each) for each in result.probes]
     parts += [Text(comparison_line(result, each)) for each in result.comparisons]
     parts += [Text(recommendation_line(result, each), style="bold") for each in result.recommendations]
     for bundle in result.bundles:
@@ -70,8 +80,29 @@ def marked(result: Shown, text: str) -> str:
 
 
 def name(result: Shown, entry: Named) -> str:
-    """Return a network's name, with its bundle's where there are several."""
-    return entry.network if len(result.bundles) == 1 else f"{entry.bundle} {entry.network}"
+    """Return a network's name, with its bundle's and its device where there are several."""
+    of_bundle = "" if len(result.bundles) == 1 else f"{entry.bundle} "
+    return f"{of_bundle}{entry.network}{_on(result, entry)}"
+
+
+def _on(result: Shown, entry: Named) -> str:
+    several = isinstance(result, Result) and len(devices(result)) > 1
+    return f" on {getattr(entry, 'device', None) or ''}".rstrip() if several else ""
+
+
+def probe_rows(result: Result, probe: Probed) -> list[tuple[str, list[str]]]:
+    """Return the rows of a probe's table: a network's name, and a cell for each column."""
+    found = []
+    for entry in result.networks:
+        values = entry.probes.get(probe.name, {})
+        cells = [values.get(each.key) for each in probe.columns]
+        shown = [
+            "" if value is None else f"{value * each.scale:,.{min(9, max(0, each.digits))}f}"
+            for each, value in zip(probe.columns, cells, strict=True)
+        ]
+        if any(shown):
+            found.append((name(result, entry), shown))
+    return found
 
 
 def data_line(result: Shown) -> str:
@@ -86,7 +117,7 @@ def machine_line(result: Result) -> str:
     """Return what ran the networks, in one line."""
     machine, threads = result.machine, result.protocol.threads
     here = f"{machine.cpu}, {counted(machine.cores, 'core')}{', virtual' if machine.virtual else ''}"
-    runtime = result.networks[0].runtime.partition(",")[0]
+    runtime = ", ".join(dict.fromkeys(entry.runtime.partition(",")[0] for entry in result.networks))
     if result.gpu is None:
         return f"{here}; {runtime}, {counted(threads, 'thread')}"
     gpu, state = result.gpu, result.conditions
@@ -100,7 +131,7 @@ def machine_line(result: Result) -> str:
 def recommendation_line(result: Result, each: Recommendation) -> str:
     """Return which network to deploy and why, in one line."""
     of_bundle = "" if len(result.bundles) == 1 else f" of {each.bundle}"
-    return f"deploy {each.network}{of_bundle}: {each.reason}{mark(result.data.drawn)}"
+    return f"deploy {each.network}{of_bundle}{_on(result, each)}: {each.reason}{mark(result.data.drawn)}"
 
 
 def comparison_line(result: Result, each: Comparison) -> str:
@@ -115,7 +146,8 @@ def comparison_line(result: Result, each: Comparison) -> str:
 
 def robustness_line(result: Result, entry: NetworkEntry) -> str:
     """Return how a network stands against its bundle's FP32 one on worse pictures, in one line; else nothing."""
-    full = next((each for each in result.networks if (each.bundle, each.precision) == (entry.bundle, "fp32")), entry)
+    like = (entry.bundle, entry.device, "fp32")
+    full = next((each for each in result.networks if (each.bundle, each.device, each.precision) == like), entry)
     own, other = entry.robustness, full.robustness
     if entry is full or own is None or other is None or own.accuracy.keys() != other.accuracy.keys():
         return ""
@@ -272,6 +304,13 @@ def energy_title(result: Result) -> str:
     sensors = dict.fromkeys(entry.energy.sensor for entry in result.networks if entry.energy and entry.energy.sensor)
     of = f" ({', '.join(sensors)})" if sensors else ""
     return f"Energy by {'domain' if 'RAPL' in sensors else 'power rail'}{of}, one network alone, batch 1"
+
+
+def _probed(result: Result, probe: Probed) -> Table:
+    table = grid(marked(result, probe.title), ["network", *(each.head.replace(", ", "\n") for each in probe.columns)])
+    for title, cells in probe_rows(result, probe):
+        table.add_row(Text(title), *cells)
+    return table
 
 
 def milliseconds(value: float | None) -> str:

@@ -231,7 +231,7 @@ def test_what_speaks_against_a_figure_is_a_warning(result: Result) -> None:
         networks: Sequence[NetworkEntry] = quiet,
         comparisons: Sequence[Comparison] = faster,
     ) -> list[str]:
-        return benching._warnings([], [], samples.dataset(), "test", "cpu", this_machine, networks, comparisons)
+        return benching._warnings(this_machine, networks, comparisons)
 
     assert said() == []
     [line] = said(plain.model_copy(update={"flags": ["avx2"]}))

@@ -15,7 +15,7 @@ from bundle import samples
 from devices import jetsons
 from rich.console import Console
 
-from edgefer.bench import state
+from edgefer.bench import probes, state
 from edgefer.bench.bench import bench
 from edgefer.bench.probes import cold_start, throughput
 from edgefer.devices import machine
@@ -71,7 +71,9 @@ def test_threads_are_doubled_up_to_the_cores(cores: int, threads: list[int]) -> 
 
 def test_bench_counts_where_it_is_asked_to_and_the_tables_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throughput, "_SECONDS", 0.001)
-    result = bench([samples.write(tmp_path / "made")], samples.dataset(), seconds=0.05, throughput=True)
+    result = bench(
+        [samples.write(tmp_path / "made")], samples.dataset(), seconds=0.05, probes=probes.standard("throughput")
+    )
     cores = machine.describe().cores
     for entry in result.networks:
         assert len(entry.throughput) == len(throughput.threads_upto(cores)) * len(throughput.BATCHES)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from devices import jetsons, powercap
 from rich.console import Console
 
 from edgefer.backends import registry
-from edgefer.bench import bench as module
+from edgefer.backends.base import Options
 from edgefer.bench.bench import bench
 from edgefer.bench.probes import energy
+from edgefer.bench.probes.base import Candidate, Context
 from edgefer.devices import jetson, rapl
 from edgefer.report.facts import protocol
 from edgefer.report.table import tables
@@ -34,7 +36,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(rapl, "counters", lambda here=made: counters(here))
     monkeypatch.setattr(rapl, "forbidden", lambda here=made: forbidden(here))
     monkeypatch.setattr(energy, "_SETTLING_SECONDS", 0.01)
-    monkeypatch.setattr(module, "_ENERGY_SECONDS", 0.1)
+    monkeypatch.setattr(energy, "_RUN_SECONDS", 0.1)
     return made
 
 
@@ -113,18 +115,28 @@ def test_a_bench_names_sensor_and_rails_and_adds_nothing_up(
     assert not [line for line in result.warnings if "energy" in line]
 
 
+def notes(device: str) -> list[str]:
+    """Return what the probe says of a network that runs on a device; without a sensor it does not run."""
+    backend = registry.get(device)
+    candidate = Candidate("made", cast(Any, None), "fp32", backend, Options(), cast(Any, None))
+    context = Context([candidate], cast(Any, None), None, [[]], cast(Any, None))
+    assert energy.PROBE.measure(context) == [{"energy": None}]
+    assert context.changes == {}
+    return context.notes
+
+
 def test_counters_that_may_not_be_read_are_one_note_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rapl, "counters", dict)
     monkeypatch.setattr(rapl, "forbidden", lambda: True)
-    (note,) = module._energies([], [], CPU, None)[1]
+    (note,) = notes("cpu")
     assert "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj" in note
-    assert module._energies([], [], registry.get("rtx"), None)[1] == []  # a card's energy is not the processor's
+    assert notes("rtx") == []  # a card's energy is not the processor's
 
 
-def test_a_machine_without_a_sensor_says_nothing_while_it_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_a_sensor_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rapl, "counters", dict)
     monkeypatch.setattr(rapl, "forbidden", lambda: False)
-    assert module._energies([], [], CPU, None) == ([], [])
+    assert notes("cpu") == []
 
 
 def test_a_reading_that_outlasts_the_work_counts_for_nothing_and_takes_no_time() -> None:

@@ -24,7 +24,7 @@ from edgefer import bundle
 from edgefer.backends.base import Options
 from edgefer.backends.tensorrt import builder
 from edgefer.backends.tensorrt.builder import Built
-from edgefer.bench import bench as module
+from edgefer.bench import probes
 from edgefer.bench.bench import bench
 from edgefer.bench.probes import energy, gpu_memory
 from edgefer.bench.result import Result
@@ -51,7 +51,7 @@ def card(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         built.append(runtime)
         return Built(content, trt.__version__, (), 0.1)
 
-    monkeypatch.setattr(module, "_ENERGY_SECONDS", 0.3)
+    monkeypatch.setattr(energy, "_RUN_SECONDS", 0.3)
     monkeypatch.setattr(energy, "_SETTLING_SECONDS", 0.01)
     monkeypatch.setenv("FAKE_CUDA_DEVICES", "1")
     monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path / "cache"))
@@ -200,7 +200,7 @@ def test_a_process_without_a_gpu_ends_with_one_line(made: bundle.Bundle) -> None
 
 
 def test_images_a_second_are_counted_by_batch(made: bundle.Bundle, card: list[str]) -> None:
-    points = on("rtx", made, throughput=True).networks[0].throughput
+    points = on("rtx", made, probes=probes.standard("throughput")).networks[0].throughput
     assert [(point.batch, point.threads) for point in points] == [(batch, 1) for batch in (1, 2, 4, 8, 16, 32)]
     assert all(point.images_per_second > 0 for point in points)
 

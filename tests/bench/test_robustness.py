@@ -24,7 +24,7 @@ from edgefer.report.table import tables
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     made = samples.write(tmp_path_factory.mktemp("bundles") / "made")
-    return bench([made], samples.dataset(), seconds=0.05, robustness=True)
+    return bench([made], samples.dataset(), seconds=0.05, probes=[robustness.PROBE])
 
 
 def test_each_network_is_run_on_the_same_pictures(result: Result) -> None:

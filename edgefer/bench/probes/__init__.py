@@ -1,1 +1,38 @@
-"""What a bench measures, one module for each kind of figure."""
+"""What a bench measures: one module for each kind of figure. Those that have a `PROBE` are found by themselves."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgefer.bench.probes.base import Probe
+
+# Fresh processes first, while this one is small; what leaves something for others before them; the rest at the end.
+_ORDER = ("fresh_process", "accuracy", "robustness", "latency", "energy", "throughput")
+_NEEDED = ("accuracy", "latency")  # what every result has
+
+
+def known() -> list[Probe]:
+    """Return every probe of this folder, in the order in which they run."""
+    names = sorted(each.name for each in pkgutil.iter_modules(__path__))
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return in_order(module.PROBE for module in modules if hasattr(module, "PROBE"))
+
+
+def standard(*options: str) -> list[Probe]:
+    """Return the probes that a bench runs where nothing is said, and those that `options` ask for."""
+    return [each for each in known() if each.option is None or each.option in options]
+
+
+def with_needed(chosen: Iterable[Probe]) -> list[Probe]:
+    """Return probes in order, with those that every result has."""
+    needed = {each.name: each for each in known() if each.name in _NEEDED}
+    return in_order({**needed, **{each.name: each for each in chosen}}.values())
+
+
+def in_order(probes: Iterable[Probe]) -> list[Probe]:
+    """Return probes in the order in which they run."""
+    return sorted(probes, key=lambda each: _ORDER.index(each.name) if each.name in _ORDER else len(_ORDER))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import data
+from edgefer.bench.probes.base import Context, Probe
 from edgefer.bench.result import ClassRow, Quality
 from edgefer.bundle import Bundle
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import InputError
-from edgefer.evaluation import metrics
+from edgefer.evaluation import metrics, predict
 
+_BATCH = 64
 _BLOCK = 4096  # images in memory at a time, beside their logits
 
 
@@ -114,3 +118,17 @@ def _quality(counted: _Counted) -> Quality:
         weighted_f1=metrics.weighted_f1(matrix),
         calibration_error=float(np.abs(counted.gaps).sum() / images),
     )
+
+
+def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
+    context.logits = [
+        predict.logits(each.session.infer, each.preprocessing, context.rows, _BATCH, f"evaluating {each.full_name}")
+        for each in context.candidates
+    ]
+    return [
+        vars(of(each.bundle, context.rows, context.clean, logits))
+        for each, logits in zip(context.candidates, context.logits, strict=True)
+    ]
+
+
+PROBE = Probe("accuracy", _measure)

@@ -7,17 +7,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgefer import console
+from edgefer.bench.probes.base import Context, Probe
 from edgefer.devices import jetson, nvidia, rapl
 from edgefer.evaluation.predict import Infer
 
 Kind = Literal["RAPL", "INA3221", "nvidia-smi"]
 Watts = Callable[[], Mapping[str, float]]
 
+_RUN_SECONDS = 3.0
 _EVERY_SECONDS = 0.02  # an INA3221 averages over some milliseconds, and takes as long to be read
 _LEAST_READINGS = 5
 _SETTLING_SECONDS = 0.5  # clocks rise and fall, and sensors average
@@ -179,3 +182,29 @@ def _readings(watts: Watts, work: Callable[[], None]) -> tuple[list[Mapping[str,
         took = time.perf_counter() - started
         reader.join()
     return found, took
+
+
+def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
+    """Measure each network alone; a note says why not, where a sensor is there and could not be read."""
+    found: list[Energy | None] = []
+    unread: dict[Kind, list[str]] = {}
+    without = False
+    with console.progress("measuring energy", len(context.candidates)) as advance:
+        for each, images in zip(context.candidates, context.inputs, strict=True):
+            source = sensor(each.backend.sensors, context.card)
+            found.append(None if source is None else measure(each.session.infer, images, _RUN_SECONDS, source))
+            if source is not None and found[-1] is None:
+                unread.setdefault(source.kind, []).append(each.full_name)
+            without = without or (source is None and "RAPL" in each.backend.sensors)
+            advance(1, each.full_name)
+    if any(found):
+        context.changes["energy_seconds"] = _RUN_SECONDS
+    if without and rapl.forbidden():
+        why = f"RAPL is there and root alone may read it: {rapl.REMEDY} lets all users, until the next start"
+        context.notes.append(f"energy was not measured: {why}")
+    for kind, names in unread.items():
+        context.notes.append(f"energy of {', '.join(names)} was not measured: {kind} was not read often enough")
+    return [{"energy": each} for each in found]
+
+
+PROBE = Probe("energy", _measure)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from edgefer import console
+from edgefer.bench.probes.base import Context, Probe
 from edgefer.data.dataset import Split, spread
 from edgefer.evaluation.corruptions import KINDS, STRENGTHS, corrupt
 from edgefer.evaluation.predict import Infer
@@ -71,3 +73,12 @@ def measure(infers: Sequence[Infer], specs: Sequence[Preprocessing], rows: Split
         )
         for share in shares
     ]
+
+
+def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
+    infers = [each.session.infer for each in context.candidates]
+    found = measure(infers, [each.preprocessing for each in context.candidates], context.rows)
+    return [{"robustness": each} for each in found]
+
+
+PROBE = Probe("robustness", _measure, option="robustness")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console
+from edgefer.bench.probes.base import Candidate, Context, Probe
+from edgefer.devices import machine
 from edgefer.evaluation.predict import Infer
 
 BATCHES = (1, 2, 4, 8, 16, 32)
@@ -78,3 +82,24 @@ def _rate(infer: Infer, batch: NDArray[np.float32]) -> float:
         infer(batch)
         count += 1
     return count * len(batch) / (time.perf_counter() - started)
+
+
+def _of_candidate(candidate: Candidate, image: NDArray[np.float32]) -> list[Point]:
+    if candidate.backend.on_gpu:
+        return measure(lambda threads: candidate.session.infer, image, [1])
+    with ExitStack() as stack:
+
+        def start(threads: int) -> Infer:
+            session = candidate.open(replace(candidate.options, threads=threads))
+            stack.callback(session.close)
+            return session.infer
+
+        return measure(start, image, threads_upto(machine.describe().cores))
+
+
+def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
+    candidates = zip(context.candidates, context.inputs, strict=True)
+    return [{"throughput": _of_candidate(each, images[0])} for each, images in candidates]
+
+
+PROBE = Probe("throughput", _measure, option="throughput")

@@ -1,0 +1,127 @@
+"""The interface of a probe: what it measures of each network, and how that is shown.
+
+A new probe is one module in this folder with a `Probe` named ``PROBE``; nothing else is touched. Its figures stand in
+`NetworkEntry.probes` under its name, and so in `result.json`, tables, Markdown, CSV, the page and `--fail-if`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer.backends import registry
+from edgefer.backends.base import Backend, Options, Session
+from edgefer.bundle import Bundle
+from edgefer.data.dataset import Split
+from edgefer.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from edgefer.bench.result import Conditions, Protocol
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network that takes part, open on one device."""
+
+    title: str
+    bundle: Bundle
+    name: str
+    backend: Backend
+    options: Options
+    session: Session
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How its images are prepared."""
+        return self.bundle.manifest.preprocessing
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one input."""
+        return (self.preprocessing.channels, self.preprocessing.size, self.preprocessing.size)
+
+    @property
+    def full_name(self) -> str:
+        """Its bundle's title and its own name."""
+        return f"{self.title} {self.name}"
+
+    def open(self, options: Options) -> Session:
+        """Start it once more."""
+        return registry.open_network(self.bundle, self.name, self.backend.device, options)
+
+
+@dataclass
+class Context:
+    """What probes measure, and what one of them leaves for those behind it.
+
+    Attributes:
+        candidates: the networks.
+        rows: images of the split.
+        clean: those of them without a copy in training; None where that is not asked for.
+        inputs: for each candidate prepared images of batch 1, float32 (1, C, H, W).
+        protocol: how the figures are measured.
+        card: PCI address of a GPU with memory of its own; None without one.
+        logits: of each candidate on `rows`, float32 (n, classes); set by ``accuracy``.
+        samples: of each candidate, milliseconds, (rounds, turn); set by ``latency``, with `conditions`.
+        changes: fields of the protocol that a probe decides.
+        notes: lines for the result's warnings.
+    """
+
+    candidates: Sequence[Candidate]
+    rows: Split
+    clean: Split | None
+    inputs: Sequence[Sequence[NDArray[np.float32]]]
+    protocol: Protocol
+    card: str | None = None
+    logits: list[NDArray[np.float32]] = field(default_factory=list)
+    samples: list[NDArray[np.float64]] = field(default_factory=list)
+    conditions: Conditions | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure of a probe, as tables have it.
+
+    Attributes:
+        key: its name in what the probe measures.
+        head: above the column, with the unit: ``load, ms``.
+        scale: what the value is multiplied by to be shown in that unit.
+        digits: behind the point.
+    """
+
+    key: str
+    head: str
+    scale: float = 1.0
+    digits: int = 1
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A kind of measurement.
+
+    Attributes:
+        name: unique; `NetworkEntry.probes` has its figures under it.
+        measure: returns for each candidate its figures by `Column.key`, floats in SI units; an empty mapping for one
+            that has none. Of a probe without columns: fields of `NetworkEntry` of its own.
+        title: above its table.
+        how: how it is measured, in a sentence for whoever judges the figures.
+        columns: of its table.
+        option: of `edgefer bench`, without which it is left out; None: it is always measured.
+    """
+
+    name: str
+    measure: Callable[[Context], Sequence[Mapping[str, Any]]]
+    title: str = ""
+    how: str = ""
+    columns: Sequence[Column] = ()
+    option: str | None = None
+
+    def fields(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `measure` found of a network as fields of `NetworkEntry`."""
+        return {"probes": {self.name: dict(value)}} if self.columns and value else dict(value)
