@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgefer import bundle, console, paths
 from edgefer import data as datasets
+from edgefer.bench import probes
 from edgefer.bench.bench import bench as measure
 from edgefer.bench.result import Result
 from edgefer.bundle import Bundle
@@ -19,7 +20,7 @@ def bench(
     bundles: Named | Sequence[Named] | None = None,
     data: Dataset | Path | str | None = None,
     *,
-    device: str = "cpu",
+    device: str | Sequence[str] = "cpu",
     threads: int = 1,
     split: str = "test",
     seconds: float = 3.0,
@@ -40,7 +41,7 @@ def bench(
         bundles: folders, or names of networks that come with edgefer; by default the newest in ``runs/compress``, else
             ``edgefer-base``.
         data: a data set or its path; by default as `edgefer.data.find` finds it.
-        device: ``cpu`` (ONNX Runtime), ``openvino``, ``jetson``, ``tensorrt``, ``rtx``.
+        device: ``cpu`` (ONNX Runtime), ``openvino``, ``jetson``, ``tensorrt``, ``rtx``; or several.
         threads: CPU threads for one operator.
         split: images to evaluate, e.g. ``test`` or ``public+private``.
         seconds: least time that each network is timed for.
@@ -55,6 +56,7 @@ def bench(
         bundles = [bundles]
     opened = [each if isinstance(each, Bundle) else bundle.load(each) for each in bundles or ()]
     dataset = data if isinstance(data, Dataset) else datasets.find(None if data is None else Path(data))
+    asked = {"robustness": robustness, "throughput": throughput}
     return measure(
         opened or [newest()],
         dataset,
@@ -62,8 +64,7 @@ def bench(
         threads=threads,
         split=split,
         seconds=seconds,
-        robustness=robustness,
-        throughput=throughput,
+        probes=probes.standard(*(name for name, wanted in asked.items() if wanted)),
     )
 
 
