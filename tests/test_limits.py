@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 from bundle import samples
 
-from edgefer import limits, recipes
+from edgefer import inputs, limits, recipes
 from edgefer.bench import read as results
 from edgefer.claims import ledger
 from edgefer.compression import calibrate
-from edgefer.data import votes
+from edgefer.data import groups, votes
 from edgefer.errors import InputError
+from edgefer.graph import read as graphs
 from edgefer.learning import state
+from edgefer.models.create import create
 
 
 def test_a_file_is_read_up_to_its_bound_and_not_beyond(tmp_path: Path) -> None:
@@ -68,6 +70,11 @@ def device(path: Path) -> None:
     path.symlink_to("/dev/zero")
 
 
+def holes(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(30 << 30)
+
+
 READERS: dict[str, Callable[[Path], object]] = {
     "result.json": results.read,
     "recipe.toml": lambda path: recipes.load(str(path)),
@@ -75,10 +82,14 @@ READERS: dict[str, Callable[[Path], object]] = {
     "fer2013new.csv": lambda path: votes.read(path, samples.dataset()),
     "claims.toml": ledger.read,
     "last.json": state.read,
+    "groups.csv": lambda path: groups.asked(str(path)),
+    "network.onnx": graphs.read,
+    "face.png": inputs.read,
+    "weights.safetensors": lambda path: create("plain-cnn", 7, 1, weights=str(path)),
 }
 
 
-@pytest.mark.parametrize("make", [fifo, loop, device, Path.mkdir])
+@pytest.mark.parametrize("make", [fifo, loop, device, holes, Path.mkdir])
 @pytest.mark.parametrize("name", READERS)
 def test_no_reader_waits_for_a_pipe_or_follows_a_device(
     name: str, make: Callable[[Path], None], tmp_path: Path
