@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -235,6 +236,25 @@ def test_ctrl_c_ends_a_build_as_it_ends_anything_else(
         yield advance
 
     monkeypatch.setattr(builder.console, "progress", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        builder.build(graphs("ours")["int8"].SerializeToString(), "tensorrt_rtx", ["89"])
+
+
+def test_ctrl_c_that_tensorrt_keeps_to_itself_ends_a_build_too(
+    graphs: Callable[[str], dict[str, ModelProto]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = builder._monitor
+
+    def monitor(trt: Any, advance: Callable[..., None]) -> Any:
+        found = made(trt, advance)
+
+        def step(self: object, name: str, number: int) -> bool:
+            raise KeyboardInterrupt  # before the first line that would catch it
+
+        monkeypatch.setattr(type(found), "step_complete", step)
+        return found
+
+    monkeypatch.setattr(builder, "_monitor", monitor)
     with pytest.raises(KeyboardInterrupt):
         builder.build(graphs("ours")["int8"].SerializeToString(), "tensorrt_rtx", ["89"])
 

@@ -171,6 +171,8 @@ def build(
         raise monitor.stopped
     if engine is None:
         said = last_error(runtime)
+        if "BuildCanceled" in said:  # Ctrl-C came between two lines of the monitor, and TensorRT kept it to itself
+            raise KeyboardInterrupt
         if _MEMORY.search(said):
             raise LackError(f"too little memory to build the engine: close what else runs ({said})")
         raise InputError(f"TensorRT cannot build the network: {said}")
