@@ -329,13 +329,14 @@ def test_csv_has_a_line_for_each_network_and_no_formula(result: Result, tmp_path
 
 def test_markdown_has_a_line_for_each_network_and_runs_nothing(result: Result) -> None:
     text = markdown(result)
-    rows = [line for line in text.splitlines() if line.startswith("| `one ") or line.startswith("| `two ")]
+    first = text.partition("| network | accuracy")[2].partition("\n\n")[0]
+    rows = [line for line in first.splitlines() if line.startswith("| `one ") or line.startswith("| `two ")]
     assert len(rows) == len(result.networks)
     assert "**Deploy `" in text
     outside = re.sub(r"`[^`]*`", "", text)
     assert "<script>" not in outside
     tables = [line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")]
-    assert set(tables) == {9, 3 + len(result.networks)}
+    assert set(tables) == {9, 3 + len(result.networks), *(2 + len(each.columns) for each in result.probes)}
 
 
 def test_a_report_without_its_extra_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
