@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +183,7 @@ def covered(detector: Detector, pictures: Sequence[Composite], judge: Judge) -> 
     scores: dict[str, NDArray[np.float64]] = {}
     for name, (top, bottom) in parts.items():
         best: list[NDArray[np.uint8] | None] = []
-        score = []
+        score, noted = [], []
         for each in pictures:
             x, y, side = each.square
             picture = each.picture.copy()
@@ -193,11 +193,14 @@ def covered(detector: Detector, pictures: Sequence[Composite], judge: Judge) -> 
             face = next((face for face in detector.find(picture) if found(face, each.square)), None)
             best.append(None if face is None else crop.of(picture, face))
             score.append(0.0 if face is None else face.score or 0.0)
+            if face is not None:
+                noted.append(notes.OCCLUDED in notes.of(face))
         scores[name] = np.array(score)
         there = scores[name] > 0
         out[name] = {
             "recall": float(there.mean()),
             "score": float(scores[name][there].mean()),
+            "noted": _mean(np.array(noted)),
             "right_of_found": _mean(judge.right(best)[there]),
         }
     plain = scores["as they are"]
@@ -216,6 +219,7 @@ def main() -> None:
     parser.add_argument("--split", choices=("val", "test"), default="test")
     parser.add_argument("--faces", type=int, default=1000)
     parser.add_argument("--without-cascade", action="store_true", help="which takes nine tenths of the time")
+    parser.add_argument("--only", nargs="+", metavar="PART", help="measure these parts of the file anew")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     console.enable()
@@ -236,8 +240,51 @@ def main() -> None:
     def laid(seed: int, number: int, **options: Any) -> list[Composite]:
         return list(composites(faces[:number], photos, seed, **options))
 
-    few = max(1, arguments.faces // 5)
-    result: dict[str, Any] = {
+    few, fewest = max(1, arguments.faces // 5), max(1, arguments.faces // 20)
+    some = Judge(labels[:few])
+
+    def without_a_face() -> dict[str, Any]:
+        random = np.random.default_rng(12)
+        empty = [np.asarray(ground(photos, SIZE, random)) for _ in range(2 * few)]
+        return {"pictures": len(empty), "answered": float(np.mean([bool(yunet.find(each)) for each in empty]))}
+
+    def turned() -> dict[str, Any]:
+        double = Judge(np.concatenate([labels[:few], labels[:few]]))
+        kept = ("pictures", "recall", "false_boxes_per_100", "right", "right_without_turning", "cpu_ms")
+        found = {}
+        for low, high in TURNED:
+            pictures = [*laid(13, few, rolls=(low, high)), *laid(14, few, rolls=(-high, -low))]
+            scene = scenes({"yunet": yunet}, pictures, double)["yunet"]
+            found[f"{low}-{high}"] = {key: scene[key] for key in kept}
+        return found
+
+    def small() -> dict[str, Any]:
+        found = {}
+        for low, high in SMALL:
+            pictures = laid(15, few, sides=(low, high))
+            found[f"{low}-{high}"] = {
+                "default": sizes(yunet, pictures, some),
+                "min_face_16": sizes(yunet, pictures, some, 16),
+            }
+        return found
+
+    def large_pictures() -> dict[str, Any]:
+        found: dict[str, Any] = {"size": [4000, 3000]}
+        for low, high in ((90, 100), (100, 200), (400, 1600)):
+            pictures = laid(16, fewest, sides=(low, high), size=(4000, 3000))
+            found[f"{low}-{high}"] = sizes(yunet, pictures, Judge(labels[:fewest]))
+        return found
+
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "scenes": lambda: scenes(detectors, laid(11, len(faces)), judge),
+        "without_a_face": without_a_face,
+        "turned": turned,
+        "crops": lambda: crops(detectors, faces, photos, judge),
+        "small": small,
+        "large_pictures": large_pictures,
+        "covered": lambda: covered(yunet, laid(17, few, sides=(120, 250), rolls=(0, 0)), some),
+    }
+    head: dict[str, Any] = {
         "kind": "edgefer faces",
         "command": command(),
         "protocol": protocol(__doc__),
@@ -246,48 +293,18 @@ def main() -> None:
         "detector": {"file": arguments.detector.name, "sha256": paths.sha256(arguments.detector)},
         "threshold": search.THRESHOLD,
         "judge": JUDGE,
+        "networks": {name: each.bundle.manifest.networks[each.network].sha256 for name, each in judge.networks.items()},
         "right_as_they_are": {name: float(judge.right(list(faces), name).mean()) for name in judge.networks},
     }
-    console.say("pictures of one face")
-    result["scenes"] = scenes(detectors, laid(11, len(faces)), judge)
-    console.say("photographs without a face")
-    random = np.random.default_rng(12)
-    empty = [np.asarray(ground(photos, SIZE, random)) for _ in range(2 * few)]
-    result["without_a_face"] = {
-        "pictures": len(empty),
-        "answered": float(np.mean([bool(yunet.find(each)) for each in empty])),
-    }
-    console.say("turned faces")
-    result["turned"] = {}
-    for low, high in TURNED:
-        pictures = [*laid(13, few, rolls=(low, high)), *laid(14, few, rolls=(-high, -low))]
-        double = Judge(np.concatenate([labels[:few], labels[:few]]))
-        result["turned"][f"{low}-{high}"] = {
-            key: value
-            for key, value in scenes({"yunet": yunet}, pictures, double)["yunet"].items()
-            if key in ("pictures", "recall", "false_boxes_per_100", "right", "right_without_turning", "cpu_ms")
-        }
-    console.say("pictures that are a face")
-    result["crops"] = crops(detectors, faces, photos, judge)
-    console.say("small faces")
-    some = Judge(labels[:few])
-    result["small"] = {}
-    for low, high in SMALL:
-        pictures = laid(15, few, sides=(low, high))
-        result["small"][f"{low}-{high}"] = {
-            "default": sizes(yunet, pictures, some),
-            "min_face_16": sizes(yunet, pictures, some, 16),
-        }
-    console.say("twelve megapixels")
-    number = max(1, arguments.faces // 20)
-    result["large_pictures"] = {"size": [4000, 3000]}
-    for low, high in ((90, 100), (100, 200), (400, 1600)):
-        pictures = laid(16, number, sides=(low, high), size=(4000, 3000))
-        result["large_pictures"][f"{low}-{high}"] = sizes(yunet, pictures, Judge(labels[:number]))
-    console.say("covered faces")
-    result["covered"] = covered(yunet, laid(17, few, sides=(120, 250), rolls=(0, 0)), some)
+    result = head
+    if arguments.only:
+        result = json.loads(arguments.out.read_text(encoding="utf-8"))
+        if any(result[key] != head[key] for key in ("data", "detector", "threshold", "networks")):
+            raise SystemExit(f"{arguments.out} is of other data, networks or settings: measure all of it")
+    for name in arguments.only or parts:
+        console.say(name)
+        result[name] = parts[name]()
     paths.write_json(arguments.out, result, indent=2)
-    print(json.dumps({key: result[key] for key in ("scenes", "without_a_face", "turned", "crops")}, indent=1))
 
 
 if __name__ == "__main__":

@@ -154,6 +154,10 @@ def card(manifest: bundle.Manifest, bench: dict[str, Any]) -> str:
         for said, count in enumerate(row)
         if truth != said
     ]
+    file = HERE / "results" / "faces.json"
+    faces = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    if faces and faces["networks"].get(manifest.name) != manifest.networks["int8-cpu"].sha256:
+        faces = None  # of the network that stood here before
     asked = json.loads((RESULTS / f"{manifest.name}-candidates.json").read_text(encoding="utf-8"))
     tried = [each["accuracy"] for each in asked["candidates"]]
     template = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
@@ -169,6 +173,7 @@ def card(manifest: bundle.Manifest, bench: dict[str, Any]) -> str:
         full=full,
         small=small,
         confused=sorted(confused, reverse=True)[:5],
+        faces=faces,
         seeds=json.loads(others.read_text(encoding="utf-8"))["says"] if others.exists() else None,
         asked=asked,
         first_at_goal=next((place for place, each in enumerate(tried, 1) if each >= asked["goal"]), None),

@@ -47,7 +47,7 @@ class Prediction:
         roll: degrees that the face is turned clockwise in its picture. It was turned upright before it was judged.
         landmarks: (x, y) of the eyes, the tip of the nose and the corners of the mouth, in pixels of the picture;
             empty where they are not known.
-        notes: what lowers the trust in the answer: ``small``, ``profile``.
+        notes: what lowers the trust in the answer: ``small``, ``profile``, ``occluded`` (or blurred: a low score).
     """
 
     label: str
@@ -170,8 +170,8 @@ class Predictor:
             faces: ``always`` looks for faces, ``never`` takes each picture for one face. ``auto`` looks too, but takes
                 pictures for one face that are too small for more: under 48 pixels on the shorter side, the longer at
                 most twice as long. One of a single colour has no face then.
-            min_face: side in pixels of the smallest face to look for. By default 36, and a fiftieth of the longer side
-                of pictures longer than 1,800 pixels.
+            min_face: side in pixels of the smallest face to look for. By default 48, and a fiftieth of the longer side
+                of pictures longer than 2,400 pixels; smaller ones are found now and then.
 
         Raises:
             InputError: something is no picture; the message names the file or the position. Or `faces` is none of

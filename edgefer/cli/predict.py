@@ -37,7 +37,7 @@ def predict(
     min_face: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Smallest face to look for, in pixels. Default: 36, in large pictures more.", show_default=False
+            min=1, help="Smallest face to look for, in pixels. Default: 48, in large pictures more.", show_default=False
         ),
     ] = None,
     min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Below it the label is 'unsure'.")] = 0.0,

@@ -8,17 +8,24 @@ from edgefer.faces.face import Face
 
 SMALL = "small"
 PROFILE = "profile"
+OCCLUDED = "occluded"
 SMALL_SIDE = 32  # pixels
+_CLEAR = 0.88  # YuNet's score below which a face is more likely covered than not; chosen on PublicTest
 _PROFILE_TURN = 0.35  # of the distance between eyes and mouth that the nose is beside their line
 
 
 def of(face: Face) -> tuple[str, ...]:
-    """Return ``small`` and ``profile`` where they hold; benchmarks/faces.py has what accuracy is lost with each."""
+    """Return ``small``, ``profile`` and ``occluded`` where they hold; benchmarks/faces.py has what each costs.
+
+    ``occluded`` goes by the score alone, so it stands on some faces that are blurred or dark, too.
+    """
     found = []
     if face.side < SMALL_SIDE:
         found.append(SMALL)
     if face.landmarks and turn(face) > _PROFILE_TURN:
         found.append(PROFILE)
+    if face.score is not None and face.score < _CLEAR:
+        found.append(OCCLUDED)
     return tuple(found)
 
 

@@ -21,18 +21,18 @@ THRESHOLD = 0.72  # least score of a face
 _CERTAIN = 0.85  # first score from which on nothing is looked at again, if it is upright
 _DOUBTFUL = 0.75  # best score below which the picture is looked at once more, turned to both sides
 _TURNS = (-30.0, 30.0)  # degrees: the network learned from faces that are about upright
-_TURNED_SCALE = 0.75  # of the size at which it was looked at before: this is for few pictures and takes time
 _TILTED = 8.0  # degrees of roll from which on a face is looked at again, turned upright
 _LOOKS = 3  # at most: each finds about half of the roll that is left
 LEAST_CROP, LARGEST_CROP = 48, 512  # shorter and longer side of pictures that may be one face
 _LONGEST_TO_SHORT = 2  # sides of such a picture
 _CROP_THRESHOLD = 0.25  # least score there: a face is likely
-_CANDIDATE = 0.3  # least score at which a place is looked at again
+_CANDIDATE = 0.25  # least score at which a place is looked at again
 _MOST_CANDIDATES = 64  # that are looked at again
+_WEAK, _MOST_WEAK = 0.4, 5  # below this score, no more than so many of them
 _LOOK, _CANVAS = 160, 224  # side of what is looked at again, and of the black square that it lies in
 _FARTHEST, _LEAST, _LARGEST = 0.35, 0.4, 1.8  # of its side: from its middle, and sides of a face that fills it
 _WHOLE = 640  # longest side at which a picture is looked at as a whole
-_SMALLEST = 36  # side in pixels of the smallest face that YuNet finds well
+_SMALLEST = 48  # side in pixels of the smallest face that YuNet finds well
 _SHARE = 1 / 50  # of the longer side: the smallest face that is looked for unless somebody says otherwise
 _FILLED = 0.6  # of a picture's longer side: from this side on a face is the whole picture
 _TILE = 1024
@@ -60,8 +60,8 @@ class Search:
 
         Args:
             picture: uint8, (H, W) grey or (H, W, 3) RGB.
-            min_face: side in pixels of the smallest face to look for: small ones take time. By default 36, and in
-                pictures longer than 1,800 pixels a fiftieth of that.
+            min_face: side in pixels of the smallest face to look for: small ones take time. By default 48, and in
+                pictures longer than 2,400 pixels a fiftieth of that.
         """
         longest = max(picture.shape[:2])
         least = max(1, min_face) if min_face else max(_SMALLEST, longest * _SHARE)
@@ -72,10 +72,11 @@ class Search:
         if fine > 1.1 * coarse:
             faces += self._tiles(picture, fine, 1.5 * _SMALLEST * fine / coarse)
         faces = self._sure(picture, faces)
-        if max((face.score or 0.0 for face in faces), default=0.0) < _DOUBTFUL and longest >= LEAST_CROP:
-            faces = _apart([*faces, *self._sure(picture, self._turned(picture, _TURNED_SCALE * coarse))])
+        whole = self._whole(picture) if may_be_face(picture) else None
+        if whole is None and _best(faces) < _DOUBTFUL and longest >= LEAST_CROP:
+            faces = _apart([*faces, *self._sure(picture, self._turned(picture, coarse))])
         faces = [face for face in faces if (face.score or 0.0) >= self._threshold]
-        if may_be_face(picture) and (whole := self._whole(picture)):
+        if whole is not None:
             faces = _apart([*faces, whole])
             faces = [whole if face.side >= _FILLED * longest else face for face in faces]
         if min_face:
@@ -133,7 +134,10 @@ class Search:
         return found
 
     def _sure(self, picture: NDArray[np.uint8], faces: list[Face]) -> list[Face]:
-        return _apart([self._again(picture, face) for face in _apart(faces)[:_MOST_CANDIDATES]])
+        """Return faces with the score of a second look, which of weak ones only the strongest few get."""
+        apart = _apart(faces)[:_MOST_CANDIDATES]
+        strong = sum((face.score or 0.0) >= _WEAK for face in apart)
+        return _apart([self._again(picture, face) for face in apart[: strong + _MOST_WEAK]])
 
     def _again(self, picture: NDArray[np.uint8], face: Face) -> Face:
         """Return a face with the score and roll of a second, closer look, turned upright and cut out on black.
@@ -179,6 +183,10 @@ class Search:
             if far < _FARTHEST * side and _LEAST < face.side / side < _LARGEST:
                 return face
         return None
+
+
+def _best(faces: list[Face]) -> float:
+    return max((face.score or 0.0 for face in faces), default=0.0)
 
 
 def _apart(faces: list[Face]) -> list[Face]:

@@ -141,11 +141,26 @@ def test_roll_is_clockwise_and_does_not_depend_on_where_the_nose_points(turn: fl
     assert roll(_points(turn, 15)) == pytest.approx(turn)
 
 
-def test_small_and_profile_are_noted_whatever_the_roll() -> None:
+def test_small_profile_and_occluded_are_noted_whatever_the_roll() -> None:
     for turn in (0, 40):
         assert notes.of(Face(0, 0, 100, 100, 0.9, _points(turn))) == ()
         assert notes.of(Face(0, 0, 100, 100, 0.9, _points(turn, 25))) == ("profile",)
-        assert notes.of(Face(0, 0, 20, 20, 0.9, _points(turn, 25))) == ("small", "profile")
+        assert notes.of(Face(0, 0, 20, 20, 0.8, _points(turn, 25))) == ("small", "profile", "occluded")
+    assert notes.of(Face(0, 0, 100, 100)) == ()  # the cascade's: nothing is known
+
+
+def test_most_masks_are_noted_and_few_faces_without(detector: Search, fer2013: Path) -> None:
+    noted = {False: 0, True: 0}
+    found = {False: 0, True: 0}
+    for face in happy(fer2013, 24):
+        for masked in noted:
+            picture = lay([(face, 200, 120, 180)]).copy()
+            if masked:
+                picture[220:300, 225:355] = 220
+            for each in detector.find(picture)[:1]:
+                found[masked] += 1
+                noted[masked] += notes.OCCLUDED in notes.of(each)
+    assert noted[True] / found[True] > 0.5 > 4 * noted[False] / found[False]
 
 
 def test_a_square_beyond_the_edge_goes_on_with_the_last_pixels() -> None:
