@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
-from importlib import util
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeAlias
@@ -53,7 +52,7 @@ _BASE64 = (
 )
 # No path is like that.
 _LONG_BASE64 = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9])[A-Za-z0-9+/\s]{400,}={0,2}\s*", re.ASCII | re.DOTALL)
-_FORMATS = (*FORMATS, "AVIF") if util.find_spec("PIL.AvifImagePlugin") else FORMATS  # Pillow has it from 11.2 on
+_FORMATS = (*FORMATS, "AVIF")
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # brands of ISO 23008-12
 ENDINGS = (*ENDINGS_IN_DATA, ".avif", ".heic", ".heif")
 _FRAMES = 100  # of an animation that are looked at for one that shows anything

@@ -171,20 +171,20 @@ def test_the_newest_python_has_wheels_for_all_that_a_device_needs(wheel: Path, t
     pip = [sys.executable, "-m", "pip", "--quiet", "install", "--dry-run", "--target", tmp_path / "none"]
     asked = [word for platform in platforms for word in ("--platform", platform)]
     asked += ["--python-version", "3.14", "--only-binary", ":all:", "-c", ROOT / "constraints.txt"]
-    done = subprocess.run([*pip, *asked, f"{wheel}[faces,report]"], capture_output=True, text=True)
+    done = subprocess.run([*pip, *asked, f"{wheel}[cascade,heic,report]"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
 def test_the_oldest_packages_that_it_lets_in_do(wheel: Path, tmp_path: Path) -> None:
     """A machine that has some of them already keeps them, as old as pyproject.toml allows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    bounds = [*project["dependencies"], *project["optional-dependencies"]["faces"]]
+    bounds = [*project["dependencies"], *project["optional-dependencies"]["cascade"]]
     oldest = [re.sub(r">=([\d.]+).*", r"==\1.*", bound) for bound in bounds if "python_version" not in bound]
     assert len(oldest) == 7
     device = install(interpreter("3.10"), tmp_path, wheel, "tomli", *oldest)
     photo = Image.new("L", (300, 200), 90)
     photo.save(device.folder / "photo.png")
-    Image.linear_gradient("L").resize((48, 48)).save(device.folder / "face.png")
+    Image.linear_gradient("L").resize((44, 44)).save(device.folder / "face.png")
     done = device.edgefer("predict", "photo.png", "face.png", "--annotate", "copies", "--csv", "faces.csv", "--json")
     assert done.returncode == 0, done.stderr
     assert [len(each["faces"]) for each in json.loads(done.stdout)["pictures"]] == [0, 1]
