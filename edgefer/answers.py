@@ -9,19 +9,20 @@ import math
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from edgefer import console, inputs, paths
 from edgefer.errors import InputError, LackError
 from edgefer.faces import crop
 from edgefer.lines import cell, printable
-from edgefer.predictor import Faces, Prediction, Predictor
+from edgefer.predictor import Faces, Prediction, Predictor, needs_detector
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -176,32 +177,49 @@ def answers(
         min_face: see `Predictor.predict_faces`.
 
     Raises:
+        InputError: the file that was named for the detector is none.
         LackError: a picture's faces are to be found, and there is no detector.
     """
     names: dict[str, int] = {}
-    if faces != "never":
-        with suppress(LackError):  # pictures that are small enough are answered without
-            network.start_detector()
     for file in files:
         started = time.perf_counter()
-        pixels = None
-        try:
-            pixels = inputs.read(file)
-            [found] = network.predict_faces(pixels, faces, min_face)
-        except (InputError, MemoryError, LackError) as error:
-            if isinstance(error, LackError) and pixels is not None:  # the device fails, or there is no detector
-                raise
-            short = f"{printable(named(file))} needs more memory than is free; make it smaller"
-            why = short if isinstance(error, MemoryError) else str(error)
-            yield Answer(file, [], (time.perf_counter() - started) * 1e3, why)
-            continue
+        found: list[Prediction] | str
+        pixels = _read(file)
+        if isinstance(pixels, str):
+            found = pixels
+        else:
+            if needs_detector(pixels, faces):
+                reading = time.perf_counter() - started
+                network.start_detector()  # which takes no picture's time
+                started = time.perf_counter() - reading
+            try:
+                [found] = network.predict_faces(pixels, faces, min_face)
+            except (InputError, MemoryError) as error:
+                found = _why(file, error)
         milliseconds = (time.perf_counter() - started) * 1e3
+        if isinstance(found, str):
+            yield Answer(file, [], milliseconds, found)
+            continue
         copy = None
-        if annotated is not None:
+        if annotated is not None and not isinstance(pixels, str):
             copy = annotated / _unused(_stem(file), names)
             with paths.write_atomically(copy) as part:
                 annotate(Image.fromarray(pixels), found, min_confidence).save(part, format="PNG")
         yield Answer(file, found, milliseconds, annotated=copy)
+
+
+def _read(file: Path | str) -> NDArray[np.uint8] | str:
+    """Return a picture's pixels, or why there are none."""
+    try:
+        return inputs.read(file)
+    except (InputError, MemoryError, LackError) as error:
+        return _why(file, error)
+
+
+def _why(file: Path | str, error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"{printable(named(file))} needs more memory than is free; make it smaller"
+    return str(error)
 
 
 def _stem(file: Path | str) -> str:

@@ -203,10 +203,9 @@ class Predictor:
         return found
 
     def _predict_faces(self, picture: NDArray[np.uint8], faces: Faces, min_face: int | None) -> list[Prediction]:
-        if faces == "never":
-            return self.predict([picture])
-        if faces == "auto" and _too_small_for_more(picture):
-            return [] if (picture == picture[0, 0]).all() else self.predict([picture])
+        if not needs_detector(picture, faces):
+            blank = faces == "auto" and (picture == picture[0, 0]).all()
+            return [] if blank else self.predict([picture])
         found = self.start_detector().find(picture, min_face)
         predictions = self.predict([crop.of(picture, face) for face in found])
         return [_placed(prediction, face, picture) for prediction, face in zip(predictions, found, strict=True)]
@@ -252,9 +251,10 @@ class Predictor:
         self.close()
 
 
-def _too_small_for_more(picture: NDArray[np.uint8]) -> bool:
+def needs_detector(picture: NDArray[np.uint8], faces: Faces) -> bool:
+    """Return whether faces are looked for in a picture; `Predictor.predict_faces` says when."""
     short, long = sorted(picture.shape[:2])
-    return bool(short < LEAST_CROP and long <= 2 * short)
+    return faces == "always" or (faces == "auto" and not (short < LEAST_CROP and long <= 2 * short))
 
 
 def _placed(prediction: Prediction, face: Face, picture: NDArray[np.uint8]) -> Prediction:

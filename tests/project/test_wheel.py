@@ -134,7 +134,7 @@ def test_a_bundle_is_measured(device: Device) -> None:
 
 def test_each_network_of_the_family_answers(device: Device) -> None:
     picture = device.folder / "face.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)).save(picture)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (44, 44), dtype=np.uint8)).save(picture)
     for name in ("edgefer-nano", "edgefer-small", "edgefer-base"):
         done = device.edgefer("predict", picture, "--bundle", name, "--json")
         assert done.returncode == 0, done.stderr
@@ -185,7 +185,8 @@ def test_the_oldest_packages_that_it_lets_in_do(wheel: Path, tmp_path: Path) -> 
     photo = Image.new("L", (300, 200), 90)
     photo.save(device.folder / "photo.png")
     Image.linear_gradient("L").resize((44, 44)).save(device.folder / "face.png")
-    done = device.edgefer("predict", "photo.png", "face.png", "--annotate", "copies", "--csv", "faces.csv", "--json")
+    options = ("--detector", "cascade", "--annotate", "copies", "--csv", "faces.csv", "--json")
+    done = device.edgefer("predict", "photo.png", "face.png", *options)
     assert done.returncode == 0, done.stderr
     assert [len(each["faces"]) for each in json.loads(done.stdout)["pictures"]] == [0, 1]
     assert sorted(each.name for each in (device.folder / "copies").iterdir()) == ["face.png", "photo.png"]
