@@ -36,6 +36,8 @@ _SMALLEST = 48  # side in pixels of the smallest face that YuNet finds well
 _SHARE = 1 / 50  # of the longer side: the smallest face that is looked for unless somebody says otherwise
 _FILLED = 0.6  # of a picture's longer side: from this side on a face is the whole picture
 _TILE = 1024
+_MOST_PIXELS = 24_000_000  # of a picture in tiles: a second or two
+_STEP = 4.0  # from one size to the next: faces too large for a tile's overlap are small in the next
 _EDGE = 3  # a box so near to a tile's edge may be part of a face
 _WITHIN = 0.5  # of the smaller face's area: from here on two boxes are one face
 _ENLARGED = 2.0  # at most
@@ -66,11 +68,14 @@ class Search:
         longest = max(picture.shape[:2])
         least = max(1, min_face) if min_face else max(_SMALLEST, longest * _SHARE)
         coarse, fine = min(1.0, _WHOLE / longest), min(_ENLARGED, _SMALLEST / least)
+        fine = min(fine, math.sqrt(_MOST_PIXELS / (picture.shape[0] * picture.shape[1])))
         if min_face and fine < coarse:  # larger faces alone: a smaller picture is quicker
             coarse = fine
         faces = self._at(picture, coarse)
-        if fine > 1.1 * coarse:
-            faces += self._tiles(picture, fine, 1.5 * _SMALLEST * fine / coarse)
+        while fine > 1.1 * coarse:
+            step = min(fine / coarse, _STEP)
+            faces += self._tiles(picture, fine, 1.5 * _SMALLEST * step)
+            fine /= step
         faces = self._sure(picture, faces)
         whole = self._whole(picture) if may_be_face(picture) else None
         if whole is None and _best(faces) < _DOUBTFUL and longest >= LEAST_CROP:

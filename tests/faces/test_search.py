@@ -103,6 +103,24 @@ def test_grey_and_colour_give_the_same_faces(detector: Search, faces: np.ndarray
     assert detector.find(picture) == detector.find(np.stack([picture] * 3, axis=-1))
 
 
+@pytest.mark.parametrize("shape", [(10_000, 12_000), (3000, 4000), (2, 50_000), (480, 640)])
+def test_no_size_of_picture_or_face_makes_it_look_at_more_than_so_many_pixels(shape: tuple[int, int]) -> None:
+    class Counting(YuNet):
+        def __init__(self) -> None:
+            self.pixels, self.largest = 0, 0
+
+        def run(self, picture: np.ndarray, threshold: float) -> list[Face]:
+            self.pixels += picture.size
+            self.largest = max(self.largest, *picture.shape)
+            return []
+
+    for min_face in (None, 1, 10_000):
+        network = Counting()
+        assert Search(network, "counts").find(np.zeros(shape, np.uint8), min_face) == []
+        assert network.pixels < 60_000_000
+        assert network.largest <= 1024
+
+
 def test_threads_share_a_detector(detector: Search, faces: np.ndarray) -> None:
     photos = [lay([(faces[n % 8], 20 + 30 * n, 40, 90 + 20 * n)], size=(500 + 8 * n, 400)) for n in range(8)]
     alone = [detector.find(photo) for photo in photos]
