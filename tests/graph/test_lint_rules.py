@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import onnx
+import onnx.parser
 import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
@@ -82,6 +84,15 @@ def in_a_function() -> ModelProto:
     return model
 
 
+def written(output: str, nodes: str, more: str = "") -> ModelProto:
+    """Return a network of a float[6,8] `x`, and of lists of one int32: start, end, axis and step."""
+    lists = ", ".join(f"int32[1] {name} = {{{value}}}" for name, value in zip(LISTS, (0, 1, 1, 1), strict=True))
+    inputs = ", ".join(filter(None, ("float[6,8] x", more)))
+    text = f'<ir_version: 9, opset_import: ["" : 17]> drawn ({inputs}) => ({output}) <{lists}> {{ {nodes} }}'
+    return onnx.parser.parse_model(text)
+
+
+LISTS = ("start", "end", "axis", "step")
 ZERO, SCALE = np.array(0, np.int8), np.array(0.1, np.float32)
 
 
@@ -104,6 +115,18 @@ ZERO, SCALE = np.array(0, np.int8), np.array(0.1, np.float32)
         (lambda: pair(ZERO, SCALE, opset=27), "cpu", "opset 27"),
         (lambda: one("AveragePool", kernel_shape=[2, 2], pads=[2, 2, 2, 2]), "cpu", "not smaller than the kernel"),
         (lambda: one("HardSigmoid", alpha=0.2, beta=0.5), "cpu", ""),
+        (
+            lambda: written("float[6,1] y", "y = Slice(x, start, end, axis)"),
+            "tensorrt",
+            "without steps",
+        ),
+        (lambda: written("float[6,1] y", "y = Slice(x, start, end, axis, step)"), "tensorrt", ""),
+        (lambda: written("float[6,8] y", "y = Dropout(x, , train)", "bool train"), "tensorrt", "at run time"),
+        (
+            lambda: written("float y", "a = Constant<value_float=1.0>() y = ReduceMax(a)"),
+            "tensorrt",
+            "without axes",
+        ),
     ],
 )
 def test_the_rules_and_the_runtime_agree(make: Callable[[], ModelProto], target: str, message: str) -> None:

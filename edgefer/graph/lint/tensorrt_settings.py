@@ -136,6 +136,12 @@ def _constant(*places: int) -> Rule:
     return rule
 
 
+def _reduced(call: Call) -> Iterator[str]:
+    yield from _constant(1)(call)
+    if call.input(0).rank == 0:
+        yield "one number without axes, of which TensorRT reduces none"
+
+
 def _pad(call: Call) -> Iterator[str]:
     if call.opset < 11:
         return
@@ -157,6 +163,10 @@ def _slice(call: Call) -> Iterator[str]:
     lengths = {shape[0] for place in (1, 2, 3, 4) if (shape := call.input(place).shape) is not None and len(shape) == 1}
     if len(lengths - {None}) > 1:
         yield "starts, ends, axes and steps are of different lengths"
+    rank, starts = call.input(0).rank, call.input(1).shape
+    missing = [name for place, name in ((3, "axes"), (4, "steps")) if not call.given(place)]
+    if missing and call.opset >= 10 and starts is not None and None not in (rank, *starts) and starts != (rank,):
+        yield f"without {missing[0]} TensorRT expects starts for all {rank} axes; give axes and steps"
 
 
 def _einsum(call: Call) -> Iterator[str]:
@@ -400,6 +410,7 @@ RULES: dict[str, Rule] = {
     "BatchNormalization": _batch_norm,
     **dict.fromkeys(("BlackmanWindow", "HammingWindow", "HannWindow"), _window),
     "CastLike": _cast_like,
+    "Dropout": _constant(2),
     "Clip": _numbers(1, 2),
     "Concat": _same,
     **dict.fromkeys(("Conv", "ConvTranspose"), _conv),
@@ -429,12 +440,11 @@ RULES: dict[str, Rule] = {
                 "ReduceProd",
                 "ReduceSum",
                 "ReduceSumSquare",
-                "Squeeze",
-                "Unsqueeze",
             ]
         ),
-        _constant(1),
+        _reduced,
     ),
+    **dict.fromkeys(("Squeeze", "Unsqueeze"), _constant(1)),
     **dict.fromkeys(("ScatterElements", "ScatterND"), _scatter),
     "MeanVarianceNormalization": _moments,
     "NonMaxSuppression": _suppression,
