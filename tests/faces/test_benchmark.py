@@ -1,0 +1,43 @@
+"""The pictures that faces are measured on have the face where they say, and a box counts where it is the face."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from project import scripts
+
+from edgefer.faces import crop, file, search
+from edgefer.faces.face import Face
+
+
+def test_a_composite_has_its_face_where_it_says_and_is_the_same_each_time() -> None:
+    scripts.load("faces")  # which has composites within reach
+    composites = importlib.import_module("composites").composites
+    random = np.random.default_rng(0)
+    faces = np.stack([np.asarray(Image.fromarray(random.integers(0, 256, (6, 6), np.uint8)).resize((48, 48)))] * 4)
+    photos = [Image.new("RGB", (800, 600), (10, 90, 200))]
+    made = list(composites(faces, photos, seed=3, rolls=(-40, 40)))
+    for each, again in zip(made, composites(faces, photos, seed=3, rolls=(-40, 40)), strict=True):
+        np.testing.assert_array_equal(each.picture, again.picture)
+        assert each.picture.shape == (480, 640, 3)
+        cut = Image.fromarray(crop.square(each.picture, *each.square, each.roll)).convert("L").resize((48, 48))
+        assert np.corrcoef(np.asarray(cut)[6:42, 6:42].ravel(), faces[each.row][6:42, 6:42].ravel())[0, 1] > 0.95
+
+
+def test_a_box_beside_the_face_or_of_another_size_is_false() -> None:
+    found = scripts.load("faces").found
+    square = (100.0, 100.0, 80.0)
+    assert found(Face(104, 96, 60, 80), square)
+    for wrong in (Face(140, 100, 80, 80), Face(100, 100, 20, 20), Face(100, 100, 160, 160)):
+        assert not found(wrong, square)
+
+
+def test_the_figures_are_of_the_detector_s_settings_that_are_shipped() -> None:
+    result = json.loads((Path(__file__).parents[2] / "benchmarks" / "results" / "faces.json").read_text())
+    assert result["data"]["split"] == "test"
+    assert result["threshold"] == search.THRESHOLD
+    assert result["detector"]["sha256"] == file.SHA256
