@@ -10,8 +10,9 @@ order of the SHA-256 of their names, the first 60. Each gets the smallest of eig
 network takes.
 
 Each network goes through `train`, the check before it included, one step on drawn faces; `compress --ptq` with the
-accuracy gate off; and `bench` on a CPU, one thread, batch 1. All of it runs in a process of its own, bounded in time
-and memory. Weights are as good as random: accuracy says nothing here, and only file sizes and latencies are kept.
+accuracy gate off; and `bench` of accuracy and latency on a CPU, one thread, batch 1. All of it runs in a process of its
+own, bounded in time and memory. Weights are as good as random: accuracy says nothing here, and only file sizes and
+latencies are kept.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def through(network: str, size: int) -> dict[str, Any]:
                 work / "bundle",
                 CompressConfig(ptq=True, scheme=str(work / "scheme.toml"), max_drop=100.0, allow_float=True),
             )
-            result = bench([bundle.load(packed.bundle)], drawn, seconds=SECONDS)
+            result = bench([bundle.load(packed.bundle)], drawn, seconds=SECONDS, probes=[])
         except Exception as error:  # whatever it is, it came too late
             return {"result": "failed", "reason": one_line(f"{type(error).__name__}: {error}", 300)}
     small = next(each for each in result.comparisons if each.network == "int8-cpu")
