@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from project.scripts import ROOT
 
+RESULT = ROOT / "benchmarks" / "results" / "kills.json"
+
 
 @pytest.mark.slow
 def test_killed_commands_come_to_the_same_bits_and_leave_nothing_behind(tmp_path: Path) -> None:
@@ -20,3 +22,10 @@ def test_killed_commands_come_to_the_same_bits_and_leave_nothing_behind(tmp_path
     rows = json.loads(file.read_text())["rows"]
     assert len(rows) == 6
     assert {row["signal"] for row in rows} == {"SIGKILL", "SIGTERM"}
+
+
+def test_the_committed_kills_left_nothing_wrong() -> None:
+    result = json.loads(RESULT.read_text())
+    assert result["kills"] >= 100
+    assert {row["command"] for row in result["rows"]} == {"data", "train", "compress", "bench", "predict", "build"}
+    assert [row for row in result["rows"] if row["wrong"]] == []
