@@ -34,6 +34,7 @@ from edgefer.errors import InputError, LackError
 from edgefer.evaluation import timing
 from edgefer.lines import typed
 
+MOST_SECONDS = 30.0  # that a network is timed for, where its samples do not suffice for the percentiles before
 _PREPROCESSING_SECONDS = 1.0
 
 
@@ -151,7 +152,7 @@ def _protocol(threads: int, seconds: float) -> Protocol:
         percentile=99,
         least_seconds=seconds,
         with_preprocessing_seconds=min(_PREPROCESSING_SECONDS, seconds),
-        most_seconds=max(30.0, seconds),
+        most_seconds=max(MOST_SECONDS, seconds),
     )
 
 
