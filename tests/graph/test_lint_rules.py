@@ -84,9 +84,9 @@ def in_a_function() -> ModelProto:
     return model
 
 
-def written(output: str, nodes: str, more: str = "") -> ModelProto:
-    """Return a network of a float[6,8] `x`, and of lists of one int32: start, end, axis and step."""
-    lists = ", ".join(f"int32[1] {name} = {{{value}}}" for name, value in zip(LISTS, (0, 1, 1, 1), strict=True))
+def written(output: str, nodes: str, more: str = "", kind: str = "int32") -> ModelProto:
+    """Return a network of a float[6,8] `x`, and of lists of one number: start, end, axis and step."""
+    lists = ", ".join(f"{kind}[1] {name} = {{{value}}}" for name, value in zip(LISTS, (0, 1, 1, 1), strict=True))
     inputs = ", ".join(filter(None, ("float[6,8] x", more)))
     text = f'<ir_version: 9, opset_import: ["" : 17]> drawn ({inputs}) => ({output}) <{lists}> {{ {nodes} }}'
     return onnx.parser.parse_model(text)
@@ -121,6 +121,8 @@ ZERO, SCALE = np.array(0, np.int8), np.array(0.1, np.float32)
             "without steps",
         ),
         (lambda: written("float[6,1] y", "y = Slice(x, start, end, axis, step)"), "tensorrt", ""),
+        (lambda: written("float[6,1] y", "y = Slice(x, start, end, axis)", kind="int64"), "tensorrt", ""),
+        (lambda: written("float[1,8] y", "y = Slice(x, start, end)", kind="int64"), "tensorrt", "without axes"),
         (lambda: written("float[6,8] y", "y = Dropout(x, , train)", "bool train"), "tensorrt", "at run time"),
         (
             lambda: written("float y", "a = Constant<value_float=1.0>() y = ReduceMax(a)"),
