@@ -181,7 +181,7 @@ def test_on_a_cpu_without_vnni_weights_are_multiplied_exactly_and_logits_stay(
 def test_a_file_that_exact_products_do_not_take_runs_all_the_same_and_that_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    opened = onnxruntime._opened
+    opened = onnxruntime.open_session
     asked: list[Any] = []
     said: list[str] = []
 
@@ -192,7 +192,7 @@ def test_a_file_that_exact_products_do_not_take_runs_all_the_same_and_that_is_sa
             raise RuntimeError("Attempt to replace the existing tensor")
         return opened(model, settings)
 
-    monkeypatch.setattr(onnxruntime, "_opened", fails)
+    monkeypatch.setattr(onnxruntime, "open_session", fails)
     monkeypatch.setattr(console, "say_once", said.append)
     with onnxruntime.open_model(samples.network()) as session:
         assert session.infer(_input(1)).shape == (1, 7)

@@ -167,7 +167,7 @@ def test_an_error_that_nobody_reads_keeps_its_exit_code(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-"])
 def test_a_closed_stdout_or_stderr_is_nothing_to_stumble_over(tmp_path: Path, closed: str) -> None:
-    Image.linear_gradient("L").resize((48, 48)).save(tmp_path / "a.png")
+    Image.linear_gradient("L").resize((40, 40)).save(tmp_path / "a.png")
     line = f"{sys.executable} -m edgefer predict {tmp_path}/a.png --csv {tmp_path}/a.csv {closed}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -176,7 +176,7 @@ def test_a_closed_stdout_or_stderr_is_nothing_to_stumble_over(tmp_path: Path, cl
 
 def test_names_that_the_terminal_has_no_letters_for_are_printed_all_the_same(tmp_path: Path) -> None:
     for name in ("\u65e5\u672c.png", ":smile:.png"):
-        Image.linear_gradient("L").resize((48, 48)).save(tmp_path / name)
+        Image.linear_gradient("L").resize((40, 40)).save(tmp_path / name)
     done = edgefer("predict", str(tmp_path), PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert "\\u65e5\\u672c.png" in done.stdout
