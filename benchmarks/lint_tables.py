@@ -27,6 +27,7 @@ from edgefer.graph.lint.view import View
 OUT = Path(__file__).parents[1] / "edgefer" / "graph" / "lint"
 KINDS = (1, 10, 16, 11, 6, 7, 3, 2, 9, 17, 22, 23)
 DRAWS = 6
+OPSETS = (9, 11, 13, 17, 21, 23, 25)
 SHARE = 0.5  # a type stands in the table if it is taken half as often as the operator's best type
 _LAST = 2**31 - 1
 
@@ -132,7 +133,7 @@ def parsed() -> dict[str, Any]:
     """Return operator -> type parameter -> types that TensorRT's parser took, and the types of constants and inputs."""
     jobs = [
         (name, opset, kind, seed)
-        for opset in (9, 11, 13, 17, 21, 23, 25)
+        for opset in OPSETS
         for name, schema in drawn_graphs.schemas(opset).items()
         for kind in KINDS
         for seed in range(DRAWS)
@@ -153,8 +154,12 @@ def parsed() -> dict[str, Any]:
         }
         best = max((share for kinds in shares.values() for share in kinds.values()), default=0)
         if best:
+            allowed = allowed_types(name)  # of those that no draw had nothing is known, so nothing is said
             operators[name] = {
-                text: sorted(kind for kind, share in kinds.items() if share >= SHARE * best)
+                text: sorted(
+                    {kind for kind, share in kinds.items() if share >= SHARE * best}
+                    | (allowed.get(text, set()) - {*kinds})
+                )
                 for text, kinds in sorted(shares.items())
             }
     version = builder.api("tensorrt_rtx").__version__
@@ -166,6 +171,17 @@ def parsed() -> dict[str, Any]:
         "foreign": [name for name, said in onnxruntime_schemas().items() if takes(foreign(name, len(said["inputs"])))],
         "operators": operators,
     }
+
+
+def allowed_types(name: str) -> dict[str, set[str]]:
+    """Return the types of tensors that ONNX allows an operator, by type parameter, in any opset that was drawn."""
+    found: dict[str, set[str]] = {}
+    for opset in OPSETS:
+        schema = drawn_graphs.schemas(opset).get(name)
+        for each in schema.type_constraints if schema else ():
+            types = {short(text) for text in each.allowed_type_strs if text.startswith("tensor(")}
+            found.setdefault(each.type_param_str, set()).update(types)
+    return found
 
 
 def ask(job: tuple[str, int, int, int]) -> dict[str, Any] | None:

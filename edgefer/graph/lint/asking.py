@@ -70,12 +70,12 @@ def ask_apart(content: bytes, target: str) -> Answer | None:
 
 
 def settled(findings: Sequence[Finding], answer: Answer | None) -> list[Finding]:
-    """Return findings with what the runtime said: the target's own runtime knows best what it refuses."""
+    """Return findings with what the runtime said, which knows best what it refuses: the rules were learned from it."""
     if answer is None:
         return list(findings)
     if answer.problem:
         return [*findings, Finding(answer.who, answer.problem)]
-    return [each for each in findings if answer.stands_in or each.kind != "refused"]
+    return [each for each in findings if each.kind != "refused"]
 
 
 def _name(target: str) -> str:
