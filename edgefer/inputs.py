@@ -267,7 +267,7 @@ def _start(source: Path | io.BytesIO) -> bytes:
     try:
         with limits.opened(source) as file:
             return file.read(64)
-    except InputError:
+    except (InputError, OSError):  # OSError: a disk that fails, or what is a file and cannot be read
         return b""
 
 

@@ -274,7 +274,7 @@ def test_the_command_takes_teachers_and_votes(teacher: Path, tmp_path: Path) -> 
     command = ["train", "quickstart", "--votes", str(tmp_path / "none.csv"), "--out", str(tmp_path / "run")]
     refused = CliRunner().invoke(app, command)
     assert refused.exit_code == 2
-    assert "none.csv cannot be read" in refused.output
+    assert "none.csv; name fer2013new.csv with --votes" in refused.output
     refused = CliRunner().invoke(app, [*command[:2], "--teacher", str(teacher), "--out", str(tmp_path / "run")])
     assert refused.exit_code == 2
     assert "was trained on stripes" in refused.output
