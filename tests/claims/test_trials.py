@@ -358,9 +358,9 @@ def test_the_command_of_a_claim_runs_from_training_to_ledger(
         place = Path("fer2013.zip", ("train", "val", "test")[images.splits[row]], LABELS[label])
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(images.images[row]).save(place / f"{row}.png")
-    train, compress, bench = commands.of(ours.claims["attention.cnn-accuracy"], ours).split(" && ")
+    train, compress, bench, hold = commands.of(ours.claims["attention.cnn-accuracy"], ours).split(" && ")
     train += " --epochs 1 --set preprocessing.size=20 --set train.batch_size=8 --set model.args.dense=[16]"
-    for step in (train, compress, f"{bench} --seconds 0.1 --out done"):
+    for step in (train, compress, f"{bench} --seconds 0.1", f"{hold} --out done"):
         done = CliRunner().invoke(app, shlex.split(step)[1:])
         assert done.exit_code == 0, done.output
     held = schema.Result.model_validate_json(Path("done/claims.json").read_text(encoding="utf-8"))
