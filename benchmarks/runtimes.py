@@ -105,8 +105,8 @@ def other(labels: dict[tuple[str, str], NDArray[np.int64]], key: tuple[str, str]
 
 def fp32(made: bundle.Bundle, spec: Preprocessing) -> bytes:
     """Return the FP32 network of the checkpoint that ships, BatchNorm fused."""
-    network = models.merged(checkpoint.build(checkpoint.read(checkpoint.find(Path(made.manifest.name))))).eval()
     example = torch.zeros(1, spec.channels, spec.size, spec.size)
+    network = models.exportable(checkpoint.build(checkpoint.read(checkpoint.find(Path(made.manifest.name)))), example)
     content: bytes = export.fp32(network, example).SerializeToString()
     return content
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgefer import bundle as bundles
 from edgefer.backends import registry
-from edgefer.backends.base import Options
+from edgefer.backends.base import Closing, Options
 from edgefer.bundle import Bundle
 from edgefer.errors import InputError, LackError
 from edgefer.evaluation.metrics import softmax
@@ -65,7 +64,7 @@ class Prediction:
         return self.probabilities[self.label]
 
 
-class Predictor:
+class Predictor(Closing):
     """A network of a bundle, ready for pictures. Ends with `close`, or as a context manager.
 
     One predictor may be used by many threads at a time: each call answers as it does alone, and networks run side by
@@ -241,14 +240,6 @@ class Predictor:
     def close(self) -> None:
         """Free the network's memory, as soon as no thread runs it any more."""
         self._session.close()
-
-    def __enter__(self) -> Predictor:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def needs_detector(picture: NDArray[np.uint8], faces: Faces) -> bool:

@@ -5,12 +5,12 @@ A new backend is one module with an object that has what `Backend` lists, and on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from edgefer.backends.targets import Target
 from edgefer.bundle.folder import Bundle
 from edgefer.devices.gpu import Gpu
 
+Meter = Callable[[], int]  # free memory of a device, in bytes: what nobody holds
 Sides = tuple[int | None, ...]  # (channels, height, width); None where the file leaves it open
 
 
@@ -56,6 +57,25 @@ class Details:
     buffer_bytes: int = 0
 
 
+class Closing:
+    """The `with` statement for what has a `close`."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+        raise NotImplementedError
+
+    def __enter__(self: Opened) -> Opened:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+Opened = TypeVar("Opened", bound=Closing)
+
+
 class Session(Protocol):
     """A network that is ready to run. Any thread may call `infer`, several at once too."""
 
@@ -89,13 +109,6 @@ class Session(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close."""
-
-
-class Meter(Protocol):
-    """Free memory of a device, in bytes."""
-
-    def __call__(self) -> int:
-        """Return how much nobody holds."""
 
 
 class Backend(Protocol):

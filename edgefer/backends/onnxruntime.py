@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgefer import console, limits
 from edgefer.backends import targets
-from edgefer.backends.base import Details, Options, Sides, fitting
+from edgefer.backends.base import Closing, Details, Options, Sides, fitting
 from edgefer.bundle import wire
 from edgefer.bundle.folder import Bundle
 from edgefer.devices import machine
@@ -31,7 +30,7 @@ _MOST_THREADS = 1024  # ONNX Runtime would start a million
 _FATAL = 4  # what ONNX Runtime would print about a broken file is in the exception already
 
 
-class Session:
+class Session(Closing):
     """A network that is ready to run; see `edgefer.backends.base.Session`. ONNX Runtime's own sessions are thread-safe.
 
     Attributes:
@@ -75,14 +74,6 @@ class Session:
     def details(self) -> Details:
         """Return nothing that a result does not have by default."""
         return Details()
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_model(model: Path | bytes, threads: int = 1, optimize: bool = True, name: str = "the network") -> Session:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import limits
-from edgefer.backends.base import Details, Options, Sides, fitting
+from edgefer.backends.base import Closing, Details, Options, Sides, fitting
 from edgefer.backends.targets import CPU, TENSORRT, Target
 from edgefer.bundle import wire
 from edgefer.bundle.folder import Bundle
@@ -23,7 +22,7 @@ _MAX_BATCH = 32
 _FP32 = "f32"
 
 
-class Session:
+class Session(Closing):
     """A network that is ready to run; see `edgefer.backends.base.Session`.
 
     A network whose shapes are known runs faster, so there is one for each batch of 1, 2, 4, ... images, compiled when
@@ -99,14 +98,6 @@ class Session:
             return Details()
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         return Details(network={"computed_in": _TYPES.get(hint)})
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class OpenVino:

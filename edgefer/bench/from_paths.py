@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgefer import bundle, console, paths
-from edgefer import data as datasets
 from edgefer.bench import probes
 from edgefer.bench.bench import bench as measure
 from edgefer.bench.result import Result
 from edgefer.bundle import Bundle
 from edgefer.data.dataset import Dataset
+from edgefer.data.find import given
 
 Named = Bundle | Path | str
 
@@ -55,7 +55,7 @@ def bench(
     if isinstance(bundles, Bundle | Path | str):
         bundles = [bundles]
     opened = [each if isinstance(each, Bundle) else bundle.load(each) for each in bundles or ()]
-    dataset = data if isinstance(data, Dataset) else datasets.find(None if data is None else Path(data))
+    dataset = given(data)
     asked = {"robustness": robustness, "throughput": throughput}
     return measure(
         opened or [newest()],

@@ -66,7 +66,7 @@ def compress(
     asked = CompressConfig(**config)
     if resume is not None and not _AFTER.issuperset(config):
         raise InputError(
-            "--resume goes on with the options it was started with; beside it stand --out, --max-drop, "
+            "--resume goes on with the options it was started with; it also takes --out, --max-drop, "
             "--require-speedup, --allow-float, --diagnose, --auto-repair and a CHECKPOINT that was moved alone"
         )
     with output.needs_extra("compress", "train", *(["report"] if "diagnose" in config else [])):

@@ -24,7 +24,7 @@ def report(
     with_faces: Annotated[
         bool, typer.Option("--with-faces", help="Show the faces most often wrong on the page: these are people.")
     ] = False,
-    with_claims: Annotated[bool, typer.Option("--claims", help="Show papers' claims beside it on the page.")] = False,
+    with_claims: Annotated[bool, typer.Option("--claims", help="Add papers' claims to the page.")] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:

@@ -46,7 +46,6 @@ from edgefer.errors import GateFailed
 from edgefer.graph import count
 from edgefer.graph.half import half
 from edgefer.learning import checkpoint as checkpoints
-from edgefer.learning.checkpoint import Checkpoint
 from edgefer.learning.loop import Progress
 from edgefer.lines import shell
 
@@ -92,7 +91,7 @@ def compress(
     console.say(f"calibrating on {len(chosen)} training images ({job.plan.name})")
     inputs = spec.apply(chosen.take(slice(None)))
     example = torch.from_numpy(inputs[:1])
-    network = _exportable(job.trained, example)
+    network = models.exportable(checkpoints.build(job.trained), example)
     fp32 = {"fp32": export.fp32(network, example)}
     halved = half(fp32["fp32"])
     for name, model in {**fp32, **dict.fromkeys(targets.HALVES, halved)}.items():
@@ -173,15 +172,6 @@ def compress(
     if complaints:
         raise _rejected(job, result, complaints, gain)
     return result
-
-
-def _exportable(trained: Checkpoint, example: torch.Tensor) -> torch.nn.Module:
-    """Return a network whose weights, padding and pooling are constants, as the exporter takes them."""
-    network = models.merged(checkpoints.build(trained))
-    models.with_constant_weights(network, example)
-    models.fix_padding(network, example)
-    models.fix_pooling(network, example)
-    return network
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgefer import data as datasets
 from edgefer import paths
 from edgefer.compression.config import CompressConfig
 from edgefer.data.dataset import Dataset
+from edgefer.data.find import given
 from edgefer.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def compress(
     except ModuleNotFoundError as error:
         raise MissingExtra.of(error, "compress") from None
     head = checkpoints.find(None if checkpoint is None else Path(checkpoint))
-    dataset = data if isinstance(data, Dataset) else datasets.find(None if data is None else Path(data))
+    dataset = given(data)
     with paths.run_folder(None if out is None else Path(out), "compress", checkpoints.read(head).recipe.name) as folder:
         compressed = compressor.compress(head, dataset, folder, config)
     if out is None:

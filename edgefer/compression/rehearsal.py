@@ -72,11 +72,8 @@ def _warn(name: str, complaint: str) -> None:
 
 def _go(network: torch.nn.Module, images: torch.Tensor) -> str:
     """Take a network the way that `compress` takes a trained one; return why INT8 is not worth having, if it is not."""
-    network = models.merged(network.eval())
     example = images[:1]
-    models.with_constant_weights(network, example)
-    models.fix_padding(network, example)
-    models.fix_pooling(network, example)
+    network = models.exportable(network.eval(), example)
     floats = export.fp32(network, example)
     with torch.no_grad():
         wanted = network(images).numpy()

@@ -51,6 +51,15 @@ def find(path: Path | None = None, groups: str | None = None) -> Dataset:
     return dataset
 
 
+def given(data: Dataset | Path | str | None) -> Dataset:
+    """Return a data set that a caller has, or `find` the one that a path or nothing leads to.
+
+    Raises:
+        InputError, LackError: see `find`.
+    """
+    return data if isinstance(data, Dataset) else find(None if data is None else Path(data))
+
+
 def named(path: Path | None = None) -> Path | None:
     """Return where `find` looks for a data set, or None where it takes the built-in faces."""
     variable = os.environ.get(VARIABLE)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 
 import numpy as np
-import onnxruntime
 from onnx import ModelProto, ValueInfoProto, helper, shape_inference
 
+from edgefer.backends import onnxruntime
 from edgefer.graph.graph import Graph
 
 Tensors = dict[str, tuple[tuple[int, ...], int]]
@@ -51,11 +51,7 @@ def _run(model: ModelProto, names: list[str]) -> Tensors:
     shown.CopyFrom(model)
     own = {value.name for value in shown.graph.output}
     shown.graph.output.extend(ValueInfoProto(name=name) for name in names if name not in own)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.open_session(shown.SerializeToString(), onnxruntime.options(optimize=False, exact=False))
     zeros = {
         value.name: np.zeros(
             [dimension.dim_value for dimension in value.type.tensor_type.shape.dim],

@@ -16,7 +16,6 @@ from edgefer.errors import InputError
 
 FILE = "private.json"
 _NOTE = "paths on this machine, for --resume alone; leave this file out of what you pass on"
-_LARGEST = 1 << 20
 
 
 def write(folder: Path, places: dict[str, Any]) -> None:
@@ -37,7 +36,7 @@ def read(folder: Path) -> dict[str, Any]:
     """Return what `write` wrote; nothing where there is no such file, or none that makes sense."""
     file = folder / FILE
     try:
-        found = limits.read_json(file, _LARGEST) if file.exists() else {}
+        found = limits.read_json(file, limits.NOTE) if file.exists() else {}
     except InputError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgefer.models.check import check
 from edgefer.models.constant_weights import with_constant_weights
 from edgefer.models.create import OURS, create, for_classes, merged, narrowed, take, widen
+from edgefer.models.exportable import exportable
 from edgefer.models.from_timm import hub_id
 from edgefer.models.growth import grown
 from edgefer.models.keras_count import keras_count
@@ -18,6 +19,7 @@ __all__ = [
     "PlainResNet",
     "check",
     "create",
+    "exportable",
     "find_partners",
     "fix_padding",
     "fix_pooling",

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgefer import data as datasets
 from edgefer import paths, recipes
 from edgefer.data.dataset import Dataset
+from edgefer.data.find import given
 from edgefer.errors import InputError, MissingExtra
 from edgefer.recipes import Recipe
 
@@ -59,7 +59,7 @@ def train(
     if isinstance(recipe, Recipe) and (settings or epochs or seed is not None):
         raise InputError("settings, epochs and seed change a recipe that is named; give recipes.load them")
     settled = recipe if isinstance(recipe, Recipe) else recipes.load(str(recipe), list(settings), epochs, seed)
-    dataset = data if isinstance(data, Dataset) else datasets.find(None if data is None else Path(data))
+    dataset = given(data)
     run = None if out is None else Path(out)
     resumes = run is not None and unfinished.goes_on(run, settled)
     with paths.run_folder(run, "train", settled.name) as folder:

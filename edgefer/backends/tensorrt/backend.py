@@ -16,6 +16,7 @@ from edgefer.backends.targets import Target
 from edgefer.backends.tensorrt import builder, cache, session
 from edgefer.backends.tensorrt.builder import Runtime
 from edgefer.backends.tensorrt.cuda import driver
+from edgefer.backends.tensorrt.cuda.driver import Cuda
 from edgefer.backends.tensorrt.session import Session
 from edgefer.bundle.folder import Bundle
 from edgefer.bundle.manifest import Engine
@@ -52,10 +53,7 @@ class TensorRT:
 
     def check(self) -> None:
         """Return where TensorRT is installed, there is a GPU, and it is one of this device's kind."""
-        builder.api(self.runtime)  # what is not installed is said before what is not there
-        layer = driver.find()
-        with layer.device() as device:
-            gpu = device.gpu
+        _, gpu = self._found()
         if self._jetson is not None and self._jetson != (gpu.integrated or jetson.describe() is not None):
             raise LackError(f"{gpu.name} is {'no' if self._jetson else 'a'} Jetson; choose another --device")
 
@@ -69,10 +67,7 @@ class TensorRT:
 
     def open(self, bundle: Bundle, network: str, options: Options) -> Session:
         """Start a network on the first GPU; build its engine first, if there is none that fits."""
-        builder.api(self.runtime)
-        layer = driver.find()
-        with layer.device() as device:
-            gpu = device.gpu
+        layer, gpu = self._found()
         content, on_gpu, new = self._engine(bundle, network, gpu, options)
         digest = hashlib.sha256(content).hexdigest()[:20]
         kept = paths.cache_dir() / "engines" / f"{digest}-sm{gpu.compute}.kernels"
@@ -94,6 +89,13 @@ class TensorRT:
     def meter(self) -> AbstractContextManager[Meter]:
         """Return what reads the GPU's free memory, with the context that is not the network's already there."""
         return _meter()
+
+    def _found(self) -> tuple[Cuda, Gpu]:
+        """Return the driver and the GPU; what is not installed is said before what is not there."""
+        builder.api(self.runtime)
+        layer = driver.find()
+        with layer.device() as device:
+            return layer, device.gpu
 
     def _engine(self, bundle: Bundle, network: str, gpu: Gpu, options: Options) -> tuple[bytes, tuple[str, ...], bool]:
         """Return an engine, the layers that no DLA took, and whether it was built just now."""

@@ -8,14 +8,14 @@ import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console, paths
-from edgefer.backends.base import Details, Sides
+from edgefer.backends.base import Closing, Details, Sides
 from edgefer.backends.tensorrt import builder
 from edgefer.backends.tensorrt.builder import Runtime
 from edgefer.backends.tensorrt.cuda import driver
@@ -23,7 +23,7 @@ from edgefer.backends.tensorrt.cuda.driver import Cuda, Device
 from edgefer.errors import InputError, LackError
 
 
-class Session:
+class Session(Closing):
     """An engine that is ready to run; see `edgefer.backends.base.Session`.
 
     The engine is shared. A TensorRT execution context must not be used by two threads at once, so that each thread has
@@ -97,14 +97,6 @@ class Session:
             gpu=shared.device.gpu,
             buffer_bytes=shared.max_batch * (shared.in_bytes + shared.out_bytes),
         )
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Shared:

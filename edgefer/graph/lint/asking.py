@@ -25,12 +25,10 @@ class Answer:
     Attributes:
         who: name and version.
         problem: why it refuses the file; empty if it takes it.
-        stands_in: whether it was asked in the place of the target's own runtime.
     """
 
     who: str
     problem: str = ""
-    stands_in: bool = False
 
 
 def ask(content: bytes, target: str) -> Answer | None:
@@ -47,10 +45,7 @@ def ask(content: bytes, target: str) -> Answer | None:
     if target not in ("tensorrt", "rtx"):
         return None
     answer = _parser(content, "tensorrt") if target == "tensorrt" else None
-    if answer is not None:
-        return answer
-    answer = _parser(content, "tensorrt_rtx")
-    return None if answer is None else Answer(answer.who, answer.problem, stands_in=target == "tensorrt")
+    return answer or _parser(content, "tensorrt_rtx")
 
 
 def ask_apart(content: bytes, target: str) -> Answer | None:
@@ -86,26 +81,25 @@ def _session(content: bytes) -> Answer | None:
     try:
         import onnxruntime
 
-        from edgefer.backends.onnxruntime import options
+        from edgefer.backends.onnxruntime import open_session, options
     except ImportError:
         return None
     who = f"ONNX Runtime {onnxruntime.__version__}"
     try:
-        onnxruntime.InferenceSession(content, options(exact=False), providers=["CPUExecutionProvider"])
+        open_session(content, options(exact=False))
     except Exception as error:  # onnxruntime's own errors share no base class
         return Answer(who, f"refuses the file: {one_line(str(error).rpartition('[ONNXRuntimeError] : ')[2], 300)}")
     return Answer(who)
 
 
-def _parser(content: bytes, flavour: builder.Runtime) -> Answer | None:
-
+def _parser(content: bytes, runtime: builder.Runtime) -> Answer | None:
     try:
-        module = builder.api(flavour)
+        module = builder.api(runtime)
     except LackError:
         return None
-    who = f"{'TensorRT for RTX' if flavour == 'tensorrt_rtx' else 'TensorRT'} {module.__version__}"
+    who = f"{'TensorRT for RTX' if runtime == 'tensorrt_rtx' else 'TensorRT'} {module.__version__}"
     try:
-        builder.parse(content, flavour)
+        builder.parse(content, runtime)
     except InputError as error:
         return Answer(who, one_line(error, 300))
     return Answer(who)

@@ -1,0 +1,24 @@
+"""A trained network as the exporter and the quantizer take it."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from edgefer.models.constant_weights import with_constant_weights
+from edgefer.models.create import merged
+from edgefer.models.padding import fix_padding
+from edgefer.models.pooling import fix_pooling
+
+
+def exportable(network: nn.Module, example: Tensor) -> nn.Module:
+    """Return a copy with merged branches, whose weights, padding and pooling are constants.
+
+    Args:
+        network: in eval mode.
+        example: float32, (1, C, H, W), one input.
+    """
+    network = merged(network)
+    with_constant_weights(network, example)
+    fix_padding(network, example)
+    fix_pooling(network, example)
+    return network
