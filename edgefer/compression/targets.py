@@ -13,6 +13,7 @@ from onnx import ModelProto
 
 from edgefer import bundle, console, limits
 from edgefer.backends import onnxruntime, registry
+from edgefer.graph import count
 from edgefer.graph.lint import check
 from edgefer.graph.lower import Lowered, lower
 from edgefer.graph.slim import slim
@@ -20,8 +21,7 @@ from edgefer.graph.slim import slim
 HALVES = {f"fp16-{name}": name for name, target in registry.targets().items() if target.halves}
 _INT8 = "int8-"
 _IMAGES = 100  # that tell how far two targets are apart: unoptimized graphs are slow
-_LEAST_IMAGES = 16
-_RUNS = 2000  # images in all: unoptimized graphs of large networks take long
+_MAX_MACS = 250_000_000_000  # of all images through all graphs: unoptimized graphs take about a minute for that
 
 
 def lowered(signed: ModelProto) -> dict[str, Lowered]:
@@ -67,7 +67,7 @@ def apart(signed: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[np.
     Args:
         signed: what they were lowered from.
         graphs: from `lowered`.
-        inputs: float32, (n, C, H, W); the first 100 are used, or fewer where many quantizers were changed.
+        inputs: float32, (n, C, H, W); the first 100 are used, or fewer of a large network with many such quantizers.
     """
     different = [name for name in graphs if not registry.targets()[name.removeprefix(_INT8)].file]
     jobs = [
@@ -76,7 +76,8 @@ def apart(signed: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[np.
         for kind, found in (("lifted clip", graphs[name].lifted), ("left out", graphs[name].left_out))
         for quantizer in found
     ]
-    some = inputs[: max(_LEAST_IMAGES, min(_IMAGES, _RUNS // max(len(jobs), 1)))]
+    macs = count.macs(signed) or _MAX_MACS
+    some = inputs[: max(1, min(_IMAGES, _MAX_MACS // (macs * max(len(jobs), 1))))]
     answers = {name: _run(graphs[name].model, some) for name in different}
     lines = []
     with console.progress("comparing the targets' graphs", len(jobs)) as advance:
