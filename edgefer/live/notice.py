@@ -1,0 +1,9 @@
+"""What must be known before a camera is switched on: the same words in the terminal, on the page and in the docs."""
+
+NOTICE = (
+    "People in the picture must be told and have agreed.",
+    "In the EU, inferring emotions at work and in education is prohibited (AI Act, Article 5). Anyone exposed to it "
+    "elsewhere must be informed (Article 50).",
+    "Answers marked unsure go to a person, not into a decision. An expression is not what someone feels.",
+    "Frames are neither stored nor sent, unless you ask for a recording.",
+)

@@ -1,0 +1,73 @@
+"""Which face of this frame is which of the frames before: by the overlap of their boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgefer.faces.face import Face
+
+_OVERLAP = 0.25  # intersection over union from which two boxes are one face: people move between two looks
+_SHOWN = 0.6  # seconds that a face which the detector misses stays where it was: a hand, a blurred frame
+_KEPT = 3.0  # seconds after which a face at the same place is another one
+
+
+@dataclass
+class Track:
+    """One face over time.
+
+    Attributes:
+        number: never used again.
+        face: where it was seen last.
+        seen: time in seconds at which that was.
+    """
+
+    number: int
+    face: Face
+    seen: float
+
+
+class Tracker:
+    """Gives each face a number that stays the same from frame to frame."""
+
+    def __init__(self) -> None:
+        self._tracks: list[Track] = []
+        self._next = 1
+
+    def update(self, faces: Sequence[Face], time: float) -> None:
+        """Take what the detector found at `time` in seconds. Pairs with the largest overlap are matched first."""
+        self._tracks = [track for track in self._tracks if time - track.seen <= _KEPT]
+        pairs = sorted(
+            ((overlap(track.face, face), number, track) for track in self._tracks for number, face in enumerate(faces)),
+            key=lambda pair: -pair[0],
+        )
+        matched: dict[int, Track] = {}
+        taken: set[int] = set()
+        for shared, number, track in pairs:
+            if shared >= _OVERLAP and number not in matched and track.number not in taken:
+                matched[number] = track
+                taken.add(track.number)
+        for number, face in enumerate(faces):
+            if number in matched:
+                matched[number].face, matched[number].seen = face, time
+            else:
+                self._tracks.append(Track(self._next, face, time))
+                self._next += 1
+
+    def shown(self, time: float) -> list[Track]:
+        """Return the faces that are in the picture at `time` in seconds, by number."""
+        return sorted((track for track in self._tracks if time - track.seen <= _SHOWN), key=lambda track: track.number)
+
+    def known(self) -> set[int]:
+        """Return the numbers of the faces that may still come back."""
+        return {track.number for track in self._tracks}
+
+
+def overlap(face: Face, other: Face) -> float:
+    """Return the intersection over union of the squares around two faces."""
+    across, down = (
+        max(0.0, min(at + face.side / 2, there + other.side / 2) - max(at - face.side / 2, there - other.side / 2))
+        for at, there in ((face.x, other.x), (face.y, other.y))
+    )
+    shared = across * down
+    return shared / (face.side**2 + other.side**2 - shared)
