@@ -414,6 +414,26 @@ def runtimes() -> str:
     )
 
 
+def export() -> str:
+    """What `edgefer export onnx` answers otherwise than Python."""
+    result = read("export.json")
+    rows = [
+        [
+            f"`{each['network']}`",
+            each["device"],
+            f"{each['private_test_differ']} of {result['protocol']['images']['private_test']:,}",
+            f"{each['crops_differ']} of {result['protocol']['images']['crops']}",
+            f"{each['bytes']:,}",
+        ]
+        for each in result["networks"]
+    ]
+    return (
+        f"{table(['network', 'device', 'other labels, PrivateTest', 'other labels, other sizes', 'bytes'], rows)}\n\n"
+        "Against `edgefer.load(...).predict` on the same device. From "
+        "[export.json](benchmarks/results/export.json), `python benchmarks/export.py`."
+    )
+
+
 def robustness() -> str:
     """What is left of the default network on worse pictures, FP32 beside INT8."""
     measured = read("fer2013/compact/report.json")
@@ -891,6 +911,7 @@ PARTS = {
     "others": others,
     "shapes": shapes,
     "runtimes": runtimes,
+    "export": export,
     "robustness": robustness,
     "trust": trust,
     "projection": projection,

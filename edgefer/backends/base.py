@@ -167,6 +167,14 @@ class Backend(Protocol):
             LackError: see `check`, or the runtime runs nothing but what a bundle holds.
         """
 
+    def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
+        """Return the one output of an ONNX file of any kind, for each of `inputs`: arrays by the input's name.
+
+        Raises:
+            InputError: the runtime refuses the file or an input.
+            LackError: see `check`, or the runtime runs nothing but what a bundle holds.
+        """
+
     def meter(self) -> AbstractContextManager[Meter] | None:
         """Return what reads the device's free memory while it is entered; None where that is the process's own."""
 

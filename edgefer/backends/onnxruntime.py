@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,14 @@ class OnnxRuntime:
     def open_model(self, model: Path | bytes, threads: int = 1) -> Session:
         """Start an ONNX file."""
         return open_model(model, threads)
+
+    def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
+        """Return the one output of a file of any kind for each of `inputs`."""
+        try:
+            session = open_session(model, options())
+            return [session.run(None, dict(each))[0] for each in inputs]
+        except Exception as error:  # onnxruntime's own errors share no base class
+            raise InputError(f"ONNX Runtime cannot run the file: {said(error)}") from error
 
     def meter(self) -> None:
         """Return nothing: it computes in the process's own memory."""

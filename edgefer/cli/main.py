@@ -20,6 +20,7 @@ from edgefer.cli.compress import compress
 from edgefer.cli.data import info
 from edgefer.cli.doctor import doctor
 from edgefer.cli.ending import Group
+from edgefer.cli.export import app as export
 from edgefer.cli.lint import lint
 from edgefer.cli.predict import predict
 from edgefer.cli.project import project
@@ -48,6 +49,7 @@ app.command()(review)
 app.command()(ablate)
 app.command()(compress)
 app.command()(build)
+app.add_typer(export, name="export")
 app.command()(bench)
 app.command()(report)
 app.command()(compare)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import onnx
@@ -85,6 +86,9 @@ class Toy:
     def open_model(self, model: Path | bytes, threads: int = 1) -> Session:
         self.check()
         return Session(model if isinstance(model, bytes) else model.read_bytes())
+
+    def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
+        raise LackError("the toy runs classifiers alone")
 
     def meter(self) -> None:
         return None

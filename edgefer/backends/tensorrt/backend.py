@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgefer import console, paths
 from edgefer.backends import onnxruntime, targets
@@ -84,6 +86,10 @@ class TensorRT:
 
     def open_model(self, model: Path | bytes, threads: int = 1) -> Session:
         """Refuse: an engine takes minutes to build, and a graph says little about where it will run."""
+        raise LackError(f"{self.title} runs networks of a bundle alone")
+
+    def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
+        """Refuse: TensorRT takes no pictures of any size without an engine for each."""
         raise LackError(f"{self.title} runs networks of a bundle alone")
 
     def meter(self) -> AbstractContextManager[Meter]:

@@ -1,0 +1,104 @@
+"""`edgefer export`: a bundle for a program that is not edgefer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgefer.cli.options import Json
+
+if TYPE_CHECKING:
+    from edgefer.export.check import Checked
+
+app = typer.Typer(invoke_without_command=True, help="Hand a network to another program, with its preprocessing inside.")
+
+
+@app.callback()
+def export(
+    context: typer.Context,
+    check: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Run an exported file on its golden vectors.", show_default=False),
+    ] = None,
+    device: Annotated[
+        list[str] | None, typer.Option(help="With --check: on which. Default: all that are here.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Hand a network to another program, with its preprocessing inside. Exit code 1: --check found a difference."""
+    from edgefer.errors import GateFailed, InputError
+
+    if context.invoked_subcommand is not None:
+        if check is not None:
+            raise InputError("--check stands alone: edgefer export --check FILE")
+        return
+    if check is None:
+        raise InputError("export what? edgefer export onnx BUNDLE, or edgefer export --check FILE")
+    from edgefer.cli import output
+    from edgefer.export import check as checks
+
+    found = checks.check(check, device or ())
+    ran = [each for each in found if not each.why]
+    failed = None
+    if wrong := [each.device for each in ran if not each.passed]:
+        failed = GateFailed(f"{check} does not give Python's probabilities on {', '.join(wrong)}")
+    if as_json:
+        output.print_json(
+            {"command": "export", "check": str(check), "devices": [asdict(each) for each in found]}, failed
+        )
+        return
+    output.print_rows(str(check), {each.device: _line(each) for each in found})
+    if failed:
+        raise failed
+
+
+@app.command()
+def onnx(
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="BUNDLE", help="Default: the newest in runs/compress, else edgefer-base.", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: NAME.onnx here.", show_default=False)
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(help="Which of the bundle's networks. Default: INT8 for CPUs.", show_default=False)
+    ] = None,
+    box: Annotated[bool, typer.Option("--box", help="Take the face's box as a second input, too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write one ONNX file: a picture in (uint8, H x W x 3 or 4, any size), calibrated probabilities out.
+
+    Golden vectors lie beside it; `edgefer export --check FILE` runs them.
+    """
+    from edgefer.cli import output
+    from edgefer.cli.options import opened
+
+    with output.needs_extra("compress"):
+        from edgefer.export.onnx_file import write
+    written = write(opened([bundle] if bundle else None)[0], out, network, box=box)
+    if as_json:
+        output.print_json({"command": "export onnx", **written.as_json()})
+        return
+    output.print_rows(
+        f"{written.name}, {written.network}",
+        {
+            "model": f"{written.model} ({written.bytes:,} bytes)",
+            "golden": f"{written.golden} ({written.vectors} pictures)",
+            "inputs": "image: uint8 [height, width, 3 or 4]" + ("; box: int64 [4]" if box else ""),
+            "output": f"probabilities: float32 [{written.labels}]",
+            "check": f"edgefer export --check {written.model}",
+        },
+    )
+
+
+def _line(each: Checked) -> str:
+    if each.why:
+        return f"not run: {each.why}"
+    found = f"{each.vectors} pictures, {each.labels} other labels, probabilities differ by at most {each.largest:.4f}"
+    return f"{'ok' if each.passed else 'FAILED'} ({each.runtime}): {found}"

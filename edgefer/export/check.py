@@ -1,0 +1,97 @@
+"""An exported file run on its golden vectors, by each runtime that is here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgefer import limits
+from edgefer.backends import registry
+from edgefer.bundle import wire
+from edgefer.errors import EdgeferError, InputError
+from edgefer.export import golden
+from edgefer.export.golden import Golden, Vector
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What one runtime made of the vectors.
+
+    Attributes:
+        device: its name, e.g. ``cpu``.
+        runtime: name and version; empty where it did not run.
+        why: why it did not run; empty where it did.
+        vectors: how many it ran.
+        labels: how many of these have another label than Python's.
+        largest: difference of a probability from Python's.
+        passed: all labels are Python's, and no probability differs by more than the tolerance.
+    """
+
+    device: str
+    runtime: str = ""
+    why: str = ""
+    vectors: int = 0
+    labels: int = 0
+    largest: float = 0.0
+    passed: bool = False
+
+
+def check(path: Path, devices: Sequence[str] = ()) -> list[Checked]:
+    """Run an exported file on the vectors beside it, ``NAME.golden.json`` for ``NAME.onnx``.
+
+    Args:
+        path: the file.
+        devices: on which; by default on each that is here and runs files of any kind.
+
+    Raises:
+        InputError: the file or its vectors are not there or are not what `edgefer export` writes.
+        EdgeferError: a device that was named is not here.
+    """
+    vectors = golden.read(beside(path))
+    limits.check_file(path, limits.NETWORK)
+    content = limits.read_bytes(path, limits.NETWORK)
+    wire.check(content, str(path))
+    found = []
+    for device in devices or [name for name in registry.BACKENDS if not registry.get(name).on_gpu]:
+        try:
+            found.append(_on(device, content, vectors))
+        except EdgeferError as error:
+            if devices:
+                raise
+            found.append(Checked(device, why=str(error)))
+    return found
+
+
+def beside(path: Path) -> Path:
+    """Return where the golden vectors of an exported file lie."""
+    return path.with_suffix(".golden.json")
+
+
+def _on(device: str, content: bytes, vectors: Golden) -> Checked:
+    backend = registry.get(device)
+    backend.check()
+    labels, largest = 0, 0.0
+    answers = backend.run(content, [_inputs(vector) for vector in vectors.vectors])
+    for vector, answer in zip(vectors.vectors, answers, strict=True):
+        if answer.shape != (len(vectors.labels),) or not np.isfinite(answer).all():
+            raise InputError(
+                f"{device} answers with {answer.dtype} of shape {answer.shape}, not {len(vectors.labels)} probabilities"
+            )
+        labels += vectors.labels[int(answer.argmax())] != vector.label
+        largest = max(largest, float(np.abs(answer - np.array(vector.probabilities)).max()))
+    return Checked(
+        device,
+        backend.version(),
+        vectors=len(vectors.vectors),
+        labels=labels,
+        largest=largest,
+        passed=not labels and largest <= vectors.tolerance,
+    )
+
+
+def _inputs(vector: Vector) -> dict[str, np.ndarray]:
+    box = {} if vector.box is None else {"box": np.array(vector.box, np.int64)}
+    return {"image": vector.image, **box}

@@ -1,0 +1,161 @@
+"""Golden vectors: pictures and the probabilities that edgefer's Python gives for them.
+
+A program in another language that returns these probabilities uses the network rightly. The file is JSON, and pixels
+are base64, so that no picture library stands between the two.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
+
+from edgefer import limits, paths
+from edgefer.data import faces
+from edgefer.errors import InputError
+from edgefer.lines import complaint
+from edgefer.predictor import Predictor
+
+TOLERANCE = 0.05  # of a probability: runtimes round INT8 at ties differently
+_MARGIN = 0.2  # between the first two labels, so that no rounding changes the first
+# (height, width, channels) of the pictures: smaller and larger than a network's input, oblong, with alpha.
+_SHAPES = ((48, 48, 3), (40, 40, 4), (100, 120, 3), (224, 224, 4), (31, 64, 3), (256, 200, 3), (96, 96, 3), (20, 24, 3))
+_BOXED = (120, 160)  # height and width of a picture with a face somewhere
+_CANDIDATES = 400
+
+
+class Vector(BaseModel):
+    """One picture and its answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    height: int = Field(gt=0, le=4096)
+    width: int = Field(gt=0, le=4096)
+    channels: Literal[3, 4]
+    box: tuple[int, int, int, int] | None = Field(description="left, top, right, bottom of the face, in pixels")
+    pixels: Base64Bytes = Field(description="uint8, row by row, RGB or RGBA")
+    label: str
+    probabilities: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(description="in the order of `labels`")
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """The picture, uint8 (height, width, channels)."""
+        return np.frombuffer(self.pixels, np.uint8).reshape(self.height, self.width, self.channels)
+
+
+class Golden(BaseModel):
+    """All golden vectors of a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    contract: Literal[1] = 1
+    name: str
+    network_sha256: str = Field(description="of the network's file in the bundle")
+    labels: tuple[str, ...]
+    tolerance: float = TOLERANCE
+    vectors: tuple[Vector, ...]
+
+
+def make(predictor: Predictor, *, box: bool) -> Golden:
+    """Return vectors of synthetic faces, answered by `predictor`.
+
+    Only faces whose label is certain are taken: at least 0.2 more probable than the next, where there are such.
+    """
+    entry = predictor.bundle.manifest.networks[predictor.network]
+    shapes = list(_SHAPES)
+    found: list[Vector] = []
+    unsure: list[Vector] = []
+    for number, face in enumerate(_faces()):
+        if len(found) == len(_SHAPES):
+            break
+        vector = _vector(predictor, face, shapes[len(found)], box, number)
+        first, second = sorted(vector.probabilities, reverse=True)[:2]
+        (found if first - second >= _MARGIN else unsure).append(vector)
+    vectors = (*found, *unsure[: len(_SHAPES) - len(found)])
+    return Golden(
+        name=predictor.bundle.manifest.name,
+        network_sha256=entry.sha256,
+        labels=predictor.labels,
+        vectors=vectors,
+    )
+
+
+def write(golden: Golden, path: Path) -> None:
+    """Write the vectors as JSON."""
+    paths.write_json(path, golden.model_dump(mode="json"), indent=1)
+
+
+def read(path: Path) -> Golden:
+    """Read the vectors beside an exported file.
+
+    Raises:
+        InputError: there is no such file, or it holds something else.
+    """
+    limits.check_file(path, limits.MANIFEST)
+    try:
+        golden = Golden.model_validate_json(limits.read_bytes(path, limits.MANIFEST))
+        for vector in golden.vectors:
+            if len(vector.pixels) != vector.height * vector.width * vector.channels:
+                raise InputError(f"{path}: a picture has more or fewer pixels than height x width x channels")
+            if len(vector.probabilities) != len(golden.labels):
+                raise InputError(f"{path}: a vector has {len(vector.probabilities)} probabilities")
+    except ValidationError as error:
+        raise InputError(f"{path}: {complaint(error)}") from None
+    return golden
+
+
+def _faces() -> Iterator[NDArray[np.uint8]]:
+    yield from faces.builtin(train=_CANDIDATES, val=7, test=7).images[:_CANDIDATES]
+
+
+def _vector(predictor: Predictor, face: NDArray[np.uint8], shape: tuple[int, int, int], box: bool, seed: int) -> Vector:
+    height, width, channels = shape
+    picture, corners = _coloured(face, (height, width), seed), None
+    if box:
+        picture, corners = _placed(picture, np.random.default_rng(seed))
+    if channels == 4:
+        alpha = np.full((*picture.shape[:2], 1), 255, np.uint8)
+        alpha[: len(alpha) // 8] = 128  # a strip that is half transparent
+        picture = np.concatenate([picture, alpha], axis=2)
+    judged = picture if corners is None else _square(picture, corners)
+    prediction = predictor.predict([judged])[0]
+    return Vector(
+        height=picture.shape[0],
+        width=picture.shape[1],
+        channels=channels,
+        box=corners,
+        pixels=base64.b64encode(picture.tobytes()),
+        label=prediction.label,
+        probabilities=tuple(prediction.probabilities.values()),
+    )
+
+
+def _placed(
+    face: NDArray[np.uint8], random: np.random.Generator
+) -> tuple[NDArray[np.uint8], tuple[int, int, int, int]]:
+    """Return a larger picture with the face in it, and its box; some reach beyond the picture's edge."""
+    side = min(face.shape[0], face.shape[1], *_BOXED)
+    top, left = (int(random.integers(-side // 8, limit - side)) for limit in _BOXED)
+    scene = random.integers(0, 256, (*_BOXED, 3), dtype=np.uint8)
+    scene[max(top, 0) : top + side, max(left, 0) : left + side] = face[max(-top, 0) : side, max(-left, 0) : side]
+    return scene, (left, top, left + side, top + side)
+
+
+def _square(picture: NDArray[np.uint8], corners: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    left, top, right, bottom = corners
+    rows = np.clip(np.arange(top, bottom), 0, len(picture) - 1)
+    columns = np.clip(np.arange(left, right), 0, picture.shape[1] - 1)
+    return picture[np.ix_(rows, columns)]
+
+
+def _coloured(face: NDArray[np.uint8], size: tuple[int, int], seed: int) -> NDArray[np.uint8]:
+    """Return a grey face in RGB with a tint, (height, width, 3): grey pixels would not show swapped channels."""
+    tint = np.random.default_rng(seed).uniform(0.8, 1.0, 3)
+    large = np.asarray(Image.fromarray(face).resize(size[::-1], Image.Resampling.BICUBIC), np.float32)
+    return np.rint(large[..., None] * tint).astype(np.uint8)

@@ -1,0 +1,345 @@
+"""One ONNX file that takes a picture of any size and returns calibrated probabilities.
+
+Preprocessing stands in front of the network and softmax at its temperature behind it, as plain ONNX operators of opset
+18, so nobody has to write them again in another language. The pixels are those of `Preprocessing.apply`, bit for bit.
+ONNX's own Resize is not used: OpenVINO ignores its ``antialias`` (label errors), and ONNX Runtime's pixels differ from
+Pillow's by one at ties. Two products with a matrix of Pillow's weights run alike everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, compose, parser, version_converter
+
+import edgefer
+from edgefer import paths
+from edgefer.bundle import Bundle
+from edgefer.errors import InputError
+from edgefer.export import check, golden
+from edgefer.graph.read import read
+from edgefer.predictor import Predictor
+from edgefer.preprocessing import LUMA, Preprocessing
+
+OPSET = 18  # Split and reductions as they are since
+IR = 8
+CONTRACT = 1  # of inputs, output and metadata, as docs/export.md has them
+_BITS = 22  # of a weight behind the point, as in Pillow's Resample.c
+
+
+@dataclass(frozen=True)
+class Written:
+    """What `write` wrote.
+
+    Attributes:
+        name: of the bundle's network.
+        network: which of its files.
+        model: the ONNX file.
+        golden: the golden vectors beside it.
+        bytes: of the ONNX file.
+        vectors: pictures in `golden`.
+        labels: how many probabilities there are.
+        box: whether the file takes the face's box, too.
+    """
+
+    name: str
+    network: str
+    model: Path
+    golden: Path
+    bytes: int
+    vectors: int
+    labels: int
+    box: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {**asdict(self), "model": str(self.model), "golden": str(self.golden)}
+
+
+def write(bundle: Bundle, out: Path | None = None, network: str | None = None, *, box: bool = False) -> Written:
+    """Write a network of a bundle as one file, and golden vectors beside it. Files that are there are replaced.
+
+    Args:
+        bundle: from `edgefer.bundle.load`.
+        out: the file; by default ``NAME.onnx`` in the current folder.
+        network: its name in the bundle; by default the one that answers on ``cpu``.
+        box: whether it takes the face's box beside the picture.
+
+    Raises:
+        InputError: there is no such network, it cannot be exported, or `out` does not end in ``.onnx``.
+    """
+    path = out or Path(f"{bundle.manifest.name}.onnx")
+    if path.suffix != ".onnx":
+        raise InputError(f"{path} should end in .onnx")
+    with Predictor(bundle, network, device="cpu") as predictor:
+        content = export(bundle, predictor.network, box=box).SerializeToString()
+        vectors = golden.make(predictor, box=box)
+        beside = check.beside(path)
+        with paths.write_atomically(path) as part:
+            part.write_bytes(content)
+        golden.write(vectors, beside)
+        return Written(
+            bundle.manifest.name,
+            predictor.network,
+            path,
+            beside,
+            len(content),
+            len(vectors.vectors),
+            len(vectors.labels),
+            box,
+        )
+
+
+def export(bundle: Bundle, network: str, *, box: bool = False) -> ModelProto:
+    """Return a bundle's network with its preprocessing and softmax, as one model.
+
+    Its inputs are ``image``, uint8 (height, width, 3 or 4), RGB or RGBA, and with `box` also ``box``, int64 (4,): left,
+    top, right and bottom of the face in pixels. A box may reach beyond the picture, whose last pixels go on there. Its
+    output ``probabilities``, float32 (labels,), adds up to 1. Labels, temperature and origin are in the metadata.
+
+    Raises:
+        InputError: the bundle has no such network, or it cannot be written with opset 18.
+    """
+    spec, manifest = bundle.manifest.preprocessing, bundle.manifest
+    inner = _raised(read(bundle.file(network)), network)
+    took, gave = inner.graph.input[0].name, inner.graph.output[0].name
+    front = parser.parse_model(before(spec, box))
+    model = compose.merge_models(front, inner, [("network_input", took)], prefix2="network/")
+    back = parser.parse_model(after(manifest.temperature, len(manifest.labels)))
+    model = compose.merge_models(model, back, [(f"network/{gave}", "logits")])
+    model.ir_version = IR
+    model.graph.name = manifest.name
+    model.producer_name, model.producer_version = "edgefer", edgefer.__version__
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, metadata(bundle, network, box))
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def metadata(bundle: Bundle, network: str, box: bool) -> dict[str, str]:
+    """Return what the file says of itself, each value a text."""
+    manifest = bundle.manifest
+    score = next((each for each in manifest.scores if each.network == network), None)
+    return {
+        "edgefer.contract": str(CONTRACT),
+        "edgefer.version": edgefer.__version__,
+        "edgefer.name": manifest.name,
+        "edgefer.network": network,
+        "edgefer.network_sha256": manifest.networks[network].sha256,
+        "edgefer.labels": json.dumps(manifest.labels),
+        "edgefer.temperature": str(manifest.temperature),
+        "edgefer.preprocessing": manifest.preprocessing.model_dump_json(),
+        "edgefer.inputs": json.dumps(["image", "box"] if box else ["image"]),
+        "edgefer.accuracy": json.dumps(score.model_dump() if score else None),
+        "edgefer.card": card(bundle),
+    }
+
+
+def card(bundle: Bundle) -> str:
+    """Return the bundle's model card, Markdown; empty where it has none."""
+    path = bundle.path / "CARD.md"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _raised(model: ModelProto, network: str) -> ModelProto:
+    """Return the network in the file's opset."""
+    if any(opset.domain not in ("", "ai.onnx") for opset in model.opset_import):
+        raise InputError(f"{network} has operators of one runtime alone; export another network of the bundle")
+    found = next(opset.version for opset in model.opset_import)
+    try:
+        return model if found == OPSET else version_converter.convert_version(model, OPSET)
+    except Exception as error:  # what it raises is not documented
+        raise InputError(f"{network} cannot be written with opset {OPSET}: {error}") from None
+
+
+def before(spec: Preprocessing, box: bool) -> str:
+    """Return the part in front of the network, in ONNX's text form (https://onnx.ai/onnx/repo-docs/Syntax.html).
+
+    Transparent pixels become white with Pillow's arithmetic (``alpha_composite``: seven more bits than eight).
+    """
+    inputs = "uint8[height, width, channels] image" + (", int64[4] box" if box else "")
+    corners = "left, top, right, bottom = Split <num_outputs = 4> (box)" if box else _WHOLE
+    if spec.interpolation not in _FILTERS:
+        raise InputError(f"interpolation {spec.interpolation} cannot be exported; train with bilinear or bicubic")
+    mean = np.asarray(spec.mean, np.float32) * np.float32(255)  # as `Preprocessing.normalize` has them
+    scale = np.float32(1) / (np.asarray(spec.std, np.float32) * np.float32(255))
+    return f"""
+<ir_version: {IR}, opset_import: ["" : {OPSET}]>
+preprocessing ({inputs}) => (float[1, {spec.channels}, {spec.size}, {spec.size}] network_input)
+<int64[1] i0 = {{0}}, int64[1] i1 = {{1}}, int64[1] i2 = {{2}}, int64[1] i3 = {{3}}, int64[1] i4 = {{4}},
+ {f"double[1] crop = {{{spec.crop!r}}}," if spec.crop < 1 else ""} uint8[1] opaque = {{255}},
+ int32[1] n128 = {{128}}, int32[1] n255 = {{255}}, int32[1] n256 = {{256}}, int32[1] n16384 = {{16384}},
+ {_LUMA if spec.color == "grey" else ""}
+ double[1] half = {{0.5}}, double[1] one = {{1.0}}, double[1] zero = {{0.0}}, double[1] white = {{255.0}},
+ {_CONSTANTS[spec.interpolation]} double[1] size = {{{spec.size}.0}},
+ double[1] unit = {{{2.0**_BITS}}}, double[{spec.size}, 1] middles = {{{_middles(spec.size)}}},
+ float[1, {spec.channels}, 1, 1] mean = {{{_numbers(mean)}}},
+ float[1, {spec.channels}, 1, 1] scale = {{{_numbers(scale)}}}>
+{{
+  height1 = Shape <start = 0, end = 1> (image)
+  width1 = Shape <start = 1, end = 2> (image)
+  {corners}
+  high = Sub (bottom, top)
+  wide = Sub (right, left)
+  shorter = Min (high, wide)
+  {_SIDE if spec.crop < 1 else "side = Max (shorter, i1)"}
+  spare_high = Sub (high, side)
+  spare_wide = Sub (wide, side)
+  skipped_high = Div (spare_high, i2)
+  skipped_wide = Div (spare_wide, i2)
+  first_row = Add (top, skipped_high)
+  first_column = Add (left, skipped_wide)
+  {_index("row", "height1")}
+  {_index("column", "width1")}
+  rows = Gather <axis = 0> (image, row_index)
+  square = Gather <axis = 1> (rows, column_index)
+  square_shape = Shape <start = 0, end = 2> (square)
+  plane_shape = Concat <axis = 0> (square_shape, i1)
+  plane = Expand (opaque, plane_shape)
+  with_alpha = Concat <axis = 2> (square, plane)
+  rgb8 = Slice (square, i0, i3, i2)
+  alpha8 = Slice (with_alpha, i3, i4, i2)
+  rgb32 = Cast <to = 6> (rgb8)
+  alpha = Cast <to = 6> (alpha8)
+  coefficient = Mul (alpha, n128)
+  clear = Sub (n255, alpha)
+  clear_coefficient = Mul (clear, n128)
+  paper = Mul (clear_coefficient, n255)
+  inked = Mul (rgb32, coefficient)
+  blended = Add (inked, paper)
+  sum = Add (blended, n16384)
+  carried = Div (sum, n256)
+  carried_sum = Add (carried, sum)
+  over_255 = Div (carried_sum, n256)
+  on_white = Div (over_255, n128)
+  {_GREY if spec.color == "grey" else _RGB}
+  {_WEIGHTS}
+  {_FILTERS[spec.interpolation]}
+  {_FIXED}
+  {_product("wide_planes", "planes_double", "weights_across")}
+  {_product("resized", "weights", "wide_planes")}
+  pixels = Cast <to = 1> (resized)
+  centred = Sub (pixels, mean)
+  network_input = Mul (centred, scale)
+}}
+"""
+
+
+def after(temperature: float, labels: int) -> str:
+    """Return the part behind the network: softmax(logits / temperature) of the one picture."""
+    return f"""
+<ir_version: {IR}, opset_import: ["" : {OPSET}]>
+confidence (float[1, {labels}] logits) => (float[{labels}] probabilities)
+<float[1] temperature = {{{temperature!r}}}, int64[1] batch = {{0}}>
+{{
+  cooled = Div (logits, temperature)
+  shares = Softmax <axis = 1> (cooled)
+  probabilities = Squeeze (shares, batch)
+}}
+"""
+
+
+_WHOLE = "top = Identity (i0)\n  left = Identity (i0)\n  bottom = Identity (height1)\n  right = Identity (width1)"
+_SIDE = """shorter_double = Cast <to = 11> (shorter)
+  part = Mul (shorter_double, crop)
+  part_rounded = Round (part)
+  part_whole = Cast <to = 7> (part_rounded)
+  side = Max (part_whole, i1)"""
+_LUMA = f"float[3, 1] luma = {{{', '.join(map(repr, LUMA))}}},"
+_GREY = """colours = Cast <to = 1> (on_white)
+  luma_exact = MatMul (colours, luma)
+  luma_rounded = Round (luma_exact)
+  grey8 = Cast <to = 2> (luma_rounded)
+  picture = Transpose <perm = [2, 0, 1]> (grey8)
+  planes = Unsqueeze (picture, i0)"""
+_RGB = """colours8 = Cast <to = 2> (on_white)
+  picture = Transpose <perm = [2, 0, 1]> (colours8)
+  planes = Unsqueeze (picture, i0)"""
+
+
+# Pillow's weights (Resample.c, precompute_coeffs): of each pixel of the square for each of the resized picture.
+_WEIGHTS = """planes_double = Cast <to = 11> (planes)
+  side_double = Cast <to = 11> (side)
+  ratio = Div (side_double, size)
+  stretch = Max (ratio, one)
+  positions = Squeeze (zero)
+  step = Squeeze (one)
+  side_0 = Squeeze (side_double)
+  places = Range (positions, side_0, step)
+  at = Add (places, half)
+  centres = Mul (middles, ratio)
+  apart = Sub (at, centres)
+  scaled = Div (apart, stretch)
+  distance = Abs (scaled)"""
+_CONSTANTS = {
+    "bilinear": "",
+    "bicubic": "double[1] two = {2.0}, double[1] three = {3.0}, double[1] four = {4.0}, double[1] five = {5.0}, "
+    "double[1] eight = {8.0},",
+}
+_FILTERS = {
+    "bilinear": """slope = Sub (one, distance)
+  filtered = Max (slope, zero)""",
+    # Keys' cubic with a = -1/2: (1.5 x - 2.5) x^2 + 1 up to 1, ((-0.5 x + 2.5) x - 4) x + 2 up to 2
+    "bicubic": """squared = Mul (distance, distance)
+  cubed = Mul (squared, distance)
+  five_squared = Mul (squared, five)
+  near_cubed = Mul (cubed, three)
+  near_sum = Sub (near_cubed, five_squared)
+  near_half = Mul (near_sum, half)
+  near = Add (near_half, one)
+  far_sum = Sub (five_squared, cubed)
+  eight_x = Mul (distance, eight)
+  far_less = Sub (far_sum, eight_x)
+  far_four = Add (far_less, four)
+  far = Mul (far_four, half)
+  is_near = Less (distance, one)
+  is_far = Less (distance, two)
+  beyond = Where (is_far, far, zero)
+  filtered = Where (is_near, near, beyond)""",
+}
+_FIXED = """total = ReduceSum <keepdims = 1> (filtered, i1)
+  shares_of_one = Div (filtered, total)
+  units = Mul (shares_of_one, unit)
+  sign = Sign (units)
+  size_of_unit = Abs (units)
+  rounded_up = Add (size_of_unit, half)
+  whole_units = Floor (rounded_up)
+  fixed = Mul (whole_units, sign)
+  weights = Div (fixed, unit)
+  weights_across = Transpose <perm = [1, 0]> (weights)"""
+
+
+def _product(name: str, left: str, right: str) -> str:
+    """Return the lines of a product whose result is rounded to 0 to 255, half up."""
+    return f"""{name}_exact = MatMul ({left}, {right})
+  {name}_half = Add ({name}_exact, half)
+  {name}_whole = Floor ({name}_half)
+  {name}_positive = Max ({name}_whole, zero)
+  {name} = Min ({name}_positive, white)"""
+
+
+def _middles(size: int) -> str:
+    return ", ".join(str(place + 0.5) for place in range(size))
+
+
+def _index(name: str, length: str) -> str:
+    """Return the lines that make the rows (columns) of the square; beyond the picture its last one goes on."""
+    return f"""first_{name}_0 = Squeeze (first_{name})
+  end_{name} = Add (first_{name}, side)
+  end_{name}_0 = Squeeze (end_{name})
+  step_{name} = Squeeze (i1)
+  free_{name} = Range (first_{name}_0, end_{name}_0, step_{name})
+  last_{name} = Sub ({length}, i1)
+  no_less_{name} = Max (free_{name}, i0)
+  {name}_index = Min (no_less_{name}, last_{name})"""
+
+
+def _numbers(values: NDArray[np.float32]) -> str:
+    """Return float32 numbers with all the digits that they take."""
+    return ", ".join(repr(float(value)) for value in values)
