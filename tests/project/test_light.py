@@ -18,6 +18,7 @@ NEED_EXTRAS = (
     "graph/",
     "learning/",
     "models/",
+    "export/onnx_file.py",
     "projection/",
     "review/",
     "training/",
