@@ -600,23 +600,29 @@ def arenas(result: dict[str, Any]) -> str:
 def projection() -> str:
     """What is projected for devices that edgefer has not run on. No time in it was measured."""
     parts = []
-    for name, title in (("jetson", "Jetson"), ("rtx", "GPU")):
+    for name, title in (("jetson", "Jetson"), ("rtx", "GPU"), ("pi", "Raspberry Pi, one core")):
         result = read(f"projection-{name}.json")
         (eight,) = (each for each in result["workloads"] if each["precision"] == "int8")
         times = {(each["device"], each["precision"]): each["projected_milliseconds"] for each in result["projected"]}
         rows = []
+        floating, scale, rates = ("fp32", 1000, "GFLOP/s GOP/s") if name == "pi" else ("fp16", 1, "TFLOP/s TOP/s")
+        units = rates.split()
         for device in result["devices"]:
-            shown = [times[device["name"], precision] for precision in ("fp16", "int8")]
+            shown = [times[device["name"], precision] for precision in (floating, "int8")]
             rows.append(
                 [
                     device["name"],
                     f"{device['bandwidth']:g} GB/s",
-                    f"{device['fp16']:.3g} TFLOP/s",
-                    "" if device["int8"] is None else f"{device['int8']:.3g} TOP/s",
-                    *("" if time is None else f"{1000 * time:.1f} us" for time in shown),
+                    f"{scale * device[floating]:.3g} {units[0]}",
+                    "" if device["int8"] is None else f"{scale * device['int8']:.3g} {units[1]}",
+                    *(
+                        "" if time is None else f"{time:.1f} ms" if name == "pi" else f"{1000 * time:.1f} us"
+                        for time in shown
+                    ),
                 ]
             )
-        parts.append(table([title, "memory", "FP16", "INT8", "**projected**, FP16", "**projected**, INT8"], rows))
+        kind = floating.upper()
+        parts.append(table([title, "memory", kind, "INT8", f"**projected**, {kind}", "**projected**, INT8"], rows))
         parts.append(
             f"From [projection-{name}.json](benchmarks/results/projection-{name}.json), which has every source: "
             f"`edgefer project edgefer-base --device {name} --data fer2013.zip --json`. "

@@ -54,17 +54,17 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
+    from edgefer.backends import registry
     from edgefer.cli import project as projecting
     from edgefer.devices import present
 
     first, *others = devices = devices or ["cpu"]
     elsewhere = host is not None or fallback or others
-    if not elsewhere and projecting.projected(first) and not present.here(first):
+    if not elsewhere and projecting.projected(first) and first in registry.BACKENDS and not present.here(first):
         projecting.run(first, bundles, data, out=out, threads=threads, split=split, asked=False, as_json=as_json)
         return
     from edgefer import data as datasets
     from edgefer import paths
-    from edgefer.backends import registry
     from edgefer.backends.base import Options
     from edgefer.bench import bench as benching
     from edgefer.bench import probes as probing

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
     from edgefer.devices.specs import Family
 
-_ABSENT = {"jetson": "there is no Jetson here", "rtx": "there is no GPU of NVIDIA's here"}
+_ABSENT = {
+    "jetson": "there is no Jetson here",
+    "rtx": "there is no GPU of NVIDIA's here",
+    "pi": "this is no Raspberry Pi",
+}
 
 
 def project(
     bundles: Bundles = None,
-    device: Annotated[str, typer.Option(help="jetson or rtx.")] = "jetson",
+    device: Annotated[str, typer.Option(help="jetson, rtx or pi (Raspberry Pi).")] = "jetson",
     data: Data = None,
     out: Annotated[Path | None, typer.Option(help="Folder for it. Default: runs/project/<time>-<name>.")] = None,
     threads: CpuThreads = 1,
@@ -30,7 +34,9 @@ def project(
 ) -> None:
     """Project a bundle's latency on devices that are not here, from data sheets. Accuracy is measured on this CPU."""
     if not projected(device):
-        raise InputError(f"{device} is not projected, jetson and rtx are; measure it: edgefer bench --device {device}")
+        raise InputError(
+            f"{device} is not projected; {', '.join(_ABSENT)} are. To measure it: edgefer bench --device {device}"
+        )
     run(device, bundles, data, out=out, threads=threads, split=split, asked=True, as_json=as_json)
 
 

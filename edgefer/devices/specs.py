@@ -1,4 +1,4 @@
-"""What NVIDIA states of its GPUs: memory bandwidth and arithmetic, each figure with its source (`specs.toml`)."""
+"""What data sheets state of devices: memory bandwidth and arithmetic, each figure with its source (`specs.toml`)."""
 
 from __future__ import annotations
 
@@ -14,26 +14,32 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Family = Literal["jetson", "rtx"]
+Family = Literal["jetson", "rtx", "pi"]
 
 _FILE = Path(__file__).with_name("specs.toml")
 
 
 class Device(BaseModel):
-    """One GPU in its highest power mode: dense arithmetic, without DLA, with the fastest accumulator."""
+    """One GPU in its highest power mode (dense arithmetic, no DLA, fastest accumulator), or one core of a CPU."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     family: Family
-    compute: str = Field(pattern=r"^\d+\.\d$", description="compute capability")
+    compute: str | None = Field(None, pattern=r"^\d+\.\d$", description="compute capability of a GPU")
+    cores: int = Field(
+        1, ge=1, description="of a CPU, each with the rates below; 1 for a GPU, which has them as a whole"
+    )
     bandwidth: float = Field(gt=0, description="of memory, in GB/s (10^9 bytes)")
-    fp16: float = Field(gt=0, description="TFLOP/s; a multiply-accumulate is two operations")
+    fp32: float | None = Field(
+        None, gt=0, description="TFLOP/s of a CPU's core; a multiply-accumulate is two operations"
+    )
+    fp16: float | None = Field(None, gt=0, description="TFLOP/s of a GPU")
     int8: float | None = Field(None, gt=0, description="TOP/s; None where `no_int8` says why")
     no_int8: str | None = Field(None, description="why there is no figure for INT8")
-    source: str = Field(min_length=10, description="title of NVIDIA's document")
-    url: str = Field(pattern=r"^https://[a-z.]*(nvidia\.com|github\.com/NVIDIA)/")
-    derivation: str = Field(min_length=10, description="from NVIDIA's headline to these figures")
+    source: str = Field(min_length=10, description="title of the maker's document")
+    url: str = Field(pattern=r"^https://[a-z.]*(nvidia\.com|github\.com/NVIDIA|raspberrypi\.com)/")
+    derivation: str = Field(min_length=10, description="from the maker's headline to these figures")
     checked: str = Field(min_length=10, description="where the figures were looked up")
 
     @model_validator(mode="after")
@@ -42,10 +48,16 @@ class Device(BaseModel):
             raise ValueError("either int8 or no_int8")
         return self
 
+    @model_validator(mode="after")
+    def _is_a_gpu_or_a_cpu(self) -> Device:
+        if (self.fp16 is None) == (self.fp32 is None) or (self.compute is None) != (self.fp16 is None):
+            raise ValueError("a GPU has compute and fp16, a CPU has fp32")
+        return self
+
 
 @cache
 def devices(family: Family) -> tuple[Device, ...]:
-    """Return the GPUs of a family, in the order of the file: Jetsons by age, cards by generation."""
+    """Return the devices of a family, in the order of the file: boards by age, cards by generation."""
     tree = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     found = [Device.model_validate(each) for each in tree["device"]]
     return tuple(device for device in found if device.family == family)

@@ -80,7 +80,7 @@ class _Group:
     after: set[_Group] = field(default_factory=set)
 
 
-def kernels(model: ModelProto, precision: Literal["fp16"] | None = None) -> list[Kernel]:
+def kernels(model: ModelProto, precision: Literal["fp32", "fp16"] | None = None) -> list[Kernel]:
     """Return the kernels that TensorRT makes of a network at batch 1, by the fusions that it documents.
 
     Fused are: bias, activation and a sum of equal shapes with the layer in front; quantizers with what they stand
@@ -89,8 +89,8 @@ def kernels(model: ModelProto, precision: Literal["fp16"] | None = None) -> list
 
     Args:
         model: lowered for TensorRT, or in floating point.
-        precision: None for the types that the file has, which is what TensorRT computes in; ``fp16`` for the same
-            layers in half precision, quantizers left out.
+        precision: None for the types that the file has, which is what TensorRT computes in; ``fp16`` or
+            ``fp32`` for the same layers in that precision, quantizers left out.
 
     Raises:
         InputError: a shape cannot be inferred.
@@ -120,17 +120,18 @@ def kernels(model: ModelProto, precision: Literal["fp16"] | None = None) -> list
     return [reader.kernel(group, counts) for group in dict.fromkeys(groups.values())]
 
 
-def least_time(network: Iterable[Kernel], device: Device) -> Time | None:
-    """Return the least time of a network's kernels, one after another, or None where the GPU has no figure for INT8.
+def least_time(network: Iterable[Kernel], device: Device, threads: int = 1) -> Time | None:
+    """Return the least time of a network's kernels, one after another, or None where the device has no figure for INT8.
 
-    What runs in FP32 is held to the rate of FP16, since no arithmetic on 32 bits, TF32 included, is faster.
+    On a GPU, what runs in FP32 is held to the rate of FP16, since no arithmetic on 32 bits, TF32 included, is faster.
+    On a CPU, `threads` cores work on each kernel, as many as it has at most.
     """
     least = arithmetic = memory = 0.0
     for kernel in network:
-        rate = device.int8 if kernel.precision == "int8" else device.fp16
+        rate = device.int8 if kernel.precision == "int8" else device.fp16 or device.fp32
         if rate is None:
             return None
-        computing = 2 * kernel.macs / (rate * 1e12)
+        computing = 2 * kernel.macs / (rate * 1e12 * min(threads, device.cores))
         moving = kernel.bytes / (device.bandwidth * 1e9)
         least += max(computing, moving)
         arithmetic += computing
@@ -175,7 +176,7 @@ class _Reader:
     constants: Mapping[str, int]
     sources: Mapping[str, tuple[str, ...]]
     groups: Mapping[str, _Group]
-    precision: Literal["fp16"] | None
+    precision: Literal["fp32", "fp16"] | None
 
     def kernel(self, group: _Group, counts: Mapping[str, int]) -> Kernel:
         read: dict[str, int] = {}
@@ -221,7 +222,7 @@ class _Reader:
         return max(self._floating(_of(self.found, source)[1]) for source in self.sources.get(name, (name,)))
 
     def _floating(self, width: int) -> int:
-        return 2 if self.precision == "fp16" else width
+        return {"fp32": 4, "fp16": 2}.get(self.precision or "", width)
 
     def _bytes(self, name: str) -> int:
         shape, width = _of(self.found, name)

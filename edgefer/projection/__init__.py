@@ -1,1 +1,1 @@
-"""What can be known of a device that is not here: accuracy of its graphs, and a time from NVIDIA's data sheets."""
+"""What can be known of a device that is not here: accuracy of its graphs, and a time from data sheets."""

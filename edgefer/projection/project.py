@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Literal
 
 from edgefer import data, versions
 from edgefer.backends import registry
@@ -24,13 +25,25 @@ from edgefer.lines import typed
 from edgefer.projection.result import NetworkEntry, Projected, Projection, Workload
 
 _BATCH = 64
-_ABSENT = {"jetson": "This is no Jetson", "rtx": "There is no GPU of NVIDIA's here"}
+_ABSENT = {"jetson": "This is no Jetson", "rtx": "There is no GPU of NVIDIA's here", "pi": "This is no Raspberry Pi"}
+_BACKENDS = {"pi": "cpu"}  # of a family that is no device's name: which backend runs there
+_HOSTS = {"jetson": "user@orin", "rtx": "user@machine", "pi": "user@raspberrypi"}
 _METHOD = (
     "Roofline (Williams, Waterman and Patterson, CACM 2009): each kernel takes the longer of its arithmetic at the "
     "GPU's dense rate and its traffic at memory's bandwidth, one kernel after another, batch 1, highest power mode, "
     "perfect kernels. Expect more: launching a kernel takes time too, which for networks as small as these can be most "
     "of it, and no data sheet states it. Copies to and from the GPU are left out. A cache that keeps tensors between "
     "kernels can save traffic, not arithmetic"
+)
+_CPU_METHOD = (
+    "Roofline (Williams, Waterman and Patterson, CACM 2009): each operator takes the longer of its arithmetic at the "
+    "core's peak rate and its traffic at memory's bandwidth, one operator after another, batch 1, highest clock, "
+    "perfect kernels. Expect more: ONNX Runtime's kernels stay below the peak, and a board without a fan lowers its "
+    "clock. Caches, which can save traffic but no arithmetic, are left out"
+)
+_PI_INT8 = (
+    "Raspberry Pi 4 has no dot product: INT8 gains at most a factor of two there, and can lose (OpenCV Zoo's "
+    "MobileFaceNet takes 36 ms in INT8 and 28 ms in FP32 on one); measure before you choose"
 )
 _RTX_INT8 = (
     "TensorRT for RTX documents INT8 for the weights of matrix products alone: that it runs these convolutions at the "
@@ -50,14 +63,14 @@ def project(
     """Say what can be known of a device that is not here.
 
     Accuracy is measured: the graphs that the device would get, their numerics run by ONNX Runtime. Times are projected
-    (`edgefer.graph.roofline`) for each GPU of the family, in the precisions that the bundle has, and in FP16 from the
-    same layers where it has no FP16 file.
+    (`edgefer.graph.roofline`) for each device of the family, in the precisions that the bundle has; for a GPU in FP16
+    too, from the same layers where the bundle has no FP16 file.
 
     Args:
         bundles: at least one; all with the data set's classes.
         dataset: where the images are from.
-        device: ``jetson`` or ``rtx``.
-        threads: threads for one operator.
+        device: ``jetson``, ``rtx`` or ``pi``.
+        threads: threads for one operator, here and on a CPU that is projected.
         split: named evaluation set, e.g. ``test`` or ``public+private``.
         root: where `proc` and `etc` are; another folder in tests.
 
@@ -67,10 +80,11 @@ def project(
     """
     if not bundles:
         raise InputError("no bundle to project")
+    backend = _BACKENDS.get(device, device)
     titles = subjects.titles_of(bundles)
     dataset = subjects.with_labels_of(bundles, subjects.divided_as_for(bundles, dataset))
     for bundle in bundles:
-        subjects.check_bundle(bundle, dataset, device)
+        subjects.check_bundle(bundle, dataset, backend)
     counted = [_count(title, bundle, device) for title, bundle in zip(titles, bundles, strict=True)]
     workloads = [(workload, each) for of_bundle in counted for workload, each in of_bundle]
     rows = data.split(dataset, split)
@@ -79,22 +93,25 @@ def project(
     clean = accuracy.leak_free(dataset, rows)
     this_machine = machine.describe()
     networks = [
-        _judge(title, bundle, name, device, this_machine, threads, rows, clean)
+        _judge(title, bundle, name, backend, this_machine, threads, rows, clean)
         for title, bundle in zip(titles, bundles, strict=True)
-        for name in registry.get(device).networks(bundle)
+        for name in registry.get(backend).networks(bundle)
     ]
-    asked = ["edgefer", "bench", *map(subjects.named, bundles), "--device", device]
+    asked = ["edgefer", "bench", *map(subjects.named, bundles), "--device", backend, "--host", _HOSTS[device]]
     warnings = subjects.data_warnings(titles, bundles, dataset, split)
     if device == "rtx" and any(workload.precision == "int8" for workload, _ in workloads):
         warnings.append(_RTX_INT8)
+    if device == "pi" and any(workload.precision == "int8" for workload, _ in workloads):
+        warnings.append(_PI_INT8)
     again = subjects.command(bundles, dataset, [device], split, ["--threads", str(threads)])[2:]
     return Projection(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         repeat=typed(["edgefer", "project", *again]),
-        measure=typed([*asked, "--host", "user@orin" if device == "jetson" else "user@machine"]),
+        measure=typed(asked),
         device=device,
         statement=statement(device, root),
-        method=_METHOD,
+        threads=threads if device == "pi" else 1,
+        method=_CPU_METHOD if device == "pi" else _METHOD,
         machine=this_machine,
         versions=versions.installed("onnx", "onnxruntime", "numpy"),
         data=subjects.test_data(dataset, split, rows, clean),
@@ -102,7 +119,7 @@ def project(
         networks=networks,
         workloads=[workload for workload, _ in workloads],
         devices=list(devices(device)),
-        projected=[_projected(workload, each, gpu) for workload, each in workloads for gpu in devices(device)],
+        projected=[_projected(workload, each, gpu, threads) for workload, each in workloads for gpu in devices(device)],
         warnings=warnings,
     )
 
@@ -111,26 +128,33 @@ def statement(device: Family, root: Path = Path("/")) -> str:
     """Return the first line of a projection, which says that none of it was measured on such a device.
 
     Args:
-        device: ``jetson`` or ``rtx``.
+        device: ``jetson``, ``rtx`` or ``pi``.
         root: as for `project`.
     """
     if present.here(device, root):
-        return "Nothing below was measured on this GPU: this is a projection."
+        return f"Nothing below was measured on this {'board' if device == 'pi' else 'GPU'}: this is a projection."
     return f"{_ABSENT[device]}: nothing below was measured on one."
 
 
 def _count(title: str, bundle: Bundle, device: Family) -> list[tuple[Workload, list[Kernel]]]:
-    """Return what a bundle's networks ask of a GPU: its INT8 and FP16 files, or other layers taken for FP16 ones."""
+    """Return what a bundle's networks ask of a device.
+
+    Of a GPU its INT8 and FP16 files, of a CPU its INT8 and FP32 files. Where one has no file in floating point, the
+    layers of another are taken.
+    """
     manifest = bundle.manifest
-    names = registry.get(device).networks(bundle)
+    names = registry.get(_BACKENDS.get(device, device)).networks(bundle)
+    floating: Literal["fp32", "fp16"]
+    other: Precision
+    floating, other = ("fp32", "fp16") if device == "pi" else ("fp16", "fp32")
     found = []
     for name in names:
         precision = manifest.networks[name].precision
-        if precision != "fp32":
+        if precision != other:
             found.append(_workload(title, name, precision, kernels(read(bundle.file(name))), True))
-    if not any(workload.precision == "fp16" for workload, _ in found):
-        layers = kernels(read(bundle.file(names[0])), "fp16")
-        found.insert(0, _workload(title, names[0], "fp16", layers, False))
+    if not any(workload.precision == floating for workload, _ in found):
+        layers = kernels(read(bundle.file(names[0])), floating)
+        found.insert(0, _workload(title, names[0], floating, layers, False))
     return found
 
 
@@ -140,7 +164,7 @@ def _workload(
     workload = Workload(
         bundle=title,
         network=network,
-        precision="int8" if precision == "int8" else "fp16",
+        precision=precision,
         as_filed=as_filed,
         kernels=len(found),
         macs=sum(kernel.macs for kernel in found),
@@ -150,8 +174,8 @@ def _workload(
     return workload, found
 
 
-def _projected(workload: Workload, found: list[Kernel], gpu: Device) -> Projected:
-    time = least_time(found, gpu)
+def _projected(workload: Workload, found: list[Kernel], gpu: Device, threads: int) -> Projected:
+    time = least_time(found, gpu, threads)
     return Projected(
         bundle=workload.bundle,
         network=workload.network,
@@ -167,7 +191,7 @@ def _judge(
     title: str,
     bundle: Bundle,
     name: str,
-    device: Family,
+    device: str,
     here: machine.Machine,
     threads: int,
     rows: Split,
@@ -183,7 +207,8 @@ def _judge(
         network=name,
         precision=network.precision,
         target=network.target,
-        runtime=f"onnxruntime {here.versions['onnxruntime']} on the CPU, in the place of {registry.get(device).title}",
+        runtime=f"onnxruntime {here.versions['onnxruntime']} on the CPU"
+        + ("" if device == "cpu" else f", in the place of {registry.get(device).title}"),
         sha256=network.sha256,
         file_bytes=network.bytes,
         quality=judged.quality,

@@ -35,18 +35,20 @@ class NetworkEntry(_Part):
 
 
 class Workload(_Part):
-    """What a GPU has to do for one image, counted from a graph."""
+    """What a device has to do for one image, counted from a graph."""
 
     bundle: str
     network: str = Field(description="whose file it was counted from")
-    precision: Literal["fp16", "int8"]
+    precision: Literal["fp32", "fp16", "int8"]
     as_filed: bool = Field(
         description="false: counted as if that file's layers ran in FP16; the bundle has no such file"
     )
     kernels: int = Field(gt=0, description="launches, one after another")
     macs: int = Field(ge=0, description="multiply-accumulates")
     moved_bytes: int = Field(gt=0, description="read and written by the kernels: weights, activations")
-    fp32_macs: int = Field(ge=0, description="of `macs`, those in layers that stayed FP32; held to the rate of FP16")
+    fp32_macs: int = Field(
+        ge=0, description="of `macs`, those in layers that stayed FP32; on a GPU held to the rate of FP16"
+    )
 
 
 class Projected(_Part):
@@ -54,7 +56,7 @@ class Projected(_Part):
 
     bundle: str
     network: str = Field(description="of its workload")
-    precision: Literal["fp16", "int8"]
+    precision: Literal["fp32", "fp16", "int8"]
     device: str = Field(description="name of one of `devices`")
     projected_milliseconds: float | None = Field(description="None where `devices` says why: no_int8")
     arithmetic_milliseconds: float | None = Field(description="its part if memory took no time; nothing goes below it")
@@ -71,6 +73,7 @@ class Projection(_Part):
     measure: str = Field(description="the command that measures instead")
     device: Family = Field(description="that was asked for")
     statement: str = Field(description="that nothing was measured on one")
+    threads: int = Field(1, ge=1, description="cores that times are projected for; 1 for a GPU")
     method: str = Field(description="how times are projected, and what they leave out")
     machine: Machine = Field(description="that ran the networks' numerics")
     versions: dict[str, str]
@@ -78,6 +81,6 @@ class Projection(_Part):
     bundles: list[BundleEntry]
     networks: list[NetworkEntry]
     workloads: list[Workload]
-    devices: list[Device] = Field(description="NVIDIA's figures, each with its source")
+    devices: list[Device] = Field(description="their makers' figures, each with its source")
     projected: list[Projected]
     warnings: list[str]

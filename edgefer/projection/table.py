@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgefer.devices.specs import Device
 from edgefer.projection.result import Projected, Projection, Workload
 from edgefer.report.table import bundle_line, data_line, grid, marked, name
 
@@ -47,19 +48,29 @@ def _quality(projection: Projection) -> Table:
 
 
 def _times(projection: Projection, bundle: str, workloads: Sequence[Workload]) -> Table:
-    title = PROJECTED if len(projection.bundles) == 1 else f"{PROJECTED}: {bundle}"
-    headers = [f"projected\n{each.precision.upper()}, us" for each in workloads]
-    table = grid(title, ("", "memory\nGB/s", "FP16\nTFLOP/s", "INT8\nTOP/s", *headers))
+    how = f", {projection.threads} thread{'s' * (projection.threads > 1)}" if projection.device == "pi" else ""
+    title = f"{PROJECTED}{how}" + (f": {bundle}" if len(projection.bundles) > 1 else "")
+    unit = "ms" if projection.device == "pi" else "us"
+    headers = [f"projected\n{each.precision.upper()}, {unit}" for each in workloads]
+    cpu = projection.device == "pi"
+    rates = ("FP32, core\nGFLOP/s", "INT8, core\nGOP/s") if cpu else ("FP16\nTFLOP/s", "INT8\nTOP/s")
+    table = grid(title, ("", "memory\nGB/s", *rates, *headers))
     for device in projection.devices:
         found = [_one(projection, each, device.name).projected_milliseconds for each in workloads]
         table.add_row(
             Text(device.name),
             f"{device.bandwidth:g}",
-            f"{device.fp16:.3g}",
-            "" if device.int8 is None else f"{device.int8:.3g}",
-            *("" if time is None else f"{1000 * time:.1f}" for time in found),
+            *("" if rate is None else f"{rate:.3g}" for rate in _rates(device)),
+            *("" if time is None else f"{time:.2f}" if cpu else f"{1000 * time:.1f}" for time in found),
         )
     return table
+
+
+def _rates(device: Device) -> tuple[float | None, float | None]:
+    """Return the rates to show: FP16 and INT8 of a GPU in 10^12 a second, FP32 and INT8 of a CPU's core in 10^9."""
+    if device.fp32 is None:
+        return device.fp16, device.int8
+    return 1000 * device.fp32, None if device.int8 is None else 1000 * device.int8
 
 
 def _one(projection: Projection, workload: Workload, device: str) -> Projected:
@@ -70,7 +81,11 @@ def _one(projection: Projection, workload: Workload, device: str) -> Projected:
 
 
 def _work(each: Workload) -> str:
-    how = f"from {each.network}" if each.as_filed else f"from the layers of {each.network}: the bundle has no FP16 file"
+    how = (
+        f"from {each.network}"
+        if each.as_filed
+        else f"from the layers of {each.network}: the bundle has no {each.precision.upper()} file"
+    )
     return (
         f"{each.precision.upper()}: {each.kernels} kernels, {each.macs / 1e6:.1f} M multiply-accumulates, "
         f"{each.moved_bytes / 1e6:.2f} MB moved ({how})"
@@ -81,7 +96,9 @@ def _sources(projection: Projection) -> Text:
     named: dict[str, list[str]] = {}
     for device in projection.devices:
         named.setdefault(device.source, []).append(device.name)
-    said = "Figures are NVIDIA's; addresses, derivations and what each was checked against stand in projection.json:"
+    said = (
+        "Figures are their makers'; addresses, derivations and what each was checked against stand in projection.json:"
+    )
     return Text("\n".join([said, *(f"- {', '.join(names)}: {source}" for source, names in named.items())]))
 
 

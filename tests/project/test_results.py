@@ -41,7 +41,7 @@ def test_a_figure_that_was_changed_by_hand_is_seen(readme: ModuleType) -> None:
 
 def test_projections_are_of_the_network_that_is_shipped(readme: ModuleType) -> None:
     shipped = bundle.default().manifest.networks
-    for name in ("jetson", "rtx"):
+    for name in ("jetson", "rtx", "pi"):
         for network in readme.read(f"projection-{name}.json")["networks"]:
             assert network["sha256"] == shipped[network["network"]].sha256, f"run: edgefer project --device {name}"
 

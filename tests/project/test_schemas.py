@@ -96,7 +96,7 @@ def test_the_manifest_and_the_projections_that_are_here_validate() -> None:
     manifest = ROOT / "edgefer" / "family" / "edgefer-base" / "manifest.json"
     validator("manifest").validate(json.loads(manifest.read_text(encoding="utf-8")))
     projections = list(RESULTS.glob("projection-*.json"))
-    assert len(projections) == 2
+    assert len(projections) == 3
     for path in projections:
         validator("projection").validate(result(path))
 
