@@ -41,7 +41,7 @@ _measured: dict[tuple[object, ...], object] = {}
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """Start a browser for the pages of one file."""
-    from bench import browser as browsers
+    from tests.helpers import browser as browsers
 
     with browsers.browser(tmp_path_factory.mktemp("profile")) as started:
         yield started

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bundle import samples
 
 from edgefer import inputs, limits, recipes
 from edgefer.bench import read as results
@@ -19,6 +18,7 @@ from edgefer.errors import InputError
 from edgefer.graph import read as graphs
 from edgefer.learning import state
 from edgefer.models.create import create
+from tests.helpers import samples
 
 
 def test_a_file_is_read_up_to_its_bound_and_not_beyond(tmp_path: Path) -> None:

@@ -14,8 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from backends import fake_gpu
-from bundle import samples
 
 from edgefer import console
 from edgefer.backends import onnxruntime
@@ -23,6 +21,7 @@ from edgefer.backends.tensorrt import builder
 from edgefer.backends.tensorrt import session as engine
 from edgefer.backends.tensorrt.cuda import driver as cuda_driver
 from edgefer.errors import InputError, LackError
+from tests.helpers import fake_gpu, samples
 
 trt = pytest.importorskip("tensorrt_rtx")
 MODEL = samples.network()

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from bundle import samples
 
 from edgefer import console
 from edgefer.backends.tensorrt import builder
 from edgefer.backends.tensorrt import cache as engine_cache
 from edgefer.devices.gpu import Gpu
 from edgefer.errors import LackError
+from tests.helpers import samples
 
 pytest.importorskip("tensorrt_rtx")
 GPU = Gpu("0000:01:00.0", "Fake Ada", "89", "13.0", 8 << 30, False, "none")

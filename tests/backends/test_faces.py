@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle import samples
-from faces.pictures import happy, lay
 from PIL import Image
 
 import edgefer
 from edgefer.errors import InputError, LackError, MissingExtra
 from edgefer.faces import file
+from tests.helpers import samples
+from tests.helpers.pictures import happy, lay
 
 
 @pytest.fixture(scope="module")

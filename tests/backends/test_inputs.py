@@ -18,12 +18,12 @@ from urllib.parse import quote_from_bytes
 import numpy as np
 import pytest
 import torch
-from bundle import samples
 from PIL import Image
 
 import edgefer
 from edgefer.errors import InputError, LackError, MissingExtra
 from edgefer.inputs import pictures
+from tests.helpers import samples
 
 
 def _png(mode: str = "L") -> bytes:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from bundle import samples
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from typer.testing import CliRunner
@@ -27,6 +26,7 @@ from edgefer.compression import targets as compression
 from edgefer.errors import InputError, LackError
 from edgefer.graph import lower
 from edgefer.graph.lower import Lowered
+from tests.helpers import samples
 
 
 class Session:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from bundle import samples
 from onnx import TensorProto, helper, numpy_helper
 
 from edgefer import bundle, console
@@ -20,6 +19,7 @@ from edgefer.backends import onnxruntime, registry
 from edgefer.bench.result import Protocol
 from edgefer.devices import machine
 from edgefer.errors import InputError
+from tests.helpers import samples
 
 
 def _input(count: int, seed: int = 0) -> np.ndarray:

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from bundle import samples
 from onnx import numpy_helper
 from PIL import Image, ImageOps
 
@@ -20,6 +19,7 @@ from edgefer import bundle
 from edgefer.errors import InputError
 from edgefer.inputs import read
 from edgefer.labels import LABELS
+from tests.helpers import samples
 
 TRUTH = np.array([3, 0, 6, 2, 5])
 

@@ -14,7 +14,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from bundle import samples
 from onnx import ModelProto, numpy_helper
 from torch import nn
 from typer.testing import CliRunner
@@ -28,6 +27,7 @@ from edgefer.errors import InputError, LackError, MissingExtra
 from edgefer.graph.graph import Graph
 from edgefer.graph.half import half
 from edgefer.graph.lint import check
+from tests.helpers import samples
 
 trt = pytest.importorskip("tensorrt_rtx")
 GPUS = ["86", "89", "120"]

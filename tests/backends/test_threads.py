@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundle import samples
 from PIL import Image
 
 import edgefer
 from edgefer import data
 from edgefer.inputs import pictures
+from tests.helpers import samples
 
 THREADS = 8
 

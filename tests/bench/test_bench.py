@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle import samples
 from rich.console import Console
 
 from edgefer import bundle
@@ -24,6 +23,7 @@ from edgefer.evaluation import timing
 from edgefer.labels import LABELS
 from edgefer.preprocessing import Preprocessing
 from edgefer.report.table import tables
+from tests.helpers import samples
 
 FEAR = LABELS.index("fear")
 

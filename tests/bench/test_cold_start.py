@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle import samples
-from devices import jetsons
 from rich.console import Console
 
 from edgefer.bench import probes, state
@@ -22,6 +20,7 @@ from edgefer.devices import machine
 from edgefer.errors import InputError
 from edgefer.evaluation import timing
 from edgefer.report.table import tables
+from tests.helpers import jetsons, samples
 
 SHAPE = (1, samples.SIZE, samples.SIZE)
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from bundle import samples
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -17,6 +16,7 @@ from edgefer.bench import result as schema
 from edgefer.bench.read import read
 from edgefer.cli.main import app
 from edgefer.labels import LABELS
+from tests.helpers import samples
 
 QUICK = ["--data", "faces", "--seconds", "0.1"]
 

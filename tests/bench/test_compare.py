@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bundle import samples
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
@@ -28,6 +27,7 @@ from edgefer.errors import InputError
 from edgefer.evaluation.metrics import wilson
 from edgefer.evaluation.timing import Interval
 from edgefer.labels import LABELS
+from tests.helpers import samples
 
 Edit = Callable[[dict[str, Any]], object]
 

@@ -11,8 +11,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from bundle import samples
-from devices import jetsons, powercap
 from rich.console import Console
 
 from edgefer.backends import registry
@@ -23,6 +21,7 @@ from edgefer.bench.probes.base import Candidate, Context
 from edgefer.devices import jetson, rapl
 from edgefer.report.facts import protocol
 from edgefer.report.table import tables
+from tests.helpers import jetsons, powercap, samples
 
 CPU = registry.get("cpu")
 PICTURE = [np.zeros((1, 1, 2, 2), np.float32)]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from bundle import samples
 from rich.console import Console
 
 from edgefer.bench import probes
 from edgefer.bench.bench import bench
 from edgefer.bench.probes import load_time
 from edgefer.report.table import tables
+from tests.helpers import samples
 
 
 def test_every_network_is_opened_and_its_times_are_in_order(tmp_path: Path) -> None:

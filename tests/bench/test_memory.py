@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle import samples
 from onnx import TensorProto, helper, numpy_helper
 
 from edgefer.bench.probes import memory
 from edgefer.errors import InputError
+from tests.helpers import samples
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident sets are read from /proc")
 

@@ -14,9 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from backends import fake_gpu
-from bundle import samples
-from devices import jetsons
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -32,6 +29,7 @@ from edgefer.cli.main import app
 from edgefer.devices import jetson, nvidia, present
 from edgefer.errors import LackError
 from edgefer.report.table import tables
+from tests.helpers import fake_gpu, jetsons, samples
 
 trt = pytest.importorskip("tensorrt_rtx")
 IN_A_PROCESS = gpu_memory._start

@@ -7,13 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from bench import browser as browsers
-from bench import results
-from bench.browser import Browser
-from bundle import samples
 
 from edgefer.bench.bench import bench
 from edgefer.report import html as report
+from tests.helpers import browser as browsers
+from tests.helpers import results, samples
+from tests.helpers.browser import Browser
 
 HOSTILE = ("<script>document.title='ran'</script>", 'a"b onload="x', "$x$ & \\1", "'><img src=x>", "s" * 40, "é", "n")
 PAGES = ("one bundle", "twelve bundles", "a Jetson", "hostile labels")

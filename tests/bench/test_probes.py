@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from bundle import samples
 from rich.console import Console
 
 from edgefer.bench import probes
@@ -22,6 +21,7 @@ from edgefer.compare.conditions import parse
 from edgefer.compare.pairs import Named, compare
 from edgefer.report import markdown, spreadsheet, table
 from edgefer.report.table import tables
+from tests.helpers import samples
 
 
 def toy(context: Context) -> Sequence[Mapping[str, float]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from bundle import samples
 
 from edgefer.bench.bench import bench
 from edgefer.bench.recommend import recommend
 from edgefer.bench.result import NetworkEntry
 from edgefer.evaluation.timing import Interval
+from tests.helpers import samples
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle import samples
-from devices import sshd
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -25,6 +23,7 @@ from edgefer.bench import result as schema
 from edgefer.cli.main import app
 from edgefer.errors import LackError
 from edgefer.labels import LABELS
+from tests.helpers import samples, sshd
 
 # Names that a shell or scp would make something of.
 BUNDLE = 'it\'s a $(touch pwned) "bundle";\n`id` -r *'

@@ -13,9 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench import results
-from bench.elements import Page
-from bundle import samples
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -34,6 +31,8 @@ from edgefer.report import html as report
 from edgefer.report.markdown import markdown
 from edgefer.report.pareto import front
 from edgefer.report.summary import summary
+from tests.helpers import results, samples
+from tests.helpers.elements import Page
 
 HOSTILE = ("<script>alert(1)</script>", 'a"b onload="x', "$x$ & \\1", "happy", "sad", "{{ 7 * 7 }}", "neutral")
 

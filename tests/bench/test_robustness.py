@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle import samples
 from rich.console import Console
 
 from edgefer import data
@@ -19,6 +18,7 @@ from edgefer.evaluation.corruptions import KINDS, corrupt
 from edgefer.report import html as report
 from edgefer.report import table
 from edgefer.report.table import tables
+from tests.helpers import samples
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from typing import Any
 
 import onnx
 import pytest
-from bundle import samples
 
 from edgefer import bundle, paths
 from edgefer.backends import registry
 from edgefer.errors import InputError
 from edgefer.labels import LABELS
+from tests.helpers import samples
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from bundle import samples
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgefer import bundle
 from edgefer.bundle import wire
 from edgefer.errors import InputError
+from tests.helpers import samples
 
 FLOATS = TensorProto.FLOAT
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 import pytest
-from bundle import samples
 
 from edgefer.bench.bench import bench
 from edgefer.bench.result import Result
+from tests.helpers import samples
 
 
 @pytest.fixture

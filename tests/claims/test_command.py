@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from claims import benches
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -19,6 +18,7 @@ from edgefer.bench.result import Result as Bench
 from edgefer.claims import ledger
 from edgefer.claims import result as schema
 from edgefer.cli.main import app
+from tests.helpers import benches
 
 pytest.importorskip("jinja2")
 

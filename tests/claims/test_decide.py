@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from claims.ledgers import HEAD, claim, write
 
 from edgefer import data
 from edgefer.claims import images, ledger
@@ -15,6 +14,7 @@ from edgefer.claims.decide import decide
 from edgefer.claims.result import VERDICTS, Entry, Result
 from edgefer.data.dataset import Dataset
 from edgefer.labels import LABELS
+from tests.helpers.ledgers import HEAD, claim, write
 
 COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results" / "claims.json"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from claims.ledgers import HEAD, claim, write
 
 from edgefer.claims import commands, ledger
 from edgefer.claims.checks import Attainable, names
 from edgefer.errors import InputError
+from tests.helpers.ledgers import HEAD, claim, write
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench import browser as browsers
-from bench.browser import Browser
-from claims import benches
 
 from edgefer.bench.result import Result
 from edgefer.claims import ledger, page
 from edgefer.claims.decide import decide
 from edgefer.report import html as report
+from tests.helpers import benches
+from tests.helpers import browser as browsers
+from tests.helpers.browser import Browser
 
 PAGES = ("report", "ledger")
 

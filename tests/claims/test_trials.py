@@ -10,9 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from bundle import samples
-from claims import benches
-from claims.ledgers import HEAD, claim, write
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -27,6 +24,8 @@ from edgefer.cli.main import app
 from edgefer.errors import InputError
 from edgefer.evaluation import metrics
 from edgefer.labels import LABELS
+from tests.helpers import benches, samples
+from tests.helpers.ledgers import HEAD, claim, write
 
 PAPERS = ("insideout-v2s", "b2-two-stage", "b0-attention", "b0-mixup", "cnn-15m", "vgg16-scratch")
 TRAINED = '[[training]]\nrecipe = "{}"\nsplits = ["public+private"]\ndescribed = {}\n'

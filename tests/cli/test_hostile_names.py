@@ -17,13 +17,13 @@ from typing import TypeAlias
 
 import numpy as np
 import pytest
-from bundle import samples
 from PIL import Image
 
 from edgefer import console, data
 from edgefer.bench.bench import bench
 from edgefer.cli.main import main
 from edgefer.console import Guarded
+from tests.helpers import samples
 
 # Title and clipboard, a bell, back to the line's start, a C1 CSI, DEL, reversed writing, a style of rich's, a new line.
 HOSTILE = "a\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\rb\x9b2J\x7f\u202e[red]x[b]\n=edgefer: done"

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from graph.onnx_networks import Layer, network, reader_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, helper, numpy_helper
@@ -26,6 +25,7 @@ from edgefer.graph.lower import lower
 from edgefer.graph.read import read
 from edgefer.graph.slim import slim
 from edgefer.graph.weights import fold_weights
+from tests.helpers.onnx_networks import Layer, network, reader_of
 
 
 def type_in(*arguments: str | Path) -> Result:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle import samples
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -23,6 +22,7 @@ from edgefer.cli.main import app
 from edgefer.faces.face import Box
 from edgefer.labels import LABELS
 from edgefer.predictor import Prediction
+from tests.helpers import samples
 
 TRUTH = np.array([3, 0, 6])
 
@@ -354,7 +354,7 @@ def test_copies_go_into_a_folder_that_a_link_leads_to_if_it_is_there(
 def test_a_face_s_score_roll_and_place_stand_in_json_csv_and_the_copy(
     made: Path, tmp_path: Path, fer2013: Path, yunet: Path
 ) -> None:
-    from faces.pictures import happy, lay
+    from tests.helpers.pictures import happy, lay
 
     Image.fromarray(lay([(happy(fer2013)[0], 200, 100, 200)], roll=35)).save(tmp_path / "turned.png")
     options = ("--bundle", made, "--json", "--csv", tmp_path / "a.csv", "--detector", yunet)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from stripes import stripes
 from typer.testing import CliRunner, Result
 
 import edgefer
 from edgefer import console
 from edgefer.cli.main import app
+from tests.helpers.stripes import stripes
 
 SMALL = (
     "model.args.widths=[8, 16]",

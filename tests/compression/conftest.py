@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from stripes import small_recipe, stripes
 
 from edgefer import data
 from edgefer.training.trainer import train
+from tests.helpers.stripes import small_recipe, stripes
 
 
 @pytest.fixture(scope="session")

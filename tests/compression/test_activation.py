@@ -9,7 +9,6 @@ from typing import Any
 import onnx
 import pytest
 import torch
-from graph.onnx_networks import kinds
 from torch import nn
 
 from edgefer import bundle, data
@@ -20,6 +19,7 @@ from edgefer.compression.config import CompressConfig
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint as checkpoints
 from edgefer.learning import loss
+from tests.helpers.onnx_networks import kinds
 
 
 def network() -> nn.Module:

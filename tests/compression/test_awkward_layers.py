@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from graph.onnx_networks import kinds
 from torch import Tensor, nn
 
 from edgefer import models
@@ -17,6 +16,7 @@ from edgefer.backends import onnxruntime
 from edgefer.backends.tensorrt import builder
 from edgefer.compression import export, quantize, targets
 from edgefer.graph.fusions import optimized
+from tests.helpers.onnx_networks import kinds
 
 
 class Net(nn.Module):

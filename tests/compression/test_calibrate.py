@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stripes import stripes
 
 from edgefer import data
 from edgefer.compression import calibrate
 from edgefer.data.dataset import Dataset
 from edgefer.errors import InputError
+from tests.helpers.stripes import stripes
 
 
 def scheme(tmp_path: Path, **changes: object) -> Path:

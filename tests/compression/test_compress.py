@@ -16,7 +16,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from graph.onnx_networks import kinds
 from onnx import numpy_helper
 from typer.testing import CliRunner
 
@@ -31,6 +30,7 @@ from edgefer.errors import InputError
 from edgefer.evaluation import metrics, predict
 from edgefer.evaluation.predict import Infer
 from edgefer.graph.lint import check
+from tests.helpers.onnx_networks import kinds
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from graph.onnx_networks import run
 from onnx import ModelProto
 from torch import nn
 from typer.testing import CliRunner
@@ -29,6 +28,7 @@ from edgefer.graph.graph import Graph
 from edgefer.graph.leave import Part, leave, parts
 from edgefer.learning import checkpoint
 from edgefer.preprocessing import Preprocessing
+from tests.helpers.onnx_networks import run
 
 BROKEN = "stages.1.relu1.Relu"  # an activation in the middle of the network
 

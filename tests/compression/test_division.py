@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data import lab
 from typer.testing import CliRunner
 
 from edgefer import bundle, data
@@ -17,6 +16,7 @@ from edgefer.bench import subjects
 from edgefer.cli.main import app
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint
+from tests.helpers import lab
 
 PATTERN = r"-q(\d+)x"
 SMALL = ("model.args.widths=[8, 16]", "model.args.blocks=[1, 1]", "model.args.stem_stride=2", "train.batch_size=32",

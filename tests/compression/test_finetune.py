@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from stripes import stripes
 from torch import nn
 
 from edgefer import data
@@ -21,6 +20,7 @@ from edgefer.errors import Diverged
 from edgefer.learning import checkpoint, evaluate, state
 from edgefer.learning.checkpoint import Checkpoint
 from edgefer.learning.loop import Progress
+from tests.helpers.stripes import stripes
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,8 +101,8 @@ def test_the_default_is_one_epoch_and_never_more_steps_than_asked(trained: Path)
 _SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-sys.path[:0] = {paths!r}
-from compression import test_finetune
+sys.path.insert(0, {root!r})
+from tests.compression import test_finetune
 from edgefer import console
 from edgefer.compression import fine_tuning
 from edgefer.learning import loop
@@ -125,7 +125,7 @@ test_finetune.tune(run, work, epochs=epochs)
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    script = _SCRIPT.format(paths=[str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "training")])
+    script = _SCRIPT.format(root=str(ROOT))
     command = [sys.executable, "-c", script, *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 

@@ -12,7 +12,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from graph.onnx_networks import kinds, run, session
 from onnx import numpy_helper
 from torch import nn
 
@@ -22,6 +21,7 @@ from edgefer.compression.calibrate import Observer
 from edgefer.graph.lint import check
 from edgefer.graph.lower import lower
 from edgefer.graph.slim import slim
+from tests.helpers.onnx_networks import kinds, run, session
 
 ROOT = Path(__file__).parents[2]
 

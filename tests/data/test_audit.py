@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from data import sources
 from PIL import Image
 from typer.testing import CliRunner
 
 from edgefer import data
 from edgefer.cli.data import info
 from edgefer.data.faces import builtin
+from tests.helpers import sources
 
 
 @pytest.fixture

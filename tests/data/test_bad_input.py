@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data import sources
 from PIL import Image
 
 from edgefer import data
 from edgefer.errors import EdgeferError, InputError
+from tests.helpers import sources
 
 
 @pytest.fixture(autouse=True)

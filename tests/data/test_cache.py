@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data import sources
 
 from edgefer import console, data, paths
 from edgefer.data import cache
 from edgefer.errors import InputError, LackError
+from tests.helpers import sources
 
 
 @pytest.fixture(autouse=True)

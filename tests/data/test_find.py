@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from data import sources
 
 from edgefer import console, data
 from edgefer.errors import InputError
+from tests.helpers import sources
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data import lab, sources
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from edgefer.data import carve, near_duplicates
 from edgefer.data.dataset import SPLITS
 from edgefer.data.groups import from_names
 from edgefer.errors import InputError
+from tests.helpers import lab, sources
 
 
 def sides(dataset: data.Dataset, known: dict[bytes, int]) -> dict[int, set[str]]:

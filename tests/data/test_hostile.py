@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data import sources
 from PIL import Image
 
 from edgefer import data, limits
 from edgefer.errors import InputError
+from tests.helpers import sources
 
 _MOST_MEMORY = 400 << 20  # bytes that reading may add; each of these sources asks for a gigabyte or more
 

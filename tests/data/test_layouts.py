@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data import sources
 from PIL import Image
 
 from edgefer import data
 from edgefer.data.dataset import SPLITS, USAGES
 from edgefer.errors import InputError
 from edgefer.labels import LABELS
+from tests.helpers import sources
 
 
 def bare_zip(path: Path, rows: sources.Small) -> Path:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle import samples
-from data import sources
 
 from edgefer import bundle, data
 from edgefer.bench.bench import bench
@@ -19,6 +17,7 @@ from edgefer.data import packed
 from edgefer.data.dataset import Dataset
 from edgefer.errors import InputError
 from edgefer.labels import LABELS
+from tests.helpers import samples, sources
 
 
 def packed_to(folder: Path, dataset: Dataset, split: str = "test") -> Path:

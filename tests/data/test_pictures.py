@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data import sources
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from edgefer import bundle, data
 from edgefer.data.pictures import as_array, opened, plain
 from edgefer.errors import InputError
+from tests.helpers import sources
 
 
 def load_one(picture: Image.Image, path: Path, name: str = "x.png", **options: object) -> NDArray[np.uint8]:

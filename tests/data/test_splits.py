@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data import sources
 
 from edgefer import data
 from edgefer.data.dataset import SPLITS, spread
 from edgefer.data.splits import stratified
 from edgefer.errors import InputError
+from tests.helpers import sources
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from devices import jetsons
 from typer.testing import CliRunner
 
 from edgefer.cli.main import app
 from edgefer.cli.output import EXTRAS
 from edgefer.devices import doctor
 from edgefer.errors import LackError
+from tests.helpers import jetsons
 
 
 def lines(root: Path, extras: dict[str, tuple[str, ...]] = EXTRAS) -> dict[str, doctor.Line]:

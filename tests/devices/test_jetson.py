@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from devices import jetsons
 
 from edgefer.devices import jetson
+from tests.helpers import jetsons
 
 
 def test_a_board_says_what_decides_its_measurements(tmp_path: Path) -> None:

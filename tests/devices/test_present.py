@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from devices import jetsons
-
 from edgefer.devices.present import here
+from tests.helpers import jetsons
 
 DRIVER = {"proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86.15\n"}
 

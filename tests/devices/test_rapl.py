@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from devices import jetsons, powercap
 
 from edgefer.cli.output import EXTRAS
 from edgefer.devices import doctor, rapl
+from tests.helpers import jetsons, powercap
 
 CLASS = "sys/class/powercap"
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from devices import sshd
 
 from edgefer.devices import remote
 from edgefer.errors import InputError, LackError
+from tests.helpers import sshd
 
 FAKE = 'case $1 in --version) echo edgefer 1.2.3 ;; *) printf "%s|" "$@" >words; echo heard >&2; exit 7 ;; esac'
 

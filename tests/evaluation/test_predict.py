@@ -6,12 +6,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from bundle import samples
 
 from edgefer.data.dataset import Split
 from edgefer.errors import InputError
 from edgefer.evaluation import predict
 from edgefer.preprocessing import Preprocessing
+from tests.helpers import samples
 
 SPEC = Preprocessing(size=16)
 

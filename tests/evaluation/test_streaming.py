@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle import samples
 
 from edgefer import bundle
 from edgefer.bench.probes import accuracy
 from edgefer.data.dataset import Split
 from edgefer.evaluation import metrics, predict
+from tests.helpers import samples
 
 FEW, MANY = 10_000, 20_000
 LOGITS = 28  # bytes of an image: float32, seven classes

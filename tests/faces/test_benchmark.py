@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from project import scripts
 
 from edgefer.faces import crop, file, search
 from edgefer.faces.face import Face
+from tests.helpers import scripts
 
 
 def test_a_composite_has_its_face_where_it_says_and_is_the_same_each_time() -> None:

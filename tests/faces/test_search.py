@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faces.pictures import happy, lay
 from PIL import Image
 
 from edgefer.errors import InputError
@@ -15,6 +14,7 @@ from edgefer.faces import crop, notes
 from edgefer.faces.face import Face, roll
 from edgefer.faces.search import Search
 from edgefer.faces.yunet import YuNet, suppress
+from tests.helpers.pictures import happy, lay
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_threads_share_a_detector(detector: Search, faces: np.ndarray) -> None:
 
 
 def test_a_file_that_is_another_network_or_none_is_refused(tmp_path: Path) -> None:
-    from bundle import samples
+    from tests.helpers import samples
 
     made = samples.write(tmp_path / "made")
     with pytest.raises(InputError, match="is not YuNet"):

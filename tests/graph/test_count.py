@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-
 import onnx
 import pytest
 import torch
-from graph.onnx_networks import Layer, network
-from onnx import ModelProto
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -17,6 +12,8 @@ from edgefer import models
 from edgefer.graph.count import macs
 from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.weights import fold_weights
+from tests.helpers.onnx_networks import Layer, network
+from tests.helpers.torch_networks import export
 
 
 class Mixed(nn.Module):
@@ -33,24 +30,6 @@ class Mixed(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.up(self.norm(self.grouped(x)))
         return self.head(self.rows(y.flatten(2).transpose(1, 2)).mean(1))
-
-
-def export(model: nn.Module, x: torch.Tensor) -> ModelProto:
-    """Export with the batch axis open."""
-    file = io.BytesIO()
-    names = {"input_names": ["input"], "output_names": ["logits"]}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            model,
-            (x,),
-            file,
-            dynamo=False,
-            opset_version=17,
-            dynamic_axes={"input": {0: "batch"}},
-            **names,
-        )
-    return onnx.load_from_string(file.getvalue())
 
 
 NETWORKS = {

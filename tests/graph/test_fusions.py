@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from graph.onnx_networks import Layer, network, reader_of
 from onnx import ModelProto, helper, numpy_helper
 
 from edgefer.graph.fold import fold_batchnorm
@@ -12,6 +11,7 @@ from edgefer.graph.fusions import in_float, slow
 from edgefer.graph.lower import lower
 from edgefer.graph.slim import slim
 from edgefer.graph.weights import fold_weights
+from tests.helpers.onnx_networks import Layer, network, reader_of
 
 
 def cpu(*body: Layer) -> ModelProto:

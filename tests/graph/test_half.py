@@ -6,11 +6,11 @@ import random
 
 import onnx
 import torch
-from graph.test_count import export
 
 from edgefer import models
 from edgefer.graph.graph import in_order
 from edgefer.graph.half import half
+from tests.helpers.torch_networks import export
 
 FLOAT = export(models.create("plain-resnet", 7, 1).eval(), torch.zeros(1, 1, 44, 44))
 

@@ -6,7 +6,6 @@ from random import Random
 
 import numpy as np
 import pytest
-from graph.onnx_networks import Layer, kinds, layers, network, pictures, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto
@@ -19,6 +18,7 @@ from edgefer.graph.lower import lower
 from edgefer.graph.observe import observe
 from edgefer.graph.slim import slim
 from edgefer.graph.weights import fold_weights
+from tests.helpers.onnx_networks import Layer, kinds, layers, network, pictures, run
 
 several = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 bodies = st.lists(layers, min_size=1, max_size=4)

@@ -6,7 +6,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from project import scripts
+
+from tests.helpers import scripts
 
 FIRST = 1_000_000  # of the committed run
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from graph.onnx_networks import Layer, kinds, layers, network, pictures, reader_of, run, session
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
@@ -19,6 +18,7 @@ from edgefer.graph.lint import check, lint
 from edgefer.graph.lower import lower
 from edgefer.graph.slim import slim
 from edgefer.graph.weights import fold_weights
+from tests.helpers.onnx_networks import Layer, kinds, layers, network, pictures, reader_of, run, session
 
 bodies = st.lists(layers, min_size=1, max_size=4)
 seeds = st.integers(0, 10**6)

@@ -6,11 +6,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from graph.onnx_networks import kinds
 from onnx import ModelProto
 
 from edgefer.graph.graph import Graph
 from edgefer.graph.requantize import requantize
+from tests.helpers.onnx_networks import kinds
 
 _MODEL = """
 <ir_version: 8, opset_import: ["" : 17]>

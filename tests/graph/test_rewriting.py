@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from graph.onnx_networks import Layer, kinds, layers, network, pictures, reader_of, run
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, helper, numpy_helper
@@ -14,6 +13,7 @@ from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.lower import lower
 from edgefer.graph.slim import slim
 from edgefer.graph.weights import fold_weights, quantize
+from tests.helpers.onnx_networks import Layer, kinds, layers, network, pictures, reader_of, run
 
 bodies = st.lists(layers, min_size=1, max_size=4)
 seeds = st.integers(0, 10**6)

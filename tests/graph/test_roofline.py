@@ -8,8 +8,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from graph.onnx_networks import Layer, network
-from graph.test_count import export
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgefer import bundle, models
@@ -21,6 +19,8 @@ from edgefer.graph.half import half
 from edgefer.graph.lower import lower
 from edgefer.graph.roofline import Kernel, kernels, least_time
 from edgefer.graph.weights import fold_weights
+from tests.helpers.onnx_networks import Layer, network
+from tests.helpers.torch_networks import export
 
 DEVICE = Device(
     name="a round one",

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from project import scripts
 
 import edgefer
 from edgefer import bundle, data
 from edgefer.learning import checkpoint
+from tests.helpers import scripts
 
 ROOT = Path(__file__).parents[2]
 # Bytes of the INT8 file for CPUs.

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from project.scripts import ROOT
+
+from tests.helpers.scripts import ROOT
 
 RECORDED = ROOT / "benchmarks" / "results" / "fuzz.json"
 

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from project.scripts import ROOT
+
+from tests.helpers.scripts import ROOT
 
 RESULT = ROOT / "benchmarks" / "results" / "kills.json"
 

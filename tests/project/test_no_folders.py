@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from stripes import stripes
 from typer.testing import CliRunner, Result
 
 from edgefer import console, public, recipes
 from edgefer.cli.main import app
+from tests.helpers.stripes import stripes
 
 ROOT = Path(__file__).parents[2]
 HOMES = re.compile(rb"/(?:home|root|work|Users)/[\w.-]+|/tmp/[\w.-]+")

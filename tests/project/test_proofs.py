@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle import samples
-from project import scripts
 
 from edgefer.evaluation import timing
+from tests.helpers import samples, scripts
 
 
 def test_a_fake_network_takes_its_times_in_order_and_knows_which_were_timed() -> None:

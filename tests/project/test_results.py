@@ -8,9 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from project import scripts
 
 from edgefer import bundle
+from tests.helpers import scripts
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,9 +9,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from project import scripts
 
 from edgefer.bench.result import Result
+from tests.helpers import scripts
 
 ROOT = scripts.ROOT
 RESULTS = ROOT / "benchmarks" / "results"

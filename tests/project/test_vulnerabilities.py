@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from project.scripts import ROOT
+
+from tests.helpers.scripts import ROOT
 
 # In the place of pip-audit, whose database is not reached from everywhere: it finds some in a list, and fails as that.
 _FINDS = "echo 'pillow 9.0.0 CVE-2022-22815'; exit 1"

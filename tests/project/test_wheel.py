@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle import samples
 from PIL import Image
+
+from tests.helpers import samples
 
 if sys.version_info >= (3, 11):
     import tomllib

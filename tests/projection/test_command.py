@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bundle import samples
 from PIL import Image
-from projection.test_project import write
 from typer.testing import CliRunner, Result
 
 from edgefer import bundle, console, data, paths
@@ -19,6 +17,8 @@ from edgefer.devices import present
 from edgefer.labels import LABELS
 from edgefer.projection.result import Projection
 from edgefer.projection.table import PROJECTED
+from tests.helpers import samples
+from tests.helpers.projected import write
 
 
 @pytest.fixture

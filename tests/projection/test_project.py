@@ -6,8 +6,6 @@ import io
 from pathlib import Path
 
 import pytest
-from bundle import samples
-from devices import jetsons
 from rich.console import Console
 
 from edgefer import bundle
@@ -19,20 +17,8 @@ from edgefer.labels import LABELS
 from edgefer.projection.project import project
 from edgefer.projection.result import Projection
 from edgefer.projection.table import PROJECTED, tables
-
-FEAR = LABELS.index("fear")
-
-
-def write(folder: Path, **changes: object) -> bundle.Bundle:
-    """Write a bundle with an FP32 network that is always right, and TensorRT's that never says ``fear``."""
-    blind = samples.network(blind=FEAR)
-    parts = {
-        "fp32": bundle.Part("fp32.onnx", samples.network(), "fp32", "any"),
-        "int8-cpu": bundle.Part("int8.cpu.onnx", blind, "int8", "cpu"),
-        "int8-tensorrt": bundle.Part("int8.tensorrt.onnx", blind, "int8", "tensorrt"),
-        "int8-rtx": bundle.Part("int8.tensorrt.onnx", blind, "int8", "rtx"),
-    }
-    return bundle.write(folder, samples.description(**changes), parts)
+from tests.helpers import jetsons, samples
+from tests.helpers.projected import FEAR, write
 
 
 @pytest.fixture(scope="module")

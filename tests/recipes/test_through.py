@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from recipes.few import few
 
 from edgefer import bundle, recipes
 from edgefer.bench.bench import bench
@@ -15,6 +14,7 @@ from edgefer.compression.config import CompressConfig
 from edgefer.data.dataset import Dataset
 from edgefer.learning import checkpoint
 from edgefer.training.trainer import train
+from tests.helpers.few import few
 
 # What makes them small enough for two cores; every other setting is the recipe's.
 SMALL = ("train.batch_size=16", "train.precision=fp32", "train.early_stopping=0", "model.pretrained=false")

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from stripes import stripes
 from torch import nn
 
 from edgefer import data, models
@@ -19,6 +18,7 @@ from edgefer.pages import picture
 from edgefer.preprocessing import Preprocessing
 from edgefer.review import maps
 from edgefer.review.maps import Found
+from tests.helpers.stripes import stripes
 
 GREY = Preprocessing(size=40, mean=(0.5,), std=(0.25,))
 RGB = Preprocessing(size=64, color="rgb", mean=(0.5,) * 3, std=(0.25,) * 3)

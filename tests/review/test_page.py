@@ -8,15 +8,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from bench import browser as browsers
-from bench.browser import Browser
-from stripes import small_recipe, stripes
 
 from edgefer.learning import state
 from edgefer.recipes import Recipe
 from edgefer.review import page, review
 from edgefer.review import run as runs
 from edgefer.training.trainer import train
+from tests.helpers import browser as browsers
+from tests.helpers.browser import Browser
+from tests.helpers.stripes import small_recipe, stripes
 
 HOSTILE = ("<script>document.title='ran'</script>", 'a"b onload="x', "$x$ & \\1", "'><img src=x>", "s" * 40, "é", "n")
 PAGES = ("plain", "with faces", "hostile labels", "attention, unfinished", "three hundred epochs")

@@ -15,10 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from bench.elements import Page
 from PIL import Image
-from recipes.few import few
-from stripes import small_recipe, stripes
 from typer.testing import CliRunner, Result
 
 from edgefer import console, data, models, recipes
@@ -34,6 +31,9 @@ from edgefer.review import run as runs
 from edgefer.review.result import Review
 from edgefer.review.review import Pictures
 from edgefer.training import trainer
+from tests.helpers.elements import Page
+from tests.helpers.few import few
+from tests.helpers.stripes import small_recipe, stripes
 
 HOSTILE = ("<script>alert(1)</script>", 'a"b onload="x', "$x$ & \\1", "happy", "sad", "{{ 7 * 7 }}", "neutral")
 

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from stripes import stripes
 from typer.testing import CliRunner, Result
 
 from edgefer import recipes
@@ -16,6 +15,7 @@ from edgefer.training import ablate as module
 from edgefer.training.ablate import ablate, variants
 from edgefer.training.trainer import Result as Trained
 from edgefer.training.trainer import train
+from tests.helpers.stripes import stripes
 
 ABLATIONS = """
 [[ablations]]

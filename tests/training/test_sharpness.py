@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from stripes import small_recipe, stripes
 from torch import Tensor, nn
 
 from edgefer.learning import checkpoint
 from edgefer.training import sharpness
 from edgefer.training.trainer import train
+from tests.helpers.stripes import small_recipe, stripes
 
 
 class Network(nn.Module):

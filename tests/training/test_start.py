@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from stripes import small_recipe, stripes
 from typer.testing import CliRunner, Result
 
 from edgefer import data, models, paths
@@ -19,6 +18,7 @@ from edgefer.errors import Diverged, InputError
 from edgefer.learning import checkpoint, loss, optimizer
 from edgefer.recipes.schema import Phase
 from edgefer.training.trainer import train
+from tests.helpers.stripes import small_recipe, stripes
 
 SMALL = {"widths": [8, 16], "blocks": [1, 1], "stem_stride": 2}
 

@@ -15,8 +15,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from bundle import samples
-from stripes import small_recipe, stripes
 from typer.testing import CliRunner
 
 from edgefer import bundle, models, recipes
@@ -31,6 +29,8 @@ from edgefer.learning.loss import distillation
 from edgefer.recipes import Recipe
 from edgefer.training.teachers import Teachers
 from edgefer.training.trainer import train
+from tests.helpers import samples
+from tests.helpers.stripes import small_recipe, stripes
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from stripes import small_recipe, stripes
 from timm.utils import ModelEmaV3
 
 from edgefer import console
@@ -25,6 +24,7 @@ from edgefer.errors import Diverged, InputError
 from edgefer.learning import checkpoint, evaluate, images, state
 from edgefer.training.trainer import train
 from edgefer.training.unfinished import check_new, resumed_recipe
+from tests.helpers.stripes import small_recipe, stripes
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -209,9 +209,9 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-sys.path.insert(0, {tests!r})
+sys.path.insert(0, {root!r})
 from PIL import Image
-from stripes import stripes, small_recipe
+from tests.helpers.stripes import stripes, small_recipe
 from edgefer.learning import loop
 from edgefer.training import setup, trainer
 
@@ -239,7 +239,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights_bit_for_bit(tmp_path:
         "augment.mixup=0.4", "augment.erase=0.5", "train.precision=bf16",
         "phases.0.schedule=plateau", "phases.0.warmup_epochs=0"
     """
-    script = _KILLED.format(tests=str(Path(__file__).parent), settings=settings)
+    script = _KILLED.format(root=str(Path(__file__).parents[2]), settings=settings)
 
     def run(folder: str, step_of_death: int = 0, *resume: str) -> int:
         command = [sys.executable, "-c", script, str(tmp_path / folder), str(step_of_death), *resume]
@@ -341,7 +341,7 @@ def test_weights_that_are_not_finite_never_become_the_best(tmp_path: Path) -> No
 
 
 def test_a_run_that_died_before_its_first_epoch_ended_is_resumed_all_the_same(tmp_path: Path) -> None:
-    script = _KILLED.format(tests=str(Path(__file__).parent), settings='"train.seed=1"')
+    script = _KILLED.format(root=str(Path(__file__).parents[2]), settings='"train.seed=1"')
     command = [sys.executable, "-c", script, str(tmp_path / "run"), "2"]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert train(resumed_recipe(tmp_path / "run"), stripes(), tmp_path / "run", resume=True).epochs == 3

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from devices import jetsons
+from tests.helpers import jetsons
 
 MOST = 262_143_328_850  # of a counter of 32 bits, in units of 61 microjoules
 _CLASS = "sys/class/powercap"

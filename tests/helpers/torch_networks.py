@@ -1,0 +1,29 @@
+"""Networks of torch, exported."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import onnx
+import torch
+from onnx import ModelProto
+from torch import nn
+
+
+def export(model: nn.Module, x: torch.Tensor) -> ModelProto:
+    """Export with the batch axis open."""
+    file = io.BytesIO()
+    names = {"input_names": ["input"], "output_names": ["logits"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model,
+            (x,),
+            file,
+            dynamo=False,
+            opset_version=17,
+            dynamic_axes={"input": {0: "batch"}},
+            **names,
+        )
+    return onnx.load_from_string(file.getvalue())
