@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from edgefer import console, inputs, paths
 from edgefer.errors import InputError, LackError
 from edgefer.faces import crop
+from edgefer.faces.face import Box
 from edgefer.lines import cell, printable
 from edgefer.predictor import Faces, Prediction, Predictor, needs_detector
 
@@ -32,6 +33,26 @@ _MOST_DRAWN = 10_000_000  # pixels of an annotated copy
 _LEAST_WIDTH = 200  # of one: a label must be readable
 _LONGEST_STEM = 60  # letters, of four bytes at most: file systems take names of 255
 _COLOUR = (255, 196, 0)
+
+
+class Labelled(Protocol):
+    """A face with a label: a `Prediction`, or a live face."""
+
+    @property
+    def label(self) -> str:
+        """What it shows."""
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the label, 0 to 1."""
+
+    @property
+    def box(self) -> Box | None:
+        """Square around the face in its picture; None where the picture is the face."""
+
+    @property
+    def roll(self) -> float:
+        """Degrees that it is turned clockwise."""
 
 
 @dataclass(frozen=True)
@@ -246,12 +267,12 @@ def _unused(stem: str, names: dict[str, int]) -> str:
     return f"{name}.png"
 
 
-def shown(face: Prediction, min_confidence: float) -> str:
+def shown(face: Labelled, min_confidence: float) -> str:
     """Return the label, or that the network is not sure of it."""
     return face.label if face.confidence >= min_confidence else UNSURE
 
 
-def annotate(picture: Image.Image, faces: Sequence[Prediction], min_confidence: float = 0.0) -> Image.Image:
+def annotate(picture: Image.Image, faces: Sequence[Labelled], min_confidence: float = 0.0) -> Image.Image:
     """Return an RGB copy with a box and a label for each face; a picture that is one face gets the label alone.
 
     Small pictures are made larger, so that the label can be read, and huge ones smaller.

@@ -22,6 +22,7 @@ from edgefer.cli.doctor import doctor
 from edgefer.cli.ending import Group
 from edgefer.cli.export import app as export
 from edgefer.cli.lint import lint
+from edgefer.cli.live import live
 from edgefer.cli.predict import predict
 from edgefer.cli.project import project
 from edgefer.cli.quickstart import quickstart
@@ -56,6 +57,7 @@ app.command()(compare)
 app.command()(project)
 app.command()(claims)
 app.command()(predict)
+app.command()(live)
 app.command()(lint)
 app.command()(doctor)
 app.add_typer(data, name="data")

@@ -25,6 +25,7 @@ __all__ = [
     "EXTRAS",
     "needs_extra",
     "print_json",
+    "print_json_line",
     "print_line",
     "print_next",
     "print_rows",
@@ -39,6 +40,7 @@ EXTRAS = {
     "compress": ("nncf", "torchao", "onnx", "scipy"),
     "report": ("jinja2", "markupsafe", "matplotlib"),
     "heic": ("pillow_heif",),
+    "live": ("av",),
     "cascade": ("cv2",),
     "openvino": ("openvino",),
     "rtx": ("tensorrt_rtx", "cuda"),
@@ -92,6 +94,11 @@ def print_json(value: Mapping[str, Any], failure: EdgeferError | None = None) ->
         raise failure
     # ASCII, and without the one control character that JSON lets stand in a text.
     print(json.dumps(value, indent=2, default=str).replace("\x7f", "\\u007f"))
+
+
+def print_json_line(value: Mapping[str, Any]) -> None:
+    """Print one JSON object as a line on stdout, at once."""
+    print(json.dumps(value, default=str).replace("\x7f", "\\u007f"), flush=True)
 
 
 def print_line(text: str) -> None:

@@ -1,0 +1,150 @@
+"""`edgefer live`: the faces in front of a camera and what each shows, as it happens."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.live import Live as Drawing
+
+    from edgefer.live.events import Frame
+    from edgefer.live.pipeline import Live
+
+_TICK = 0.25  # seconds between two looks at the clock, and two pictures of the terminal
+
+
+def live(
+    source: Annotated[
+        str, typer.Argument(help="Camera number, video file, rtsp:// or http:// stream, or - for stdin.")
+    ] = "0",
+    bundle: Annotated[
+        str | None, typer.Option(help="One of edgefer's, or a folder. Default: edgefer-base.", show_default=False)
+    ] = None,
+    events: Annotated[
+        Literal["changes", "frames"] | None,
+        typer.Option(help="Print JSON lines: one for each change, or each frame.", show_default=False),
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Write an .mp4 or .mkv with boxes and labels. Frames are not stored otherwise.")
+    ] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Below it the label is 'unsure'. Default: 0.4.")
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, max=1000, help="Look for faces in every n-th frame.")] = 3,
+    min_face: Annotated[
+        int | None, typer.Option(min=1, help="Smallest face in pixels. Default: 48, in large frames more.")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="Size of a camera's frames: 1280x720.")] = None,
+    raw: Annotated[str | None, typer.Option(help="Stdin has bare pixels: 640x480:rgb24.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="End after this time.")] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="YuNet's file, or cascade. Default: as `edgefer predict`.", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, openvino, jetson, tensorrt or rtx.")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads for one inference.")] = 1,
+) -> None:
+    """Show what the faces in front of a camera express, as it happens. Ends with Ctrl-C."""
+    from edgefer import console
+    from edgefer.cli import output
+    from edgefer.live import sources, terminal
+    from edgefer.live.judge import Settings
+    from edgefer.live.notice import NOTICE
+    from edgefer.live.pipeline import Live
+    from edgefer.live.record import Recording
+    from edgefer.live.smooth import Smoothing
+    from edgefer.predictor import Predictor
+
+    with ExitStack() as stack, output.needs_extra("live"):
+        opened = sources.named(source, size, raw)
+        recording = stack.enter_context(Recording(record)) if record is not None else None
+        smoothing = Smoothing() if min_confidence is None else Smoothing(min_confidence=min_confidence)
+        predictor = stack.enter_context(Predictor.load(bundle, threads=threads, device=device, detector=detector))
+        for line in NOTICE:
+            console.say(line)
+        view = _View(opened.title, events)
+        running = stack.enter_context(Live(opened, predictor, Settings(every, min_face, smoothing), view.say))
+        answers = stack.enter_context(running.subscribe(size=4))
+        stack.callback(lambda: console.say(terminal.summary(running.figures())))
+        stack.enter_context(view)
+        until = None if seconds is None else time.monotonic() + seconds
+        with suppress(KeyboardInterrupt):  # how it ends
+            while not answers.ended and (until is None or time.monotonic() < until):
+                answered = answers.get(_TICK)
+                if answered is not None and recording is not None:
+                    recording.add(*answered)
+                view.show(answered and answered[1], running)
+        running.check()
+
+
+class _View:
+    """What is printed: JSON lines, a table that is drawn again in a terminal, or a line for each change.
+
+    Args:
+        title: of the source.
+        events: which JSON lines are asked for.
+    """
+
+    def __init__(self, title: str, events: Literal["changes", "frames"] | None) -> None:
+        self._title, self._events = title, events
+        self._before: Frame | None = None
+        self._drawing: Drawing | None = None
+        self._drawn = 0.0
+
+    def __enter__(self) -> _View:
+        import sys
+
+        from rich.live import Live as Drawing
+
+        from edgefer.cli import output
+
+        if self._events is None and sys.stdout.isatty():
+            self._drawing = Drawing(console=output.screen(), auto_refresh=False)
+            self._drawing.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._drawing is not None:
+            self._drawing.stop()
+            self._drawing = None
+
+    def say(self, line: str) -> None:
+        """Print a line that is no answer, above the table where there is one."""
+        from edgefer import console
+        from edgefer.lines import printable
+
+        if self._drawing is not None:
+            self._drawing.console.print(printable(line))
+        else:
+            console.say(line)
+
+    def show(self, frame: Frame | None, running: Live) -> None:
+        """Print what is new.
+
+        Args:
+            frame: the newest one; None where there is none since the last call.
+            running: for the figures.
+        """
+        from edgefer.cli import output
+        from edgefer.live import terminal
+        from edgefer.live.events import changes
+
+        found = list(changes(self._before, frame)) if frame is not None else []
+        self._before = frame or self._before
+        if self._drawing is not None:
+            now = time.monotonic()
+            if now - self._drawn >= _TICK:
+                self._drawn = now
+                self._drawing.update(terminal.table(self._title, self._before, running.figures()), refresh=True)
+        elif self._events == "frames" and frame is not None:
+            output.print_json_line(frame.as_dict())
+        else:
+            for change in found:
+                if self._events:
+                    output.print_json_line(change.as_dict())
+                else:
+                    output.print_line(terminal.told(change))

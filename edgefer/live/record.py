@@ -1,0 +1,95 @@
+"""A recording of what was judged, boxes and labels included: only when somebody asks for it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edgefer.answers import annotate
+from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.lines import one_line, printable
+from edgefer.live.events import Frame
+
+if TYPE_CHECKING:
+    from av.video.stream import VideoStream
+
+_ENDINGS = (".mp4", ".mkv")
+_TICKS = 1000  # a second: frames come when they come
+
+
+class Recording:
+    """A video file that grows frame by frame. What was written can be played even after a power cut.
+
+    Args:
+        file: ``.mp4`` or ``.mkv``; must not be there.
+
+    Raises:
+        InputError: the file is there, has another ending, or cannot be written.
+        MissingExtra: PyAV is not installed.
+    """
+
+    def __init__(self, file: Path) -> None:
+        name = printable(str(file))
+        if file.suffix.lower() not in _ENDINGS:
+            raise InputError(f"--record takes a name that ends in {' or '.join(_ENDINGS)}, not {name}")
+        if os.path.lexists(file):
+            raise InputError(f"{name} is there already; --record writes a new file")
+        try:
+            import av
+        except ModuleNotFoundError as error:
+            raise MissingExtra.of(error, "live") from None
+        self._av = av
+        options = {"movflags": "frag_keyframe+empty_moov"} if file.suffix.lower() == ".mp4" else {}
+        try:
+            self._container = av.open(f"file:{file}", "w", container_options=options)
+        except (av.error.FFmpegError, OSError) as error:
+            raise InputError(f"{name} cannot be written: {one_line(error.strerror or error)}") from None
+        self._name = name
+        self._stream: VideoStream | None = None
+        self._last = -1
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def add(self, pixels: NDArray[np.uint8], frame: Frame) -> None:
+        """Write a frame with boxes and labels. The first one decides the size of the video.
+
+        Raises:
+            LackError: the disk does not take it.
+        """
+        picture = annotate(Image.fromarray(pixels), frame.faces)
+        if self._stream is None:
+            self._stream = self._open(picture.width // 2 * 2, picture.height // 2 * 2)  # codecs want even sides
+        size = (self._stream.width, self._stream.height)
+        if picture.size != size:
+            picture = picture.resize(size)
+        self._last = max(self._last + 1, round(frame.time * _TICKS))
+        image = self._av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+        image.pts, image.time_base = self._last, self._stream.time_base
+        try:
+            self._container.mux(self._stream.encode(image))
+        except (self._av.error.FFmpegError, OSError) as error:
+            raise LackError(f"{self._name} cannot be written: {one_line(error.strerror or error)}") from None
+
+    def _open(self, width: int, height: int) -> VideoStream:
+        from fractions import Fraction
+
+        has_h264 = "libx264" in self._av.codecs_available
+        options = {"preset": "ultrafast", "tune": "zerolatency"} if has_h264 else {}
+        stream: VideoStream = self._container.add_stream("libx264" if has_h264 else "mpeg4", rate=30, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, _TICKS)
+        return stream

@@ -1,0 +1,307 @@
+"""Where frames come from: a camera, a file, a stream or stdin, decoded by PyAV (FFmpeg).
+
+What users type is read by `named`. FFmpeg itself gets no other addresses than those of files, RTSP and HTTP.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer.errors import InputError, MissingExtra
+from edgefer.lines import one_line, printable
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+SCHEMES = ("rtsp", "rtsps", "http", "https")
+_OPEN, _READ = 10.0, 5.0  # seconds that a stream is waited for
+_MAX_PIXELS = 64_000_000  # of a frame; 8K has 33 million
+_RATE = 25  # frames a second of a video that does not say
+_MAX_BROKEN = 100  # packets in a row that cannot be decoded
+_DEVICES = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}  # FFmpeg's names
+_RAW = re.compile(r"(\d{1,5})x(\d{1,5})(?::(\w+))?", re.ASCII)
+_SIZE = re.compile(r"\d{1,5}x\d{1,5}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded frame, which becomes RGB only if it is judged. See `edgefer.live.pipeline.Picture`."""
+
+    frame: VideoFrame
+    arrived: float
+    time: float | None = None
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """Return uint8, (H, W, 3) RGB, turned upright as the file says."""
+        return rgb(self.frame)
+
+
+def rgb(frame: VideoFrame) -> NDArray[np.uint8]:
+    """Return a frame's pixels: uint8, (H, W, 3) RGB, turned upright as telephones note it in their videos."""
+    pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+@dataclass
+class Stream:
+    """A source that FFmpeg opens. See `edgefer.live.pipeline.Source`.
+
+    Attributes:
+        title: what a person calls it, printable and without passwords.
+        url: what FFmpeg opens.
+        returns: whether it is opened again after it ended.
+        paced: whether frames come at the times that the file gives them, and not as fast as they can be read.
+        format: FFmpeg's name of a format or a kind of camera; by default what the content says.
+        options: FFmpeg's, for the format.
+    """
+
+    title: str
+    url: str
+    returns: bool
+    paced: bool = False
+    format: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+    def frames(self, stopped: Event) -> Iterator[Picture]:
+        """Open the source and yield its frames as they come, until it ends or `stopped` is set.
+
+        Raises:
+            EdgeferError: it cannot be opened, or was lost.
+        """
+        waits = None if self.url == "pipe:0" else (_OPEN, _READ)  # whoever writes to stdin may take their time
+        with opened(self.url, self.title, self.format, self.options, waits) as (container, stream):
+            if self.url.startswith("http") and container.duration:  # a file that lies on a server
+                self.returns, self.paced = False, True
+            start: tuple[float, float] | None = None  # on the clock, and in the file
+            for number, (frame, arrived) in enumerate(decoded(container, stream, self.title)):
+                if stopped.is_set():
+                    return
+                if not self.paced:
+                    yield Picture(frame, arrived)
+                    continue
+                own = moment(frame, number, stream)
+                start = start or (arrived, own)
+                due = start[0] + own - start[1]
+                if stopped.wait(max(0.0, due - perf_counter())):
+                    return
+                yield Picture(frame, max(due, arrived), own - start[1])
+
+
+def named(source: str, size: str | None = None, raw: str | None = None) -> Stream:
+    """Return the source that a user means.
+
+    Args:
+        source: a camera's number, a video file, an address (rtsp, rtsps, http, https), or ``-`` for stdin.
+        size: of a camera's frames, such as ``1280x720``; by default what the camera takes.
+        raw: size and pixel format of bare pixels on stdin, such as ``640x480:rgb24``, if there is no other format.
+
+    Raises:
+        InputError: it is nothing of that.
+        MissingExtra: PyAV is not installed.
+    """
+    if raw is not None and source != "-":
+        raise InputError("--raw describes frames on stdin; use it with - as the source")
+    if source == "-":
+        if sys.stdin is None or sys.stdin.isatty():
+            raise InputError("nothing is piped into edgefer; for example: gst-launch-1.0 ... ! fdsink | edgefer live -")
+        options = _raw(raw) if raw is not None else {}
+        return Stream("stdin", "pipe:0", returns=False, format="rawvideo" if options else None, options=options)
+    if size is not None and not _SIZE.fullmatch(size):
+        raise InputError(f"--size is a width and a height such as 1280x720, not {printable(size)}")
+    if source.isascii() and source.isdigit():
+        return _camera(int(source), size)
+    scheme = source.partition("://")[0].lower() if "://" in source else None
+    if scheme is not None:
+        if scheme not in SCHEMES:
+            raise InputError(f"{shown(source)} is no address of a stream that edgefer reads: {', '.join(SCHEMES)}")
+        options = {"rtsp_transport": "tcp"} if scheme.startswith("rtsp") else {}
+        return Stream(shown(source), source, returns=True, options=options)
+    return _file(source)
+
+
+def _file(source: str) -> Stream:
+    path = Path(source)
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no file has such a name"
+        raise InputError(f"{printable(source)}: {reason}; name a camera's number, a video, an address or -") from None
+    if stat.S_ISCHR(mode) and sys.platform == "linux":
+        return Stream(printable(source), source, returns=True, format="v4l2")
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{printable(source)} is no video file; for frames from a pipe: edgefer live - < PIPE")
+    return Stream(printable(source), f"file:{source}", returns=False, paced=True)
+
+
+def _camera(number: int, size: str | None) -> Stream:
+    kind = _DEVICES.get(sys.platform)
+    if kind is None:
+        raise InputError(f"cameras by number work on Linux, macOS and Windows; on {sys.platform} use - or a stream")
+    options = {"video_size": size} if size else {}
+    url = f"/dev/video{number}"
+    if kind == "avfoundation":
+        url = f"{number}:none"
+        options["framerate"] = "30"  # its own default is one that cameras refuse
+    if kind == "dshow":
+        names = _windows_cameras()
+        if number >= len(names):
+            there = ", ".join(f"{place} {printable(name)}" for place, name in enumerate(names)) or "none"
+            raise InputError(f"there is no camera {number}; cameras: {there}")
+        url = f"video={names[number]}"
+    elif kind == "v4l2" and not Path(url).exists():
+        there = ", ".join(sorted(path.name.removeprefix("video") for path in Path("/dev").glob("video[0-9]*")))
+        raise InputError(f"there is no camera {number} ({url}); cameras: {there or 'none'}")
+    return Stream(f"camera {number}", url, returns=True, format=kind, options=options)
+
+
+def _windows_cameras() -> list[str]:
+    with _av() as av:
+        import av.device
+
+        devices = av.device.enumerate_input_devices("dshow")
+        return [device.description or device.name for device in devices if "video" in (device.media_types or ["video"])]
+
+
+def _raw(raw: str) -> dict[str, str]:
+    """Return FFmpeg's options for bare pixels.
+
+    Raises:
+        InputError: it is no size and format.
+    """
+    found = _RAW.fullmatch(raw)
+    with _av() as av:
+        known = av.video.format.names
+    name = (found and found[3]) or "rgb24"
+    if found is None or name not in known:
+        raise InputError(
+            f"--raw is a size and a pixel format that FFmpeg knows, such as 640x480:rgb24 or 640x480:nv12, "
+            f"not {printable(raw)}"
+        )
+    return {"video_size": f"{found[1]}x{found[2]}", "pixel_format": name}
+
+
+def shown(address: str) -> str:
+    """Return an address printable and without user name and password."""
+    try:
+        parts = urlsplit(address)
+        place = parts.netloc.rpartition("@")[2]
+        return printable(urlunsplit((parts.scheme, place, parts.path, "...=..." if parts.query else "", "")))
+    except ValueError:
+        return printable(address.partition("://")[0] + "://...")
+
+
+@contextmanager
+def opened(
+    url: str,
+    title: str,
+    format: str | None = None,
+    options: dict[str, str] | None = None,
+    timeout: tuple[float, float] | None = None,
+    threads: bool = False,
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video and its first picture stream.
+
+    Args:
+        url: what FFmpeg opens.
+        title: what messages call it.
+        format: FFmpeg's name of the format; by default what the content says.
+        options: FFmpeg's.
+        timeout: seconds to wait for the opening, and for each read.
+        threads: whether the decoder uses all cores, for which it takes several frames at a time.
+
+    Raises:
+        InputError: it cannot be opened, or holds no pictures.
+        MissingExtra: PyAV is not installed.
+    """
+    live = {} if threads else {"flags": "low_delay", "analyzeduration": "500000"}
+    with _av() as av:
+        try:
+            container = av.open(url, format=format, options={**live, **(options or {})}, timeout=timeout)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise InputError(f"{title} cannot be opened: {_said(error, timeout and timeout[0])}") from None
+        with container:
+            if not container.streams.video:
+                raise InputError(f"{title} holds no pictures")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO" if threads else "NONE"
+            if stream.codec_context.width * stream.codec_context.height > _MAX_PIXELS:
+                size = f"{stream.codec_context.width}x{stream.codec_context.height}"
+                raise InputError(f"{title} has frames of {size} pixels; edgefer takes {_MAX_PIXELS:,} pixels at most")
+            stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
+            yield container, stream
+
+
+def decoded(container: InputContainer, stream: VideoStream, title: str) -> Iterator[tuple[VideoFrame, float]]:
+    """Yield each frame with the time at which its data arrived, as `time.perf_counter` has it.
+
+    Raises:
+        InputError: the source was lost, or nothing in it can be decoded.
+    """
+    broken = frames = 0
+    with _av() as av:
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, OSError) as error:
+                raise InputError(f"{title} cannot be read any more: {_said(error, _READ)}") from None
+            if packet is None:
+                break
+            arrived = perf_counter()
+            try:
+                found = packet.decode()
+            except av.error.EOFError:
+                break
+            except av.error.FFmpegError as error:  # a lost packet, or pixels before the first key frame
+                broken += 1
+                if broken >= _MAX_BROKEN:
+                    raise InputError(f"{title} cannot be decoded: {_said(error)}") from None
+                continue
+            for frame in found:
+                broken = 0
+                frames += 1
+                yield frame, arrived
+    if not frames:
+        raise InputError(f"{title} holds no frame that can be decoded")
+
+
+def moment(frame: VideoFrame, number: int, stream: VideoStream) -> float:
+    """Return the time in seconds of the frame with this number; of a video that notes none, what its rate says."""
+    return float(frame.time) if frame.time is not None else number / float(stream.average_rate or _RATE)
+
+
+@contextmanager
+def _av() -> Iterator[Any]:
+    """Import PyAV.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import av
+    except ModuleNotFoundError as error:
+        raise MissingExtra.of(error, "live") from None
+    yield av
+
+
+def _said(error: Exception, seconds: float | None = None) -> str:
+    """Return what FFmpeg says, without addresses, which may hold passwords."""
+    if type(error).__name__ in ("ExitError", "TimeoutError") and seconds is not None:
+        return f"nothing came for {seconds:.0f} s"
+    return one_line(getattr(error, "strerror", None) or error, 200)
