@@ -6,7 +6,6 @@ import io
 from pathlib import Path
 
 import pytest
-from bundle import samples
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -17,6 +16,7 @@ from edgefer.devices.specs import Device, devices
 from edgefer.projection.project import project
 from edgefer.projection.result import Projection
 from edgefer.projection.table import PROJECTED, tables
+from tests.helpers import samples
 
 FOUR, FIVE = devices("pi")
 
