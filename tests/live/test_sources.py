@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from live import videos
 from typer.testing import CliRunner
 
 import edgefer
@@ -19,6 +18,7 @@ from edgefer.errors import InputError
 from edgefer.live import pipeline, sources
 from edgefer.live.pipeline import Live
 from edgefer.predictor import Predictor
+from tests.helpers import videos
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from faces import pictures
 from PIL import Image
 
 from edgefer import data
+from tests.helpers import pictures
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")  # Debian's, which has GStreamer's bindings
 
