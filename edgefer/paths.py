@@ -340,13 +340,22 @@ def remove_if_empty(run: Path) -> None:
 
 
 def mark_latest(run: Path) -> None:
-    """Make ``latest`` beside `run` point to it; `run` may be a link to it, ``latest`` too."""
+    """Make ``latest`` beside `run` point to it; `run` may be a link to it, ``latest`` too.
+
+    Windows lets only administrators and developer mode make links: there a line says that ``latest`` is left out.
+    """
     run = run.resolve()
     link = run.parent / LATEST
     part = run.parent / f".{LATEST}.{os.getpid()}"
     part.unlink(missing_ok=True)
-    part.symlink_to(run.name)
-    part.replace(link)
+    try:
+        part.symlink_to(run.name, target_is_directory=True)
+        part.replace(link)
+    except OSError:
+        part.unlink(missing_ok=True)
+        if os.name != "nt":
+            raise
+        console.say_once(f"{link} is not written, since this system makes no links; name the folder: {run}")
 
 
 def latest(kind: str) -> Path | None:

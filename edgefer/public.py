@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 # Of these, the folder's name says which one it is.
@@ -42,7 +42,7 @@ def value(tree: Any) -> Any:
 
 def is_absolute(text: str) -> bool:
     """Return whether a text names a place on this machine whatever the current folder is."""
-    return text.startswith(("/", "~/")) and len(text) > 1
+    return (text.startswith(("/", "~/")) and len(text) > 1) or PureWindowsPath(text).is_absolute()
 
 
 def _holds_home(folder: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgefer import console, paths
+from edgefer import console, paths, public
 from edgefer.errors import InputError
 
 
@@ -138,7 +138,7 @@ def test_what_is_renamed_is_on_the_disk_before(monkeypatch: pytest.MonkeyPatch) 
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from edgefer import console, paths
+from edgefer import console, paths, public
 file, folder = Path("results/file"), Path("results/folder")
 with paths.write_atomically(file) as part, paths.write_folder_atomically(folder) as parts:
     part.write_text("half"), (parts / "file").write_text("half")
@@ -238,3 +238,39 @@ def test_where_the_users_cache_takes_no_files_a_temporary_one_is_used_and_a_line
     (tmp_path / f"edgefer-cache-{os.getuid()}").chmod(0o777)  # another user may have put code into it
     assert paths.user_cache().stat().st_mode & 0o077 == 0
     paths._own_temporary.cache_clear()
+
+
+def test_where_a_system_makes_no_links_latest_is_left_out_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("runs/bench/one").mkdir(parents=True)
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError("a required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refused)
+    with pytest.raises(OSError, match="privilege"):
+        paths.mark_latest(Path("runs/bench/one"))
+    monkeypatch.setattr(paths, "os", Windows())
+    console.enable(True)
+    paths.mark_latest(Path("runs/bench/one"))
+    console.enable(False)
+    assert "latest is not written" in " ".join(capsys.readouterr().err.split())
+    assert [path.name for path in Path("runs/bench").iterdir()] == ["one"]
+
+
+class Windows:
+    """`os` as a Windows without developer mode has it, as far as `mark_latest` asks."""
+
+    name = "nt"
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)
+
+
+def test_a_windows_path_is_a_place_on_a_machine() -> None:
+    assert public.is_absolute("C:\\Users\\me\\fer2013.zip")
+    assert public.is_absolute("\\\\server\\share\\faces")
+    assert not public.is_absolute("fer2013.zip")
+    assert not public.is_absolute("https://example.org/a.png")
+    assert not public.is_absolute("a: note")

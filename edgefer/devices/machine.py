@@ -66,7 +66,7 @@ def load_average() -> float | None:
     """Return the mean number of running processes over the last minute, or None where the system does not say."""
     try:
         return os.getloadavg()[0]
-    except OSError:
+    except (AttributeError, OSError):  # AttributeError: Windows
         return None
 
 
