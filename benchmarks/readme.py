@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgefer import bundle, console
+from edgefer.bench import submission
 
 HERE = Path(__file__).parent
 TRAINING = HERE / "training"
@@ -633,6 +634,34 @@ def projection() -> str:
     return "\n\n".join(parts)
 
 
+def submissions() -> str:
+    """Measurements that people sent, by device: `edgefer bench --submit`."""
+    found = [submission.read(path) for path in sorted((HERE / "submissions").glob("*.json"))]
+    found.sort(key=lambda each: (each.device.lower(), each.result.device, each.result.created))
+    rows = []
+    for each in found:
+        result = each.result
+        board = result.conditions.jetson_before
+        state = [board.power_mode or "", "clocks locked" * bool(board.clocks_locked)] if board else []
+        for entry in result.networks:
+            accuracy = "synthetic faces" if result.data.drawn else percent(entry.quality.accuracy)
+            rows.append(
+                [
+                    each.device,
+                    f"{entry.bundle} {entry.network}",
+                    f"{entry.latency.p50:.3g} ms",
+                    "" if entry.latency.p99 is None else f"{entry.latency.p99:.3g} ms",
+                    accuracy,
+                    f"{entry.runtime}, {result.protocol.threads} thread{'s' * (result.protocol.threads > 1)}",
+                    ", ".join(filter(None, [*state, f"{len(result.warnings)} notes" if result.warnings else ""])),
+                    each.conditions,
+                ]
+            )
+    head = ["device", "network", "p50", "p99", "accuracy", "runtime", "state", "cooling and power, as sent"]
+    files = ", ".join(f"[{each.name}](benchmarks/submissions/{each.name})" for each in found)
+    return f"{table(head, rows)}\n\nFrom {files}." if found else "Nobody has sent one yet."
+
+
 def papers() -> str:
     """What the papers' networks cost after compression; nothing of their accuracy."""
     result = read("papers.json")
@@ -921,6 +950,7 @@ PARTS = {
     "robustness": robustness,
     "trust": trust,
     "projection": projection,
+    "submissions": submissions,
     "papers": papers,
     "reduced": reduced,
     "faces": faces,

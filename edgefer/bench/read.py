@@ -17,7 +17,14 @@ RESULT, PROJECTION = "result.json", "projection.json"
 
 _MOST = 1 << 63  # of a number: more would overflow where it is divided
 _SAID = 200  # characters of what a file says, in an error
-_PRINTED = ("command", "result", "report", "csv", "claims")  # what `bench --json` prints beside the result's own fields
+_PRINTED = (
+    "command",
+    "result",
+    "report",
+    "submission",
+    "csv",
+    "claims",
+)  # what `bench --json` prints beside the result's own fields
 
 
 def read(path: Path) -> Result:
@@ -39,6 +46,15 @@ def read(path: Path) -> Result:
         raw = from_json(content, allow_inf_nan=False)
     except ValueError as error:
         raise InputError(f"{file} is no valid JSON: {error}; was it copied whole?") from error
+    return checked(raw, file)
+
+
+def checked(raw: Any, file: Path) -> Result:
+    """Return the result that JSON values from a file are.
+
+    Raises:
+        InputError: they are none that a bench could have written.
+    """
     _check_kind(file, raw)
     try:
         cleaned = _clean({name: value for name, value in raw.items() if name not in _PRINTED})

@@ -51,6 +51,12 @@ def bench(
     remote_edgefer: Annotated[
         str | None, typer.Option(metavar="PATH", help="edgefer on the host, e.g. venv/bin/edgefer.", show_default=False)
     ] = None,
+    submit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS", help="Write submission.json too, to contribute; with your words on cooling and power."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
@@ -58,6 +64,10 @@ def bench(
     from edgefer.cli import project as projecting
     from edgefer.devices import present
 
+    if submit is not None:
+        from edgefer.bench import submission
+
+        submit = submission.check_words(submit)
     first, *others = devices = devices or ["cpu"]
     elsewhere = host is not None or fallback or others
     if not elsewhere and projecting.projected(first) and first in registry.BACKENDS and not present.here(first):
@@ -113,7 +123,7 @@ def bench(
                 options=words,
                 remote_edgefer=remote_edgefer,
             )
-        files = write(result, folder)
+        files = write(result, folder, submit)
     if out is None:
         paths.mark_latest(folder)
     if as_json:
@@ -121,14 +131,27 @@ def bench(
         return
     output.screen().print(tables(result))
     output.print_rows("written", files)
+    if submit is not None:
+        file = Path(files["submission"])
+        output.print_line(
+            f"To contribute: copy {file} to benchmarks/submissions/{submission.read(file).name} in a fork of edgefer, "
+            "run `python benchmarks/readme.py`, and open a pull request. docs/measurements.md says more."
+        )
 
 
-def write(result: Result, folder: Path) -> dict[str, str]:
-    """Write a bench's files, ``result.json`` and where its extra is installed ``report.html``; return their paths."""
+def write(result: Result, folder: Path, submit: str | None = None) -> dict[str, str]:
+    """Write a bench's files, ``result.json`` and where its extra is installed ``report.html``; return their paths.
+
+    With words on cooling and power, ``submission.json`` too.
+    """
     from edgefer import console, paths
     from edgefer.errors import MissingExtra
 
     files = {"result.json": result.model_dump_json(indent=1) + "\n"}
+    if submit is not None:
+        from edgefer.bench import submission
+
+        files[submission.FILE] = submission.make(result, submit).model_dump_json(indent=1) + "\n"
     try:
         from edgefer.report import html as report
 

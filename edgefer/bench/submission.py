@@ -1,0 +1,156 @@
+"""A measurement that somebody contributes: a bench's result without what names a person or a folder, and their words.
+
+`edgefer bench --submit` writes one. benchmarks/submissions/ keeps those that were sent; `read` decides what CI takes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+
+from edgefer import limits, public
+from edgefer.bench import read as reading
+from edgefer.bench.result import Result
+from edgefer.errors import InputError
+from edgefer.lines import complaint, one_line, printable, typed
+
+FILE = "submission.json"
+FORMAT: Literal[1] = 1
+MIN_WORDS, MAX_WORDS = 10, 300  # characters
+
+# A folder inside a longer text: /home/..., C:\\...; one slash alone stands in units and in rates of images.
+_FOLDER = re.compile(r"""(?<![\w:/.])(?:~?(?:/[\w.+@-]+){2,}/?|[A-Za-z]:\\[^\s"']+)""")
+_OF_HOST = ("--host", "--remote-edgefer")
+
+
+class Submission(BaseModel):
+    """A contributed measurement."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: Literal["edgefer submission"] = "edgefer submission"
+    format: Literal[1] = FORMAT
+    conditions: str = Field(
+        min_length=MIN_WORDS, max_length=MAX_WORDS, description="the submitter's words on cooling and power"
+    )
+    digest: str = Field(description="SHA-256 of `conditions` and `result`: an edit by hand is seen")
+    result: Result = Field(description="of the bench, without folders, host, mistakes and how networks were trained")
+
+    @property
+    def device(self) -> str:
+        """Name of what was measured: a card, a board, a CPU."""
+        board = self.result.conditions.jetson_before
+        if self.result.gpu is not None and board is None:
+            return self.result.gpu.name
+        return board.model if board is not None else self.result.machine.cpu
+
+    @property
+    def name(self) -> str:
+        """File name that it has in benchmarks/submissions."""
+        return f"{_slug(self.device)}-{self.result.device}-{_slug(self.result.created[:16])}.json"
+
+
+def check_words(words: str) -> str:
+    """Return the words on cooling and power, without blanks around them.
+
+    Raises:
+        InputError: they are too short to say anything, too long, or not one printable line.
+    """
+    words = words.strip()
+    if not MIN_WORDS <= len(words) <= MAX_WORDS or not words.isprintable() or _FOLDER.search(words):
+        raise InputError(
+            f"--submit takes your words on cooling and power, one line of {MIN_WORDS} to {MAX_WORDS} characters and no "
+            "folder: --submit 'heat sink and fan; 15 W supply, mode MAXN'"
+        )
+    return words
+
+
+def make(result: Result, words: str) -> Submission:
+    """Return what to send of a result.
+
+    Args:
+        result: of a bench.
+        words: on cooling and power; see `check_words`.
+
+    Raises:
+        InputError: the words are unsuitable.
+    """
+    words = check_words(words)
+    bundles = [entry.model_copy(update={"training": None}) for entry in result.bundles]
+    changes = {"host": None, "mistakes": [], "bundles": bundles, "repeat": _here(result.repeat)}
+    tree = _without_folders(result.model_copy(update=changes).model_dump(mode="json"))
+    return Submission(conditions=words, digest=_digest(words, tree), result=Result.model_validate(tree))
+
+
+def read(path: Path) -> Submission:
+    """Read a submission, which may come from anywhere.
+
+    Raises:
+        InputError: it is none, was changed by hand, or names a folder or a host.
+    """
+    content = limits.read_bytes(path, limits.RESULT)
+    limits.check_json(content, str(path))
+    try:
+        raw = from_json(content, allow_inf_nan=False)
+    except ValueError as error:
+        raise InputError(f"{path} is no valid JSON: {one_line(error, 200)}; was it copied whole?") from None
+    if not isinstance(raw, dict) or raw.get("kind") != "edgefer submission":
+        raise InputError(f"{path} is no submission; write one with edgefer bench --submit")
+    result = reading.checked(raw.get("result"), path)
+    try:
+        found = Submission.model_validate({**raw, "result": result})
+    except ValidationError as error:
+        raise InputError(
+            f"{path} is not as edgefer bench --submit writes it: {one_line(complaint(error), 200)}"
+        ) from None
+    if found.digest != _digest(found.conditions, raw["result"]):
+        raise InputError(f"{path} was changed after the bench: its digest is another; send the file as it was written")
+    if check_words(found.conditions) != found.conditions or result.host is not None or result.mistakes:
+        raise InputError(f"{path} is not as edgefer bench --submit writes it: host, mistakes or blanks")
+    named = next((text for text in _texts(raw) if _FOLDER.search(text)), None)
+    if named is not None:
+        raise InputError(f"{path} names a folder of a machine: {one_line(printable(named), 100)}")
+    return found
+
+
+def _digest(words: str, result: Any) -> str:
+    """Return the SHA-256 of words and result as JSON, however a file of them is indented and ordered."""
+    return hashlib.sha256(json.dumps([words, result], sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _here(repeat: str) -> str:
+    """Return the command that repeats a bench on the machine itself: without the host's name."""
+    words = shlex.split(repeat)
+    return typed(
+        [word for place, word in enumerate(words) if not {word, *words[max(place - 1, 0) : place]} & {*_OF_HOST}]
+    )
+
+
+def _without_folders(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {name: _without_folders(each) for name, each in tree.items()}
+    if isinstance(tree, list):
+        return [_without_folders(each) for each in tree]
+    if not isinstance(tree, str):
+        return tree
+    text = public.name(tree) if public.is_absolute(tree) else tree
+    return _FOLDER.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], text)
+
+
+def _texts(tree: Any) -> list[str]:
+    if isinstance(tree, dict):
+        return [text for name, each in tree.items() for text in (name, *_texts(each))]
+    if isinstance(tree, list):
+        return [text for each in tree for text in _texts(each)]
+    return [tree] if isinstance(tree, str) else []
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower().replace("(r)", "").replace("(tm)", "")).strip("-")[:60]
