@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,37 @@ class Judge:
             smoother.add(prediction.probabilities, time)
             self._last[track.number] = prediction
         return tuple(self._face(track, pixels) for track in shown if track.number in self._smoothers)
+
+    @property
+    def tracks(self) -> int:
+        """How many faces there have been."""
+        return self._tracker.numbered
+
+    def state(self) -> dict[str, Any]:
+        """Return all that this judge knows, as plain JSON values, for `restore`."""
+        return {
+            "frames": self._frames,
+            "found": sorted(self._found),
+            "tracker": self._tracker.state(),
+            "smoothers": [[number, each.state()] for number, each in self._smoothers.items()],
+            "last": [[number, each.label, each.probabilities] for number, each in self._last.items()],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on as the judge whose `state` this is.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no such state; the judge is as it was.
+        """
+        tracker = Tracker.restored(state["tracker"])
+        smoothers = {
+            int(number): Smoother.restored(self._predictor.labels, self._settings.smoothing, each)
+            for number, each in state["smoothers"]
+        }
+        last = {int(number): Prediction(label, probabilities, 0.0) for number, label, probabilities in state["last"]}
+        frames, found = int(state["frames"]), set(map(int, state["found"]))
+        self._tracker, self._smoothers, self._last = tracker, smoothers, last
+        self._frames, self._found = frames, found
 
     def _detect(self, pixels: NDArray[np.uint8], time: float) -> None:
         least = self._settings.min_face or max(_SMALLEST, round(max(pixels.shape[:2]) * _SMALLEST / _WHOLE))

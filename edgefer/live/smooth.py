@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,3 +90,27 @@ class Smoother:
         label = self.steady if sure >= bound else UNSURE
         if label != self.label:
             self.label, self.since = label, time
+
+    def state(self) -> dict[str, Any]:
+        """Return all that this smoother knows, as plain JSON values."""
+        logits = None if self._logits is None else self._logits.tolist()
+        return {
+            "logits": logits,
+            "time": self._time,
+            "current": self._current,
+            "label": self.label,
+            "since": self.since,
+        }
+
+    @classmethod
+    def restored(cls, labels: Sequence[str], settings: Smoothing, state: dict[str, Any]) -> Smoother:
+        """Return the smoother whose `state` this is.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no such state.
+        """
+        smoother = cls(labels, settings)
+        smoother._logits = None if state["logits"] is None else np.array(state["logits"], np.float64)
+        smoother._time, smoother._current = float(state["time"]), int(state["current"])
+        smoother.label, smoother.since = str(state["label"]), float(state["since"])
+        return smoother

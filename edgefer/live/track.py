@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from edgefer.faces.face import Face
 
@@ -57,6 +58,29 @@ class Tracker:
     def shown(self, time: float) -> list[Track]:
         """Return the faces that are in the picture at `time` in seconds, by number."""
         return sorted((track for track in self._tracks if time - track.seen <= _SHOWN), key=lambda track: track.number)
+
+    @property
+    def numbered(self) -> int:
+        """How many faces there have been."""
+        return self._next - 1
+
+    def state(self) -> dict[str, Any]:
+        """Return all that this tracker knows, as plain JSON values."""
+        return {"next": self._next, "tracks": [asdict(track) for track in self._tracks]}
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> Tracker:
+        """Return the tracker whose `state` this is.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no such state.
+        """
+        tracker = cls()
+        tracker._next = int(state["next"])
+        for track in state["tracks"]:
+            face = {**track["face"], "landmarks": tuple((x, y) for x, y in track["face"]["landmarks"])}
+            tracker._tracks.append(Track(int(track["number"]), Face(**face), float(track["seen"])))
+        return tracker
 
     def known(self) -> set[int]:
         """Return the numbers of the faces that may still come back."""
