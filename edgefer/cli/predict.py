@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def predict(
     pictures: Annotated[
-        list[str], typer.Argument(help="Picture files, folders, patterns ('in/*.jpg'), http(s) addresses.")
+        list[str],
+        typer.Argument(help="Pictures: files, folders, patterns ('in/*.jpg'), http(s) addresses; or one video."),
     ],
     bundle: Annotated[
         str | None,
@@ -54,9 +55,12 @@ def predict(
     """Say which expression each face in a picture shows, and how sure that is."""
     from edgefer import answers as answering
     from edgefer import console, paths
-    from edgefer.cli import output
+    from edgefer.cli import output, predict_video
     from edgefer.cli.ending import explain
     from edgefer.errors import EdgeferError, InputError
+    from edgefer.live.judge import Settings
+    from edgefer.live.smooth import Smoothing
+    from edgefer.live.video import is_video
     from edgefer.predictor import Predictor
 
     if annotate is not None:
@@ -65,6 +69,12 @@ def predict(
         paths.check_table(csv, "--csv")
         if annotate is not None and csv.resolve() == annotate.resolve():
             raise InputError(f"--csv and --annotate are both {csv}; name a file and a folder")
+    if any(is_video(picture) for picture in pictures):
+        settings = Settings(min_face=min_face, smoothing=Smoothing(min_confidence=min_confidence))
+        predict_video.check(pictures, faces, csv, annotate)
+        with output.needs_extra("live"), Predictor.load(bundle, None, threads, device, detector) as predictor:
+            predict_video.write(predictor, Path(pictures[0]), csv or Path(), settings, as_json)
+        return
     files = answering.find(pictures)
     # Pillow's warnings of odd metadata and large pictures, which are read all the same.
     warnings.filterwarnings("ignore", module=r"PIL\.")

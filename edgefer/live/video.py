@@ -69,7 +69,7 @@ def is_video(name: str) -> bool:
     return name.lower().endswith(ENDINGS) and "://" not in name
 
 
-def write(predictor: Predictor, video: Path, table: Path, settings: Settings | None = None) -> Summary:
+def write_csv(predictor: Predictor, video: Path, table: Path, settings: Settings | None = None) -> Summary:
     """Judge every frame of a video and write a row for each face and frame, as CSV.
 
     Args:
@@ -104,16 +104,8 @@ def write(predictor: Predictor, video: Path, table: Path, settings: Settings | N
                     console.say(f"goes on after frame {resumed:,} of {title}")
                 total = stream.frames or round(float((container.duration or 0) / 1e6 * (stream.average_rate or 0)))
                 with console.progress("judging", max(total, state.frames + 1), state.frames) as advance:
-                    _judge(
-                        container,
-                        stream,
-                        title,
-                        judge,
-                        out,
-                        state,
-                        lambda: _save(state_file, key, state, judge),
-                        advance,
-                    )
+                    save = partial(_save, state_file, key, state, judge)
+                    _judge(container, stream, title, judge, out, state, save, advance)
                 out.flush()
                 os.fsync(out.fileno())
                 rows_file.replace(table)

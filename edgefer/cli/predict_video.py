@@ -1,0 +1,49 @@
+"""`edgefer predict` with a video: what it takes, and what it prints."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgefer.live.judge import Settings
+    from edgefer.predictor import Predictor
+
+
+def check(videos: list[str], faces: str, csv: Path | None, annotate: Path | None) -> None:
+    """Refuse what does not go with a video.
+
+    Raises:
+        InputError: there is more than the one video, or no table, or an option that is for pictures.
+    """
+    from edgefer.errors import InputError
+    from edgefer.lines import printable, shell
+
+    if len(videos) > 1:
+        raise InputError("a video is judged alone; name one video, or pictures")
+    if csv is None:
+        raise InputError("the faces of a video go into a table; add --csv FILE")
+    if annotate is not None:
+        raise InputError(f"--annotate is for pictures; use: edgefer live {shell(videos[0])} --record FILE.mp4")
+    if faces == "never":
+        raise InputError("--faces never is for pictures cut to the face; omit it for a video")
+    if not Path(videos[0]).is_file():
+        raise InputError(f"there is no video {printable(videos[0])}")
+
+
+def write(predictor: Predictor, file: Path, csv: Path, settings: Settings, as_json: bool) -> None:
+    """Judge every frame of a video and write a row for each face and frame."""
+    from edgefer.cli import output
+    from edgefer.cli.ending import resumable
+    from edgefer.lines import counted, typed
+    from edgefer.live import video
+
+    with resumable(lambda: typed(["edgefer", *sys.argv[1:]])):
+        found = video.write_csv(predictor, file, csv, settings)
+    if as_json:
+        output.print_json({"command": "predict", "video": str(file), "csv": str(csv), **asdict(found)})
+    else:
+        rows = f"{counted(found.rows, 'row')}, {counted(found.tracks, 'face')} in {counted(found.frames, 'frame')}"
+        output.print_line(f"{csv}: {rows}")
