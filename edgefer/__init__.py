@@ -65,8 +65,9 @@ def load(
             default ``edgefer-base``.
         network: which of its networks; by default the INT8 one for the device, else the FP32 one.
         threads: CPU threads for one operator of the network.
-        device: ``cpu`` (ONNX Runtime), ``openvino``, ``jetson``, ``tensorrt`` (any NVIDIA GPU), ``rtx`` (TensorRT for
-            RTX), or ``auto``: TensorRT where an engine runs, else ONNX Runtime. `Predictor.device` says which it is.
+        device: ``cpu`` (ONNX Runtime), ``openvino``, ``litert``, ``jetson``, ``tensorrt`` (any NVIDIA GPU), ``rtx``
+            (TensorRT for RTX), or ``auto``: TensorRT where an engine runs, else ONNX Runtime. `Predictor.device` says
+            which it is.
         detector: a file with YuNet to find faces with, or ``cascade`` for OpenCV's; by default EDGEFER_DETECTOR, else
             YuNet, which `predict_faces` fetches once (0.24 MB).
 

@@ -18,6 +18,7 @@ BACKENDS = {
     "rtx": "edgefer.backends.tensorrt.backend:RTX",
     "cpu": "edgefer.backends.onnxruntime:BACKEND",
     "openvino": "edgefer.backends.openvino:BACKEND",
+    "litert": "edgefer.backends.litert:BACKEND",
 }
 
 

@@ -19,7 +19,9 @@ def bench(
     devices: Annotated[
         list[str] | None,
         typer.Option(
-            "--device", metavar="DEVICE", help="cpu, openvino, jetson, tensorrt or rtx; may be repeated. Default: cpu."
+            "--device",
+            metavar="DEVICE",
+            help="cpu, openvino, litert, jetson, tensorrt or rtx; may be repeated. Default: cpu.",
         ),
     ] = None,
     data: Data = None,

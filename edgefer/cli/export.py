@@ -13,6 +13,16 @@ from edgefer.cli.options import Json
 if TYPE_CHECKING:
     from edgefer.export.check import Checked
 
+_Bundle = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="BUNDLE", help="Default: the newest in runs/compress, else edgefer-base.", show_default=False
+    ),
+]
+_Network = Annotated[
+    str | None, typer.Option(help="Which of the bundle's networks. Default: INT8 for CPUs.", show_default=False)
+]
+
 app = typer.Typer(invoke_without_command=True, help="Hand a network to another program, with its preprocessing inside.")
 
 
@@ -57,18 +67,11 @@ def export(
 
 @app.command()
 def onnx(
-    bundle: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="BUNDLE", help="Default: the newest in runs/compress, else edgefer-base.", show_default=False
-        ),
-    ] = None,
+    bundle: _Bundle = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: NAME.onnx here.", show_default=False)
     ] = None,
-    network: Annotated[
-        str | None, typer.Option(help="Which of the bundle's networks. Default: INT8 for CPUs.", show_default=False)
-    ] = None,
+    network: _Network = None,
     box: Annotated[bool, typer.Option("--box", help="Take the face's box as a second input, too.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -93,6 +96,37 @@ def onnx(
             "inputs": "image: uint8 [height, width, 3 or 4]" + ("; box: int64 [4]" if box else ""),
             "output": f"probabilities: float32 [{written.labels}]",
             "check": f"edgefer export --check {written.model}",
+        },
+    )
+
+
+@app.command()
+def litert(
+    bundle: _Bundle = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: NAME.tflite here.", show_default=False)
+    ] = None,
+    network: _Network = None,
+    as_json: Json = False,
+) -> None:
+    """Write a LiteRT file (.tflite) for phones and the Raspberry Pi, with the bundle's own INT8 scales.
+
+    It takes the preprocessed picture, float32 (N, height, width, channels), and returns logits.
+    """
+    from edgefer.cli import output
+    from edgefer.cli.options import opened
+    from edgefer.export import litert_file
+
+    written = litert_file.write(opened([bundle] if bundle else None)[0], out, network)
+    if as_json:
+        output.print_json({"command": "export litert", **written.as_json()})
+        return
+    output.print_rows(
+        f"{written.name}, {written.network}",
+        {
+            "model": f"{written.model} ({written.bytes:,} bytes)",
+            "input": f"float32 {list(written.input)}, {written.normalization}",
+            "output": f"logits: float32 [N, {written.labels}]; softmax(logits / {written.temperature:.4g})",
         },
     )
 

@@ -42,6 +42,7 @@ EXTRAS = {
     "heic": ("pillow_heif",),
     "live": ("av",),
     "cascade": ("cv2",),
+    "litert": ("ai_edge_litert", "flatbuffers"),
     "openvino": ("openvino",),
     "rtx": ("tensorrt_rtx", "cuda"),
     "tensorrt": ("tensorrt", "cuda"),

@@ -48,7 +48,7 @@ def predict(
     annotate: Annotated[
         Path | None, typer.Option(help="Folder for copies of the pictures with boxes and labels.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, openvino, jetson, tensorrt or rtx.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, openvino, litert, jetson, tensorrt or rtx.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads for one inference.")] = 1,
     as_json: Json = False,
 ) -> None:

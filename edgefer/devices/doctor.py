@@ -32,6 +32,7 @@ EXTRAS = {
     "report": "the HTML report, and the picture of --diagnose",
     "heic": "HEIC pictures",
     "cascade": "finding faces where YuNet's file cannot be had",
+    "litert": "--device litert",
     "openvino": "--device openvino",
     "rtx": "--device rtx: TensorRT for RTX",
     "tensorrt": "--device tensorrt: any NVIDIA GPU",
