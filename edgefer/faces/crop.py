@@ -36,9 +36,12 @@ def square(
         uint8, (size, size) or (size, size, 3).
     """
     side = max(side, 1.0)
-    if size is None and not roll:
+    if not roll:
         whole = max(1, round(side))
-        return _part(picture, round(x - whole / 2), round(y - whole / 2), whole, whole)
+        part = _part(picture, round(x - whole / 2), round(y - whole / 2), whole, whole)
+        if size is None or size == whole:
+            return part
+        return np.asarray(Image.fromarray(part).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0))
     size = size or min(_LARGEST, max(1, round(side)))
     cos, sin = math.cos(math.radians(roll)), math.sin(math.radians(roll))
     reach = math.ceil(side / 2 * (abs(cos) + abs(sin))) + 2
@@ -57,7 +60,7 @@ def square(
         (size, size),
         Image.Transform.AFFINE,
         (across, -down, corner[0], down, across, corner[1]),
-        Image.Resampling.BICUBIC,
+        Image.Resampling.BILINEAR,
     )
     return np.asarray(turned)
 

@@ -64,8 +64,9 @@ class YuNet:
         """
         height, width = (-(-side // _MULTIPLE) * _MULTIPLE for side in picture.shape[:2])
         pixels = np.zeros((1, 3, height, width), np.float32)  # BGR, 0 to 255
-        bgr = picture if picture.ndim == 2 else np.moveaxis(picture[..., ::-1], -1, 0)
-        pixels[0, :, : picture.shape[0], : picture.shape[1]] = bgr
+        for number in range(3):  # one by one: half the time of all at once
+            channel = picture if picture.ndim == 2 else picture[..., 2 - number]
+            pixels[0, number, : picture.shape[0], : picture.shape[1]] = channel
         try:
             values = self._session.run(self._outputs, {self._input: pixels})
         except Exception as error:  # onnxruntime's own errors share no base class
