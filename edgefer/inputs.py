@@ -108,6 +108,21 @@ def read(source: Path | str) -> NDArray[np.uint8]:
     return _read(Path(source), label)
 
 
+def decoded(content: bytes, label: str, most_pixels: int = _MOST_PIXELS) -> NDArray[np.uint8]:
+    """Return the pixels of a picture file's content, upright, uint8, (H, W) or (H, W, 3). Nothing else is opened.
+
+    Args:
+        content: of the file.
+        label: what a message calls it.
+        most_pixels: that it may have.
+
+    Raises:
+        InputError: it is no picture, is damaged, or has too many pixels.
+        LackError: it is HEIC, and pillow-heif is not installed.
+    """
+    return _read(io.BytesIO(content), label, most_pixels)
+
+
 def is_remote(name: str) -> bool:
     """Return whether a text is an address or a data URI, and no path."""
     return name.startswith((*_ADDRESS, _DATA))
@@ -251,12 +266,12 @@ def _of_pillow(image: Image.Image, name: str) -> NDArray[np.uint8]:
         raise InputError(f"{name} cannot be used: {error}") from error
 
 
-def _read(source: Path | io.BytesIO, name: str) -> NDArray[np.uint8]:
+def _read(source: Path | io.BytesIO, name: str, most_pixels: int = _MOST_PIXELS) -> NDArray[np.uint8]:
     start = _start(source)
     if start[:4] != b"\x89PNG" and is_base64(start.decode("latin-1")):
         raise InputError(f"{name} is base64 text; give its bytes: base64.b64decode(text)")
     formats = _heif() if start[4:8] == b"ftyp" and start[8:12] in _HEIF else _FORMATS
-    with opened(source, name, _MOST_PIXELS, formats) as image:
+    with opened(source, name, most_pixels, formats) as image:
         return _first_that_shows(image)
 
 

@@ -29,6 +29,7 @@ from edgefer.cli.quickstart import quickstart
 from edgefer.cli.recipes import recipes
 from edgefer.cli.report import report
 from edgefer.cli.review import review
+from edgefer.cli.serve import serve
 from edgefer.cli.signals import interrupt_by_all
 from edgefer.cli.train import train
 from edgefer.errors import Interrupted
@@ -58,6 +59,7 @@ app.command()(project)
 app.command()(claims)
 app.command()(predict)
 app.command()(live)
+app.command()(serve)
 app.command()(lint)
 app.command()(doctor)
 app.add_typer(data, name="data")

@@ -40,7 +40,7 @@ EXTRAS = {
     "compress": ("nncf", "torchao", "onnx", "scipy"),
     "report": ("jinja2", "markupsafe", "matplotlib"),
     "heic": ("pillow_heif",),
-    "live": ("av",),
+    "live": ("av", "fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn", "websockets"),
     "cascade": ("cv2",),
     "litert": ("ai_edge_litert", "flatbuffers"),
     "openvino": ("openvino",),

@@ -1,0 +1,137 @@
+"""Who may ask: a token, and against other web pages Host and Origin. Also the headers that every answer has.
+
+Without a token only requests that name this machine are answered: a web page whose name server says 127.0.0.1 (DNS
+rebinding) names its own host. With a token no such check is needed: browsers keep cookies by host, so that page has none.
+"""
+
+from __future__ import annotations
+
+import secrets
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edgefer.server.address import is_local
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_OPEN = ("/healthz", "/style.css")  # tell nothing; the page that asks for a token has the style too
+_ASK = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>edgefer: token</title><link rel="stylesheet" href="style.css"></head>
+<body><main class="ask"><h1>This page needs a token</h1>
+<p>Open the address that <code>edgefer</code> printed when it started, or type the token in it.</p>
+<form method="get" action="/"><label for="token">Token</label>
+<input id="token" name="token" type="password" autocomplete="off" required>
+<button type="submit">Open</button></form></main></body></html>
+"""
+
+
+class Guard:
+    """ASGI middleware that lets through what may ask.
+
+    Args:
+        app: what answers then.
+        token: that is demanded; None to answer this machine alone.
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
+        self._app, self._token = app, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        with_headers = _adding(send)
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self._app(scope, receive, with_headers)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await refusal(scope, receive, with_headers)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """Return what is answered instead; None to let the request through."""
+        if scope["path"] in _OPEN:
+            return None
+        headers = Headers(scope=scope)
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if self._token is None and not is_local(_name(host)):
+            return _problem(403, "this server answers localhost alone; edgefer's --listen opens it to others")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return _problem(403, "this server does not answer pages of other sites")
+        if self._token is None or self._is_token(_bearer(headers)) or self._is_token(_cookie(headers, _port(scope))):
+            return None
+        if scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET":
+            return self._sign_in(scope)
+        return _problem(401, "the token is missing or wrong; send Authorization: Bearer TOKEN")
+
+    def _sign_in(self, scope: Scope) -> Response:
+        """Take a token out of the address into a cookie, or ask for it."""
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        if not self._is_token(given):
+            return HTMLResponse(_ASK, 401, {"WWW-Authenticate": "Bearer"})
+        back = RedirectResponse("/", 303)
+        back.set_cookie(_cookie_name(_port(scope)), given, httponly=True, samesite="strict")
+        return back
+
+    def _is_token(self, given: str) -> bool:
+        return self._token is not None and secrets.compare_digest(given.encode(), self._token.encode())
+
+
+def _adding(send: Send) -> Send:
+    async def with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return with_headers
+
+
+def _problem(status: int, what: str) -> Response:
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse({"error": what}, status, headers)
+
+
+def _name(host: str) -> str:
+    """Return a Host header without its port."""
+    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
+
+
+def _bearer(headers: Headers) -> str:
+    kind, _, value = headers.get("authorization", "").partition(" ")
+    return value.strip() if kind.lower() == "bearer" else ""
+
+
+def _cookie(headers: Headers, port: int) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(_cookie_name(port))
+    except CookieError:
+        return ""
+    return found.value if found else ""
+
+
+def _cookie_name(port: int) -> str:
+    return f"edgefer-{port}"  # browsers share cookies between a host's ports
+
+
+def _port(scope: Scope) -> int:
+    server = scope.get("server")
+    return server[1] or 0 if server else 0

@@ -1,0 +1,65 @@
+"""Figures for Prometheus: requests, their times, places in use; of a live picture how it keeps up. No expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from edgefer.live.events import Figures
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """What one server counts.
+
+    Args:
+        taken: returns the places in use now.
+        figures: of a live picture.
+
+    Attributes:
+        predictions: requests that got one.
+    """
+
+    def __init__(self, taken: Callable[[], int], figures: Callable[[], Figures] | None = None) -> None:
+        self.predictions = 0
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._requests = Counter(
+            "edgefer_predict_requests", "Answers of /predict by HTTP status.", ["status"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "edgefer_predict_seconds", "From a request to its prediction.", buckets=_SECONDS, registry=self._registry
+        )
+        self._faces = Counter("edgefer_faces", "Faces that were judged by /predict.", registry=self._registry)
+        self._gauge("edgefer_predict_in_flight", "Requests that wait or are being answered.", taken)
+        if figures is not None:
+            for name, what, field in (
+                ("edgefer_live_frames_judged", "Live frames that were answered.", "judged"),
+                ("edgefer_live_frames_dropped", "Live frames that a newer one replaced.", "dropped"),
+                ("edgefer_live_frames_per_second", "Live frames answered a second.", "fps_judged"),
+                ("edgefer_live_p99_milliseconds", "Capture to answer, 99th percentile.", "p99_ms"),
+                ("edgefer_live_connected", "Whether frames come now.", "connected"),
+            ):
+                self._gauge(name, what, lambda field=field: float(getattr(figures(), field) or 0))
+
+    def _gauge(self, name: str, what: str, value: Callable[[], float]) -> None:
+        Gauge(name, what, registry=self._registry).set_function(value)
+
+    def refused(self, status: int) -> None:
+        """Count a request that got no prediction."""
+        self._requests.labels(str(status)).inc()
+
+    def answered(self, seconds: float, faces: int) -> None:
+        """Count a prediction."""
+        self.predictions += 1
+        self._requests.labels("200").inc()
+        self._seconds.observe(seconds)
+        self._faces.inc(faces)
+
+    def text(self) -> bytes:
+        """Return all figures in Prometheus' text format."""
+        return generate_latest(self._registry)

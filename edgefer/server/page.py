@@ -1,0 +1,57 @@
+"""The page's routes: its three files, and the WebSocket from which it gets frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI, Response, WebSocket, WebSocketDisconnect
+
+from edgefer import pages
+from edgefer.server.watch import Watch
+
+_FILES = Path(__file__).parent
+_STYLE = Path(pages.__file__).with_name("page.css")
+_TRY_LATER = 1013  # RFC 6455, section 7.4: IANA's registry of close codes
+
+
+def add(app: FastAPI, watch: Watch | None) -> None:
+    """Add the page to an application; without a live picture a line at ``/`` that says what is here."""
+
+    async def style() -> Response:
+        return Response(_read(_STYLE) + _read(_FILES / "live.css"), media_type="text/css")
+
+    app.add_api_route("/style.css", style, methods=["GET"], include_in_schema=False)
+    if watch is None:
+        app.add_api_route("/", _nothing_to_see, methods=["GET"], include_in_schema=False)
+        return
+
+    async def html() -> Response:
+        return Response(_read(_FILES / "live.html"), media_type="text/html")
+
+    async def script() -> Response:
+        return Response(_read(_FILES / "live.js"), media_type="text/javascript")
+
+    async def frames(socket: WebSocket) -> None:
+        await socket.accept()
+        with watch.page() as page:
+            if page is None:
+                await socket.close(_TRY_LATER, "enough pages watch")
+                return
+            try:
+                await socket.send_json(watch.hello)
+                while await socket.receive_text():  # "next": a page that is slow gets fewer frames, not older ones
+                    await socket.send_bytes(await watch.next(page))
+            except (WebSocketDisconnect, RuntimeError, KeyError):  # it left, while sending or receiving; or sent bytes
+                return
+
+    app.add_api_route("/", html, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/live.js", script, methods=["GET"], include_in_schema=False)
+    app.add_api_websocket_route("/frames", frames)
+
+
+async def _nothing_to_see() -> Response:
+    return Response("edgefer serve: POST a picture to /predict; /openapi.json describes it\n", media_type="text/plain")
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
