@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from edgefer.live.events import Frame
     from edgefer.live.pipeline import Live
+    from edgefer.predictor import Predictor
 
 _TICK = 0.25  # seconds between two looks at the clock, and two pictures of the terminal
 
@@ -42,6 +44,21 @@ def live(
     size: Annotated[str | None, typer.Option(help="Size of a camera's frames: 1280x720.")] = None,
     raw: Annotated[str | None, typer.Option(help="Stdin has bare pixels: 640x480:rgb24.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="End after this time.")] = None,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Show it on a page in the browser.")] = True,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Of the page. Default: 127.0.0.1:4912. Beyond localhost it needs a token.",
+            show_default=False,
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EDGEFER_TOKEN", help="For the page. Default: beyond localhost a new one.", show_default=False
+        ),
+    ] = None,
     detector: Annotated[
         str | None, typer.Option(help="YuNet's file, or cascade. Default: as `edgefer predict`.", show_default=False)
     ] = None,
@@ -68,6 +85,8 @@ def live(
             console.say(line)
         view = _View(opened.title, events)
         running = stack.enter_context(Live(opened, predictor, Settings(every, min_face, smoothing), view.say))
+        if page:
+            console.say(f"watch it at {stack.enter_context(_page(running, predictor, listen, token))}")
         answers = stack.enter_context(running.subscribe(size=4))
         stack.callback(lambda: console.say(terminal.summary(running.figures())))
         stack.enter_context(view)
@@ -79,6 +98,25 @@ def live(
                     recording.add(*answered)
                 view.show(answered and answered[1], running)
         running.check()
+
+
+@contextmanager
+def _page(running: Live, predictor: Predictor, listen: str | None, token: str | None) -> Iterator[str]:
+    """Show the page meanwhile; give its address. Without `listen` a free port is taken where 4912 is in use."""
+    from edgefer.errors import InputError
+    from edgefer.server import address, run
+    from edgefer.server.app import application
+
+    wanted = address.parse(listen or address.LOCAL)
+    secret = address.token_for(wanted, token)
+    try:
+        listening, here = address.bind(wanted)
+    except InputError:
+        if listen is not None:
+            raise
+        listening, here = address.bind(address.Address(wanted.host, 0))
+    with run.in_background(application(predictor, token=secret, live=running), listening):
+        yield here.url(secret)
 
 
 class _View:

@@ -20,7 +20,9 @@ def serve(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="EDGEFER_TOKEN", help="Requests must have it. Default: beyond localhost a new one.", show_default=False
+            envvar="EDGEFER_TOKEN",
+            help="Requests must have it. Default: beyond localhost a new one.",
+            show_default=False,
         ),
     ] = None,
     workers: Annotated[
@@ -58,7 +60,9 @@ def serve(
         def started() -> None:
             for line in NOTICE:
                 console.say(line)
-            output.print_line(f"{predictor.bundle.manifest.name}, {predictor.network} on {predictor.device}: {here.url()}")
+            output.print_line(
+                f"{predictor.bundle.manifest.name}, {predictor.network} on {predictor.device}: {here.url()}"
+            )
             header = f" -H 'Authorization: Bearer {secret}'" if secret else ""
             output.print_next(f"curl{header} --data-binary @photo.jpg {here.url()}predict")
 

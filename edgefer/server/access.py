@@ -1,7 +1,7 @@
 """Who may ask: a token, and against other web pages Host and Origin. Also the headers that every answer has.
 
 Without a token only requests that name this machine are answered: a web page whose name server says 127.0.0.1 (DNS
-rebinding) names its own host. With a token no such check is needed: browsers keep cookies by host, so that page has none.
+rebinding) names its own host. With a token no such check is needed: browsers keep cookies by host, so it has none.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Guard:
         self._app, self._token = app, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request or WebSocket."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return

@@ -44,7 +44,7 @@ class Metrics:
                 ("edgefer_live_p99_milliseconds", "Capture to answer, 99th percentile.", "p99_ms"),
                 ("edgefer_live_connected", "Whether frames come now.", "connected"),
             ):
-                self._gauge(name, what, lambda field=field: float(getattr(figures(), field) or 0))
+                self._gauge(name, what, _of(figures, field))
 
     def _gauge(self, name: str, what: str, value: Callable[[], float]) -> None:
         Gauge(name, what, registry=self._registry).set_function(value)
@@ -63,3 +63,7 @@ class Metrics:
     def text(self) -> bytes:
         """Return all figures in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+def _of(figures: Callable[[], Figures], field: str) -> Callable[[], float]:
+    return lambda: float(getattr(figures(), field) or 0)

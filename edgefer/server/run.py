@@ -22,7 +22,6 @@ class Server(uvicorn.Server):
     """uvicorn, whose end on a signal is no error: it takes no new connection and answers what it has."""
 
     def __init__(self, app: FastAPI) -> None:
-        self._app = app
         super().__init__(
             uvicorn.Config(
                 app,
@@ -65,7 +64,6 @@ class Server(uvicorn.Server):
 
     def stop(self) -> None:
         """Take no new connections, answer what is here, and end."""
-        self._app.state.edgefer.stopping = True
         self.should_exit = True
 
 

@@ -67,4 +67,4 @@ class Problem(BaseModel):
 class Health(BaseModel):
     """Whether the server takes pictures."""
 
-    status: Literal["ok", "stopping"]
+    status: Literal["ok"]

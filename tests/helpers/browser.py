@@ -81,9 +81,9 @@ class Browser:
                 return result
 
     def open(
-        self, page: Path, *, width: int = 1400, dark: bool = False, scripts: bool = True, paper: bool = False
+        self, page: Path | str, *, width: int = 1400, dark: bool = False, scripts: bool = True, paper: bool = False
     ) -> None:
-        """Load a file as a screen (or paper) of some width and theme would."""
+        """Load a file or an address as a screen (or paper) of some width and theme would."""
         self.said.clear()
         self.fetched.clear()
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
@@ -91,7 +91,7 @@ class Browser:
         self.send("Emulation.setEmulatedMedia", media="print" if paper else "", features=[scheme])
         self.send("Emulation.setScriptExecutionDisabled", value=not scripts)
         self._loaded = False
-        assert "errorText" not in self.send("Page.navigate", url=page.as_uri()), page
+        assert "errorText" not in self.send("Page.navigate", url=page if isinstance(page, str) else page.as_uri()), page
         while not self._loaded:
             self._read()
 

@@ -17,13 +17,16 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # The first version that is free of what was known in November 2026, and what that is.
 FIRST_SOUND = {
+    "h11": ("0.16.0", "CVE-2025-43859"),
     "jinja2": ("3.1.6", "CVE-2025-27516"),
     "onnx": ("1.21.0", "CVE-2026-27489, CVE-2026-28500, CVE-2026-34445"),
     "opencv-python-headless": ("4.8.1.78", "CVE-2023-4863 in its libwebp"),
     "pillow": ("12.3.0", "CVE-2026-25990, CVE-2026-40192 and what 12.3 mends"),
     "pydantic": ("2.4.0", "CVE-2024-3772"),
     "pytest": ("9.0.3", "CVE-2025-71176"),
+    "python-multipart": ("0.0.22", "CVE-2024-53981, CVE-2026-24486"),
     "scikit-learn": ("1.5.0", "CVE-2024-5206"),
+    "starlette": ("0.49.1", "CVE-2025-54121, CVE-2025-62727"),
     "torch": ("2.11.0", "CVE-2025-32434, CVE-2026-24747 (weights_only), CVE-2026-4538"),
 }
 
