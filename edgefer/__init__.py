@@ -51,6 +51,7 @@ def load(
     threads: int = 1,
     device: str = "auto",
     detector: str | os.PathLike[str] | None = None,
+    fetch: bool = False,
 ) -> Predictor:
     """Open a bundle to predict with. Any number of threads may use the predictor at a time.
 
@@ -70,6 +71,8 @@ def load(
             which it is.
         detector: a file with YuNet to find faces with, or ``cascade`` for OpenCV's; by default EDGEFER_DETECTOR, else
             YuNet, which `predict_faces` fetches once (0.24 MB).
+        fetch: whether a picture may be an http or https address. Leave it off where others name the pictures: they
+            would read with it what only this machine can reach. `edgefer predict` fetches what its command line names.
 
     Raises:
         InputError: the folder is no bundle, a file in it is not what was written, or there is no such device.
@@ -77,7 +80,7 @@ def load(
     """
     from edgefer.predictor import Predictor
 
-    return Predictor.load(path, network, threads, device, detector)
+    return Predictor.load(path, network, threads, device, detector, fetch)
 
 
 def __getattr__(name: str) -> object:

@@ -59,11 +59,16 @@ _FRAMES = 100  # of an animation that are looked at for one that shows anything
 _SHARED = Lock()  # a Pillow image reads its pixels and EXIF data when first asked; two threads may do so at once
 
 
-def pictures(images: Picture | Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
+def pictures(images: Picture | Iterable[Picture], fetch: bool = False) -> Iterator[NDArray[np.uint8]]:
     """Yield each picture as uint8, (H, W) or (H, W, 3); `Predictor.predict` has the table of what is taken.
 
+    Args:
+        images: one picture or many.
+        fetch: whether http and https addresses are fetched. Where others name the pictures, as in a server, that would
+            let them read what only this machine can reach.
+
     Raises:
-        InputError: something is no picture, or its layout is not certain.
+        InputError: something is no picture, or its layout is not certain; or it is an address, and `fetch` is False.
     """
     many: Iterable[Any]
     if isinstance(images, np.ndarray):
@@ -81,7 +86,7 @@ def pictures(images: Picture | Iterable[Picture]) -> Iterator[NDArray[np.uint8]]
     else:
         raise InputError(f"no picture: {_kind(images)}")
     for position, picture in enumerate(many):
-        yield _pixels(picture, position)
+        yield _pixels(picture, position, fetch)
 
 
 def read(source: Path | str) -> NDArray[np.uint8]:
@@ -206,7 +211,7 @@ def _sliver(height: int, width: int) -> bool:
     return long > _MOST_LENGTH * short > 0
 
 
-def _pixels(picture: Any, position: int) -> NDArray[np.uint8]:
+def _pixels(picture: Any, position: int, fetch: bool) -> NDArray[np.uint8]:
     if isinstance(picture, np.ndarray):
         return _of_array(picture, f"picture {position}")
     if isinstance(picture, Image.Image):
@@ -216,6 +221,10 @@ def _pixels(picture: Any, position: int) -> NDArray[np.uint8]:
         if isinstance(name, str):
             if not is_remote(name) and is_base64(name):
                 raise InputError(f"picture {position} is base64 text; give its bytes: base64.b64decode(text)")
+            if name.startswith(_ADDRESS) and not fetch:
+                raise InputError(
+                    f"{shown(name)} is not fetched unless asked for: edgefer.load(..., fetch=True); or give its bytes"
+                )
             return read(picture if isinstance(picture, str) else Path(name))
     if isinstance(picture, (bytes, io.BytesIO)):
         # A copy's position is its own: another thread may read the same BytesIO.

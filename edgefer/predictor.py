@@ -84,8 +84,10 @@ class Predictor(Closing):
         threads: int = 1,
         device: str = "auto",
         detector: str | os.PathLike[str] | None = None,
+        fetch: bool = False,
     ) -> None:
         self.bundle = bundle
+        self._fetch = fetch
         self.labels = bundle.manifest.labels
         self.device, self.network, self._session = registry.choose(bundle, device, network, Options(threads=threads))
         spec = bundle.manifest.preprocessing
@@ -103,10 +105,11 @@ class Predictor(Closing):
         threads: int = 1,
         device: str = "auto",
         detector: str | os.PathLike[str] | None = None,
+        fetch: bool = False,
     ) -> Predictor:
         """Open the bundle at `path`; see `edgefer.load`."""
         bundle = bundles.default() if path is None else bundles.load(path)
-        return cls(bundle, network, threads, device, detector)
+        return cls(bundle, network, threads, device, detector, fetch)
 
     def predict(self, images: Picture | Iterable[Picture]) -> list[Prediction]:
         """Return a prediction for each picture. A picture is one face, cut out; `predict_faces` finds faces.
@@ -122,12 +125,15 @@ class Predictor(Closing):
                 uint8 (H, W, 3), (H, W, 4)                one picture, RGB (OpenCV's BGR is ``array[..., ::-1]``), RGBA
                 uint8 (N, H, W), (N, H, W, 1 or 3 or 4)   N pictures
                 path, str                                 a file; of several frames the first that shows anything
-                str: ``https://...``                      what is there, at most 64 MB; the server sees who asks
+                str: ``https://...``                      what is there, at most 64 MB, with ``load(..., fetch=True)``
                 str: ``data:image/...``                   a data URI's content
                 bytes, BytesIO                            a file's content
                 Pillow image                              itself, turned upright as its EXIF data says
                 list, generator, ... of these             one picture each
                 ========================================  ===========================================================
+
+                A text names a file, and with `fetch` any address that this machine can reach. A server gives bytes of
+                what others send it, never their texts.
 
                 What is transparent becomes white, 16 bits become 8. Refused is what has another type or is not
                 certain; a list of arrays is always one picture each:
@@ -142,6 +148,7 @@ class Predictor(Closing):
                 (N, 2304), rows of any square if wide     ``array.reshape(-1, 48, 48)``, or ``[array]`` if one picture
                 stacks of pictures longer than 4 to 1     ``list(array)``
                 tensors, masked arrays, DataFrames        a uint8 NumPy array
+                ``https://...`` by default                ``edgefer.load(..., fetch=True)``, or the bytes
                 base64, bytearray, open files             bytes
                 sets, dictionaries                        a list
                 ========================================  ===========================================================
@@ -153,7 +160,7 @@ class Predictor(Closing):
             InputError: something is no picture, or may be read in two ways; the message names the file or the position.
             RuntimeError: the predictor is closed.
         """
-        inputs = self._inputs(pictures(images))
+        inputs = self._inputs(pictures(images, self._fetch))
         predictions: list[Prediction] = []
         while batch := list(islice(inputs, _BATCH)):
             predictions += self._infer(batch)
@@ -181,7 +188,7 @@ class Predictor(Closing):
             raise InputError(f"faces is {faces!r}; it takes {', '.join(get_args(Faces))}")
         if min_face is not None and min_face < 1:
             raise InputError(f"min_face must be at least 1 pixel, not {min_face}")
-        return [self._predict_faces(picture, faces, min_face) for picture in pictures(images)]
+        return [self._predict_faces(picture, faces, min_face) for picture in pictures(images, self._fetch)]
 
     def start_detector(self) -> Detector:
         """Start the face detector now, so that no picture's time has that in it.

@@ -155,7 +155,7 @@ REFUSED = {  # what is given, and what the message says
     "data URI without a comma": ("data:image/png", r"^data:image/png is no data URI: it has no comma"),
     "data URI that is not base64": ("data:image/png;base64,a~b", "what follows the comma is not base64"),
     "data URI of a text": ("data:,hello", "^data:,hello is no picture that edgefer reads"),
-    "address of nothing": ("http://127.0.0.1:9/a.png", r"^http://127\.0\.0\.1:9/a\.png cannot be reached: "),
+    "address": ("http://127.0.0.1:9/a.png", r"^http://127\.0\.0\.1:9/a\.png is not fetched .*fetch=True"),
     "text of a million letters": ("x" * 1_000_000, "^x{200}... cannot be read: File name too long$"),
     "NUL in a path": ("a\0b.png", r"^a\\x00b\.png is no path: a NUL is in it$"),
     "no bytes": (b"", "picture 0 is empty"),
@@ -257,9 +257,12 @@ def test_heic_without_pillow_heif_names_the_extra(monkeypatch: pytest.MonkeyPatc
         list(pictures(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)))
 
 
-def test_an_address_is_fetched_and_read() -> None:
+def test_an_address_is_fetched_and_read_where_that_is_allowed_and_never_asked_for_elsewhere(tmp_path: Path) -> None:
+    asked = []
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            asked.append(self.path)
             if self.path == "/moved":
                 self.send_response(302)
                 self.send_header("Location", "/a.png")
@@ -274,7 +277,18 @@ def test_an_address_is_fetched_and_read() -> None:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        made = samples.write(tmp_path / "made").path
+        with edgefer.load(made, network="fp32", device="cpu") as predictor:
+            for give in (predictor.predict, predictor.predict_faces):
+                with pytest.raises(InputError, match=r"is not fetched unless asked for: .*fetch=True"):
+                    give([f"{address}a.png"])
+        assert asked == []
+        with edgefer.load(made, network="fp32", device="cpu", fetch=True) as predictor:
+            assert len(predictor.predict([f"{address}a.png", f"{address}moved"])) == 2
         for path in ("a.png", "moved"):
-            [found] = pictures(f"http://127.0.0.1:{server.server_port}/{path}")
+            [found] = pictures(address + path, fetch=True)
             assert found.shape == (20, 30)
         server.shutdown()
+        with pytest.raises(LackError, match=r"^http://127\.0\.0\.1:9/a\.png cannot be reached: "):
+            list(pictures("http://127.0.0.1:9/a.png", fetch=True))
