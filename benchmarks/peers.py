@@ -248,7 +248,7 @@ def environment(folder: Path, packages: tuple[str, ...]) -> Path:
     """Return the Python of a virtual environment that has these packages, made where it is not there."""
     python = folder / "bin" / "python"
     done = folder / "packages.json"
-    pip = [python, "-m", "pip", "-q", "install", "--no-input"]
+    pip = [str(python), "-m", "pip", "-q", "install", "--no-input"]
     if not done.exists() or json.loads(done.read_text()) != list(packages):
         venv.create(folder, with_pip=True)
         pinned = ["-c", str(ROOT / "constraints.txt")] if str(ROOT) in packages else []

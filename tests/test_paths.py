@@ -50,7 +50,7 @@ def test_a_folder_that_a_new_one_cannot_take_the_place_of_is_refused(kind: str, 
 
 def test_an_empty_mounted_folder_is_refused_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("mounted").mkdir()
-    monkeypatch.setattr(paths.os.path, "ismount", lambda path: Path(path).name == "mounted")  # mounting takes root
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path).name == "mounted")  # mounting takes root
     with pytest.raises(InputError, match="is a mounted file system"):
         paths.check_unused(Path("mounted"))
     paths.check_empty(Path("mounted"), "--annotate")  # files can be put into it
@@ -94,7 +94,7 @@ def test_a_folder_that_is_filled_must_take_files_and_one_that_is_replaced_must_l
     """Root may write everywhere, and CI's tests may be root's."""
     Path("drive/empty").mkdir(parents=True)
     closed = Path("drive/empty" if locked == "the folder" else "drive").absolute()
-    monkeypatch.setattr(paths.os, "access", lambda path, mode: Path(path).absolute() != closed)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).absolute() != closed)
     refused = pytest.raises(InputError, match="nothing may be written in")
     with refused if locked == "the folder" else nullcontext():
         paths.check_empty(Path("drive/empty"), "--annotate")
@@ -127,9 +127,14 @@ def test_a_file_is_the_old_one_until_the_new_one_is_whole() -> None:
 def test_what_is_renamed_is_on_the_disk_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a machine that loses power has the new name and nothing in it."""
     done = []
-    monkeypatch.setattr(paths.os, "fsync", lambda handle: done.append("written"))
+    monkeypatch.setattr(os, "fsync", lambda handle: done.append("written"))
     replace = Path.replace
-    monkeypatch.setattr(Path, "replace", lambda path, to: [done.append("renamed"), replace(path, to)][1])
+
+    def noted(path: Path, to: Path) -> Path:
+        done.append("renamed")
+        return replace(path, to)
+
+    monkeypatch.setattr(Path, "replace", noted)
     with paths.write_atomically(Path("file")) as part:
         part.write_text("new")
     assert done[:2] == ["written", "renamed"]

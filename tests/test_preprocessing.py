@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -34,10 +36,10 @@ def test_input_is_pixels_over_255_minus_mean_over_std() -> None:
     channels=st.sampled_from([1, 3]),
 )
 def test_a_stack_and_its_single_images_give_the_same(
-    size: int, crop: float, height: int, width: int, color: str, channels: int
+    size: int, crop: float, height: int, width: int, color: Literal["grey", "rgb"], channels: int
 ) -> None:
     of_color = 1 if color == "grey" else 3
-    spec = Preprocessing(size=size, crop=crop, color=color, mean=(0.4,) * of_color, std=(0.2,) * of_color)  # type: ignore[arg-type]
+    spec = Preprocessing(size=size, crop=crop, color=color, mean=(0.4,) * of_color, std=(0.2,) * of_color)
     shape = (3, height, width) if channels == 1 else (3, height, width, 3)
     images = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     stack = spec.apply(images)

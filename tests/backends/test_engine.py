@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,12 +80,23 @@ def test_logits_are_those_of_onnx_runtime_whatever_the_batch_and_however_often_i
             assert np.array_equal(session.infer(batch), right.infer(batch))
 
 
+def noted_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list to which each batch that is queued adds its size."""
+    sizes: list[int] = []
+    queue = engine._Slot._queue
+
+    def noted(slot: engine._Slot) -> None:
+        sizes.append(slot.size)
+        queue(slot)
+
+    monkeypatch.setattr(engine._Slot, "_queue", noted)
+    return sizes
+
+
 def test_a_batch_that_comes_again_is_recorded_once_and_then_started_whole(
     layer: cuda_driver.Cuda, loaded: fake_gpu.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queued = []
-    queue = engine._Slot._queue
-    monkeypatch.setattr(engine._Slot, "_queue", lambda slot: (queued.append(1), queue(slot)))
+    queued = noted_sizes(monkeypatch)
     with opened(layer) as session:
         answers = [session.infer(batch) for batch in batches(1, 1, 1, 1, 1)]
     assert len(queued) == 2  # the first run, and the recording
@@ -184,7 +196,8 @@ def test_a_batch_of_another_shape_or_type_is_refused_before_it_is_copied(
 ) -> None:
     (batch,) = batches(1)
     with opened(layer) as session:
-        for wrong in (batch.astype(np.float64), batch[0], batch[:, :, :5], batch[:0]):
+        wrongs: tuple[Any, ...] = (batch.astype(np.float64), batch[0], batch[:, :, :5], batch[:0])
+        for wrong in wrongs:
             with pytest.raises(InputError, match=r"it takes float32 \(N, 1, 12, 12\)"):
                 session.infer(wrong)
     with pytest.raises(RuntimeError, match="closed"):
@@ -234,7 +247,12 @@ def test_an_engine_for_a_dla_is_loaded_on_that_one(
     layer: cuda_driver.Cuda, loaded: fake_gpu.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(builder, "load", lambda content, runtime, dla: asked.append(dla) or loaded)
+
+    def load(content: bytes, runtime: object, dla: int | None) -> fake_gpu.Engine:
+        asked.append(dla)
+        return loaded
+
+    monkeypatch.setattr(builder, "load", load)
     opened(layer, dla=1).close()
     assert asked == [1]
 
@@ -257,9 +275,7 @@ def test_a_driver_without_a_gpu_is_said_so(
 def test_a_size_that_comes_back_keeps_its_graph_when_others_came_between(
     layer: cuda_driver.Cuda, loaded: fake_gpu.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queued = []
-    queue = engine._Slot._queue
-    monkeypatch.setattr(engine._Slot, "_queue", lambda slot: (queued.append(slot.size), queue(slot)))
+    queued = noted_sizes(monkeypatch)
     with opened(layer) as session, onnxruntime.open_model(MODEL) as right:
         for batch in batches(1, 3, 5, 1, 4, 8, 2, 1, 3, 7):
             assert np.array_equal(session.infer(batch), right.infer(batch))

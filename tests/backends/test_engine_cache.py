@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_an_engine_is_built_the_first_time_and_found_the_second(graph: Path, cac
     ],
     ids=["batch", "workspace", "board", "name", "compute"],
 )
-def test_another_gpu_or_flag_has_an_engine_of_its_own(graph: Path, other: dict[str, object]) -> None:
+def test_another_gpu_or_flag_has_an_engine_of_its_own(graph: Path, other: dict[str, Any]) -> None:
     engine(graph)
     assert engine(graph, **other).built is not None
     assert engine(graph).built is None

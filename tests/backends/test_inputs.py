@@ -148,7 +148,7 @@ REFUSED = {  # what is given, and what the message says
     "bytearray": (bytearray(_png()), r"no picture: bytearray; give bytes\("),
     "memoryview": (memoryview(_png()), r"no picture: memoryview; give bytes\("),
     "text to read": (io.StringIO("x"), r"no picture: StringIO; give its content: file\.read\(\)"),
-    "an open file": (io.BufferedReader(io.BytesIO(_png())), r"BufferedReader; give its content: file\.read\(\)"),  # type: ignore[arg-type]
+    "an open file": (io.BufferedReader(io.BytesIO(_png())), r"BufferedReader; give its content: file\.read\(\)"),
     "base64 as text": (base64.b64encode(_png()).decode(), r"picture 0 is base64 text; .*b64decode"),
     "base64 as bytes": (base64.b64encode(_png()), r"picture 0 is base64 text; .*b64decode"),
     "base64 of many letters": (base64.b64encode(bytes(range(256)) * 9).decode(), "picture 0 is base64 text"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -140,11 +141,11 @@ def test_no_telemetry_file_is_written(tmp_path: Path) -> None:
 
 def test_the_arena_is_the_one_that_the_protocol_states(capfd: pytest.CaptureFixture[str]) -> None:
     """ONNX Runtime says in its log how it makes an arena: strategy 0 is kNextPowerOfTwo."""
-    onnxruntime.onnxruntime.set_default_logger_severity(1)
+    ort.set_default_logger_severity(1)
     try:
         onnxruntime.open_model(samples.network()).close()
     finally:
-        onnxruntime.onnxruntime.set_default_logger_severity(2)
+        ort.set_default_logger_severity(2)
     said = capfd.readouterr().err
     assert re.search(r"BFCArena for Cpu .*initial_chunk_size_bytes: 1048576 .*arena_extend_strategy: 0", said)
     assert Protocol.model_fields["arena"].default == "next power of two"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,8 @@ def test_what_int8_leaves_in_floating_point_stays_fp32(nano: bundle.Bundle, batc
 
 def test_a_batch_that_does_not_fit_and_a_file_that_is_none_are_one_line(nano: bundle.Bundle, batch: np.ndarray) -> None:
     with BACKEND.open(nano, "int8-cpu", Options()) as session:
-        for wrong in (batch.astype(np.float64), batch[0], batch[:, :, :5], batch[:0]):
+        wrongs: tuple[Any, ...] = (batch.astype(np.float64), batch[0], batch[:, :, :5], batch[:0])
+        for wrong in wrongs:
             with pytest.raises(InputError, match="cannot run on"):
                 session.infer(wrong)
     with pytest.raises(RuntimeError, match="closed"):

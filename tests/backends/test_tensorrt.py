@@ -18,7 +18,7 @@ from onnx import ModelProto, numpy_helper
 from torch import nn
 from typer.testing import CliRunner
 
-from edgefer import bundle, models
+from edgefer import bundle, console, models
 from edgefer.backends import onnxruntime
 from edgefer.backends.tensorrt import builder
 from edgefer.cli.main import app
@@ -235,7 +235,7 @@ def test_ctrl_c_ends_a_build_as_it_ends_anything_else(
 
         yield advance
 
-    monkeypatch.setattr(builder.console, "progress", interrupted)
+    monkeypatch.setattr(console, "progress", interrupted)
     with pytest.raises(KeyboardInterrupt):
         builder.build(graphs("ours")["int8"].SerializeToString(), "tensorrt_rtx", ["89"])
 

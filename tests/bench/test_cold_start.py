@@ -6,6 +6,8 @@ import io
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -45,14 +47,14 @@ def test_images_a_second_are_counted_over_batch_and_threads(monkeypatch: pytest.
     """On a clock that an inference moves on: a millisecond, and a tenth of one for each image on each thread."""
     clock = [0.0]
 
-    def start(threads: int) -> throughput.Infer:
+    def start(threads: int) -> Callable[[np.ndarray], np.ndarray]:
         def infer(batch: np.ndarray) -> np.ndarray:
             clock[0] += 0.001 + 0.0001 * len(batch) / threads
             return batch
 
         return infer
 
-    monkeypatch.setattr(throughput.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     points = throughput.measure(start, np.zeros((1, *SHAPE), np.float32), [1, 4])
     assert [(point.batch, point.threads) for point in points] == [
         (batch, threads) for threads in (1, 4) for batch in throughput.BATCHES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ QUICK = ["--data", "faces", "--seconds", "0.1"]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Go to a folder with class folders of grey images in ``faces``, and a bundle trained on them as the newest."""
     monkeypatch.chdir(tmp_path)
     dataset = samples.dataset(each=35)

@@ -340,7 +340,7 @@ def test_memory_that_is_short_for_the_second_network_gives_back_what_the_first_o
     loaded: list[object] = []
 
     def load(content: bytes, runtime: builder.Runtime, dla: int | None) -> fake_gpu.Engine:
-        engine = real(content, runtime, dla)
+        engine: fake_gpu.Engine = real(content, runtime, dla)
         engine.memory = not loaded
         loaded.append(engine)
         return engine

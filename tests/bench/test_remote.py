@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,6 +116,7 @@ def test_an_answer_from_there_is_checked_like_any_stranger_s(tmp_path: Path, fol
     escape = answer(machine={**said["machine"], "cpu": "\x1b]52;c;ZXZpbA==\x07"})
     assert escape.machine.cpu == r"\x1b]52;c;ZXZpbA==\x07"
     cut = [{**each, "confusion": each["confusion"][:3]} for each in said["networks"]]
+    changes: dict[str, Any]
     for changes in ({"networks": []}, {"networks": cut}, {"kind": "edgefer projection"}):
         with pytest.raises(LackError, match="what orin answered is not the result of this bench"):
             answer(**changes)

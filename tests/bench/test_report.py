@@ -24,6 +24,7 @@ from edgefer.bench.result import Result
 from edgefer.data.dataset import Dataset
 from edgefer.errors import MissingExtra
 from edgefer.evaluation import timing
+from edgefer.labels import LABELS
 from edgefer.pages import page as pages
 from edgefer.pages import svg
 from edgefer.report import facts, sheets, spreadsheet, table
@@ -263,7 +264,7 @@ def test_what_is_put_into_an_element_is_escaped() -> None:
 
 
 def test_quantiles_are_of_the_samples(result: Result) -> None:
-    found = timing.quantiles(np.arange(1, 402).reshape(-1, 1) * 1e-3)
+    found = timing.quantiles(np.arange(1.0, 402).reshape(-1, 1) * 1e-3)
     assert len(found) == 101
     assert (found[0], found[50], found[100]) == pytest.approx((1, 201, 401))
     for entry in result.networks:
@@ -276,9 +277,9 @@ def test_the_faces_most_often_wrong_come_first() -> None:
     one, two = right.copy(), right.copy()
     one[[3, 5, 8]] = np.roll(right[[3, 5, 8]], 1, axis=1)
     two[[5, 8]] = np.roll(right[[5, 8]], 2, axis=1) * np.array([[0.2], [1]], dtype=np.float32)
-    found = mistakes.most_often(rows, samples.LABELS, [one, two], [1.0, 1.0])
+    found = mistakes.most_often(rows, LABELS, [one, two], [1.0, 1.0])
     assert [each.row for each in found] == [int(rows.rows[place]) for place in (8, 5, 3)]
-    assert [each.label for each in found[0].answers] == [samples.LABELS[(rows.labels[8] + by) % 7] for by in (1, 2)]
+    assert [each.label for each in found[0].answers] == [LABELS[(rows.labels[8] + by) % 7] for by in (1, 2)]
     assert found[2].answers[1].label == found[2].label
     assert found[0].answers[0].confidence == pytest.approx(1, abs=0.01)
 

@@ -48,7 +48,9 @@ def test_each_network_is_run_on_the_same_pictures(result: Result) -> None:
 
 def test_no_more_than_a_thousand_images_are_used() -> None:
     rows = data.split(samples.dataset(1400), "test")
-    (worse,) = robustness.measure([lambda batch: np.eye(7)[np.zeros(len(batch), int)]], [samples.PREPROCESSING], rows)
+    (worse,) = robustness.measure(
+        [lambda batch: np.eye(7, dtype=np.float32)[np.zeros(len(batch), int)]], [samples.PREPROCESSING], rows
+    )
     assert worse.images == 1000
     assert worse.mean == pytest.approx(worse.clean)  # it looks at nothing
 

@@ -76,7 +76,7 @@ def test_an_unknown_network_is_an_error_that_lists_the_known_ones(folder: Path) 
         bundle.load(folder).file("int4")
 
 
-def _manifest(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+def _manifest(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
     def damage(folder: Path) -> None:
         path = folder / "manifest.json"
         raw = json.loads(path.read_text())
@@ -86,7 +86,7 @@ def _manifest(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], No
     return damage
 
 
-def _network(**values: object) -> Callable[[Path], None]:
+def _network(**values: object) -> Callable[[Path], object]:
     return _manifest(lambda raw: raw["networks"]["fp32"].update(values))
 
 
@@ -97,11 +97,11 @@ def _flip_a_bit(folder: Path) -> None:
     path.write_bytes(content)
 
 
-def _cut(name: str) -> Callable[[Path], None]:
+def _cut(name: str) -> Callable[[Path], object]:
     return lambda folder: os.truncate(folder / name, (folder / name).stat().st_size // 2)
 
 
-def _link_out(name: str) -> Callable[[Path], None]:
+def _link_out(name: str) -> Callable[[Path], object]:
     def damage(folder: Path) -> None:
         (folder / name).rename(folder.parent / name)
         (folder / name).symlink_to(folder.parent / name)
@@ -109,7 +109,7 @@ def _link_out(name: str) -> Callable[[Path], None]:
     return damage
 
 
-def _replace(name: str, make: Callable[[Path], object]) -> Callable[[Path], None]:
+def _replace(name: str, make: Callable[[Path], object]) -> Callable[[Path], object]:
     def damage(folder: Path) -> None:
         (folder / name).unlink()
         make(folder / name)
@@ -117,15 +117,15 @@ def _replace(name: str, make: Callable[[Path], object]) -> Callable[[Path], None
     return damage
 
 
-def _write(content: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / "manifest.json").write_bytes(content) and None
+def _write(content: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / "manifest.json").write_bytes(content)
 
 
-def _labels(*labels: str) -> Callable[[Path], None]:
+def _labels(*labels: str) -> Callable[[Path], object]:
     return _manifest(lambda raw: raw.update(labels=labels))
 
 
-DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a flipped bit": (_flip_a_bit, r"fp32\.onnx .*SHA-256 differs"),
     "a network cut short": (_cut("fp32.onnx"), r"fp32\.onnx has \d+ bytes"),
     "a network missing": (lambda folder: (folder / "int8-cpu.onnx").unlink(), r"int8-cpu\.onnx is missing"),

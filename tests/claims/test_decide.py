@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ def test_precisions_that_do_not_fit_the_recalls_contradict(tmp_path: Path) -> No
     ],
 )
 def test_images_are_counted(
-    tmp_path: Path, faces: Dataset, value: str, fields: dict[str, object], verdict: str, found: str
+    tmp_path: Path, faces: Dataset, value: str, fields: dict[str, Any], verdict: str, found: str
 ) -> None:
     counted = claim("x", value, 'reading = "exact"', check("images", **fields))
     entry = first(tmp_path, counted, dataset=faces)

@@ -202,7 +202,7 @@ def test_figures_are_those_of_the_bench_with_an_interval_around_them(small: Resu
     matrix = random.integers(1, 90, (7, 7)) + np.diag(random.integers(50, 400, 7))
     entry = small.networks[0].model_copy(update={"confusion": matrix.tolist()})
     known = {"macro-f1": metrics.macro_f1(matrix), "weighted-f1": metrics.weighted_f1(matrix)}
-    found = figures.measure(Wanted(recipe="b2-two-stage", what=what), benches.training("cnn-15m"), entry, LABELS)  # type: ignore[arg-type]
+    found = figures.measure(Wanted(recipe="b2-two-stage", what=what), benches.training("cnn-15m"), entry, LABELS)
     assert found is not None
     assert found.value == pytest.approx(known.get(what, metrics.accuracy(matrix)))
     assert found.low < found.value < found.high
@@ -215,7 +215,7 @@ def test_figures_of_a_class_are_those_of_the_bench(small: Result, what: str) -> 
     entry = small.networks[0].model_copy(update={"confusion": matrix.tolist()})
     known = getattr(metrics.per_class(matrix), what)
     for place, label in enumerate(LABELS):
-        wanted = Wanted(recipe="b2-two-stage", what=what, label=label)  # type: ignore[arg-type]
+        wanted = Wanted(recipe="b2-two-stage", what=what, label=label)
         found = figures.measure(wanted, benches.training("cnn-15m"), entry, LABELS)
         assert found is not None
         assert found.value == pytest.approx(known[place])

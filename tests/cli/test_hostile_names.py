@@ -241,8 +241,8 @@ def test_lint(here: Path, run: Run) -> None:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    scale = numpy_helper.from_array(np.float32(0.1), f"scale{HOSTILE}")
-    zero = numpy_helper.from_array(np.int8(5), f"zero{HOSTILE}")
+    scale = numpy_helper.from_array(np.array(0.1, np.float32), f"scale{HOSTILE}")
+    zero = numpy_helper.from_array(np.array(5, np.int8), f"zero{HOSTILE}")
     nodes = [
         helper.make_node("QuantizeLinear", ["x", scale.name, zero.name], [f"q{HOSTILE}"], name=HOSTILE),
         helper.make_node("DequantizeLinear", [f"q{HOSTILE}", scale.name, zero.name], ["y"], name=f"d{HOSTILE}"),

@@ -37,7 +37,7 @@ def type_in(*arguments: str | Path) -> Result:
 
 def made_for(target: str) -> ModelProto:
     body = [Layer(4, 3), Layer(4, 3, skip="identity")]
-    return slim(lower(slim(fold_batchnorm(fold_weights(network(body, 0)))), target).model)  # type: ignore[arg-type]
+    return slim(lower(slim(fold_batchnorm(fold_weights(network(body, 0)))), target).model)
 
 
 @pytest.fixture(params=["tensorrt", "cpu"])

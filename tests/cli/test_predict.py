@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,7 +106,7 @@ def test_one_bad_picture_does_not_stop_the_others(made: Path, pictures: Path) ->
 def test_what_was_answered_before_the_end_is_shown_and_written(
     made: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    def until_then(*arguments: object) -> Iterator[answers.Answer]:
+    def until_then(*arguments: Any) -> Iterator[answers.Answer]:
         yield from itertools.islice(answering(*arguments), 2)
         raise error
 

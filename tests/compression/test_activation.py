@@ -32,6 +32,7 @@ def test_a_copy_has_relu_and_batchnorm_statistics_of_its_own() -> None:
     original = network()
     before = {name: tensor.clone() for name, tensor in original.state_dict().items()}
     images = torch.randn(101, 1, 8, 8) + 3
+    changed: Any
     changed, count = with_relu(original, images)
     assert count == {"SiLU": 1, "Hardswish": 1}
     assert [type(each).__name__ for each in changed.modules() if not list(each.children())] == [

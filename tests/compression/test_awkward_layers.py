@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,7 +23,7 @@ from tests.helpers.onnx_networks import kinds
 class Net(nn.Module):
     """A convolution, what is tested, and a classifier."""
 
-    def __init__(self, body: Callable[[nn.Module, Tensor], Tensor], **parts: nn.Module | nn.Parameter) -> None:
+    def __init__(self, body: Callable[[Any, Tensor], Tensor], **parts: nn.Module | nn.Parameter) -> None:
         super().__init__()
         self.stem, self.body, self.head = nn.Conv2d(3, 8, 3, padding=1), body, nn.Linear(8, 7)
         for name, part in parts.items():
@@ -41,14 +42,14 @@ def zero_padded_pool() -> nn.Module:
     return nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(3, 2))
 
 
-def nested(net: nn.Module, x: Tensor) -> Tensor:
+def nested(net: Any, x: Tensor) -> Tensor:
     a = net.a(x)
     b = torch.cat([x, a], 1)
     return net.b(torch.cat([b, net.c(a).relu()], 1)).relu()
 
 
 # Each with the number of its layers that have an 8-bit kernel, the stem included.
-NETWORKS = {
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "concat of ReLUs": (
         lambda: Net(lambda s, x: s.b(torch.cat([x, s.a(x).relu()], 1)).relu(), a=conv(8, 8), b=conv(16, 8)),
         3,
@@ -144,7 +145,7 @@ def test_a_network_quantized_in_places_that_share_a_scale_still_learns_it_once()
     quantize.strip(quantized, x[:1])
     with torch.no_grad():
         for scale in scales:
-            scale *= 1.5
+            scale.mul_(1.5)
     signed = export.int8(quantized, x[:1])
     assert sum("post_hooks" in name and tensor.requires_grad for name, tensor in quantized.named_parameters()) == count
     stored = {each.name: onnx.numpy_helper.to_array(each) for each in signed.graph.initializer}

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from edgefer import bundle, data, paths
 from edgefer.backends import registry
 from edgefer.cli.main import app
-from edgefer.compression import compressor, fine_tuning, unfinished
+from edgefer.compression import compressor, fine_tuning, speed, unfinished
 from edgefer.compression.compressor import compress
 from edgefer.compression.config import CompressConfig
 from edgefer.compression.result import Rejected, Result
@@ -179,7 +179,7 @@ def test_ctrl_c_after_fine_tuning_says_how_to_go_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(compressor, "MOST_STEPS", 1)
-    monkeypatch.setattr(compressor.speed, "measure", interrupted)
+    monkeypatch.setattr(speed, "measure", interrupted)
     out = tmp_path / "bundle"
     stopped = CliRunner().invoke(
         app, ["compress", str(trained), "--data", str(csv), "--out", str(out), "--threads", "1", "--json"]
@@ -193,7 +193,14 @@ def test_a_compression_is_not_resumed_with_another_checkpoint(trained: Path, csv
     shutil.copytree(trained, copy)
     scheme = tmp_path / "few.toml"
     scheme.write_text('images = 100\nsplit = "train"\nstratified = true\nseed = 1\nobserver = "minmax"\n')
-    asked = {"scheme": str(scheme), "qat_epochs": 2, "qat_lr": 1e-4, "seed": 3, "half_range": True, "max_drop": 1.5}
+    asked: dict[str, Any] = {
+        "scheme": str(scheme),
+        "qat_epochs": 2,
+        "qat_lr": 1e-4,
+        "seed": 3,
+        "half_range": True,
+        "max_drop": 1.5,
+    }
     asked |= {"require_speedup": 0.1, "ignore": ("stem",), "auto_repair": True}
 
     def interrupted(*arguments: object, **named: object) -> None:
@@ -430,6 +437,7 @@ def test_engines_are_built_with_the_bundle_where_sm_asks_for_them(trained: Path,
 def test_a_bound_that_is_no_number_is_refused_since_every_network_would_pass_it(
     trained: Path, csv: Path, tmp_path: Path, option: str, value: float
 ) -> None:
+    changed: Any = {option: value}
     with pytest.raises(InputError, match=f"--{option.replace('_', '-')} takes a finite number"):
-        compress(trained, data.load(csv), tmp_path / "bundle", CompressConfig(**{option: value}))
+        compress(trained, data.load(csv), tmp_path / "bundle", CompressConfig(**changed))
     assert not list(tmp_path.iterdir())

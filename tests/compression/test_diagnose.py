@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -227,7 +228,7 @@ def test_patterns_that_fit_nothing_or_everything_are_refused(case: Case, trained
 
 def test_a_tensor_that_int8_holds_exactly_has_no_noise() -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 7))
+    network: Any = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 7))
     with torch.no_grad():
         network[0].weight.fill_(1)
     images = torch.randn(8, 1, 4, 4)
@@ -251,7 +252,7 @@ def test_the_command_diagnoses_and_repairs_and_leaves_a_table_a_picture_and_a_bu
     trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = export.int8
-    monkeypatch.setattr(compressor.export, "int8", lambda *arguments: broken(real(*arguments)))
+    monkeypatch.setattr(export, "int8", lambda *arguments: broken(real(*arguments)))
     out = tmp_path / "bundle"
     command = ["compress", str(trained), "--data", str(csv), "--ptq", "--max-drop", "3", "--threads", "1"]
 

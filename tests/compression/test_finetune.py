@@ -48,7 +48,7 @@ def test_fine_tuning_brings_int8_closer_to_the_teacher(trained: Path, tmp_path: 
     with torch.no_grad():
         for name, parameter in calibrated.named_parameters():
             if "_scale_param_storage" in name and parameter.numel() == 1:
-                parameter *= 0.5
+                parameter.mul_(0.5)
     spec, images = read.recipe.preprocessing, data.split(stripes(train=448, others=140), "val")
 
     def distance(student: nn.Module) -> float:

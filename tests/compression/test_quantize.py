@@ -108,8 +108,8 @@ def test_depthwise_networks_get_one_scale_for_each_activation(target: str) -> No
     torch.manual_seed(0)
     network, x = awkward(Depthwise()), pictures(side=12)
     signed = export.int8(quantize.quantize(network, x, "mean-minmax", half_range=False), x[:1])
-    lowered = lower(signed, target)  # type: ignore[arg-type]
-    check(lowered.model, target)  # type: ignore[arg-type]
+    lowered = lower(signed, target)
+    check(lowered.model, target)
     run(lowered.model, x.numpy(), optimize=True)
 
 
@@ -139,7 +139,7 @@ def test_half_range_keeps_weights_within_64_after_training_too() -> None:
     with torch.no_grad():
         for parameter in quantized.parameters():
             if parameter.ndim > 1 and parameter.numel() > 50:
-                parameter *= 1.1  # what a fine-tuning with bad luck does
+                parameter.mul_(1.1)  # what a fine-tuning with bad luck does
     signed = export.int8(quantized, x[:1], half_range=True)
     stored = [
         numpy_helper.to_array(each) for each in signed.graph.initializer if each.data_type == onnx.TensorProto.INT8

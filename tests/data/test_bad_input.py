@@ -459,7 +459,7 @@ def test_no_permission_to_read(what: str, open_to_all: Path) -> None:
 @pytest.mark.parametrize("kind", ["csv", "zip", "tar.gz"])
 def test_damage_anywhere_never_ends_in_a_traceback(kind: str, tmp_path: Path) -> None:
     rows = sources.small()
-    write = {
+    write: Callable[[Path], Path] = {
         "csv": lambda path: sources.write_csv(path, rows),
         "zip": lambda path: sources.write_zip(path, sources.write_folder(tmp_path / "folder", rows)),
         "tar.gz": lambda path: sources.write_tar(path, rows),

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,7 +105,12 @@ def test_a_large_file_is_not_hashed_each_time(tmp_path: Path, place: Path, monke
     digest = data.load(path).digest
     opened: list[Path] = []
     real = Path.open
-    monkeypatch.setattr(Path, "open", lambda self, *args, **kwargs: opened.append(self) or real(self, *args, **kwargs))
+
+    def noted(path: Path, *arguments: Any, **named: Any) -> object:
+        opened.append(path)
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", noted)
 
     assert data.load(path).digest == digest
     assert path not in opened

@@ -290,7 +290,7 @@ def test_a_source_with_splits_of_its_own_keeps_them_and_its_people_are_known(tmp
     assert found.people.rule == "by person: KDEF file names"
     assert found.people.groups_across == {"train+val": 4, "train+test": 2, "val+test": 2}
     train, val = (data.split(dataset, name, "stratified") for name in ("train", "val"))
-    assert not {*dataset.groups[train.indices].tolist()} & {*dataset.groups[val.indices].tolist()}  # type: ignore[index]
+    assert not {*dataset.groups[train.indices].tolist()} & {*dataset.groups[val.indices].tolist()}
 
 
 def test_the_validation_images_of_an_own_test_split_are_taken_by_person(tmp_path: Path) -> None:

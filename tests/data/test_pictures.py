@@ -8,6 +8,7 @@ import random
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from edgefer.errors import InputError
 from tests.helpers import sources
 
 
-def load_one(picture: Image.Image, path: Path, name: str = "x.png", **options: object) -> NDArray[np.uint8]:
+def load_one(picture: Image.Image, path: Path, name: str = "x.png", **options: Any) -> NDArray[np.uint8]:
     """Return what a picture becomes beside a plain one of another class."""
     (path / "happy").mkdir(parents=True)
     picture.save(path / "happy" / name, **options)

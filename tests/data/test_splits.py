@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -43,7 +44,9 @@ def test_a_split_has_its_own_images_and_labels(dataset: data.Dataset) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["official", "stratified"])
-def test_the_leak_free_test_split_has_no_image_of_training(protocol: str, dataset: data.Dataset) -> None:
+def test_the_leak_free_test_split_has_no_image_of_training(
+    protocol: Literal["official", "stratified"], dataset: data.Dataset
+) -> None:
     clean = data.split(dataset, "test-leak-free", protocol)
 
     assert clean.rows.tolist() == [36, 38, 39, 40, 41]
@@ -120,7 +123,7 @@ def test_unknown_names(dataset: data.Dataset) -> None:
     with pytest.raises(InputError, match=r"'validation'.*test-leak-free"):
         data.split(dataset, "validation")
     with pytest.raises(InputError, match=r"'random'.*stratified"):
-        data.split(dataset, "train", "random")
+        data.split(dataset, "train", "random")  # type: ignore[arg-type]
 
 
 def test_places_are_spread_from_the_first_to_the_last_and_all_where_there_are_few() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -80,5 +81,5 @@ def test_the_load_may_be_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise OSError
 
-    monkeypatch.setattr(machine.os, "getloadavg", fail)
+    monkeypatch.setattr(os, "getloadavg", fail)
     assert machine.load_average() is None

@@ -45,9 +45,9 @@ def test_confusion_f1_and_accuracy_are_scikit_learns(case: tuple[int, list[tuple
         np.testing.assert_allclose(ours, theirs)
     assert metrics.accuracy(matrix) == pytest.approx(reference.accuracy_score(labels, predictions))
     # Without `labels`, scikit-learn takes the mean over the classes that occur.
-    for average, ours in (("macro", metrics.macro_f1), ("weighted", metrics.weighted_f1)):
+    for average, mean in (("macro", metrics.macro_f1), ("weighted", metrics.weighted_f1)):
         theirs = reference.f1_score(labels, predictions, average=average, zero_division=0)
-        assert ours(matrix) == pytest.approx(theirs)
+        assert mean(matrix) == pytest.approx(theirs)
 
 
 @pytest.mark.parametrize(("correct", "total"), [(0, 5), (5, 5), (1, 2), (2500, 3589), (3, 1000)])

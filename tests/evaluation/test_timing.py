@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import time
 from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ def test_known_times_are_measured(clock: Clock) -> None:
     slow, fast = timing.in_turn(infers, [INPUTS, INPUTS], seconds=1)
     assert timing.latency(slow).p50 == pytest.approx(4)
     assert timing.latency(fast).p99 == pytest.approx(1.5)
-    assert timing.ratio(fast, slow) == timing.Interval(*(pytest.approx(0.375),) * 3)
+    assert dataclasses.astuple(timing.ratio(fast, slow)) == pytest.approx((0.375,) * 3)
 
 
 def test_percentiles_of_a_known_distribution(clock: Clock) -> None:
@@ -161,8 +162,8 @@ def test_known_times_are_measured_exactly_and_their_interval_holds_the_median(mo
         clock[0] += 5_000_000 if count[0] % 10 == 0 else 2_000_000
         return batch
 
-    monkeypatch.setattr(timing.time, "perf_counter_ns", lambda: clock[0])
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0] * 1e-9)
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: clock[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0] * 1e-9)
     (samples,) = timing.in_turn([infer], [[np.zeros((1, 1, 2, 2), np.float32)]], seconds=0.1)
     found = timing.latency(samples)
     assert found.p50 == found.fastest == pytest.approx(2)

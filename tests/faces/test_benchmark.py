@@ -24,7 +24,8 @@ def test_a_composite_has_its_face_where_it_says_and_is_the_same_each_time() -> N
     for each, again in zip(made, composites(faces, photos, seed=3, rolls=(-40, 40)), strict=True):
         np.testing.assert_array_equal(each.picture, again.picture)
         assert each.picture.shape == (480, 640, 3)
-        cut = Image.fromarray(crop.square(each.picture, *each.square, each.roll)).convert("L").resize((48, 48))
+        left, top, side = each.square
+        cut = Image.fromarray(crop.square(each.picture, left, top, side, each.roll)).convert("L").resize((48, 48))
         assert np.corrcoef(np.asarray(cut)[6:42, 6:42].ravel(), faces[each.row][6:42, 6:42].ravel())[0, 1] > 0.95
 
 

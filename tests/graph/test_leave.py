@@ -76,8 +76,8 @@ def test_a_layer_is_left_with_all_it_reads_and_other_readers_go_on_reading_int8(
     assert len(add.tensors) == 2
     left = Graph(leave(signed, floats, [add]))
     node = next(node for node in left.nodes if node.name == add.name)
-    assert {left.producer(name).op_type for name in node.input} == {"Conv", "Relu"}  # type: ignore[union-attr]
-    skip = next(name for name in node.input if left.producer(name).op_type == "Relu")  # type: ignore[union-attr]
+    assert {left.producer(name).op_type for name in node.input} == {"Conv", "Relu"}
+    skip = next(name for name in node.input if left.producer(name).op_type == "Relu")
     assert {reader.op_type for reader in left.readers(skip)} == {"Add", "QuantizeLinear"}
 
 
@@ -86,8 +86,8 @@ def test_a_weight_is_left_alone_and_its_layer_still_reads_an_int8_activation() -
     weight = next(part for part in parts(signed, floats) if part.kind == "weight")
     left = Graph(leave(signed, floats, [weight]))
     layer = next(node for node in left.nodes if node.name == weight.name)
-    assert left.producer(layer.input[0]).op_type == "DequantizeLinear"  # type: ignore[union-attr]
-    assert left.constant(layer, 1).dtype == np.float32  # type: ignore[union-attr]
+    assert left.producer(layer.input[0]).op_type == "DequantizeLinear"
+    assert left.constant(layer, 1).dtype == np.float32
 
 
 def test_a_layer_behind_a_flatten_is_left_with_the_activation_that_comes_through_it() -> None:
@@ -99,7 +99,7 @@ def test_a_layer_behind_a_flatten_is_left_with_the_activation_that_comes_through
     flatten = left.producer(node.input[0])
     assert flatten is not None
     assert flatten.op_type == "Flatten"
-    assert left.producer(flatten.input[0]).op_type == "GlobalAveragePool"  # type: ignore[union-attr]
+    assert left.producer(flatten.input[0]).op_type == "GlobalAveragePool"
 
 
 def test_a_part_that_the_network_does_not_have_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -34,7 +35,7 @@ def model_of(
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
-def pair(zero: np.ndarray, scale: np.ndarray, opset: int = 17, **settings: int) -> ModelProto:
+def pair(zero: np.ndarray, scale: np.ndarray, opset: int = 17, **settings: Any) -> ModelProto:
     """Return a graph of one Q/DQ pair."""
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], name="Q", **settings),
@@ -43,7 +44,7 @@ def pair(zero: np.ndarray, scale: np.ndarray, opset: int = 17, **settings: int) 
     return model_of(nodes, {"s": scale, "z": zero}, opset=opset)
 
 
-def one(operator: str, domain: str = "", **settings: object) -> ModelProto:
+def one(operator: str, domain: str = "", **settings: Any) -> ModelProto:
     """Return a graph of one operator."""
     return model_of(
         [helper.make_node(operator, ["x"], ["y"], name="n", domain=domain, **settings)],
@@ -63,7 +64,7 @@ def bias_of_addition() -> ModelProto:
         helper.make_node("DequantizeLinear", ["b", "s"], ["bias"], name="bias.DQ"),
         helper.make_node("Add", ["x", "bias"], ["y"], name="add"),
     ]
-    return model_of(nodes, {"b": np.full((3, 1, 1), 9, np.int32), "s": np.float32(0.1).reshape(())})
+    return model_of(nodes, {"b": np.full((3, 1, 1), 9, np.int32), "s": np.array(0.1, np.float32)})
 
 
 def same_names() -> ModelProto:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -225,14 +226,14 @@ def test_lowering_refuses_what_is_not_signed_symmetric_and_per_tensor(
 
 def test_lowering_says_which_targets_there_are() -> None:
     with pytest.raises(InputError, match="cpu, tensorrt, rtx"):
-        lower(signed([Layer()], 0), "npu")  # type: ignore[arg-type]
+        lower(signed([Layer()], 0), "npu")
 
 
-def per_channel(operator: str, axis: int | None, **settings: int) -> ModelProto:
+def per_channel(operator: str, axis: int | None, **settings: Any) -> ModelProto:
     """Return a graph whose 4 x 4 (x 1 x 1) weights have a scale for each slice along an axis."""
     convolves = operator.startswith("Conv")
     weights = np.ones((4, 4, 1, 1) if convolves else (4, 4), np.int8)
-    along = {} if axis is None else {"axis": axis}
+    along: Any = {} if axis is None else {"axis": axis}
     nodes = [
         helper.make_node("DequantizeLinear", ["w", "scales", "zeros"], ["W"], name="weights", **along),
         helper.make_node(operator, ["x", "W"], ["y"], **settings),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnxruntime as ort
 import pytest
@@ -36,7 +38,7 @@ def pad(**attributes: str) -> NodeProto:
     return helper.make_node("Pad", ["x", "edges", "value"], ["padded"], **attributes)
 
 
-def conv(name: str = "padded", **attributes: object) -> NodeProto:
+def conv(name: str = "padded", **attributes: Any) -> NodeProto:
     return helper.make_node("Conv", [name, "weight"], ["y"], strides=[2, 2], **attributes)
 
 
@@ -58,7 +60,7 @@ EDGES = [0, 0, 0, 0, 0, 0, 1, 2]
 
 @pytest.mark.parametrize("quantized", [False, True])
 @pytest.mark.parametrize("own", [{}, {"pads": [1, 0, 0, 1]}])
-def test_zeros_in_front_of_a_convolution_become_its_padding(quantized: bool, own: dict[str, object]) -> None:
+def test_zeros_in_front_of_a_convolution_become_its_padding(quantized: bool, own: dict[str, Any]) -> None:
     nodes = [pad(), *QUANTIZERS, conv("dq", **own)] if quantized else [pad(), conv(**own)]
     before = model(nodes, EDGES)
     after = fold_padding(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import onnx
@@ -49,7 +50,7 @@ def model(nodes: list[NodeProto], constants: dict[str, np.ndarray], *outputs: st
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def node(kind: str, inputs: str, output: str, **attributes: object) -> NodeProto:
+def node(kind: str, inputs: str, output: str, **attributes: Any) -> NodeProto:
     return helper.make_node(kind, inputs.split(), [output], name=output, **attributes)
 
 
@@ -70,9 +71,9 @@ RESIDUAL = [
 
 def quantized() -> ModelProto:
     """Return the same network as edgefer lowers it for TensorRT: int8 but for what v makes."""
-    constants = {
-        "scale": np.float32(0.1),
-        "zero": np.int8(0),
+    constants: dict[str, np.ndarray] = {
+        "scale": np.array(0.1, np.float32),
+        "zero": np.array(0, np.int8),
         "w8": np.ones((3, 2, 1, 1), np.int8),
         "v8": np.ones((3, 3, 1, 1), np.int8),
         "b": np.ones(3, np.float32),

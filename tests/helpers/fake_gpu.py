@@ -102,7 +102,9 @@ class Context:
     takes, gives_back = 0, 0  # device memory, in the first run and in the second
 
     def __init__(self, engine: Engine) -> None:
-        self.engine, self.addresses, self.shape, self.runs = engine, {}, (), 0
+        self.engine, self.runs = engine, 0
+        self.addresses: dict[str, int] = {}
+        self.shape: tuple[int, ...] = ()
         self._function = _Function(self._run)
 
     def is_stream_capturable(self, stream: int) -> bool:

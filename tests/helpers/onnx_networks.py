@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -56,7 +57,7 @@ class _Writer:
     nodes: list[NodeProto] = field(default_factory=list)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def add(self, kind: str, inputs: Sequence[str], **attributes: object) -> str:
+    def add(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
         number = len(self.nodes)
         name = f"/stages/stages.{number}/layer/layer.{number}/{kind}"  # as torch's exporter names them
         self.nodes.append(helper.make_node(kind, list(inputs), [f"{name}_output_0"], name=name, **attributes))
@@ -80,7 +81,7 @@ class _Writer:
         if not self.quantized:
             return name
         scale = self.scales(largest / 150 * self.reach, largest / 100 * self.reach)
-        pair = [self.constant(scale), self.constant(np.int8(0))]
+        pair = [self.constant(scale), self.constant(np.array(0, np.int8))]
         return self.add("DequantizeLinear", [self.add("QuantizeLinear", [name, *pair]), *pair])
 
     def weight(self, shape: tuple[int, ...]) -> str:
@@ -123,7 +124,8 @@ def network(
         reach: factor on the range of every activation quantizer; well below 1 clips, well above 1 does not.
     """
     writer = _Writer(np.random.default_rng(seed), dyadic, quantized, reach)
-    x, channels, last = writer.quantize("input", 2.0), 3, ("", ())
+    x, channels = writer.quantize("input", 2.0), 3
+    last: tuple[str, tuple[int, ...]] = ("", ())
     for layer in body:
         outputs = channels if layer.depthwise else layer.channels
         shape = (outputs, 1 if layer.depthwise else channels, layer.kernel, layer.kernel)
@@ -138,7 +140,9 @@ def network(
                 x = writer.quantize(writer.convolution(x, writer.weight(third), third, layer), 3.0)
             y = writer.add("Add", [y, x])
         if layer.activation == "Clip":
-            y = writer.add("Clip", [y, writer.constant(np.float32(0)), writer.constant(np.float32(6))])
+            y = writer.add(
+                "Clip", [y, writer.constant(np.array(0, np.float32)), writer.constant(np.array(6, np.float32))]
+            )
         elif layer.activation != "none":
             y = writer.add(layer.activation, [y])
         x, channels = writer.quantize(y, 1.0 if layer.activation == "Sigmoid" else 3.0), outputs

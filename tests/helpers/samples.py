@@ -21,7 +21,7 @@ PREPROCESSING = Preprocessing(size=SIZE, mean=(0.5,), std=(0.25,))
 
 def centres(classes: int = 7) -> NDArray[np.float32]:
     """Return the brightness of each class, 0 to 1."""
-    return (np.arange(classes, dtype=np.float32) + 0.5) / classes
+    return np.asarray((np.arange(classes) + 0.5) / classes, np.float32)
 
 
 def network(

@@ -19,8 +19,8 @@ def stripes(seed: int = 0, train: int = 224, others: int = 70) -> Dataset:
     rows = np.arange(48)[None, :, None]
     period = 3 + 2 * labels[:, None, None]
     waves = 60 * np.sin(2 * np.pi * (rows / period + rng.random((count, 1, 1))))
-    images = 110 + waves + rng.normal(0, 20, (count, 48, 48))
-    images = np.clip(images, 0, 255).astype(np.uint8)
+    noisy = 110 + waves + rng.normal(0, 20, (count, 48, 48))
+    images = np.clip(noisy, 0, 255).astype(np.uint8)
     splits = np.repeat([0, 1, 2], [train, others, others]).astype(np.uint8)
     digest = hashlib.sha256(images.tobytes()).hexdigest()
     return Dataset("stripes", "a test", images, labels, splits, np.arange(count), LABELS, digest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 
 import onnx
 import torch
@@ -13,8 +14,7 @@ from torch import nn
 
 def export(model: nn.Module, x: torch.Tensor) -> ModelProto:
     """Export with the batch axis open."""
-    file = io.BytesIO()
-    names = {"input_names": ["input"], "output_names": ["logits"]}
+    file: Any = io.BytesIO()  # which torch takes, and does not say so
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -24,6 +24,7 @@ def export(model: nn.Module, x: torch.Tensor) -> ModelProto:
             dynamo=False,
             opset_version=17,
             dynamic_axes={"input": {0: "batch"}},
-            **names,
+            input_names=["input"],
+            output_names=["logits"],
         )
     return onnx.load_from_string(file.getvalue())

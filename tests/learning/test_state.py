@@ -9,6 +9,7 @@ import resource
 import signal
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,8 +44,9 @@ def test_optimizer_and_generators_come_back_exactly(tmp_path: Path) -> None:
 
 def test_shared_tensors_and_lists_of_tuples_survive(tmp_path: Path) -> None:
     x = torch.arange(4.0)
-    state.save(tmp_path, "last", {"a": x, "b": x[1:], "c": [(1, "two", None, 3.5)], 7: "seven"})
-    tree = state.read(tmp_path / "last.json")
+    some: dict[Any, Any] = {"a": x, "b": x[1:], "c": [(1, "two", None, 3.5)], 7: "seven"}  # as optimizers have them
+    state.save(tmp_path, "last", some)
+    tree: dict[Any, Any] = state.read(tmp_path / "last.json")
     assert torch.equal(tree["b"], x[1:])
     assert tree["c"] == [(1, "two", None, 3.5)]
     assert tree[7] == "seven"
@@ -198,7 +200,11 @@ def test_damage_is_refused_with_the_files_name(tmp_path: Path, harm) -> None:  #
 
 def test_no_change_of_one_character_is_taken_up(tmp_path: Path) -> None:
     """Either it is refused, or it is one of blanks and case that says the same."""
-    tree = {"progress": {"epoch": 3, "history": [(1, "two", None, 3.5)]}, 7: "seven", "x": torch.ones(2)}
+    tree: dict[Any, Any] = {
+        "progress": {"epoch": 3, "history": [(1, "two", None, 3.5)]},
+        7: "seven",
+        "x": torch.ones(2),
+    }
     head = state.save(tmp_path, "last", tree)
     text, before = head.read_text(), state.plain(head)
     for place in range(len(text)):

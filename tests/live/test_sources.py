@@ -117,7 +117,7 @@ def test_an_rtsp_server_that_dies_is_found_again(
     with videos.rtsp(frames, tmp_path, port) as address:
         live = Live(sources.named(address), predictor, say=said.append)
         live.__enter__()
-        shown = set()
+        shown: set[str] = set()
 
         def both() -> bool:
             answered = live.latest()

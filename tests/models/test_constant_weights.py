@@ -35,7 +35,7 @@ class Twice(nn.Conv2d):
         return F.conv2d(F.conv2d(x, self.weight * 2), self.weight * 2)
 
 
-def gained(conv: ScaledStdConv2d) -> ScaledStdConv2d:
+def gained(conv: ScaledStdConv2d | ScaledStdConv2dSame) -> nn.Module:
     nn.init.uniform_(conv.gain, -1.5, 1.5)
     return conv
 

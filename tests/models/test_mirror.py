@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -57,7 +59,7 @@ def test_channels_are_partners_of_each_other_and_some_of_themselves() -> None:
 
 
 def test_filters_that_mirror_each_other_are_found_and_stay_as_they_are() -> None:
-    model = network()
+    model: Any = network()
     stem = model.stem[0]
     assert isinstance(stem, nn.Conv2d)
     with torch.no_grad():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -57,7 +58,7 @@ def test_weights_from_a_file_start_a_network_with_another_head(tmp_path: Path, s
         torch.save({"state_dict": source.state_dict()}, file)
     else:
         save_file(source.state_dict(), file)
-    model = models.create("mobilenetv4_conv_small", 7, 1, weights=str(file))
+    model: Any = models.create("mobilenetv4_conv_small", 7, 1, weights=str(file))
     assert torch.equal(model.state_dict()["conv_stem.weight"], source.state_dict()["conv_stem.weight"])
     assert model.get_classifier().weight.shape[0] == 7
 
@@ -192,8 +193,8 @@ def test_places_that_are_weighed_begin_as_their_mean_learn_and_become_one_convol
 
 def test_a_longer_first_kernel_begins_with_the_shorter_ones_answers_half_a_place_further() -> None:
     torch.manual_seed(0)
-    short = with_statistics(models.create("plain-resnet", 7, 1, SMALL | {"stem_stride": 2}))
-    long = models.create("plain-resnet", 7, 1, SMALL | {"stem_stride": 2, "stem_side": 4})
+    short: Any = with_statistics(models.create("plain-resnet", 7, 1, SMALL | {"stem_stride": 2}))
+    long: Any = models.create("plain-resnet", 7, 1, SMALL | {"stem_stride": 2, "stem_side": 4})
     given = models.grown(long, short.state_dict())
     models.take(long, given, "one with a shorter kernel")
     x = torch.randn(5, 1, 21, 21)

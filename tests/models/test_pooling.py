@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -14,11 +16,12 @@ from edgefer.compression import export
 
 VGG = {"mlp_ratio": 1 / 256}  # its first dense layer is the one that counts; thin, so that it is made in no time
 CNN = {"widths": [4, 6], "dense": [8]}
+ARGS: dict[str, dict[str, Any]] = {"vgg11": VGG, "plain-cnn": CNN}
 
 
 def network(name: str) -> nn.Module:
     torch.manual_seed(0)
-    return models.create(name, 7, 1, VGG if name == "vgg11" else CNN).eval()
+    return models.create(name, 7, 1, ARGS[name]).eval()
 
 
 @pytest.mark.parametrize(("name", "size"), [("vgg11", 32), ("vgg11", 100), ("plain-cnn", 8), ("plain-cnn", 20)])
@@ -35,7 +38,7 @@ def test_a_network_at_another_size_says_the_same_and_can_be_exported(name: str, 
 @pytest.mark.parametrize(("name", "size"), [("vgg11", 224), ("plain-cnn", 12), ("plain-cnn", 24), ("plain-resnet", 20)])
 def test_where_the_places_fit_nothing_changes(name: str, size: int) -> None:
     torch.manual_seed(0)
-    model = models.create(name, 7, 1, {"vgg11": VGG, "plain-cnn": CNN}.get(name, {})).eval()
+    model = models.create(name, 7, 1, ARGS.get(name)).eval()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     models.fix_pooling(model, torch.zeros(1, 1, size, size))
     torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)

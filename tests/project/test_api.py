@@ -6,6 +6,7 @@ import doctest
 import importlib
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ import edgefer
 from edgefer.bench import from_paths
 from edgefer.errors import InputError
 
-EXAMPLES = {
+EXAMPLES: dict[str, Any] = {
     "load": edgefer.load,
     "train": edgefer.train,
     "compress": edgefer.compress,

@@ -12,7 +12,7 @@ import edgefer
 HEAVY = {"nncf", "onnx", "safetensors", "scipy", "sklearn", "timm", "torch", "torchao", "torchvision"}
 HEAVY |= {"jinja2", "matplotlib"}
 # What of edgefer needs them; everything else must not.
-NEED_EXTRAS = (
+NEED_EXTRAS: tuple[str, ...] = (
     "report/html.py",
     "compression/",
     "graph/",

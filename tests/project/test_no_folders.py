@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -80,13 +81,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def thesis(home: Path) -> Path:
+def thesis(home: Path) -> Iterator[Path]:
     """Return a folder in which everything was done once, each path typed in full."""
     lab, here = home / "lab", home / "thesis"
     settings = [word for setting in SMALL for word in ("--set", setting)]
-    data = ["--data", lab / "fer2013.csv"]
+    data: list[str | Path] = ["--data", lab / "fer2013.csv"]
     ablations = here / "mine.toml"
-    teacher = ["--teacher", here / "teacher", "--votes", lab / "fer2013new.csv", "--from", here / "teacher"]
+    teacher: list[str | Path] = [
+        "--teacher",
+        here / "teacher",
+        "--votes",
+        lab / "fer2013new.csv",
+        "--from",
+        here / "teacher",
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(Path.home() / ".cache"))  # NNCF's extension takes a minute to compile
         patch.setenv("EDGEFER_CACHE", str(here / "cache"))

@@ -26,7 +26,7 @@ def run(folder: Path, source: str, *, listed: str, ci: str) -> subprocess.Comple
     (tests / "skips.toml").write_text(f'[[skip]]\ntest = "tests/test_it.py*"\nreason = "{listed}"\nwhy = ""\n')
     (tests / "test_it.py").write_text(f"import pytest\n{source}\ndef test_that_runs(): ...\n")
     (folder / "pytest.ini").touch()
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", folder]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(folder)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "CI": ci})
 
 

@@ -49,7 +49,11 @@ def interpreter(version: str) -> str:
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    for candidate in (shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"))):
+    candidates: tuple[str | Path, ...] = (
+        shutil.which(f"python{version}"),
+        *sorted(pyenv.glob(f"{version}.*/bin/python")),
+    )
+    for candidate in candidates:
         if candidate and subprocess.run([candidate, "-c", ""], capture_output=True).returncode == 0:
             return str(candidate)
     pytest.skip(f"no Python {version} here")
@@ -169,9 +173,9 @@ def test_the_newest_python_has_wheels_for_all_that_a_device_needs(wheel: Path, t
     platforms = [
         f"{glibc}_{machine}" for glibc in ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
     ]
-    pip = [sys.executable, "-m", "pip", "--quiet", "install", "--dry-run", "--target", tmp_path / "none"]
+    pip = [sys.executable, "-m", "pip", "--quiet", "install", "--dry-run", "--target", str(tmp_path / "none")]
     asked = [word for platform in platforms for word in ("--platform", platform)]
-    asked += ["--python-version", "3.14", "--only-binary", ":all:", "-c", ROOT / "constraints.txt"]
+    asked += ["--python-version", "3.14", "--only-binary", ":all:", "-c", str(ROOT / "constraints.txt")]
     done = subprocess.run([*pip, *asked, f"{wheel}[cascade,heic,report]"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

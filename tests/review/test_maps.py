@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from base64 import b64decode
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def plain_resnet() -> nn.Module:
 
 def test_grad_cam_is_what_its_paper_says() -> None:
     """relu(sum over channels of map x mean over places of d logit / d map), over its largest value."""
-    network = plain_resnet()
+    network: Any = plain_resnet()
     rows = data.split(stripes(), "val").subset(np.arange(5))
     found = maps.grad_cam(network, rows, GREY, nothing)
     assert found
@@ -58,7 +59,7 @@ class Bright(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(1, 2, 3, padding=1)
         nn.init.zeros_(self.conv.weight)
-        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.conv.bias)
         self.conv.weight.data[0, 0, 1, 1], self.conv.weight.data[1, 0, 1, 1] = -1, 1
         self.act = nn.ReLU()
 
@@ -118,7 +119,7 @@ def test_a_network_without_maps_has_none() -> None:
 
 def test_attention_is_the_mean_of_what_places_are_multiplied_with() -> None:
     rows = data.split(stripes(), "val").subset(np.arange(4))
-    network = models.create("attention-net", 7, 3).eval()
+    network: Any = models.create("attention-net", 7, 3).eval()
     nn.init.zeros_(network.attention.conv.weight)
     nn.init.constant_(network.attention.conv.bias, 1.5)
     found = maps.attention(network, rows, RGB)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -11,7 +12,7 @@ from typer.testing import CliRunner, Result
 from edgefer import recipes
 from edgefer.cli.main import app
 from edgefer.errors import InputError
-from edgefer.training import ablate as module
+from edgefer.training import trainer, unfinished
 from edgefer.training.ablate import ablate, variants
 from edgefer.training.trainer import Result as Trained
 from edgefer.training.trainer import train
@@ -53,7 +54,7 @@ def test_each_ablation_is_a_training_beside_the_recipe_as_it_is(
     assert json.loads((out / "ablations.json").read_text()) == json.loads(json.dumps(found.as_dict()))
     assert json.loads((out / "no-flip" / "recipe.json").read_text())["augment"]["flip"] == 0
 
-    monkeypatch.setattr(module.trainer, "train", None)  # what is done is not done again
+    monkeypatch.setattr(trainer, "train", None)  # what is done is not done again
     assert ablate(recipe, stripes(), out, SMALL, epochs=2) == found
     with pytest.raises(InputError, match="other settings or data; name another folder with --out"):
         ablate(recipe, stripes(), out, SMALL, epochs=3)
@@ -65,14 +66,14 @@ def test_a_training_that_was_interrupted_goes_on(recipe: str, tmp_path: Path, mo
     first = next(variants(recipe, SMALL, 2))[3]
     half = first.model_copy(update={"phases": (first.phases[0].model_copy(update={"epochs": 1}),)})
     train(half, stripes(), tmp_path / "out" / "whole")
-    monkeypatch.setattr(module.unfinished, "resumed_recipe", lambda run: first)
+    monkeypatch.setattr(unfinished, "resumed_recipe", lambda run: first)
     resumed: list[bool] = []
 
-    def noted(recipe: recipes.Recipe, *arguments: object, **others: object) -> Trained:
+    def noted(recipe: recipes.Recipe, *arguments: Any, **others: Any) -> Trained:
         resumed.append(bool(arguments[2]))
-        return train(recipe, *arguments, **others)  # type: ignore[arg-type]
+        return train(recipe, *arguments, **others)
 
-    monkeypatch.setattr(module.trainer, "train", noted)
+    monkeypatch.setattr(trainer, "train", noted)
     found = ablate(recipe, stripes(), tmp_path / "out", SMALL, epochs=2)
     assert resumed == [True, False, False]
     assert found.rows[0].epochs == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 
@@ -28,7 +30,7 @@ def test_a_disturbed_start_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> N
         return real(device, which)
 
     monkeypatch.setattr(precision, "autocast", autocast)
-    monkeypatch.setattr(precision.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     model = models.create("plain-resnet", 7, 1, {"widths": [8], "blocks": [1]})
     assert precision.choose(model, torch.rand(4, 1, 16, 16), torch.zeros(4, dtype=torch.long)) == "bf16"
     assert not disturbed

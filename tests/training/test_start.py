@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,8 @@ def test_some_of_the_classes_are_a_data_set_of_their_own(tmp_path: Path) -> None
     result = train(recipe, whole, tmp_path / "run")
     kept = checkpoint.read(result.run)
     assert kept.classes == ("angry", "happy")
-    assert checkpoint.build(kept).get_classifier().out_features == 2
+    network: Any = checkpoint.build(kept)
+    assert network.get_classifier().out_features == 2
     assert data.only(whole, ()) is data.only(whole, whole.classes) is whole
 
 
@@ -121,7 +123,7 @@ def test_the_phases_of_gradual_unfreezing_learn_more_and_more() -> None:
     from edgefer import recipes
 
     recipe = recipes.load("b0-mixup")
-    model = models.create(recipe.model.name, 4, 3)
+    model: Any = models.create(recipe.model.name, 4, 3)
     counts = [optimizer.choose_weights(model, phase) for phase in recipe.phases]
     assert counts[0] == 1280 * 4 + 4
     assert counts[0] < counts[1] < counts[2] == sum(each.numel() for each in model.parameters())

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_mixed_images_have_mixed_votes(monkeypatch: pytest.MonkeyPatch, tmp_path
     asked = []
     cross_entropy = F.cross_entropy
 
-    def note(answers: torch.Tensor, wanted: torch.Tensor, *rest: object, **more: object) -> torch.Tensor:
+    def note(answers: torch.Tensor, wanted: torch.Tensor, *rest: Any, **more: Any) -> torch.Tensor:
         if wanted.ndim == 2 and wanted.shape[1] == 10:
             asked.append(wanted.max(dim=1).values)
         return cross_entropy(answers, wanted, *rest, **more)
@@ -302,7 +303,8 @@ def test_a_trained_network_goes_on_with_other_classes_and_a_gentler_recipe(teach
         recipe.model_copy(update={"model": recipe.model.model_copy(update={"start": None})}), three, tmp_path / "fresh"
     )
     assert result.history[-1]["val_loss"] < fresh.history[-1]["val_loss"] - 0.2
-    assert checkpoint.build(checkpoint.read(result.run)).get_classifier().out_features == 3
+    network: Any = checkpoint.build(checkpoint.read(result.run))
+    assert network.get_classifier().out_features == 3
 
 
 def test_going_on_keeps_a_classifier_of_the_same_classes_with_votes_beside_it(teacher: Path, tmp_path: Path) -> None:
@@ -320,7 +322,8 @@ def test_a_wider_network_goes_on_where_a_narrower_one_stopped(teacher: Path, tmp
     still = (f"model.start={teacher}", f"model.args.widths={widths}", "phases.0.lr=1e-9", "augment.mixup=0.0")
     result = train(small_recipe(*still, epochs=1), stripes(), tmp_path / "run")
     assert result.val_accuracy == pytest.approx(narrow.val_accuracy, abs=0.02)
-    assert checkpoint.build(checkpoint.read(result.run)).get_classifier().in_features == widths[-1]
+    network: Any = checkpoint.build(checkpoint.read(result.run))
+    assert network.get_classifier().in_features == widths[-1]
 
 
 def test_a_start_that_does_not_fit_is_refused(teacher: Path, tmp_path: Path) -> None:
