@@ -49,11 +49,8 @@ def interpreter(version: str) -> str:
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    candidates: tuple[str | Path, ...] = (
-        shutil.which(f"python{version}"),
-        *sorted(pyenv.glob(f"{version}.*/bin/python")),
-    )
-    for candidate in candidates:
+    found: list[str | Path] = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"))]
+    for candidate in found:
         if candidate and subprocess.run([candidate, "-c", ""], capture_output=True).returncode == 0:
             return str(candidate)
     pytest.skip(f"no Python {version} here")
