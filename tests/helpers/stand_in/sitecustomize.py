@@ -19,7 +19,7 @@ if "STAND_IN" in os.environ:
     cuda = fake_gpu.driver()
     os.environ["STAND_IN"] = "1"
     if os.environ.get("STAND_IN_TENSORRT") == "0":
-        sys.modules["tensorrt"] = None  # type: ignore[assignment]
+        sys.modules["tensorrt"] = None
     else:
         import tensorrt_rtx
 
