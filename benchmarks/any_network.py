@@ -9,7 +9,7 @@ whose smallest has more than 32 million parameters are left out: edgefer is for 
 order of the SHA-256 of their names, the first 60. Each gets the smallest of eight sizes, from 64 pixels on, that timm's
 network takes.
 
-Each network goes through `train`, the check before it included, one step on drawn faces; `compress --ptq` with the
+Each network goes through `train`, the check before it included, one step on synthetic faces; `compress --ptq` with the
 accuracy gate off; and `bench` of accuracy and latency on a CPU, one thread, batch 1. All of it runs in a process of its
 own, bounded in time and memory. Weights are as good as random: accuracy says nothing here, and only file sizes and
 latencies are kept. Such weights make many denormal numbers, which a trained network does not have and which take a CPU
@@ -57,7 +57,7 @@ MAX_PARAMETERS = 32_000_000
 SIZES = (64, 96, 128, 160, 192, 224, 240, 256)  # pixels
 IMAGES = {"train": 8, "val": 8, "test": 8}  # one batch
 SECONDS, ENOUGH_SECONDS = 0.3, 3.0  # that the bench times each network for, at least and at most
-MOST_SECONDS, MOST_BYTES = 600, 8 << 30
+MAX_SECONDS, MAX_BYTES = 600, 8 << 30
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def main() -> None:
         choose()
     else:
         denormals_as_zero()
-        benching.MOST_SECONDS = ENOUGH_SECONDS
+        benching.MAX_SECONDS = ENOUGH_SECONDS
         measure(arguments.out, arguments.only)
 
 
@@ -90,8 +90,8 @@ def measure(out: Path, only: list[str] | None) -> None:
                     "says": protocol(__doc__),
                     "images": IMAGES,
                     "bench_seconds": SECONDS,
-                    "most_seconds": MOST_SECONDS,
-                    "most_bytes": MOST_BYTES,
+                    "max_seconds": MAX_SECONDS,
+                    "max_bytes": MAX_BYTES,
                 },
                 "machine": machine.describe().model_dump(mode="json"),
                 "versions": versions.installed("torch", "timm", "nncf", "onnx", "onnxruntime", "numpy"),
@@ -113,8 +113,8 @@ def in_own_process(network: str, size: int) -> dict[str, Any]:
     process = FORK.Process(target=_bounded, args=(theirs, network, size))
     process.start()
     theirs.close()
-    found = {"result": "failed", "reason": f"took more than {MOST_SECONDS} s"}
-    if ours.poll(MOST_SECONDS):
+    found = {"result": "failed", "reason": f"took more than {MAX_SECONDS} s"}
+    if ours.poll(MAX_SECONDS):
         try:
             found = ours.recv()
         except EOFError:
@@ -126,7 +126,7 @@ def in_own_process(network: str, size: int) -> dict[str, Any]:
 
 
 def _bounded(pipe: Connection, network: str, size: int) -> None:
-    resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_BYTES, MAX_BYTES))
     pipe.send(through(network, size))
 
 
@@ -166,7 +166,7 @@ def through(network: str, size: int) -> dict[str, Any]:
         except Exception as error:  # whatever it is, it came too late
             return {"result": "failed", "reason": one_line(f"{type(error).__name__}: {error}", 300)}
     small = next(each for each in result.comparisons if each.network == "int8-cpu")
-    gate = packed.integer_share >= worth.LEAST_SHARE and small.file_bytes < 1
+    gate = packed.integer_share >= worth.MIN_SHARE and small.file_bytes < 1
     return {
         "result": "passed",
         "by_default": "accepted" if gate else "rejected",

@@ -24,7 +24,7 @@ from edgefer import bundle, data, paths
 from edgefer.backends import registry
 from edgefer.backends.base import Options
 from edgefer.devices import machine
-from edgefer.errors import EdgeferError, LackError
+from edgefer.errors import EdgeferError, MissingRequirement
 from edgefer.evaluation import predict
 
 _RATE, _FRAMES = 15, 60  # of the video
@@ -51,17 +51,17 @@ def build(device: str, names: list[str]) -> None:
 
 
 def face() -> NDArray[np.uint8]:
-    """Return a drawn face, uint8, (48, 48)."""
+    """Return a synthetic face, uint8, (48, 48)."""
     drawn: NDArray[np.uint8] = data.builtin(train=7, val=7, test=7).images[0]
     return drawn
 
 
 def video(file: Path) -> None:
-    """Write four seconds of a drawn face on grey."""
+    """Write four seconds of a synthetic face on grey."""
     try:
         import av
     except ModuleNotFoundError:
-        raise LackError("PyAV is not installed; run: pip install 'edgefer[live]'") from None
+        raise MissingRequirement("PyAV is not installed; run: pip install 'edgefer[live]'") from None
     frame = np.full((240, 320, 3), 128, np.uint8)
     frame[40:200, 80:240] = np.asarray(Image.fromarray(face()).resize((160, 160)))[..., None]
     with av.open(str(file), "w") as container:
@@ -101,8 +101,8 @@ def numerics(device: str, names: list[str], images: int, path: Path | None) -> d
                     "other_labels": int((ours.argmax(1) != theirs.argmax(1)).sum()),
                     "largest_logit_difference": float(np.abs(ours - theirs).max()),
                     "mean_logit_difference": float(np.abs(ours - theirs).mean()),
-                    "accuracy": None if dataset.drawn else float((ours.argmax(1) == labels).mean()),
-                    "onnxruntime_accuracy": None if dataset.drawn else float((theirs.argmax(1) == labels).mean()),
+                    "accuracy": None if dataset.synthetic else float((ours.argmax(1) == labels).mean()),
+                    "onnxruntime_accuracy": None if dataset.synthetic else float((theirs.argmax(1) == labels).mean()),
                 }
             )
             print(entries[-1], flush=True)
@@ -111,7 +111,7 @@ def numerics(device: str, names: list[str], images: int, path: Path | None) -> d
         "protocol": protocol(__doc__),
         "device": device,
         "runtime": registry.get(device).version(),
-        "data": {"name": dataset.name, "digest": dataset.digest, "images": len(rows), "drawn": dataset.drawn},
+        "data": {"name": dataset.name, "digest": dataset.digest, "images": len(rows), "synthetic": dataset.synthetic},
         "networks": entries,
         "machine": machine.describe().model_dump(),
     }

@@ -41,7 +41,7 @@ from edgefer.preprocessing import Preprocessing
 RESULTS = Path(__file__).parent / "results"
 THREADS = 1
 TIMED_IMAGES = 64
-PERCENTILE, MOST_SECONDS, WARMUP_SECONDS = 99, 30.0, 0.2
+PERCENTILE, MAX_SECONDS, WARMUP_SECONDS = 99, 30.0, 0.2
 CALIBRATIONS = ("MinMax", "Entropy", "Percentile")  # ONNX Runtime's, with its own settings for each
 # As in ONNX Runtime's columns, what is not INT8 stays FP32 on CPUs that have bfloat16, and the thread is not pinned to
 # a core: pinned it was slower on a core that had other work.
@@ -282,7 +282,7 @@ def main() -> None:
         [stream(spec, test)] * len(infers),
         percentile=PERCENTILE,
         seconds=options.seconds,
-        most_seconds=MOST_SECONDS,
+        max_seconds=MAX_SECONDS,
         warmup_seconds=WARMUP_SECONDS,
     )
     samples = dict(zip(infers, timed, strict=True))
@@ -333,8 +333,8 @@ def main() -> None:
             "untimed_per_turn": timing.UNTIMED,
             "timed_per_turn": timing.TURN,
             "percentile": PERCENTILE,
-            "least_seconds": options.seconds,
-            "most_seconds": MOST_SECONDS,
+            "min_seconds": options.seconds,
+            "max_seconds": MAX_SECONDS,
             "preprocessing_timed": False,
             "onnxruntime": "CPUExecutionProvider, all graph optimizations",
             "openvino": {**OPENVINO, "shape": "static, batch 1"},

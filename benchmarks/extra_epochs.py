@@ -40,7 +40,13 @@ def longer(recipe: Recipe, weights: Path, epochs: int, share: float) -> Recipe:
     tree = recipe.model_dump(mode="json")
     last = tree["phases"][-1]
     tree["phases"] = [{**last, "epochs": epochs, "lr": last["lr"] * share, "schedule": "cosine", "warmup_epochs": 0.0}]
-    tree["model"] = {**tree["model"], "pretrained": False, "weights": str(weights), "start": None, "zero_head": False}
+    tree["model"] = {
+        **tree["model"],
+        "pretrained": False,
+        "weights": str(weights),
+        "initial_weights": None,
+        "zero_head": False,
+    }
     return Recipe.model_validate(tree)
 
 

@@ -53,7 +53,7 @@ class Judge:
 
     def __init__(self, labels: NDArray[np.int64]) -> None:
         self.labels = labels
-        self.networks = {name: edgefer.load(name, device="cpu") for name in bundle.family()}
+        self.networks = {name: edgefer.load(name, device="cpu") for name in bundle.pretrained()}
 
     def right(self, crops: Sequence[NDArray[np.uint8] | None], name: str = JUDGE) -> NDArray[np.bool_]:
         """Return for each face whether its label is told from its crop; False where there is none."""

@@ -63,7 +63,7 @@ from edgefer.training import trainer, unfinished
 OUT = Path(__file__).parent / "results" / "fuzz.json"
 SEED, INPUTS = 27, 3000
 CPU_SECONDS, WALL_SECONDS, MEMORY = 20, 60, 1 << 30
-NANO = paths.shipped("edgefer/family/edgefer-nano")
+NANO = paths.shipped("edgefer/pretrained/edgefer-nano")
 ODD: tuple[Any, ...] = (
     *(None, True, -1, 0, 1 << 62, 10**30, 1e308, float("nan"), "", "x" * 5000, "\x1b[31m", "../../x", "\0"),
     *([], {}, [[]], {"x": 1}, [None] * 3, "1e9"),
@@ -100,7 +100,7 @@ def dataset() -> Dataset:
     images, labels = _images(42)
     splits = np.repeat(np.arange(3, dtype=np.uint8), [28, 7, 7])
     return Dataset(
-        *("noise", "made", images, np.array(labels), splits, np.arange(42)), LABELS, digest="d" * 64, drawn=True
+        *("noise", "made", images, np.array(labels), splits, np.arange(42)), LABELS, digest="d" * 64, synthetic=True
     )
 
 
@@ -539,8 +539,8 @@ def main() -> None:
         "by_reader": by_reader,
         "by_change": dict(sorted(Counter(each["how"] for each in ended).items())),
         "bounds": {"cpu_seconds": CPU_SECONDS, "wall_seconds": WALL_SECONDS, "added_memory": MEMORY},
-        "most_cpu_seconds": max(each["seconds"] for each in ended),
-        "most_added_memory": max(each.get("grown", 0) for each in ended),
+        "max_cpu_seconds": max(each["seconds"] for each in ended),
+        "max_added_memory": max(each.get("grown", 0) for each in ended),
         "seconds": round(time.monotonic() - started),
         "versions": versions.installed("numpy", "onnx", "onnxruntime", "pillow", "pydantic", "safetensors", "torch"),
         "load": machine.load_average(),

@@ -5,9 +5,10 @@ python benchmarks/kills.py [--kills 100] [--seed 0] [--out FILE]
 Each command runs undisturbed first. Then, in turn, it is started in a folder of its own, gets SIGKILL or SIGTERM after
 a random share of the time that it took undisturbed, and is typed again, as --resume where there is a state to resume.
 It must then end well, leave the bits of the undisturbed run, and no file that the undisturbed run did not leave. All on
-one thread, on drawn faces, in processes forked from one that has imported everything, so that kills fall into the work.
-A command that was done before its signal came is not counted. Of a bench the bits are the confusion matrices, since no
-two measure the same latency; of engines the names, since no two builds are alike, and `load` checks their digests.
+one thread, on synthetic faces, in processes forked from one that has imported everything, so that kills fall into the
+work. A command that was done before its signal came is not counted. Of a bench the bits are the confusion matrices,
+since no two measure the same latency; of engines the names, since no two builds are alike, and `load` checks their
+digests.
 """
 
 from __future__ import annotations
@@ -233,7 +234,7 @@ def _end(process: int) -> int | None:
 
 
 def prepare(made: Path) -> None:
-    """Write what the commands read: drawn faces as a table and as pictures."""
+    """Write what the commands read: synthetic faces as a table and as pictures."""
     dataset = data.builtin(train=280, val=70, test=70)
     usage = ("Training", "PublicTest", "PrivateTest")
     rows = zip(dataset.images, dataset.labels, dataset.splits, strict=True)

@@ -15,9 +15,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import drawn_graphs
 import forked
 import onnx
+import random_graphs
 from common import protocol
 
 from edgefer import paths
@@ -32,16 +32,16 @@ TARGETS: tuple[str, ...] = ("cpu", "rtx")
 
 
 def rules(seed: int) -> dict[str, Any]:
-    """Return what lint's rules say of a drawn graph, and whether ONNX allows it."""
-    model = drawn_graphs.draw(seed)
+    """Return what lint's rules say of a random graph, and whether ONNX allows it."""
+    model = random_graphs.draw(seed)
     kinds: dict[str, Any] = {target: sorted({each.kind for each in lint(model, target)}) for target in TARGETS}
     return {**kinds, "valid": not problem(model) and not View(model, typed=True).invalid}
 
 
 def one_runtime(job: tuple[int, str]) -> bool | None:
-    """Return whether a target's runtime takes a drawn graph."""
+    """Return whether a target's runtime takes a random graph."""
     seed, target = job
-    answer = ask(drawn_graphs.draw(seed).SerializeToString(), target)
+    answer = ask(random_graphs.draw(seed).SerializeToString(), target)
     return None if answer is None else not answer.problem
 
 
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--fresh", type=int, default=5_000_000, help="first seed of as many that no rule was made for")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
-    asked = {target: getattr(ask(drawn_graphs.draw(0).SerializeToString(), target), "who", None) for target in TARGETS}
+    asked = {target: getattr(ask(random_graphs.draw(0).SerializeToString(), target), "who", None) for target in TARGETS}
     result: dict[str, Any] = {
         "protocol": protocol(__doc__),
         "machine": machine.describe().cpu,

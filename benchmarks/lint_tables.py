@@ -3,7 +3,7 @@
 python benchmarks/lint_tables.py
 
 ONNX Runtime lists its CPU kernels itself: operator, versions, types. TensorRT's parser lists nothing, so every operator
-of ONNX is asked about in small graphs (`drawn_graphs.one`) with each type that its schema allows.
+of ONNX is asked about in small graphs (`random_graphs.one`) with each type that its schema allows.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import drawn_graphs
 import forked
 import numpy as np
 import onnxruntime
+import random_graphs
 from onnx import ModelProto, TensorProto, helper
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -134,7 +134,7 @@ def parsed() -> dict[str, Any]:
     jobs = [
         (name, opset, kind, seed)
         for opset in OPSETS
-        for name, schema in drawn_graphs.schemas(opset).items()
+        for name, schema in random_graphs.schemas(opset).items()
         for kind in KINDS
         for seed in range(DRAWS)
     ]
@@ -164,10 +164,10 @@ def parsed() -> dict[str, Any]:
             }
     version = builder.api("tensorrt_rtx").__version__
     return {
-        "source": f"tensorrt_rtx {version}: OnnxParser on {len(jobs)} drawn graphs of one operator",
+        "source": f"tensorrt_rtx {version}: OnnxParser on {len(jobs)} random graphs of one operator",
         "version": version,
-        "inputs": [name for name in drawn_graphs.TYPES if takes(plain(name))],
-        "constants": [name for name in drawn_graphs.TYPES if takes(held(name))],
+        "inputs": [name for name in random_graphs.TYPES if takes(plain(name))],
+        "constants": [name for name in random_graphs.TYPES if takes(held(name))],
         "foreign": [name for name, said in onnxruntime_schemas().items() if takes(foreign(name, len(said["inputs"])))],
         "operators": operators,
     }
@@ -177,7 +177,7 @@ def allowed_types(name: str) -> dict[str, set[str]]:
     """Return the types of tensors that ONNX allows an operator, by type parameter, in any opset that was drawn."""
     found: dict[str, set[str]] = {}
     for opset in OPSETS:
-        schema = drawn_graphs.schemas(opset).get(name)
+        schema = random_graphs.schemas(opset).get(name)
         for each in schema.type_constraints if schema else ():
             types = {short(text) for text in each.allowed_type_strs if text.startswith("tensor(")}
             found.setdefault(each.type_param_str, set()).update(types)
@@ -185,9 +185,9 @@ def allowed_types(name: str) -> dict[str, set[str]]:
 
 
 def ask(job: tuple[str, int, int, int]) -> dict[str, Any] | None:
-    """Return whether the parser takes a drawn operator, and its types by type parameter; None for no valid draw."""
+    """Return whether the parser takes a random operator, and its types by type parameter; None for no valid draw."""
     name, opset, kind, seed = job
-    model = drawn_graphs.one(name, opset, kind, seed)
+    model = random_graphs.one(name, opset, kind, seed)
     if model is None:
         return None
     view = View(model, typed=True)
@@ -212,7 +212,7 @@ def takes(model: ModelProto) -> bool:
 
 def plain(kind: str) -> ModelProto:
     """Return a graph whose input is of a type."""
-    values = [helper.make_tensor_value_info(name, drawn_graphs.TYPES[kind], [2]) for name in "xy"]
+    values = [helper.make_tensor_value_info(name, random_graphs.TYPES[kind], [2]) for name in "xy"]
     return model_of(helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", values[:1], values[1:]))
 
 
@@ -234,7 +234,7 @@ def foreign(name: str, most: int) -> ModelProto:
 
 def held(kind: str) -> ModelProto:
     """Return a graph that holds a constant of a type and does nothing with it but look at its shape."""
-    constant = drawn_graphs.made(drawn_graphs.TYPES[kind], np.ones(2), "c")
+    constant = random_graphs.made(random_graphs.TYPES[kind], np.ones(2), "c")
     out = helper.make_tensor_value_info("y", TensorProto.INT64, [1])
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])
     nodes = [helper.make_node("Shape", ["c"], ["y"]), helper.make_node("Identity", ["x"], ["z"])]

@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=FER2013)
     parser.add_argument("--split", default="test", choices=["val", "test"])
     parser.add_argument("--videos", type=int, default=6, help="steady ones; and half as many changing ones")
-    parser.add_argument("--networks", nargs="+", default=list(bundle.family()))
+    parser.add_argument("--networks", nargs="+", default=list(bundle.pretrained()))
     parser.add_argument("--tune", action="store_true", help="print other settings too")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()

@@ -5,7 +5,7 @@ python benchmarks/near_duplicates.py [FER2013.zip]
 Found: one picture of each of FER2013's 1,516 groups of identical pictures is changed in twelve small ways, and the
 share that is linked with its original counts, the others among the pictures. Wrongly found: 4,000 pictures of FER2013
 against the mirror images of all others, which look like faces and are no near-duplicates, every pair compared.
-Sequences: 60 drawn people and 60 photographs of FER2013, five expressions or one, twelve frames each with jitter of
+Sequences: 60 synthetic people and 60 photographs of FER2013, five expressions or one, twelve frames each with jitter of
 position, size, angle, light and noise; people in one group with others are wrong. Banding: of 4,000 pictures, those
 that a comparison of every pair links and banding does not.
 """
@@ -88,7 +88,7 @@ def frame(image: NDArray[np.float64], rng: np.random.Generator) -> Pixels:
 
 
 def drawn(person: int) -> tuple[Pixels, list[int]]:
-    """Return five sequences of a drawn person, each from neutral to an expression."""
+    """Return five sequences of a synthetic person, each from neutral to an expression."""
     looks = [faces._draw(np.array([label]), np.random.default_rng(person))[0].astype(float) for label in range(7)]
     rng = np.random.default_rng([person, 1])
     shares = np.linspace(0, 1, FRAMES)

@@ -123,7 +123,7 @@ def measured(name: str, bundle: str, few: Path) -> dict[str, Any]:
             **{key: each[key] for key in ("network", "precision", "sha256", "file_bytes", "latency")},
             "network_bytes": each["memory"] and each["memory"]["peak"] - each["memory"]["baseline"],
             "peak_bytes": each["memory"] and each["memory"]["peak"],
-            "first_answer_seconds": each["cold_start"] and each["cold_start"]["median"],
+            "cold_start_seconds": each["cold_start"] and each["cold_start"]["median"],
         }
         for each in bench["networks"]
     ]

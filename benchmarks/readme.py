@@ -23,7 +23,7 @@ PAGES = (HERE.parent / "README.md", *sorted((HERE.parent / "docs").glob("*.md"))
 RESULTS = HERE / "results"
 NAMES = {"fp32": "FP32, BN fused", "int8-cpu": "INT8"}
 _VALIDATION = 3589  # images of PublicTest, which a log's accuracy is a share of
-FAMILY = ("edgefer-nano", "edgefer-small", "edgefer-base")
+PRETRAINED = ("edgefer-nano", "edgefer-small", "edgefer-base")
 # Folders of results/fer2013: the network's title, and what `edgefer compress --int8` was given.
 OTHERS = {
     "resnet18": ("ResNet-18", ""),
@@ -80,7 +80,7 @@ def fer2013() -> str:
     return "\n".join(
         [
             table(
-                ["`compact`", "PrivateTest", "without copies", "macro F1", "latency p50 / p90", "file", "peak memory"],
+                ["`compact`", "PrivateTest", "deduplicated", "macro F1", "latency p50 / p90", "file", "peak memory"],
                 rows,
             ),
             "",
@@ -179,37 +179,39 @@ def silu_and_relu() -> str:
     )
 
 
-def family() -> str:
+def pretrained() -> str:
     """The networks that come with edgefer."""
     shipped = {
-        name: one(read(f"family/{name}.json")["networks"], "int8-cpu") for name in FAMILY if name in bundle.family()
+        name: one(read(f"pretrained/{name}.json")["networks"], "int8-cpu")
+        for name in PRETRAINED
+        if name in bundle.pretrained()
     }
-    beside = read("peers.json")  # latencies of all in one run, on one machine
+    beside = read("baselines.json")  # latencies of all in one run, on one machine
     rows = [
         [
-            f"[{name}](edgefer/family/{name}/CARD.md)",
+            f"[{name}](edgefer/pretrained/{name}/MODEL_CARD.md)",
             f"{small['file_bytes'] / 1e6:.3f} MB",
             f"**{percent(small['quality']['accuracy'])}**",
-            read(f"family/{name}-seeds.json")["says"]
-            if (RESULTS / f"family/{name}-seeds.json").exists()
+            read(f"pretrained/{name}-seeds.json")["says"]
+            if (RESULTS / f"pretrained/{name}-seeds.json").exists()
             else "one seed",
             percent(small["leak_free"]["accuracy"]),
             f"{small['quality']['calibration_error']:.3f}",
-            f"{beside['peers'][f'{name}, INT8']['latency']['p50']:.2f} ms",
+            f"{beside['baselines'][f'{name}, INT8']['latency']['p50']:.2f} ms",
         ]
         for name, small in shipped.items()
     ]
     reached = {name: small["quality"]["accuracy"] for name, small in shipped.items()}
-    head = ["INT8", "file", "PrivateTest", "over seeds", "without copies", "calibration error", "latency p50, 1 thread"]
+    head = ["INT8", "file", "PrivateTest", "over seeds", "deduplicated", "calibration error", "latency p50, 1 thread"]
     where = f"Latencies on one core of {beside['machine']['cpu']}, in the run of the next table."
     return "\n\n".join(part for part in (table(head, rows), where, open_ends(reached)) if part)
 
 
 def open_ends(reached: Mapping[str, float]) -> str:
     """Return what the family is still to have, given the accuracies of those that are there; nothing if it has all."""
-    goals = {name: read(f"family/{name}-candidates.json")["goal"] for name in reached}
+    goals = {name: read(f"pretrained/{name}-candidates.json")["goal"] for name in reached}
     below = [f"{name} is to have {percent(goals[name])} at least" for name in reached if reached[name] < goals[name]]
-    missing = [name for name in FAMILY if name not in reached]
+    missing = [name for name in PRETRAINED if name not in reached]
     if missing:
         below.append(f"no network has been trained yet for {' and '.join(missing)}")
     return f"Not done yet: {'; '.join(below)} ([benchmarks/training](benchmarks/training))." if below else ""
@@ -347,9 +349,8 @@ def others() -> str:
         for what, (figure, name) in files.items()
     ]
     int8 = next(network for network in quickstart["bench"]["networks"] if network["network"] == "int8-cpu")
-    took = (
-        f"{console.duration(quickstart['seconds'])}, INT8 right on {percent(int8['quality']['accuracy'])} (drawn faces)"
-    )
+    accuracy = percent(int8["quality"]["accuracy"])
+    took = f"{console.duration(quickstart['seconds'])}, INT8 right on {accuracy} (synthetic faces)"
     rows.append(
         [
             "`edgefer quickstart`, all caches cold",
@@ -436,7 +437,7 @@ def export() -> str:
 
 
 def robustness() -> str:
-    """What is left of the default network on worse pictures, FP32 beside INT8."""
+    """What is left of the default network under corruptions, FP32 beside INT8."""
     measured = read("fer2013/compact/report.json")
     worse = {NAMES[network["network"]]: network["robustness"] for network in measured["networks"]}
     kinds = list(next(iter(worse.values()))["accuracy"])
@@ -644,7 +645,7 @@ def submissions() -> str:
         board = result.conditions.jetson_before
         state = [board.power_mode or "", "clocks locked" * bool(board.clocks_locked)] if board else []
         for entry in result.networks:
-            accuracy = "synthetic faces" if result.data.drawn else percent(entry.quality.accuracy)
+            accuracy = "synthetic faces" if result.data.synthetic else percent(entry.quality.accuracy)
             rows.append(
                 [
                     each.device,
@@ -704,34 +705,34 @@ def papers() -> str:
     )
 
 
-def peers() -> str:
+def baselines() -> str:
     """Our networks beside what people install."""
-    result = read("peers.json")
+    result = read("baselines.json")
     rows = []
-    for title, peer in result["peers"].items():
-        if "error" in peer:
-            rows.append([title, f"not measured: {peer['error']}", *[""] * 7])
+    for title, baseline in result["baselines"].items():
+        if "error" in baseline:
+            rows.append([title, f"not measured: {baseline['error']}", *[""] * 7])
             continue
-        over = peer["over_first"]
+        over = baseline["over_first"]
         rows.append(
             [
                 title,
-                *(percent(peer[split]["accuracy"]) if split in peer else "" for split in ("test", "leak_free")),
-                f"{peer['file_bytes'] / 1e6:.3f} MB",
-                f"{peer['latency']['p50']:.3g} ms",
+                *(percent(baseline[split]["accuracy"]) if split in baseline else "" for split in ("test", "leak_free")),
+                f"{baseline['file_bytes'] / 1e6:.3f} MB",
+                f"{baseline['latency']['p50']:.3g} ms",
                 "" if title == result["protocol"]["first"] else f"{over['estimate']:.2f}x",
-                f"{peer['peak_memory'] / 1e6:.0f} MB",
-                f"{peer['seconds_to_first_answer']:.2f} s",
-                f"{peer['environment_bytes'] / 1e6:,.0f} MB",
+                f"{baseline['peak_memory'] / 1e6:.0f} MB",
+                f"{baseline['cold_start_seconds']:.2f} s",
+                f"{baseline['environment_bytes'] / 1e6:,.0f} MB",
             ]
         )
     protocol, machine = result["protocol"], result["machine"]
     first = protocol["first"]
-    head = ["", "PrivateTest", "without copies", "file", "latency p50", f"over {first}", "memory", "first answer"]
+    head = ["", "PrivateTest", "deduplicated", "file", "latency p50", f"over {first}", "memory", "cold start"]
     return "\n\n".join(
         [
             "![Accuracy against latency and against file size: edgefer's three networks, fer, and what documents claim]"
-            "(docs/peers.png)",
+            "(docs/baselines.png)",
             table([*head, "installed"], rows),
             "`fer`'s training saw PrivateTest. The EfficientNets have random weights: only their cost is measured, and "
             "the picture has the documents' own accuracies beside it, each on the split that the document used, B0 "
@@ -740,8 +741,8 @@ def peers() -> str:
             "first answer: from the start of a process to its first label; installed: the environment's packages, ours "
             "without the extra that finds faces. "
             f"Load before and after the timing: {protocol['load_before']:.1f} and {protocol['load_after']:.1f}. "
-            f"{machine['cpu']}, from [peers.json](benchmarks/results/peers.json), "
-            "`python benchmarks/peers.py --data fer2013.zip`.",
+            f"{machine['cpu']}, from [baselines.json](benchmarks/results/baselines.json), "
+            "`python benchmarks/baselines.py --data fer2013.zip`.",
         ]
     )
 
@@ -868,9 +869,9 @@ def selection() -> str:
     )
 
 
-def informing() -> str:
+def vote_correction() -> str:
     """What teachers know with votes: each alone at the power that the trainings take, and the best of each size."""
-    result = read("informing.json")
+    result = read("vote_correction.json")
     found = result["teachers"]  # the least loss first
     alone = [each for each in found if len(each["of"]) == 1 and each["power"] in (0.0, 0.4)]
     rows = [
@@ -887,8 +888,8 @@ def informing() -> str:
     columns = ["accuracy", "loss", "at its temperature", "P(label) against votes", f"on {known:,} training images"]
     return table([f"{unseen:,} images of PublicTest", "power of votes", *columns], rows) + (
         "\n\nOf each size of ensemble that with the least loss. From "
-        "[informing.json](benchmarks/results/informing.json), "
-        "`python benchmarks/informing.py fer2013.zip fer2013new.csv RUN...`."
+        "[vote_correction.json](benchmarks/results/vote_correction.json), "
+        "`python benchmarks/vote_correction.py fer2013.zip fer2013new.csv RUN...`."
     )
 
 
@@ -933,14 +934,14 @@ def any_network() -> str:
 PARTS = {
     "any_network": any_network,
     "logs": logs,
-    "informing": informing,
+    "vote_correction": vote_correction,
     "selection": selection,
     "ensembles": ensembles,
     "claims": claims,
     "ledger": ledger,
     "fer2013": fer2013,
-    "family": family,
-    "peers": peers,
+    "pretrained": pretrained,
+    "baselines": baselines,
     "networks": networks,
     "exporters": exporters,
     "others": others,

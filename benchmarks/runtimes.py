@@ -77,7 +77,7 @@ def measure(name: str, threads: int, rows: data.Split, seconds: float) -> list[d
         sessions["ONNX Runtime", network] = onnxruntime.open_model(made.content(network), threads)
         sessions["OpenVINO", network] = openvino.open_model(made.content(network), threads, int8=True)
     infers = [session.infer for session in sessions.values()]
-    times = timing.in_turn(infers, [inputs] * len(infers), percentile=90, seconds=seconds, most_seconds=30)
+    times = timing.in_turn(infers, [inputs] * len(infers), percentile=90, seconds=seconds, max_seconds=30)
     places = {key: place for place, key in enumerate(sessions)}
     labels = {
         key: predict.logits(session.infer, spec, rows, 64, f"{name} {' '.join(key)}").argmax(axis=1)

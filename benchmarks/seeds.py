@@ -5,7 +5,7 @@ python benchmarks/seeds.py edgefer-nano --run BUNDLE TRAINING BENCH.json --run B
 
 The trainings have the same recipe but for the seed and the run that they went on from; which of the networks is shipped
 is decided on PublicTest. A machine may have trained in another precision, which is written down. Writes
-benchmarks/results/family/NAME-seeds.json, which the card and README quote.
+benchmarks/results/pretrained/NAME-seeds.json, which the card and README quote.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from edgefer import bundle, paths, recipes
 from edgefer.learning import checkpoint
 
-RESULTS = Path(__file__).parent / "results" / "family"
+RESULTS = Path(__file__).parent / "results" / "pretrained"
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def without_seed(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return a recipe with nothing in it that differs from seed to seed, settings of today, and files by name."""
     rest = recipes.parse(recipe, "the run's recipe").model_dump(mode="json")
     rest["train"].pop("seed")
-    rest["model"].pop("start")
+    rest["model"].pop("initial_weights")
     teaching = rest["teaching"]
     teaching["teachers"] = [Path(teacher).name for teacher in teaching["teachers"]]
     teaching["votes"] = teaching["votes"] and Path(teaching["votes"]).name

@@ -1,8 +1,8 @@
-"""Put a compressed network into edgefer/family, with its checkpoint and a card that is written from measurements.
+"""Put a compressed network into edgefer/pretrained, with its checkpoint and a model card written from measurements.
 
 edgefer bench BUNDLE --device cpu --data fer2013.zip --json > bench.json
 python benchmarks/ship.py edgefer-base BUNDLE TRAINING bench.json
-python benchmarks/ship.py edgefer-base [--asked bench.json ...]   # its card alone, anew
+python benchmarks/ship.py edgefer-base [--asked bench.json ...]   # its model card alone, anew
 
 PrivateTest accuracies of all that was ever shipped under the name, git's history too, and of what was measured and not
 shipped (--asked), are kept in NAME-candidates.json: how often a test set was asked is part of what its answer is worth.
@@ -22,19 +22,19 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from edgefer import bundle, paths, recipes
-from edgefer.bundle import Part
+from edgefer.bundle import NetworkFile
 from edgefer.learning import checkpoint
 
 HERE = Path(__file__).parent
-FAMILY = HERE.parent / "edgefer" / "family"
-RESULTS = HERE / "results" / "family"
+PRETRAINED = HERE.parent / "edgefer" / "pretrained"
+RESULTS = HERE / "results" / "pretrained"
 _NETWORKS = ("int8-cpu", "int8-tensorrt", "int8-rtx", "fp16-tensorrt", "fp16-rtx")  # FP16: to hold INT8 against
-_MOST_CHECKPOINT = 7_000_000
+_MAX_CHECKPOINT = 7_000_000
 GOALS = {"edgefer-nano": 0.665, "edgefer-small": 0.70, "edgefer-base": 0.72}  # what INT8 is to have on PrivateTest
 
 
 def main() -> None:
-    """Write edgefer/family/NAME, and NAME.json and NAME-candidates.json in benchmarks/results/family."""
+    """Write edgefer/pretrained/NAME, and NAME.json and NAME-candidates.json in benchmarks/results/pretrained."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=tuple(GOALS))
     parser.add_argument("bundle", type=Path, nargs="?")
@@ -48,8 +48,8 @@ def main() -> None:
         paths.write_json(
             RESULTS / f"{arguments.name}-candidates.json", candidates(arguments.name, *asked, shipped), indent=2
         )
-        with paths.write_atomically(FAMILY / arguments.name / "CARD.md") as part:
-            part.write_text(card(bundle.load(arguments.name).manifest, shipped), encoding="utf-8")
+        with paths.write_atomically(PRETRAINED / arguments.name / "MODEL_CARD.md") as part:
+            part.write_text(model_card(bundle.load(arguments.name).manifest, shipped), encoding="utf-8")
         return
     if not arguments.bench:
         parser.error("BUNDLE, TRAINING and BENCH go together")
@@ -67,7 +67,7 @@ def main() -> None:
         }
     )
     parts = {
-        name: Part(entry.file, made.file(name), entry.precision, entry.target)
+        name: NetworkFile(entry.file, made.file(name), entry.precision, entry.target)
         for name, entry in made.manifest.networks.items()
         if name in _NETWORKS
     }
@@ -76,14 +76,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=HERE) as name:
         folder = Path(name) / arguments.name
         bundle.write(folder, description, parts)
-        checkpoint.write(folder / "checkpoint", replace(trained, recipe=recipe, start=without_folders(trained.start)))
+        checkpoint.write(
+            folder / "checkpoint",
+            replace(trained, recipe=recipe, initial_weights=without_folders(trained.initial_weights)),
+        )
         size = sum(file.stat().st_size for file in (folder / "checkpoint").iterdir())
-        if size > _MOST_CHECKPOINT:
-            raise SystemExit(f"the checkpoint has {size:,} bytes, more than {_MOST_CHECKPOINT:,}")
-        (folder / "CARD.md").write_text(card(bundle.load(folder).manifest, bench), encoding="utf-8")
-        shutil.rmtree(FAMILY / arguments.name, ignore_errors=True)
-        FAMILY.mkdir(exist_ok=True)
-        folder.rename(FAMILY / arguments.name)
+        if size > _MAX_CHECKPOINT:
+            raise SystemExit(f"the checkpoint has {size:,} bytes, more than {_MAX_CHECKPOINT:,}")
+        (folder / "MODEL_CARD.md").write_text(model_card(bundle.load(folder).manifest, bench), encoding="utf-8")
+        shutil.rmtree(PRETRAINED / arguments.name, ignore_errors=True)
+        PRETRAINED.mkdir(exist_ok=True)
+        folder.rename(PRETRAINED / arguments.name)
     paths.write_json(RESULTS / f"{arguments.name}.json", bench, indent=2)
 
 
@@ -142,8 +145,8 @@ def without_folders(value: Any) -> Any:
     return Path(value).name if isinstance(value, str) and value.startswith("/") else value
 
 
-def card(manifest: bundle.Manifest, bench: dict[str, Any]) -> str:
-    """Return a network's card, all its figures from its manifest, its bench and the audit of the data."""
+def model_card(manifest: bundle.Manifest, bench: dict[str, Any]) -> str:
+    """Return a network's model card, all its figures from its manifest, its bench and the audit of the data."""
     others = RESULTS / f"{manifest.name}-seeds.json"
     data = json.loads((HERE / "results" / "fer2013" / "data.json").read_text(encoding="utf-8"))
     full, small = (next(each for each in bench["networks"] if each["network"] == key) for key in ("fp32", "int8-cpu"))
@@ -161,7 +164,7 @@ def card(manifest: bundle.Manifest, bench: dict[str, Any]) -> str:
     asked = json.loads((RESULTS / f"{manifest.name}-candidates.json").read_text(encoding="utf-8"))
     tried = [each["accuracy"] for each in asked["candidates"]]
     template = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    return template.from_string((HERE / "card.md.j2").read_text(encoding="utf-8")).render(
+    return template.from_string((HERE / "model_card.md.j2").read_text(encoding="utf-8")).render(
         name=manifest.name,
         manifest=manifest,
         spec=manifest.preprocessing,

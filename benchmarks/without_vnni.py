@@ -104,7 +104,7 @@ def right(answers: NDArray[np.float32], labels: NDArray[Any]) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundles", nargs="*", default=list(bundle.family()), metavar="BUNDLE")
+    parser.add_argument("bundles", nargs="*", default=list(bundle.pretrained()), metavar="BUNDLE")
     parser.add_argument("--data", type=Path, default=FER2013)
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--qemu", default="qemu-x86_64-static", help="of Debian's qemu-user-static, 7.2 or later")

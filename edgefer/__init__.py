@@ -76,7 +76,7 @@ def load(
 
     Raises:
         InputError: the folder is no bundle, a file in it is not what was written, or there is no such device.
-        LackError: the named device is not here; the message says what to install.
+        MissingRequirement: the named device is not here; the message says what to install.
     """
     from edgefer.predictor import Predictor
 

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from typing import IO
 
-from edgefer.errors import InputError, LackError
+from edgefer.errors import InputError, MissingRequirement
 from edgefer.limits import too_large
 from edgefer.lines import one_line, printable
 
@@ -52,7 +52,7 @@ def get(address: str, most: int, seconds: float = _SECONDS, silent_seconds: floa
 
     Raises:
         InputError: it is no such address, the server refuses it, or it has more than `most` bytes.
-        LackError: no connection, or it takes too long or ends too early.
+        MissingRequirement: no connection, or it takes too long or ends too early.
     """
     label = printable(address if len(address) <= _LONGEST else f"{address[:_LONGEST]}...")
     if not address.startswith(("http://", "https://")):
@@ -71,16 +71,16 @@ def get(address: str, most: int, seconds: float = _SECONDS, silent_seconds: floa
                 if len(content) > most:
                     raise InputError(f"{label} is larger than edgefer reads: more than {most:,} bytes")
                 if time.monotonic() > end:
-                    raise LackError(f"{label} took longer than {seconds:.0f} s")
+                    raise MissingRequirement(f"{label} took longer than {seconds:.0f} s")
             if promised and promised.isdigit() and len(content) < int(promised):
-                raise LackError(f"{label} ended after {len(content):,} of {int(promised):,} bytes")
+                raise MissingRequirement(f"{label} ended after {len(content):,} of {int(promised):,} bytes")
     except urllib.error.HTTPError as error:
         raise InputError(f"{label} cannot be had: the server says {error.code} {one_line(error.reason, 80)}") from None
     except (urllib.error.URLError, OSError, http.client.HTTPException, ssl.SSLError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(reason, (TimeoutError, socket.timeout)):
-            raise LackError(f"{label} did not answer within {silent_seconds:.0f} s") from None
-        raise LackError(f"{label} cannot be reached: {one_line(reason, 120)}") from None
+            raise MissingRequirement(f"{label} did not answer within {silent_seconds:.0f} s") from None
+        raise MissingRequirement(f"{label} cannot be reached: {one_line(reason, 120)}") from None
     except ValueError as error:  # a port that is no number, a letter that no address has
         raise InputError(f"{label} is no address: {one_line(error, 80)}") from None
     return bytes(content)

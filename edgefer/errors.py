@@ -31,13 +31,13 @@ class InputError(EdgeferError):
     exit_code = 2
 
 
-class LackError(EdgeferError):
+class MissingRequirement(EdgeferError):
     """The machine lacks or lost something: an extra, a device, disk space, a connection."""
 
     exit_code = 3
 
 
-class MissingExtra(LackError):
+class MissingExtra(MissingRequirement):
     """A package of an optional extra is not installed.
 
     Args:

@@ -28,12 +28,12 @@ from edgefer.lines import printable
 Picture: TypeAlias = "NDArray[np.uint8] | Image.Image | str | os.PathLike[str] | bytes | io.BytesIO"
 
 _CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
-_MOST_PIXELS = 120_000_000  # telephones take pictures of 50 and 108 million
+_MAX_PIXELS = 120_000_000  # telephones take pictures of 50 and 108 million
 _LONGEST_PATH = 4096  # bytes, on Linux
-_MOST_LETTERS = 200  # of a text in a message that is no path, and may have millions
-_MOST_LENGTH = 4  # longer over shorter side of a picture in a stack; faces are about square
+_MAX_LETTERS = 200  # of a text in a message that is no path, and may have millions
+_MAX_LENGTH = 4  # longer over shorter side of a picture in a stack; faces are about square
 _FLAT = 48 * 48  # a row of FER2013's table
-_LEAST_FLAT = 24 * 24  # pixels of a face that is stored as a row
+_MIN_FLAT = 24 * 24  # pixels of a face that is stored as a row
 _SHAPES = "(H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA"
 _FORMS = "an array, a path, a file's bytes, a Pillow image or a list of them"
 _ADDRESS = ("http://", "https://")
@@ -97,10 +97,10 @@ def read(source: Path | str) -> NDArray[np.uint8]:
 
     Raises:
         InputError: it is no picture, is damaged, or has too many pixels.
-        LackError: the address cannot be reached; or the picture is HEIC, and pillow-heif is not installed.
+        MissingRequirement: the address cannot be reached; or the picture is HEIC, and pillow-heif is not installed.
     """
     name = str(source)
-    label = printable(name if len(name) <= _LONGEST_PATH else f"{name[:_MOST_LETTERS]}...")
+    label = printable(name if len(name) <= _LONGEST_PATH else f"{name[:_MAX_LETTERS]}...")
     if isinstance(source, str):
         if name.startswith(_ADDRESS):
             return _read(io.BytesIO(download.get(name, limits.DOWNLOAD)), shown(name))
@@ -113,19 +113,19 @@ def read(source: Path | str) -> NDArray[np.uint8]:
     return _read(Path(source), label)
 
 
-def decoded(content: bytes, label: str, most_pixels: int = _MOST_PIXELS) -> NDArray[np.uint8]:
+def decoded(content: bytes, label: str, max_pixels: int = _MAX_PIXELS) -> NDArray[np.uint8]:
     """Return the pixels of a picture file's content, upright, uint8, (H, W) or (H, W, 3). Nothing else is opened.
 
     Args:
         content: of the file.
         label: what a message calls it.
-        most_pixels: that it may have.
+        max_pixels: that it may have.
 
     Raises:
         InputError: it is no picture, is damaged, or has too many pixels.
-        LackError: it is HEIC, and pillow-heif is not installed.
+        MissingRequirement: it is HEIC, and pillow-heif is not installed.
     """
-    return _read(io.BytesIO(content), label, most_pixels)
+    return _read(io.BytesIO(content), label, max_pixels)
 
 
 def is_remote(name: str) -> bool:
@@ -140,7 +140,7 @@ def is_base64(text: str) -> bool:
 
 def shown(name: str) -> str:
     """Return an address, a data URI or base64 as a message has it: printable, its first letters."""
-    most = 40 if not name.startswith(_ADDRESS) else _MOST_LETTERS
+    most = 40 if not name.startswith(_ADDRESS) else _MAX_LETTERS
     return printable(name if len(name) <= most else f"{name[:most]}...")
 
 
@@ -203,12 +203,12 @@ def _flattened(rows: int, columns: int) -> bool:
     if columns == _FLAT:
         return True
     square = columns in (math.isqrt(columns) ** 2, 3 * math.isqrt(columns // 3) ** 2)
-    return square and columns >= _LEAST_FLAT and _sliver(rows, columns)
+    return square and columns >= _MIN_FLAT and _sliver(rows, columns)
 
 
 def _sliver(height: int, width: int) -> bool:
     short, long = sorted((height, width))
-    return long > _MOST_LENGTH * short > 0
+    return long > _MAX_LENGTH * short > 0
 
 
 def _pixels(picture: Any, position: int, fetch: bool) -> NDArray[np.uint8]:
@@ -244,8 +244,8 @@ def _of_array(picture: NDArray[Any], name: str) -> NDArray[np.uint8]:
         first = picture.ndim == 3 and picture.shape[0] in _CHANNELS
         remedy = "; channels come last: array.transpose(1, 2, 0)" if first else ""
         raise InputError(f"{name} has shape {picture.shape}; give {_SHAPES}{remedy}")
-    if picture.shape[0] * picture.shape[1] > _MOST_PIXELS:
-        raise InputError(f"{name} has shape {picture.shape}, more than {_MOST_PIXELS:,} pixels; make it smaller")
+    if picture.shape[0] * picture.shape[1] > _MAX_PIXELS:
+        raise InputError(f"{name} has shape {picture.shape}, more than {_MAX_PIXELS:,} pixels; make it smaller")
     if channels == 4:
         return np.asarray(plain(Image.fromarray(picture)))
     return picture.reshape(picture.shape[:2]) if channels == 1 else picture
@@ -275,12 +275,12 @@ def _of_pillow(image: Image.Image, name: str) -> NDArray[np.uint8]:
         raise InputError(f"{name} cannot be used: {error}") from error
 
 
-def _read(source: Path | io.BytesIO, name: str, most_pixels: int = _MOST_PIXELS) -> NDArray[np.uint8]:
+def _read(source: Path | io.BytesIO, name: str, max_pixels: int = _MAX_PIXELS) -> NDArray[np.uint8]:
     start = _start(source)
     if start[:4] != b"\x89PNG" and is_base64(start.decode("latin-1")):
         raise InputError(f"{name} is base64 text; give its bytes: base64.b64decode(text)")
     formats = _heif() if start[4:8] == b"ftyp" and start[8:12] in _HEIF else _FORMATS
-    with opened(source, name, most_pixels, formats) as image:
+    with opened(source, name, max_pixels, formats) as image:
         return _first_that_shows(image)
 
 
@@ -309,7 +309,7 @@ def _first_that_shows(image: Image.Image) -> NDArray[np.uint8]:
     if image.format == "MPO" or not getattr(image, "is_animated", False):  # MPO: a photograph, and its preview
         return as_array(plain(image, last=True))
     first = frame = as_array(plain(image))
-    for number in range(1, max(2, min(_FRAMES, _MOST_PIXELS // (image.width * image.height)))):
+    for number in range(1, max(2, min(_FRAMES, _MAX_PIXELS // (image.width * image.height)))):
         if not (frame == frame[0, 0]).all():
             return frame
         try:

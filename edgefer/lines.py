@@ -77,9 +77,9 @@ def complaint(error: ValidationError, unknown: str = "there is no such key") -> 
     return one_line(": ".join(filter(None, (".".join(map(str, first["loc"])), said))))
 
 
-def mark(drawn: bool) -> str:
-    """Return what stands behind every figure that comes from edgefer's own drawn faces; nothing for others."""
-    return " (drawn faces)" if drawn else ""
+def mark(synthetic: bool) -> str:
+    """Return what stands behind every figure that comes from edgefer's own synthetic faces; nothing for others."""
+    return " (synthetic faces)" if synthetic else ""
 
 
 def counted(number: int, noun: str) -> str:

@@ -18,12 +18,12 @@ from edgefer import bundle as bundles
 from edgefer.backends import registry
 from edgefer.backends.base import Closing, Options
 from edgefer.bundle import Bundle
-from edgefer.errors import InputError, LackError
+from edgefer.errors import InputError, MissingRequirement
 from edgefer.evaluation.metrics import softmax
 from edgefer.faces import crop, notes
 from edgefer.faces import detector as detectors
 from edgefer.faces.face import Box, Detector, Face, Landmarks
-from edgefer.faces.search import LEAST_CROP
+from edgefer.faces.search import MIN_CROP
 from edgefer.inputs import Picture, pictures
 
 Faces: TypeAlias = Literal["auto", "always", "never"]
@@ -94,7 +94,7 @@ class Predictor(Closing):
         # The first inference takes several times as long as those after it: not one whose time is told.
         self._session.infer(np.zeros((1, spec.channels, spec.size, spec.size), np.float32))
         self._detector_name, self._threads = detector, threads
-        self._detector: Detector | LackError | None = None  # None until somebody needs it
+        self._detector: Detector | MissingRequirement | None = None  # None until somebody needs it
         self._starting = Lock()  # threads that need the detector first read it once
 
     @classmethod
@@ -182,7 +182,7 @@ class Predictor(Closing):
         Raises:
             InputError: something is no picture; the message names the file or the position. Or `faces` is none of
                 those words.
-            LackError: there is no detector: YuNet's file cannot be fetched, and OpenCV 4 is not installed.
+            MissingRequirement: there is no detector: YuNet's file cannot be fetched, and OpenCV 4 is not installed.
         """
         if faces not in get_args(Faces):
             raise InputError(f"faces is {faces!r}; it takes {', '.join(get_args(Faces))}")
@@ -195,16 +195,16 @@ class Predictor(Closing):
 
         Raises:
             InputError: the file that was named for it is not there or is another network.
-            LackError: there is none.
+            MissingRequirement: there is none.
         """
         with self._starting:
             if self._detector is None:
                 try:
                     self._detector = detectors.open_detector(self._detector_name, self._threads)
-                except LackError as error:  # kept: to try again takes seconds
+                except MissingRequirement as error:  # kept: to try again takes seconds
                     self._detector = error
             found = self._detector
-        if isinstance(found, LackError):
+        if isinstance(found, MissingRequirement):
             raise found
         return found
 
@@ -252,7 +252,7 @@ class Predictor(Closing):
 def needs_detector(picture: NDArray[np.uint8], faces: Faces) -> bool:
     """Return whether faces are looked for in a picture; `Predictor.predict_faces` says when."""
     short, long = sorted(picture.shape[:2])
-    return faces == "always" or (faces == "auto" and not (short < LEAST_CROP and long <= 2 * short))
+    return faces == "always" or (faces == "auto" and not (short < MIN_CROP and long <= 2 * short))
 
 
 def _placed(prediction: Prediction, face: Face, picture: NDArray[np.uint8]) -> Prediction:

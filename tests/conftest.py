@@ -57,7 +57,7 @@ def _cache() -> object:
 
 @pytest.fixture(scope="module", autouse=True)
 def _fresh_processes_once(request: pytest.FixtureRequest) -> object:
-    """A bench measures memory and first answers in fresh processes: once for each file here, but in their own tests."""
+    """A bench measures memory and cold starts in fresh processes: once for each file here, but in their own tests."""
     from edgefer.bench.probes import (
         cold_start,
         memory,  # after the settings above

@@ -92,7 +92,7 @@ class Session(Protocol):
 
         Raises:
             InputError: the batch has another type or shape than the network takes.
-            LackError: the device fails.
+            MissingRequirement: the device fails.
             RuntimeError: the session has been closed, or belongs to the process that this one was forked from.
         """
 
@@ -142,7 +142,7 @@ class Backend(Protocol):
         """Return where this machine can run it.
 
         Raises:
-            LackError: it cannot; one line that says what to install.
+            MissingRequirement: it cannot; one line that says what to install.
         """
 
     def version(self) -> str:
@@ -156,7 +156,7 @@ class Backend(Protocol):
 
         Raises:
             InputError: the runtime refuses the network.
-            LackError: see `check`; or too little memory.
+            MissingRequirement: see `check`; or too little memory.
         """
 
     def open_model(self, model: Path | bytes, threads: int = 1) -> Session:
@@ -164,7 +164,7 @@ class Backend(Protocol):
 
         Raises:
             InputError: the runtime refuses it.
-            LackError: see `check`, or the runtime runs nothing but what a bundle holds.
+            MissingRequirement: see `check`, or the runtime runs nothing but what a bundle holds.
         """
 
     def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
@@ -172,7 +172,7 @@ class Backend(Protocol):
 
         Raises:
             InputError: the runtime refuses the file or an input.
-            LackError: see `check`, or the runtime runs nothing but what a bundle holds.
+            MissingRequirement: see `check`, or the runtime runs nothing but what a bundle holds.
         """
 
     def meter(self) -> AbstractContextManager[Meter] | None:

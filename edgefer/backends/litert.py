@@ -23,7 +23,7 @@ from edgefer.backends.base import Closing, Details, Options, Sides, fitting
 from edgefer.backends.targets import CPU
 from edgefer.bundle import wire
 from edgefer.bundle.folder import Bundle
-from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.errors import InputError, MissingExtra, MissingRequirement
 from edgefer.lines import one_line
 
 _CONVERTER = "edgefer.graph.litert"  # stands above; like a target's lowering it is imported when it is needed
@@ -120,7 +120,7 @@ class LiteRt:
 
     def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
         """Refuse: what stands in front of an exported network has no LiteRT form."""
-        raise LackError("LiteRT runs classifiers alone")
+        raise MissingRequirement("LiteRT runs classifiers alone")
 
     def meter(self) -> None:
         """Return nothing: it computes in the process's own memory."""

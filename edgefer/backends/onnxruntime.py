@@ -27,7 +27,7 @@ onnxruntime.disable_telemetry_events()
 
 _EXACT = "session.x64quantprecision"
 _NOWHERE = str(Path(os.devnull) / "no weights stand beside a network")
-_MOST_THREADS = 1024  # ONNX Runtime would start a million
+_MAX_THREADS = 1024  # ONNX Runtime would start a million
 _FATAL = 4  # what ONNX Runtime would print about a broken file is in the exception already
 
 
@@ -91,8 +91,8 @@ def open_model(model: Path | bytes, threads: int = 1, optimize: bool = True, nam
     Raises:
         InputError: the file is not there, is no ONNX, or is no classifier of images; or `threads` is not 1 to 1,024.
     """
-    if not 1 <= threads <= _MOST_THREADS:
-        raise InputError(f"threads must be 1 to {_MOST_THREADS:,}, not {threads}")
+    if not 1 <= threads <= _MAX_THREADS:
+        raise InputError(f"threads must be 1 to {_MAX_THREADS:,}, not {threads}")
     if isinstance(model, Path):
         name = str(model)
         limits.check_file(model, limits.NETWORK)

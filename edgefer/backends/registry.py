@@ -8,7 +8,7 @@ from edgefer import console
 from edgefer.backends.base import Backend, Options, Session
 from edgefer.backends.targets import Target
 from edgefer.bundle.folder import Bundle
-from edgefer.errors import InputError, LackError
+from edgefer.errors import InputError, MissingRequirement
 
 AUTO = "auto"
 # Where each device's backend stands. `auto` asks in this order; help texts and bundles have it too.
@@ -56,7 +56,7 @@ def open_network(bundle: Bundle, network: str, device: str = "cpu", options: Opt
 
     Raises:
         InputError: no such network or device, or its input or output is not what the manifest describes.
-        LackError: the machine lacks what the device needs.
+        MissingRequirement: the machine lacks what the device needs.
     """
     session = get(device).open(bundle, network, options or Options())
     spec, labels = bundle.manifest.preprocessing, bundle.manifest.labels
@@ -89,7 +89,7 @@ def choose(bundle: Bundle, device: str, network: str | None, options: Options) -
 
     Raises:
         InputError: no such device, or the bundle has no network for it.
-        LackError: a device that was named is not there.
+        MissingRequirement: a device that was named is not there.
     """
     if device != AUTO:
         name = network or _last(bundle, device)
@@ -102,7 +102,7 @@ def choose(bundle: Bundle, device: str, network: str | None, options: Options) -
             get(each).check()
             name = network or fitting[-1]
             session = open_network(bundle, name, each, options)
-        except LackError:
+        except MissingRequirement:
             continue
         except InputError as error:  # the next one may take it; if none does, the CPU's says why
             console.say_once(f"device: {each} is not used: {error}")

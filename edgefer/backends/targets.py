@@ -14,18 +14,18 @@ class Target:
         lowering: ``module:function`` that turns the symmetric QDQ graph into this form; it may need onnx.
         rules: whose rules `edgefer.graph.lint` applies: ``cpu`` or ``tensorrt``.
         file: what its networks' files are called, where another target's graph is the same; else `name`.
-        halves: whether a bundle holds an FP16 network for it.
+        fp16: whether a bundle holds an FP16 network for it.
     """
 
     name: str
     lowering: str
     rules: str
     file: str = ""
-    halves: bool = False
+    fp16: bool = False
 
 
 # ONNX Runtime drops a ReLU only in front of a quantizer whose zero point is its lowest value.
 CPU = Target("cpu", lowering="edgefer.graph.lower:unsigned", rules="cpu")
 # TensorRT takes zero point 0 alone, and runs a convolution and the residual Add behind it as one kernel.
-TENSORRT = Target("tensorrt", lowering="edgefer.graph.lower:fused_adds", rules="tensorrt", halves=True)
-RTX = Target("rtx", lowering="edgefer.graph.lower:fused_adds", rules="tensorrt", file="tensorrt", halves=True)
+TENSORRT = Target("tensorrt", lowering="edgefer.graph.lower:fused_adds", rules="tensorrt", fp16=True)
+RTX = Target("rtx", lowering="edgefer.graph.lower:fused_adds", rules="tensorrt", file="tensorrt", fp16=True)

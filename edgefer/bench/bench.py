@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from edgefer import console, data
 from edgefer.backends import registry
 from edgefer.backends.base import Backend, Options
+from edgefer.bench import inputs, state
 from edgefer.bench import probes as probing
-from edgefer.bench import state, subjects
 from edgefer.bench.probes import accuracy, latency, mistakes
 from edgefer.bench.probes.base import Candidate, Context, Probe
 from edgefer.bench.recommend import recommend
@@ -30,11 +30,11 @@ from edgefer.bench.result import (
 from edgefer.bundle import Bundle
 from edgefer.data.dataset import Dataset
 from edgefer.devices import jetson, machine
-from edgefer.errors import InputError, LackError
+from edgefer.errors import InputError, MissingRequirement
 from edgefer.evaluation import timing
 from edgefer.lines import typed
 
-MOST_SECONDS = 30.0  # that a network is timed for, where its samples do not suffice for the percentiles before
+MAX_SECONDS = 30.0  # that a network is timed for, where its samples do not suffice for the percentiles before
 _PREPROCESSING_SECONDS = 1.0
 
 
@@ -68,21 +68,21 @@ def bench(
 
     Raises:
         InputError: labels of bundle and data differ, no network runs on a device, the split is empty.
-        LackError: the machine lacks what a device takes: a GPU, its driver, TensorRT, memory.
+        MissingRequirement: the machine lacks what a device takes: a GPU, its driver, TensorRT, memory.
     """
     devices = list(dict.fromkeys([device] if isinstance(device, str) else device))
     for name in devices:
         registry.get(name)
     if not bundles:
         raise InputError("no bundle to bench")
-    titles = subjects.titles_of(bundles)
-    dataset = subjects.with_labels_of(bundles, subjects.divided_as_for(bundles, dataset))
+    titles = inputs.titles_of(bundles)
+    dataset = inputs.with_labels_of(bundles, inputs.divided_as_for(bundles, dataset))
     for bundle in bundles:
         for name in devices:
-            subjects.check_bundle(bundle, dataset, name)
+            inputs.check_bundle(bundle, dataset, name)
     rows = data.split(dataset, split)
     for bundle in bundles:
-        subjects.check_unseen(bundle, dataset, rows)
+        inputs.check_unseen(bundle, dataset, rows)
     clean = accuracy.leak_free(dataset, rows)
     options = replace(options or Options(), threads=threads, board=_board())
     chosen = probing.with_needed(probing.standard() if probes is None else probes)
@@ -96,7 +96,7 @@ def bench(
             clean,
             [latency.inputs(each.preprocessing, rows) for each in candidates],
             _protocol(threads, seconds),
-            card=gpu.bus if gpu and not gpu.integrated else None,
+            gpu_bus=gpu.bus if gpu and not gpu.integrated else None,
         )
         entries: list[dict[str, Any]] = [_about(each) for each in candidates]
         for probe in chosen:
@@ -114,14 +114,14 @@ def bench(
     again = words(threads, seconds, options, fallback=False, probes=chosen)
     return Result(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        repeat=typed(subjects.command(bundles, dataset, devices, split, again)),
+        repeat=typed(inputs.command(bundles, dataset, devices, split, again)),
         device=devices[0],
         gpu=gpu,
         machine=this_machine,
         conditions=conditions,
         protocol=context.protocol.model_copy(update=context.changes),
-        data=subjects.test_data(dataset, split, rows, clean),
-        bundles=[subjects.bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
+        data=inputs.test_data(dataset, split, rows, clean),
+        bundles=[inputs.bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
         networks=networks,
         comparisons=comparisons,
         recommendations=_recommendations(networks, context.samples),
@@ -135,7 +135,7 @@ def bench(
         ],
         warnings=[
             *notes,
-            *subjects.data_warnings(titles, bundles, dataset, split),
+            *inputs.data_warnings(titles, bundles, dataset, split),
             *_warnings(this_machine, networks, comparisons),
             *state.warnings(conditions),
             *context.notes,
@@ -150,9 +150,9 @@ def _protocol(threads: int, seconds: float) -> Protocol:
         untimed_per_turn=timing.UNTIMED,
         timed_per_turn=timing.TURN,
         percentile=99,
-        least_seconds=seconds,
+        min_seconds=seconds,
         with_preprocessing_seconds=min(_PREPROCESSING_SECONDS, seconds),
-        most_seconds=max(MOST_SECONDS, seconds),
+        max_seconds=max(MAX_SECONDS, seconds),
     )
 
 
@@ -176,7 +176,7 @@ def _candidates(
             backend = registry.get(device)
             try:
                 found = _started(titles, bundles, backend, options, started)
-            except LackError as error:
+            except MissingRequirement as error:
                 if not (backend.on_gpu and fallback):
                     raise
                 notes.append(f"{device} was asked for and this is the CPU: {error}")
@@ -185,7 +185,7 @@ def _candidates(
                 if device in {*used, *devices}:
                     continue
                 for bundle in bundles:
-                    subjects.check_runs(bundle, device)
+                    inputs.check_runs(bundle, device)
                 found = _started(titles, bundles, backend, options, started)
             candidates += found
             used.append(device)
@@ -291,12 +291,12 @@ def _warnings(
         )
     for entry in networks:
         if entry.on_gpu:
-            layers = subjects.listed(entry.on_gpu)
+            layers = inputs.listed(entry.on_gpu)
             found.append(f"{entry.bundle} {entry.network}: the DLA cannot take {layers}: that ran on the GPU")
     noisy = [entry for entry in networks if entry.latency.coefficient_of_variation > timing.NOISY]
     if noisy:
         worst = max(entry.latency.coefficient_of_variation for entry in noisy)
-        names = subjects.listed([f"{entry.bundle} {entry.network}" for entry in noisy])
+        names = inputs.listed([f"{entry.bundle} {entry.network}" for entry in noisy])
         found.append(
             f"latency of {names} is noisy (coefficient of "
             f"variation {'up to ' * (len(noisy) > 1)}{worst:.2f}): other work on this machine shows in p90 to p99"

@@ -27,7 +27,7 @@ def bench(
     robustness: bool = False,
     throughput: bool = False,
 ) -> Result:
-    """Measure every network of the bundles that runs on the device: accuracy, latency, memory, first answers.
+    """Measure every network of the bundles that runs on the device: accuracy, latency, memory, cold starts.
 
     >>> import edgefer
     >>> faces = edgefer.data.builtin(train=7, val=7, test=70)
@@ -45,12 +45,12 @@ def bench(
         threads: CPU threads for one operator.
         split: images to evaluate, e.g. ``test`` or ``public+private``.
         seconds: least time that each network is timed for.
-        robustness: run each network on worse pictures too.
+        robustness: run each network under corruptions too.
         throughput: count images a second over batch and threads too.
 
     Raises:
         InputError: no such bundle or device, labels of bundle and data differ, the split is empty.
-        LackError: the machine lacks what the device takes.
+        MissingRequirement: the machine lacks what the device takes.
     """
     if isinstance(bundles, Bundle | Path | str):
         bundles = [bundles]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from edgefer.bench.result import NetworkEntry, Recommendation
 from edgefer.evaluation.timing import Interval
 
-MOST_LOST = 0.005  # of accuracy, beside the most accurate one: the bound of compress's gate
+MAX_LOST = 0.005  # of accuracy, beside the most accurate one: the bound of compress's gate
 
 Ratio = Callable[[NetworkEntry, NetworkEntry], Interval]
 
@@ -28,7 +28,7 @@ def recommend(entries: Sequence[NetworkEntry], ratio: Ratio) -> Recommendation |
     if len(entries) < 2:
         return None
     best = max(entry.quality.accuracy for entry in entries)
-    fit = [entry for entry in entries if best - entry.quality.accuracy <= MOST_LOST + 1e-9]
+    fit = [entry for entry in entries if best - entry.quality.accuracy <= MAX_LOST + 1e-9]
     fastest = min(fit, key=lambda entry: entry.latency.p50)
     alike = [entry for entry in fit if entry is fastest or ratio(entry, fastest).low <= 1]
     chosen = min(alike, key=lambda entry: (entry.engine_bytes or entry.file_bytes, entry.latency.p50))

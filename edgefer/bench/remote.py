@@ -8,22 +8,22 @@ from pathlib import Path
 
 from edgefer import console, paths, versions
 from edgefer.backends import registry
+from edgefer.bench import inputs
 from edgefer.bench import read as reading
-from edgefer.bench import subjects
 from edgefer.bench.result import Result
 from edgefer.bundle import Bundle
 from edgefer.bundle.folder import MANIFEST
 from edgefer.data import packed, splits
 from edgefer.data.dataset import Dataset
 from edgefer.devices import remote
-from edgefer.errors import EdgeferError, GateFailed, InputError, LackError
+from edgefer.errors import EdgeferError, GateFailed, InputError, MissingRequirement
 from edgefer.lines import printable, typed
 
 _DATA = "upload/data"
 _ERROR = "edgefer: "  # what the line begins with that says why a command failed (`edgefer.cli.ending`)
 _NO_REPORT = "no report.html: "  # none is wanted there
 _PASSED_ON: dict[int, type[EdgeferError]] = {
-    error.exit_code: error for error in (GateFailed, InputError, LackError, EdgeferError)
+    error.exit_code: error for error in (GateFailed, InputError, MissingRequirement, EdgeferError)
 }
 
 
@@ -52,16 +52,16 @@ def bench(
 
     Raises:
         InputError: a name or path is wrong, labels of bundle and data differ, the split is empty.
-        LackError: ssh or edgefer is missing, the host is not reached, its disk is full, the connection is cut.
+        MissingRequirement: ssh or edgefer is missing, the host is not reached, its disk is full, the connection is cut.
         EdgeferError: the bench there failed; with its message and its exit code.
     """
     remote.check_name(host)
     for device in devices:
         registry.get(device)
-    dataset = subjects.with_labels_of(bundles, subjects.divided_as_for(bundles, dataset))
+    dataset = inputs.with_labels_of(bundles, inputs.divided_as_for(bundles, dataset))
     for bundle in bundles:
-        subjects.check_labels(bundle, dataset)
-        subjects.check_unseen(bundle, dataset, splits.split(dataset, split))
+        inputs.check_labels(bundle, dataset)
+        inputs.check_unseen(bundle, dataset, splits.split(dataset, split))
     with paths.temporary_folder() as made:
         folder = made.resolve()
         (folder / _DATA).mkdir(parents=True)
@@ -79,7 +79,7 @@ def bench(
             words = [
                 "bench",
                 *places,
-                *subjects.on(devices),
+                *inputs.on(devices),
                 "--data",
                 _DATA,
                 "--split",
@@ -91,11 +91,11 @@ def bench(
             _run(there, words, names)
             there.fetch("out/result.json", folder / "result.json")
         result = _read(folder / "result.json", host, digest, bundles)
-    again = [*subjects.command(bundles, dataset, devices, split, options), "--host", host]
+    again = [*inputs.command(bundles, dataset, devices, split, options), "--host", host]
     again += [] if remote_edgefer is None else ["--remote-edgefer", remote_edgefer]
-    data = {"name": dataset.name, "origin": subjects.origin(dataset), "digest": dataset.digest}
+    data = {"name": dataset.name, "origin": inputs.origin(dataset), "digest": dataset.digest}
     entries = [
-        entry.model_copy(update={"path": subjects.named(bundle)})
+        entry.model_copy(update={"path": inputs.named(bundle)})
         for entry, bundle in zip(result.bundles, bundles, strict=True)
     ]
     changes = {"repeat": typed(again), "host": host, "bundles": entries}
@@ -115,13 +115,15 @@ def _check_version(host: str, version: str) -> None:
     """Refuse an edgefer whose options and result may be others than this one's.
 
     Raises:
-        LackError: its version differs from this one's in more than the last number.
+        MissingRequirement: its version differs from this one's in more than the last number.
     """
     here = versions.installed().get("edgefer", "0+unknown")  # as `edgefer --version` says
     if version == here:
         return
     if version.split(".")[:2] != here.split(".")[:2]:
-        raise LackError(f"{host} has edgefer {version}, here is {here}; install the same there: edgefer=={here}")
+        raise MissingRequirement(
+            f"{host} has edgefer {version}, here is {here}; install the same there: edgefer=={here}"
+        )
     console.say(f"note: {host} has edgefer {version}, here is {here}")
 
 
@@ -154,17 +156,21 @@ def _run(there: remote.Host, words: Sequence[str], names: Mapping[str, str]) -> 
     if kind is not None:
         raise kind(f"{there.name}: {reason or 'the bench failed; what it said stands above'}")
     if code > 128:
-        raise LackError(f"the bench on {there.name} was ended from there (exit code {code}); was its memory full?")
-    raise LackError(f"the bench on {there.name} ended with exit code {code}; what it said stands above")
+        raise MissingRequirement(
+            f"the bench on {there.name} was ended from there (exit code {code}); was its memory full?"
+        )
+    raise MissingRequirement(f"the bench on {there.name} ended with exit code {code}; what it said stands above")
 
 
 def _read(path: Path, host: str, digest: str, bundles: Sequence[Bundle]) -> Result:
     """Read the result of the networks and images that were sent.
 
     Raises:
-        LackError: it is none.
+        MissingRequirement: it is none.
     """
-    problem = LackError(f"what {host} answered is not the result of this bench; install the edgefer there that is here")
+    problem = MissingRequirement(
+        f"what {host} answered is not the result of this bench; install the edgefer there that is here"
+    )
     try:
         result = reading.read(path)  # a stranger's, like any other: strict, and its texts printable
     except InputError:

@@ -19,11 +19,11 @@ from edgefer.data.dataset import Division
 from edgefer.devices.gpu import Gpu
 from edgefer.devices.jetson import Jetson
 from edgefer.devices.machine import Machine
-from edgefer.devices.nvidia import Card
+from edgefer.devices.nvidia import GpuState
 from edgefer.evaluation.timing import Interval, Latency
 from edgefer.preprocessing import Preprocessing
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 
 
 class _Part(BaseModel):
@@ -40,8 +40,8 @@ class Protocol(_Part):
     untimed_per_turn: int
     timed_per_turn: int
     percentile: float = Field(description="the highest one quoted; it decides the least number of samples")
-    least_seconds: float
-    most_seconds: float
+    min_seconds: float
+    max_seconds: float
     preprocessing_timed: Literal[False] = Field(False, description="of `latency`; `with_preprocessing` has it timed")
     with_preprocessing_seconds: float | None = Field(
         None, description="least time that each network is timed for once more, from pixels on; None in older results"
@@ -80,8 +80,8 @@ class Conditions(_Part):
     )
     jetson_before: Jetson | None = None
     jetson_after: Jetson | None = None
-    card_before: Card | None = None
-    card_after: Card | None = None
+    gpu_before: GpuState | None = None
+    gpu_after: GpuState | None = None
 
 
 class TestData(_Part):
@@ -90,7 +90,7 @@ class TestData(_Part):
     name: str
     origin: str
     digest: str
-    drawn: bool
+    synthetic: bool
     split: str
     images: int
     leak_free_images: int | None = Field(description="images of the split without a copy in the training split")
@@ -104,7 +104,9 @@ class Training(_Part):
     """How a bundle's FP32 network was trained, as its manifest says."""
 
     recipe: dict[str, Any] = Field(description="settings as they ran")
-    start: dict[str, str] | None = Field(description="weights it began with; null: an older edgefer did not say")
+    initial_weights: dict[str, str] | None = Field(
+        description="weights it began with; null: an older edgefer did not say"
+    )
     epochs: int | None = Field(
         ge=1, description="in all, once every phase was over; null: it was not, or an older edgefer did not say"
     )
@@ -180,7 +182,7 @@ class NetworkEntry(_Part):
     cold_start: ColdStart | None = Field(None, description="seconds from process start to first answer")
     throughput: list[Point] = Field([], description="by batch and threads; empty where not asked for")
     energy: Energy | None = Field(None, description="by power rail, the network alone; None without sensors")
-    robustness: Robustness | None = Field(None, description="accuracy on worse pictures; None where not asked for")
+    robustness: Robustness | None = Field(None, description="accuracy under corruptions; None where not asked for")
     probes: dict[str, dict[str, float | None]] = Field(
         {}, description="what further probes measured, by their names; `Result.probes` says how to show it"
     )
@@ -221,7 +223,7 @@ class Result(_Part):
     """A bench: what was measured, on what, how, and what came out."""
 
     kind: Literal["edgefer bench"] = "edgefer bench"
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     created: str = Field(description="UTC, ISO 8601")
     repeat: str = Field(description="the command that measures this again")
     host: str | None = Field(None, description="where it was measured, as named with --host; null: on this machine")

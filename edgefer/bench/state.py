@@ -9,8 +9,8 @@ from edgefer.bench.result import Conditions
 from edgefer.devices import jetson, machine, nvidia
 
 _HOT = 5.0  # degrees that a device may warm up before its figures are called those of a device that is not settled
-_MOST_STOLEN = 0.02
-_MOST_WAITED = 0.02
+_MAX_STOLEN = 0.02
+_MAX_WAITED = 0.02
 _MEDIAN = 0.2  # of the time: from there the median too may be one of an inference that was interrupted
 _STEADY = 0.1  # of the clock
 _DRIFTED = 0.05  # of the latency
@@ -25,15 +25,15 @@ class State:
     waited: tuple[int, int] | None
     clock: float | None
     board: jetson.Jetson | None
-    card: nvidia.Card | None
+    gpu: nvidia.GpuState | None
 
 
-def now(card: str | None = None, meanwhile: Callable[[], object] | None = None) -> State:
-    """Look at the machine, at the board where this is a Jetson, and at a card.
+def now(gpu: str | None = None, meanwhile: Callable[[], object] | None = None) -> State:
+    """Look at the machine, at the board where this is a Jetson, and at a GPU.
 
     Args:
-        card: where it is on the PCI bus (`edgefer.devices.gpu.Gpu`); None for none.
-        meanwhile: keeps the card busy while it is looked at.
+        gpu: where it is on the PCI bus (`edgefer.devices.gpu.Gpu`); None for none.
+        meanwhile: keeps the GPU busy while it is looked at.
     """
     clocks = machine.frequencies()
     return State(
@@ -42,7 +42,7 @@ def now(card: str | None = None, meanwhile: Callable[[], object] | None = None) 
         waited=machine.waited(),
         clock=max(clocks, default=None),  # of the core that works; the others idle at any clock
         board=jetson.describe(),
-        card=None if card is None else nvidia.describe(card, meanwhile),
+        gpu=None if gpu is None else nvidia.describe(gpu, meanwhile),
     )
 
 
@@ -65,20 +65,20 @@ def between(before: State, after: State, drift: float | None = None) -> Conditio
         drift=drift,
         jetson_before=before.board,
         jetson_after=after.board,
-        card_before=before.card,
-        card_after=after.card,
+        gpu_before=before.gpu,
+        gpu_after=after.gpu,
     )
 
 
 def warnings(conditions: Conditions) -> list[str]:
     """Return what the machine itself says against the figures, in lines."""
     found = []
-    if conditions.stolen is not None and conditions.stolen > _MOST_STOLEN:
+    if conditions.stolen is not None and conditions.stolen > _MAX_STOLEN:
         found.append(
             f"the host took {100 * conditions.stolen:.0f} % of this virtual machine's time while it was measured: "
             "p90 to p99 are the host's as much as the network's"
         )
-    if conditions.waited is not None and conditions.waited > _MOST_WAITED:
+    if conditions.waited is not None and conditions.waited > _MAX_WAITED:
         much = conditions.waited > _MEDIAN
         suffers = (
             "medians and ratios too are not the networks' alone" if much else "p90 to p99 are not the networks' alone"
@@ -98,8 +98,8 @@ def warnings(conditions: Conditions) -> list[str]:
             "work; ratios of networks, timed in turn, suffer less than milliseconds"
         )
     found += _of_board(conditions.jetson_before, conditions.jetson_after)
-    if conditions.card_after and conditions.card_after.throttled:
-        found.append("the card held its clock down while it was measured (nvidia-smi -q -d PERFORMANCE says why)")
+    if conditions.gpu_after and conditions.gpu_after.throttled:
+        found.append("the GPU held its clock down while it was measured (nvidia-smi -q -d PERFORMANCE says why)")
     return found
 
 

@@ -17,7 +17,7 @@ def of(manifest: Manifest) -> Training | None:
     try:
         return Training(
             recipe=public.value(manifest.recipe),  # an older edgefer wrote paths
-            start=public.value(said.get("start")),
+            initial_weights=public.value(said.get("initial_weights")),
             epochs=said.get("epochs"),
             best_epoch=said.get("epoch"),
             validation_images=score.images if score else None,

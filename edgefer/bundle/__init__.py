@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgefer.bundle.folder import Bundle, Part, add_engine, default, family, load, newest, shipped, write
+from edgefer.bundle.folder import Bundle, NetworkFile, add_engine, default, load, newest, pretrained, shipped, write
 from edgefer.bundle.manifest import (
     Calibration,
     Change,
@@ -27,15 +27,15 @@ __all__ = [
     "Engine",
     "Manifest",
     "Network",
-    "Part",
+    "NetworkFile",
     "Score",
     "Slow",
     "Speed",
     "add_engine",
     "default",
-    "family",
     "load",
     "newest",
+    "pretrained",
     "shipped",
     "write",
 ]

@@ -14,17 +14,17 @@ from pydantic_core import from_json
 
 from edgefer import limits, locks, paths
 from edgefer.bundle import wire
-from edgefer.bundle.manifest import FORMAT, READABLE, Description, Engine, Manifest, Network, Precision, Target
+from edgefer.bundle.manifest import FORMAT, Description, Engine, Manifest, Network, Precision, Target
 from edgefer.errors import InputError
 from edgefer.lines import complaint
 
 MANIFEST = "manifest.json"
-_FAMILY = Path(__file__).parent.parent / "family"  # the bundles that come with edgefer
+_PRETRAINED = Path(__file__).parent.parent / "pretrained"  # the bundles that come with edgefer
 DEFAULT = "edgefer-base"
 
 
 @dataclass(frozen=True)
-class Part:
+class NetworkFile:
     """A network's file on its way into a bundle.
 
     Attributes:
@@ -80,7 +80,7 @@ class Bundle:
         return _content(self.path / engine.file, engine)
 
 
-def write(folder: Path, description: Description, networks: Mapping[str, Part]) -> Bundle:
+def write(folder: Path, description: Description, networks: Mapping[str, NetworkFile]) -> Bundle:
     """Write a bundle; the folder is there whole or not at all.
 
     Args:
@@ -107,7 +107,7 @@ def write(folder: Path, description: Description, networks: Mapping[str, Part]) 
     return Bundle(folder, manifest)
 
 
-def _put(folder: Path, part: Part) -> Network:
+def _put(folder: Path, part: NetworkFile) -> Network:
     # The schema holds the rule for file names, so it is asked before anything is written.
     draft = Network(file=part.file, sha256="0" * 64, bytes=1, precision=part.precision, target=part.target)
     path = folder / draft.file
@@ -132,7 +132,7 @@ def add_engine(bundle: Bundle, engine: bytes, **fields: Any) -> Bundle:
     Raises:
         InputError: the bundle comes with edgefer, which an update would undo, or lacks the network.
     """
-    if _FAMILY.resolve() in bundle.path.resolve().parents:
+    if _PRETRAINED.resolve() in bundle.path.resolve().parents:
         raise InputError(f"{bundle.path.name} comes with edgefer; copy {bundle.path} and build there")
     graph = bundle.file(fields["network"])
     entry = Engine(
@@ -147,7 +147,7 @@ def add_engine(bundle: Bundle, engine: bytes, **fields: Any) -> Bundle:
             said.write_text(entry.model_dump_json(indent=1) + "\n", encoding="utf-8")
             if len(others) < len(there.engines):
                 _write_manifest(bundle.path, there.model_copy(update={"engines": others}))
-        manifest = there.model_copy(update={"engines": [*others, entry], "format": FORMAT})
+        manifest = there.model_copy(update={"engines": [*others, entry]})
         _write_manifest(bundle.path, manifest)
     return Bundle(bundle.path, manifest)
 
@@ -157,21 +157,21 @@ def _write_manifest(folder: Path, manifest: Manifest) -> None:
         part.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
-def family() -> list[str]:
+def pretrained() -> list[str]:
     """Return the names of the bundles that come with edgefer."""
-    return sorted(manifest.parent.name for manifest in _FAMILY.glob(f"*/{MANIFEST}"))
+    return sorted(manifest.parent.name for manifest in _PRETRAINED.glob(f"*/{MANIFEST}"))
 
 
 def shipped(name: str) -> Path | None:
-    """Return the folder of one of `family`'s bundles, or None; a folder of that name here goes first."""
-    return _FAMILY / name if name in family() and not Path(name).exists() else None
+    """Return the folder of one of `pretrained`'s bundles, or None; a folder of that name here goes first."""
+    return _PRETRAINED / name if name in pretrained() and not Path(name).exists() else None
 
 
 def load(path: Path | str) -> Bundle:
     """Open a bundle and verify the size and SHA-256 of every file.
 
     Args:
-        path: its folder, or one of `family`'s names.
+        path: its folder, or one of `pretrained`'s names.
 
     Raises:
         InputError: the folder is no bundle, the manifest is wrong, or a file is missing or not what was written.
@@ -196,9 +196,9 @@ def default() -> Bundle:
     Raises:
         InputError: edgefer came without it.
     """
-    if DEFAULT not in family():
+    if DEFAULT not in pretrained():
         raise InputError(f"this edgefer came without {DEFAULT}; name a bundle")
-    return load((_FAMILY / DEFAULT).resolve())
+    return load((_PRETRAINED / DEFAULT).resolve())
 
 
 def newest() -> Bundle:
@@ -214,7 +214,7 @@ def newest() -> Bundle:
 
 
 def _what_bundles_are() -> str:
-    ours = f", or one of {', '.join(family())}" if family() else ""
+    ours = f", or one of {', '.join(pretrained())}" if pretrained() else ""
     return f"a bundle is a folder that edgefer compress wrote{ours}"
 
 
@@ -231,9 +231,9 @@ def _read_manifest(folder: Path) -> Manifest:
         raise InputError(f"{path} is no valid JSON: {error}") from error
     if not isinstance(raw, dict) or "format" not in raw:
         raise InputError(f"{path} is no manifest of edgefer: it states no format")
-    if raw["format"] not in READABLE:
+    if raw["format"] != FORMAT:
         raise InputError(
-            f"{path} has format {str(raw['format'])[:20]!r}, this edgefer reads {' and '.join(map(str, READABLE))}; "
+            f"{path} has format {str(raw['format'])[:20]!r}, this edgefer reads {FORMAT}; "
             "install the edgefer that wrote it"
         )
     try:

@@ -8,8 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from edgefer.preprocessing import Preprocessing
 
-FORMAT: Literal[3] = 3  # what is written
-READABLE = (1, 2, 3)  # 1 knows neither `changes` nor `speed`, 2 no `confidence`
+FORMAT: Literal[4] = 4
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -161,7 +160,7 @@ class Data(_Part):
 
     name: Shown
     digest: str = Field(pattern=_DIGEST)
-    drawn: bool
+    synthetic: bool
     pictures: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the pixels alone, if it is known")
     division: Division | None = Field(None, description="null: the source has splits of its own")
 
@@ -169,7 +168,7 @@ class Data(_Part):
 class Description(_Part):
     """All of a manifest but its list of files: what the maker of a bundle knows before a file is written."""
 
-    format: Literal[1, 2, 3] = FORMAT
+    format: Literal[4] = FORMAT
     name: str = Field(pattern=_FILE_NAME, description="the network's name, e.g. compact; names folders and reports")
     labels: tuple[str, ...] = Field(min_length=2, description="names of the classes, in the order of the outputs")
     preprocessing: Preprocessing
@@ -235,5 +234,5 @@ class Manifest(Description):
     engines: list[Engine] = Field([], description="what `edgefer build` added")
 
     def description(self) -> Description:
-        """Return all but the list of files, in today's format: what `bundle.write` takes to write the bundle anew."""
+        """Return all but the list of files: what `bundle.write` takes to write the bundle anew."""
         return Description(**{name: getattr(self, name) for name in Description.model_fields if name != "format"})

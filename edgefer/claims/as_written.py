@@ -16,7 +16,7 @@ from edgefer.lines import counted, one_line
 from edgefer.recipes import Recipe
 
 _ASIDE = ("name", "description", "ablations")  # of a recipe: they change no training
-_WEIGHTS = ("model.pretrained", "model.weights", "model.start")  # said together
+_WEIGHTS = ("model.pretrained", "model.weights", "model.initial_weights")  # said together
 _UNREADABLE = "with settings that this edgefer cannot read"
 _SAID = 60  # characters of a setting
 
@@ -39,9 +39,9 @@ def differences(training: Training, trained_on: Data) -> list[str]:
     if ran is None:
         return [_UNREADABLE]
     found, settings = _settings(ran, whole)
-    found += _weights(ran, whole, training.start)
-    if trained_on.drawn:
-        found.append("on drawn faces instead of FER2013")
+    found += _weights(ran, whole, training.initial_weights)
+    if trained_on.synthetic:
+        found.append("on synthetic faces instead of FER2013")
     elif trained_on.digest != images.DIGEST:
         found.append(f"on other images than FER2013's ({_said(trained_on.name)})")
     if training.epochs is None:
@@ -118,7 +118,7 @@ def _weights(ran: Recipe, whole: Recipe, start: dict[str, str] | None) -> Iterat
     """
     kind = None if start is None else start.get("kind")
     wanted = "hub" if whole.model.pretrained else "random"
-    if kind == wanted and (ran.model.pretrained, ran.model.weights, ran.model.start) == (
+    if kind == wanted and (ran.model.pretrained, ran.model.weights, ran.model.initial_weights) == (
         whole.model.pretrained,
         None,
         None,

@@ -64,16 +64,16 @@ def ablate(
     if as_json:
         output.print_json({"command": "ablate", "file": str(file), **found.as_dict()})
         return
-    _print(found, dataset.drawn)
+    _print(found, dataset.synthetic)
     output.print_rows("written", {"ablations": str(file)})
 
 
-def _print(found: Ablations, drawn: bool) -> None:
+def _print(found: Ablations, synthetic: bool) -> None:
     from edgefer.cli.output import print_line
     from edgefer.lines import mark
 
     width = max(len(row.name) for row in found.rows)
-    print_line(f"{found.recipe} on {found.data}{mark(drawn)}: best validation accuracy, seed {found.seed} alone")
+    print_line(f"{found.recipe} on {found.data}{mark(synthetic)}: best validation accuracy, seed {found.seed} alone")
     print_line(f"  {'':<{width}} {'accuracy':>9} {'points':>7} {'epoch':>8} {'parameters':>12}  what")
     for row in found.rows:
         if row.val_accuracy is None:

@@ -79,8 +79,8 @@ def bench(
     from edgefer import paths
     from edgefer.backends.base import Options
     from edgefer.bench import bench as benching
+    from edgefer.bench import inputs
     from edgefer.bench import probes as probing
-    from edgefer.bench import subjects
     from edgefer.cli import output
     from edgefer.report.table import tables
 
@@ -94,7 +94,7 @@ def bench(
     found = opened(bundles)
     if out is not None:
         paths.check_unused(out)
-    dataset = subjects.divided_as_for(found, datasets.find(data))
+    dataset = inputs.divided_as_for(found, datasets.find(data))
     options = Options(cuda_graphs=not no_cuda_graphs, dla=dla)
     asked = {"throughput": throughput, "robustness": robustness}
     chosen = probing.standard(*(name for name, wanted in asked.items() if wanted))

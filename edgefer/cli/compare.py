@@ -87,7 +87,7 @@ def _markdown(compared: Compared, new: Result) -> Iterator[str]:
     from edgefer.report import table
     from edgefer.report.markdown import code as _code
 
-    yield f"### edgefer bench: B against A{_drawn(compared)}"
+    yield f"### edgefer bench: B against A{_mark(compared)}"
     yield ""
     for letter, side in (("A", compared.a), ("B", compared.b)):
         yield f"- {letter}: {_code(side.path)}, {_code(side.created)}"
@@ -124,13 +124,13 @@ def _markdown(compared: Compared, new: Result) -> Iterator[str]:
 
 
 def _title(network: Network, compared: Compared) -> str:
-    return f"{network.network}{', the same file in both' if network.same_file else ''}{_drawn(compared)}"
+    return f"{network.network}{', the same file in both' if network.same_file else ''}{_mark(compared)}"
 
 
-def _drawn(compared: Compared) -> str:
+def _mark(compared: Compared) -> str:
     from edgefer.lines import mark
 
-    return mark(compared.drawn)
+    return mark(compared.synthetic)
 
 
 def _differences(compared: Compared) -> list[str]:
@@ -160,7 +160,7 @@ def _rows(network: Network) -> Iterator[tuple[str, str, str, str, str]]:
     yield from _ratio(changes["file_bytes"], "file, MB", 1e-6, 2)
     yield from _ratio(changes["memory.peak"], "process peak, MB", 1e-6, 1)
     yield from _ratio(changes["gpu_memory.peak"], "GPU peak, MB", 1e-6, 1)
-    yield from _ratio(changes["cold_start.median"], "first answer, s", 1, 3)
+    yield from _ratio(changes["cold_start.median"], "cold start, s", 1, 3)
     for metric, change in changes.items():
         rail = metric.removeprefix("energy.rails.").removesuffix(".joules")
         if len(rail) == len(metric) - len("energy.rails..joules"):

@@ -85,9 +85,9 @@ def compress(
         name = ""
         data = data or unfinished.data_of(resume)
     else:
-        head = checkpoints.find(checkpoint)
-        name = checkpoints.read(head).recipe.name
-        arguments = {"checkpoint": head, "out": out, "config": asked}
+        checkpoint_path = checkpoints.find(checkpoint)
+        name = checkpoints.read(checkpoint_path).recipe.name
+        arguments = {"checkpoint": checkpoint_path, "out": out, "config": asked}
     target = arguments.pop("out")
     if target is not None:
         paths.check_unused(target)
@@ -114,13 +114,13 @@ def compress(
         listed = [each.model_dump() for each in engines]
         output.print_json({"command": "compress", **result.as_dict(), "engines": listed}, rejected)
         return
-    drawn = mark(result.drawn)
+    synthetic = mark(result.synthetic)
     share = result.bytes["int8-cpu"] / result.bytes["fp32"]
     output.print_rows(
         f"INT8, checked on {result.images:,} validation images of {result.data}",
         {
             "weights": _method(result),
-            "accuracy": f"{_percents(_once(result.accuracy))}{drawn}",
+            "accuracy": f"{_percents(_once(result.accuracy))}{synthetic}",
             **{f"  {name}": _change(change) for name, change in _once(result.changes).items()},
             "macro F1": _percents(_once(result.macro_f1)),
             "recall": f"{_recalls(result.changes['int8-cpu'].recall, result.classes)} (int8-cpu, points)",

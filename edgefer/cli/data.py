@@ -54,8 +54,8 @@ def _facts(found: Audit) -> dict[str, str]:
         "pixels": f"mean {_channels(found.mean)}, std {_channels(found.std)} ({training}, 0 to 1)",
         "digest": found.digest,
     }
-    if found.drawn:
-        facts["note"] = "drawn faces: figures from them say nothing about photographs"
+    if found.synthetic:
+        facts["note"] = "synthetic faces: figures from them say nothing about photographs"
     if found.carved:
         facts["splits"] = f"{' and '.join(found.carved)} taken from the training images"
     if found.division:

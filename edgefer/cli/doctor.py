@@ -11,13 +11,13 @@ def doctor(
     """Say what this machine is and can do, line by line, with a remedy for each thing that is missing."""
     from edgefer.cli import output
     from edgefer.devices import doctor as doctors
-    from edgefer.errors import LackError
+    from edgefer.errors import MissingRequirement
     from edgefer.faces import detector
     from edgefer.lines import printable
 
     lines = doctors.examine(output.EXTRAS, gpu=_gpu, detector=detector.in_use())
     broken = [line for line in lines if line.state == "broken"]
-    failed = LackError(f"{broken[0].name} {broken[0].found}; {broken[0].remedy}") if broken else None
+    failed = MissingRequirement(f"{broken[0].name} {broken[0].found}; {broken[0].remedy}") if broken else None
     if as_json:
         output.print_json({"command": "doctor", "lines": [line.as_dict() for line in lines]}, failed)
         return

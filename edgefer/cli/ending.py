@@ -21,7 +21,7 @@ from typer.core import TyperGroup
 
 from edgefer import paths
 from edgefer.cli import signals
-from edgefer.errors import EdgeferError, InputError, Interrupted, LackError, MissingExtra
+from edgefer.errors import EdgeferError, InputError, Interrupted, MissingExtra, MissingRequirement
 from edgefer.lines import one_line, printable_lines
 
 _BROKEN_PIPE = 141  # what a shell shows of a program that SIGPIPE ended
@@ -112,13 +112,13 @@ def resumable(command: Callable[[], str | None]) -> Iterator[None]:
 
     Raises:
         Interrupted: Ctrl-C.
-        LackError: the machine lacks something now.
+        MissingRequirement: the machine lacks something now.
     """
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
         understood = explain(error)
-        how = command() if type(understood) in (Interrupted, LackError) and understood is not error else None
+        how = command() if type(understood) in (Interrupted, MissingRequirement) and understood is not error else None
         if understood is None or how is None:
             raise
         raise type(understood)(f"{understood}; go on with: {how}") from error
@@ -149,11 +149,13 @@ def explain(error: BaseException) -> EdgeferError | None:
     if isinstance(error, ImportError):
         return _import_error(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, for a GPU
-        return LackError("out of memory; close other programs; a training takes less with --set train.batch_size=32")
+        return MissingRequirement(
+            "out of memory; close other programs; a training takes less with --set train.batch_size=32"
+        )
     if isinstance(error, OSError) and error.errno in _FULL:
         part = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
         where = f" for {part.parent if paths.is_part(part.name) else part}" if part else ""
-        return LackError(f"no space is left on the disk{where}; free some, or write to another one")
+        return MissingRequirement(f"no space is left on the disk{where}; free some, or write to another one")
     if isinstance(error, OSError) and error.errno in _WRONG_PATH and error.filename:
         return InputError(f"{error.filename}: {error.strerror}")
     return None
@@ -174,7 +176,7 @@ def _import_error(error: ImportError) -> EdgeferError | None:
         if package in packages:
             if isinstance(error, ModuleNotFoundError):
                 return MissingExtra(package, extra)
-            return LackError(f"{package} is installed but does not load ({error}); install it anew")
+            return MissingRequirement(f"{package} is installed but does not load ({error}); install it anew")
     return None
 
 

@@ -27,12 +27,12 @@ def lint(
     with output.needs_extra("compress"):
         from edgefer.backends import registry
         from edgefer.graph import lint as linter
-        from edgefer.graph.lint.asking import ask_apart, settled
+        from edgefer.graph.lint.asking import ask_in_subprocess, settled
         from edgefer.graph.read import read
     if target not in registry.targets():
         raise InputError(f"no target named {target}; there are {', '.join(registry.targets())}")
     network = read(model)
-    answer = ask_apart(network.SerializeToString(), target)
+    answer = ask_in_subprocess(network.SerializeToString(), target)
     findings = settled(linter.lint(network, target), answer)
     quantizers = sum(node.op_type == "QuantizeLinear" for node in network.graph.node)
     failed = GateFailed(f"{target} would refuse or misread {model}: {len(findings)} findings") if findings else None

@@ -120,7 +120,7 @@ def _page(running: Live, predictor: Predictor, listen: str | None, token: str | 
 
 
 class _View:
-    """What is printed: JSON lines, a table that is drawn again in a terminal, or a line for each change.
+    """What is printed: JSON lines, a table that is synthetic again in a terminal, or a line for each change.
 
     Args:
         title: of the source.

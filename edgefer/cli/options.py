@@ -60,14 +60,14 @@ def prepare_torch(device: str | None, threads: int | None) -> None:
     """Refuse cuda where there is none, and let torch use so many threads.
 
     Raises:
-        LackError: there is no CUDA device.
+        MissingRequirement: there is no CUDA device.
     """
     import torch
 
-    from edgefer.errors import LackError
+    from edgefer.errors import MissingRequirement
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise LackError("there is no CUDA device here; leave --device away to train on the CPU")
+        raise MissingRequirement("there is no CUDA device here; leave --device away to train on the CPU")
     if threads:
         torch.set_num_threads(threads)
 

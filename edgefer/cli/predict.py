@@ -11,7 +11,7 @@ import typer
 from edgefer.cli.options import Json
 
 if TYPE_CHECKING:
-    from edgefer.answers import Answer
+    from edgefer.predictions import PicturePrediction
 
 
 def predict(
@@ -53,8 +53,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Say which expression each face in a picture shows, and how sure that is."""
-    from edgefer import answers as answering
-    from edgefer import console, paths
+    from edgefer import console, paths, predictions
     from edgefer.cli import output, predict_video
     from edgefer.cli.ending import explain
     from edgefer.errors import EdgeferError, InputError
@@ -75,42 +74,42 @@ def predict(
         with output.needs_extra("live"), Predictor.load(bundle, None, threads, device, detector) as predictor:
             predict_video.write(predictor, Path(pictures[0]), csv or Path(), settings, as_json)
         return
-    files = answering.find(pictures)
+    files = predictions.find(pictures)
     # Pillow's warnings of odd metadata and large pictures, which are read all the same.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     failed: EdgeferError | None = None
-    answers: list[Answer] = []
+    predicted: list[PicturePrediction] = []
     with Predictor.load(bundle, threads=threads, device=device, detector=detector) as predictor:
         try:
             with console.progress("looking", len(files)) as advance:
-                for answer in answering.answers(predictor, files, faces, annotate, min_confidence, min_face):
-                    answers.append(answer)
-                    advance(1, answering.named(answer.file))
+                for each in predictions.predict_files(predictor, files, faces, annotate, min_confidence, min_face):
+                    predicted.append(each)
+                    advance(1, predictions.named(each.file))
         except (Exception, KeyboardInterrupt) as error:  # what was answered before is shown and written all the same
             failed = explain(error)
-            if failed is None or not answers:
+            if failed is None or not predicted:
                 raise  # a bug may have spoiled them too
         labels = predictor.labels
         name, device = predictor.bundle.manifest.name, predictor.device
-    unread = [answer for answer in answers if answer.error]
+    unread = [each for each in predicted if each.error]
     if unread and failed is None:
         failed = InputError(f"{len(unread)} of {len(files)} pictures could not be read")
     if csv is not None:
         try:
-            answering.write_csv(csv, answers, labels, min_confidence)
+            predictions.write_csv(csv, predicted, labels, min_confidence)
         except (OSError, EdgeferError) as error:  # the answers are printed all the same
             failed = failed or explain(error)
             if failed is None:
                 raise
     if as_json:
         lines: dict[str, Any] = {"command": "predict", "bundle": name, "device": device, "labels": labels}
-        output.print_json({**lines, "pictures": [answer.as_dict(min_confidence) for answer in answers]}, failed)
+        output.print_json({**lines, "pictures": [each.as_dict(min_confidence) for each in predicted]}, failed)
     else:
-        output.screen().print(answering.table(answers, min_confidence))
-    for answer in unread:
-        console.say(str(answer.error))
-    without = sum(not (answer.faces or answer.error) for answer in answers)
+        output.screen().print(predictions.table(predicted, min_confidence))
+    for each in unread:
+        console.say(str(each.error))
+    without = sum(not (each.faces or each.error) for each in predicted)
     if without:
-        console.say(f"no face found in {without:,} of {len(answers):,}; for pictures cut to the face: --faces never")
+        console.say(f"no face found in {without:,} of {len(predicted):,}; for pictures cut to the face: --faces never")
     if failed:
         raise failed

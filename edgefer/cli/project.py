@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgefer.cli.options import Bundles, CpuThreads, Data, Json, Judged
-from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.errors import InputError, MissingExtra, MissingRequirement
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -59,7 +59,8 @@ def run(
     """Write and print a projection.
 
     Raises:
-        LackError: nothing was measured and `asked` is false (after all has been printed), or the extra is missing.
+        MissingRequirement: nothing was measured and `asked` is false (after all has been printed), or the extra is
+            missing.
     """
     from edgefer import data as datasets
     from edgefer import paths
@@ -71,7 +72,7 @@ def run(
             from edgefer.projection.project import project, statement
             from edgefer.projection.table import tables
     except MissingExtra as missing:
-        raise LackError(f"{_ABSENT[device]} to measure on; for a projection: {missing}") from None
+        raise MissingRequirement(f"{_ABSENT[device]} to measure on; for a projection: {missing}") from None
     found = opened(bundles)
     if out is not None:
         paths.check_unused(out)
@@ -87,7 +88,7 @@ def run(
     line = (
         f"nothing was measured: {_ABSENT[device]}; measure: {projection.measure}; edgefer project makes this no error"
     )
-    failed = None if asked else LackError(line)
+    failed = None if asked else MissingRequirement(line)
     if as_json:
         output.print_json({"command": command, **files, **projection.model_dump(mode="json")}, failed)
         return

@@ -1,4 +1,4 @@
-"""`edgefer quickstart`: train, compress, bench and report on the built-in drawn faces, in a few minutes."""
+"""`edgefer quickstart`: train, compress, bench and report on the built-in synthetic faces, in a few minutes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def quickstart(
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the training.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """See it all work: train, compress to INT8, bench and report on built-in drawn faces, in under 4 minutes."""
+    """See it all work: train, compress to INT8, bench and report on built-in synthetic faces, in under 4 minutes."""
     import time
 
     import edgefer
@@ -28,7 +28,7 @@ def quickstart(
     started = time.monotonic()
     extension.start_extension_build()  # takes about a minute the first time, while the network trains
     dataset = edgefer.data.builtin()
-    console.say("1 of 3: train a nano network on drawn faces (built in, no photographs)")
+    console.say("1 of 3: train a nano network on synthetic faces (built in, no photographs)")
     trained = edgefer.train("quickstart", dataset, seed=seed)
     shown = train.show(trained.run, dataset, None)
     console.say("2 of 3: compress it to INT8")
@@ -48,7 +48,7 @@ def quickstart(
 
     output.screen().print(tables(result))
     output.print_rows(
-        f"done in {console.duration(seconds)}, on drawn faces: these figures say that it works, not how well",
+        f"done in {console.duration(seconds)}, on synthetic faces: these figures say that it works, not how well",
         {"checkpoint": str(trained.run), "page": shown.get("page", "none"), "bundle": str(small.bundle), **files},
     )
     output.print_next("edgefer train, then edgefer compress --int8, then edgefer bench, each with --data fer2013.zip")

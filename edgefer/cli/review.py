@@ -48,23 +48,23 @@ def review(
     prepare_torch(device, threads)
     read = runs.read(runs.find(run))
     dataset = datasets.as_recorded(datasets.find(data), read.data)
-    if data is None and dataset.digest != read.facts.data["digest"]:
+    if data is None and dataset.digest != read.info.data["digest"]:
         raise InputError(
-            f"{read.folder} was trained on {read.facts.data['name']}, which is not what was found here; name it, or "
+            f"{read.folder} was trained on {read.info.data['name']}, which is not what was found here; name it, or "
             "other data with the same classes, with --data"
         )
     found, files = write(read, dataset, out or read.folder, split, with_faces, device)
     if as_json:
         output.print_json({"command": "review", **files, **found.as_dict()})
         return
-    drawn = mark(found.data.drawn)
+    synthetic = mark(found.data.synthetic)
     rows = {}
-    if found.answers:
-        answers = found.answers
-        rows["accuracy"] = f"{100 * answers.accuracy:.2f} %{drawn}, {answers.images:,} images of {split}"
-        rows["macro F1"] = f"{answers.macro_f1:.3f}{drawn}"
-        for pair in answers.pairs[:3]:
-            rows[f"{pair.label} -> {pair.predicted}"] = f"{pair.images:,} of {pair.of:,}{drawn}"
+    if found.evaluation:
+        evaluation = found.evaluation
+        rows["accuracy"] = f"{100 * evaluation.accuracy:.2f} %{synthetic}, {evaluation.images:,} images of {split}"
+        rows["macro F1"] = f"{evaluation.macro_f1:.3f}{synthetic}"
+        for pair in evaluation.pairs[:3]:
+            rows[f"{pair.label} -> {pair.predicted}"] = f"{pair.images:,} of {pair.of:,}{synthetic}"
     planned = sum(phase["epochs"] for phase in found.run.recipe["phases"])
     done = f", not finished: {found.run.epochs} of {planned} epochs" if found.run.finished is False else ""
     output.print_rows(f"{found.run.name}{done}", {**rows, **files})

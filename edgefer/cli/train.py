@@ -66,7 +66,7 @@ def train(
     page: Annotated[bool, typer.Option(help="Leave run.html in the folder.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Train a network. Without a recipe: compact, or quickstart where the data are the built-in drawn faces."""
+    """Train a network. Without a recipe: compact, or quickstart where the data are the built-in synthetic faces."""
     from edgefer import console, paths, recipes
     from edgefer import data as datasets
     from edgefer.cli import output
@@ -83,8 +83,7 @@ def train(
         raise InputError("--from names the weights to start from; leave --weights and --pretrained away")
     check_device(device)
     with output.needs_extra("train"):
-        from edgefer.learning import checkpoint
-        from edgefer.learning import start as starts
+        from edgefer.learning import checkpoint, initial_weights
         from edgefer.training import trainer, unfinished
     prepare_torch(device, threads)
     if resume is not None:
@@ -106,11 +105,11 @@ def train(
         if start and not recipe:
             settled = recipes.going_on(checkpoint.read(start).recipe, named(start), settings, epochs, seed)
         else:
-            settings += [f"model.start={json.dumps(named(start), ensure_ascii=False)}"] if start else []
+            settings += [f"model.initial_weights={json.dumps(named(start), ensure_ascii=False)}"] if start else []
             settled = recipes.load(recipe or "compact", settings, epochs, seed)
         dataset = datasets.find(data, groups)
         check_divided(dataset, groups)
-        if not recipe and not start and dataset.drawn:
+        if not recipe and not start and dataset.synthetic:
             settled = recipes.load("quickstart", settings, epochs, seed)
         if out is not None:
             unfinished.check_new(out)
@@ -128,14 +127,14 @@ def train(
             {"command": "train", **result.as_dict(), **files, "machine": machine.describe().model_dump(mode="json")}
         )
         return
-    drawn = mark(result.drawn)  # wherever a figure is printed
+    synthetic = mark(result.synthetic)  # wherever a figure is printed
     output.print_rows(
         f"{settled.name}, trained on {result.data}",
         {
-            "validation accuracy": f"{100 * result.val_accuracy:.2f} %{drawn}, epoch {result.best_epoch}",
+            "validation accuracy": f"{100 * result.val_accuracy:.2f} %{synthetic}, epoch {result.best_epoch}",
             **({"split": datasets.Division(**result.division).sentence} if result.division else {}),
             "parameters": f"{result.parameters:,}",
-            **({"began with": starts.sentence(result.start)} if result.start else {}),
+            **({"began with": initial_weights.sentence(result.initial_weights)} if result.initial_weights else {}),
             "time": console.duration(result.seconds),
             "checkpoint": str(run / "best.json"),
             **{name: file for name, file in files.items() if name == "page"},

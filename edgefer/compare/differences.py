@@ -67,7 +67,7 @@ def _hardware(result: Result) -> dict[str, Any]:
     ran on; the size of the memory is left out, as each kernel keeps a little more or less of it for itself.
     """
     machine, gpu = result.machine, result.gpu
-    board, card = result.conditions.jetson_before, result.conditions.card_before
+    board, gpu_state = result.conditions.jetson_before, result.conditions.gpu_before
     found: dict[str, Any] = {
         "cpu": machine.cpu,
         "architecture": machine.architecture,
@@ -80,8 +80,8 @@ def _hardware(result: Result) -> dict[str, Any]:
     if board:
         mode, locked = board.power_mode, board.clocks_locked
         found |= {"Jetson": board.model, "power mode": mode, "clocks locked": locked}
-    if card:
-        found |= {"card": card.name, "power limit": card.most_watts, "highest clock": card.most_clock}
+    if gpu_state:
+        found |= {"GPU": gpu_state.name, "power limit": gpu_state.max_watts, "highest clock": gpu_state.max_clock}
     return found
 
 
@@ -92,7 +92,7 @@ def _data(result: Result) -> dict[str, Any]:
 
 def _software(result: Result) -> dict[str, Any]:
     machine, gpu = result.machine, result.gpu
-    board, card = result.conditions.jetson_before, result.conditions.card_before
+    board, gpu_state = result.conditions.jetson_before, result.conditions.gpu_before
     found: dict[str, Any] = dict(machine.versions)
     if devices(result) != ["cpu"]:  # its runtime is onnxruntime, whose version stands above
         found["runtime"] = ", ".join(dict.fromkeys(entry.runtime for entry in result.networks))
@@ -101,8 +101,8 @@ def _software(result: Result) -> dict[str, Any]:
         found |= {"CUDA": gpu.cuda, "CUDA layer": gpu.layer}
     if board:
         found |= {"Jetson Linux": board.linux, "JetPack": board.jetpack}
-    if card:
-        found |= {"driver": card.driver}
+    if gpu_state:
+        found |= {"driver": gpu_state.driver}
     return found
 
 

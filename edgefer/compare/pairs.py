@@ -24,7 +24,7 @@ from edgefer.evaluation import metrics
 from edgefer.evaluation.timing import Interval, Latency
 from edgefer.lines import counted
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 
 _LARGEST_LOG = 700.0  # its exponential is still a float
 _NAMED = 3  # differences in one line
@@ -80,10 +80,10 @@ class Compared(_Part):
     """A result beside a reference."""
 
     kind: Literal["edgefer comparison"] = "edgefer comparison"
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     a: Side = Field(description="the reference")
     b: Side = Field(description="the new one")
-    drawn: bool = Field(description="one of them has its accuracy from drawn faces")
+    synthetic: bool = Field(description="one of them has its accuracy from synthetic faces")
     differences: list[Difference] = Field(description="for which the two are not to be compared, and were")
     software: list[Difference]
     only_in_a: list[str]
@@ -158,7 +158,7 @@ def compare(a: Named, b: Named, conditions: Sequence[Condition] = (), *, allow_d
     return Compared(
         a=_side(a),
         b=_side(b),
-        drawn=a.result.data.drawn or b.result.data.drawn,
+        synthetic=a.result.data.synthetic or b.result.data.synthetic,
         differences=differences,
         software=software(a.result, b.result),
         only_in_a=gone,

@@ -44,12 +44,12 @@ from edgefer.data.contents import name_shown
 from edgefer.data.dataset import Dataset
 from edgefer.errors import GateFailed
 from edgefer.graph import count
-from edgefer.graph.half import half
+from edgefer.graph.fp16 import to_fp16
 from edgefer.learning import checkpoint as checkpoints
 from edgefer.learning.loop import Progress
 from edgefer.lines import shell
 
-MOST_STEPS = 300  # of the default fine-tuning
+MAX_STEPS = 300  # of the default fine-tuning
 RELU_EPOCHS = 2  # with new activations, before INT8
 _ROUNDING = 1e-9  # a drop is a quotient of whole images: rounding decides nothing
 _TIMED_IMAGES = 50
@@ -93,27 +93,27 @@ def compress(
     example = torch.from_numpy(inputs[:1])
     network = models.exportable(checkpoints.build(job.trained), example)
     fp32 = {"fp32": export.fp32(network, example)}
-    halved = half(fp32["fp32"])
-    for name, model in {**fp32, **dict.fromkeys(targets.HALVES, halved)}.items():
+    fp16_model = to_fp16(fp32["fp32"])
+    for name, model in {**fp32, **dict.fromkeys(targets.FP16_MODELS, fp16_model)}.items():
         targets.check_float(name, model)
     student = _fine_tuned(job, network, fp32, torch.from_numpy(inputs))
 
     # Export, and one graph for each target, beside FP32.
-    signed = export.int8(student.quantized, example, job.half_range)
+    qdq = export.int8(student.quantized, example, job.half_range)
     predictions = {name: gate.predictions(model, spec, validation, f"checking {name}") for name, model in fp32.items()}
-    predictions |= dict.fromkeys(targets.HALVES, gate.predictions(halved, spec, validation, "checking FP16"))
+    predictions |= dict.fromkeys(targets.FP16_MODELS, gate.predictions(fp16_model, spec, validation, "checking FP16"))
 
     def judge(model: ModelProto) -> Verdict:
         graphs = {name: graph.model for name, graph in targets.lowered(model).items()}
         return gate.judge(validation, len(job.trained.classes), predictions, graphs, spec)
 
-    verdict = judge(signed)
-    damages, repaired = _diagnosed(job, student, signed, verdict, judge, inputs)
+    verdict = judge(qdq)
+    damages, repaired = _diagnosed(job, student, qdq, verdict, judge, inputs)
     if repaired:
-        signed, verdict = repaired.signed, repaired.verdict
+        qdq, verdict = repaired.qdq, repaired.verdict
 
     # The gate, and how sure the network may be.
-    graphs = targets.lowered(signed)
+    graphs = targets.lowered(qdq)
     logits = gate.logits(graphs["int8-cpu"].model, spec, validation, "confidence")
     sure = confidence.fit("int8-cpu", logits, validation)
     measured = speed.measure("int8-cpu", fp32["fp32"], graphs["int8-cpu"].model, inputs[:_TIMED_IMAGES])
@@ -138,14 +138,14 @@ def compress(
         recipe=recipes.named(job.recipe).model_dump(mode="json"),
         compression={
             **_how(job, student, repaired),
-            "targets": targets.apart(signed, graphs, inputs),
+            "targets": targets.divergence(qdq, graphs, inputs),
             "gate": _gate(config, verdict, measured, gain, passed=not complaints),
         },
         versions=versions.installed(*_PACKAGES),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
     int8 = {name: graph.model for name, graph in graphs.items()}
-    written = _write(job, description, fp32, {**dict.fromkeys(targets.HALVES, halved), **int8}, not complaints)
+    written = _write(job, description, fp32, {**dict.fromkeys(targets.FP16_MODELS, fp16_model), **int8}, not complaints)
     result = Result(
         bundle=written.path,
         method=student.method,
@@ -165,7 +165,7 @@ def compress(
         images=len(validation),
         seconds=round(time.monotonic() - started, 1),
         data=job.dataset.name,
-        drawn=job.dataset.drawn,
+        synthetic=job.dataset.synthetic,
         division=job.dataset.division,
         classes=job.trained.classes,
     )
@@ -212,7 +212,7 @@ def _fine_tuned(job: Setup, network: torch.nn.Module, fp32: dict[str, ModelProto
 
     def finetune(network_to_tune: torch.nn.Module, settings: fine_tuning.Settings) -> Progress:
         data = (job.training, job.validation, job.recipe)
-        return fine_tuning.finetune(network_to_tune, network, *data, settings, job.work, job.notes, job.places)
+        return fine_tuning.finetune(network_to_tune, network, *data, settings, job.work, job.notes, job.where)
 
     if config.activation:
         student, replaced = with_relu(network, images)
@@ -220,7 +220,7 @@ def _fine_tuned(job: Setup, network: torch.nn.Module, fp32: dict[str, ModelProto
         gain = quantized()[1]
         if gain.complaint and not config.allow_float:
             raise GateFailed(f"{gain.complaint}; nothing was fine-tuned")
-        change = fine_tuning.settings("relu", job.recipe, job.training, RELU_EPOCHS, MOST_STEPS, config.seed)
+        change = fine_tuning.settings("relu", job.recipe, job.training, RELU_EPOCHS, MAX_STEPS, config.seed)
         adapted = finetune(student, change)
         fp32["fp32-relu"] = export.fp32(student, example)
         targets.check_float("fp32-relu", fp32["fp32-relu"])
@@ -232,7 +232,7 @@ def _fine_tuned(job: Setup, network: torch.nn.Module, fp32: dict[str, ModelProto
     settings = tuned = None
     if worthwhile and not config.ptq:
         epochs, lr = config.qat_epochs, config.qat_lr
-        settings = fine_tuning.settings("int8", job.recipe, job.training, epochs, MOST_STEPS, config.seed, lr)
+        settings = fine_tuning.settings("int8", job.recipe, job.training, epochs, MAX_STEPS, config.seed, lr)
         tuned = finetune(calibrated, settings)
     return _Student(student, calibrated, worthwhile, settings, tuned, activation)
 
@@ -240,7 +240,7 @@ def _fine_tuned(job: Setup, network: torch.nn.Module, fp32: dict[str, ModelProto
 def _diagnosed(
     job: Setup,
     student: _Student,
-    signed: ModelProto,
+    qdq: ModelProto,
     verdict: Verdict,
     judge: Callable[[ModelProto], Verdict],
     inputs: NDArray[np.float32],
@@ -251,14 +251,14 @@ def _diagnosed(
     if not (job.diagnosis or repairs):
         return [], None
     floats = export.fp32(quantization.unquantized(student.network, student.quantized), torch.from_numpy(inputs[:1]))
-    diagnosed = partial(diagnose.diagnose, signed, floats, job.spec, job.validation, inputs)
+    diagnosed = partial(diagnose.diagnose, qdq, floats, job.spec, job.validation, inputs)
     damages = diagnosed()
     if job.diagnosis:
         _write_diagnosis(job, job.diagnosis, damages, noted=student.tuned is not None)
     if not repairs:
         return damages, None
     console.say(f"INT8 lost {verdict.drop:.2f} points; leaving what costs most in FP32")
-    return damages, repair.repair(signed, floats, damages, diagnosed, judge, most)
+    return damages, repair.repair(qdq, floats, damages, diagnosed, judge, most)
 
 
 def _write_diagnosis(job: Setup, folder: Path, damages: list[Damage], noted: bool) -> None:
@@ -305,7 +305,7 @@ def _how(job: Setup, student: _Student, repaired: Repaired | None) -> dict[str, 
             "epoch": trained.epoch,
             "epochs": trained.epochs,
             "val_accuracy": trained.val_accuracy,
-            "start": public.value(trained.start),
+            "initial_weights": public.value(trained.initial_weights),
             "sources": public.value(trained.sources),
         },
         "config": job.config.as_dict(),
@@ -316,7 +316,7 @@ def _how(job: Setup, student: _Student, repaired: Repaired | None) -> dict[str, 
         if tuned and settings
         else None,
         "quantizers": quantization.quantizers(student.quantized),
-        "repair": {"left_in_fp32": [asdict(part) for part in repaired.left], "tried": repaired.tried}
+        "repair": {"kept_in_fp32": [asdict(part) for part in repaired.left], "tried": repaired.tried}
         if repaired
         else None,
     }
@@ -344,7 +344,7 @@ def _write(
 ) -> bundle.Bundle:
     """Write the bundle under a name that says whether it passed; what was fine-tuned goes where it did."""
     files = {
-        name: bundle.Part(f"{name.replace('-', '.')}.onnx", model.SerializeToString(), "fp32", "any")
+        name: bundle.NetworkFile(f"{name.replace('-', '.')}.onnx", model.SerializeToString(), "fp32", "any")
         for name, model in fp32.items()
     }
     files |= {name: targets.part(name, model) for name, model in others.items()}

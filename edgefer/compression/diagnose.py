@@ -18,7 +18,7 @@ from edgefer.compression import gate, speed
 from edgefer.data.dataset import Split, spread
 from edgefer.evaluation import metrics
 from edgefer.graph.graph import Graph
-from edgefer.graph.leave import Part, leave, parts, reads, weight
+from edgefer.graph.keep_fp32 import QuantizedPart, parts, reads, weight, with_fp32
 from edgefer.graph.lower import lower
 from edgefer.graph.observe import observe
 from edgefer.lines import cell
@@ -28,7 +28,7 @@ IMAGES = 1000  # of the validation split: two runs over the same images need few
 _SNR_IMAGES = 32
 _TIMED_IMAGES = 8
 # For each of hundreds of networks.
-_TIMING = {"percentile": 50, "seconds": 0.05, "most_seconds": 0.5, "warmup_seconds": 0.02}
+_TIMING = {"percentile": 50, "seconds": 0.05, "max_seconds": 0.5, "warmup_seconds": 0.02}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Damage:
         milliseconds: that the network takes longer with the part in FP32, batch 1, one thread.
     """
 
-    part: Part
+    part: QuantizedPart
     loss: float
     gained: int
     lost: int
@@ -60,13 +60,13 @@ class Damage:
 
 
 def diagnose(
-    signed: ModelProto,
+    qdq: ModelProto,
     floats: ModelProto,
     spec: Preprocessing,
     validation: Split,
     inputs: NDArray[np.float32],
-    some: Sequence[Part] | None = None,
-    left: Sequence[Part] = (),
+    some: Sequence[QuantizedPart] | None = None,
+    left: Sequence[QuantizedPart] = (),
 ) -> list[Damage]:
     """Return the damage of every part, the worst first.
 
@@ -75,26 +75,26 @@ def diagnose(
     moved none by more than half a step).
 
     Args:
-        signed: the INT8 graph before it is lowered.
-        floats: the same network before it was quantized (`edgefer.graph.leave.leave`).
+        qdq: the INT8 graph before it is lowered.
+        floats: the same network before it was quantized (`edgefer.graph.keep_fp32.with_fp32`).
         spec: of the networks' input.
         validation: labels decide; at most 1,000 images, evenly spaced.
         inputs: calibration images, float32, (n, C, H, W), for SNR and latency.
         some: these parts alone.
         left: parts that are FP32 already; the damage is what INT8 loses beyond them.
     """
-    found = parts(signed, floats) if some is None else some
+    found = parts(qdq, floats) if some is None else some
     images = validation.subset(spread(len(validation), IMAGES))
-    whole = lower(leave(signed, floats, left), "cpu").model
-    answers = gate.logits(whole, spec, images, "before diagnosing")
-    loss = metrics.cross_entropy(answers, images.labels)
-    ratios = snr(signed, floats, inputs[:_SNR_IMAGES])
+    whole = lower(with_fp32(qdq, floats, left), "cpu").model
+    logits = gate.logits(whole, spec, images, "before diagnosing")
+    loss = metrics.cross_entropy(logits, images.labels)
+    ratios = snr(qdq, floats, inputs[:_SNR_IMAGES])
     damages = []
     with console.progress("diagnosing", len(found)) as advance:
         for part in found:
-            without = lower(leave(signed, floats, [*left, part]), "cpu").model
+            without = lower(with_fp32(qdq, floats, [*left, part]), "cpu").model
             better = gate.logits(without, spec, images, part.title)
-            right, wrong_before = better.argmax(1) == images.labels, answers.argmax(1) != images.labels
+            right, wrong_before = better.argmax(1) == images.labels, logits.argmax(1) != images.labels
             gained, lost = int((right & wrong_before).sum()), int((~right & ~wrong_before).sum())
             damages.append(
                 Damage(
@@ -111,13 +111,13 @@ def diagnose(
     return sorted(damages, key=lambda damage: -damage.loss)
 
 
-def snr(signed: ModelProto, floats: ModelProto, inputs: NDArray[np.float32]) -> dict[str, float]:
+def snr(qdq: ModelProto, floats: ModelProto, inputs: NDArray[np.float32]) -> dict[str, float]:
     """Return the signal-to-noise ratio of each quantized tensor in dB, by the name of its DequantizeLinear.
 
     10 log10(sum(x^2) / sum((x - Q(x))^2)), of an activation over `inputs` as the INT8 network meets them; infinite for
     a tensor that INT8 holds exactly.
     """
-    graph, originals = Graph(signed), Graph(floats)
+    graph, originals = Graph(qdq), Graph(floats)
     first = {read.dequantizer.name: read for read in reversed(reads(graph))}
     made_by = {name: graph.producer(read.dequantizer.input[0]) for name, read in first.items()}
     wanted = [quantizer.input[0] for quantizer in made_by.values() if quantizer is not None]
@@ -126,7 +126,7 @@ def snr(signed: ModelProto, floats: ModelProto, inputs: NDArray[np.float32]) -> 
         name: read.dequantizer.output[0] if made_by[name] is not None else read.operator.input[read.index]
         for name, read in first.items()
     }
-    values = observe(signed, [*wanted, *after.values()], inputs)
+    values = observe(qdq, [*wanted, *after.values()], inputs)
     ratios = {}
     for name, read in first.items():
         quantizer = made_by[name]

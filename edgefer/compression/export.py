@@ -20,7 +20,7 @@ from edgefer.graph.bias import hold_bias
 from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.padding import fold_padding
 from edgefer.graph.requantize import requantize
-from edgefer.graph.slim import slim
+from edgefer.graph.strip import stripped
 from edgefer.graph.weights import fold_weights, limit_weights
 from edgefer.lines import one_line
 
@@ -37,7 +37,7 @@ def fp32(network: nn.Module, example: Tensor) -> ModelProto:
         network: in eval mode.
         example: an input, float32, (1, C, H, W).
     """
-    return slim(fold_batchnorm(fold_padding(_export(network, example))))
+    return stripped(fold_batchnorm(fold_padding(_export(network, example))))
 
 
 def int8(quantized: nn.Module, example: Tensor, half_range: bool = False) -> ModelProto:
@@ -51,7 +51,7 @@ def int8(quantized: nn.Module, example: Tensor, half_range: bool = False) -> Mod
     model = fold_padding(fold_weights(_export(strip(quantized, example), example)))
     if half_range:
         model = limit_weights(model, HALF)
-    return slim(hold_bias(requantize(fold_batchnorm(model))))
+    return stripped(hold_bias(requantize(fold_batchnorm(model))))
 
 
 def _export(network: nn.Module, example: Tensor) -> ModelProto:

@@ -59,7 +59,7 @@ def settings(
     recipe: Recipe,
     training: Split,
     epochs: int | None,
-    most_steps: int,
+    max_steps: int,
     seed: int,
     lr: float | None = None,
 ) -> Settings:
@@ -69,8 +69,8 @@ def settings(
         stage: what changed.
         recipe: of the checkpoint.
         training: the images to train on.
-        epochs: whole passes; None for one that ends after `most_steps` steps at the latest.
-        most_steps: see `epochs`.
+        epochs: whole passes; None for one that ends after `max_steps` steps at the latest.
+        max_steps: see `epochs`.
         seed: any number.
         lr: rate of the first step; None for one that suits the optimizer.
     """
@@ -79,7 +79,7 @@ def settings(
     rate = last.lr * _LR_SHARE[stage]
     if stage == "int8" and last.optimizer != "sgd":
         rate = min(last.lr, _ADAPTIVE_LR)
-    return Settings(stage, epochs or 1, whole if epochs else min(whole, most_steps), lr or rate, seed)
+    return Settings(stage, epochs or 1, whole if epochs else min(whole, max_steps), lr or rate, seed)
 
 
 def _progress(said: Any) -> Progress:
@@ -107,7 +107,7 @@ def finetune(
     plan: Settings,
     work: Path,
     notes: dict[str, Any],
-    places: dict[str, Any] | None = None,
+    where: dict[str, Any] | None = None,
 ) -> Progress:
     """Train `student` in place and leave it with the weights of its best epoch by validation accuracy.
 
@@ -124,17 +124,17 @@ def finetune(
         plan: how long and how fast.
         work: folder for the state; if one is there, the fine-tuning goes on from it.
         notes: kept in the state, for whoever resumes.
-        places: kept beside it (`edgefer.learning.private`), for a resume on this machine.
+        where: kept beside it (`edgefer.learning.private`), for a resume on this machine.
 
     Raises:
         Diverged: the loss is not finite; names epoch, step and rows.
         Interrupted: Ctrl-C; the state is saved and the fine-tuning can be resumed.
     """
     # Setup.
-    head = work / f"{plan.stage}.json"
-    saved = state.read(head) if head.exists() else None
+    checkpoint_path = work / f"{plan.stage}.json"
+    saved = state.read(checkpoint_path) if checkpoint_path.exists() else None
     begin_anew = f"remove {work} and compress again"
-    with state.taking_up(head, begin_anew):
+    with state.taking_up(checkpoint_path, begin_anew):
         progress = _progress(saved["progress"]) if saved else Progress()
     randomness.seed(plan.seed)
     student.eval()
@@ -145,7 +145,7 @@ def finetune(
     pixels = images.load(training, recipe.preprocessing)
     batch_size = min(recipe.train.batch_size, len(training))
     if saved:
-        with state.taking_up(head, begin_anew):
+        with state.taking_up(checkpoint_path, begin_anew):
             student.load_state_dict(saved["best"])  # what is loaded in the end is tried at once
             student.load_state_dict(saved["network"])
             stepper.load_state_dict(saved["optimizer"])
@@ -158,8 +158,8 @@ def finetune(
         best = _copy(student)
         console.say(f"before {STAGES[plan.stage]}: val accuracy {100 * accuracy:.2f} %")
 
-    if places is not None:
-        private.write(work, places)
+    if where is not None:
+        private.write(work, where)
 
     def save() -> None:
         tree = {
@@ -175,7 +175,7 @@ def finetune(
     go_on = f"edgefer compress --resume {shell(work)}"
     with loop.running(STAGES[plan.stage], plan.epochs, plan.steps, progress, save, go_on) as running:
         if saved:
-            with state.taking_up(head, begin_anew):
+            with state.taking_up(checkpoint_path, begin_anew):
                 randomness.restore(saved["random"])
         else:
             running.save()
@@ -230,8 +230,8 @@ def _diverged(plan: Settings, progress: Progress, rows: NDArray[np.int64], notes
 
 
 def _accuracy(network: nn.Module, split: Split, recipe: Recipe, advance: Callable[..., None] | None = None) -> float:
-    answers = evaluate.logits(network, split, recipe.preprocessing, advance)
-    return float(np.mean(answers.argmax(axis=1) == split.labels))
+    logits = evaluate.logits(network, split, recipe.preprocessing, advance)
+    return float(np.mean(logits.argmax(axis=1) == split.labels))
 
 
 def _copy(network: nn.Module) -> dict[str, Tensor]:

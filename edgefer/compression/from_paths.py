@@ -51,10 +51,12 @@ def compress(
         from edgefer.learning import checkpoint as checkpoints
     except ModuleNotFoundError as error:
         raise MissingExtra.of(error, "compress") from None
-    head = checkpoints.find(None if checkpoint is None else Path(checkpoint))
+    checkpoint_path = checkpoints.find(None if checkpoint is None else Path(checkpoint))
     dataset = given(data)
-    with paths.run_folder(None if out is None else Path(out), "compress", checkpoints.read(head).recipe.name) as folder:
-        compressed = compressor.compress(head, dataset, folder, config)
+    with paths.run_folder(
+        None if out is None else Path(out), "compress", checkpoints.read(checkpoint_path).recipe.name
+    ) as folder:
+        compressed = compressor.compress(checkpoint_path, dataset, folder, config)
     if out is None:
         paths.mark_latest(folder)
     return compressed

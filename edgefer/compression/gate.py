@@ -52,14 +52,14 @@ def judge(
         models: the INT8 networks by name; equal ones are run once.
         spec: of the networks' input.
     """
-    answers: dict[bytes, NDArray[np.int64]] = {}
+    known: dict[bytes, NDArray[np.int64]] = {}
     scores, changes = [score(name, split, found, classes) for name, found in full.items()], []
     for name, model in models.items():
         content = model.SerializeToString()
-        if content not in answers:
-            answers[content] = predictions(model, spec, split, f"checking {name}")
-        scores.append(score(name, split, answers[content], classes))
-        changes.append(change(name, split.labels, full["fp32"], answers[content], classes, _run_by(name)))
+        if content not in known:
+            known[content] = predictions(model, spec, split, f"checking {name}")
+        scores.append(score(name, split, known[content], classes))
+        changes.append(change(name, split.labels, full["fp32"], known[content], classes, _run_by(name)))
     return Verdict(scores, changes, 100 * max(0.0 - each.accuracy for each in changes))
 
 

@@ -19,7 +19,7 @@ from edgefer.backends import onnxruntime
 from edgefer.compression import export, quantize, targets, worth
 from edgefer.compression.extension import load_nncf
 from edgefer.errors import InputError
-from edgefer.graph.half import half
+from edgefer.graph.fp16 import to_fp16
 from edgefer.recipes import Recipe
 
 _IMAGES = 3  # more than one: the batch axis must be open
@@ -81,7 +81,7 @@ def _go(network: torch.nn.Module, images: torch.Tensor) -> str:
         found = session.infer(images.numpy())
     if np.abs(found - wanted).max() > _ALIKE * max(float(np.abs(wanted).max()), 1e-3):
         raise InputError("its ONNX file computes something else for several images than for one")
-    for name, model in {"fp32": floats, **dict.fromkeys(targets.HALVES, half(floats))}.items():
+    for name, model in {"fp32": floats, **dict.fromkeys(targets.FP16_MODELS, to_fp16(floats))}.items():
         targets.check_float(name, model)
     quantized = quantize.quantize(network, images, "minmax", half_range=False)
     graphs = targets.lowered(export.int8(quantized, example))

@@ -10,9 +10,9 @@ from onnx import ModelProto
 from edgefer import console
 from edgefer.compression.diagnose import Damage
 from edgefer.compression.gate import Verdict
-from edgefer.graph.leave import Part, leave
+from edgefer.graph.keep_fp32 import QuantizedPart, with_fp32
 
-_LEAST_COST = 0.1  # of the dearest part: what costs less cannot be told from noise, and must not look like a bargain
+_MIN_COST = 0.1  # of the dearest part: what costs less cannot be told from noise, and must not look like a bargain
 _FEW = 16
 
 
@@ -21,23 +21,23 @@ class Repaired:
     """An INT8 network that passes.
 
     Attributes:
-        signed: the graph, before it is lowered.
+        qdq: the graph, before it is lowered.
         left: what stayed FP32.
         verdict: its targets' files beside FP32.
         tried: how many networks were judged.
     """
 
-    signed: ModelProto
-    left: list[Part]
+    qdq: ModelProto
+    left: list[QuantizedPart]
     verdict: Verdict
     tried: int
 
 
 def repair(
-    signed: ModelProto,
+    qdq: ModelProto,
     floats: ModelProto,
     damages: Sequence[Damage],
-    again: Callable[[list[Part], list[Part]], list[Damage]],
+    again: Callable[[list[QuantizedPart], list[QuantizedPart]], list[Damage]],
     judge: Callable[[ModelProto], Verdict],
     max_drop: float,
 ) -> Repaired | None:
@@ -50,14 +50,14 @@ def repair(
     images that choose the parts also judge them, so that other images may think a little less of the result.
 
     Args:
-        signed: the INT8 graph before it is lowered.
+        qdq: the INT8 graph before it is lowered.
         floats: the same network before it was quantized.
         damages: from `diagnose`.
         again: `diagnose` for some parts (the first list) of a network that has others in FP32 (the second).
-        judge: runs a signed graph's targets over the validation split.
+        judge: runs a symmetric QDQ graph's targets over the validation split.
         max_drop: points of accuracy that INT8 may lose.
     """
-    judged: dict[frozenset[Part], Verdict] = {}  # not the networks: there may be hundreds
+    judged: dict[frozenset[QuantizedPart], Verdict] = {}  # not the networks: there may be hundreds
 
     def passes(left: Sequence[Damage]) -> bool:
         parts = frozenset(damage.part for damage in left)
@@ -67,7 +67,7 @@ def repair(
         return judged[parts].drop <= max_drop
 
     def network(left: Sequence[Damage]) -> ModelProto:
-        return leave(signed, floats, [damage.part for damage in left])
+        return with_fp32(qdq, floats, [damage.part for damage in left])
 
     left: list[Damage] = []
     rest = _ranked(damages)
@@ -94,5 +94,5 @@ def repair(
 
 
 def _ranked(damages: Sequence[Damage]) -> list[Damage]:
-    floor = _LEAST_COST * max((damage.milliseconds for damage in damages), default=0)
+    floor = _MIN_COST * max((damage.milliseconds for damage in damages), default=0)
     return sorted(damages, key=lambda damage: -damage.loss / max(damage.milliseconds, floor, 1e-6))

@@ -37,7 +37,7 @@ class Result:
         images: of the validation split.
         seconds: all of it.
         data: the data set's name.
-        drawn: True for the built-in faces.
+        synthetic: True for the built-in faces.
         division: how edgefer took the validation images from the training images; None where it did not.
         classes: their names, in the order of `Change.recall`.
     """
@@ -60,7 +60,7 @@ class Result:
     images: int
     seconds: float
     data: str
-    drawn: bool
+    synthetic: bool
     division: Division | None
     classes: tuple[str, ...]
 

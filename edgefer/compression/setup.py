@@ -38,7 +38,7 @@ class Setup:
         training: the images that calibrate and fine-tune.
         validation: the images that select and judge.
         notes: what the fine-tuning's state says, for `edgefer.compression.unfinished.resumed`.
-        places: where checkpoint, data and scheme lie on this machine.
+        where: where checkpoint, data and scheme lie on this machine.
     """
 
     out: Path
@@ -53,7 +53,7 @@ class Setup:
     training: Split
     validation: Split
     notes: dict[str, Any]
-    places: dict[str, Any]
+    where: dict[str, Any]
 
     @property
     def recipe(self) -> Recipe:
@@ -76,11 +76,13 @@ def prepare(checkpoint: Path, dataset: Dataset, out: Path, config: CompressConfi
     if config.diagnose:
         from edgefer.compression import plot  # noqa: F401 - and this needs the extra report
     plan = calibrate.load(config.scheme)
-    head = checkpoints.find(checkpoint)
-    trained = checkpoints.read(head)
+    checkpoint_path = checkpoints.find(checkpoint)
+    trained = checkpoints.read(checkpoint_path)
     dataset = data.as_recorded(dataset, trained.data)
     if trained.data["digest"] != dataset.digest:
-        raise InputError(f"{head} was trained on {trained.data['name']}, not on these data; name that with --data")
+        raise InputError(
+            f"{checkpoint_path} was trained on {trained.data['name']}, not on these data; name that with --data"
+        )
     dataset = data.only(dataset, trained.classes)
     paths.check_unused(out)
     work = resume or unfinished.beside(out, unfinished.UNFINISHED)
@@ -104,13 +106,13 @@ def prepare(checkpoint: Path, dataset: Dataset, out: Path, config: CompressConfi
         training=training,
         validation=validation,
         notes={
-            "checkpoint": public.name(head.resolve()),
-            "checkpoint_sha256": paths.sha256(head),
+            "checkpoint": public.name(checkpoint_path.resolve()),
+            "checkpoint_sha256": paths.sha256(checkpoint_path),
             "config": settled.as_dict(),
         },
-        places={
-            "checkpoint": str(head.resolve()),
-            "data": None if dataset.drawn else private.absolute(dataset.origin),
+        where={
+            "checkpoint": str(checkpoint_path.resolve()),
+            "data": None if dataset.synthetic else private.absolute(dataset.origin),
             "scheme": private.absolute(config.scheme) if config.scheme != plan.name else None,
         },
     )

@@ -12,7 +12,7 @@ from edgefer.devices import machine
 from edgefer.evaluation import timing
 from edgefer.graph import fusions
 
-SECONDS, MOST_SECONDS = 0.5, 5.0  # of each network; `edgefer bench` takes longer
+SECONDS, MAX_SECONDS = 0.5, 5.0  # of each network; `edgefer bench` takes longer
 THREADS = 1
 _PERCENTILE = 90  # for its 100 samples: an interval made of fewer rounds would be wide
 
@@ -26,7 +26,7 @@ def measure(name: str, fp32: ModelProto, int8: ModelProto, inputs: NDArray[np.fl
         int8: lowered for CPUs.
         inputs: (n, C, H, W), used one by one, again and again.
     """
-    before, after = in_turn(fp32, int8, inputs, percentile=_PERCENTILE, seconds=SECONDS, most_seconds=MOST_SECONDS)
+    before, after = in_turn(fp32, int8, inputs, percentile=_PERCENTILE, seconds=SECONDS, max_seconds=MAX_SECONDS)
     ratio = timing.ratio(after, before)
     here = machine.describe()
     slow = [] if ratio.high < 1 else fusions.slow(int8, here.fast_int8)

@@ -1,4 +1,4 @@
-"""One signed INT8 graph in, the graph of each target out, and how far these are from each other."""
+"""One symmetric QDQ graph in, the graph of each target out, and how far these are from each other."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from edgefer.backends import onnxruntime, registry
 from edgefer.graph import count
 from edgefer.graph.lint import check
 from edgefer.graph.lower import Lowered, lower
-from edgefer.graph.slim import slim
+from edgefer.graph.strip import stripped
 
-HALVES = {f"fp16-{name}": name for name, target in registry.targets().items() if target.halves}
+FP16_MODELS = {f"fp16-{name}": name for name, target in registry.targets().items() if target.fp16}
 _INT8 = "int8-"
 _IMAGES = 100  # that tell how far two targets are apart: unoptimized graphs are slow
 _MAX_MACS = 250_000_000_000  # of all images through all graphs: unoptimized graphs take about a minute for that
 
 
-def lowered(signed: ModelProto) -> dict[str, Lowered]:
+def lowered(qdq: ModelProto) -> dict[str, Lowered]:
     """Return the graph for each target, by the network's name in a bundle: ``int8-cpu``, ``int8-tensorrt``, ...
 
     Raises:
@@ -32,8 +32,8 @@ def lowered(signed: ModelProto) -> dict[str, Lowered]:
     """
     found = {}
     for target in registry.targets():
-        graph, name = lower(signed, target), f"{_INT8}{target}"
-        found[name] = replace(graph, model=slim(graph.model))
+        graph, name = lower(qdq, target), f"{_INT8}{target}"
+        found[name] = replace(graph, model=stripped(graph.model))
         check(found[name].model, target)
     return found
 
@@ -46,26 +46,26 @@ def check_float(name: str, model: ModelProto) -> None:
     """
     if model.ByteSize() > limits.NETWORK:
         raise limits.too_large(f"the {name} network", model.ByteSize(), limits.NETWORK)
-    check(model, HALVES.get(name, "cpu"))
+    check(model, FP16_MODELS.get(name, "cpu"))
 
 
-def part(name: str, model: ModelProto) -> bundle.Part:
+def part(name: str, model: ModelProto) -> bundle.NetworkFile:
     """Return a network as it goes into a bundle. Targets with the same graph share a file."""
-    if name in HALVES:
-        return bundle.Part("fp16.onnx", model.SerializeToString(), "fp16", HALVES[name])
+    if name in FP16_MODELS:
+        return bundle.NetworkFile("fp16.onnx", model.SerializeToString(), "fp16", FP16_MODELS[name])
     target = name.removeprefix(_INT8)
-    return bundle.Part(
+    return bundle.NetworkFile(
         f"int8.{registry.targets()[target].file or target}.onnx", model.SerializeToString(), "int8", target
     )
 
 
-def apart(signed: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[np.float32]) -> dict[str, Any]:
+def divergence(qdq: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[np.float32]) -> dict[str, Any]:
     """Return where the targets' graphs may differ and how far they do, unoptimized, as the manifest has it.
 
     Each quantizer that a lowering changed is changed back alone, in its own target's graph.
 
     Args:
-        signed: what they were lowered from.
+        qdq: what they were lowered from.
         graphs: from `lowered`.
         inputs: float32, (n, C, H, W); the first 100 are used, or fewer of a large network with many such quantizers.
     """
@@ -73,19 +73,19 @@ def apart(signed: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[np.
     jobs = [
         (name, kind, quantizer)
         for name in different
-        for kind, found in (("lifted clip", graphs[name].lifted), ("left out", graphs[name].left_out))
+        for kind, found in (("unclipped", graphs[name].unclipped), ("dropped", graphs[name].dropped_quantizers))
         for quantizer in found
     ]
-    macs = count.macs(signed) or _MAX_MACS
+    macs = count.macs(qdq) or _MAX_MACS
     some = inputs[: max(1, min(_IMAGES, _MAX_MACS // (macs * max(len(jobs), 1))))]
-    answers = {name: _run(graphs[name].model, some) for name in different}
+    outputs = {name: _run(graphs[name].model, some) for name in different}
     lines = []
     with console.progress("comparing the targets' graphs", len(jobs)) as advance:
         for name, kind, quantizer in jobs:
-            undone = _run(lower(signed, name.removeprefix(_INT8), keep=[quantizer]).model, some)
-            lines.append({"network": name, "quantizer": quantizer, "kind": kind, **_difference(undone, answers[name])})
+            undone = _run(lower(qdq, name.removeprefix(_INT8), keep=[quantizer]).model, some)
+            lines.append({"network": name, "quantizer": quantizer, "kind": kind, **_difference(undone, outputs[name])})
             advance()
-    return {"images": len(some), **_difference(*answers.values()), "quantizers": lines}
+    return {"images": len(some), **_difference(*outputs.values()), "quantizers": lines}
 
 
 def _difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, Any]:

@@ -37,27 +37,29 @@ def resumed(work: Path, out: Path | None = None, checkpoint: Path | None = None)
             raise InputError(f"the name of {work} does not end in {UNFINISHED}; say where the bundle goes with --out")
         around = work.parent if work.name == named else work.absolute().parent  # ``.`` has no name
         out = around / named.removesuffix(UNFINISHED)
-    heads = [head for stage in fine_tuning.STAGES if (head := work / f"{stage}.json").exists()]
-    notes: dict[str, Any] | None = state.read(heads[0]).get("notes") if heads else None
+    checkpoint_paths = [
+        checkpoint_path for stage in fine_tuning.STAGES if (checkpoint_path := work / f"{stage}.json").exists()
+    ]
+    notes: dict[str, Any] | None = state.read(checkpoint_paths[0]).get("notes") if checkpoint_paths else None
     if notes is None:
         if work.is_dir() and state.is_unbegun(work, fine_tuning.STAGES, [private.FILE]):
             raise InputError(f"{work} was interrupted before its first step; compress again from the start")
         raise InputError(f"{work} holds no interrupted compression; name a folder that ends in {UNFINISHED}")
-    head_of = private.text(work, "checkpoint") or notes["checkpoint"]
-    head = Path(head_of) if checkpoint is None else checkpoints.find(checkpoint)
-    if not head.is_file() or paths.sha256(head) != notes["checkpoint_sha256"]:
+    path_of = private.text(work, "checkpoint") or notes["checkpoint"]
+    checkpoint_path = Path(path_of) if checkpoint is None else checkpoints.find(checkpoint)
+    if not checkpoint_path.is_file() or paths.sha256(checkpoint_path) != notes["checkpoint_sha256"]:
         raise InputError(
-            f"{work} began with {notes['checkpoint']}, which is gone or was trained anew ({head}); if it was moved, "
-            "name it before --resume, or compress again from the start"
+            f"{work} began with {notes['checkpoint']}, which is gone or was trained anew ({checkpoint_path}); if it "
+            "was moved, name it before --resume, or compress again from the start"
         )
-    with state.taking_up(heads[0], f"remove {work} and compress again"):
+    with state.taking_up(checkpoint_paths[0], f"remove {work} and compress again"):
         config = CompressConfig.from_dict(notes["config"])
     scheme = private.text(work, "scheme")
     if scheme:
         if not Path(scheme).is_file():
             raise InputError(f"{work} began with the calibration scheme {scheme}, which is gone; put it there again")
         config = replace(config, scheme=scheme)
-    return {"checkpoint": head, "out": out, "config": config, "resume": work}
+    return {"checkpoint": checkpoint_path, "out": out, "config": config, "resume": work}
 
 
 def data_of(work: Path) -> Path | None:

@@ -10,7 +10,7 @@ from onnx import ModelProto
 from edgefer.graph import fusions
 from edgefer.graph.lower import Lowered
 
-LEAST_SHARE = 0.5  # of the multiply-accumulates, in ONNX Runtime's 8-bit kernels
+MIN_SHARE = 0.5  # of the multiply-accumulates, in ONNX Runtime's 8-bit kernels
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ def judge(fp32: ModelProto, graphs: Mapping[str, Lowered]) -> Worth:
         if after >= before:
             complaints.append(f"{name} has {after:,} bytes, FP32 {before:,}")
             break  # the targets' files hold the same weights
-    if ran.integer < LEAST_SHARE:
+    if ran.integer < MIN_SHARE:
         complaints.append(
             f"ONNX Runtime runs {100 * ran.integer:.0f} % of the multiply-accumulates in 8-bit kernels, less than half"
         )
     if not complaints:
         return Worth(ran.integer, "")
     advice = ""
-    if ran.reasons and ran.integer < LEAST_SHARE:
+    if ran.reasons and ran.integer < MIN_SHARE:
         worst = ran.reasons[0]
         share = f"{len(worst.nodes)} layers" if worst.macs is None else f"{100 * worst.macs:.0f} %"
         advice = f" (most of the rest, {share}: {worst.reason}; what would help: {worst.remedy})"

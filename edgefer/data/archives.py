@@ -17,7 +17,7 @@ from edgefer.errors import InputError
 
 _CHUNK = 1 << 16
 _LONGEST_HEADER = 1 << 16  # bytes of a name or of a pax header, which stand before their member
-_MOST_INFLATED = limits.TABLE + limits.GIGA  # a table, and what stands before and behind it
+_MAX_INFLATED = limits.TABLE + limits.GIGA  # a table, and what stands before and behind it
 _NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _PAX = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 
@@ -64,8 +64,8 @@ class Inflated(io.RawIOBase):
             self._waiting = self._inflate.unconsumed_tail
             if content:
                 self._total += len(content)
-                if self._total > _MOST_INFLATED:
-                    raise InputError(f"{self._name} inflates to more than {_MOST_INFLATED / 1e9:.1f} GB")
+                if self._total > _MAX_INFLATED:
+                    raise InputError(f"{self._name} inflates to more than {_MAX_INFLATED / 1e9:.1f} GB")
                 buffer[: len(content)] = content
                 return len(content)
 
@@ -153,7 +153,7 @@ def _pax_path(content: bytes) -> str:
 
 
 def _skip(archive: IO[bytes], size: int, label: str) -> None:
-    if size > _MOST_INFLATED:
+    if size > _MAX_INFLATED:
         raise InputError(f"{label} has a member of {size / 1e9:.1f} GB before its table; do not trust this file")
     while size:
         read = len(archive.read(min(size, 1 << 20)))

@@ -91,7 +91,7 @@ class Audit:
         origin: where it was read from.
         layout: what the source looks like.
         digest: SHA-256 over pixels, labels, splits and rows.
-        drawn: True for the built-in faces.
+        synthetic: True for the built-in faces.
         images: number of images.
         height: of each image, in pixels.
         width: of each image, in pixels.
@@ -112,7 +112,7 @@ class Audit:
     origin: str
     layout: str
     digest: str
-    drawn: bool
+    synthetic: bool
     images: int
     height: int
     width: int
@@ -140,7 +140,7 @@ def audit(dataset: Dataset) -> Audit:
         origin=dataset.origin,
         layout=dataset.layout,
         digest=dataset.digest,
-        drawn=dataset.drawn,
+        synthetic=dataset.synthetic,
         images=len(dataset),
         height=dataset.images.shape[1],
         width=dataset.images.shape[2],

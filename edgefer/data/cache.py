@@ -27,7 +27,7 @@ from edgefer.data.contents import Contents, Groups, name_shown, reading
 from edgefer.data.dataset import SPLITS, USAGES, Dataset, Division
 from edgefer.data.identical import by_file, groups
 from edgefer.data.trees import File
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 
 FORMAT = 5  # raise it when what is stored changes, or what a source is read as
 _CHALLENGE = (28_709, 3_589, 3_589)  # images of FER2013 by split
@@ -249,7 +249,7 @@ def hold(contents: Contents, name: str, origin: str) -> Dataset:
     """Return a data set that lives in memory alone.
 
     Raises:
-        LackError: it needs more than half of the machine's memory.
+        MissingRequirement: it needs more than half of the machine's memory.
         InputError: the source is wrong.
     """
     limit = _memory() // 2
@@ -257,7 +257,7 @@ def hold(contents: Contents, name: str, origin: str) -> Dataset:
 
     def write(data: bytes | memoryview) -> None:
         if len(held) + len(data) > limit:
-            raise LackError(
+            raise MissingRequirement(
                 f"{origin} needs more than {limit / 1e9:.1f} GB of memory without a cache; "
                 "set EDGEFER_CACHE to a folder on a disk with enough space"
             )

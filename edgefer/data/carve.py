@@ -17,7 +17,7 @@ from edgefer.lines import one_line
 SHARE = 0.125  # of the training images, for each split that is taken from them
 _MOST = 1 / 3  # of the pictures, in a group that near-duplicates make: a chain may not swallow a data set
 _SURE = 0.985  # cosine
-_MOST_ALIKE = 0.2  # of the pictures may be nearly the same as another group's
+_MAX_ALIKE = 0.2  # of the pictures may be nearly the same as another group's
 _RULE = 200  # characters: it stands in a manifest
 _EVEN = 1e-9  # what rounding makes of two sums that are the same
 
@@ -52,7 +52,7 @@ def trusted(groups: Groups | str, identical: NDArray[np.int64], vectors: near_du
     pairs = np.unique(np.stack([numbers, known]), axis=1)
     of_several = np.bincount(pairs[0], minlength=len(numbers)) > 1
     share = float(of_several[numbers].mean())
-    if share <= _MOST_ALIKE:
+    if share <= _MAX_ALIKE:
         return groups
     return f"{groups.rule}: {100 * share:.0f} % of the pictures are nearly the same as another group's"
 

@@ -103,7 +103,7 @@ class Dataset:
     """Images with labels and splits.
 
     Attributes:
-        name: ``FER2013``, ``drawn faces`` or the folder's name.
+        name: ``FER2013``, ``synthetic faces`` or the folder's name.
         origin: where it was read from, as a person would name it.
         images: uint8, (N, H, W) grey or (N, H, W, 3) RGB, memory-mapped.
         labels: int64, (N,): index into `classes`.
@@ -112,7 +112,7 @@ class Dataset:
         classes: names of the classes, in the order of `edgefer.labels.LABELS`.
         digest: SHA-256 over pixels, labels, splits, rows and, where they still decide what is in a split, groups: the
             same for the same data in any layout.
-        drawn: True for the built-in faces: figures from them must be marked.
+        synthetic: True for the built-in faces: figures from them must be marked.
         layout: what the source looks like, for a person: ``class folders train/, test/ in a zip``.
         carved: splits that the source does not have and that edgefer took from its training images.
         part: what it is a part of, for a packed data set.
@@ -130,7 +130,7 @@ class Dataset:
     rows: NDArray[np.int64]
     classes: tuple[str, ...]
     digest: str
-    drawn: bool = False
+    synthetic: bool = False
     layout: str = ""
     carved: tuple[str, ...] = ()
     part: Part | None = None

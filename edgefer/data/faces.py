@@ -50,7 +50,7 @@ _Pull = dict[int, Array]  # by action unit: 0 at rest, up to about 1.5, float32 
 
 
 def builtin(seed: int = 0, train: int = 6000, val: int = 1000, test: int = 1000) -> Dataset:
-    """Return drawn faces: the first time they are drawn (about 8 s), from then on they are mapped from the cache.
+    """Return synthetic faces: the first time they are drawn (about 8 s), from then on they are mapped from the cache.
 
     Args:
         seed: another seed gives other faces.
@@ -60,12 +60,12 @@ def builtin(seed: int = 0, train: int = 6000, val: int = 1000, test: int = 1000)
 
     Raises:
         InputError: a number is negative, or there would be no picture at all.
-        LackError: there is neither disk nor memory enough for them.
+        MissingRequirement: there is neither disk nor memory enough for them.
     """
     counts = (train, val, test)
     if min(seed, *counts) < 0 or sum(counts) == 0:
-        raise InputError("drawn faces need a seed and counts that are not negative, and at least one picture")
-    name, origin = "drawn faces", f"built in, seed {seed}"
+        raise InputError("synthetic faces need a seed and counts that are not negative, and at least one picture")
+    name, origin = "synthetic faces", f"built in, seed {seed}"
     key = f"v{cache.FORMAT}-faces-v{VERSION}-{seed}-{train}-{val}-{test}"
     dataset = cache.read(key, name, origin)
     if dataset is None:
@@ -74,11 +74,11 @@ def builtin(seed: int = 0, train: int = 6000, val: int = 1000, test: int = 1000)
         except cache.CacheError as error:
             console.say(f"the data cache can't be written ({error}); the faces are drawn into memory, each time anew")
             dataset = cache.hold(_contents(seed, counts), name, origin)
-    return replace(dataset, drawn=True)
+    return replace(dataset, synthetic=True)
 
 
 def _contents(seed: int, counts: tuple[int, ...]) -> Contents:
-    return Contents("drawn, no photographs", LABELS, (SIDE, SIDE), False, _blocks(seed, counts))
+    return Contents("synthetic, no photographs", LABELS, (SIDE, SIDE), False, _blocks(seed, counts))
 
 
 def _blocks(seed: int, counts: tuple[int, ...]) -> Iterator[Block]:

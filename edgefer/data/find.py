@@ -26,7 +26,7 @@ def find(path: Path | None = None, groups: str | None = None) -> Dataset:
 
     Raises:
         InputError: the path or EDGEFER_DATA leads to no data set, or what is in ./data is damaged.
-        LackError: there is neither disk nor memory enough for it.
+        MissingRequirement: there is neither disk nor memory enough for it.
     """
     why = f", named by {VARIABLE}" if path is None and os.environ.get(VARIABLE) else ""
     path = named(path)
@@ -55,7 +55,7 @@ def given(data: Dataset | Path | str | None) -> Dataset:
     """Return a data set that a caller has, or `find` the one that a path or nothing leads to.
 
     Raises:
-        InputError, LackError: see `find`.
+        InputError, MissingRequirement: see `find`.
     """
     return data if isinstance(data, Dataset) else find(None if data is None else Path(data))
 

@@ -24,7 +24,7 @@ from edgefer.lines import counted, one_line
 FEWEST = 3  # groups: one for each of train, val and test
 _LONGEST_PATTERN = 1000
 # Share of the pictures that may be alone in their group: more, and the names number pictures.
-_MOST_ALONE = {"person": 0.9, "sequence": 0.5}
+_MAX_ALONE = {"person": 0.9, "sequence": 0.5}
 
 
 # What starts the file names of data sets that labs hand out; the first capture group is the person.
@@ -111,7 +111,7 @@ def _problem(names: Sequence[str], by: By, labels: NDArray[np.int64]) -> str:
     counts = Counter(names)
     if len(counts) < FEWEST:
         return f"{counted(len(counts), 'group')}, too few for train, val and test"
-    if sum(count == 1 for count in counts.values()) > _MOST_ALONE[by] * len(names):
+    if sum(count == 1 for count in counts.values()) > _MAX_ALONE[by] * len(names):
         return "nearly every picture would be a group of its own"
     if by == "sequence":  # what stands before a number may be a word for the class
         of_class = Counter(label for _, label in {*zip(names, labels.tolist(), strict=True)})

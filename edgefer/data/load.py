@@ -58,7 +58,7 @@ def load(path: str | os.PathLike[str], groups: str | os.PathLike[str] | None = N
 
     Raises:
         InputError: it is not there, may not be read, or is damaged; the message names file and row.
-        LackError: there is neither disk nor memory enough for it.
+        MissingRequirement: there is neither disk nor memory enough for it.
     """
     place = _resolve(Path(path))
     name = _stem(place)

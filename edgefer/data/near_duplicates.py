@@ -23,7 +23,7 @@ THRESHOLD = 0.975  # cosine; benchmarks/results/near_duplicates.json has what it
 STRICTER = (0.98, 0.985, 0.99, 0.995)  # for groups that are too large
 _ORDERS = 9  # frequencies u + v from 1 to this, 54 in all
 _SCALE = 2048  # of a vector's length, so that products of two vectors are whole and below 2**24
-_LEAST_CONTRAST = 4.0  # grey levels, standard deviation; a flatter picture shows nothing to compare
+_MIN_CONTRAST = 4.0  # grey levels, standard deviation; a flatter picture shows nothing to compare
 _BANDS, _BITS = 16, 24
 _NEIGHBOURS = 16  # pictures of one bucket that a picture is compared with
 _PIXELS = 1 << 21  # described at a time
@@ -72,7 +72,7 @@ def _vectors(pixels: NDArray[np.float64]) -> Vectors:
     # Whole numbers below 2**53 up to here, and their squares below too after this.
     chosen = np.rint(spectrum[:, _frequencies()] / (height * width))
     length = np.sqrt((chosen**2).sum(axis=1, keepdims=True))
-    flat = length < _LEAST_CONTRAST * 256 * 256 / 2
+    flat = length < _MIN_CONTRAST * 256 * 256 / 2
     return np.where(flat, 0, np.rint(chosen * _SCALE / np.maximum(length, 1))).astype(np.int16)
 
 

@@ -51,7 +51,7 @@ class _Meta(BaseModel):
     kind: Literal["edgefer packed data"] = "edgefer packed data"
     format: Literal[1] = 1
     name: _Text
-    drawn: bool
+    synthetic: bool
     classes: Annotated[list[_Text], Field(min_length=1, max_length=256)]
     carved: list[_Text]
     division: _Division | None = None
@@ -89,7 +89,7 @@ def write(dataset: Dataset, split: str, folder: Path) -> str:
     how = dataset.division
     meta = _Meta(
         name=name_shown(dataset.name),
-        drawn=dataset.drawn,
+        synthetic=dataset.synthetic,
         classes=list(dataset.classes),
         carved=list(dataset.carved),
         division=_Division(**{**asdict(how), "rule": one_line(how.rule, _NAME) or "-"}) if how else None,
@@ -144,7 +144,7 @@ def load(folder: Path) -> Dataset:
         rows=arrays["rows"],
         classes=tuple(meta.classes),
         digest=meta.digest,
-        drawn=meta.drawn,
+        synthetic=meta.synthetic,
         layout=f"packed: the split {meta.split} of a data set",
         carved=tuple(meta.carved),
         part=Part(meta.split, meta.whole),

@@ -24,7 +24,7 @@ from edgefer.errors import InputError
 from edgefer.lines import one_line
 
 LARGEST_SIDE = 224
-_MOST_PIXELS = 50_000_000
+_MAX_PIXELS = 50_000_000
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
 # What makes a grey picture of the right size another one than its pixels: it may be turned, or have holes.
 _SPECIAL = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp", "transparency"}
@@ -34,7 +34,7 @@ _WHITES = (255, 4095, 65535)  # of 8, 12 and 16 bits
 _PIXELS_IN_BAND = 1 << 20
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}  # bytes of a pixel; 4 of others
 _TAG_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # of a number, by type
-_MOST_NUMBERS = 500_000  # of one tag: the strips of a picture are at most its rows, its tiles are larger
+_MAX_NUMBERS = 500_000  # of one tag: the strips of a picture are at most its rows, its tiles are larger
 _MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _ALONE = (*range(0xC0), 0xD8)  # markers that no length follows
@@ -76,7 +76,7 @@ class Form:
 def first_form(tree: Tree, pictures: Pictures) -> Form | None:
     """Return what all pictures are like if they are like the first, or None if that needs a look at each."""
     path = pictures.files[0].path
-    with opened(io.BytesIO(tree.read(path)), tree.label(path), _MOST_PIXELS) as image:
+    with opened(io.BytesIO(tree.read(path)), tree.label(path), _MAX_PIXELS) as image:
         width, height = image.size
         simple = width == height <= LARGEST_SIDE and image.mode == "L"
         return Form(width, grey=True, alike=True) if simple else None
@@ -96,7 +96,7 @@ def survey(tree: Tree, pictures: Pictures) -> Form:
     with console.progress("looking at pictures", len(sides)) as advance:
         for i, file in enumerate(pictures.files):
             content = tree.read(file.path)
-            with opened(io.BytesIO(content), tree.label(file.path), _MOST_PIXELS) as image:
+            with opened(io.BytesIO(content), tree.label(file.path), _MAX_PIXELS) as image:
                 work.add(image, content, tree.label(file.path))
                 sides[i] = min(image.size)
                 grey = grey and (image.mode in _GREY_MODES or _is_grey(plain(image, last=True)))
@@ -123,7 +123,7 @@ def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) 
                 content = tree.read(file.path)
                 if pictures.carved:
                     hashes.append(hashlib.blake2b(content, digest_size=16).digest())
-                with opened(io.BytesIO(content), tree.label(file.path), _MOST_PIXELS) as image:
+                with opened(io.BytesIO(content), tree.label(file.path), _MAX_PIXELS) as image:
                     work.add(image, content, tree.label(file.path))
                     target[:] = _as_it_is(image, form) if form.alike else _fitted(image, form)
             yield Block(images, pictures.labels[part], pictures.splits[part], pictures.rows[part], hashes)
@@ -132,14 +132,14 @@ def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) 
 
 @contextmanager
 def opened(
-    source: Path | io.BytesIO, label: str, most_pixels: int, formats: tuple[str, ...] = FORMATS
+    source: Path | io.BytesIO, label: str, max_pixels: int, formats: tuple[str, ...] = FORMATS
 ) -> Iterator[Image.Image]:
     """Open a picture; whatever goes wrong with it, here or while it is open, is an InputError that names it.
 
     Args:
         source: a file, or its content.
         label: what the message calls it.
-        most_pixels: that it may have.
+        max_pixels: that it may have.
         formats: Pillow's names of what it may be.
 
     Raises:
@@ -154,9 +154,9 @@ def opened(
             image = Image.open(source, formats=formats)
         with image:
             width, height = image.size
-            if width * height > most_pixels:
+            if width * height > max_pixels:
                 raise InputError(
-                    f"{label} has {width:,} x {height:,} pixels, which are more than {most_pixels:,}; make it smaller"
+                    f"{label} has {width:,} x {height:,} pixels, which are more than {max_pixels:,}; make it smaller"
                 )
             _check_work(image, source, label)
             yield image
@@ -165,7 +165,7 @@ def opened(
             raise InputError(f"{label} is empty") from None
         raise InputError(f"{label} is no picture that edgefer reads ({', '.join(ENDINGS)})") from None
     except Image.DecompressionBombError:
-        raise InputError(f"{label} has more than {most_pixels:,} pixels; make it smaller") from None
+        raise InputError(f"{label} has more than {max_pixels:,} pixels; make it smaller") from None
     except (NotAlikeError, InputError, MemoryError):
         raise
     except Exception as error:  # Pillow's readers raise almost anything on a damaged file
@@ -202,7 +202,7 @@ def _check_tags(source: io.BytesIO) -> None:
         for number in range(entries):
             _, type_of, many = struct.unpack_from(f"{order}{form}", content, first + number * each)
             total += many * _TAG_BYTES.get(type_of, 1)
-            if many > _MOST_NUMBERS and type_of not in (1, 2, 6, 7):  # bytes and text are not unpacked
+            if many > _MAX_NUMBERS and type_of not in (1, 2, 6, 7):  # bytes and text are not unpacked
                 raise ValueError("one of its tags has too many numbers")
         if total > len(content):
             raise ValueError("its tags claim more bytes than it has")

@@ -36,7 +36,7 @@ def record(dataset: Dataset) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "digest": dataset.digest,
-        "drawn": dataset.drawn,
+        "synthetic": dataset.synthetic,
         "pictures": dataset.pictures,
         "division": division,
     }

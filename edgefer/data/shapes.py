@@ -1,4 +1,4 @@
-"""How much of each pixel a shape covers, for many pictures at once: what the drawn faces are painted with.
+"""How much of each pixel a shape covers, for many pictures at once: what the synthetic faces are painted with.
 
 Coordinates `u` (to the right) and `v` (down) are float32 of shape (n, H, W), measured from the shape's middle. Sizes
 are numbers or float32 of shape (n, 1, 1). Covers are between 0 and 1; edges are soft over the width of a `PIXEL`.

@@ -22,8 +22,8 @@ _SAME = {
     **{"angry": "anger", "disgust": "disgust", "fear": "fear", "happy": "happiness"},
     **{"sad": "sadness", "surprise": "surprise", "neutral": "neutral"},
 }
-_LEAST_ALIKE = 0.4  # of the labels: FER+'s people agree with FER2013's on two of three images, strangers on one of six
-_MOST_VOTES = 1000
+_MIN_ALIKE = 0.4  # of the labels: FER+'s people agree with FER2013's on two of three images, strangers on one of six
+_MAX_VOTES = 1000
 
 
 def read(path: Path, dataset: Dataset) -> NDArray[np.float32]:
@@ -46,7 +46,7 @@ def read(path: Path, dataset: Dataset) -> NDArray[np.float32]:
     except (ValueError, IndexError, OverflowError, csv.Error):
         raise InputError(f"{path} is no table of FER+ votes; it takes fer2013new.csv") from None
     whole = header == _COLUMNS and votes.dtype.kind == "i" and votes.shape == (len(table), len(KINDS))
-    if not whole or votes.min(initial=0) < 0 or votes.max(initial=0) > _MOST_VOTES:
+    if not whole or votes.min(initial=0) < 0 or votes.max(initial=0) > _MAX_VOTES:
         raise InputError(f"{path} is no table of FER+ votes; it takes fer2013new.csv")
     if dataset.rows.max() >= len(table) or (usages[dataset.rows] != dataset.splits).any():
         raise InputError(f"{path} does not belong to {dataset.name}: its lines are of other splits")
@@ -54,7 +54,7 @@ def read(path: Path, dataset: Dataset) -> NDArray[np.float32]:
     counted = np.where(more.any(axis=1, keepdims=True), more, votes)[dataset.rows]
     wanted = [KINDS.index(_SAME[name]) if name in _SAME else -1 for name in dataset.classes]
     alike = float((counted.argmax(1) == np.array(wanted)[dataset.labels])[dataset.splits == 0].mean())
-    if alike < _LEAST_ALIKE:
+    if alike < _MIN_ALIKE:
         raise InputError(
             f"{path} does not belong to {dataset.name}: its votes fit {alike:.0%} of the labels; the images must stand "
             "in the order of fer2013.csv"

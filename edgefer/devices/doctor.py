@@ -14,17 +14,17 @@ from typing import Any, Literal
 from edgefer import paths
 from edgefer.devices import jetson, machine, rapl
 from edgefer.devices.files import text
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 from edgefer.lines import one_line
 
 State = Literal["ok", "note", "missing", "broken"]
 
-_LEAST_ONNXRUNTIME = (1, 23)
-_LEAST_TENSORRT = 10  # strongly typed networks
+_MIN_ONNXRUNTIME = (1, 23)
+_MIN_TENSORRT = 10  # strongly typed networks
 # JetPack: its TensorRT and CUDA (JetPack archive). Of others edgefer knows nothing, and says nothing.
 _BROUGHT = {"6.0": ("8.6", "12.2"), "6.1": ("10.3", "12.6"), "6.2": ("10.3", "12.6")}
-_LEAST_DISK = 5 << 30  # FER2013's cache, NNCF's extension and a few runs
-_LEAST_MEMORY = 2 << 30
+_MIN_DISK = 5 << 30  # FER2013's cache, NNCF's extension and a few runs
+_MIN_MEMORY = 2 << 30
 _BUSY = 0.5  # of the cores
 EXTRAS = {
     "train": "edgefer train",
@@ -74,7 +74,7 @@ def examine(
 
     Args:
         extras: packages of each extra, by name.
-        gpu: starts the GPU and says which it is, or raises LackError; asked only where there should be one.
+        gpu: starts the GPU and says which it is, or raises MissingRequirement; asked only where there should be one.
         detector: whether faces are found as well as can be, by what, and what to do if not.
         root: where `proc`, `etc` and `sys` are; another folder in tests.
     """
@@ -105,7 +105,7 @@ def _machine(here: machine.Machine, board: jetson.Jetson | None, root: Path) -> 
         )
     available = machine.memory(root, "MemAvailable")
     if available is not None:
-        scarce = available < _LEAST_MEMORY
+        scarce = available < _MIN_MEMORY
         remedy = "close other programs before training or building an engine" if scarce else ""
         yield Line("machine", "free memory", "note" if scarce else "ok", f"{available / 1e9:.1f} GB", remedy)
     load = machine.load_average()
@@ -159,7 +159,7 @@ def _int8(here: machine.Machine) -> Iterator[Line]:
             "pip install --force-reinstall onnxruntime",
         )
         return
-    old = tuple(int(number) for number in version.split(".")[:2]) < _LEAST_ONNXRUNTIME
+    old = tuple(int(number) for number in version.split(".")[:2]) < _MIN_ONNXRUNTIME
     remedy = "pip install 'onnxruntime>=1.23': this one runs INT8 convolutions in FP32" if old else ""
     yield Line(part, "ONNX Runtime", "note" if old else "ok", f"{version} ({providers})", remedy)
 
@@ -174,7 +174,7 @@ def _tensorrt(board: jetson.Jetson | None, root: Path, gpu: Callable[[], str] | 
     if gpu is not None and (board or driver):
         try:
             yield Line(part, "GPU", "ok", gpu())
-        except LackError as error:
+        except MissingRequirement as error:
             remedy = "reboot if the driver was updated; in a container, start it with --runtime nvidia or --gpus all"
             package = "pip install" in str(error)  # it says what to do itself
             yield Line(
@@ -191,7 +191,7 @@ def _tensorrt(board: jetson.Jetson | None, root: Path, gpu: Callable[[], str] | 
         return
     version = _version("tensorrt") or ""
     major = version.partition(".")[0]
-    old = major.isdigit() and int(major) < _LEAST_TENSORRT
+    old = major.isdigit() and int(major) < _MIN_TENSORRT
     brought = _BROUGHT.get(".".join((board.jetpack or "").split(".")[:2]))
     if not version:
         remedy = "sudo apt install nvidia-jetpack, and make the environment with --system-site-packages"
@@ -236,8 +236,8 @@ def _folders() -> Iterator[Line]:
             yield Line("folders", name, "missing", f"{folder} cannot be written", remedy)
             continue
         free = shutil.disk_usage(there).free
-        scarce = free < _LEAST_DISK
-        remedy = f"less than {_LEAST_DISK >> 30} GB are free: training may stop half-way" if scarce else ""
+        scarce = free < _MIN_DISK
+        remedy = f"less than {_MIN_DISK >> 30} GB are free: training may stop half-way" if scarce else ""
         yield Line("folders", name, "note" if scarce else "ok", f"{folder}, {free / 1e9:.0f} GB free", remedy)
 
 

@@ -1,4 +1,4 @@
-"""What an NVIDIA card says of itself, through nvidia-smi, which comes with the driver."""
+"""What an NVIDIA GPU says of itself, through nvidia-smi, which comes with the driver."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _FIELDS = {
     "driver": "driver_version",
     "temperature": "temperature.gpu",
     "clock": "clocks.sm",
-    "most_clock": "clocks.max.sm",
+    "max_clock": "clocks.max.sm",
     "watts": "power.draw",
-    "most_watts": "power.limit",
+    "max_watts": "power.limit",
 }
 _REASONS = ("clocks_event_reasons.active", "clocks_throttle_reasons.active")  # its name now, and before
 # Power cap, hardware slowdown, heat (by software, by hardware), power brake; not idle, not what a user set (nvml.h).
@@ -23,8 +23,8 @@ _HELD_DOWN = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
 _PATIENCE_SECONDS = 20
 
 
-class Card(BaseModel):
-    """A card as it is at one moment. What a card does not say is None."""
+class GpuState(BaseModel):
+    """A GPU as it is at one moment. What a GPU does not say is None."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,30 +32,30 @@ class Card(BaseModel):
     driver: str
     temperature: float | None = Field(description="degrees Celsius")
     clock: float | None = Field(description="of the multiprocessors, MHz")
-    most_clock: float | None
+    max_clock: float | None
     watts: float | None
-    most_watts: float | None = Field(description="limit that is set")
+    max_watts: float | None = Field(description="limit that is set")
     throttled: bool | None = Field(description="the clock is held down by heat or by power")
 
 
-def describe(bus: str | None = None, meanwhile: Callable[[], object] | None = None) -> Card | None:
-    """Describe a card, or return None where nvidia-smi is not there or says nothing.
+def describe(bus: str | None = None, meanwhile: Callable[[], object] | None = None) -> GpuState | None:
+    """Describe a GPU, or return None where nvidia-smi is not there or says nothing.
 
     Args:
         bus: where it is on the PCI bus; by default the first one. CUDA counts cards in another order.
-        meanwhile: done again and again until nvidia-smi has answered: an idle card has other clocks than a busy one.
+        meanwhile: done again and again until nvidia-smi has answered: an idle GPU has other clocks than a busy one.
     """
     values = _query(list(_FIELDS.values()), bus, meanwhile)
     if values is None or not values[0]:
         return None
     named = dict(zip(_FIELDS, values, strict=True))
-    numbers = {name: _number(named[name]) for name in ("temperature", "clock", "most_clock", "watts", "most_watts")}
+    numbers = {name: _number(named[name]) for name in ("temperature", "clock", "max_clock", "watts", "max_watts")}
     reasons = next((found[0] for name in _REASONS if (found := _query([name], bus, meanwhile))), "")
-    return Card(name=named["name"], driver=named["driver"], throttled=_throttled(reasons), **numbers)
+    return GpuState(name=named["name"], driver=named["driver"], throttled=_throttled(reasons), **numbers)
 
 
 def watts(bus: str | None = None) -> dict[str, float]:
-    """Return what a card draws at this moment, by the name that nvidia-smi has for it, or nothing."""
+    """Return what a GPU draws at this moment, by the name that nvidia-smi has for it, or nothing."""
     found = _query(["power.draw"], bus, None)
     value = _number(found[0]) if found else None
     return {} if value is None else {"power.draw": value}

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgefer import console
-from edgefer.errors import InputError, LackError
+from edgefer.errors import InputError, MissingRequirement
 from edgefer.lines import one_line
 
 # A name for ssh to connect to. What else ssh would take (ports, addresses of IPv6) can stand in its configuration under
@@ -131,7 +131,7 @@ class Host:
             source: its last part of safe characters.
 
         Raises:
-            LackError: the host's disk is full, the connection is cut, scp fails.
+            MissingRequirement: the host's disk is full, the connection is cut, scp fails.
         """
         failure = self._copy(source.parent, f"./{source.name}", f"{self.name}:{self.folder}/")
         if failure is None:
@@ -139,11 +139,11 @@ class Host:
         size = sum(file.stat().st_size for file in source.rglob("*") if file.is_file())
         free = self._free_bytes()
         if free is not None and free < size:
-            raise LackError(
+            raise MissingRequirement(
                 f"{self.name} has no space left in {self.folder.rpartition('/')[0]}: the bench needs "
                 f"{size / 1e6:.1f} MB; free some, or have TMPDIR name another folder there"
             )
-        raise LackError(f"copying to {self.name} failed: {failure}")
+        raise MissingRequirement(f"copying to {self.name} failed: {failure}")
 
     def fetch(self, path: str, target: Path) -> None:
         """Copy a file here.
@@ -153,17 +153,17 @@ class Host:
             target: local file, its last part of safe characters.
 
         Raises:
-            LackError: the connection is cut, scp fails.
+            MissingRequirement: the connection is cut, scp fails.
         """
         failure = self._copy(target.parent, f"{self.name}:{self.folder}/{path}", f"./{target.name}")
         if failure is not None:
-            raise LackError(f"copying the result from {self.name} failed: {failure}")
+            raise MissingRequirement(f"copying the result from {self.name} failed: {failure}")
 
     def _copy(self, place: Path, source: str, target: str) -> str | None:
         """Run scp in a local folder, so that of its name nothing reaches scp; return the reason where it fails.
 
         Raises:
-            LackError: the connection is cut.
+            MissingRequirement: the connection is cut.
         """
         done = subprocess.run(
             ["scp", "-r", "-q", *self._options, "--", source, target],
@@ -204,7 +204,7 @@ class Host:
             heard: takes each line that it prints on stderr, while it runs.
 
         Raises:
-            LackError: the connection is cut.
+            MissingRequirement: the connection is cut.
         """
         command = _script(_RUN, self.folder, *self.command, *arguments)
         with subprocess.Popen(
@@ -231,13 +231,13 @@ class Host:
         """Tell a lost connection from other failures.
 
         Raises:
-            LackError: the connection is cut.
+            MissingRequirement: the connection is cut.
         """
         try:
             self._keeper.wait(timeout=2)  # it holds the connection; whoever shares that may be told a little earlier
         except subprocess.TimeoutExpired:
             return
-        raise LackError(
+        raise MissingRequirement(
             f"the connection to {self.name} was cut; nothing is written here, what ran there ends with it; try again"
         )
 
@@ -256,7 +256,7 @@ def connect(name: str, config: Path | None = None, edgefer: str | None = None) -
 
     Raises:
         InputError: the name or a path can't be given to ssh.
-        LackError: ssh is not installed, the host is not reached or has no edgefer, its disk is full.
+        MissingRequirement: ssh is not installed, the host is not reached or has no edgefer, its disk is full.
     """
     check_name(name)
     if config is None and os.environ.get(_CONFIG):
@@ -267,7 +267,9 @@ def connect(name: str, config: Path | None = None, edgefer: str | None = None) -
         raise InputError(f"{edgefer!r} is no path; --remote-edgefer names the command edgefer on {name}")
     for program in ("ssh", "scp"):
         if shutil.which(program) is None:
-            raise LackError(f"{program} is not installed; --host needs OpenSSH's client (Debian: openssh-client)")
+            raise MissingRequirement(
+                f"{program} is not installed; --host needs OpenSSH's client (Debian: openssh-client)"
+            )
     with _short_folder() as private:
         chosen = () if config is None else ("-F", str(config.absolute()))
         options = (*chosen, *(word for option in _OPTIONS for word in ("-o", option)))
@@ -345,7 +347,7 @@ def _understand(
     """Return edgefer there as words, its version, and the folder.
 
     Raises:
-        LackError: there is no connection, no edgefer or no folder.
+        MissingRequirement: there is no connection, no edgefer or no folder.
     """
     last = _last_line(errors)
     said = f" ({last})" if last else ""
@@ -353,23 +355,25 @@ def _understand(
     if not facts.keys() & {"missing", "full", "folder"}:
         for sign, remedy in _REMEDIES:
             if sign in errors:
-                raise LackError(f"cannot connect to {name}: {remedy.format(ssh=by_hand)}{said}")
-        raise LackError(f"cannot connect to {name}{said}; try by hand: {by_hand}")
+                raise MissingRequirement(f"cannot connect to {name}: {remedy.format(ssh=by_hand)}{said}")
+        raise MissingRequirement(f"cannot connect to {name}{said}; try by hand: {by_hand}")
     if "missing" in facts:
-        raise LackError(
+        raise MissingRequirement(
             f"{name} has no edgefer that runs{said}; install it there (in a checkout: pip install .), or name it: "
             "--remote-edgefer venv/bin/edgefer"
         )
     if "full" in facts:
-        raise LackError(
+        raise MissingRequirement(
             f"{name} has no room for a folder{said}; free some space, or have TMPDIR name another place there"
         )
     version = re.fullmatch(r"edgefer ([0-9][A-Za-z0-9.+!_-]*)", facts.get("version", ""))
     folder = facts.get("folder", "")
     if version is None:
-        raise LackError(f"what {name} has as edgefer does not say its version; name another: --remote-edgefer PATH")
+        raise MissingRequirement(
+            f"what {name} has as edgefer does not say its version; name another: --remote-edgefer PATH"
+        )
     if not _SAFE_PATH.fullmatch(folder):
-        raise LackError(
+        raise MissingRequirement(
             f"the name of the temporary folder on {name} has special characters in it; have TMPDIR name another there"
         )
     return tuple(value for key, value in answer if key == "word"), version[1], folder

@@ -74,7 +74,7 @@ def in_turn(
     *,
     percentile: float = 99,
     seconds: float = 3.0,
-    most_seconds: float = 30.0,
+    max_seconds: float = 30.0,
     warmup_seconds: float = 0.2,
 ) -> list[NDArray[np.float64]]:
     """Time networks against each other.
@@ -84,7 +84,7 @@ def in_turn(
         inputs: for each network, inputs of batch 1 in the order they are used, again and again.
         percentile: the highest one that will be quoted; it decides the least number of samples.
         seconds: least timed seconds for each network.
-        most_seconds: stop here, for each network, even if there are too few samples for the percentile.
+        max_seconds: stop here, for each network, even if there are too few samples for the percentile.
         warmup_seconds: for each network, before the first round.
 
     Returns:
@@ -95,13 +95,13 @@ def in_turn(
     streams = list(zip(infers, inputs, strict=True))
     turns: list[list[list[float]]] = [[] for _ in streams]
     spent = [0.0] * len(streams)
-    least_rounds = -(-samples_for(percentile) // TURN)
+    min_rounds = -(-samples_for(percentile) // TURN)
     was_collecting = gc.isenabled()
     gc.disable()
     try:
-        with console.progress("timing", least_rounds) as advance:
-            while min(spent) < seconds or len(turns[0]) < least_rounds:
-                if sum(spent) > most_seconds * len(streams) and turns[0]:
+        with console.progress("timing", min_rounds) as advance:
+            while min(spent) < seconds or len(turns[0]) < min_rounds:
+                if sum(spent) > max_seconds * len(streams) and turns[0]:
                     break
                 round_number = len(turns[0])
                 order = range(len(streams)) if round_number % 2 == 0 else range(len(streams) - 1, -1, -1)
@@ -109,7 +109,7 @@ def in_turn(
                     times = _turn(*streams[index], first=round_number * (UNTIMED + TURN))
                     turns[index].append(times)
                     spent[index] += sum(times)
-                if round_number < least_rounds:
+                if round_number < min_rounds:
                     advance()
     finally:
         if was_collecting:

@@ -143,7 +143,7 @@ def metadata(bundle: Bundle, network: str, box: bool) -> dict[str, str]:
 
 def card(bundle: Bundle) -> str:
     """Return the bundle's model card, Markdown; empty where it has none."""
-    path = bundle.path / "CARD.md"
+    path = bundle.path / "MODEL_CARD.md"
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 

@@ -7,11 +7,11 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from edgefer.errors import LackError, MissingExtra
+from edgefer.errors import MissingExtra, MissingRequirement
 from edgefer.faces.face import Face
 
-_MOST_SIDE = 1024  # of what is searched: the time grows with the pixels
-_LEAST_SHARE = 1 / 20  # of the shorter side: smaller faces are blurs at this size
+_MAX_SIDE = 1024  # of what is searched: the time grows with the pixels
+_MIN_SHARE = 1 / 20  # of the shorter side: smaller faces are blurs at this size
 _LEAST = 24  # pixels, the cascade's own size
 _NEIGHBOURS = 5  # overlapping hits that make a face
 
@@ -21,7 +21,7 @@ class Cascade:
 
     Raises:
         MissingExtra: OpenCV is not installed, or one (5.0 and later) without its cascades.
-        LackError: it is installed and does not load.
+        MissingRequirement: it is installed and does not load.
     """
 
     title = "OpenCV's cascade"
@@ -37,19 +37,21 @@ class Cascade:
             raise MissingExtra("opencv-python-headless", "cascade") from None
         except ImportError as error:
             remedy = "pip install --force-reinstall 'edgefer[cascade]'"
-            raise LackError(f"OpenCV does not load ({error}); {remedy}") from None
+            raise MissingRequirement(f"OpenCV does not load ({error}); {remedy}") from None
         self._one_at_a_time = Lock()  # the cascade keeps the picture that it searches, so two at once spoil each other
         if self._cascade.empty():
-            raise LackError("OpenCV's cascade for faces is missing; pip install --force-reinstall 'edgefer[cascade]'")
+            raise MissingRequirement(
+                "OpenCV's cascade for faces is missing; pip install --force-reinstall 'edgefer[cascade]'"
+            )
 
     def find(self, picture: NDArray[np.uint8], min_face: int | None = None) -> list[Face]:
         """Return the faces of a picture, the largest first; see `edgefer.faces.face.Detector`."""
         grey = picture if picture.ndim == 2 else self._cv2.cvtColor(picture, self._cv2.COLOR_RGB2GRAY)
-        shrink = max(1.0, max(grey.shape) / _MOST_SIDE)
+        shrink = max(1.0, max(grey.shape) / _MAX_SIDE)
         if shrink > 1:
             size = (max(1, round(grey.shape[1] / shrink)), max(1, round(grey.shape[0] / shrink)))
             grey = self._cv2.resize(grey, size, interpolation=self._cv2.INTER_AREA)
-        least = round(min_face / shrink) if min_face else round(min(grey.shape) * _LEAST_SHARE)
+        least = round(min_face / shrink) if min_face else round(min(grey.shape) * _MIN_SHARE)
         least = max(_LEAST, least)
         with self._one_at_a_time:
             found = self._cascade.detectMultiScale(

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from edgefer import console
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 from edgefer.faces import file
 from edgefer.faces.cascade import Cascade
 from edgefer.faces.face import Detector
@@ -32,7 +32,7 @@ def open_detector(detector: str | os.PathLike[str] | None = None, threads: int =
 
     Raises:
         InputError: the named file is not there or is another network.
-        LackError: there is no detector; one line that says why and what to do.
+        MissingRequirement: there is no detector; one line that says why and what to do.
     """
     name = named(detector)
     if name == CASCADE:
@@ -41,11 +41,11 @@ def open_detector(detector: str | os.PathLike[str] | None = None, threads: int =
         return Search(YuNet(Path(name), threads), f"YuNet ({Path(name).name})")
     try:
         return Search(YuNet(file.fetch(), threads), f"YuNet ({file.NAME})")
-    except LackError as error:
+    except MissingRequirement as error:
         try:
             found = Cascade()
-        except LackError:
-            raise LackError(
+        except MissingRequirement:
+            raise MissingRequirement(
                 f"there is nothing to find faces with: {error}; put {file.NAME} here and name it with --detector FILE, "
                 "or give pictures cut to the face with --faces never"
             ) from None

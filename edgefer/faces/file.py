@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from edgefer import console, download, limits, paths
-from edgefer.errors import EdgeferError, InputError, LackError
+from edgefer.errors import EdgeferError, InputError, MissingRequirement
 
 NAME = "yunet_s_dynamic.onnx"
 ADDRESS = (
@@ -36,7 +36,7 @@ def fetch() -> Path:
     """Return the file in the cache, and fetch it first where it is not there.
 
     Raises:
-        LackError: it cannot be had; one line that says why.
+        MissingRequirement: it cannot be had; one line that says why.
     """
     if (there := cached()) is not None:
         return there
@@ -44,14 +44,16 @@ def fetch() -> Path:
     try:
         content = download.get(ADDRESS, BYTES)
     except EdgeferError as error:
-        raise LackError(str(error)) from None
+        raise MissingRequirement(str(error)) from None
     found = hashlib.sha256(content).hexdigest()
     if found != SHA256:
-        raise LackError(f"{ADDRESS} is not the file it was: SHA-256 {found[:16]}... where {SHA256[:16]}... is wanted")
+        raise MissingRequirement(
+            f"{ADDRESS} is not the file it was: SHA-256 {found[:16]}... where {SHA256[:16]}... is wanted"
+        )
     try:
         with paths.write_atomically(file) as part:
             part.write_bytes(content)
     except OSError as error:
-        raise LackError(f"{file} cannot be written: {error.strerror or error}") from None
+        raise MissingRequirement(f"{file} cannot be written: {error.strerror or error}") from None
     console.say(f"fetched the face detector YuNet (0.24 MB, Apache-2.0) from github.com, once: {file}")
     return file

@@ -23,12 +23,12 @@ _DOUBTFUL = 0.75  # best score below which the picture is looked at once more, t
 _TURNS = (-30.0, 30.0)  # degrees: the network learned from faces that are about upright
 _TILTED = 8.0  # degrees of roll from which on a face is looked at again, turned upright
 _LOOKS = 3  # at most: each finds about half of the roll that is left
-LEAST_CROP, LARGEST_CROP = 48, 512  # shorter and longer side of pictures that may be one face
+MIN_CROP, LARGEST_CROP = 48, 512  # shorter and longer side of pictures that may be one face
 _LONGEST_TO_SHORT = 2  # sides of such a picture
 _CROP_THRESHOLD = 0.25  # least score there: a face is likely
 _CANDIDATE = 0.25  # least score at which a place is looked at again
-_MOST_CANDIDATES = 64  # that are looked at again
-_WEAK, _MOST_WEAK = 0.4, 5  # below this score, no more than so many of them
+_MAX_CANDIDATES = 64  # that are looked at again
+_WEAK, _MAX_WEAK = 0.4, 5  # below this score, no more than so many of them
 _LOOK, _CANVAS = 160, 224  # side of what is looked at again, and of the black square that it lies in
 _FARTHEST, _LEAST, _LARGEST = 0.35, 0.4, 1.8  # of its side: from its middle, and sides of a face that fills it
 _WHOLE = 640  # longest side at which a picture is looked at as a whole
@@ -36,7 +36,7 @@ _SMALLEST = 48  # side in pixels of the smallest face that YuNet finds well
 _SHARE = 1 / 50  # of the longer side: the smallest face that is looked for unless somebody says otherwise
 _FILLED = 0.6  # of a picture's longer side: from this side on a face is the whole picture
 _TILE = 1024
-_MOST_PIXELS = 24_000_000  # of a picture in tiles: a second or two
+_MAX_PIXELS = 24_000_000  # of a picture in tiles: a second or two
 _STEP = 4.0  # from one size to the next: faces too large for a tile's overlap are small in the next
 _EDGE = 3  # a box so near to a tile's edge may be part of a face
 _WITHIN = 0.5  # of the smaller face's area: from here on two boxes are one face
@@ -68,7 +68,7 @@ class Search:
         longest = max(picture.shape[:2])
         least = max(1, min_face) if min_face else max(_SMALLEST, longest * _SHARE)
         coarse, fine = min(1.0, _WHOLE / longest), min(_ENLARGED, _SMALLEST / least)
-        fine = min(fine, math.sqrt(_MOST_PIXELS / (picture.shape[0] * picture.shape[1])))
+        fine = min(fine, math.sqrt(_MAX_PIXELS / (picture.shape[0] * picture.shape[1])))
         if min_face and fine < coarse:  # larger faces alone: a smaller picture is quicker
             coarse = fine
         faces = self._at(picture, coarse)
@@ -78,7 +78,7 @@ class Search:
             fine /= step
         faces = self._sure(picture, faces)
         whole = self._whole(picture) if may_be_face(picture) else None
-        if whole is None and _best(faces) < _DOUBTFUL and longest >= LEAST_CROP:
+        if whole is None and _best(faces) < _DOUBTFUL and longest >= MIN_CROP:
             faces = _apart([*faces, *self._sure(picture, self._turned(picture, coarse))])
         faces = [face for face in faces if (face.score or 0.0) >= self._threshold]
         if whole is not None:
@@ -140,9 +140,9 @@ class Search:
 
     def _sure(self, picture: NDArray[np.uint8], faces: list[Face]) -> list[Face]:
         """Return faces with the score of a second look, which of weak ones only the strongest few get."""
-        apart = _apart(faces)[:_MOST_CANDIDATES]
+        apart = _apart(faces)[:_MAX_CANDIDATES]
         strong = sum((face.score or 0.0) >= _WEAK for face in apart)
-        return _apart([self._again(picture, face) for face in apart[: strong + _MOST_WEAK]])
+        return _apart([self._again(picture, face) for face in apart[: strong + _MAX_WEAK]])
 
     def _again(self, picture: NDArray[np.uint8], face: Face) -> Face:
         """Return a face with the score and roll of a second, closer look, turned upright and cut out on black.
@@ -218,7 +218,7 @@ def _shared(face: Face, other: Face) -> float:
 def may_be_face(picture: NDArray[np.uint8]) -> bool:
     """Return whether a picture has the size and shape of a face that was cut out."""
     short, long = sorted(picture.shape[:2])
-    return bool(short >= LEAST_CROP and long <= min(LARGEST_CROP, _LONGEST_TO_SHORT * short))
+    return bool(short >= MIN_CROP and long <= min(LARGEST_CROP, _LONGEST_TO_SHORT * short))
 
 
 def _starts(length: int, overlap: int) -> list[int]:

@@ -74,9 +74,9 @@ class YuNet:
         found = []
         for number, stride in enumerate(_STRIDES):
             four = values[number * len(_PARTS) : (number + 1) * len(_PARTS)]
-            places = (height // stride) * (width // stride)
+            positions = (height // stride) * (width // stride)
             for value, size in zip(four, _PARTS.values(), strict=True):
-                if value.shape != (1, places, size):
+                if value.shape != (1, positions, size):
                     raise InputError(f"{self._name} is not YuNet: an output has shape {value.shape}")
             cls, obj, bbox, kps = (value[0] for value in four)
             found.append(_decode(cls, obj, bbox, kps, stride, width // stride, threshold))

@@ -1,4 +1,4 @@
-"""From one signed symmetric graph to the graph that each target runs fast."""
+"""From one symmetric QDQ graph to the graph that each target runs fast."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from edgefer.graph.ranges import ranges
 
 @dataclass(frozen=True)
 class Lowered:
-    """A graph for one target, and where it can differ from the signed one.
+    """A graph for one target, and where it can differ from the symmetric QDQ graph.
 
-    With graph optimization off the outputs equal the signed graph's bit for bit, but for what these two lists name.
+    Unoptimized, the outputs equal the symmetric QDQ graph's bit for bit, but for what these two lists name.
 
     Attributes:
         model: ready for the target.
-        lifted: quantizers (node names) that no longer clip at 127 x scale but at 255 x scale.
-        left_out: quantizers that stood between a convolution and the residual Add it feeds.
+        unclipped: quantizers (node names) that no longer clip at 127 x scale but at 255 x scale.
+        dropped_quantizers: quantizers that stood between a convolution and the residual Add it feeds.
     """
 
     model: ModelProto
-    lifted: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
+    unclipped: tuple[str, ...] = ()
+    dropped_quantizers: tuple[str, ...] = ()
 
 
 def lower(model: ModelProto, target: str, keep: Collection[str] = ()) -> Lowered:
@@ -84,13 +84,13 @@ def _checked(graph: Graph, node: NodeProto) -> NodeProto:
 
 
 def _unsigned(graph: Graph, quantizers: list[NodeProto], keep: Collection[str]) -> Lowered:
-    signed = ranges(graph)
+    bounds = ranges(graph)
     lowest_is_zero = []
     for node in quantizers:
         readers = graph.readers(node.output[0])
         if any(reader.op_type != "DequantizeLinear" for reader in readers) or node.output[0] in graph.outputs:
             raise InputError(f"{node.name}: only DequantizeLinear may read a quantized tensor")
-        unsigned = signed[node.input[0]][0] >= 0 and node.name not in keep
+        unsigned = bounds[node.input[0]][0] >= 0 and node.name not in keep
         zero_point = np.array(0 if unsigned else 128, np.uint8)
         for each in (node, *readers):
             scale = graph.constant(each, 1)
@@ -101,8 +101,8 @@ def _unsigned(graph: Graph, quantizers: list[NodeProto], keep: Collection[str]) 
             lowest_is_zero.append(node)
     # Asked again, since a lifted clip lets larger values through to the quantizers behind it.
     highest = {name: high for name, (_, high) in ranges(graph).items()}
-    lifted = tuple(node.name for node in lowest_is_zero if highest[node.input[0]] > 127.49 * _scale(graph, node))
-    return Lowered(graph.model(), lifted=lifted)
+    unclipped = tuple(node.name for node in lowest_is_zero if highest[node.input[0]] > 127.49 * _scale(graph, node))
+    return Lowered(graph.model(), unclipped=unclipped)
 
 
 def _scale(graph: Graph, node: NodeProto) -> float:
@@ -114,7 +114,7 @@ def _scale(graph: Graph, node: NodeProto) -> float:
 def _fused_adds(graph: Graph, keep: Collection[str]) -> Lowered:
     """Take the quantizer away between a convolution and a residual Add; the Add's other input stays quantized."""
     depth = _depths(graph)
-    left_out = []
+    dropped = []
     for add in [node for node in graph.nodes if node.op_type == "Add"]:
         branches = [found for index in range(2) if (found := _convolution_behind(graph, add, index)) is not None]
         others = [name for name in add.input if name in graph.constants]
@@ -125,8 +125,8 @@ def _fused_adds(graph: Graph, keep: Collection[str]) -> Lowered:
         if quantizer.name in keep:
             continue
         add.input[index] = convolution.output[0]
-        left_out.append(quantizer.name)
-    return Lowered(graph.model(), left_out=tuple(left_out))
+        dropped.append(quantizer.name)
+    return Lowered(graph.model(), dropped_quantizers=tuple(dropped))
 
 
 def _convolution_behind(graph: Graph, add: NodeProto, index: int) -> tuple[int, NodeProto, NodeProto] | None:

@@ -23,16 +23,16 @@ class Checkpoint:
     Attributes:
         recipe: settings as they ran, with names in the place of paths; `recipe.preprocessing` is the network's.
         classes: names of the classes.
-        data: `edgefer.data.record` of the data set: name, digests, drawn mark, and how edgefer divided it.
+        data: `edgefer.data.record` of the data set: name, digests, synthetic mark, and how edgefer divided it.
         epoch: epochs done when these weights were taken, from 1.
         val_accuracy: share of right answers on the validation split, 0 to 1.
         precision: ``bf16`` or ``fp32``, as the steps ran.
         versions: of the packages that trained it.
         weights: the network's state dict (the averaged weights where the recipe has EMA).
-        start: the weights that training began with (`edgefer.learning.start`); None in older checkpoints.
-        epochs: epochs of the whole training, once its phases are over; None before that, and in older checkpoints.
+        initial_weights: those that training began with (`edgefer.learning.initial_weights`);
+        epochs: epochs of the whole training, once its phases are over; None before that.
         sources: name and SHA-256 of the ``teachers`` (of their checkpoint's or manifest's JSON) and of the ``votes``;
-            None without either, and in older checkpoints.
+            None without either.
     """
 
     recipe: Recipe
@@ -43,9 +43,9 @@ class Checkpoint:
     precision: str
     versions: dict[str, str]
     weights: dict[str, Tensor]
-    start: dict[str, str] | None = None
-    epochs: int | None = None
-    sources: dict[str, Any] | None = None
+    initial_weights: dict[str, str]
+    epochs: int | None
+    sources: dict[str, Any] | None
 
 
 def write(run: Path, checkpoint: Checkpoint) -> None:
@@ -59,7 +59,7 @@ def write(run: Path, checkpoint: Checkpoint) -> None:
         "precision": checkpoint.precision,
         "versions": checkpoint.versions,
         "weights": checkpoint.weights,
-        "start": checkpoint.start,
+        "initial_weights": checkpoint.initial_weights,
         "epochs": checkpoint.epochs,
         "sources": checkpoint.sources,
     }
@@ -102,10 +102,10 @@ def find(path: Path | None) -> Path:
         InputError: there is none.
     """
     path = place(path)
-    head = path / f"{BEST}.json" if path.is_dir() else path
-    if head.suffix != ".json" or not head.is_file():
+    checkpoint_path = path / f"{BEST}.json" if path.is_dir() else path
+    if checkpoint_path.suffix != ".json" or not checkpoint_path.is_file():
         raise InputError(f"{path} holds no checkpoint; name a folder that `edgefer train` wrote")
-    return head
+    return checkpoint_path
 
 
 def read(path: Path) -> Checkpoint:
@@ -117,15 +117,15 @@ def read(path: Path) -> Checkpoint:
     Raises:
         InputError: there is none, or it is damaged.
     """
-    head = find(path)
-    tree = state.read(head)
+    checkpoint_path = find(path)
+    tree = state.read(checkpoint_path)
     try:
-        recipe = recipes.parse(tree.pop("recipe"), str(head))
+        recipe = recipes.parse(tree.pop("recipe"), str(checkpoint_path))
         found = Checkpoint(recipe=recipe, classes=tuple(tree.pop("classes")), **tree)
     except (KeyError, TypeError):
         found = None
     if found is None or not _is_sound(found):
-        raise InputError(f"{head} is no checkpoint of edgefer's")
+        raise InputError(f"{checkpoint_path} is no checkpoint of edgefer's")
     return found
 
 
@@ -141,7 +141,7 @@ def _is_sound(read: Checkpoint) -> bool:
         and isinstance(read.versions, dict)
         and isinstance(read.weights, dict)
         and all(isinstance(name, str) and isinstance(weight, Tensor) for name, weight in read.weights.items())
-        and is_start(read.start)
+        and is_initial_weights(read.initial_weights)
         and isinstance(read.epochs, int | None)
         and isinstance(read.sources, dict | None)
     )
@@ -152,7 +152,7 @@ def is_origin(data: Any) -> bool:
     texts = isinstance(data, dict) and all(isinstance(data.get(key), str) for key in ("name", "digest"))
     return (
         texts
-        and isinstance(data.get("drawn", False), bool)
+        and isinstance(data.get("synthetic", False), bool)
         and isinstance(data.get("pictures", ""), str)
         and _is_division(data.get("division"))
     )
@@ -175,12 +175,10 @@ def _is_division(said: Any) -> bool:
     )
 
 
-def is_start(start: Any) -> bool:
-    """Return whether `start`, which may be anything, is a record of starting weights, or None as older ones have."""
-    if start is None:
-        return True
-    texts = isinstance(start, dict) and all(isinstance(value, str) for value in start.values())
-    return texts and (start.get("kind") == "random" or {"kind", "name"} <= start.keys())
+def is_initial_weights(said: Any) -> bool:
+    """Return whether `said`, which may be anything, is a record of initial weights."""
+    texts = isinstance(said, dict) and all(isinstance(value, str) for value in said.values())
+    return texts and (said.get("kind") == "random" or {"kind", "name"} <= said.keys())
 
 
 def build(checkpoint: Checkpoint) -> nn.Module:

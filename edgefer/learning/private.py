@@ -18,16 +18,16 @@ FILE = "private.json"
 _NOTE = "paths on this machine, for --resume alone; leave this file out of what you pass on"
 
 
-def write(folder: Path, places: dict[str, Any]) -> None:
+def write(folder: Path, where: dict[str, Any]) -> None:
     """Write the file into a run's folder, readable by its owner alone.
 
     Args:
         folder: of the run.
-        places: texts, lists of texts or None by what they are: ``data``, ``teachers``, ``votes``, ``checkpoint``.
+        where: texts, lists of texts or None by what they are: ``data``, ``teachers``, ``votes``, ``checkpoint``.
     """
     with paths.write_atomically(folder / FILE) as part:
         part.write_text(
-            json.dumps({"note": _NOTE, "folder": str(folder.absolute()), **places}, indent=1) + "\n", encoding="utf-8"
+            json.dumps({"note": _NOTE, "folder": str(folder.absolute()), **where}, indent=1) + "\n", encoding="utf-8"
         )
     (folder / FILE).chmod(0o600)
 
@@ -51,8 +51,8 @@ def text(folder: Path, key: str) -> str | None:
 def texts(folder: Path, key: str) -> tuple[str, ...]:
     """Return a list of paths of a run's file likewise, or an empty one."""
     found = read(folder)
-    places = found.get(key)
-    there = [_there(folder, found, each) for each in places] if isinstance(places, list) else []
+    where = found.get(key)
+    there = [_there(folder, found, each) for each in where] if isinstance(where, list) else []
     return tuple(each for each in there if each is not None)
 
 

@@ -37,18 +37,18 @@ def save(folder: Path, stem: str, tree: dict[str, Any]) -> Path:
         tree: dicts with str or int keys, lists, tuples, numbers, strings, None, numpy arrays and tensors.
     """
     tensors: dict[str, torch.Tensor] = {}
-    values = _take_apart(tree, "", tensors)
+    values = _flatten(tree, "", tensors)
     file = folder / f"{stem}-{uuid.uuid4().hex[:8]}.safetensors"
     with paths.write_atomically(file) as part:
         part.write_bytes(serialize(tensors))  # its own save_file hides a full disk behind an error of another kind
-    head = folder / f"{stem}.json"
-    with paths.write_atomically(head) as part:
-        card = {"tensors": file.name, "sha256": paths.sha256(file), "values": values}
-        part.write_text(json.dumps({**card, "digest": _digest(card)}, indent=1), encoding="utf-8")
+    json_path = folder / f"{stem}.json"
+    with paths.write_atomically(json_path) as part:
+        content = {"tensors": file.name, "sha256": paths.sha256(file), "values": values}
+        part.write_text(json.dumps({**content, "digest": _digest(content)}, indent=1), encoding="utf-8")
     for old in folder.glob(f"{stem}-*.safetensors"):
         if old != file:
             old.unlink(missing_ok=True)
-    return head
+    return json_path
 
 
 def is_unbegun(folder: Path, stems: Iterable[str], others: Iterable[str] = ()) -> bool:
@@ -64,32 +64,32 @@ def is_unbegun(folder: Path, stems: Iterable[str], others: Iterable[str] = ()) -
     return all(paths.is_part(name) or name in others or any(each.fullmatch(name) for each in tensors) for name in names)
 
 
-def read(head: Path) -> dict[str, Any]:
+def read(json_path: Path) -> dict[str, Any]:
     """Return the tree that `save` wrote.
 
     Raises:
         InputError: a file is missing, damaged or not one of ours.
     """
-    name, digest, values = _card(head)
+    name, digest, values = _read(json_path)
     if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
-        raise InputError(f"{head} names a file outside its folder")
-    file = head.parent / name
+        raise InputError(f"{json_path} names a file outside its folder")
+    file = json_path.parent / name
     if not file.exists():
-        raise InputError(f"{head} names {name}, which is missing")
+        raise InputError(f"{json_path} names {name}, which is missing")
     if limits.sha256(file, limits.TENSORS) != digest:
-        raise InputError(f"{file} is damaged: its SHA-256 is not the one in {head.name}")
+        raise InputError(f"{file} is damaged: its SHA-256 is not the one in {json_path.name}")
     try:
         tensors = load_file(file)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         raise InputError(f"{file} is no safetensors file") from None
     try:
-        tree = _put_together(values, tensors)
+        tree = _unflatten(values, tensors)
     except (KeyError, TypeError, ValueError, RuntimeError):
-        raise InputError(f"{head} and {name} do not fit together") from None
-    return _checked(tree, head)
+        raise InputError(f"{json_path} and {name} do not fit together") from None
+    return _checked(tree, json_path)
 
 
-def plain(head: Path) -> dict[str, Any]:
+def plain(json_path: Path) -> dict[str, Any]:
     """Return the tree that `save` wrote, with None in the place of each tensor and array.
 
     The JSON alone is read, so a training may go on meanwhile and write new tensors.
@@ -98,18 +98,18 @@ def plain(head: Path) -> dict[str, Any]:
         InputError: it is missing, damaged or not one of ours.
     """
     try:
-        tree = _put_together(_card(head)[2], None)
+        tree = _unflatten(_read(json_path)[2], None)
     except (KeyError, TypeError, ValueError):
-        raise InputError(f"{head} is damaged or was not written by edgefer") from None
-    return _checked(tree, head)
+        raise InputError(f"{json_path} is damaged or was not written by edgefer") from None
+    return _checked(tree, json_path)
 
 
 @contextmanager
-def taking_up(head: Path, instead: str) -> Iterator[None]:
+def taking_up(json_path: Path, instead: str) -> Iterator[None]:
     """Turn what goes wrong with a part of a state that does not fit into an InputError.
 
     Args:
-        head: the state's JSON.
+        json_path: the state's JSON.
         instead: what to do without it.
 
     Raises:
@@ -119,51 +119,51 @@ def taking_up(head: Path, instead: str) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError, OverflowError):
         raise InputError(
-            f"{head} is damaged, or was left by another version of edgefer, torch or timm; {instead}"
+            f"{json_path} is damaged, or was left by another version of edgefer, torch or timm; {instead}"
         ) from None
 
 
-def _card(head: Path) -> tuple[Any, Any, Any]:
+def _read(json_path: Path) -> tuple[Any, Any, Any]:
     """Return what stands in the JSON: name and hash of the tensors' file, and the tree with names in their place."""
-    if not head.exists():
-        raise InputError(f"there is no {head}")
-    card = limits.read_json(head, limits.STATE, values=limits.STATE_VALUES)
-    if not isinstance(card, dict) or not {"tensors", "sha256", "values"} <= card.keys():
-        raise InputError(f"{head} is damaged or was not written by edgefer")
-    if card.pop("digest", None) not in (None, _digest(card)):  # older ones have none
-        raise InputError(f"{head} is damaged or was edited: its values are not those that it has the digest of")
-    return card["tensors"], card["sha256"], card["values"]
+    if not json_path.exists():
+        raise InputError(f"there is no {json_path}")
+    content = limits.read_json(json_path, limits.STATE, values=limits.STATE_VALUES)
+    if not isinstance(content, dict) or not {"tensors", "sha256", "values"} <= content.keys():
+        raise InputError(f"{json_path} is damaged or was not written by edgefer")
+    if content.pop("digest", None) != _digest(content):
+        raise InputError(f"{json_path} is damaged or was edited: its values are not those that it has the digest of")
+    return content["tensors"], content["sha256"], content["values"]
 
 
-def _digest(card: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(card, separators=(",", ":")).encode()).hexdigest()
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
 
 
-def _checked(tree: Any, head: Path) -> dict[str, Any]:
+def _checked(tree: Any, json_path: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
-        raise InputError(f"{head} is damaged or was not written by edgefer")
+        raise InputError(f"{json_path} is damaged or was not written by edgefer")
     return tree
 
 
-def _take_apart(node: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
+def _flatten(node: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(node, torch.Tensor | np.ndarray):
         tensor = torch.as_tensor(node).detach().cpu()
         tensors[path] = tensor.clone(memory_format=torch.contiguous_format)  # safetensors refuses shared storage
         return {_TENSOR if isinstance(node, torch.Tensor) else _ARRAY: path}
     if isinstance(node, dict):
         # Keys may be int (optimizers number their weights), which JSON would turn into text.
-        return [[key, _take_apart(value, f"{path}/{key}", tensors)] for key, value in node.items()]
+        return [[key, _flatten(value, f"{path}/{key}", tensors)] for key, value in node.items()]
     if isinstance(node, list | tuple):
-        items = {str(i): _take_apart(value, f"{path}/{i}", tensors) for i, value in enumerate(node)}
+        items = {str(i): _flatten(value, f"{path}/{i}", tensors) for i, value in enumerate(node)}
         return {_TUPLE if isinstance(node, tuple) else "__list__": list(items.values())}
     if isinstance(node, np.generic):
         return node.item()
     return node
 
 
-def _put_together(node: Any, tensors: dict[str, torch.Tensor] | None) -> Any:
+def _unflatten(node: Any, tensors: dict[str, torch.Tensor] | None) -> Any:
     if isinstance(node, list):
-        return {key: _put_together(value, tensors) for key, value in node}
+        return {key: _unflatten(value, tensors) for key, value in node}
     if not isinstance(node, dict):
         return node
     ((kind, value),) = node.items()
@@ -171,5 +171,5 @@ def _put_together(node: Any, tensors: dict[str, torch.Tensor] | None) -> Any:
         if tensors is None:
             return None
         return tensors[value] if kind == _TENSOR else tensors[value].numpy()
-    items = [_put_together(item, tensors) for item in value]
+    items = [_unflatten(item, tensors) for item in value]
     return tuple(items) if kind == _TUPLE else items

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgefer.answers import annotate
-from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.errors import InputError, MissingExtra, MissingRequirement
 from edgefer.lines import one_line, printable
 from edgefer.live.events import Frame
+from edgefer.predictions import annotate
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -68,7 +68,7 @@ class Recording:
         """Write a frame with boxes and labels. The first one decides the size of the video.
 
         Raises:
-            LackError: the disk does not take it.
+            MissingRequirement: the disk does not take it.
         """
         picture = annotate(Image.fromarray(pixels), frame.faces)
         if self._stream is None:
@@ -82,7 +82,7 @@ class Recording:
         try:
             self._container.mux(self._stream.encode(image))
         except (self._av.error.FFmpegError, OSError) as error:
-            raise LackError(f"{self._name} cannot be written: {one_line(error.strerror or error)}") from None
+            raise MissingRequirement(f"{self._name} cannot be written: {one_line(error.strerror or error)}") from None
 
     def _open(self, width: int, height: int) -> VideoStream:
         from fractions import Fraction

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgefer.answers import UNSURE
 from edgefer.evaluation.metrics import softmax
+from edgefer.predictions import UNSURE
 
 _LEAST = 1e-3  # probability: a class that is ruled out in one frame can come back in a few
 

@@ -80,7 +80,7 @@ def write_csv(predictor: Predictor, video: Path, table: Path, settings: Settings
 
     Raises:
         InputError: the video cannot be read, or another process writes this table.
-        LackError: there is no face detector.
+        MissingRequirement: there is no face detector.
         MissingExtra: PyAV is not installed.
     """
     settings = settings or Settings()

@@ -9,7 +9,7 @@ from edgefer.models.exportable import exportable
 from edgefer.models.from_timm import hub_id
 from edgefer.models.growth import grown
 from edgefer.models.keras_count import keras_count
-from edgefer.models.mirror import find_partners, mirror
+from edgefer.models.mirror import find_channel_pairs, mirror
 from edgefer.models.padding import fix_padding
 from edgefer.models.plain_resnet import PlainResNet
 from edgefer.models.pooling import fix_pooling
@@ -20,7 +20,7 @@ __all__ = [
     "check",
     "create",
     "exportable",
-    "find_partners",
+    "find_channel_pairs",
     "fix_padding",
     "fix_pooling",
     "for_classes",

@@ -75,7 +75,7 @@ def with_constant_weights(network: nn.Module, example: Tensor) -> dict[str, str]
         for parameter, wanted in needed.items():
             parameter.requires_grad_(wanted)
     for parent_path, parent in list(network.named_modules()):
-        for name, child in list(parent._modules.items()):  # named_children() leaves out what stands in two places
+        for name, child in list(parent._modules.items()):  # named_children() leaves out what stands in two positions
             if child in found:
                 setattr(parent, name, found[child].eval())
                 replaced[f"{parent_path}.{name}".lstrip(".")] = type(child).__name__

@@ -47,7 +47,7 @@ def create(
     Raises:
         InputError: no such network or keyword, or the file does not fit the network.
         MissingExtra: timm is needed and not installed.
-        LackError: the hub cannot be reached.
+        MissingRequirement: the hub cannot be reached.
     """
     args = dict(args or {})
     pretrained = pretrained and weights is None

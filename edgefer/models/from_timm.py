@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.errors import InputError, MissingExtra, MissingRequirement
 from edgefer.lines import one_line
 
 # Keywords of timm's that are not for model.args, and where what they say belongs.
@@ -40,7 +40,7 @@ def classifier(
     Raises:
         InputError: no such network or keyword.
         MissingExtra: timm is not installed.
-        LackError: the hub cannot be reached.
+        MissingRequirement: the hub cannot be reached.
     """
     try:
         import timm
@@ -79,7 +79,7 @@ def _where_weights_are(name: str) -> dict[str, str] | None:
 
     Raises:
         InputError: there are none.
-        LackError: the hub cannot be reached.
+        MissingRequirement: the hub cannot be reached.
     """
     import huggingface_hub
     from timm.models import get_pretrained_cfg
@@ -99,8 +99,8 @@ def _where_weights_are(name: str) -> dict[str, str] | None:
     return None
 
 
-def _not_fetched(name: str, error: Exception) -> LackError:
-    return LackError(
+def _not_fetched(name: str, error: Exception) -> MissingRequirement:
+    return MissingRequirement(
         f"the pretrained weights of {name} could not be fetched from the hub ({type(error).__name__}); use "
         "--no-pretrained, or --weights FILE with a local file"
     )

@@ -32,7 +32,7 @@ def grown(model: torch.nn.Module, loaded: Mapping[str, Tensor]) -> dict[str, Ten
         return dict(loaded)
     first = "stem.0.weight"  # what it reads are the picture's colours
     if own[first].shape[2] == weights[first].shape[2] + 1:
-        weights[first] = _between_places(weights[first])
+        weights[first] = _between_positions(weights[first])
     if weights[first].shape[1:] != own[first].shape[1:]:
         return dict(loaded)
     for key, old in list(weights.items()):
@@ -48,7 +48,7 @@ def grown(model: torch.nn.Module, loaded: Mapping[str, Tensor]) -> dict[str, Ten
     return weights
 
 
-def _between_places(kernels: Tensor) -> Tensor:
-    """Return kernels whose sides are one longer and whose places lie between the old ones: the mean of the four."""
+def _between_positions(kernels: Tensor) -> Tensor:
+    """Return kernels whose sides are one longer and whose positions lie between the old ones: the mean of the four."""
     corners = [F.pad(kernels, (x, 1 - x, y, 1 - y)) for x in (0, 1) for y in (0, 1)]
     return torch.stack(corners).mean(0)

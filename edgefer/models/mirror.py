@@ -1,9 +1,9 @@
 """Weights with which a network answers alike for a picture and for its mirror image.
 
-Each channel has a partner, another one or itself, which has on the mirror image what it has on the picture, mirrored:
-group-equivariant convolutions (Cohen & Welling, arXiv:1602.07576) of the group that has one mirroring. Pairs are that
-paper's layers; partners of their own have symmetric filters. Up to half of the weights follow from the others, and for
-all that read it the network is as it was: equal weights, no other layers.
+Each channel is paired with another one or with itself. Its pair has on the mirror image what it has on the picture,
+mirrored: group-equivariant convolutions (Cohen & Welling, arXiv:1602.07576) of the group that has one mirroring. Pairs
+are that paper's layers; channels that are paired with themselves have symmetric filters. Up to half of the weights
+follow from the others. For all that read it the network is as it was: no other layers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from edgefer.errors import InputError
 from edgefer.models.plain_resnet import Block, PlacePool, PlainResNet
 
-Partners = dict[str, list[int]]  # by layer whose output they are: of each channel the index of its partner
+ChannelPairs = dict[str, list[int]]  # by layer whose output they are: of each channel the index of its counterpart
 
 _TRIED = 16
 
@@ -27,7 +27,7 @@ class _Layer:
     """A convolution with its norm.
 
     Attributes:
-        reads: name under which `Partners` has the channels that it reads; None: the picture's.
+        reads: name under which `ChannelPairs` has the channels that it reads; None: the picture's.
         writes: that of the channels that it writes.
         shows: the module whose output these are; None beside a block's other branch, which shows the same.
     """
@@ -39,11 +39,11 @@ class _Layer:
     shows: nn.Module | None
 
 
-def find_partners(network: nn.Module, images: Tensor) -> Partners:
+def find_channel_pairs(network: nn.Module, images: Tensor) -> ChannelPairs:
     """Return which channels of a network say most nearly the same of pictures and of their mirror images.
 
-    Of the ways to pair channels, or leave them their own partners, that with the largest sum of correlations over
-    images and places.
+    Of the ways to pair channels, or leave them their own channel_pairs, that with the largest sum of correlations over
+    images and positions.
 
     Args:
         network: a ``plain-resnet``, trained or not.
@@ -61,7 +61,7 @@ def find_partners(network: nn.Module, images: Tensor) -> Partners:
             streams.setdefault(layer.writes, []).append(layer.shows)
     shown = [module for modules in streams.values() for module in modules]
     seen, mirrored = (_features(network, shown, each) for each in (images, images.flip(3)))
-    found: Partners = {}
+    found: ChannelPairs = {}
     for name, modules in streams.items():
         agreement = sum(_agreement(seen[module], mirrored[module].flip(3)) for module in modules)
         assert isinstance(agreement, Tensor)
@@ -69,18 +69,18 @@ def find_partners(network: nn.Module, images: Tensor) -> Partners:
     return found
 
 
-def mirror(network: nn.Module, partners: Partners) -> None:
+def mirror(network: nn.Module, channel_pairs: ChannelPairs) -> None:
     """Make a network's weights symmetric, in place: the nearest to those it has, by least squares.
 
     After a step of SGD from symmetric weights this is the step with the gradient's symmetric part.
 
     Args:
-        network: the one that `find_partners` saw.
-        partners: what that returned.
+        network: the one that `find_channel_pairs` saw.
+        channel_pairs: what that returned.
     """
     assert isinstance(network, PlainResNet)
     device = network.head.weight.device
-    index = {name: torch.tensor(channels, device=device) for name, channels in partners.items()}
+    index = {name: torch.tensor(channels, device=device) for name, channels in channel_pairs.items()}
     layers = _layers(network)
     with torch.no_grad():
         for layer in layers:
@@ -148,7 +148,7 @@ def _agreement(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _pair(agreement: Tensor) -> list[int]:
-    """Return each channel's partner, where each has tried its `_TRIED` best: of 512 channels 2 s, not 25 with all."""
+    """Return each channel's pair, where each has tried its `_TRIED` best: of 512 channels 2 s, not 25 with all."""
     import networkx
 
     alone = agreement.diagonal()
@@ -160,10 +160,10 @@ def _pair(agreement: Tensor) -> list[int]:
         graph.add_weighted_edges_from(
             (channel, other, gain) for other, gain in zip(others, values, strict=True) if gain > 0
         )
-    partners = list(range(len(gains)))
+    channel_pairs = list(range(len(gains)))
     for one, other in networkx.max_weight_matching(graph):
-        partners[one], partners[other] = other, one
-    return partners
+        channel_pairs[one], channel_pairs[other] = other, one
+    return channel_pairs
 
 
 def _check_halving(network: PlainResNet, images: Tensor) -> None:

@@ -38,7 +38,7 @@ class Block(nn.Module):
 
 
 class PlacePool(nn.Module):
-    """Weighted sum over places, with weights of each channel's own: (N, channels, S, S) -> (N, channels, 1, 1).
+    """Weighted sum over positions, with weights of each channel's own: (N, channels, S, S) -> (N, channels, 1, 1).
 
     A face's mouth and its forehead do not say the same, which a mean takes for granted: the global depthwise
     convolution of MobileFaceNets (Chen et al., arXiv:1804.07573). It begins as the mean.
@@ -55,12 +55,12 @@ class PlacePool(nn.Module):
         """Return what the class's first line says.
 
         Raises:
-            InputError: x has more places, or fewer.
+            InputError: x has more positions, or fewer.
         """
         if x.shape[2:] != self.weight.shape[2:]:
             found = x.shape[2]
             raise InputError(
-                f"images of this size leave {found} x {found} places, and model.args has places = {self.side}; "
+                f"images of this size leave {found} x {found} positions, and model.args has positions = {self.side}; "
                 f"set that to {found}, or to 0 for their mean"
             )
         # Written out, as CPUs' depthwise convolutions of one place learn slowly.
@@ -84,10 +84,10 @@ class PlainResNet(nn.Module):
         widths: channels of each stage; each stage but the first halves the resolution.
         blocks: blocks of each stage.
         stem_stride: stride of the first convolution.
-        stem_side: side of its kernel, 2 or more. An even one takes no padding: 4 leaves 41 places of 44 pixels, which
-            halve to 21, 11 and 6, as `edgefer.models.mirror` needs them.
+        stem_side: side of its kernel, 2 or more. An even one takes no padding: 4 leaves 41 positions of 44 pixels,
+            which halve to 21, 11 and 6, as `edgefer.models.mirror` needs them.
         dropout: share of pooled features set to zero in training.
-        places: side of the last stage's map (6 for 44 pixels and four stages), whose places are then weighed by
+        positions: side of the last stage's map (6 for 44 pixels and four stages), whose positions are then weighed by
             `PlacePool`; 0 takes their mean, at any size.
     """
 
@@ -99,14 +99,14 @@ class PlainResNet(nn.Module):
         blocks: Sequence[int] = (2, 2, 2, 2),
         stem_stride: int = 1,
         dropout: float = 0.0,
-        places: int = 0,
+        positions: int = 0,
         stem_side: int = 3,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks) or not widths or min(*widths, *blocks) < 1:
             raise ValueError("widths and blocks must be as many, and positive")
-        if places < 0:
-            raise ValueError("places must not be negative")
+        if positions < 0:
+            raise ValueError("positions must not be negative")
         if stem_side < 2:
             raise ValueError("stem_side must be 2 or more")
         self.stem = nn.Sequential(*_conv(channels, widths[0], stem_side, stem_stride), nn.ReLU())
@@ -117,7 +117,7 @@ class PlainResNet(nn.Module):
                 stages.append(Block(inputs, width, stride=2 if stage > 0 and block == 0 else 1))
                 inputs = width
         self.stages = nn.Sequential(*stages)
-        self.pool = PlacePool(inputs, places) if places else nn.AdaptiveAvgPool2d(1)
+        self.pool = PlacePool(inputs, positions) if positions else nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(inputs, classes)
 

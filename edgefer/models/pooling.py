@@ -1,8 +1,8 @@
-"""Dense layers over places, for images of another size than they were made for: VGG's and our plain CNN's.
+"""Dense layers over positions, for images of another size than they were made for: VGG's and our plain CNN's.
 
-Such a layer takes a fixed number of places: 7 x 7, which VGG leaves of 224 pixels. Of images of another size the
-network pools the places to that number, where they need not divide evenly and may even be repeated. ONNX has no such
-pooling. Pooling and layer are linear, though, so at a known size they are one layer over the places that there are.
+Such a layer takes a fixed number of positions: 7 x 7, which VGG leaves of 224 pixels. Of images of another size the
+network pools the positions to that number, where they need not divide evenly and may even be repeated. ONNX has no such
+pooling. Pooling and layer are linear, though, so at a known size they are one layer over the positions that there are.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ def fix_pooling(network: nn.Module, example: Tensor) -> None:
                 _first_dense(layer, side)
 
 
-def _shares(side: int, places: int) -> Tensor:
-    """Return what each place becomes, (places, side): the pooling along one axis, applied to the identity."""
-    return F.adaptive_avg_pool1d(torch.eye(side)[None], places)[0].T
+def _shares(side: int, positions: int) -> Tensor:
+    """Return what each place becomes, (positions, side): the pooling along one axis, applied to the identity."""
+    return F.adaptive_avg_pool1d(torch.eye(side)[None], positions)[0].T
 
 
 def _merged(weight: Tensor, side: int) -> Tensor:
-    """Return a layer's weights over (side, side) places from those over its own places, (outputs, inputs, K, K)."""
+    """Return a layer's weights over (side, side) positions from those over its own, (outputs, inputs, K, K)."""
     share = _shares(side, weight.shape[-1])
     return torch.einsum("ocuv,ui,vj->ocij", weight.detach(), share, share)
 

@@ -10,7 +10,7 @@ from typing import Literal
 from edgefer import data, versions
 from edgefer.backends import registry
 from edgefer.backends.base import Options
-from edgefer.bench import subjects
+from edgefer.bench import inputs
 from edgefer.bench.probes import accuracy
 from edgefer.bundle import Bundle
 from edgefer.bundle.manifest import Precision
@@ -20,7 +20,7 @@ from edgefer.devices.specs import Device, Family, devices
 from edgefer.errors import InputError
 from edgefer.evaluation import predict
 from edgefer.graph.read import read
-from edgefer.graph.roofline import Kernel, kernels, least_time
+from edgefer.graph.roofline import Kernel, kernels, min_time
 from edgefer.lines import typed
 from edgefer.projection.result import NetworkEntry, Projected, Projection, Workload
 
@@ -81,15 +81,15 @@ def project(
     if not bundles:
         raise InputError("no bundle to project")
     backend = _BACKENDS.get(device, device)
-    titles = subjects.titles_of(bundles)
-    dataset = subjects.with_labels_of(bundles, subjects.divided_as_for(bundles, dataset))
+    titles = inputs.titles_of(bundles)
+    dataset = inputs.with_labels_of(bundles, inputs.divided_as_for(bundles, dataset))
     for bundle in bundles:
-        subjects.check_bundle(bundle, dataset, backend)
+        inputs.check_bundle(bundle, dataset, backend)
     counted = [_count(title, bundle, device) for title, bundle in zip(titles, bundles, strict=True)]
     workloads = [(workload, each) for of_bundle in counted for workload, each in of_bundle]
     rows = data.split(dataset, split)
     for bundle in bundles:
-        subjects.check_unseen(bundle, dataset, rows)
+        inputs.check_unseen(bundle, dataset, rows)
     clean = accuracy.leak_free(dataset, rows)
     this_machine = machine.describe()
     networks = [
@@ -97,13 +97,13 @@ def project(
         for title, bundle in zip(titles, bundles, strict=True)
         for name in registry.get(backend).networks(bundle)
     ]
-    asked = ["edgefer", "bench", *map(subjects.named, bundles), "--device", backend, "--host", _HOSTS[device]]
-    warnings = subjects.data_warnings(titles, bundles, dataset, split)
+    asked = ["edgefer", "bench", *map(inputs.named, bundles), "--device", backend, "--host", _HOSTS[device]]
+    warnings = inputs.data_warnings(titles, bundles, dataset, split)
     if device == "rtx" and any(workload.precision == "int8" for workload, _ in workloads):
         warnings.append(_RTX_INT8)
     if device == "pi" and any(workload.precision == "int8" for workload, _ in workloads):
         warnings.append(_PI_INT8)
-    again = subjects.command(bundles, dataset, [device], split, ["--threads", str(threads)])[2:]
+    again = inputs.command(bundles, dataset, [device], split, ["--threads", str(threads)])[2:]
     return Projection(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         repeat=typed(["edgefer", "project", *again]),
@@ -114,8 +114,8 @@ def project(
         method=_CPU_METHOD if device == "pi" else _METHOD,
         machine=this_machine,
         versions=versions.installed("onnx", "onnxruntime", "numpy"),
-        data=subjects.test_data(dataset, split, rows, clean),
-        bundles=[subjects.bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
+        data=inputs.test_data(dataset, split, rows, clean),
+        bundles=[inputs.bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
         networks=networks,
         workloads=[workload for workload, _ in workloads],
         devices=list(devices(device)),
@@ -175,7 +175,7 @@ def _workload(
 
 
 def _projected(workload: Workload, found: list[Kernel], gpu: Device, threads: int) -> Projected:
-    time = least_time(found, gpu, threads)
+    time = min_time(found, gpu, threads)
     return Projected(
         bundle=workload.bundle,
         network=workload.network,

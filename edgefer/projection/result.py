@@ -11,7 +11,7 @@ from edgefer.bundle.manifest import Precision, Target
 from edgefer.devices.machine import Machine
 from edgefer.devices.specs import Device, Family
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 
 
 class _Part(BaseModel):
@@ -67,7 +67,7 @@ class Projection(_Part):
     """What is known of a device that was not there."""
 
     kind: Literal["edgefer projection"] = "edgefer projection"
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     created: str = Field(description="UTC, ISO 8601")
     repeat: str = Field(description="the command that writes this again")
     measure: str = Field(description="the command that measures instead")

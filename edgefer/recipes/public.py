@@ -16,7 +16,7 @@ def named(recipe: Recipe) -> Recipe:
         "model": {
             "args": public.value(model.args),
             "weights": model.weights and public.name(model.weights),
-            "start": model.start and public.name(model.start),
+            "initial_weights": model.initial_weights and public.name(model.initial_weights),
         },
         "teaching": {
             "teachers": tuple(map(public.name, teaching.teachers)),

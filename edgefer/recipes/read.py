@@ -68,7 +68,7 @@ def going_on(
         seed: likewise.
     """
     tree = trained.model_dump(mode="json")
-    tree["model"] |= {"start": start, "weights": None, "pretrained": False}
+    tree["model"] |= {"initial_weights": start, "weights": None, "pretrained": False}
     tree["name"] = f"{trained.name}-tuned"[:100]
     tree["teaching"], tree["ablations"] = {}, []
     tree["data"]["classes"] = []  # those of the other images

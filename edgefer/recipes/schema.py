@@ -31,7 +31,7 @@ class Model(_Section):
     args: dict[str, Any] = Field(default_factory=dict, description="keywords of the network's builder")
     pretrained: bool = Field(False, description="timm's ImageNet weights, from the hub")
     weights: str | None = Field(None, description="a local safetensors or torch file to start from, not the hub")
-    start: str | None = Field(
+    initial_weights: str | None = Field(
         None, description="a trained network to start from, not weights: a run's folder, or edgefer-base"
     )
     zero_head: bool = Field(False, description="start the classifier at 0: no large random logits to unlearn first")

@@ -29,11 +29,11 @@ class Strip:
 
     Attributes:
         entry: the network.
-        drawn: the picture: how often each latency was, its middle half, its median, its 99th percentile.
+        chart: the picture: how often each latency was, its middle half, its median, its 99th percentile.
     """
 
     entry: NetworkEntry
-    drawn: Markup
+    chart: Markup
 
 
 @dataclass(frozen=True)
@@ -227,11 +227,11 @@ class Small:
 
     Attributes:
         title: above it.
-        drawn: the picture.
+        chart: the picture.
     """
 
     title: str
-    drawn: Markup
+    chart: Markup
 
 
 def robustness(result: Result, entries: Sequence[NetworkEntry]) -> list[Small]:

@@ -14,7 +14,7 @@ from edgefer.errors import InputError
 from edgefer.evaluation.corruptions import STRENGTHS
 from edgefer.pages import page
 from edgefer.pages.svg import Markup
-from edgefer.report import charts, facts, sheets, table
+from edgefer.report import charts, html_tables, protocol, table
 from edgefer.report.summary import summary
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -64,11 +64,11 @@ def html(result: Result, dataset: Dataset | None = None, more: Section | None = 
         unfolded=len(bundles) <= _OPEN,
         strengths=STRENGTHS,
         faces=_faces(result, dataset),
-        facts=facts.protocol(result),
-        conditions=facts.conditions(result),
-        accuracy=sheets.accuracy(result),
-        cost=sheets.cost(result),
-        probes=sheets.probes(result),
+        protocol=protocol.protocol(result),
+        conditions=protocol.conditions(result),
+        accuracy=html_tables.accuracy(result),
+        cost=html_tables.cost(result),
+        probes=html_tables.probes(result),
     )
 
 
@@ -108,4 +108,4 @@ def _faces(result: Result, dataset: Dataset | None) -> list[tuple[mistakes.Mista
         return []
     found = zip(result.mistakes, mistakes.pictures(result.mistakes, rows), strict=True)
     whole = len(result.networks)  # a result from another machine may hold anything
-    return [(each, picture) for each, picture in found if picture is not None and len(each.answers) == whole]
+    return [(each, picture) for each, picture in found if picture is not None and len(each.predictions) == whole]

@@ -30,7 +30,7 @@ def _rows(result: Result) -> Iterator[dict[str, object]]:
         "machine": result.machine.cpu,
         "threads": result.protocol.threads,
         "data": result.data.name,
-        "drawn": result.data.drawn,
+        "synthetic": result.data.synthetic,
         "split": result.data.split,
     }
     for entry in result.networks:

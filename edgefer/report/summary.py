@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgefer.bench.recommend import MOST_LOST
+from edgefer.bench.recommend import MAX_LOST
 from edgefer.bench.result import Comparison, NetworkEntry, Recommendation, Result
 from edgefer.report import table
 
@@ -41,7 +41,7 @@ def summary(result: Result) -> Summary:
     entries = result.networks
     best = max(entries, key=lambda entry: entry.quality.accuracy)
     recommended = {_own(each): each.reason for each in result.recommendations}
-    fit = [entry for entry in entries if best.quality.accuracy - entry.quality.accuracy <= MOST_LOST + 1e-9]
+    fit = [entry for entry in entries if best.quality.accuracy - entry.quality.accuracy <= MAX_LOST + 1e-9]
     candidates = [entry for entry in fit if _own(entry) in recommended or _alone(entry, entries)]
     candidates = candidates or fit
     entry = min(candidates, key=lambda entry: entry.latency.p50)

@@ -75,8 +75,8 @@ class Named(Protocol):
 
 
 def marked(result: Shown, text: str) -> str:
-    """Return `text` with a mark where the figures under it come from drawn faces."""
-    return text + mark(result.data.drawn)
+    """Return `text` with a mark where the figures under it come from synthetic faces."""
+    return text + mark(result.data.synthetic)
 
 
 def name(result: Shown, entry: Named) -> str:
@@ -123,7 +123,7 @@ def machine_line(result: Result) -> str:
     gpu, state = result.gpu, result.conditions
     board = "" if state.jetson_before is None else f"{state.jetson_before.model}, "
     system = "" if state.jetson_before is None else f", JetPack {state.jetson_before.jetpack or 'unknown'}"
-    driver = "" if state.card_before is None else f", driver {state.card_before.driver}"
+    driver = "" if state.gpu_before is None else f", driver {state.gpu_before.driver}"
     mode = "" if state.jetson_before is None else f", power mode {state.jetson_before.power_mode or 'unknown'}"
     return f"{board}{gpu.name} (SM {gpu.compute}); {runtime}, CUDA {gpu.cuda}{system}{driver}{mode}"
 
@@ -131,7 +131,7 @@ def machine_line(result: Result) -> str:
 def recommendation_line(result: Result, each: Recommendation) -> str:
     """Return which network to deploy and why, in one line."""
     of_bundle = "" if len(result.bundles) == 1 else f" of {each.bundle}"
-    return f"deploy {each.network}{of_bundle}{_on(result, each)}: {each.reason}{mark(result.data.drawn)}"
+    return f"deploy {each.network}{of_bundle}{_on(result, each)}: {each.reason}{mark(result.data.synthetic)}"
 
 
 def comparison_line(result: Result, each: Comparison) -> str:
@@ -139,13 +139,13 @@ def comparison_line(result: Result, each: Comparison) -> str:
     return (
         f"{name(result, each)} against {each.against}: {each.latency.estimate:.2f} x the latency "
         f"({each.latency.low:.2f} to {each.latency.high:.2f}), {each.file_bytes:.2f} x the file, "
-        f"accuracy {100 * each.accuracy:+.2f} points{mark(result.data.drawn)}, "
+        f"accuracy {100 * each.accuracy:+.2f} points{mark(result.data.synthetic)}, "
         f"{100 * each.agreement:.1f} % predicted alike"
     )
 
 
 def robustness_line(result: Result, entry: NetworkEntry) -> str:
-    """Return how a network stands against its bundle's FP32 one on worse pictures, in one line; else nothing."""
+    """Return how a network stands against its bundle's FP32 one under corruptions, in one line; else nothing."""
     like = (entry.bundle, entry.device, "fp32")
     full = next((each for each in result.networks if (each.bundle, each.device, each.precision) == like), entry)
     own, other = entry.robustness, full.robustness
@@ -158,7 +158,7 @@ def robustness_line(result: Result, entry: NetworkEntry) -> str:
     }
     worst = min(changes, key=lambda name: changes[name])
     return (
-        f"{name(result, entry)} less {full.network} on worse pictures: {100 * (own.mean - other.mean):+.2f} points in "
+        f"{name(result, entry)} less {full.network} under corruptions: {100 * (own.mean - other.mean):+.2f} points in "
         f"the mean of {len(changes)}, {changes[worst]:+.1f} where it loses most ({worst})"
     )
 
@@ -252,7 +252,7 @@ def _cost(result: Result) -> Table:
     started = [f"{each.cold_start.median:.2f}" if each.cold_start else "" for each in result.networks]
     columns.append(("first\nanswer s", started))
     known = [(head, cells) for head, cells in columns if any(cells)]
-    table = grid(marked(result, "Size, memory, first answer"), ["network", *(head for head, _ in known)])
+    table = grid(marked(result, "Size, memory, cold start"), ["network", *(head for head, _ in known)])
     for entry, *cells in zip(result.networks, *(cells for _, cells in known), strict=True):
         table.add_row(Text(name(result, entry)), *cells)
     return table
@@ -278,7 +278,7 @@ def _robustness(result: Result) -> Table:
     """The mean over five strengths; the strengths one by one stand in the report and in the JSON."""
     worse = [(entry, entry.robustness) for entry in result.networks if entry.robustness]
     kinds = list(worse[0][1].accuracy)
-    title = f"Accuracy on worse pictures, %, mean of five strengths ({worse[0][1].images:,} images)"
+    title = f"Accuracy under corruptions, %, mean of five strengths ({worse[0][1].images:,} images)"
     table = grid(marked(result, title), ["network", "as they\nare", *(kind.replace(" ", "\n") for kind in kinds)])
     for entry, each in worse:
         means = [f"{100 * sum(each.accuracy[kind]) / len(each.accuracy[kind]):.1f}" for kind in kinds]

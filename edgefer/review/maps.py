@@ -18,7 +18,7 @@ from edgefer.preprocessing import Preprocessing
 
 IMAGES = 32  # of each class
 _BATCH = 16
-_LEAST_PLACES = 4  # high and wide: what a smaller map says of where is next to nothing
+_MIN_POSITIONS = 4  # high and wide: what a smaller map says of where is next to nothing
 _SIDE = 96  # pixels of a map's picture
 _HEAT = (200, 88, 12)
 
@@ -37,11 +37,11 @@ class Found:
 
 
 def right_ones(predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: int) -> list[NDArray[np.int64]]:
-    """Return for each class places of at most `IMAGES` images that were right, spread over the split."""
+    """Return for each class positions of at most `IMAGES` images that were right, spread over the split."""
     found = []
     for label in range(classes):
-        places = np.flatnonzero((labels == label) & (predicted == label))
-        found.append(places[spread(len(places), IMAGES)])
+        positions = np.flatnonzero((labels == label) & (predicted == label))
+        found.append(positions[spread(len(positions), IMAGES)])
     return found
 
 
@@ -50,7 +50,7 @@ def grad_cam(
 ) -> Found | None:
     """Return Grad-CAM of each image's label, each map over its own largest value.
 
-    The layer is the last one whose output has 4 x 4 places or more; where none has, the last with more than one.
+    The layer is the last one whose output has 4 x 4 positions or more; where none has, the last with more than one.
 
     Args:
         network: in eval mode.
@@ -134,7 +134,7 @@ def last_map(network: nn.Module, image: Tensor) -> str | None:
     finally:
         for each in hooks:
             each.remove()
-    large = [name for name, side in seen if side >= _LEAST_PLACES]
+    large = [name for name, side in seen if side >= _MIN_POSITIONS]
     some = large or [name for name, _ in seen]
     return some[-1] if some else None
 
@@ -144,7 +144,7 @@ def mean_by_class(found: Found, groups: Sequence[NDArray[np.int64]]) -> NDArray[
 
     Args:
         found: maps of all groups' images, one group after the other.
-        groups: places of each class's images.
+        groups: positions of each class's images.
     """
     ends = np.cumsum([len(group) for group in groups])
     parts = np.split(found.maps, ends[:-1])

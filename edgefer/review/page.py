@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgefer import console
-from edgefer.learning import start as starts
+from edgefer.learning import initial_weights
 from edgefer.lines import counted
 from edgefer.pages import page, svg
 from edgefer.pages.svg import Markup
 from edgefer.recipes import Recipe
 from edgefer.review import charts
-from edgefer.review.answers import KNOWN
+from edgefer.review.evaluation import KNOWN
 from edgefer.review.result import Maps, Review
 from edgefer.review.review import Pictures
 
@@ -32,7 +32,7 @@ def html(review: Review, pictures: Pictures) -> str:
         review=review,
         pictures=pictures,
         recipe=recipe,
-        facts=_facts(review, recipe),
+        protocol=_protocol(review, recipe),
         notes=_notes(review),
         changes=_augmentation(recipe),
         charts=[
@@ -62,7 +62,7 @@ def _swatch(shape: svg.Shape, class_: str) -> Markup:
     )
 
 
-def _facts(review: Review, recipe: Recipe) -> list[tuple[str, str]]:
+def _protocol(review: Review, recipe: Recipe) -> list[tuple[str, str]]:
     run, settings = review.run, recipe.preprocessing
     classes = f", {len(review.classes)} classes: {', '.join(review.classes)}"
     found = [
@@ -70,7 +70,7 @@ def _facts(review: Review, recipe: Recipe) -> list[tuple[str, str]]:
         ("trained on", f"{run.data['name']}, SHA-256 {run.data['digest']}{classes}"),
         ("split", f"{recipe.data.split}: what trains and what selects the epoch that is kept"),
         ("network", f"{recipe.model.name}{_arguments(recipe)}, {review.parameters.total:,} parameters"),
-        ("began with", _start(run.start)),
+        ("began with", _start(run.initial_weights)),
         ("input", f"{settings.size} x {settings.size} {settings.color}, crop {settings.crop:g}"),
         ("seed", str(run.seed)),
         ("precision of the steps", run.precision),
@@ -96,7 +96,7 @@ def _start(start: dict[str, str] | None) -> str:
         return "not noted: an older edgefer began this run"
     if start.get("kind") == "random":
         return "random weights: not pretrained"
-    return f"{starts.sentence(start)}{': pretrained on ImageNet' if start.get('kind') == 'hub' else ''}"
+    return f"{initial_weights.sentence(start)}{': pretrained on ImageNet' if start.get('kind') == 'hub' else ''}"
 
 
 def _loss(recipe: Recipe) -> str:
@@ -148,9 +148,9 @@ def _notes(review: Review) -> list[str]:
         )
     if run.finished is None and not review.history:
         notes.append("The folder has no log of the training, so there are no curves.")
-    if looked.split == "train" and looked.same and review.answers:
+    if looked.split == "train" and looked.same and review.evaluation:
         notes.append("The network learned from these images: what it says of them is no measure of it.")
-    if looked.split == "val" and looked.same and review.answers:
+    if looked.split == "val" and looked.same and review.evaluation:
         notes.append(
             "The validation images selected the epoch that is kept, so its figures are a little too good; a bench "
             "measures images that selected nothing."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Facts:
+class RunInfo:
     """Which run it is.
 
     Attributes:
         name: its folder's.
         recipe: all settings as they ran.
-        data: name, digest and drawn mark of what it was trained on.
+        data: name, digest and synthetic mark of what it was trained on.
         seed: of the training.
-        start: the weights it began with; None where an older edgefer did not note it.
+        initial_weights: those it began with; None where an older edgefer did not note it.
         precision: ``bf16`` or ``fp32``, as the steps ran.
         versions: of the packages that decide the result; empty before the first epoch is done.
         finished: False where phases are left to train; None where the folder does not say.
@@ -56,7 +56,7 @@ class Facts:
     recipe: dict[str, Any]
     data: dict[str, Any]
     seed: int
-    start: dict[str, str] | None
+    initial_weights: dict[str, str] | None
     precision: str
     versions: dict[str, str]
     finished: bool | None
@@ -72,14 +72,14 @@ class Data:
     Attributes:
         name: of the data set.
         digest: its SHA-256.
-        drawn: True for the built-in faces.
+        synthetic: True for the built-in faces.
         same: it is what the run was trained on.
         split: whose images the network was asked about.
     """
 
     name: str
     digest: str
-    drawn: bool
+    synthetic: bool
     same: bool
     split: str
 
@@ -140,7 +140,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Answers:
+class Evaluation:
     """What the best weights say of a split: one view of each image.
 
     Attributes:
@@ -246,7 +246,7 @@ class Review:
         counts: images of each class.
         history: the log; empty where the folder has none.
         parameters: by part and phase.
-        answers: of the best weights; None before the first epoch is done.
+        evaluation: of the best weights; None before the first epoch is done.
         maps: Grad-CAM and, for a network that has it, attention.
         mistakes: the surest ones; only where faces were asked for.
         format: of this file.
@@ -254,13 +254,13 @@ class Review:
 
     created: str
     edgefer: str
-    run: Facts
+    run: RunInfo
     data: Data
     classes: list[str]
     counts: list[ClassCount]
     history: list[Epoch]
     parameters: Parameters
-    answers: Answers | None
+    evaluation: Evaluation | None
     maps: list[Maps]
     mistakes: list[Mistake] = field(default_factory=list)
     format: int = FORMAT

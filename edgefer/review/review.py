@@ -18,8 +18,8 @@ from edgefer.evaluation import metrics
 from edgefer.learning import checkpoint, evaluate, loss
 from edgefer.pages import picture
 from edgefer.recipes import Recipe
-from edgefer.review import answers, maps, parameters, samples
-from edgefer.review.result import Answers, ClassCount, Data, Maps, Mistake, Review
+from edgefer.review import evaluation, maps, parameters, samples
+from edgefer.review.result import ClassCount, Data, Evaluation, Maps, Mistake, Review
 from edgefer.review.run import Run
 from edgefer.review.samples import Samples
 
@@ -96,7 +96,7 @@ def review(
     """
     recipe, kept = run.recipe, run.checkpoint
     dataset = data.as_recorded(dataset, run.data)
-    same = dataset.digest == run.facts.data["digest"]
+    same = dataset.digest == run.info.data["digest"]
     dataset = data.only(dataset, recipe.data.classes)
     classes = dataset.classes
     if kept and kept.classes != classes:
@@ -111,7 +111,7 @@ def review(
     table = parameters.count(network, recipe.phases)
     sheet = samples.sheet(recipe, training if with_faces else None, classes)
 
-    found: Answers | None = None
+    found: Evaluation | None = None
     logits: NDArray[np.float32] | None = None
     looked: list[Maps] = []
     pictures = Pictures(sheet, [])
@@ -122,22 +122,22 @@ def review(
             logits = evaluate.logits(network, rows, recipe.preprocessing, advance)
         if not np.isfinite(logits).all():
             raise InputError(f"the answers of the network in {run.folder} are not finite; its weights are of no use")
-        found = answers.figures(logits, rows, classes)
+        found = evaluation.figures(logits, rows, classes)
         looked, pictures = _maps(network, rows, logits, recipe, classes, sheet, with_faces)
         if with_faces:
-            pictures.mistakes.extend(_faces(answers.surest(logits, rows, classes, _MISTAKES), rows))
+            pictures.mistakes.extend(_faces(evaluation.surest(logits, rows, classes, _MISTAKES), rows))
             pictures.panels.extend(_panels(logits, rows, classes, found))
     return (
         Review(
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             edgefer=edgefer.__version__,
-            run=run.facts,
-            data=Data(dataset.name, dataset.digest, dataset.drawn, same, split),
+            run=run.info,
+            data=Data(dataset.name, dataset.digest, dataset.synthetic, same, split),
             classes=list(classes),
             counts=counts,
             history=run.history,
             parameters=table,
-            answers=found,
+            evaluation=found,
             maps=looked,
             mistakes=[face.mistake for face in pictures.mistakes],
         ),
@@ -248,11 +248,11 @@ def _faces(found: list[tuple[int, Mistake]], rows: Split) -> list[Face]:
     return [Face(mistake, picture.address(rows.take(np.array([place]))[0], _FACE)) for place, mistake in found]
 
 
-def _panels(logits: NDArray[np.float32], rows: Split, classes: tuple[str, ...], found: Answers) -> list[Panel]:
+def _panels(logits: NDArray[np.float32], rows: Split, classes: tuple[str, ...], found: Evaluation) -> list[Panel]:
     known = [pair for pair in found.pairs if pair.known]
     own = [pair for pair in found.pairs if not pair.known][:_PANELS]
     panels = []
     for pair in (*known, *own):
-        of_pair = answers.surest(logits, rows, classes, _OF_A_PAIR, (pair.label, pair.predicted))
+        of_pair = evaluation.surest(logits, rows, classes, _OF_A_PAIR, (pair.label, pair.predicted))
         panels.append(Panel(pair.label, pair.predicted, _faces(of_pair, rows)))
     return panels

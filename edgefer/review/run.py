@@ -14,11 +14,11 @@ from edgefer.errors import InputError
 from edgefer.learning import checkpoint, state
 from edgefer.learning.checkpoint import Checkpoint
 from edgefer.recipes import Recipe
-from edgefer.review.result import Epoch, Facts
+from edgefer.review.result import Epoch, RunInfo
 from edgefer.training import unfinished
 
 LOG = "log.csv"
-_MOST_EPOCHS = 100_000
+_MAX_EPOCHS = 100_000
 _LARGEST = 1e30  # number in a log
 
 
@@ -29,7 +29,7 @@ class Run:
     Attributes:
         folder: where.
         recipe: all settings.
-        facts: see `edgefer.review.result.Facts`.
+        info: see `edgefer.review.result.RunInfo`.
         history: the log; empty where there is none.
         checkpoint: the best weights; None before the first epoch is done.
         data: `edgefer.data.record` of what it was trained on.
@@ -37,7 +37,7 @@ class Run:
 
     folder: Path
     recipe: Recipe
-    facts: Facts
+    info: RunInfo
     history: list[Epoch]
     checkpoint: Checkpoint | None
     data: dict[str, Any]
@@ -75,21 +75,21 @@ def read(folder: Path) -> Run:
             progress = unfinished.Progress(**saved["progress"])
             history = _epochs(progress.history)
             finished = unfinished.is_finished(recipe, progress)
-            data, start, precision = saved["data"], saved.get("start"), str(saved["precision"])
-            if not (checkpoint.is_origin(data) and checkpoint.is_start(start)):
+            data, start, precision = saved["data"], saved.get("initial_weights"), str(saved["precision"])
+            if not (checkpoint.is_origin(data) and checkpoint.is_initial_weights(start)):
                 raise ValueError
         except (KeyError, TypeError, ValueError):
             raise InputError(f"{last} is damaged or was not written by `edgefer train`") from None
     else:
         assert kept is not None
-        recipe, data, start, precision = kept.recipe, kept.data, kept.start, kept.precision
+        recipe, data, start, precision = kept.recipe, kept.data, kept.initial_weights, kept.precision
         history = _read_log(folder / LOG)
-    facts = Facts(
+    info = RunInfo(
         name=_name(folder),
         recipe=recipes.named(recipe).model_dump(mode="json"),
-        data={"name": data["name"], "digest": data["digest"], "drawn": bool(data.get("drawn"))},
+        data={"name": data["name"], "digest": data["digest"], "synthetic": bool(data.get("synthetic"))},
         seed=recipe.train.seed,
-        start=public.value(start),
+        initial_weights=public.value(start),
         precision=precision,
         versions=kept.versions if kept else {},
         finished=finished,
@@ -97,12 +97,12 @@ def read(folder: Path) -> Run:
         best_epoch=kept.epoch if kept else None,
         val_accuracy=kept.val_accuracy if kept else None,
     )
-    return Run(folder, recipe, facts, history, kept, data)
+    return Run(folder, recipe, info, history, kept, data)
 
 
 def _name(folder: Path) -> str:
     """Return what a run is called: its folder's name, or that of the network that came with edgefer."""
-    ours = (name for name in bundle.family() if bundle.shipped(name) == folder.parent)
+    ours = (name for name in bundle.pretrained() if bundle.shipped(name) == folder.parent)
     return next(ours, folder.resolve().name)
 
 
@@ -135,7 +135,7 @@ def _epochs(lines: Iterable[Mapping[str, Any]]) -> list[Epoch]:
         )
         for line in lines
     ]
-    if len(found) > _MOST_EPOCHS or [each.epoch for each in found] != list(range(1, len(found) + 1)):
+    if len(found) > _MAX_EPOCHS or [each.epoch for each in found] != list(range(1, len(found) + 1)):
         raise ValueError
     return found
 

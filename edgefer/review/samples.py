@@ -1,4 +1,4 @@
-"""Augmented images as the network sees them: drawn by edgefer, or real ones where faces were asked for."""
+"""Augmented images as the network sees them: synthetic by edgefer, or real ones where faces were asked for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgefer.recipes import Recipe
 FACES = 3  # of which each gets a row
 DRAWS = 7  # augmented ones in a row, behind the face as it is
 MIXES = 6
-_DRAWN = 40  # faces to choose from: of these, some are of each class
+_SYNTHETIC_FACES = 40  # faces to choose from: of these, some are of each class
 _SIDE = 112  # pixels of one face in a row, at most
 _GAP = 2
 
@@ -58,12 +58,12 @@ class Samples:
     Attributes:
         rows: one for each face.
         mixes: empty where the recipe has no mixup.
-        drawn: no person is in them.
+        synthetic: no person is in them.
     """
 
     rows: list[Row]
     mixes: list[Mix]
-    drawn: bool
+    synthetic: bool
 
 
 def sheet(recipe: Recipe, real: Split | None = None, classes: tuple[str, ...] = ()) -> Samples:
@@ -71,12 +71,12 @@ def sheet(recipe: Recipe, real: Split | None = None, classes: tuple[str, ...] = 
 
     Args:
         recipe: its augmentation, preprocessing and seed.
-        real: training images to take faces from; without them they are drawn.
+        real: training images to take faces from; without them they are synthetic.
         classes: their names.
     """
     if real is None:
-        drawn = data.builtin(train=_DRAWN, val=0, test=0)
-        source, classes = data.split(drawn, "train"), drawn.classes
+        synthetic = data.builtin(train=_SYNTHETIC_FACES, val=0, test=0)
+        source, classes = data.split(synthetic, "train"), synthetic.classes
     else:
         source = real
     before = randomness.state()
@@ -87,7 +87,7 @@ def sheet(recipe: Recipe, real: Split | None = None, classes: tuple[str, ...] = 
         mixes = _mixes(chosen, recipe, classes) if recipe.augment.mixup else []
     finally:
         randomness.restore(before)
-    return Samples(rows, mixes, drawn=real is None)
+    return Samples(rows, mixes, synthetic=real is None)
 
 
 def _of_each_class(source: Split, count: int, seed: int) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from edgefer.answers import shown
+from edgefer.predictions import shown
 from edgefer.predictor import Prediction
 
 

@@ -63,7 +63,7 @@ class Ablations:
         data: name of the data set.
         digest: its SHA-256.
         seed: one for all; another seed moves each row too.
-        start: the weights that the recipe as it is began with.
+        initial_weights: those that the recipe as it is began with.
         rows: the recipe as it is, then its ablations in their order.
     """
 
@@ -72,7 +72,7 @@ class Ablations:
     data: str
     digest: str
     seed: int
-    start: dict[str, str] | None
+    initial_weights: dict[str, str] | None
     rows: tuple[Row, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def ablate(
         data=dataset.name,
         digest=dataset.digest,
         seed=planned[0][3].train.seed,
-        start=results[0].get("start"),
+        initial_weights=results[0].get("initial_weights"),
         rows=tuple(rows),
     )
     paths.write_json(out / RESULT, found.as_dict(), indent=1)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgefer import paths
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 
 COLUMNS = ("epoch", "phase", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
 
@@ -24,14 +24,14 @@ class TensorBoard:
     """Event files under ``<run>/tensorboard``.
 
     Raises:
-        LackError: the package tensorboard is not installed.
+        MissingRequirement: the package tensorboard is not installed.
     """
 
     def __init__(self, run: Path) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            raise LackError("tensorboard is not installed; run: pip install tensorboard") from None
+            raise MissingRequirement("tensorboard is not installed; run: pip install tensorboard") from None
         self._writer = SummaryWriter(str(run / "tensorboard"))
 
     def add(self, line: dict[str, Any]) -> None:

@@ -17,15 +17,14 @@ from edgefer import console, data, models, paths, public, recipes, versions
 from edgefer.data import votes as fer_plus
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import InputError
-from edgefer.learning import checkpoint, optimizer, private, randomness
-from edgefer.learning import start as starts
+from edgefer.learning import checkpoint, initial_weights, optimizer, private, randomness
 from edgefer.learning import state as states
 from edgefer.learning.checkpoint import Checkpoint
 from edgefer.lines import shell
 from edgefer.recipes import Recipe
 from edgefer.recipes.schema import Phase, Teaching
 from edgefer.training import precision, unfinished
-from edgefer.training.lessons import Lesson, Lessons
+from edgefer.training.targets import Batch, Targets
 from edgefer.training.teachers import Teachers
 from edgefer.training.unfinished import Progress
 
@@ -44,14 +43,14 @@ class Setup:
         dataset: with those that are told apart.
         training: the images that train.
         validation: the images that select.
-        lessons: the training images with all that is known of them.
+        targets: the training images with all that is known of them.
         model: the network, on the device.
         averaged: the running average of its weights, if the recipe asks for one.
-        partners: the channels that `edgefer.models.mirror` ties, if the recipe asks for it.
+        channel_pairs: the channels that `edgefer.models.mirror` ties, if the recipe asks for it.
         precision: of the steps.
         steps: of an epoch; what does not fill a batch has its turn in another epoch's order.
         progress: how far it is.
-        facts: what the saved state says of all this, beside weights and progress.
+        metadata: what the saved state says of all this, beside weights and progress.
         sources: see `Checkpoint.sources`.
         saved: the state that it goes on from.
     """
@@ -63,14 +62,14 @@ class Setup:
     dataset: Dataset
     training: Split
     validation: Split
-    lessons: Lessons
+    targets: Targets
     model: nn.Module
     averaged: ModelEmaV3 | None
-    partners: Any
+    channel_pairs: Any
     precision: precision.Precision
     steps: int
     progress: Progress
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
     sources: dict[str, Any] | None
     saved: dict[str, Any] | None
 
@@ -89,13 +88,14 @@ class Setup:
         return Checkpoint(
             recipe=recipes.named(self.recipe),
             classes=self.dataset.classes,
-            data=self.facts["data"],
+            data=self.metadata["data"],
             epoch=self.progress.epoch,
             val_accuracy=val_accuracy,
             precision=self.precision,
             versions=versions.installed(*PACKAGES),
             weights=self.kept(),
-            start=self.facts["start"],
+            initial_weights=self.metadata["initial_weights"],
+            epochs=None,
             sources=self.sources,
         )
 
@@ -126,16 +126,16 @@ class Setup:
             with unfinished.of_this_version(self.run):
                 randomness.restore(self.saved["random"])
 
-    def answer(self, lesson: Lesson) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the network's logits of a batch, (N, outputs), and their loss, a scalar."""
         with precision.autocast(self.device, self.precision):
-            answers = self.model(lesson.x)
-            return answers, self.lessons.loss(answers, lesson)
+            logits = self.model(batch.x)
+            return logits, self.targets.loss(logits, batch)
 
     def save(self, stepper: torch.optim.Optimizer, schedule: optimizer.Schedule) -> None:
         """Write ``last.json``: everything that the next step depends on."""
         tree = {
-            **self.facts,
+            **self.metadata,
             "model": self.model.state_dict(),
             "selected": self.selected.state_dict(),
             "phase": self.progress.phase,
@@ -186,23 +186,25 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
         raise InputError(f"{run} began with other votes; name the same file with --votes")
     randomness.seed(settings.seed)
     model = _network(recipe, whole, dataset, validation, begins=saved is None)
-    start = public.value(saved.get("start")) if saved else starts.record(recipe.model, model)
+    begun_with = public.value(saved.get("initial_weights")) if saved else initial_weights.record(recipe.model, model)
     if votes is not None:
         models.widen(model, len(fer_plus.KINDS))
     for phase in recipe.phases:
         optimizer.chosen_weights(model, phase)  # a mistake in the last one is worth knowing before the first has run
     model = model.to(device).to(memory_format=torch.channels_last)
-    lessons = Lessons(recipe, training, len(dataset.classes), teachers, votes, device)
-    partners = None
+    targets = Targets(recipe, training, len(dataset.classes), teachers, votes, device)
+    channel_pairs = None
     if settings.mirror:
-        partners = saved.get("partners") if saved else models.find_partners(model, lessons.augmented(slice(256)))
-        if not partners:
+        channel_pairs = (
+            saved.get("channel_pairs") if saved else models.find_channel_pairs(model, targets.augmented(slice(256)))
+        )
+        if not channel_pairs:
             raise InputError(f"{run} began without train.mirror; begin anew with --from {shell(run)}")
-        models.mirror(model, partners)
+        models.mirror(model, channel_pairs)
     averaged = None
     if settings.ema:
         averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True, warmup_power=settings.ema_power)
-    step_precision = saved["precision"] if saved else _precision(recipe, model, lessons)
+    step_precision = saved["precision"] if saved else _precision(recipe, model, targets)
     threads = _take_up(run, device, saved, model, averaged) if saved else torch.get_num_threads()
     if not saved:
         randomness.seed(settings.seed)
@@ -216,20 +218,20 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
         dataset=dataset,
         training=training,
         validation=validation,
-        lessons=lessons,
+        targets=targets,
         model=model,
         averaged=averaged,
-        partners=partners,
+        channel_pairs=channel_pairs,
         precision=step_precision,
         steps=len(training) // settings.batch_size,
         progress=progress,
-        facts={
+        metadata={
             "recipe": shown,
             "data": data.record(whole),
             "teachers": teachers.digests,
             "votes": votes_digest,
-            "start": start,
-            "partners": partners,
+            "initial_weights": begun_with,
+            "channel_pairs": channel_pairs,
             "precision": step_precision,
             "threads": threads,
         },
@@ -242,8 +244,8 @@ def _divided(recipe: Recipe, dataset: Dataset, saved: dict[str, Any] | None) -> 
     """Return the data set, divided as the network learned it before, with all its classes and with those chosen."""
     if saved:
         dataset = data.as_recorded(dataset, saved["data"])
-    elif recipe.model.start:
-        dataset = data.as_recorded(dataset, checkpoint.read(Path(recipe.model.start)).data)
+    elif recipe.model.initial_weights:
+        dataset = data.as_recorded(dataset, checkpoint.read(Path(recipe.model.initial_weights)).data)
     return dataset, data.only(dataset, recipe.data.classes)
 
 
@@ -277,12 +279,12 @@ def _write_recipe(run: Path, recipe: Recipe, dataset: Dataset, shown: dict[str, 
     run.mkdir(parents=True, exist_ok=True)
     with paths.write_atomically(run / "recipe.json") as part:
         part.write_text(json.dumps(shown, indent=1), encoding="utf-8")
-    places = {
-        "data": None if dataset.drawn else private.absolute(dataset.origin),
+    where = {
+        "data": None if dataset.synthetic else private.absolute(dataset.origin),
         "teachers": list(map(private.absolute, recipe.teaching.teachers)),
         "votes": private.absolute(recipe.teaching.votes),
     }
-    private.write(run, places)
+    private.write(run, where)
 
 
 def _check_images(recipe: Recipe, dataset: Dataset, training: Split, validation: Split) -> None:
@@ -314,7 +316,7 @@ def _network(recipe: Recipe, whole: Dataset, dataset: Dataset, validation: Split
         begins: False where its weights will be those of a saved state, and none need be fetched for it.
     """
     asked, channels = recipe.model, recipe.preprocessing.channels
-    fresh = begins and not asked.start
+    fresh = begins and not asked.initial_weights
     model = models.create(
         asked.name,
         len(dataset.classes),
@@ -325,23 +327,23 @@ def _network(recipe: Recipe, whole: Dataset, dataset: Dataset, validation: Split
         asked.zero_head,
     )
     models.check(model, asked.name, asked.args, len(dataset.classes), channels, recipe.preprocessing.size)
-    if asked.start and begins:
-        started = checkpoint.read(Path(asked.start))
+    if asked.initial_weights and begins:
+        started = checkpoint.read(Path(asked.initial_weights))
         if started.data["digest"] == whole.digest:
             theirs = started.recipe.data
             learned = data.split(data.only(whole, theirs.classes), "train", theirs.split)
-            starts.check_apart(asked.start, learned, validation)
+            initial_weights.check_disjoint(asked.initial_weights, learned, validation)
         else:
-            starts.check_divided_alike(asked.start, started.data, whole)
+            initial_weights.check_divided_alike(asked.initial_weights, started.data, whole)
         given = models.grown(model, started.weights)
         if started.classes != dataset.classes:
             given = models.for_classes(model, given, started.classes, dataset.classes)
-        models.take(model, given, f"the network of {asked.start}")
+        models.take(model, given, f"the network of {asked.initial_weights}")
     return model
 
 
 def _sources(teaching: Teaching, teachers: list[str], votes: str | None) -> dict[str, Any] | None:
-    """Return name and SHA-256 of all that taught, or None where only labels did."""
+    """Return name and SHA-256 of all that teacher_probabilities, or None where only labels did."""
     if not teaching.teachers and teaching.votes is None:
         return None
     named = zip(teaching.teachers, teachers, strict=True)
@@ -351,8 +353,8 @@ def _sources(teaching: Teaching, teachers: list[str], votes: str | None) -> dict
     }
 
 
-def _precision(recipe: Recipe, model: nn.Module, lessons: Lessons) -> precision.Precision:
+def _precision(recipe: Recipe, model: nn.Module, targets: Targets) -> precision.Precision:
     if recipe.train.precision != "auto":
         return recipe.train.precision
     first = slice(recipe.train.batch_size)
-    return precision.choose(model, lessons.augmented(first), lessons.labels[first])
+    return precision.choose(model, targets.augmented(first), targets.labels[first])

@@ -16,7 +16,7 @@ from edgefer.bundle.folder import MANIFEST
 from edgefer.data.dataset import Dataset, Split
 from edgefer.data.splits import Protocol
 from edgefer.errors import InputError
-from edgefer.learning import checkpoint, start
+from edgefer.learning import checkpoint, initial_weights
 from edgefer.preprocessing import LUMA, Preprocessing
 
 
@@ -66,19 +66,27 @@ class Teachers:
         self.student = student
         self.mirrored = mirrored
         self.networks: list[_Teacher] = []
-        heads = [_find(run) for run in runs]
-        self.digests = [paths.sha256(head) for head in heads]
-        for head in heads:
-            found = _of_bundle(head.parent) if head.name == MANIFEST else _of_checkpoint(head, device)
+        checkpoint_paths = [_find(run) for run in runs]
+        self.digests = [paths.sha256(checkpoint_path) for checkpoint_path in checkpoint_paths]
+        for checkpoint_path in checkpoint_paths:
+            found = (
+                _of_bundle(checkpoint_path.parent)
+                if checkpoint_path.name == MANIFEST
+                else _of_checkpoint(checkpoint_path, device)
+            )
             if found.data_digest != dataset.digest:
-                raise InputError(f"the teacher {head} was trained on {found.data_name}, not on these data")
+                raise InputError(f"the teacher {checkpoint_path} was trained on {found.data_name}, not on these data")
             if found.classes != dataset.classes:
-                raise InputError(f"the teacher {head} tells {', '.join(found.classes)} apart, which are other classes")
-            start.check_apart(f"the teacher {head}", data.split(dataset, "train", found.split), validation)
+                raise InputError(
+                    f"the teacher {checkpoint_path} tells {', '.join(found.classes)} apart, which are other classes"
+                )
+            initial_weights.check_disjoint(
+                f"the teacher {checkpoint_path}", data.split(dataset, "train", found.split), validation
+            )
             if abs(found.spec.crop - student.crop) > 0.01:
                 raise InputError(
-                    f"the teacher {head} sees {found.spec.crop:.0%} of a picture and the student {student.crop:.0%}; "
-                    "train one of them with the other's preprocessing.crop"
+                    f"the teacher {checkpoint_path} sees {found.spec.crop:.0%} of a picture and the student "
+                    f"{student.crop:.0%}; train one of them with the other's preprocessing.crop"
                 )
             self.networks.append(found)
 
@@ -91,10 +99,10 @@ class Teachers:
         """
         with torch.no_grad():
             views = (x, x.flip(3)) if self.mirrored else (x,)
-            answers = [
+            all_logits = [
                 each.answer(_as(view, self.student, each.spec)).float() for each in self.networks for view in views
             ]
-            return torch.stack([(logits / temperature).softmax(1) for logits in answers]).mean(0)
+            return torch.stack([(logits / temperature).softmax(1) for logits in all_logits]).mean(0)
 
 
 def _find(run: str) -> Path:
@@ -107,8 +115,8 @@ def _find(run: str) -> Path:
         raise InputError(f"the teacher: {error}; if it lies elsewhere now, name it with --teacher") from None
 
 
-def _of_checkpoint(head: Path, device: str) -> _Teacher:
-    found = checkpoint.read(head)
+def _of_checkpoint(checkpoint_path: Path, device: str) -> _Teacher:
+    found = checkpoint.read(checkpoint_path)
     network = models.merged(checkpoint.build(found)).to(device).to(memory_format=torch.channels_last)
     network.requires_grad_(False)
     recipe, origin = found.recipe, found.data

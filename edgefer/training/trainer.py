@@ -41,11 +41,11 @@ class Result:
         precision: ``bf16`` or ``fp32``, as the steps ran.
         data: the data set's name.
         digest: the data set's SHA-256.
-        drawn: True if trained on the built-in faces.
+        synthetic: True if trained on the built-in faces.
         division: how edgefer took validation and test images from the training images; None where it took none.
         history: the log, a dict for each epoch.
         recipe: all settings as they ran, with names in the place of paths.
-        start: the weights it began with (`edgefer.learning.start`); None for a run that an older edgefer began.
+        initial_weights: what it began with (`edgefer.learning.initial_weights`).
         sources: see `Checkpoint.sources`.
         versions: of the packages that decide the result.
     """
@@ -59,11 +59,11 @@ class Result:
     precision: str
     data: str
     digest: str
-    drawn: bool
+    synthetic: bool
     division: dict[str, Any] | None
     history: list[dict[str, Any]]
     recipe: dict[str, Any]
-    start: dict[str, str] | None
+    initial_weights: dict[str, str] | None
     sources: dict[str, Any] | None
     versions: dict[str, str]
 
@@ -96,7 +96,7 @@ def train(
         Interrupted: Ctrl-C; the state is saved and the run can be resumed.
     """
     job = prepare(recipe, dataset, run, resume, device)
-    settings, progress, model, lessons = recipe.train, job.progress, job.model, job.lessons
+    settings, progress, model, targets = recipe.train, job.progress, job.model, job.targets
     classes, steps = len(job.dataset.classes), job.steps
     board = log.TensorBoard(run) if tensorboard else None
     _say_what_begins(job)
@@ -119,26 +119,26 @@ def train(
                 for step in running.steps():
                     done = progress.epoch * steps + step
                     schedule.step(done - progress.first_epoch * steps)
-                    batch = order[step * settings.batch_size :][: settings.batch_size]
-                    lesson = lessons.take(batch, job.precision)
-                    answers, step_loss = job.answer(lesson)
+                    rows = order[step * settings.batch_size :][: settings.batch_size]
+                    batch = targets.take(rows, job.precision)
+                    logits, step_loss = job.forward(batch)
                     value = step_loss.item()
                     if not math.isfinite(value):
-                        raise _diverged(job, job.training.rows[batch])
+                        raise _diverged(job, job.training.rows[rows])
                     stepper.zero_grad()
                     step_loss.backward()
                     if settings.sam:
                         with sharpness.uphill(model, settings.sam):
                             stepper.zero_grad()
-                            job.answer(lesson)[1].backward()
+                            job.forward(batch)[1].backward()
                     if settings.clip_gradient:
                         nn.utils.clip_grad_norm_(model.parameters(), settings.clip_gradient)
                     stepper.step()
-                    if job.partners:
-                        models.mirror(model, job.partners)
+                    if job.channel_pairs:
+                        models.mirror(model, job.channel_pairs)
                     if job.averaged:
                         job.averaged.update(model, step=done)
-                    progress.note(value, answers[:, :classes], lesson)
+                    progress.note(value, logits[:, :classes], batch)
 
                 val_loss, val_accuracy = _validate(job.selected, job.validation, recipe, classes)
                 if not math.isfinite(val_loss):
@@ -162,7 +162,7 @@ def train(
                 running.save()
                 if board:
                     board.add(line)
-                console.say(_sentence(line, recipe.epochs, progress.best_epoch == progress.epoch, dataset.drawn))
+                console.say(_sentence(line, recipe.epochs, progress.best_epoch == progress.epoch, dataset.synthetic))
     checkpoint.finish(run, progress.epoch)
     return _result(job)
 
@@ -173,7 +173,7 @@ def _say_what_begins(job: Setup) -> None:
         f"training {recipe.name} on {dataset.name}: {len(job.training):,} images, {recipe.epochs} epochs of "
         f"{job.steps} steps, {job.device}, {job.precision}, into {job.run}"
     )
-    weights = job.lessons.criterion.weight
+    weights = job.targets.criterion.weight
     if weights is not None:
         shares = zip(dataset.classes, weights.tolist(), strict=True)
         console.say(f"class weights: {', '.join(f'{name} {weight:.2f}' for name, weight in shares)}")
@@ -191,11 +191,11 @@ def _result(job: Setup) -> Result:
         precision=job.precision,
         data=dataset.name,
         digest=dataset.digest,
-        drawn=dataset.drawn,
+        synthetic=dataset.synthetic,
         division=asdict(dataset.division) if dataset.division else None,
         history=progress.history,
-        recipe=job.facts["recipe"],
-        start=job.facts["start"],
+        recipe=job.metadata["recipe"],
+        initial_weights=job.metadata["initial_weights"],
         sources=job.sources,
         versions=versions.installed(*PACKAGES),
     )
@@ -207,14 +207,14 @@ def _freeze_batchnorm(model: nn.Module) -> None:
 
 
 def _validate(model: nn.Module, validation: Split, recipe: Recipe, classes: int) -> tuple[float, float]:
-    answers = evaluate.logits(model, validation, recipe.preprocessing)[:, :classes]
-    mean_loss = F.cross_entropy(torch.from_numpy(answers), torch.from_numpy(validation.labels)).item()
-    return mean_loss, float((answers.argmax(axis=1) == validation.labels).mean())
+    logits = evaluate.logits(model, validation, recipe.preprocessing)[:, :classes]
+    mean_loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(validation.labels)).item()
+    return mean_loss, float((logits.argmax(axis=1) == validation.labels).mean())
 
 
 def _diverged(job: Setup, rows: NDArray[np.int64] | None) -> Diverged:
     """Return what is said of a loss that is not finite: of the step on `rows`, or without them of the validation."""
-    progress, weight = job.progress, job.lessons.criterion.weight
+    progress, weight = job.progress, job.targets.criterion.weight
     kept = f"the best checkpoint, of epoch {progress.best_epoch}, stays in {job.run}" if progress.best_epoch else ""
     lighter = "" if weight is None else f", or train.class_weight_clip under the {weight.max().item():.2f} of now"
     return Diverged(
@@ -230,9 +230,9 @@ def _diverged(job: Setup, rows: NDArray[np.int64] | None) -> Diverged:
     )
 
 
-def _sentence(line: dict[str, Any], epochs: int, best: bool, drawn: bool) -> str:
+def _sentence(line: dict[str, Any], epochs: int, best: bool, synthetic: bool) -> str:
     return (
         f"epoch {line['epoch']} of {epochs}: train loss {line['train_loss']:.3f}, val loss {line['val_loss']:.3f}, "
-        f"val accuracy {100 * line['val_accuracy']:.2f} %{mark(drawn)}, "
+        f"val accuracy {100 * line['val_accuracy']:.2f} %{mark(synthetic)}, "
         f"{console.duration(line['seconds'])}" + (" (best)" if best else "")
     )

@@ -17,7 +17,7 @@ from edgefer.learning import state as states
 from edgefer.lines import shell
 from edgefer.recipes import Recipe
 from edgefer.training import log
-from edgefer.training.lessons import Lesson
+from edgefer.training.targets import Batch
 
 
 @dataclass
@@ -38,9 +38,9 @@ class Progress(loop.Progress):
     seen: int = 0
     best_loss: float | None = None
 
-    def note(self, loss: float, logits: Tensor, lesson: Lesson) -> None:
+    def note(self, loss: float, logits: Tensor, batch: Batch) -> None:
         """Take the loss of a step, and whether its answers (logits of the classes alone, (N, classes)) were right."""
-        truth = lesson.y if lesson.y.ndim == 1 else lesson.y.argmax(dim=1)  # of a mix, the larger share's
+        truth = batch.y if batch.y.ndim == 1 else batch.y.argmax(dim=1)  # of a mix, the larger share's
         self.loss_sum += loss
         self.right += int((logits.argmax(dim=1) == truth).sum())
         self.seen += len(truth)
@@ -143,15 +143,15 @@ def _damage(saved: dict[str, Any]) -> str:
     kinds = {"phase": int, "precision": str, "progress": dict, "random": dict, "schedule": dict}
     kinds |= {"model": dict, "selected": dict, "optimizer": dict}
     wrong = [name for name, kind in kinds.items() if type(saved.get(name)) is not kind]
-    threads, partners = saved.get("threads", 1), saved.get("partners")
+    threads, channel_pairs = saved.get("threads", 1), saved.get("channel_pairs")
     if type(threads) is not int or threads < 1:
         wrong.append("threads")
     if not checkpoint.is_origin(saved.get("data")):
         wrong.append("data")
-    if not checkpoint.is_start(saved.get("start")):
-        wrong.append("start")
-    if not isinstance(partners, list | dict | tuple | None):
-        wrong.append("partners")
+    if not checkpoint.is_initial_weights(saved.get("initial_weights")):
+        wrong.append("initial_weights")
+    if not isinstance(channel_pairs, list | dict | tuple | None):
+        wrong.append("channel_pairs")
     if saved.get("precision") not in ("bf16", "fp32"):
         wrong.append("precision")
     if "progress" not in wrong and not _is_progress(saved["progress"]):

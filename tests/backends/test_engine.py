@@ -21,7 +21,7 @@ from edgefer.backends import onnxruntime
 from edgefer.backends.tensorrt import builder
 from edgefer.backends.tensorrt import session as engine
 from edgefer.backends.tensorrt.cuda import driver as cuda_driver
-from edgefer.errors import InputError, LackError
+from edgefer.errors import InputError, MissingRequirement
 from tests.helpers import fake_gpu, samples
 
 trt = pytest.importorskip("tensorrt_rtx")
@@ -154,7 +154,7 @@ def test_whatever_call_fails_nothing_stays_on_the_device_and_one_line_says_what(
                 session.infer(batch)
 
     monkeypatch.setenv("FAKE_CUDA_FAIL", call)
-    with pytest.raises(LackError) as error:
+    with pytest.raises(MissingRequirement) as error:
         work()
     assert "\n" not in str(error.value)
     assert "cannot" in str(error.value)  # and the fixture counts what is left
@@ -165,21 +165,24 @@ def test_memory_that_cannot_be_mapped_is_said_so(
 ) -> None:
     monkeypatch.setenv("FAKE_CUDA_INTEGRATED", "1")
     monkeypatch.setenv("FAKE_CUDA_FAIL", "cuMemHostGetDevicePointer_v2")
-    with pytest.raises(LackError, match="cannot map memory into the GPU"):
+    with pytest.raises(MissingRequirement, match="cannot map memory into the GPU"):
         opened(layer)
 
 
 def test_an_engine_that_does_not_load_does_not_fit_or_fails_is_one_line(
     layer: cuda_driver.Cuda, loaded: fake_gpu.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(LackError, match="cannot load the engine on Fake GPU: it does not say why"):
+    with pytest.raises(MissingRequirement, match="cannot load the engine on Fake GPU: it does not say why"):
         engine.open_engine(b"", "tensorrt_rtx", layer)
     loaded.memory = False
-    with pytest.raises(LackError, match="Fake GPU has too little memory for the engine"):
+    with pytest.raises(MissingRequirement, match="Fake GPU has too little memory for the engine"):
         opened(layer)
     loaded.memory = True
     monkeypatch.setattr(fake_gpu.Context, "works", False)
-    with pytest.raises(LackError, match="TensorRT cannot run the engine on Fake GPU"), opened(layer) as session:
+    with (
+        pytest.raises(MissingRequirement, match="TensorRT cannot run the engine on Fake GPU"),
+        opened(layer) as session,
+    ):
         session.infer(*batches(1))
 
 
@@ -236,7 +239,7 @@ def test_a_recording_that_fails_half_way_gives_back_what_was_recorded(
     with opened(layer) as session:
         session.infer(*batches(1))
         monkeypatch.setattr(fake_gpu.Context, "works", False)
-        with pytest.raises(LackError, match="TensorRT cannot run"):
+        with pytest.raises(MissingRequirement, match="TensorRT cannot run"):
             session.infer(*batches(1))
         assert not session.details().network["cuda_graphs"]
         monkeypatch.setattr(fake_gpu.Context, "works", True)
@@ -268,7 +271,7 @@ def test_a_driver_without_a_gpu_is_said_so(
     driver: ctypes.CDLL, layer: cuda_driver.Cuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_CUDA_DEVICES", "0")
-    with pytest.raises(LackError, match="the NVIDIA driver finds no GPU"), layer.device():
+    with pytest.raises(MissingRequirement, match="the NVIDIA driver finds no GPU"), layer.device():
         pass
 
 

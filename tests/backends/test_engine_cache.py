@@ -16,7 +16,7 @@ from edgefer import console
 from edgefer.backends.tensorrt import builder
 from edgefer.backends.tensorrt import cache as engine_cache
 from edgefer.devices.gpu import Gpu
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 from tests.helpers import samples
 
 pytest.importorskip("tensorrt_rtx")
@@ -145,12 +145,12 @@ def test_a_cache_that_cannot_be_written_is_one_line(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path / "file"))
-    with pytest.raises(LackError, match=r"engines cannot be kept in .*; set EDGEFER_CACHE"):
+    with pytest.raises(MissingRequirement, match=r"engines cannot be kept in .*; set EDGEFER_CACHE"):
         engine(graph)
 
 
 def test_a_dla_that_is_not_there_is_refused(graph: Path, cache: Path) -> None:
-    with pytest.raises(LackError, match=r"no DLA 0: this device has no DLA .*; leave --dla out"):
+    with pytest.raises(MissingRequirement, match=r"no DLA 0: this device has no DLA .*; leave --dla out"):
         engine(graph, dla=0)
     assert not list(cache.glob("*.engine"))
 

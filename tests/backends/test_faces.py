@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import edgefer
-from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.errors import InputError, MissingExtra, MissingRequirement
 from edgefer.faces import file
 from tests.helpers import samples
 from tests.helpers.pictures import happy, lay
@@ -114,7 +114,7 @@ def test_without_any_detector_small_pictures_are_answered_and_the_others_say_wha
         [[prediction]] = predictor.predict_faces(np.tile(np.arange(44, dtype=np.uint8), (44, 1)))
         assert prediction.box is None
         for _ in range(2):
-            with pytest.raises(LackError, match="nothing to find faces with: http://127"):
+            with pytest.raises(MissingRequirement, match="nothing to find faces with: http://127"):
                 predictor.predict_faces(np.zeros((300, 400), np.uint8))
     with pytest.raises(MissingExtra, match=r"edgefer\[cascade\]"), edgefer.load(made, detector="cascade") as predictor:
         predictor.predict_faces(np.zeros((300, 400), np.uint8))
@@ -128,6 +128,6 @@ def test_an_opencv_that_does_not_load_is_not_taken_for_a_missing_one(
     monkeypatch.delitem(sys.modules, "cv2", raising=False)
     with (
         edgefer.load(made, detector="cascade") as predictor,
-        pytest.raises(LackError, match=r"does not load \(libGL"),
+        pytest.raises(MissingRequirement, match=r"does not load \(libGL"),
     ):
         predictor.predict_faces(np.full((300, 400), 90, dtype=np.uint8))

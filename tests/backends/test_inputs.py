@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 import edgefer
-from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.errors import InputError, MissingExtra, MissingRequirement
 from edgefer.inputs import pictures
 from tests.helpers import samples
 
@@ -173,7 +173,7 @@ def test_what_is_taken(given: Any, shapes: list[tuple[int, ...]]) -> None:
 
 @pytest.mark.parametrize(("given", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_is_refused(given: Any, message: str) -> None:
-    with pytest.raises((InputError, LackError), match=message) as caught:
+    with pytest.raises((InputError, MissingRequirement), match=message) as caught:
         list(pictures(given))
     assert len(str(caught.value)) < 400
 
@@ -290,5 +290,5 @@ def test_an_address_is_fetched_and_read_where_that_is_allowed_and_never_asked_fo
             [found] = pictures(address + path, fetch=True)
             assert found.shape == (20, 30)
         server.shutdown()
-        with pytest.raises(LackError, match=r"^http://127\.0\.0\.1:9/a\.png cannot be reached: "):
+        with pytest.raises(MissingRequirement, match=r"^http://127\.0\.0\.1:9/a\.png cannot be reached: "):
             list(pictures("http://127.0.0.1:9/a.png", fetch=True))

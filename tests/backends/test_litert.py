@@ -20,7 +20,7 @@ from edgefer.data import faces
 from edgefer.errors import InputError
 from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.lower import lower
-from edgefer.graph.slim import slim
+from edgefer.graph.strip import stripped
 from edgefer.graph.weights import fold_weights
 from tests.helpers import onnx_networks
 from tests.helpers.onnx_networks import Layer
@@ -50,7 +50,7 @@ def written(found: bundle.Bundle) -> bytes:
 
 
 def integer(model: ModelProto) -> ModelProto:
-    return slim(lower(slim(fold_batchnorm(fold_weights(model))), "cpu").model)
+    return stripped(lower(stripped(fold_batchnorm(fold_weights(model))), "cpu").model)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -85,7 +85,7 @@ def test_every_convolution_is_int8_in_and_out_and_the_file_is_no_larger_than_a_t
 @given(st.lists(onnx_networks.layers, min_size=1, max_size=4), st.integers(0, 2**16))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_network_in_floating_point_gives_onnx_runtimes_numbers(body: list[Layer], seed: int) -> None:
-    model = slim(fold_batchnorm(fold_weights(onnx_networks.network(body, seed, quantized=False))))
+    model = stripped(fold_batchnorm(fold_weights(onnx_networks.network(body, seed, quantized=False))))
     images = onnx_networks.pictures(seed)
     wanted = onnx_networks.run(model, images)
     np.testing.assert_allclose(answers(model, images), wanted, atol=1e-3 * max(1.0, float(np.abs(wanted).max())))
@@ -117,7 +117,7 @@ def test_any_batch_from_any_thread_gives_the_same(batch: np.ndarray) -> None:
 
 
 def test_what_cannot_be_written_is_one_line_that_names_the_operator() -> None:
-    model = slim(fold_batchnorm(fold_weights(onnx_networks.network([Layer()], 0, quantized=False))))
+    model = stripped(fold_batchnorm(fold_weights(onnx_networks.network([Layer()], 0, quantized=False))))
     model.graph.node.insert(len(model.graph.node) - 1, helper.make_node("Erf", ["input"], ["bent"], name="bend"))
     with pytest.raises(InputError, match=r"Erf \(bend\) cannot be written for LiteRT yet"):
         convert(model)

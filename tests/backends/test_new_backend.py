@@ -23,7 +23,7 @@ from edgefer.bench.bench import bench
 from edgefer.cli.main import app
 from edgefer.compression import gate
 from edgefer.compression import targets as compression
-from edgefer.errors import InputError, LackError
+from edgefer.errors import InputError, MissingRequirement
 from edgefer.graph import lower
 from edgefer.graph.lower import Lowered
 from tests.helpers import samples
@@ -72,7 +72,7 @@ class Toy:
 
     def check(self) -> None:
         if not self.here:
-            raise LackError("the toy box is empty; run: pip install toys")
+            raise MissingRequirement("the toy box is empty; run: pip install toys")
 
     def version(self) -> str:
         return "Toy 1.0"
@@ -88,7 +88,7 @@ class Toy:
         return Session(model if isinstance(model, bytes) else model.read_bytes())
 
     def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
-        raise LackError("the toy runs classifiers alone")
+        raise MissingRequirement("the toy runs classifiers alone")
 
     def meter(self) -> None:
         return None
@@ -160,7 +160,7 @@ def test_the_gate_says_what_ran_its_networks() -> None:
 
 def test_help_and_errors_know_it(made: bundle.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BACKEND, "here", False)
-    with pytest.raises(LackError, match="pip install toys"):
+    with pytest.raises(MissingRequirement, match="pip install toys"):
         edgefer.load(made.path, device="toy")
     with pytest.raises(InputError, match=r"unknown device 'tyo'; choose one of .*, toy"):
         edgefer.load(made.path, device="tyo")

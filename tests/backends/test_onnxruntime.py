@@ -120,7 +120,7 @@ def test_a_file_that_does_not_fit_its_manifest_is_refused(tmp_path: Path) -> Non
             (samples.network(classes=5), "5 outputs, the manifest has 7 labels"),
         ]
     ):
-        part = bundle.Part("fp32.onnx", content, "fp32", "any")
+        part = bundle.NetworkFile("fp32.onnx", content, "fp32", "any")
         made = bundle.write(tmp_path / str(number), samples.description(), {"fp32": part})
         with pytest.raises(InputError, match=message):
             registry.open_network(made, "fp32")
@@ -157,7 +157,7 @@ def without_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "_saturates", lambda: True)
 
 
-@pytest.mark.parametrize("name", bundle.family())
+@pytest.mark.parametrize("name", bundle.pretrained())
 @pytest.mark.usefixtures("without_vnni")
 def test_on_a_cpu_without_vnni_weights_are_multiplied_exactly_and_logits_stay(
     name: str, monkeypatch: pytest.MonkeyPatch

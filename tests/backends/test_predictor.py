@@ -259,7 +259,7 @@ def test_an_output_that_is_not_finite_is_an_error_and_no_expression(tmp_path: Pa
     model = onnx.load_model_from_string(samples.network())
     bias = next(each for each in model.graph.initializer if each.name == "bias")
     bias.CopyFrom(numpy_helper.from_array(np.full(7, np.nan, np.float32), "bias"))
-    part = bundle.Part("fp32.onnx", model.SerializeToString(), "fp32", "any")
+    part = bundle.NetworkFile("fp32.onnx", model.SerializeToString(), "fp32", "any")
     made = bundle.write(tmp_path / "odd", samples.description(), {"fp32": part})
     with pytest.raises(InputError, match=r"fp32\.onnx gives an output that is not finite"):
         edgefer.load(made.path, network="fp32").predict(greys)

@@ -23,9 +23,9 @@ from edgefer.backends import onnxruntime
 from edgefer.backends.tensorrt import builder
 from edgefer.cli.main import app
 from edgefer.compression import export, quantize, targets
-from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.errors import InputError, MissingExtra, MissingRequirement
+from edgefer.graph.fp16 import to_fp16
 from edgefer.graph.graph import Graph
-from edgefer.graph.half import half
 from edgefer.graph.lint import check
 from tests.helpers import samples
 
@@ -52,9 +52,9 @@ def graphs() -> Callable[[str], dict[str, ModelProto]]:
     def graphs(name: str) -> dict[str, ModelProto]:
         if name not in made:
             float32, images = network(name)
-            signed = export.int8(quantize.quantize(float32, images, "minmax", False), images[:1])
-            int8 = targets.lowered(signed)["int8-rtx"].model
-            made[name] = {"int8": int8, "fp16": half(export.fp32(float32, images[:1]))}
+            qdq = export.int8(quantize.quantize(float32, images, "minmax", False), images[:1])
+            int8 = targets.lowered(qdq)["int8-rtx"].model
+            made[name] = {"int8": int8, "fp16": to_fp16(export.fp32(float32, images[:1]))}
         return made[name]
 
     return graphs
@@ -108,10 +108,10 @@ def test_the_parser_hands_back_each_quantizer_with_its_scale(
 
 def test_half_precision_answers_as_full_precision_does(graphs: Callable[[str], dict[str, ModelProto]]) -> None:
     float32, images = network("ours")
-    halved = graphs("ours")["fp16"]
-    weights = [numpy_helper.to_array(each) for each in halved.graph.initializer]
+    fp16_model = graphs("ours")["fp16"]
+    weights = [numpy_helper.to_array(each) for each in fp16_model.graph.initializer]
     assert {each.dtype for each in weights if each.size > 100} == {np.dtype(np.float16)}
-    with onnxruntime.open_model(halved.SerializeToString()) as session, torch.inference_mode():
+    with onnxruntime.open_model(fp16_model.SerializeToString()) as session, torch.inference_mode():
         np.testing.assert_allclose(session.infer(images.numpy()), float32(images).numpy(), atol=0.02)
 
 
@@ -145,15 +145,15 @@ def test_what_cannot_be_built_is_said_in_one_line(graphs: Callable[[str], dict[s
 def test_a_tensorrt_that_is_not_there_or_does_not_load_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with pytest.raises(LackError, match="comes with JetPack"):
+    with pytest.raises(MissingRequirement, match="comes with JetPack"):
         builder.api("tensorrt")
     (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.10: cannot open shared object file')")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(LackError, match=r"tensorrt is installed and does not load: libnvinfer"):
+    with pytest.raises(MissingRequirement, match=r"tensorrt is installed and does not load: libnvinfer"):
         builder.api("tensorrt")
     (tmp_path / "tensorrt.py").write_text("__version__ = '8.5.2.2'")
     importlib.invalidate_caches()
-    with pytest.raises(LackError, match=r"TensorRT 8\.5\.2\.2 knows no strongly typed networks; JetPack 6\.1"):
+    with pytest.raises(MissingRequirement, match=r"TensorRT 8\.5\.2\.2 knows no strongly typed networks; JetPack 6\.1"):
         builder.api("tensorrt")
     del sys.modules["tensorrt"]  # not by monkeypatch, which would bring it back
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
@@ -164,7 +164,7 @@ def test_a_tensorrt_that_is_not_there_or_does_not_load_says_how_to_get_it(
 @pytest.fixture
 def made(tmp_path: Path, graphs: Callable[[str], dict[str, ModelProto]]) -> bundle.Bundle:
     content = graphs("ours")["int8"].SerializeToString()
-    parts = {**samples.parts(), "int8-rtx": bundle.Part("int8.rtx.onnx", content, "int8", "rtx")}
+    parts = {**samples.parts(), "int8-rtx": bundle.NetworkFile("int8.rtx.onnx", content, "int8", "rtx")}
     return bundle.write(tmp_path / "bundle", samples.description(), parts)
 
 
@@ -201,7 +201,7 @@ def test_the_command_refuses_a_graph_that_tensorrt_would_misread_whoever_made_th
     graph = Graph(graphs("ours")["int8"])
     node = next(node for node in graph.nodes if node.op_type == "QuantizeLinear")
     graph.set_constant(node, 2, np.array(128, np.uint8), "unsigned")
-    part = bundle.Part("int8.rtx.onnx", graph.model().SerializeToString(), "int8", "rtx")
+    part = bundle.NetworkFile("int8.rtx.onnx", graph.model().SerializeToString(), "int8", "rtx")
     made = bundle.write(tmp_path / "made", samples.description(), {**samples.parts(), "int8-rtx": part})
     done = CliRunner().invoke(app, ["build", str(made.path)])
     assert done.exit_code == 2
@@ -210,7 +210,7 @@ def test_the_command_refuses_a_graph_that_tensorrt_would_misread_whoever_made_th
 
 
 def test_a_bundle_that_comes_with_edgefer_is_left_as_it_is() -> None:
-    for name in bundle.family():
+    for name in bundle.pretrained():
         with pytest.raises(InputError, match="comes with edgefer; copy"):
             bundle.add_engine(bundle.load(name), b"", network="int8-rtx")
 
@@ -263,5 +263,5 @@ def test_too_little_memory_to_build_is_what_the_machine_lacks(
     graphs: Callable[[str], dict[str, ModelProto]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(builder, "last_error", lambda runtime: "[virtualMemoryBuffer.cpp] OutOfMemory (no further)")
-    with pytest.raises(LackError, match="too little memory to build the engine"):
+    with pytest.raises(MissingRequirement, match="too little memory to build the engine"):
         builder.build(graphs("ours")["int8"].SerializeToString(), "tensorrt_rtx", ["75"])

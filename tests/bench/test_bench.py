@@ -15,8 +15,8 @@ from rich.console import Console
 from edgefer import bundle
 from edgefer.bench import bench as benching
 from edgefer.bench.bench import bench
+from edgefer.bench.inputs import data_warnings
 from edgefer.bench.result import Comparison, NetworkEntry, Result
-from edgefer.bench.subjects import data_warnings
 from edgefer.devices.machine import Machine
 from edgefer.errors import InputError
 from edgefer.evaluation import timing
@@ -77,7 +77,10 @@ def test_int8_is_compared_with_fp32(result: Result) -> None:
 
 
 def test_a_second_fp32_network_is_compared_with_the_first_as_int8_is(tmp_path: Path) -> None:
-    parts = {**samples.parts(), "fp32-relu": bundle.Part("fp32.relu.onnx", samples.network(blind=2), "fp32", "any")}
+    parts = {
+        **samples.parts(),
+        "fp32-relu": bundle.NetworkFile("fp32.relu.onnx", samples.network(blind=2), "fp32", "any"),
+    }
     made = bundle.write(tmp_path / "made", samples.description(), parts)
     compared = bench([made], samples.dataset(), seconds=0.05).comparisons
     assert [(each.network, each.against) for each in compared] == [("fp32-relu", "fp32"), ("int8-cpu", "fp32")]
@@ -88,7 +91,7 @@ def test_what_decides_the_figures_is_in_the_result(made: bundle.Bundle, result: 
     assert result.protocol.threads == 1
     assert result.machine.versions["onnxruntime"]
     assert result.data.digest == "d" * 64
-    assert result.data.drawn
+    assert result.data.synthetic
     for entry in result.networks:
         assert entry.sha256 == made.manifest.networks[entry.network].sha256
         assert entry.latency.samples >= 1000
@@ -103,7 +106,9 @@ def test_the_result_survives_json(result: Result) -> None:
 
 def test_other_data_than_the_training_s_is_named(made: bundle.Bundle, result: Result) -> None:
     assert not any("was trained on" in warning for warning in result.warnings)
-    other = samples.write(made.path.parent / "other", data=bundle.Data(name="FER2013", digest="f" * 64, drawn=False))
+    other = samples.write(
+        made.path.parent / "other", data=bundle.Data(name="FER2013", digest="f" * 64, synthetic=False)
+    )
     warnings = bench([other], samples.dataset(), seconds=0.01).warnings
     assert "grey was trained on FER2013 (ffffffff), but is evaluated on greys (dddddddd)" in warnings
 
@@ -148,7 +153,7 @@ def test_other_labels_than_the_data_s_are_an_error(made: bundle.Bundle) -> None:
 
 def test_a_network_for_some_of_the_classes_is_judged_on_these(tmp_path: Path) -> None:
     about = samples.description(labels=LABELS[:4], recipe={"name": "grey", "data": {"classes": LABELS[:4]}})
-    parts = {"fp32": bundle.Part("fp32.onnx", samples.network(classes=4), "fp32", "any")}
+    parts = {"fp32": bundle.NetworkFile("fp32.onnx", samples.network(classes=4), "fp32", "any")}
     dataset = samples.dataset()
     result = bench([bundle.write(tmp_path / "made", about, parts)], dataset, seconds=0.01)
     wanted = int(((dataset.labels < 4) & (dataset.splits == 2)).sum())
@@ -175,11 +180,11 @@ def test_tables_fit_80_columns_and_hold_the_figures(result: Result) -> None:
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= 80
     assert f"{result.networks[0].latency.p50:.3f}" in text
-    assert "Accuracy (drawn faces)" in text
+    assert "Accuracy (synthetic faces)" in text
     assert all(label in text for label in LABELS)
     headings = [line for line in text.splitlines() if line.startswith(("Accuracy", "Per class", "fp32:", "int8-cpu:"))]
     assert len(headings) == 4
-    assert all(line.rstrip().endswith("(drawn faces)") for line in headings)
+    assert all(line.rstrip().endswith("(synthetic faces)") for line in headings)
 
 
 def test_labels_are_not_read_as_markup(result: Result) -> None:
@@ -191,7 +196,9 @@ def test_labels_are_not_read_as_markup(result: Result) -> None:
 
 
 def test_what_concerns_many_bundles_is_one_note(made: bundle.Bundle) -> None:
-    other = samples.write(made.path.parent / "others", data=bundle.Data(name="FER2013", digest="f" * 64, drawn=False))
+    other = samples.write(
+        made.path.parent / "others", data=bundle.Data(name="FER2013", digest="f" * 64, synthetic=False)
+    )
     rows = data_warnings(["a", "b", "c", "d", "e", "f"], [other] * 6, samples.dataset(), "test")
     assert rows == ["a, b, c, d and 2 more were trained on FER2013 (ffffffff), but are evaluated on greys (dddddddd)"]
 

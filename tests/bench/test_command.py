@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(dataset.images[row]).save(place / f"{row}.png")
     digest = data.load(Path("faces")).digest
-    origin = bundle.Data(name="greys", digest=digest, drawn=False)
+    origin = bundle.Data(name="greys", digest=digest, synthetic=False)
     paths.mark_latest(samples.write(paths.new_run("compress", "grey"), data=origin).path)
     yield tmp_path
     console.enable(False)

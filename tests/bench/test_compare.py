@@ -299,8 +299,8 @@ JETSON = {
     "watts": {"VDD_IN": 5.0},
     "throttled": 0,
 }
-CARD = {"name": "RTX", "driver": "570", "temperature": 40.0, "clock": 1000.0, "most_clock": 2000.0}
-CARD |= {"watts": 20.0, "most_watts": 115.0, "throttled": False}
+CARD = {"name": "RTX", "driver": "570", "temperature": 40.0, "clock": 1000.0, "max_clock": 2000.0}
+CARD |= {"watts": 20.0, "max_watts": 115.0, "throttled": False}
 GPU = {
     "bus": "0000:00:00.0",
     "name": "Orin",
@@ -313,8 +313,8 @@ GPU = {
 
 
 def test_a_card_with_another_power_limit_is_another_machine(place: Callable[..., Path]) -> None:
-    a = place("a.json", changed("conditions", "card_before", to=CARD))
-    b = place("b.json", changed("conditions", "card_before", to={**CARD, "most_watts": 80.0}))
+    a = place("a.json", changed("conditions", "gpu_before", to=CARD))
+    b = place("b.json", changed("conditions", "gpu_before", to={**CARD, "max_watts": 80.0}))
     done = type_in(a, b)
     assert done.exit_code == 2
     assert "hardware: power limit 115" in done.stderr
@@ -331,7 +331,7 @@ def test_a_machine_that_was_busy_is_noted(place: Callable[..., Path]) -> None:
     ("edit", "said"),
     [
         (changed("protocol", "threads", to=2), "protocol: threads 1 and 2"),
-        (changed("protocol", "least_seconds", to=3.0), "protocol: least_seconds 0.05 and 3"),
+        (changed("protocol", "min_seconds", to=3.0), "protocol: min_seconds 0.05 and 3"),
         (changed("device", to="rtx"), "device: device cpu and rtx"),
         (changed("machine", "cpu", to="i7"), "hardware: cpu"),
         (changed("machine", "cores", to=64), "hardware: cores"),
@@ -339,7 +339,7 @@ def test_a_machine_that_was_busy_is_noted(place: Callable[..., Path]) -> None:
         (changed("machine", "flags", to=["avx2"]), "hardware: instructions"),
         (changed("gpu", to=GPU), "hardware: GPU unknown and Orin"),
         (changed("conditions", "jetson_before", to=JETSON), "hardware: Jetson unknown and NVIDIA Jetson Orin Nano"),
-        (changed("conditions", "card_before", to=CARD), "hardware: card unknown and RTX"),
+        (changed("conditions", "gpu_before", to=CARD), "hardware: GPU unknown and RTX"),
         (changed("data", "digest", to="e" * 64), "data: digest dddddd"),
         (changed("data", "split", to="val"), "data: split test and val"),
         (changed("data", "images", to=71), "data: images 70 and 71"),
@@ -406,11 +406,11 @@ def test_a_reference_that_is_the_newer_one_is_noted(place: Callable[..., Path]) 
         (b"\xff\xfe\x00", "no valid JSON"),
         (b"[" * 100_000, "no valid JSON"),
         (b'{"kind": "edgefer bench", "format": NaN}', "no valid JSON"),
-        (b'{"kind": "edgefer bench", "format": 1}', "is not as this edgefer writes a result"),
-        (b'{"kind": "edgefer bench", "format": 2}', "has format 2, this edgefer reads 1"),
-        (b'{"kind": "edgefer bench", "format": 1, "x": 1e999}', "out of range"),
-        (b'{"kind": "edgefer bench", "format": 1, "x": 1' + b"0" * 400 + b"}", "out of range"),
-        (b'{"kind": "edgefer projection", "format": 1}', "nothing in it was measured"),
+        (b'{"kind": "edgefer bench", "format": 2}', "is not as this edgefer writes a result"),
+        (b'{"kind": "edgefer bench", "format": 3}', "has format 3, this edgefer reads 2"),
+        (b'{"kind": "edgefer bench", "format": 2, "x": 1e999}', "out of range"),
+        (b'{"kind": "edgefer bench", "format": 2, "x": 1' + b"0" * 400 + b"}", "out of range"),
+        (b'{"kind": "edgefer projection", "format": 2}', "nothing in it was measured"),
         (b'{"error": "no \\u001b[31mGPU", "exit_code": 3}', r"holds no result but an error: no \x1b[31mGPU"),
     ],
 )
@@ -668,7 +668,7 @@ def test_the_table_fits_80_columns_and_has_the_figures(place: Callable[..., Path
     assert max(map(len, done.stdout.splitlines())) <= 80
     p50 = next(line for line in done.stdout.partition("int8-cpu")[2].splitlines() if line.startswith("p50"))
     assert "1.25x" in p50
-    assert "drawn faces" in done.stdout
+    assert "synthetic faces" in done.stdout
     assert "VDD_IN, mJ" in done.stdout
     assert "2.00x" in done.stdout
     wide = type_in("a.json", "b.json", COLUMNS="200").stdout
@@ -686,7 +686,7 @@ def test_markdown_is_a_table_of_six_columns(place: Callable[..., Path]) -> None:
     assert {row.count("|") for row in rows} == {7}
     assert any("`int8-cpu`" in row and "1.25x" in row for row in rows)
     assert "**Failed: 1 of 2 conditions hold.**" in done.stdout
-    assert "(drawn faces)" in done.stdout.splitlines()[0]
+    assert "(synthetic faces)" in done.stdout.splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -720,7 +720,10 @@ def test_a_quotient_that_says_nothing_is_none() -> None:
 
 
 def test_results_of_two_real_benches_are_compared(place: Callable[..., Path], tmp_path: Path) -> None:
-    parts = {**samples.parts(), "int8-cpu": bundle.Part("int8-cpu.onnx", samples.network(blind=3), "int8", "cpu")}
+    parts = {
+        **samples.parts(),
+        "int8-cpu": bundle.NetworkFile("int8-cpu.onnx", samples.network(blind=3), "int8", "cpu"),
+    }
     other = bundle.write(tmp_path / "other", samples.description(name="renamed"), parts)
     Path("b.json").write_text(bench([other], samples.dataset(), seconds=0.05).model_dump_json(indent=1))
     compared = held(place("a.json"), Path("b.json"))

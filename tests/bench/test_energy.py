@@ -19,7 +19,7 @@ from edgefer.bench.bench import bench
 from edgefer.bench.probes import energy
 from edgefer.bench.probes.base import Candidate, Context
 from edgefer.devices import jetson, rapl
-from edgefer.report.facts import protocol
+from edgefer.report.protocol import protocol
 from edgefer.report.table import tables
 from tests.helpers import jetsons, powercap, samples
 

@@ -27,7 +27,7 @@ from edgefer.bench.probes import energy, gpu_memory
 from edgefer.bench.result import Result
 from edgefer.cli.main import app
 from edgefer.devices import jetson, nvidia, present
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 from edgefer.report.table import tables
 from tests.helpers import fake_gpu, jetsons, samples
 
@@ -170,7 +170,7 @@ def test_memory_that_cannot_be_measured_is_a_note_and_the_rest_stands(
     monkeypatch.setenv("FAKE_CUDA_FAIL", "cuMemGetInfo_v2")
     result = on("rtx", made)
     assert [(entry.gpu_memory, entry.memory, entry.cold_start) for entry in result.networks] == [(None, None, None)]
-    note = "memory and first answer of grey fp32 were not measured: out of memory: cannot ask for the GPU's free memory"
+    note = "memory and cold start of grey fp32 were not measured: out of memory: cannot ask for the GPU's free memory"
     assert any(each.startswith(note) for each in result.warnings)
     assert result.networks[0].quality.accuracy == 1
 
@@ -186,12 +186,12 @@ def test_what_the_fresh_process_says_is_found_among_what_libraries_print(
     assert set(found) == {"memory", "gpu_memory", "answered"}
     assert found["gpu_memory"]["buffers"] == 32 * 4 * (samples.SIZE**2 + 7)
     monkeypatch.setattr(gpu_memory, "_CHILD", "print('nothing')")
-    with pytest.raises(LackError, match="said nothing"):
+    with pytest.raises(MissingRequirement, match="said nothing"):
         IN_A_PROCESS(task)
 
 
 def test_a_process_without_a_gpu_ends_with_one_line(made: bundle.Bundle) -> None:
-    with pytest.raises(LackError) as error:
+    with pytest.raises(MissingRequirement) as error:
         gpu_memory.of_network(made, "fp32", "rtx", Options())
     assert "\n" not in str(error.value)
     assert "driver" in str(error.value)
@@ -226,7 +226,7 @@ def test_power_is_read_while_the_network_runs_and_before(monkeypatch: pytest.Mon
 def test_a_sensor_that_answers_too_seldom_gives_no_energy_and_a_note(
     made: bundle.Bundle, card: list[str], smi: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(energy, "_LEAST_READINGS", 10**6)
+    monkeypatch.setattr(energy, "_MIN_READINGS", 10**6)
     result = on("rtx", made)
     assert [entry.energy for entry in result.networks] == [None]
     assert result.protocol.energy_seconds is None
@@ -284,14 +284,14 @@ def test_an_rtx_card_runs_the_bundle_s_engine_where_it_fits_and_another_one_wher
     result = on("rtx", added)
     assert [entry.network for entry in result.networks] == ["fp32"]
     assert card == []
-    assert result.conditions.card_before == nvidia.Card(
+    assert result.conditions.gpu_before == nvidia.GpuState(
         name="NVIDIA GeForce RTX 4060",
         driver="580.65.06",
         temperature=41,
         clock=2460,
-        most_clock=3105,
+        max_clock=3105,
         watts=22.31,
-        most_watts=115,
+        max_watts=115,
         throttled=False,
     )
     assert "--id=0000:01:00.0" in (tmp_path / "bin" / "asked").read_text()  # the card that CUDA took
@@ -309,8 +309,8 @@ def test_a_card_that_holds_its_clock_down_is_noted(made: bundle.Bundle, smi: Cal
     smi("NVIDIA GeForce RTX 4060, 580.65.06, 87, 1200, 3105, [N/A], 115.00", "0x0000000000000020")
     result = on("rtx", made)
     assert "the card held its clock down" in result.warnings[-1]
-    assert result.conditions.card_after is not None
-    assert result.conditions.card_after.watts is None
+    assert result.conditions.gpu_after is not None
+    assert result.conditions.gpu_after.watts is None
 
 
 @pytest.mark.parametrize("said", ["", "No devices were found", "a, b", ",,,,,,,"])
@@ -323,7 +323,7 @@ def test_without_a_gpu_it_is_one_line_or_with_fallback_the_cpu_and_the_result_sa
     made: bundle.Bundle, card: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_CUDA_DEVICES", "0")
-    with pytest.raises(LackError, match="the NVIDIA driver finds no GPU"):
+    with pytest.raises(MissingRequirement, match="the NVIDIA driver finds no GPU"):
         on("rtx", made)
     result = on("rtx", made, fallback=True)
     assert result.device == "cpu"
@@ -346,7 +346,7 @@ def test_memory_that_is_short_for_the_second_network_gives_back_what_the_first_o
         return engine
 
     monkeypatch.setattr(builder, "load", load)
-    with pytest.raises(LackError, match="too little memory for the engine"):
+    with pytest.raises(MissingRequirement, match="too little memory for the engine"):
         on("jetson", made)  # and the fixture counts
     assert len(loaded) == 2
 

@@ -22,7 +22,7 @@ from edgefer import bundle, console, data, paths
 from edgefer.bench import remote
 from edgefer.bench import result as schema
 from edgefer.cli.main import app
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 from edgefer.labels import LABELS
 from tests.helpers import samples, sshd
 
@@ -51,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             file = Path(FACES, name, LABELS[dataset.labels[row]], f"{row}.png")
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(dataset.images[row]).save(file)
-    origin = bundle.Data(name="greys", digest=data.load(FACES).digest, drawn=False)
+    origin = bundle.Data(name="greys", digest=data.load(FACES).digest, synthetic=False)
     samples.write(Path(BUNDLE), data=origin)
     yield place
     console.enable(False)
@@ -118,7 +118,7 @@ def test_an_answer_from_there_is_checked_like_any_stranger_s(tmp_path: Path, fol
     cut = [{**each, "confusion": each["confusion"][:3]} for each in said["networks"]]
     changes: dict[str, Any]
     for changes in ({"networks": []}, {"networks": cut}, {"kind": "edgefer projection"}):
-        with pytest.raises(LackError, match="what orin answered is not the result of this bench"):
+        with pytest.raises(MissingRequirement, match="what orin answered is not the result of this bench"):
             answer(**changes)
 
 

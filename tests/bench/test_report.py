@@ -27,8 +27,8 @@ from edgefer.evaluation import timing
 from edgefer.labels import LABELS
 from edgefer.pages import page as pages
 from edgefer.pages import svg
-from edgefer.report import facts, sheets, spreadsheet, table
 from edgefer.report import html as report
+from edgefer.report import html_tables, protocol, spreadsheet, table
 from edgefer.report.markdown import markdown
 from edgefer.report.pareto import front
 from edgefer.report.summary import summary
@@ -106,7 +106,7 @@ def test_every_picture_says_its_figures_in_words(many: Result) -> None:
 
 
 def test_every_table_of_drawn_faces_says_so(page: Page) -> None:
-    assert page.text.count("drawn faces") >= len(page.named("table", "figure", "section"))
+    assert page.text.count("synthetic faces") >= len(page.named("table", "figure", "section"))
 
 
 def test_charts_take_their_colours_from_the_theme(many: Result) -> None:
@@ -116,14 +116,14 @@ def test_charts_take_their_colours_from_the_theme(many: Result) -> None:
 
 
 def test_all_of_accuracy_and_memory_is_in_tables_with_the_leak_free_images_apart(result: Result) -> None:
-    sheet = sheets.accuracy(result)
+    sheet = html_tables.accuracy(result)
     assert [row[1][0] for row in sheet.rows] == ["all", "leak-free"] * len(result.networks)
     for number, entry in enumerate(result.networks):
         for quality, (_, cells) in zip((entry.quality, entry.leak_free), sheet.rows[2 * number :], strict=False):
             assert quality is not None
             shares = (quality.macro_f1, quality.weighted_f1, quality.calibration_error)
             assert cells[-3:] == [f"{share:.3f}" for share in shares]
-    cost = sheets.cost(result)
+    cost = html_tables.cost(result)
     assert cost is not None
     memory = result.networks[0].memory
     assert memory is not None
@@ -155,7 +155,7 @@ def test_latency_from_pixels_is_shown_where_it_was_measured(result: Result) -> N
 
 
 def test_photographs_are_not_called_drawn(result: Result) -> None:
-    assert "drawn faces" not in Page(report.html(results.photographs(result))).text
+    assert "synthetic faces" not in Page(report.html(results.photographs(result))).text
 
 
 def test_a_network_whose_multiply_accumulates_cannot_be_counted_has_a_dash(result: Result) -> None:
@@ -188,7 +188,7 @@ def test_a_device_s_page_says_what_it_measured_and_nothing_of_a_cpu_s(many: Resu
     for said in ("all graph optimizations", "memory arena on", "no sensor that edgefer reads (RAPL, INA3221)"):
         assert said in here
     assert "GPU peak" not in here
-    assert ("temperature of cpu, C", "48.2", "55.0") in facts.conditions(results.on_jetson(many))
+    assert ("temperature of cpu, C", "48.2", "55.0") in protocol.conditions(results.on_jetson(many))
 
 
 def test_the_summary_is_the_bench_s_own_recommendation_of_one_bundle(many: Result) -> None:
@@ -279,9 +279,9 @@ def test_the_faces_most_often_wrong_come_first() -> None:
     two[[5, 8]] = np.roll(right[[5, 8]], 2, axis=1) * np.array([[0.2], [1]], dtype=np.float32)
     found = mistakes.most_often(rows, LABELS, [one, two], [1.0, 1.0])
     assert [each.row for each in found] == [int(rows.rows[place]) for place in (8, 5, 3)]
-    assert [each.label for each in found[0].answers] == [LABELS[(rows.labels[8] + by) % 7] for by in (1, 2)]
-    assert found[2].answers[1].label == found[2].label
-    assert found[0].answers[0].confidence == pytest.approx(1, abs=0.01)
+    assert [each.label for each in found[0].predictions] == [LABELS[(rows.labels[8] + by) % 7] for by in (1, 2)]
+    assert found[2].predictions[1].label == found[2].label
+    assert found[0].predictions[0].confidence == pytest.approx(1, abs=0.01)
 
 
 def test_faces_are_shown_only_where_they_were_asked_for(result: Result, dataset: Dataset, page: Page) -> None:
@@ -303,7 +303,7 @@ def test_faces_are_shown_only_where_they_were_asked_for(result: Result, dataset:
 def test_a_face_that_is_not_in_the_data_is_left_out(result: Result, dataset: Dataset) -> None:
     strange = results.wrong(result, 10**9, HOSTILE[0], HOSTILE[1])
     assert Page(report.html(strange, dataset)).named("img") == []
-    one_answer = [mistakes.Mistake(each.row, each.label, each.answers[:1]) for each in result.mistakes]
+    one_answer = [mistakes.Mistake(each.row, each.label, each.predictions[:1]) for each in result.mistakes]
     assert Page(report.html(result.model_copy(update={"mistakes": one_answer}), dataset)).named("img") == []
 
 

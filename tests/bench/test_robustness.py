@@ -1,4 +1,4 @@
-"""`bench --robustness`: the networks' accuracy on worse pictures, beside each other."""
+"""`bench --robustness`: the networks' accuracy under corruptions, beside each other."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_table_fits_80_columns_and_the_page_has_curves(result: Result) -> No
     console.print(tables(result))
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= 80
-    assert "Accuracy on worse pictures" in text
+    assert "Accuracy under corruptions" in text
     fp32, int8 = (entry.robustness for entry in result.networks)
     assert fp32 is not None
     assert int8 is not None
@@ -77,5 +77,5 @@ def test_without_being_asked_for_it_is_not_there(tmp_path: Path) -> None:
     result = bench([samples.write(tmp_path / "made")], samples.dataset(), seconds=0.01)
     assert result.networks[0].robustness is None
     page = report.html(result)
-    assert "On worse pictures" not in page
-    assert "accuracy on worse pictures (--robustness)" in page  # what was not asked for is said
+    assert "On corruption robustness" not in page
+    assert "accuracy under corruptions (--robustness)" in page  # what was not asked for is said

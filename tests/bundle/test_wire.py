@@ -211,7 +211,7 @@ def test_what_nests_too_deep_is_refused() -> None:
         wire.check(deep().SerializeToString(), "it")
 
 
-@pytest.mark.parametrize("name", bundle.family())
+@pytest.mark.parametrize("name", bundle.pretrained())
 def test_networks_that_come_with_edgefer_pass(name: str) -> None:
     found = bundle.load(name)
     for network in found.manifest.networks:

@@ -70,10 +70,16 @@ REDUCED: list[tuple[dict[str, Any], str]] = [
     ({"settings": ["phases=[{ epochs = 10, lr = 0.1 }]"]}, "1 phases instead of 2"),
     ({"settings": ["teaching.teachers=['a']"]}, 'teaching.teachers ["a"] instead of []'),
     ({"epochs": None}, "not known to have run to its end"),
-    ({"start": benches.RANDOM}, "without ImageNet weights"),
-    ({"start": None}, "not known which weights it began with"),
-    ({"settings": ["model.weights='a.pth'"], "start": {"kind": "file", "name": "a.pth"}}, "weights of a file (a.pth)"),
-    ({"settings": ["model.start='a'"], "start": {"kind": "run", "name": "a"}}, "from the weights of a run (a)"),
+    ({"initial_weights": benches.RANDOM}, "without ImageNet weights"),
+    ({"initial_weights": None}, "not known which weights it began with"),
+    (
+        {"settings": ["model.weights='a.pth'"], "initial_weights": {"kind": "file", "name": "a.pth"}},
+        "weights of a file (a.pth)",
+    ),
+    (
+        {"settings": ["model.initial_weights='a'"], "initial_weights": {"kind": "run", "name": "a"}},
+        "from the weights of a run (a)",
+    ),
     ({"settings": ["model.weights='a.pth'"]}, "not known which weights it began with"),
 ]
 

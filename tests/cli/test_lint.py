@@ -23,7 +23,7 @@ from edgefer.graph import lint
 from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.lower import lower
 from edgefer.graph.read import read
-from edgefer.graph.slim import slim
+from edgefer.graph.strip import stripped
 from edgefer.graph.weights import fold_weights
 from tests.helpers.onnx_networks import Layer, network, reader_of
 
@@ -37,7 +37,7 @@ def type_in(*arguments: str | Path) -> Result:
 
 def made_for(target: str) -> ModelProto:
     body = [Layer(4, 3), Layer(4, 3, skip="identity")]
-    return slim(lower(slim(fold_batchnorm(fold_weights(network(body, 0)))), target).model)
+    return stripped(lower(stripped(fold_batchnorm(fold_weights(network(body, 0)))), target).model)
 
 
 @pytest.fixture(params=["tensorrt", "cpu"])
@@ -239,7 +239,7 @@ def test_a_constant_in_a_file_beside_is_refused_before_that_file_is_opened(tmp_p
 def test_a_pass_says_which_runtime_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     onnx.save(made_for("cpu"), tmp_path / "cpu.onnx")
     assert "ONNX Runtime" in type_in(tmp_path / "cpu.onnx", "--target", "cpu").output
-    monkeypatch.setattr("edgefer.graph.lint.asking.ask_apart", lambda *_: None)  # as where it is not installed
+    monkeypatch.setattr("edgefer.graph.lint.asking.ask_in_subprocess", lambda *_: None)  # as where it is not installed
     done = type_in(tmp_path / "cpu.onnx", "--target", "cpu")
     assert done.exit_code == 0
     assert "nothing of what lint looks for" in done.output

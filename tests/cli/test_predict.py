@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import edgefer
-from edgefer import answers, bundle, inputs
+from edgefer import bundle, inputs, predictions
 from edgefer.cli.main import app
 from edgefer.faces.face import Box
 from edgefer.labels import LABELS
@@ -106,12 +106,12 @@ def test_one_bad_picture_does_not_stop_the_others(made: Path, pictures: Path) ->
 def test_what_was_answered_before_the_end_is_shown_and_written(
     made: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    def until_then(*arguments: Any) -> Iterator[answers.Answer]:
+    def until_then(*arguments: Any) -> Iterator[predictions.PicturePrediction]:
         yield from itertools.islice(answering(*arguments), 2)
         raise error
 
-    answering = answers.answers
-    monkeypatch.setattr(answers, "answers", until_then)
+    answering = predictions.predict_files
+    monkeypatch.setattr(predictions, "predict_files", until_then)
     done = predict(pictures, "--bundle", made, "--csv", tmp_path / "faces.csv", "--json")
     report = json.loads(done.stdout)
     assert done.exit_code == report["exit_code"] == (130 if isinstance(error, KeyboardInterrupt) else 3)
@@ -125,7 +125,7 @@ def test_a_table_that_cannot_be_written_leaves_the_answers_in_the_one_object_tha
     def full(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "faces.csv")
 
-    monkeypatch.setattr(answers, "write_csv", full)
+    monkeypatch.setattr(predictions, "write_csv", full)
     for files, said in (([pictures], "no space is left"), ([pictures, pictures / "notes.txt"], "1 of 4 pictures")):
         done = predict(*files, "--bundle", made, "--csv", tmp_path / "faces.csv", "--json")
         report = json.loads(done.stdout)
@@ -277,18 +277,18 @@ def test_a_bundle_that_is_none_of_edgefers_is_told_which_there_are(pictures: Pat
     done = predict(pictures / "a.png", "--bundle", "edgefer-giant")
     assert done.exit_code == 2
     assert "edgefer-giant is not there; a bundle is a folder" in done.output
-    assert all(name in done.output for name in bundle.family())
+    assert all(name in done.output for name in bundle.pretrained())
 
 
 def test_names_with_markup_and_boxes_at_the_edge_are_drawn_and_printed_as_they_are(tmp_path: Path) -> None:
     from rich.console import Console
 
     face = Prediction("happy", {"happy": 0.9, "sad": 0.1}, 1.0, Box(290, 0, 10, 10))
-    answer = answers.Answer(tmp_path / "[red]face[/red].png", [face], 1.0)
+    each = predictions.PicturePrediction(tmp_path / "[red]face[/red].png", [face], 1.0)
     console = Console(record=True, width=200, file=(tmp_path / "out").open("w"))
-    console.print(answers.table([answer]))
+    console.print(predictions.table([each]))
     assert "[red]face[/red].png" in console.export_text()
-    copy = answers.annotate(Image.new("L", (300, 200)), [face])
+    copy = predictions.annotate(Image.new("L", (300, 200)), [face])
     assert copy.size == (300, 200)
     assert np.asarray(copy)[:10, 240:285].any()  # the label is beside the box, inside the picture
 
@@ -296,13 +296,13 @@ def test_names_with_markup_and_boxes_at_the_edge_are_drawn_and_printed_as_they_a
 @pytest.mark.parametrize("size", [(1, 1), (1, 800), (10_000, 1), (4000, 3000), (30, 40)])
 def test_pictures_of_any_shape_are_annotated_within_bounds(size: tuple[int, int]) -> None:
     face = Prediction("happy", {"happy": 0.9, "sad": 0.1}, 1.0)
-    copy = answers.annotate(Image.new("L", size), [face, face])
+    copy = predictions.annotate(Image.new("L", size), [face, face])
     assert copy.width * copy.height <= 10_100_000
 
 
 def test_a_face_below_the_least_confidence_is_unsure_in_the_picture_too() -> None:
     face = Prediction("happy", {"happy": 0.4, "sad": 0.3, "fear": 0.3}, 1.0)
-    bare, unsure = (np.asarray(answers.annotate(Image.new("L", (300, 200)), [face], least)) for least in (0.0, 0.5))
+    bare, unsure = (np.asarray(predictions.annotate(Image.new("L", (300, 200)), [face], least)) for least in (0.0, 0.5))
     assert (bare != unsure).any()
 
 
@@ -311,15 +311,15 @@ def test_labels_and_names_that_are_no_plain_text_are_shown_all_the_same(tmp_path
 
     face = Prediction("[/x]", {"[/x]": 0.9, "[red]": 0.1}, 1.0)
     found = [
-        answers.Answer(Path(os.fsdecode(b"caf\xe9\x1b[2J.png")), [face], 1.0),
-        answers.Answer(Path("b"), [], 1.0, "no"),
+        predictions.PicturePrediction(Path(os.fsdecode(b"caf\xe9\x1b[2J.png")), [face], 1.0),
+        predictions.PicturePrediction(Path("b"), [], 1.0, "no"),
     ]
     console = Console(record=True, width=200, file=(tmp_path / "out").open("w"))
-    console.print(answers.table(found))
+    console.print(predictions.table(found))
     shown = console.export_text()
     assert "[/x]" in shown
     assert "\x1b" not in shown
-    answers.write_csv(tmp_path / "faces.csv", found, ["[/x]", "[red]"])
+    predictions.write_csv(tmp_path / "faces.csv", found, ["[/x]", "[red]"])
     lines = list(tables.DictReader((tmp_path / "faces.csv").read_text(errors="surrogateescape").splitlines()))
     assert [line["error"] for line in lines] == ["", "no"]
 
@@ -370,7 +370,7 @@ def test_a_face_s_score_roll_and_place_stand_in_json_csv_and_the_copy(
     assert (float(line["score"]), float(line["roll"]), line["notes"]) == (face["score"], face["roll"], "")
     box = Box(200, 100, 200, 200)
     faces = [Prediction("happy", {"happy": 1.0}, 1.0, box, 0.9, roll) for roll in (0.0, 45.0)]
-    straight, turned = (np.asarray(answers.annotate(Image.new("L", (640, 480)), [face])) for face in faces)
+    straight, turned = (np.asarray(predictions.annotate(Image.new("L", (640, 480)), [face])) for face in faces)
     assert straight[200, 200].any()
     assert not turned[200, 200].any()
     assert turned[200, 300 - 141 : 300 - 135].any()  # the corner of the turned square

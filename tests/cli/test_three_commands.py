@@ -60,7 +60,7 @@ def test_one_after_another_without_naming_what_the_one_before_wrote(here: Path) 
     assert training["recipe"]["name"] == "compact"
     assert training["val_accuracy"] > 0.8  # chance is 0.14
     figures = json.loads(Path(training["figures"]).read_text(encoding="utf-8"))
-    assert figures["answers"]["accuracy"] == pytest.approx(training["val_accuracy"], abs=1e-4)
+    assert figures["evaluation"]["accuracy"] == pytest.approx(training["val_accuracy"], abs=1e-4)
     assert figures["history"] == training["history"]
     assert Path(training["page"]).parent == Path(training["run"])
 

@@ -75,7 +75,7 @@ def test_int8_has_relu_and_fp32_stays_as_it_was_trained(
         return built
 
     monkeypatch.setattr(checkpoints, "build", with_silu)
-    monkeypatch.setattr(compressor, "MOST_STEPS", 2)
+    monkeypatch.setattr(compressor, "MAX_STEPS", 2)
     monkeypatch.setattr("edgefer.learning.loop.SECONDS_BETWEEN_SAVES", 0.0)
     run = tmp_path / "run"
     shutil.copytree(trained, run)

@@ -114,12 +114,12 @@ def test_every_target_takes_it_and_computes_what_was_trained(name: str) -> None:
     torch.manual_seed(0)
     network, x = build().eval(), torch.randn(12, 3, 10, 10)
     quantized = quantize.quantize(network, x, "minmax", half_range=False)
-    signed = export.int8(quantized, x[:1])
-    graphs = targets.lowered(signed)
+    qdq = export.int8(quantized, x[:1])
+    graphs = targets.lowered(qdq)
     with torch.no_grad():
         wanted, floats = quantized(x).numpy(), network(x).numpy()
     assert 0 < np.abs(wanted - floats).max() < 0.1 * np.abs(floats).max()
-    unoptimized = [(model, False) for model in (signed, *(graph.model for graph in graphs.values()))]
+    unoptimized = [(model, False) for model in (qdq, *(graph.model for graph in graphs.values()))]
     for model, optimize in (*unoptimized, (graphs["int8-cpu"].model, True)):
         # A number on the border of two steps may fall to the other side.
         answers = run(model, x, optimize)
@@ -146,11 +146,11 @@ def test_a_network_quantized_in_places_that_share_a_scale_still_learns_it_once()
     with torch.no_grad():
         for scale in scales:
             scale.mul_(1.5)
-    signed = export.int8(quantized, x[:1])
+    qdq = export.int8(quantized, x[:1])
     assert sum("post_hooks" in name and tensor.requires_grad for name, tensor in quantized.named_parameters()) == count
-    stored = {each.name: onnx.numpy_helper.to_array(each) for each in signed.graph.initializer}
-    (concat,) = (node for node in signed.graph.node if node.op_type == "Concat")
-    made = {node.output[0]: node for node in signed.graph.node}
+    stored = {each.name: onnx.numpy_helper.to_array(each) for each in qdq.graph.initializer}
+    (concat,) = (node for node in qdq.graph.node if node.op_type == "Concat")
+    made = {node.output[0]: node for node in qdq.graph.node}
     assert len({float(stored[made[name].input[1]]) for name in concat.input}) == 1
 
 

@@ -112,7 +112,7 @@ def test_each_targets_file_passes_its_linter_and_differs_where_the_manifest_says
     apart = opened.manifest.compression["targets"]
     lifted, left_out = (
         {line["quantizer"] for line in apart["quantizers"] if line["kind"] == kind}
-        for kind in ("lifted clip", "left out")
+        for kind in ("unclipped", "left out")
     )
     assert lifted
     assert lifted | left_out <= {node.name for node in cpu.graph.node}
@@ -178,7 +178,7 @@ def test_ctrl_c_after_fine_tuning_says_how_to_go_on(
     def interrupted(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(compressor, "MOST_STEPS", 1)
+    monkeypatch.setattr(compressor, "MAX_STEPS", 1)
     monkeypatch.setattr(speed, "measure", interrupted)
     out = tmp_path / "bundle"
     stopped = CliRunner().invoke(
@@ -268,7 +268,7 @@ def test_a_rejected_network_is_judged_by_other_bounds_without_fine_tuning_again(
 def test_a_rejected_bundle_of_another_fine_tuning_is_not_replaced(
     made: Result, trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compressor, "MOST_STEPS", 1)
+    monkeypatch.setattr(compressor, "MAX_STEPS", 1)
     out = tmp_path / "bundle"
     with pytest.raises(Rejected):
         compress(trained, data.load(csv), out, CompressConfig(max_drop=-101))

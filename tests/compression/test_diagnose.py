@@ -26,7 +26,7 @@ from edgefer.compression.diagnose import Damage
 from edgefer.data.dataset import Split
 from edgefer.errors import InputError
 from edgefer.graph.graph import Graph
-from edgefer.graph.leave import Part, leave, parts
+from edgefer.graph.keep_fp32 import QuantizedPart, parts, with_fp32
 from edgefer.learning import checkpoint
 from edgefer.preprocessing import Preprocessing
 from tests.helpers.onnx_networks import run
@@ -50,20 +50,20 @@ class Case:
         quantized = quantize.quantize(network, images, "histogram", False)
         self.whole = export.int8(quantized, images[:1])
         self.floats = export.fp32(quantize.unquantized(network, quantized), images[:1])
-        self.signed = broken(self.whole)
+        self.qdq = broken(self.whole)
         self.fp32 = {"fp32": gate.predictions(self.floats, self.spec, self.validation, "")}
 
     def judge(self, model: ModelProto) -> gate.Verdict:
         graphs = {name: graph.model for name, graph in targets.lowered(model).items()}
         return gate.judge(self.validation, 7, self.fp32, graphs, self.spec)
 
-    def diagnose(self, some: list[Part] | None = None, left: Sequence[Part] = ()) -> list[Damage]:
-        return diagnose.diagnose(self.signed, self.floats, self.spec, self.validation, self.inputs, some, left)
+    def diagnose(self, some: list[QuantizedPart] | None = None, left: Sequence[QuantizedPart] = ()) -> list[Damage]:
+        return diagnose.diagnose(self.qdq, self.floats, self.spec, self.validation, self.inputs, some, left)
 
 
-def broken(signed: ModelProto) -> ModelProto:
+def broken(qdq: ModelProto) -> ModelProto:
     """Return a graph where one activation is clipped at a hundredth of its range."""
-    graph = Graph(signed)
+    graph = Graph(qdq)
     for node in graph.nodes:
         if node.name in (f"{BROKEN}.Q", f"{BROKEN}.DQ"):
             scale = graph.constant(node, 1)
@@ -85,9 +85,7 @@ def damages(case: Case) -> list[Damage]:
 def test_every_quantized_tensor_and_layer_has_a_line_and_the_broken_one_stands_first(
     case: Case, damages: list[Damage]
 ) -> None:
-    assert sorted(damage.part.name for damage in damages) == sorted(
-        part.name for part in parts(case.signed, case.floats)
-    )
+    assert sorted(damage.part.name for damage in damages) == sorted(part.name for part in parts(case.qdq, case.floats))
     worst = next(damage for damage in damages if damage.part.kind == "activation")
     assert worst.part.name == BROKEN
     assert worst in damages[:2]  # the layer that reads it costs as much
@@ -101,16 +99,16 @@ def test_every_quantized_tensor_and_layer_has_a_line_and_the_broken_one_stands_f
 
 
 def test_repair_leaves_as_little_as_passes_the_gate(case: Case, damages: list[Damage]) -> None:
-    assert case.judge(case.signed).drop > 5
+    assert case.judge(case.qdq).drop > 5
     allowed = case.judge(case.whole).drop + 0.8  # one image of 140 is 0.71 points
-    repaired = repair.repair(case.signed, case.floats, damages, case.diagnose, case.judge, allowed)
+    repaired = repair.repair(case.qdq, case.floats, damages, case.diagnose, case.judge, allowed)
     assert repaired is not None
     assert repaired.verdict.drop <= allowed
     assert len(repaired.left) <= 2
     assert any(f"{BROKEN}.DQ" in part.tensors for part in repaired.left)
-    assert case.judge(repaired.signed).drop == repaired.verdict.drop
+    assert case.judge(repaired.qdq).drop == repaired.verdict.drop
     for part in repaired.left:  # none of them is superfluous
-        fewer = leave(case.signed, case.floats, set(repaired.left) - {part})
+        fewer = with_fp32(case.qdq, case.floats, set(repaired.left) - {part})
         assert case.judge(fewer).drop > allowed
 
 
@@ -138,10 +136,10 @@ def test_repair_finds_the_parts_that_are_needed_and_no_other(
     worst = ordered(damages)
     wanted = {worst[number].part.tensors[0] for number in needed}
 
-    def again(some: list[Part], left: list[Part]) -> list[Damage]:
+    def again(some: list[QuantizedPart], left: list[QuantizedPart]) -> list[Damage]:
         return [each for each in worst if each.part in some]
 
-    repaired = repair.repair(case.signed, case.floats, worst, again, needs(wanted), 0.5)
+    repaired = repair.repair(case.qdq, case.floats, worst, again, needs(wanted), 0.5)
     assert repaired is not None
     assert wanted <= {tensor for part in repaired.left for tensor in part.tensors}
     assert len(repaired.left) <= len(needed)
@@ -155,12 +153,12 @@ def test_repair_measures_again_what_is_left_once_the_worst_part_is_fp32(case: Ca
     first, hidden = worst[0], worst[-1]
     asked = []
 
-    def again(some: list[Part], left: list[Part]) -> list[Damage]:
+    def again(some: list[QuantizedPart], left: list[QuantizedPart]) -> list[Damage]:
         asked.append((some, left))
         return [dataclasses.replace(each, loss=5.0 if each is hidden else 0.0) for each in worst if each.part in some]
 
     judge = needs({first.part.tensors[0], hidden.part.tensors[0]})
-    repaired = repair.repair(case.signed, case.floats, worst, again, judge, 0.5)
+    repaired = repair.repair(case.qdq, case.floats, worst, again, judge, 0.5)
     assert repaired is not None
     assert set(repaired.left) == {first.part, hidden.part}
     assert asked == [([each.part for each in worst[1:]], [first.part])]
@@ -174,7 +172,7 @@ def test_damage_beyond_what_is_fp32_already_is_of_the_rest_alone(case: Case, dam
 
 
 def test_repair_says_so_where_nothing_helps(case: Case, damages: list[Damage]) -> None:
-    assert repair.repair(case.signed, case.floats, damages[:6], case.diagnose, case.judge, -101) is None
+    assert repair.repair(case.qdq, case.floats, damages[:6], case.diagnose, case.judge, -101) is None
 
 
 class Tokens(nn.Module):
@@ -201,11 +199,11 @@ def test_networks_of_tokens_are_diagnosed_and_named_like_any_other() -> None:
     images = torch.randn(12, 1, 16, 16)
     network = Tokens().eval()
     quantized = quantize.quantize(network, images, "minmax", False)
-    signed = export.int8(quantized, images[:1])
+    qdq = export.int8(quantized, images[:1])
     floats = export.fp32(quantize.unquantized(network, quantized), images[:1])
-    found = parts(signed, floats)
-    assert np.allclose(run(leave(signed, floats, found), images.numpy()), run(floats, images.numpy()), atol=1e-5)
-    ratios = diagnose.snr(signed, floats, images.numpy())
+    found = parts(qdq, floats)
+    assert np.allclose(run(with_fp32(qdq, floats, found), images.numpy()), run(floats, images.numpy()), atol=1e-5)
+    ratios = diagnose.snr(qdq, floats, images.numpy())
     assert all(15 < ratio < 120 or math.isinf(ratio) for ratio in ratios.values()), ratios
     assert {"query.MatMul", "key.MatMul"} <= {part.name for part in found if part.kind == "weight"}
     known = quantize.layers(network, images[:1])
@@ -233,9 +231,9 @@ def test_a_tensor_that_int8_holds_exactly_has_no_noise() -> None:
         network[0].weight.fill_(1)
     images = torch.randn(8, 1, 4, 4)
     quantized = quantize.quantize(network.eval(), images, "minmax", False)
-    signed = export.int8(quantized, images[:1])
+    qdq = export.int8(quantized, images[:1])
     floats = export.fp32(quantize.unquantized(network, quantized), images[:1])
-    ratios = diagnose.snr(signed, floats, images.numpy())
+    ratios = diagnose.snr(qdq, floats, images.numpy())
     weight = next(name for name in ratios if "0.Conv." in name and name.endswith("weight"))
     assert ratios[weight] > 100 or math.isinf(ratios[weight])
     assert 20 < ratios["input.DQ"] < 60
@@ -277,7 +275,7 @@ def test_the_command_diagnoses_and_repairs_and_leaves_a_table_a_picture_and_a_bu
     assert BROKEN in [line["name"] for line in lines[:3]]
     assert (folder / "diagnosis.png").read_bytes().startswith(b"\x89PNG")
     how = bundle.load(out).manifest.compression
-    assert [BROKEN in json.dumps(part) for part in how["repair"]["left_in_fp32"]].count(True) >= 1
+    assert [BROKEN in json.dumps(part) for part in how["repair"]["kept_in_fp32"]].count(True) >= 1
     assert how["gate"]["drop"] <= 3
 
 
@@ -303,5 +301,5 @@ def test_layers_are_named_as_in_the_exported_graph_or_as_their_modules(case: Cas
     some = quantize.quantize(network, images, "minmax", False, [pattern])
     every = quantize.quantize(network, images, "minmax", False)
     assert sum(quantize.quantizers(some).values()) < sum(quantize.quantizers(every).values())
-    names = {node.name for node in case.signed.graph.node}
+    names = {node.name for node in case.qdq.graph.node}
     assert all(set(layer.names) & names for layer in quantize.layers(network, images[:1]))

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edgefer import bundle, data
-from edgefer.bench import subjects
+from edgefer.bench import inputs
 from edgefer.cli.main import app
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint
@@ -106,13 +106,13 @@ def test_a_bench_refuses_images_that_a_network_has_learned_under_another_divisio
     plain = data.load(made.data())
     corrected = dataclasses.replace(plain, digest="a" * 64, labels=np.roll(plain.labels, 1))
     opened = bundle.load(made.folder / "bundle")
-    assert subjects.divided_as_for([opened], corrected) is corrected
+    assert inputs.divided_as_for([opened], corrected) is corrected
     rows = data.split(corrected, "test")
 
     with pytest.raises(InputError, match=rf"has learned \d+ of the {len(rows)} images of test"):
-        subjects.check_unseen(opened, corrected, rows)
+        inputs.check_unseen(opened, corrected, rows)
 
-    subjects.check_unseen(opened, data.load(made.data(), groups=PATTERN), rows)
+    inputs.check_unseen(opened, data.load(made.data(), groups=PATTERN), rows)
 
 
 def test_going_on_from_a_network_divides_as_it_was_divided(made: Made) -> None:

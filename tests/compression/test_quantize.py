@@ -1,4 +1,4 @@
-"""From a torch network to one signed symmetric ONNX graph, with the real NNCF."""
+"""From a torch network to one symmetric QDQ graph, with the real NNCF."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgefer.compression import export, quantize
 from edgefer.compression.calibrate import Observer
 from edgefer.graph.lint import check
 from edgefer.graph.lower import lower
-from edgefer.graph.slim import slim
+from edgefer.graph.strip import stripped
 from tests.helpers.onnx_networks import kinds, run, session
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def test_a_pool_that_weighs_places_runs_in_int8(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = awkward(models.create("plain-resnet", 7, 1, {"widths": [8, 16], "blocks": [1, 1], "places": 22}))
     quantized = quantize.quantize(models.merged(network), pictures(), "mean-minmax", half_range=False)
-    cpu = slim(lower(export.int8(quantized, pictures()[:1]), "cpu").model)
+    cpu = stripped(lower(export.int8(quantized, pictures()[:1]), "cpu").model)
     session(cpu, written_to=str(tmp_path / "fused.onnx"))
     fused = kinds(onnx.load(tmp_path / "fused.onnx"))
     assert fused.count("QLinearConv") == 7  # stem, two blocks, one of them with a skip, and the pool
@@ -81,10 +81,10 @@ def test_a_pool_that_weighs_places_runs_in_int8(tmp_path: Path) -> None:
 def test_a_real_network_becomes_a_quarter_in_size_and_all_of_it_int8(compact: nn.Module, tmp_path: Path) -> None:
     x = pictures()
     quantized = quantize.quantize(compact, x, "mean-minmax", half_range=False)
-    full, signed = export.fp32(compact, x[:1]), export.int8(quantized, x[:1])
-    cpu = slim(lower(signed, "cpu").model)
+    full, qdq = export.fp32(compact, x[:1]), export.int8(quantized, x[:1])
+    cpu = stripped(lower(qdq, "cpu").model)
     assert cpu.ByteSize() < full.ByteSize() / 3
-    assert "BatchNormalization" not in kinds(full) + kinds(signed)
+    assert "BatchNormalization" not in kinds(full) + kinds(qdq)
     session(cpu, written_to=str(tmp_path / "fused.onnx"))
     fused = kinds(onnx.load(tmp_path / "fused.onnx"))
     assert fused.count("QLinearConv") == 20
@@ -96,7 +96,7 @@ def test_a_real_network_becomes_a_quarter_in_size_and_all_of_it_int8(compact: nn
     np.testing.assert_allclose(run(full, x.numpy()), wanted, atol=1e-4 * np.abs(wanted).max())
     # The graph computes what was trained; a value on the border of two steps may fall to the other side, and in a
     # random network such a step grows from layer to layer.
-    answers = run(signed, x.numpy())
+    answers = run(qdq, x.numpy())
     assert np.isclose(answers, trained, atol=1e-5).all(axis=1).any()
     assert np.abs(answers - trained).mean() < np.abs(trained - wanted).mean() / 2
     error = np.abs(run(cpu, x.numpy(), optimize=True) - wanted)
@@ -107,8 +107,8 @@ def test_a_real_network_becomes_a_quarter_in_size_and_all_of_it_int8(compact: nn
 def test_depthwise_networks_get_one_scale_for_each_activation(target: str) -> None:
     torch.manual_seed(0)
     network, x = awkward(Depthwise()), pictures(side=12)
-    signed = export.int8(quantize.quantize(network, x, "mean-minmax", half_range=False), x[:1])
-    lowered = lower(signed, target)
+    qdq = export.int8(quantize.quantize(network, x, "mean-minmax", half_range=False), x[:1])
+    lowered = lower(qdq, target)
     check(lowered.model, target)
     run(lowered.model, x.numpy(), optimize=True)
 
@@ -127,9 +127,9 @@ def test_a_sequential_network_is_no_problem() -> None:
     network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 100, 7))
     x = pictures(side=12)
     quantized = quantize.quantize(network.eval(), x, "mean-minmax", half_range=False)
-    signed = export.int8(quantized, x[:1])
+    qdq = export.int8(quantized, x[:1])
     with torch.no_grad():
-        np.testing.assert_allclose(run(signed, x.numpy()), quantized(x).numpy(), atol=0.05)
+        np.testing.assert_allclose(run(qdq, x.numpy()), quantized(x).numpy(), atol=0.05)
 
 
 def test_half_range_keeps_weights_within_64_after_training_too() -> None:
@@ -140,10 +140,8 @@ def test_half_range_keeps_weights_within_64_after_training_too() -> None:
         for parameter in quantized.parameters():
             if parameter.ndim > 1 and parameter.numel() > 50:
                 parameter.mul_(1.1)  # what a fine-tuning with bad luck does
-    signed = export.int8(quantized, x[:1], half_range=True)
-    stored = [
-        numpy_helper.to_array(each) for each in signed.graph.initializer if each.data_type == onnx.TensorProto.INT8
-    ]
+    qdq = export.int8(quantized, x[:1], half_range=True)
+    stored = [numpy_helper.to_array(each) for each in qdq.graph.initializer if each.data_type == onnx.TensorProto.INT8]
     weights = [np.abs(each.astype(int)).max() for each in stored if each.ndim > 1]
     assert len(weights) == 5
     assert max(weights) == 64
@@ -153,8 +151,8 @@ OBSERVERS: tuple[Observer, ...] = ("minmax", "mean-minmax", "median-minmax", "me
 
 
 def input_scale(network: nn.Module, x: torch.Tensor, observer: Observer) -> float:
-    signed = export.int8(quantize.quantize(network, x, observer, half_range=False), x[:1])
-    return next(float(numpy_helper.to_array(each)) for each in signed.graph.initializer if each.name == "input.Q.scale")
+    qdq = export.int8(quantize.quantize(network, x, observer, half_range=False), x[:1])
+    return next(float(numpy_helper.to_array(each)) for each in qdq.graph.initializer if each.name == "input.Q.scale")
 
 
 @pytest.mark.parametrize("observer", [each for each in OBSERVERS if each != "histogram"])  # which pools all images
@@ -193,9 +191,9 @@ network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4
 x = torch.randn(8, 1, 12, 12)
 quantized = quantize.quantize(network, x, "mean-minmax", half_range=False)
 quantized(x).sum().backward()
-signed = export.int8(quantized, x[:1])
+qdq = export.int8(quantized, x[:1])
 from nncf.telemetry import telemetry
-said = {"telemetry": type(telemetry).__name__, "compiled": extension.load_extension(), "bytes": signed.ByteSize()}
+said = {"telemetry": type(telemetry).__name__, "compiled": extension.load_extension(), "bytes": qdq.ByteSize()}
 Path("said.json").write_text(json.dumps(said))
 """
 

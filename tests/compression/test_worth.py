@@ -70,7 +70,7 @@ def test_a_file_that_is_not_smaller_is_said_with_both_sizes() -> None:
 def test_such_a_bundle_is_rejected_without_fine_tuning_unless_it_is_allowed(
     trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compressor, "MOST_STEPS", 1)
+    monkeypatch.setattr(compressor, "MAX_STEPS", 1)
     with pytest.raises(
         Rejected, match=r"less than half .*not quantized.*--allow-float; the bundle is in .*bundle\.rejected$"
     ) as it:

@@ -118,7 +118,7 @@ def test_the_command_prints_what_fits_a_terminal(path: Path, monkeypatch: pytest
 def test_drawn_faces_are_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("edgefer.data.find", lambda path, groups: data.builtin(train=20, val=10, test=10))
 
-    assert "drawn faces" in CliRunner().invoke(app, []).stdout
+    assert "synthetic faces" in CliRunner().invoke(app, []).stdout
 
 
 def test_images_of_one_split_that_are_nearly_those_of_another_are_counted() -> None:

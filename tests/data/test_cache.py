@@ -19,7 +19,7 @@ import pytest
 
 from edgefer import console, data, paths
 from edgefer.data import cache
-from edgefer.errors import InputError, LackError
+from edgefer.errors import InputError, MissingRequirement
 from tests.helpers import sources
 
 
@@ -310,7 +310,7 @@ def test_neither_disk_nor_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path / "file"))
     monkeypatch.setattr(cache, "_memory", lambda: 100_000)
 
-    with pytest.raises(LackError, match="EDGEFER_CACHE"):
+    with pytest.raises(MissingRequirement, match="EDGEFER_CACHE"):
         data.load(path)
 
 

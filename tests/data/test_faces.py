@@ -1,4 +1,4 @@
-"""The drawn faces: the same for a seed everywhere, all different, and an expression can be seen in each."""
+"""The synthetic faces: the same for a seed everywhere, all different, and an expression can be seen in each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_splits_hold_as_many_as_asked_for(drawn: Dataset) -> None:
     assert [len(data.split(drawn, name)) for name in ("train", "val", "test")] == [1200, 100, 300]
     assert drawn.images.shape == (1600, 48, 48)
     assert drawn.classes == LABELS
-    assert drawn.drawn
+    assert drawn.synthetic
 
 
 def test_every_split_has_every_expression_in_like_shares(drawn: Dataset) -> None:
@@ -100,7 +100,7 @@ def test_the_second_time_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(faces, "_draw", no)
     again = data.builtin(train=20, val=5, test=5)
-    assert again.drawn
+    assert again.synthetic
     assert again.digest == first.digest
     with pytest.raises(AssertionError, match="drawn again"):
         data.builtin(seed=1, train=20, val=5, test=5)
@@ -112,14 +112,14 @@ def test_without_a_cache_they_are_drawn_into_memory(tmp_path: Path, monkeypatch:
     no_folder.touch()
     monkeypatch.setenv("EDGEFER_CACHE", str(no_folder))
     held = data.builtin(train=20, val=5, test=5)
-    assert held.drawn
+    assert held.synthetic
     assert held.digest == cached.digest
     assert np.array_equal(held.images, cached.images)
 
 
 @pytest.mark.parametrize("wrong", [{"seed": -1}, {"train": -5}, {"train": 0, "val": 0, "test": 0}])
 def test_numbers_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="drawn faces"):
+    with pytest.raises(InputError, match="synthetic faces"):
         data.builtin(**wrong)
 
 

@@ -72,7 +72,7 @@ def test_then_the_data_folder(name: str, write: Callable[[Path], Path], capsys: 
     assert capsys.readouterr().err == f"data: {dataset.name} (42 images) from {dataset.origin}\n"
 
 
-def test_then_the_drawn_faces(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_then_the_synthetic_faces(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     Path("data").mkdir()
     Path("data/notes.csv").write_text("something else")
     few = data.builtin(train=20, val=10, test=10)
@@ -80,7 +80,7 @@ def test_then_the_drawn_faces(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
     assert data.find() is few
     (line,) = capsys.readouterr().err.splitlines()
-    assert "drawn faces (40 images" in line
+    assert "synthetic faces (40 images" in line
     assert "--data" in line
 
 
@@ -101,7 +101,7 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         data.find()
 
 
-def test_damaged_data_is_not_replaced_by_drawn_faces() -> None:
+def test_damaged_data_is_not_replaced_by_synthetic_faces() -> None:
     Path("data").mkdir()
     Path("data/fer2013.zip").write_bytes(b"PK\x03\x04 cut")
 

@@ -21,7 +21,7 @@ from edgefer import data, limits
 from edgefer.errors import InputError
 from tests.helpers import sources
 
-_MOST_MEMORY = 400 << 20  # bytes that reading may add; each of these sources asks for a gigabyte or more
+_MAX_MEMORY = 400 << 20  # bytes that reading may add; each of these sources asks for a gigabyte or more
 
 
 def _tar(path: Path, kind: bytes, size: int = 1 << 30, count: int = 1) -> None:
@@ -99,7 +99,7 @@ def test_a_source_that_asks_for_too_much_is_refused_within_bounds(tmp_path: Path
     write(tmp_path / name)
     script = (
         "import resource, sys\nfrom edgefer import data\nfrom edgefer.errors import InputError\n"
-        f"resource.setrlimit(resource.RLIMIT_DATA, ({_MOST_MEMORY}, {_MOST_MEMORY}))\n"
+        f"resource.setrlimit(resource.RLIMIT_DATA, ({_MAX_MEMORY}, {_MAX_MEMORY}))\n"
         "try:\n    data.load(sys.argv[1])\nexcept InputError as error:\n    print(error)\n"
     )
     answer = subprocess.run(

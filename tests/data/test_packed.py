@@ -38,7 +38,7 @@ def test_the_part_has_the_images_of_its_split_and_those_of_training_that_stand_i
         assert np.array_equal(here.rows, there.rows)
         assert np.array_equal(here.labels, there.labels)
         assert np.array_equal(here.take(slice(None)), there.take(slice(None)))
-    assert (part.name, part.classes, part.drawn) == ("greys", LABELS, True)
+    assert (part.name, part.classes, part.synthetic) == ("greys", LABELS, True)
     assert isinstance(part.images, np.memmap)
 
 
@@ -63,7 +63,7 @@ def test_a_bench_over_the_part_has_the_figures_of_one_over_the_whole(split: str,
 
 
 def test_a_network_that_was_trained_on_something_else_is_told_so(tmp_path: Path) -> None:
-    other = samples.write(tmp_path / "b", data=bundle.Data(name="others", digest="f" * 64, drawn=False))
+    other = samples.write(tmp_path / "b", data=bundle.Data(name="others", digest="f" * 64, synthetic=False))
     part = data.load(packed_to(tmp_path / "part", samples.dataset()))
 
     warnings = bench([other], part, seconds=0.01).warnings

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from edgefer.cli.main import app
 from edgefer.cli.output import EXTRAS
 from edgefer.devices import doctor
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 from tests.helpers import jetsons
 
 
@@ -85,7 +85,7 @@ def test_folders_that_cannot_be_written_are_told_apart(monkeypatch: pytest.Monke
 
 def test_the_gpu_is_asked_where_there_should_be_one(tmp_path: Path) -> None:
     def gpu() -> str:
-        raise LackError("the NVIDIA driver finds no GPU")
+        raise MissingRequirement("the NVIDIA driver finds no GPU")
 
     bare = jetsons.write(tmp_path / "bare", {"proc/meminfo": ""})
     assert "GPU" not in {line.name for line in doctor.examine(EXTRAS, bare, gpu)}

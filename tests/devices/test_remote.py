@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgefer.devices import remote
-from edgefer.errors import InputError, LackError
+from edgefer.errors import InputError, MissingRequirement
 from tests.helpers import sshd
 
 FAKE = 'case $1 in --version) echo edgefer 1.2.3 ;; *) printf "%s|" "$@" >words; echo heard >&2; exit 7 ;; esac'
@@ -103,7 +103,7 @@ def test_a_host_without_edgefer(kind: str, tmp_path: Path) -> None:
         sshd.program(tmp_path / "bin", "edgefer", "echo no module named onnxruntime >&2; exit 1")
     named = "/opt/no such/edgefer" if kind == "not there" else None
     with sshd.serve(tmp_path) as server:
-        with pytest.raises(LackError) as caught, remote.connect("orin", server.config, named):
+        with pytest.raises(MissingRequirement) as caught, remote.connect("orin", server.config, named):
             pass
         assert server.left() == []
     message = str(caught.value)
@@ -120,7 +120,9 @@ def test_a_host_that_is_down(tmp_path: Path) -> None:
     with socket.socket() as taken:  # bound, but nobody listens
         taken.bind(("127.0.0.1", 0))
         config = sshd.write_config(tmp_path, taken.getsockname()[1])
-        with pytest.raises(LackError, match=r"cannot connect to orin: no ssh server answers.*Connection refused"):
+        with pytest.raises(
+            MissingRequirement, match=r"cannot connect to orin: no ssh server answers.*Connection refused"
+        ):
             remote.connect("orin", config).__enter__()
 
 
@@ -128,7 +130,10 @@ def test_a_host_that_hangs_up(tmp_path: Path) -> None:
     with sshd.serve(tmp_path, "MaxStartups 1:100:1", "LoginGraceTime 60") as server:
         waiting = socket.create_connection(("127.0.0.1", sshd.port_of(server)))
         waiting.recv(1)
-        with waiting, pytest.raises(LackError, match=r"cannot connect to orin \(.*try by hand: ssh -F .* orin$"):
+        with (
+            waiting,
+            pytest.raises(MissingRequirement, match=r"cannot connect to orin \(.*try by hand: ssh -F .* orin$"),
+        ):
             remote.connect("orin", server.config).__enter__()
 
 
@@ -147,7 +152,7 @@ def test_keys_are_checked_as_ssh_does(wrong: str, words: str, tmp_path: Path) ->
         host_key = {"no host key": tmp_path / "none", "another host key": other}.get(wrong)
         sshd.write_config(tmp_path, sshd.port_of(server), host_key, other if wrong == "another user key" else None)
         before = (tmp_path / "known_hosts").read_text()
-        with pytest.raises(LackError, match=words):
+        with pytest.raises(MissingRequirement, match=words):
             remote.connect("orin", server.config).__enter__()
         assert (tmp_path / "known_hosts").read_text() == before
         assert server.left() == []
@@ -200,7 +205,7 @@ def test_usual_names_are_taken(name: str) -> None:
 
 def test_without_ssh_its_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(LackError, match=r"ssh is not installed; .*openssh-client"):
+    with pytest.raises(MissingRequirement, match=r"ssh is not installed; .*openssh-client"):
         remote.connect("orin").__enter__()
 
 
@@ -214,7 +219,7 @@ def test_a_folder_there_that_scp_could_misread_is_not_used(tmp_path: Path) -> No
     (tmp_path / "it's tmp").mkdir()
     with (
         sshd.serve(tmp_path, TMPDIR=tmp_path / "it's tmp") as server,
-        pytest.raises(LackError, match="special characters"),
+        pytest.raises(MissingRequirement, match="special characters"),
     ):
         remote.connect("orin", server.config).__enter__()
     assert list((tmp_path / "it's tmp").iterdir()) == []
@@ -224,7 +229,7 @@ def test_a_folder_there_that_cannot_be_written(tmp_path: Path) -> None:
     sshd.program(tmp_path / "bin", "edgefer", FAKE)
     with (
         sshd.serve(tmp_path, TMPDIR="/proc/none") as server,
-        pytest.raises(LackError, match=r"no room for a folder \(mktemp: .*TMPDIR"),
+        pytest.raises(MissingRequirement, match=r"no room for a folder \(mktemp: .*TMPDIR"),
     ):
         remote.connect("orin", server.config).__enter__()
 
@@ -234,7 +239,7 @@ def test_a_connection_that_is_cut_while_files_go_there(tmp_path: Path, upload: P
     cut = sshd.program(tmp_path, "cut", "kill -9 $PPID")
     with sshd.serve(tmp_path, sftp=cut) as server:
         with (
-            pytest.raises(LackError, match="connection to orin was cut"),
+            pytest.raises(MissingRequirement, match="connection to orin was cut"),
             remote.connect("orin", server.config) as host,
         ):
             host.send(upload)

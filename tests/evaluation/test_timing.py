@@ -93,14 +93,14 @@ def test_there_are_enough_samples_for_the_percentile_and_the_time(clock: Clock) 
 
 
 def test_the_limit_of_time_leaves_percentiles_out(clock: Clock) -> None:
-    (samples,) = timing.in_turn([clock.network("slow", _always(100))], [INPUTS], seconds=1, most_seconds=15)
+    (samples,) = timing.in_turn([clock.network("slow", _always(100))], [INPUTS], seconds=1, max_seconds=15)
     latency = timing.latency(samples)
     assert 15 <= samples.sum() < 16
     assert (latency.p90, latency.p95, latency.p99) == (pytest.approx(100), None, None)
 
 
 def test_a_network_slower_than_the_limit_is_still_measured(clock: Clock) -> None:
-    (samples,) = timing.in_turn([clock.network("slow", _always(1e5))], [INPUTS], most_seconds=30)
+    (samples,) = timing.in_turn([clock.network("slow", _always(1e5))], [INPUTS], max_seconds=30)
     assert timing.latency(samples).p50 == pytest.approx(1e5)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgefer import console, download, paths
-from edgefer.errors import InputError, LackError
+from edgefer.errors import InputError, MissingRequirement
 from edgefer.faces import detector, file
 from edgefer.faces.cascade import Cascade
 
@@ -128,7 +128,7 @@ def test_a_bad_answer_leaves_no_file_and_the_cascade_finds_faces(
     monkeypatch.setattr(file, "ADDRESS", serve(answer).address)
     get = download.get
     monkeypatch.setattr(download, "get", lambda address, most: get(address, most, silent_seconds=0.3))
-    with pytest.raises(LackError, match=said):
+    with pytest.raises(MissingRequirement, match=said):
         file.fetch()
     assert not file.place().exists()
     monkeypatch.setattr(console, "_enabled", True)
@@ -140,7 +140,9 @@ def test_a_bad_answer_leaves_no_file_and_the_cascade_finds_faces(
 def test_offline_and_without_opencv_one_line_says_what_to_do(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file, "ADDRESS", "http://127.0.0.1:9/yunet_s_dynamic.onnx")
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(LackError, match=r"cannot be reached: .*--detector FILE, or .*--faces never$") as caught:
+    with pytest.raises(
+        MissingRequirement, match=r"cannot be reached: .*--detector FILE, or .*--faces never$"
+    ) as caught:
         detector.open_detector()
     assert "\n" not in str(caught.value)
 
@@ -189,8 +191,8 @@ def test_addresses_end_within_their_bounds(serve: Serve) -> None:
         download.get(serve(away).address, 1000)
     with pytest.raises(InputError, match=r"more than 1,000,000 bytes"):
         download.get(serve(endless).address, 1_000_000)
-    with pytest.raises(LackError, match="took longer than"):
+    with pytest.raises(MissingRequirement, match="took longer than"):
         download.get(serve(dripping).address, 1000, seconds=0.5)
     for bad in ("ftp://127.0.0.1/a", "http://127.0.0.1:port/", "http://"):
-        with pytest.raises((InputError, LackError)):
+        with pytest.raises((InputError, MissingRequirement)):
             download.get(bad, 1000)

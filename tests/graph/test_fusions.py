@@ -9,13 +9,13 @@ from onnx import ModelProto, helper, numpy_helper
 from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.fusions import in_float, slow
 from edgefer.graph.lower import lower
-from edgefer.graph.slim import slim
+from edgefer.graph.strip import stripped
 from edgefer.graph.weights import fold_weights
 from tests.helpers.onnx_networks import Layer, network, reader_of
 
 
 def cpu(*body: Layer) -> ModelProto:
-    return slim(lower(slim(fold_batchnorm(fold_weights(network(body, 0)))), "cpu").model)
+    return stripped(lower(stripped(fold_batchnorm(fold_weights(network(body, 0)))), "cpu").model)
 
 
 def named(model: ModelProto, kind: str) -> list[str]:
@@ -103,7 +103,7 @@ def test_depthwise_convolutions_and_a_cpu_without_vnni_are_causes_too() -> None:
 
 
 def test_a_batchnorm_that_was_not_folded_is_named() -> None:
-    model = slim(fold_weights(network([Layer(4, 3)], 0)))  # lowered without folding
+    model = stripped(fold_weights(network([Layer(4, 3)], 0)))  # lowered without folding
     model = lower(model, "cpu").model
     norm = reader_of(model, "BatchNormalization")
     assert any(norm.name in each.nodes for each in slow(model, fast_int8=True))

@@ -12,7 +12,7 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgefer.graph.lint import lint
-from edgefer.graph.lint.asking import Answer, ask, settled
+from edgefer.graph.lint.asking import RuntimeVerdict, ask, settled
 from edgefer.graph.lint.findings import Finding
 
 
@@ -178,6 +178,6 @@ def test_a_scale_computed_from_constants_is_a_constant() -> None:
 def test_the_runtime_knows_best_what_it_refuses_and_not_what_it_misreads() -> None:
     findings = [Finding("a", "refused"), Finding("b", "misread", "misread")]
     assert settled(findings, None) == findings
-    assert settled(findings, Answer("it")) == findings[1:]
-    assert settled(findings, Answer("another in its place")) == findings[1:]
-    assert settled([], Answer("it", "refuses")) == [Finding("it", "refuses")]
+    assert settled(findings, RuntimeVerdict("it")) == findings[1:]
+    assert settled(findings, RuntimeVerdict("another in its place")) == findings[1:]
+    assert settled([], RuntimeVerdict("it", "refuses")) == [Finding("it", "refuses")]

@@ -1,4 +1,4 @@
-"""One signed graph, one graph for each target: what is equal, what is fused, what is named."""
+"""One symmetric QDQ graph, one graph for each target: what is equal, what is fused, what is named."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.graph import Graph
 from edgefer.graph.lint import check, lint
 from edgefer.graph.lower import lower
-from edgefer.graph.slim import slim
+from edgefer.graph.strip import stripped
 from edgefer.graph.weights import fold_weights
 from tests.helpers.onnx_networks import Layer, kinds, layers, network, pictures, reader_of, run, session
 
@@ -28,8 +28,8 @@ several = settings(max_examples=40, deadline=None, suppress_health_check=[Health
 RESIDUAL = [Layer(4, 3), Layer(4, 3, skip="identity"), Layer(3, 3, skip="projection"), Layer(4, 1)]
 
 
-def signed(body: list[Layer], seed: int, reach: float = 1.0) -> ModelProto:
-    return slim(fold_batchnorm(fold_weights(network(body, seed, reach=reach))))
+def qdq(body: list[Layer], seed: int, reach: float = 1.0) -> ModelProto:
+    return stripped(fold_batchnorm(fold_weights(network(body, seed, reach=reach))))
 
 
 @several
@@ -37,11 +37,11 @@ def signed(body: list[Layer], seed: int, reach: float = 1.0) -> ModelProto:
 def test_without_lifted_clips_and_left_out_quantizers_all_targets_agree_bit_for_bit(
     body: list[Layer], seed: int, reach: float
 ) -> None:
-    model = signed(body, seed, reach)
+    model = qdq(body, seed, reach)
     wanted = run(model, pictures())
     for target in ("cpu", "tensorrt", "rtx"):
         lowered = lower(model, target)
-        if not lowered.lifted and not lowered.left_out:
+        if not lowered.unclipped and not lowered.dropped_quantizers:
             event(f"{target} is equal")
             assert np.array_equal(run(lowered.model, pictures()), wanted)
 
@@ -49,10 +49,10 @@ def test_without_lifted_clips_and_left_out_quantizers_all_targets_agree_bit_for_
 @several
 @given(bodies, seeds)
 def test_quantizers_that_do_not_clip_are_equal_even_where_a_clip_is_lifted(body: list[Layer], seed: int) -> None:
-    model = signed(body, seed, reach=12.0)
+    model = qdq(body, seed, reach=12.0)
     lowered = lower(model, "cpu")
     assume(
-        all(values_of(model, node.output[0]).max() < 127 for node in model.graph.node if node.name in lowered.lifted)
+        all(values_of(model, node.output[0]).max() < 127 for node in model.graph.node if node.name in lowered.unclipped)
     )
     assert np.array_equal(run(lowered.model, pictures()), run(model, pictures()))
 
@@ -60,14 +60,14 @@ def test_quantizers_that_do_not_clip_are_equal_even_where_a_clip_is_lifted(body:
 @several
 @given(bodies, seeds)
 def test_what_can_exceed_its_range_is_named(body: list[Layer], seed: int) -> None:
-    model = signed(body, seed, reach=0.1)
+    model = qdq(body, seed, reach=0.1)
     lowered = lower(model, "cpu")
-    assert set(lowered.lifted) <= {node.name for node in lowered.model.graph.node}
-    # The quantizers that clip on these pictures in the signed graph, and do not in the lowered one.
+    assert set(lowered.unclipped) <= {node.name for node in lowered.model.graph.node}
+    # The quantizers that clip on these pictures in the symmetric QDQ graph, and do not in the lowered one.
     for node in [node for node in model.graph.node if node.op_type == "QuantizeLinear"]:
         levels = values_of(model, node.output[0])
         if levels.max() == 127 and levels.min() == 0 and values_of(lowered.model, node.output[0]).max() > 127:
-            assert node.name in lowered.lifted or zero_point(lowered.model, node.name) == 128
+            assert node.name in lowered.unclipped or zero_point(lowered.model, node.name) == 128
 
 
 def values_of(model: ModelProto, name: str) -> np.ndarray:
@@ -86,16 +86,16 @@ def zero_point(model: ModelProto, name: str) -> np.ndarray:
 
 
 def test_a_bounded_activation_that_fits_its_range_is_not_named() -> None:
-    model = signed([Layer(4, 3, activation="Sigmoid")], 0, reach=1.5)
+    model = qdq([Layer(4, 3, activation="Sigmoid")], 0, reach=1.5)
     lowered = lower(model, "cpu")
     sigmoid = next(node.name for node in model.graph.node if node.op_type == "Sigmoid")
     assert zero_point(lowered.model, f"{sigmoid}.Q") == 0
-    assert lowered.lifted == ()
+    assert lowered.unclipped == ()
     assert np.array_equal(run(lowered.model, pictures()), run(model, pictures()))
 
 
 def test_zero_points_follow_what_a_tensor_can_be() -> None:
-    model = signed([Layer(4, 3), Layer(4, 3, activation="none"), Layer(4, 3, activation="HardSwish")], 0)
+    model = qdq([Layer(4, 3), Layer(4, 3, activation="none"), Layer(4, 3, activation="HardSwish")], 0)
     lowered = lower(model, "cpu").model
     points = {
         node.name: int(zero_point(lowered, node.name))
@@ -113,7 +113,7 @@ def test_zero_points_follow_what_a_tensor_can_be() -> None:
 
 def test_onnx_runtime_fuses_all_of_the_cpu_graph_and_keeps_no_relu(tmp_path: Path) -> None:
     body = [Layer(4, 3), Layer(4, 3, skip="identity"), Layer(4, 3, depthwise=True), Layer(3, 3, skip="projection")]
-    model = signed(body, 0)
+    model = qdq(body, 0)
     session(lower(model, "cpu").model, written_to=str(tmp_path / "cpu.onnx"))
     fused = kinds(onnx.load(tmp_path / "cpu.onnx"))
     assert fused.count("QLinearConv") == 7
@@ -124,19 +124,19 @@ def test_onnx_runtime_fuses_all_of_the_cpu_graph_and_keeps_no_relu(tmp_path: Pat
 
 
 def test_tensorrt_loses_the_quantizer_between_a_convolution_and_its_add_and_keeps_the_skip() -> None:
-    model = signed(RESIDUAL, 0)
+    model = qdq(RESIDUAL, 0)
     lowered = lower(model, "tensorrt")
     made_by = {node.output[0]: node for node in lowered.model.graph.node}
     adds = [node for node in lowered.model.graph.node if node.op_type == "Add"]
-    assert len(adds) == len(lowered.left_out) == 2
+    assert len(adds) == len(lowered.dropped_quantizers) == 2
     for add in adds:
         assert {made_by[name].op_type for name in add.input} == {"Conv", "DequantizeLinear"}
-    assert set(lowered.left_out) <= {node.name for node in model.graph.node}
+    assert set(lowered.dropped_quantizers) <= {node.name for node in model.graph.node}
     assert np.abs(run(lowered.model, pictures()) - run(model, pictures())).max() < 0.2
 
 
 def test_of_two_convolutions_the_longer_branch_is_fused_and_the_shortcut_stays_quantized() -> None:
-    lowered = lower(signed([Layer(4, 3), Layer(3, 3, skip="projection")], 0), "tensorrt")
+    lowered = lower(qdq([Layer(4, 3), Layer(3, 3, skip="projection")], 0), "tensorrt")
     made_by = {node.output[0]: node for node in lowered.model.graph.node}
     longer, shortcut = (made_by[name] for name in reader_of(lowered.model, "Add").input)
     assert longer.op_type == "Conv"
@@ -147,13 +147,13 @@ def test_of_two_convolutions_the_longer_branch_is_fused_and_the_shortcut_stays_q
 @several
 @given(bodies, seeds)
 def test_every_lowering_passes_its_own_linter(body: list[Layer], seed: int) -> None:
-    model = signed(body, seed)
+    model = qdq(body, seed)
     for target in ("cpu", "tensorrt", "rtx"):
         check(lower(model, target).model, target)
 
 
 def test_the_linter_names_the_unsigned_quantizer_that_tensorrt_would_misread() -> None:
-    lowered = lower(signed(RESIDUAL, 0), "cpu").model
+    lowered = lower(qdq(RESIDUAL, 0), "cpu").model
     findings = lint(lowered, "tensorrt")
     assert {finding.node for finding in findings} == {
         node.name
@@ -167,7 +167,7 @@ def test_the_linter_names_the_unsigned_quantizer_that_tensorrt_would_misread() -
 
 def broken(node_kind: str, index: int, array: np.ndarray) -> ModelProto:
     """Return a sound TensorRT graph with another constant at one input of its first node of a kind."""
-    model = lower(signed([Layer(4, 3), Layer(4, 3)], 0), "tensorrt").model
+    model = lower(qdq([Layer(4, 3), Layer(4, 3)], 0), "tensorrt").model
     reader_of(model, node_kind).input[index] = "broken"
     model.graph.initializer.append(numpy_helper.from_array(array, "broken"))
     return model
@@ -189,7 +189,7 @@ def test_the_linter_refuses_graphs_that_are_broken_on_purpose(model: ModelProto,
 
 
 def test_the_linter_refuses_an_int32_bias_for_tensorrt_alone() -> None:
-    model = lower(signed([Layer(4, 3, bias=True, norm=False)], 0), "tensorrt").model
+    model = lower(qdq([Layer(4, 3, bias=True, norm=False)], 0), "tensorrt").model
     convolution = reader_of(model, "Conv")
     model.graph.initializer.append(numpy_helper.from_array(np.full(4, 9, np.int32), "b"))
     model.graph.initializer.append(numpy_helper.from_array(np.array(0.1, np.float32), "s"))
@@ -202,7 +202,7 @@ def test_the_linter_refuses_an_int32_bias_for_tensorrt_alone() -> None:
 
 
 def test_a_quantizer_without_a_zero_point_is_unsigned() -> None:
-    model = lower(signed([Layer(4, 3)], 0), "tensorrt").model
+    model = lower(qdq([Layer(4, 3)], 0), "tensorrt").model
     quantizer = reader_of(model, "QuantizeLinear")
     del quantizer.input[2:]
     with pytest.raises(InputError, match="unsigned"):
@@ -226,7 +226,7 @@ def test_lowering_refuses_what_is_not_signed_symmetric_and_per_tensor(
 
 def test_lowering_says_which_targets_there_are() -> None:
     with pytest.raises(InputError, match="cpu, tensorrt, rtx"):
-        lower(signed([Layer()], 0), "npu")
+        lower(qdq([Layer()], 0), "npu")
 
 
 def per_channel(operator: str, axis: int | None, **settings: Any) -> ModelProto:
@@ -315,7 +315,7 @@ def test_what_can_be_below_zero_keeps_a_zero_point_in_the_middle(nodes: list[Nod
     ]
     graph = helper.make_graph(
         [*nodes, *quantizers],
-        "signed",
+        "qdq",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 2, 4, 4])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],

@@ -11,7 +11,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from edgefer.graph.bias import hold_bias
 from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.lower import lower
-from edgefer.graph.slim import slim
+from edgefer.graph.strip import stripped
 from edgefer.graph.weights import fold_weights, quantize
 from tests.helpers.onnx_networks import Layer, kinds, layers, network, pictures, reader_of, run
 
@@ -163,12 +163,12 @@ def test_holding_biases_leaves_living_channels_alone(body: list[Layer], seed: in
 @several
 @given(bodies, seeds)
 @example(TWINS, 0)
-def test_slimming_keeps_the_logits_and_makes_the_file_smaller(body: list[Layer], seed: int) -> None:
+def test_stripping_keeps_the_logits_and_makes_the_file_smaller(body: list[Layer], seed: int) -> None:
     model = fold_weights(network(body, seed))
-    small = slim(model)
+    small = stripped(model)
     assert np.array_equal(run(small, pictures()), run(model, pictures()))
     assert small.ByteSize() < model.ByteSize()
-    assert slim(small).SerializeToString() == small.SerializeToString()
+    assert stripped(small).SerializeToString() == small.SerializeToString()
     assert [each.name for each in (*small.graph.input, *small.graph.output)] == ["input", "logits"]
     names = [node.name for node in small.graph.node]
     assert len(set(names)) == len(names)
@@ -185,13 +185,13 @@ def test_stack_traces_of_an_exporter_are_left_out() -> None:
             each.doc_string = trace
             helper.set_model_props(each, {"pkg.torch.onnx.stack_trace": trace})
     helper.set_model_props(model, {"stack_trace": trace})
-    assert b"somebody" not in slim(model).SerializeToString()
+    assert b"somebody" not in stripped(model).SerializeToString()
 
 
 def test_names_say_which_module_a_node_comes_from() -> None:
     model = fold_weights(network([Layer(4, 3, norm=False)], 0))
     reader_of(model, "Conv").name = "/stages/stages.0/conv1/conv1.0/Conv"
-    names = [node.name for node in slim(model).graph.node]
+    names = [node.name for node in stripped(model).graph.node]
     assert "stages.0.conv1.0.Conv" in names
     assert "stages.0.conv1.0.Conv.weight" in names
     assert "input.Q" in names
@@ -200,15 +200,15 @@ def test_names_say_which_module_a_node_comes_from() -> None:
 def test_the_untouched_model_is_not_changed() -> None:
     model = network([Layer(), Layer(skip="identity")], 1)
     before = model.SerializeToString()
-    slim(hold_bias(fold_batchnorm(fold_weights(model))))
+    stripped(hold_bias(fold_batchnorm(fold_weights(model))))
     assert model.SerializeToString() == before
 
 
 def test_each_layer_keeps_constants_of_its_own_that_can_be_made_unsigned() -> None:
-    signed = fold_batchnorm(fold_weights(network([Layer(4, 1), Layer(4, 3), Layer(4, 3)], 0)))
-    first, second = (each for each in signed.graph.initializer if tuple(each.dims) == (4, 4, 3, 3))
+    qdq = fold_batchnorm(fold_weights(network([Layer(4, 1), Layer(4, 3), Layer(4, 3)], 0)))
+    first, second = (each for each in qdq.graph.initializer if tuple(each.dims) == (4, 4, 3, 3))
     second.raw_data = first.raw_data  # equal weights, of two layers
-    model = slim(lower(slim(signed), "cpu").model)
+    model = stripped(lower(stripped(qdq), "cpu").model)
     constants = {each.name for each in model.graph.initializer}
     weights = [n for n in model.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in constants]
     assert len(weights) > 3

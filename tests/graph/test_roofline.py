@@ -16,9 +16,9 @@ from edgefer.devices.specs import Device, devices
 from edgefer.errors import InputError
 from edgefer.graph.count import macs
 from edgefer.graph.fold import fold_batchnorm
-from edgefer.graph.half import half
+from edgefer.graph.fp16 import to_fp16
 from edgefer.graph.lower import lower
-from edgefer.graph.roofline import Kernel, kernels, least_time
+from edgefer.graph.roofline import Kernel, kernels, min_time
 from edgefer.graph.weights import fold_weights
 from tests.helpers.onnx_networks import Layer, network
 from tests.helpers.torch_networks import export
@@ -119,7 +119,7 @@ def test_in_half_precision_every_number_takes_two_bytes_and_quantizers_are_gone(
 
 
 def test_a_file_in_half_precision_moves_what_is_foretold_of_it() -> None:
-    made = kernels(half(model(RESIDUAL, WEIGHTS, "y")))
+    made = kernels(to_fp16(model(RESIDUAL, WEIGHTS, "y")))
     foretold = kernels(model(RESIDUAL, WEIGHTS, "y"), "fp16")
     assert [each.precision for each in made if each.macs] == ["fp16", "fp16"]
     # The file's input and output stay float32, so that it has a cast more, and y is written in 4 bytes.
@@ -129,7 +129,7 @@ def test_a_file_in_half_precision_moves_what_is_foretold_of_it() -> None:
 def test_time_is_the_larger_of_arithmetic_and_traffic_kernel_by_kernel() -> None:
     computes = Kernel(("a",), "int8", macs=10**9, bytes=1000)  # 2e9 / 20e12 = 100 us, 1e3 / 100e9 = 0.01 us
     moves = Kernel(("b",), "fp16", macs=10**6, bytes=10**7)  # 2e6 / 10e12 = 0.2 us, 1e7 / 100e9 = 100 us
-    time = least_time([computes, moves], DEVICE)
+    time = min_time([computes, moves], DEVICE)
     assert time is not None
     assert time.least == pytest.approx(200e-6)
     assert time.arithmetic == pytest.approx(100.2e-6)
@@ -138,15 +138,15 @@ def test_time_is_the_larger_of_arithmetic_and_traffic_kernel_by_kernel() -> None
 
 def test_int8_without_a_figure_for_it_has_no_time() -> None:
     without = DEVICE.model_copy(update={"int8": None, "no_int8": "none"})
-    assert least_time(kernels(quantized()), without) is None
-    assert least_time(kernels(quantized(), "fp16"), without) is not None
+    assert min_time(kernels(quantized()), without) is None
+    assert min_time(kernels(quantized(), "fp16"), without) is not None
 
 
 @pytest.mark.parametrize("field", ["bandwidth", "fp16", "int8"])
 def test_a_faster_device_takes_no_longer(field: str) -> None:
     network_ = [*kernels(quantized()), *kernels(quantized(), "fp16"), Kernel(("a",), "int8", 10**9, 1)]
     network_.append(Kernel(("b",), "fp16", 10**9, 1))
-    slow, fast = (least_time(network_, _with(field, factor)) for factor in (1, 2))
+    slow, fast = (min_time(network_, _with(field, factor)) for factor in (1, 2))
     assert slow is not None
     assert fast is not None
     assert fast.least < slow.least
@@ -157,7 +157,7 @@ def _with(field: str, factor: float) -> Device:
 
 
 def test_with_endless_bandwidth_arithmetic_is_left() -> None:
-    time = least_time(kernels(quantized()), _with("bandwidth", 1e9))
+    time = min_time(kernels(quantized()), _with("bandwidth", 1e9))
     assert time is not None
     assert time.least == pytest.approx(time.arithmetic, rel=1e-3)
 
@@ -217,8 +217,8 @@ def test_a_shape_that_cannot_be_inferred_is_an_error() -> None:
 @pytest.mark.parametrize("skip", ["none", "identity", "projection"])
 @pytest.mark.parametrize("activation", ["Relu", "Clip", "HardSwish"])
 def test_a_lowered_network_has_a_kernel_for_each_layer_the_pool_and_the_input(skip: str, activation: str) -> None:
-    signed = fold_weights(network([Layer(3, bias=True, norm=False, activation=activation, skip=skip)] * 2, 0))
-    lowered = lower(signed, "tensorrt").model
+    qdq = fold_weights(network([Layer(3, bias=True, norm=False, activation=activation, skip=skip)] * 2, 0))
+    lowered = lower(qdq, "tensorrt").model
     layers = sum(each.op_type in ("Conv", "Gemm") for each in lowered.graph.node)
     found = kernels(lowered)
     assert len(found) == layers + 2
@@ -236,7 +236,7 @@ def test_the_shipped_network_has_the_macs_of_its_manifest_and_less_to_move_in_in
     assert sum(each.bytes for each in eight) > weights
     assert sum(each.bytes for each in eight) < 0.55 * sum(each.bytes for each in sixteen)
     for device in devices("jetson"):
-        fast, slow = least_time(eight, device), least_time(sixteen, device)
+        fast, slow = min_time(eight, device), min_time(sixteen, device)
         assert slow is not None
         assert fast is None or fast.least < slow.least
 

@@ -21,7 +21,7 @@ def training(name: str, settings: list[str] | None = None, planned: int | None =
     recipe = recipes.load(name, settings or [], planned)
     fields = {
         "recipe": recipe.model_dump(mode="json"),
-        "start": HUB if recipe.model.pretrained else RANDOM,
+        "initial_weights": HUB if recipe.model.pretrained else RANDOM,
         "epochs": recipe.epochs,
         "best_epoch": recipe.epochs,
         "validation_images": 3589,
@@ -56,7 +56,7 @@ def of(small: Result, trained: Training, share: float, split: str = "public+priv
         networks.append(entry.model_copy(update={"quality": quality, "confusion": matrix.tolist(), "leak_free": None}))
     bundle = small.bundles[0].model_copy(
         update={
-            "trained_on": small.bundles[0].trained_on.model_copy(update={"digest": digest, "drawn": False}),
+            "trained_on": small.bundles[0].trained_on.model_copy(update={"digest": digest, "synthetic": False}),
             "training": trained,
         }
     )
@@ -66,7 +66,7 @@ def of(small: Result, trained: Training, share: float, split: str = "public+priv
             "bundles": [bundle],
             "networks": networks,
             "comparisons": [],
-            "data": small.data.model_copy(update={**tested, "drawn": False, "leak_free_images": None}),
+            "data": small.data.model_copy(update={**tested, "synthetic": False, "leak_free_images": None}),
         }
     )
 

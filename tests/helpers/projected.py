@@ -15,9 +15,9 @@ def write(folder: Path, **changes: object) -> bundle.Bundle:
     """Write a bundle with an FP32 network that is always right, and TensorRT's that never says ``fear``."""
     blind = samples.network(blind=FEAR)
     parts = {
-        "fp32": bundle.Part("fp32.onnx", samples.network(), "fp32", "any"),
-        "int8-cpu": bundle.Part("int8.cpu.onnx", blind, "int8", "cpu"),
-        "int8-tensorrt": bundle.Part("int8.tensorrt.onnx", blind, "int8", "tensorrt"),
-        "int8-rtx": bundle.Part("int8.tensorrt.onnx", blind, "int8", "rtx"),
+        "fp32": bundle.NetworkFile("fp32.onnx", samples.network(), "fp32", "any"),
+        "int8-cpu": bundle.NetworkFile("int8.cpu.onnx", blind, "int8", "cpu"),
+        "int8-tensorrt": bundle.NetworkFile("int8.tensorrt.onnx", blind, "int8", "tensorrt"),
+        "int8-rtx": bundle.NetworkFile("int8.tensorrt.onnx", blind, "int8", "rtx"),
     }
     return bundle.write(folder, samples.description(**changes), parts)

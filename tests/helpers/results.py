@@ -8,7 +8,7 @@ import numpy as np
 
 from edgefer.bench.probes.energy import Energy, Rail
 from edgefer.bench.probes.gpu_memory import GpuMemory
-from edgefer.bench.probes.mistakes import Answer, Mistake
+from edgefer.bench.probes.mistakes import Mistake, NetworkPrediction
 from edgefer.bench.probes.robustness import Robustness
 from edgefer.bench.probes.throughput import Point
 from edgefer.bench.result import NetworkEntry, Recommendation, Result
@@ -45,7 +45,7 @@ def many(result: Result, bundles: int, seed: int = 0) -> Result:
             "networks": networks,
             "comparisons": comparisons,
             "recommendations": recommendations,
-            "mistakes": [replace(each, answers=each.answers[: len(own)] * bundles) for each in result.mistakes],
+            "mistakes": [replace(each, predictions=each.predictions[: len(own)] * bundles) for each in result.mistakes],
         }
     )
 
@@ -134,15 +134,15 @@ def on_jetson(result: Result) -> Result:
 def photographs(result: Result) -> Result:
     """Return the result as if its images were not drawn."""
     bundles = [
-        each.model_copy(update={"trained_on": each.trained_on.model_copy(update={"drawn": False})})
+        each.model_copy(update={"trained_on": each.trained_on.model_copy(update={"synthetic": False})})
         for each in result.bundles
     ]
-    return result.model_copy(update={"data": result.data.model_copy(update={"drawn": False}), "bundles": bundles})
+    return result.model_copy(update={"data": result.data.model_copy(update={"synthetic": False}), "bundles": bundles})
 
 
 def wrong(result: Result, row: int, label: str, said: str) -> Result:
     """Return the result with one face that all networks got wrong."""
-    answers = [Answer(said, 0.9) for _ in result.networks]
+    answers = [NetworkPrediction(said, 0.9) for _ in result.networks]
     return result.model_copy(update={"mistakes": [Mistake(row, label, answers)]})
 
 
@@ -161,7 +161,7 @@ def relabelled(result: Result, labels: tuple[str, ...]) -> Result:
                 for entry in result.networks
             ],
             "mistakes": [
-                Mistake(each.row, names[each.label], [replace(one, label=names[one.label]) for one in each.answers])
+                Mistake(each.row, names[each.label], [replace(one, label=names[one.label]) for one in each.predictions])
                 for each in result.mistakes
             ],
         }

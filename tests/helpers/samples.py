@@ -67,7 +67,7 @@ def dataset(each: int = 70, **changes: Any) -> Dataset:
     images[2 * each : 2 * each + 10] = images[:10]
     labels[2 * each : 2 * each + 10] = labels[:10]
     splits = np.repeat(np.arange(3, dtype=np.uint8), each)
-    fields: dict[str, Any] = {"drawn": True, **changes}
+    fields: dict[str, Any] = {"synthetic": True, **changes}
     return Dataset(
         "greys", "made in a test", images, labels, splits, np.arange(3 * each), LABELS, digest="d" * 64, **fields
     )
@@ -80,7 +80,7 @@ def description(**changes: Any) -> bundle.Description:
         "preprocessing": PREPROCESSING,
         "parameters": 14,
         "macs": 7,
-        "data": bundle.Data(name="greys", digest="d" * 64, drawn=True),
+        "data": bundle.Data(name="greys", digest="d" * 64, synthetic=True),
         "calibration": None,
         "scores": [],
         "recipe": {"name": "grey"},
@@ -91,12 +91,12 @@ def description(**changes: Any) -> bundle.Description:
     return bundle.Description(**{**fields, **changes})
 
 
-def parts() -> dict[str, bundle.Part]:
+def parts() -> dict[str, bundle.NetworkFile]:
     """Return an FP32 network that is always right and one in the place of INT8 that never says ``fear``."""
     return {
-        "int8-cpu": bundle.Part("int8-cpu.onnx", network(blind=2), "int8", "cpu"),
-        "fp32": bundle.Part("fp32.onnx", network(), "fp32", "any"),
-        "int8-tensorrt": bundle.Part("int8-tensorrt.onnx", network(blind=3), "int8", "tensorrt"),
+        "int8-cpu": bundle.NetworkFile("int8-cpu.onnx", network(blind=2), "int8", "cpu"),
+        "fp32": bundle.NetworkFile("fp32.onnx", network(), "fp32", "any"),
+        "int8-tensorrt": bundle.NetworkFile("int8-tensorrt.onnx", network(blind=3), "int8", "tensorrt"),
     }
 
 

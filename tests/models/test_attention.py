@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from edgefer import models
-from edgefer.errors import InputError, LackError
+from edgefer.errors import InputError, MissingRequirement
 from edgefer.models.attention_net import SpatialAttention
 
 SMALL = {"backbone": "mobilenetv3_small_050", "widths": [16]}
@@ -66,7 +66,7 @@ def test_a_network_without_pretrained_weights_is_said_and_not_looked_for() -> No
 def test_a_hub_that_does_not_answer_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(LackError, match=r"ConnectError\); use --no-pretrained, or --weights FILE"):
+    with pytest.raises(MissingRequirement, match=r"ConnectError\); use --no-pretrained, or --weights FILE"):
         models.create("attention-net", 7, 3, SMALL, pretrained=True)
 
 

@@ -30,14 +30,14 @@ def images(side: int = 45) -> torch.Tensor:
     return torch.sin(across / 2 + phases) + 0.3 * torch.randn(16, 1, side, side, generator=random)
 
 
-@pytest.mark.parametrize(("args", "side"), [({}, 45), ({"stem_side": 4}, 44), ({"places": 12}, 45)])
+@pytest.mark.parametrize(("args", "side"), [({}, 45), ({"stem_side": 4}, 44), ({"positions": 12}, 45)])
 def test_answers_for_a_mirror_image_become_the_pictures_and_stay_so_while_it_learns(
     args: dict[str, object], side: int
 ) -> None:
     model, x = network(**args), images(side)
     assert (model(x) - model(x.flip(3))).abs().max() > 0.003
-    partners = models.find_partners(model, x)
-    models.mirror(model, partners)
+    channel_pairs = models.find_channel_pairs(model, x)
+    models.mirror(model, channel_pairs)
     torch.testing.assert_close(model(x), model(x.flip(3)), atol=1e-5, rtol=0)
     before = model(x)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
@@ -45,17 +45,19 @@ def test_answers_for_a_mirror_image_become_the_pictures_and_stay_so_while_it_lea
         optimizer.zero_grad()
         nn.functional.cross_entropy(model.train()(x), torch.arange(16) % 7).backward()
         optimizer.step()
-        models.mirror(model, partners)
+        models.mirror(model, channel_pairs)
     torch.testing.assert_close(model.eval()(x), model(x.flip(3)), atol=1e-5, rtol=0)
     assert (model(x) - before).abs().max() > 0.01
 
 
 def test_channels_are_partners_of_each_other_and_some_of_themselves() -> None:
-    partners = models.find_partners(network(), images())
-    assert partners.keys() == {"stem", "stages.1", "stages.3", *(f"stages.{number}.conv1" for number in range(4))}
-    assert [len(each) for each in partners.values()] == [8, 8, 16, 16, 16, 24, 24]
-    assert all(each[partner] == channel for each in partners.values() for channel, partner in enumerate(each))
-    assert any(partner != channel for channel, partner in enumerate(partners["stem"]))
+    channel_pairs = models.find_channel_pairs(network(), images())
+    assert channel_pairs.keys() == {"stem", "stages.1", "stages.3", *(f"stages.{number}.conv1" for number in range(4))}
+    assert [len(each) for each in channel_pairs.values()] == [8, 8, 16, 16, 16, 24, 24]
+    assert all(
+        each[counterpart] == channel for each in channel_pairs.values() for channel, counterpart in enumerate(each)
+    )
+    assert any(counterpart != channel for channel, counterpart in enumerate(channel_pairs["stem"]))
 
 
 def test_filters_that_mirror_each_other_are_found_and_stay_as_they_are() -> None:
@@ -72,32 +74,32 @@ def test_filters_that_mirror_each_other_are_found_and_stay_as_they_are() -> None
         for bn in (module for module in model.stages.modules() if isinstance(module, nn.BatchNorm2d)):
             bn.bias.zero_()
             bn.running_mean.zero_()
-    partners = models.find_partners(model, images())
-    assert partners["stem"] == [4, 5, 6, 7, 0, 1, 2, 3]
+    channel_pairs = models.find_channel_pairs(model, images())
+    assert channel_pairs["stem"] == [4, 5, 6, 7, 0, 1, 2, 3]
     before = stem.weight.detach().clone()
-    models.mirror(model, partners)
+    models.mirror(model, channel_pairs)
     torch.testing.assert_close(stem.weight, before, atol=1e-7, rtol=0)
 
 
 def test_a_symmetric_network_is_found_again_and_not_changed() -> None:
     model, x = network(), images()
-    models.mirror(model, models.find_partners(model, x))
+    models.mirror(model, models.find_channel_pairs(model, x))
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    models.mirror(model, models.find_partners(model, images() + 0.1))
+    models.mirror(model, models.find_channel_pairs(model, images() + 0.1))
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], atol=1e-6, rtol=0, msg=name)
 
 
 def test_of_all_symmetric_weights_the_nearest_are_taken() -> None:
     model = network()
-    partners = models.find_partners(model, images())
+    channel_pairs = models.find_channel_pairs(model, images())
     were = [weight.detach().clone() for weight in model.parameters()]
-    models.mirror(model, partners)
+    models.mirror(model, channel_pairs)
     near = [weight.detach().clone() for weight in model.parameters()]
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.01 * torch.randn_like(weight))
-    models.mirror(model, partners)  # others that are symmetric
+    models.mirror(model, channel_pairs)  # others that are symmetric
     to_it = sum(((a - b) * (c.detach() - b)).sum() for a, b, c in zip(were, near, model.parameters(), strict=True))
     assert abs(float(to_it)) < 1e-3  # the way to the nearest is at right angles to all ways between them
 
@@ -110,10 +112,10 @@ def test_a_size_whose_halves_are_not_symmetric_is_refused_with_one_that_fits(
 ) -> None:
     model = models.create("plain-resnet", 7, 1, ARGS | args)
     with pytest.raises(InputError, match=f"which {side} pixels do not leave; use --set preprocessing.size={fits}"):
-        models.find_partners(model, images(side))
-    models.find_partners(model, images(fits))
+        models.find_channel_pairs(model, images(side))
+    models.find_channel_pairs(model, images(fits))
 
 
 def test_another_kind_of_network_is_refused() -> None:
     with pytest.raises(InputError, match=r"train.mirror is for plain-resnet"):
-        models.find_partners(models.create("resnet18", 7, 1), images())
+        models.find_channel_pairs(models.create("resnet18", 7, 1), images())

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from edgefer import models, recipes
-from edgefer.errors import InputError, LackError
+from edgefer.errors import InputError, MissingRequirement
 
 SMALL = {"widths": [8, 16], "blocks": [1, 1]}
 
@@ -39,7 +39,7 @@ def test_timms_networks_are_built_for_the_data_at_hand() -> None:
         ("resnet1", {}, "timm has"),
         ("plain-resnet", {"width": 3}, "width"),
         ("plain-resnet", {"widths": [8], "blocks": [1, 1]}, "as many"),
-        ("plain-resnet", {"places": -1}, "negative"),
+        ("plain-resnet", {"positions": -1}, "negative"),
         ("plain-resnet", {"stem_side": 1}, "2 or more"),
         ("resnet18", {"depth": 3}, "depth"),
     ],
@@ -93,7 +93,7 @@ def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
 
 def test_a_hub_that_cannot_be_reached_is_said_with_two_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # or it tries for most of a minute
-    with pytest.raises(LackError, match=r"--no-pretrained, or --weights FILE"):
+    with pytest.raises(MissingRequirement, match=r"--no-pretrained, or --weights FILE"):
         models.create("mobilenetv4_conv_small", 7, 1, pretrained=True)
 
 
@@ -171,7 +171,7 @@ def test_a_wider_network_takes_the_narrower_ones_answers_for_classes_that_both_h
 def test_places_that_are_weighed_begin_as_their_mean_learn_and_become_one_convolution() -> None:
     torch.manual_seed(0)
     mean = with_statistics(models.create("plain-resnet", 7, 1, SMALL))
-    weighed = models.create("plain-resnet", 7, 1, {"widths": [8, 24], "blocks": [1, 1], "places": 10})
+    weighed = models.create("plain-resnet", 7, 1, {"widths": [8, 24], "blocks": [1, 1], "positions": 10})
     models.take(weighed, models.grown(weighed, mean.state_dict()), "one with a mean")
     x = torch.randn(64, 1, 20, 20)
     assert torch.allclose(weighed.eval()(x), mean(x), atol=1e-5)
@@ -186,7 +186,7 @@ def test_places_that_are_weighed_begin_as_their_mean_learn_and_become_one_convol
     merged = models.merged(weighed)
     assert isinstance(merged.pool, torch.nn.Conv2d)
     assert torch.allclose(merged(x), weighed(x), atol=1e-5)
-    again = models.create("plain-resnet", 7, 1, {"widths": [8, 32], "blocks": [1, 1], "places": 10}).eval()
+    again = models.create("plain-resnet", 7, 1, {"widths": [8, 32], "blocks": [1, 1], "positions": 10}).eval()
     models.take(again, models.grown(again, weighed.state_dict()), "a narrower one")
     assert torch.allclose(again(x), weighed(x), atol=1e-5)
 
@@ -199,23 +199,23 @@ def test_a_longer_first_kernel_begins_with_the_shorter_ones_answers_half_a_place
     models.take(long, given, "one with a shorter kernel")
     x = torch.randn(5, 1, 21, 21)
     with torch.no_grad():
-        places = [short.stem[0](x[:, :, i : i + 20, j : j + 20])[:, :, 1:, 1:] for i in (0, 1) for j in (0, 1)]
-        assert torch.allclose(long.stem[0](x[:, :, 1:, 1:]), torch.stack(places).mean(0), atol=1e-5)
+        positions = [short.stem[0](x[:, :, i : i + 20, j : j + 20])[:, :, 1:, 1:] for i in (0, 1) for j in (0, 1)]
+        assert torch.allclose(long.stem[0](x[:, :, 1:, 1:]), torch.stack(positions).mean(0), atol=1e-5)
     assert long.stem[0](torch.zeros(1, 1, 44, 44)).shape == (1, 8, 21, 21)
 
 
 def test_places_that_are_weighed_fit_one_size_of_picture() -> None:
-    weighed = models.create("plain-resnet", 7, 1, SMALL | {"places": 10})
-    models.check(weighed, "plain-resnet", SMALL | {"places": 10}, 7, 1, 20)
-    with pytest.raises(InputError, match=r"leave 12 x 12 places, and model.args has places = 10; set that to 12"):
-        models.check(weighed, "plain-resnet", SMALL | {"places": 10}, 7, 1, 24)
+    weighed = models.create("plain-resnet", 7, 1, SMALL | {"positions": 10})
+    models.check(weighed, "plain-resnet", SMALL | {"positions": 10}, 7, 1, 20)
+    with pytest.raises(InputError, match=r"leave 12 x 12 positions, and model.args has positions = 10; set that to 12"):
+        models.check(weighed, "plain-resnet", SMALL | {"positions": 10}, 7, 1, 24)
 
 
 @pytest.mark.parametrize(
     ("name", "channels", "args"),
     [
         ("plain-resnet", 1, {"widths": [8, 12], "blocks": [1, 1]}),  # narrower in one stage
-        ("plain-resnet", 1, {"widths": [8, 12], "blocks": [1, 1], "places": 6}),
+        ("plain-resnet", 1, {"widths": [8, 12], "blocks": [1, 1], "positions": 6}),
         ("plain-resnet", 1, {"widths": [16, 32], "blocks": [1, 2]}),  # deeper
         ("plain-resnet", 3, {"widths": [16, 32], "blocks": [1, 1]}),  # for coloured pictures
         ("plain-cnn", 1, {"widths": [8, 16], "dense": [8]}),

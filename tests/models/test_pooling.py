@@ -1,4 +1,4 @@
-"""Dense layers over places at other sizes than they were made for: one layer without pooling, and the same logits."""
+"""Dense layers over positions at sizes they were not made for: one layer without pooling, and the same logits."""
 
 from __future__ import annotations
 

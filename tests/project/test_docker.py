@@ -71,7 +71,7 @@ def test_what_the_context_leaves_in_makes_the_wheel(tmp_path: Path) -> None:
     subprocess.run(command, cwd=tmp_path / "src", check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "edgefer/family/edgefer-base/manifest.json" in names
+    assert "edgefer/pretrained/edgefer-base/manifest.json" in names
     assert any(name.startswith("edgefer/_shipped/calibration/") for name in names)
     assert "edgefer/_shipped/benchmarks/claims.toml" in names
 

@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 
 from edgefer import console
 from edgefer.cli.ending import Group, resumable
-from edgefer.errors import Diverged, GateFailed, InputError, LackError, MissingExtra
+from edgefer.errors import Diverged, GateFailed, InputError, MissingExtra, MissingRequirement
 
 
 def run(error: BaseException, *args: str) -> Result:
@@ -54,7 +54,7 @@ def missing(package: str) -> ModuleNotFoundError:
     [
         (GateFailed("INT8 is 2 points worse"), 1, "INT8 is 2 points worse"),
         (InputError("a.csv, row 3: label 9"), 2, "a.csv, row 3: label 9"),
-        (LackError("no GPU here"), 3, "no GPU here"),
+        (MissingRequirement("no GPU here"), 3, "no GPU here"),
         (MissingExtra("torch", "train"), 3, "torch is not installed; run: pip install 'edgefer[train]'"),
         (missing("nncf.torch"), 3, "nncf is not installed; run: pip install 'edgefer[compress]'"),
         (ImportError("libcudart.so: no such file", name="torch._C"), 3, "torch is installed but does not load"),
@@ -217,12 +217,12 @@ def test_help_and_refusals_that_cannot_be_printed_are_no_traceback(command: str,
 def test_a_signal_that_ends_a_command_leaves_nothing_half_written(tmp_path: Path, number: signal.Signals) -> None:
     script = """
 import sys, time
-from edgefer import answers
+from edgefer import predictions
 from edgefer.cli.main import main
 def wait(*arguments):
     print("waiting", file=sys.stderr, flush=True)
     time.sleep(60)
-answers.annotate = wait
+predictions.annotate = wait
 main()
 """
     Image.linear_gradient("L").resize((48, 48)).save(tmp_path / "a.png")
@@ -254,7 +254,7 @@ main.main()
 )
 def test_what_was_saved_before_the_disk_or_the_memory_was_full_can_be_gone_on_with(error: Exception) -> None:
     said = r"^(no space is left on the disk for run;|out of memory).*go on with: resume$"
-    with pytest.raises(LackError, match=said), resumable(lambda: "resume"):
+    with pytest.raises(MissingRequirement, match=said), resumable(lambda: "resume"):
         raise error
     with pytest.raises(type(error)), resumable(lambda: None):  # nothing was
         raise error

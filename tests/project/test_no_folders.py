@@ -102,7 +102,7 @@ def thesis(home: Path) -> Iterator[Path]:
         patch.chdir(here)
         written("train", *data, *settings, "--epochs", "2", "--threads", "1", "--no-page", "--out", here / "teacher")
         text = recipes.text("quickstart").replace('"quickstart"', '"mine"')
-        setting = f"model.start={here / 'teacher'}"
+        setting = f"model.initial_weights={here / 'teacher'}"
         ablations.write_text(f'{text}\n[[ablations]]\nname = "on"\ncites = "section 1"\nset = [{setting!r}]\n')
         written("train", "compact", *data, *settings, *teacher, "--epochs", "1", "--tensorboard", "--out", here / "run")
         written("ablate", ablations, *data, *settings, "--epochs", "2", "--out", here / "ablated")
@@ -142,9 +142,9 @@ def test_names_and_digests_say_what_a_run_learned_from(thesis: Path) -> None:
     manifest = json.loads((thesis / "ptq" / "manifest.json").read_text())
     teaching, checkpoint = manifest["recipe"]["teaching"], manifest["compression"]["checkpoint"]
     assert (teaching["teachers"], teaching["votes"]) == (["teacher"], "fer2013new.csv")
-    assert checkpoint["start"]["name"] == "teacher"
+    assert checkpoint["initial_weights"]["name"] == "teacher"
     [teacher], votes = checkpoint["sources"]["teachers"], checkpoint["sources"]["votes"]
-    assert teacher == {"name": "teacher", "sha256": checkpoint["start"]["sha256"]}
+    assert teacher == {"name": "teacher", "sha256": checkpoint["initial_weights"]["sha256"]}
     assert votes["name"] == "fer2013new.csv"
     assert re.fullmatch("[0-9a-f]{64}", votes["sha256"])
 

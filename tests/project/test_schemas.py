@@ -93,7 +93,7 @@ def test_a_result_from_before_the_arena_was_stated_loads_with_the_arena_that_it_
 
 
 def test_the_manifest_and_the_projections_that_are_here_validate() -> None:
-    manifest = ROOT / "edgefer" / "family" / "edgefer-base" / "manifest.json"
+    manifest = ROOT / "edgefer" / "pretrained" / "edgefer-base" / "manifest.json"
     validator("manifest").validate(json.loads(manifest.read_text(encoding="utf-8")))
     projections = list(RESULTS.glob("projection-*.json"))
     assert len(projections) == 3

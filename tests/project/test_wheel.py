@@ -91,7 +91,7 @@ def test_help_and_recipes_are_there(device: Device) -> None:
 def test_the_built_in_faces_are_there(device: Device) -> None:
     done = device.edgefer("data", "info", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["drawn"] is True
+    assert json.loads(done.stdout)["synthetic"] is True
 
 
 def test_nvidia_s_figures_are_there(device: Device) -> None:

@@ -87,8 +87,8 @@ def test_every_device_has_a_time_for_every_workload_and_its_inputs(shipped: Proj
 
 def test_an_fp16_network_of_the_bundle_is_taken_as_it_is(made: bundle.Bundle, tmp_path: Path) -> None:
     parts = {
-        "fp32": bundle.Part("fp32.onnx", samples.network(), "fp32", "any"),
-        "fp16-tensorrt": bundle.Part("fp16.onnx", samples.network(), "fp16", "tensorrt"),
+        "fp32": bundle.NetworkFile("fp32.onnx", samples.network(), "fp32", "any"),
+        "fp16-tensorrt": bundle.NetworkFile("fp16.onnx", samples.network(), "fp16", "tensorrt"),
     }
     mine = bundle.write(tmp_path / "mine", samples.description(), parts)
     (work,) = project([mine], samples.dataset(), device="jetson").workloads
@@ -140,7 +140,7 @@ def test_the_terminal_shows_all_of_it_and_last_how_to_measure(shipped: Projectio
     assert lines[-1].endswith("--host user@orin")
     assert max(map(len, text.splitlines())) <= 80
     assert PROJECTED in text
-    assert "(drawn faces)" in text
+    assert "(synthetic faces)" in text
     assert all(device.name in text for device in devices("jetson"))
     words = " ".join(text.split())
     assert all(device.source in words for device in devices("jetson"))

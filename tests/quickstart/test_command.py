@@ -36,8 +36,8 @@ def test_quickstart_leaves_a_checkpoint_a_bundle_and_a_report_that_later_command
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     result = Result.model_validate_json(Path(tmp_path, printed["result"]).read_text())
-    assert "drawn faces" in Path(tmp_path, printed["report"]).read_text()
-    assert "drawn faces" in Path(tmp_path, printed["page"]).read_text()
+    assert "synthetic faces" in Path(tmp_path, printed["report"]).read_text()
+    assert "synthetic faces" in Path(tmp_path, printed["page"]).read_text()
     by_name = {network.network: network for network in result.networks}
     assert by_name["int8-cpu"].quality.accuracy > 0.7
     assert by_name["int8-cpu"].file_bytes < by_name["fp32"].file_bytes

@@ -104,5 +104,5 @@ def test_a_seed_from_the_command_line_counts() -> None:
 def test_going_on_with_other_images_takes_all_of_their_classes() -> None:
     recipe = recipes.going_on(recipes.load("b0-mixup"), "a run")
     assert recipe.data.classes == recipe.ablations == ()
-    assert recipe.model.start == "a run"
+    assert recipe.model.initial_weights == "a run"
     assert not recipe.model.pretrained

@@ -60,13 +60,13 @@ def test_a_papers_recipe_goes_through_its_phases_compress_and_bench(
     recipe = recipes.load(name, (*SMALL, *SIZES[name]), epochs=phases)
     trained = train(recipe, images, tmp_path / "run")
     assert [line["phase"] for line in trained.history] == [phase.name for phase in recipe.phases]
-    assert trained.start == {"kind": "random"}
+    assert trained.initial_weights == {"kind": "random"}
     config = CompressConfig(ptq=True, scheme=str(scheme), max_drop=100.0, allow_float=True, half_range=False)
     compressed = compress(tmp_path / "run", images, tmp_path / "bundle", config)
     assert compressed.passed
     kept = checkpoint.read(tmp_path / "run")
     made = bundle.load(tmp_path / "bundle")
-    assert made.manifest.compression["checkpoint"]["start"] == {"kind": "random"}
+    assert made.manifest.compression["checkpoint"]["initial_weights"] == {"kind": "random"}
     assert made.manifest.labels == kept.classes == (recipe.data.classes or images.classes)
     result = bench([made], images, split="public+private", seconds=0.1)
     assert {row.label for row in result.networks[0].per_class} == {*kept.classes}

@@ -51,7 +51,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     hostile = dataclasses.replace(data, classes=HOSTILE, name="<i>stripes</i>")
     run = train(gradual(), data, folder / "plain").run
     bad = train(gradual(), hostile, folder / "hostile").run
-    unfinished = train(with_attention(), dataclasses.replace(data, drawn=True), folder / "attention").run
+    unfinished = train(with_attention(), dataclasses.replace(data, synthetic=True), folder / "attention").run
     saved = state.read(unfinished / "last.json")
     saved["recipe"]["phases"][0]["epochs"] = 40
     state.save(unfinished, "last", saved)
@@ -62,7 +62,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "with faces": page.html(*review.review(runs.read(run), data, with_faces=True)),
         "hostile labels": page.html(*review.review(runs.read(bad), hostile, with_faces=True)),
         "attention, unfinished": page.html(
-            *review.review(runs.read(unfinished), dataclasses.replace(data, drawn=True), with_faces=True)
+            *review.review(runs.read(unfinished), dataclasses.replace(data, synthetic=True), with_faces=True)
         ),
         "three hundred epochs": page.html(dataclasses.replace(found, history=[*found.history[:1], *lines]), pictures),
     }
@@ -131,6 +131,8 @@ def test_headings_go_down_one_by_one_and_drawn_faces_are_marked(pages: dict[str,
         assert all(after <= before + 1 for before, after in pairwise(levels))
     drawn = pages["attention, unfinished"].read_text(encoding="utf-8")
     body = drawn.partition("<main>")[2]
-    assert body.count('<span class="mark">drawn faces</span>') >= len(re.findall(r"<table|<figure|<section", body)) - 1
+    assert (
+        body.count('<span class="mark">synthetic faces</span>') >= len(re.findall(r"<table|<figure|<section", body)) - 1
+    )
     assert "Spatial attention by class" in drawn
     assert "not finished: 1 of 40 epochs are done" in drawn

@@ -25,7 +25,7 @@ from edgefer.errors import InputError
 from edgefer.learning import loss, randomness, state
 from edgefer.preprocessing import Preprocessing
 from edgefer.recipes import Recipe
-from edgefer.review import answers, page, parameters, samples
+from edgefer.review import evaluation, page, parameters, samples
 from edgefer.review import review as reviewing
 from edgefer.review import run as runs
 from edgefer.review.result import Review
@@ -85,8 +85,8 @@ def test_the_figures_are_those_of_the_training_and_of_the_data(
     trained: trainer.Result, plain: tuple[Review, Pictures]
 ) -> None:
     found = plain[0]
-    assert found.answers
-    assert found.answers.accuracy == pytest.approx(trained.val_accuracy, abs=1e-5)
+    assert found.evaluation
+    assert found.evaluation.accuracy == pytest.approx(trained.val_accuracy, abs=1e-5)
     assert [each.seconds for each in found.history] == [line["seconds"] for line in trained.history]
     dataset = stripes()
     for name, counted in (("train", "train"), ("val", "val")):
@@ -94,10 +94,10 @@ def test_the_figures_are_those_of_the_training_and_of_the_data(
         assert [getattr(each, counted) for each in found.counts] == np.bincount(labels, minlength=7).tolist()
     weights = loss.class_weights(data.split(dataset, "train").labels, 7, 4.0)
     assert [each.weight for each in found.counts] == pytest.approx(weights.tolist(), abs=1e-4)
-    matrix = np.array(found.answers.confusion)
-    assert matrix.sum(axis=1).tolist() == [each.images for each in found.answers.per_class] == [10] * 7
+    matrix = np.array(found.evaluation.confusion)
+    assert matrix.sum(axis=1).tolist() == [each.images for each in found.evaluation.per_class] == [10] * 7
     assert (found.run.finished, found.run.epochs, found.run.best_epoch) == (True, 2, trained.best_epoch)
-    assert json.loads(json.dumps(found.as_dict()))["run"]["start"] == {"kind": "random"}
+    assert json.loads(json.dumps(found.as_dict()))["run"]["initial_weights"] == {"kind": "random"}
 
 
 def test_training_accuracy_is_logged_for_each_epoch(trained: trainer.Result) -> None:
@@ -114,7 +114,7 @@ def test_what_papers_show_is_always_among_the_pairs_and_the_most_frequent_come_f
     at = {name: dataset.classes.index(name) for name in dataset.classes}
     for label, other, count in (("neutral", "sad", 2), ("happy", "angry", 5), ("sad", "fear", 3)):
         wrong[np.flatnonzero(rows.labels == at[label])[:count]] = at[other]
-    found = answers.figures(np.eye(7, dtype=np.float32)[wrong], rows, dataset.classes)
+    found = evaluation.figures(np.eye(7, dtype=np.float32)[wrong], rows, dataset.classes)
     assert [(each.label, each.predicted, each.images, each.of, each.known) for each in found.pairs] == [
         ("happy", "angry", 5, 10, False),
         ("sad", "fear", 3, 10, False),
@@ -130,13 +130,13 @@ def test_the_surest_mistakes_come_first() -> None:
     logits = np.eye(7, dtype=np.float32)[rows.labels] * 9
     for place, strength in ((4, 3.0), (11, 5.0), (30, 1.0)):
         logits[place] = np.roll(np.eye(7)[rows.labels[place]], 1) * strength
-    found = answers.surest(logits, rows, dataset.classes, 2)
+    found = evaluation.surest(logits, rows, dataset.classes, 2)
     assert [place for place, _ in found] == [11, 4]
     assert [mistake.row for _, mistake in found] == rows.rows[[11, 4]].tolist()
     confidence = np.exp(5) / (np.exp(5) + 6)
     assert found[0][1].confidence == pytest.approx(confidence, abs=1e-4)
     pair = (dataset.classes[rows.labels[4]], dataset.classes[(rows.labels[4] + 1) % 7])
-    assert [place for place, _ in answers.surest(logits, rows, dataset.classes, 9, pair)] == [
+    assert [place for place, _ in evaluation.surest(logits, rows, dataset.classes, 9, pair)] == [
         place for place in (11, 4) if rows.labels[place] == rows.labels[4]
     ]
 
@@ -187,7 +187,7 @@ def test_augmented_images_are_drawn_and_the_same_each_time() -> None:
     one = samples.sheet(recipe)
     assert torch.equal(torch.rand(3), expected)  # what comes after is as if there had been no sheet
     assert one == samples.sheet(recipe)
-    assert one.drawn
+    assert one.synthetic
     assert len({row.label for row in one.rows}) == samples.FACES
     assert len(one.mixes) == samples.MIXES
     for mix in one.mixes:
@@ -230,15 +230,15 @@ def test_faces_are_shown_only_where_they_were_asked_for(
 ) -> None:
     review, pictures = plain
     assert (review.mistakes, pictures.mistakes, pictures.panels, pictures.examples) == ([], [], [], [])
-    assert pictures.samples.drawn
+    assert pictures.samples.synthetic
     shown = Page(page.html(review, pictures)).named("img")
     assert len(shown) == samples.FACES + samples.MIXES + sum(map(bool, pictures.maps[0]))
     review, pictures = with_faces
-    assert review.answers
-    assert not pictures.samples.drawn
+    assert review.evaluation
+    assert not pictures.samples.synthetic
     text = Page(page.html(review, pictures)).text
     assert text.count("These are people") + text.count("these are people") >= 1
-    wrong = 70 - round(70 * review.answers.accuracy)
+    wrong = 70 - round(70 * review.evaluation.accuracy)
     assert len(review.mistakes) == min(24, wrong) > 0
     for panel in pictures.panels:
         assert all(
@@ -282,7 +282,7 @@ def test_a_run_of_which_no_epoch_is_done_has_a_page_without_answers(run: Path) -
     (run / "best.json").unlink()
     changed(run, history=[], epoch=0, phase=0, first_epoch=0, best_epoch=0)
     review, pictures = reviewing.review(runs.read(run), stripes())
-    assert (review.answers, review.maps, review.history, review.run.finished) == (None, [], [], False)
+    assert (review.evaluation, review.maps, review.history, review.run.finished) == (None, [], [], False)
     assert review.parameters.learning[0] == 119
     text = Page(page.html(review, pictures)).text
     assert "not finished: 0 of 2 epochs are done" in text
@@ -294,7 +294,7 @@ def test_a_run_that_is_training_is_read_as_it_stands(run: Path) -> None:
     next(run.glob("last-*.safetensors")).unlink()  # as a moment after a newer one was written
     review, pictures = reviewing.review(runs.read(run), stripes())
     assert (review.run.finished, review.run.epochs) == (False, 1)
-    assert review.answers
+    assert review.evaluation
     assert "not finished: 1 of 2 epochs are done" in Page(page.html(review, pictures)).text
 
 
@@ -349,7 +349,7 @@ def _spoil(run: Path, how: str) -> None:
     elif how in ("a start without a name", "an epoch that is no number"):
         (run / "last.json").unlink()
         saved = state.read(run / "best.json")
-        saved |= {"start": {"kind": "hub"}} if "start" in how else {"epoch": "three"}
+        saved |= {"initial_weights": {"kind": "hub"}} if "initial_weights" in how else {"epoch": "three"}
         state.save(run, "best", saved)
     else:
         _cut(next(run.glob(how)))
@@ -357,7 +357,7 @@ def _spoil(run: Path, how: str) -> None:
 
 def test_a_network_that_came_with_edgefer_goes_by_its_name() -> None:
     found = runs.read(runs.find(Path("edgefer-base")))
-    assert (found.facts.name, found.facts.data["name"]) == ("edgefer-base", "FER2013")
+    assert (found.info.name, found.info.data["name"]) == ("edgefer-base", "FER2013")
 
 
 @pytest.mark.parametrize(
@@ -392,7 +392,7 @@ def test_the_command_writes_a_page_and_the_same_figures_as_json(
     written = json.loads((run / "run.json").read_text(encoding="utf-8"))
     assert {key: printed[key] for key in written} == written
     assert printed["page"] == str(run / "run.html")
-    assert written["answers"]["accuracy"] == pytest.approx(trained.val_accuracy, abs=1e-5)
+    assert written["evaluation"]["accuracy"] == pytest.approx(trained.val_accuracy, abs=1e-5)
 
     done = type_in(str(run), "--data", "elsewhere", "--split", "test", "--out", str(tmp_path / "out"))
     assert done.exit_code == 0, done.output
@@ -448,11 +448,11 @@ def test_photographs_are_shown_where_they_were_asked_for_and_are_called_people(f
     trained = trainer.train(gradual(), dataset, tmp_path / "run")
     review, pictures = reviewing.review(runs.read(trained.run), dataset, with_faces=True)
     assert [(each.train, each.val) for each in review.counts] == [(32, 8)] * 7
-    assert review.answers
-    assert review.answers.images == 56
+    assert review.evaluation
+    assert review.evaluation.images == 56
     text = Page(page.html(review, pictures)).text
     assert "The faces below are people" in text
-    assert "drawn faces" not in text.replace(review.run.recipe["description"], "")
+    assert "synthetic faces" not in text.replace(review.run.recipe["description"], "")
     rows = data.split(dataset, "val")
     for face in pictures.mistakes:
         shown = np.array(Image.open(io.BytesIO(base64.b64decode(face.address.partition(",")[2]))))

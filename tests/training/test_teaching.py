@@ -224,9 +224,9 @@ def test_a_bundle_teaches_what_its_checkpoint_teaches(teacher: Path, tmp_path: P
 
     def teachers(digest: str) -> Teachers:
         told = samples.description(
-            preprocessing=spec, data=Data(name="stripes", digest=digest, drawn=False), labels=kept.classes
+            preprocessing=spec, data=Data(name="stripes", digest=digest, synthetic=False), labels=kept.classes
         )
-        bundle.write(tmp_path / digest, told, {"fp32": bundle.Part("fp32.onnx", network, "fp32", "any")})
+        bundle.write(tmp_path / digest, told, {"fp32": bundle.NetworkFile("fp32.onnx", network, "fp32", "any")})
         return Teachers([str(tmp_path / digest)], data, splits.split(data, "val"), spec, "cpu")
 
     by_checkpoint = Teachers([str(teacher)], data, splits.split(data, "val"), spec, "cpu").probabilities(seen, 2.0)
@@ -300,7 +300,9 @@ def test_a_trained_network_goes_on_with_other_classes_and_a_gentler_recipe(teach
     assert recipe.name == "quickstart-tuned"
     result = train(recipe, three, tmp_path / "run")
     fresh = train(
-        recipe.model_copy(update={"model": recipe.model.model_copy(update={"start": None})}), three, tmp_path / "fresh"
+        recipe.model_copy(update={"model": recipe.model.model_copy(update={"initial_weights": None})}),
+        three,
+        tmp_path / "fresh",
     )
     assert result.history[-1]["val_loss"] < fresh.history[-1]["val_loss"] - 0.2
     network: Any = checkpoint.build(checkpoint.read(result.run))
@@ -309,7 +311,7 @@ def test_a_trained_network_goes_on_with_other_classes_and_a_gentler_recipe(teach
 
 def test_going_on_keeps_a_classifier_of_the_same_classes_with_votes_beside_it(teacher: Path, tmp_path: Path) -> None:
     data = stripes()
-    start = (f"model.start={teacher}", f"teaching.votes={votes(data, tmp_path / 'votes.csv')}")
+    start = (f"model.initial_weights={teacher}", f"teaching.votes={votes(data, tmp_path / 'votes.csv')}")
     settings = (*start, "phases.0.lr=1e-9", "train.ema=0.0", "augment.mixup=0.0")
     result = train(small_recipe(*settings, epochs=1), data, tmp_path / "run")
     before = checkpoint.read(teacher).weights["head.weight"]
@@ -319,7 +321,7 @@ def test_going_on_keeps_a_classifier_of_the_same_classes_with_votes_beside_it(te
 def test_a_wider_network_goes_on_where_a_narrower_one_stopped(teacher: Path, tmp_path: Path) -> None:
     narrow = checkpoint.read(teacher)
     widths = [2 * width for width in narrow.recipe.model.args["widths"]]
-    still = (f"model.start={teacher}", f"model.args.widths={widths}", "phases.0.lr=1e-9", "augment.mixup=0.0")
+    still = (f"model.initial_weights={teacher}", f"model.args.widths={widths}", "phases.0.lr=1e-9", "augment.mixup=0.0")
     result = train(small_recipe(*still, epochs=1), stripes(), tmp_path / "run")
     assert result.val_accuracy == pytest.approx(narrow.val_accuracy, abs=0.02)
     network: Any = checkpoint.build(checkpoint.read(result.run))
@@ -327,7 +329,7 @@ def test_a_wider_network_goes_on_where_a_narrower_one_stopped(teacher: Path, tmp
 
 
 def test_a_start_that_does_not_fit_is_refused(teacher: Path, tmp_path: Path) -> None:
-    wrong = small_recipe(f"model.start={teacher}", "model.args.widths=[8, 12]")
+    wrong = small_recipe(f"model.initial_weights={teacher}", "model.args.widths=[8, 12]")
     with pytest.raises(
         InputError, match=r"the network of .*run does not fit this network: .* is missing or of another"
     ):

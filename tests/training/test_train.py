@@ -422,9 +422,20 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "key",
     [
-        *("data", "start", "threads", "precision", "phase", "progress", "model", "selected", "optimizer", "random"),
+        *(
+            "data",
+            "initial_weights",
+            "threads",
+            "precision",
+            "phase",
+            "progress",
+            "model",
+            "selected",
+            "optimizer",
+            "random",
+        ),
         *("progress.step", "progress.phase", "progress.history", "progress.best_accuracy", "data.digest"),
-        *("recipe", "teachers", "votes", "partners", "schedule"),
+        *("recipe", "teachers", "votes", "channel_pairs", "schedule"),
     ],
 )
 def test_a_state_with_a_damaged_part_is_refused_or_does_not_matter(
@@ -468,10 +479,10 @@ def test_a_validation_loss_that_is_not_finite_is_said_of_the_epoch(tmp_path: Pat
         {"weights": [1, 2]},
         {"weights": {"head.weight": 3}},
         {"data": "x"},
-        {"data": {"name": "x", "digest": None, "drawn": False}},
+        {"data": {"name": "x", "digest": None, "synthetic": False}},
         {"classes": [1, 2]},
         {"epoch": "last"},
-        {"start": "here"},
+        {"initial_weights": "here"},
         {"more": 1},
     ],
 )

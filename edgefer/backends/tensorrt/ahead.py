@@ -18,7 +18,7 @@ def compute_capabilities(named: str) -> list[str]:
 
     Raises:
         InputError: one of them is none that TensorRT for RTX builds for.
-        LackError: it is not installed.
+        MissingRequirement: it is not installed.
     """
     found = [each.strip().removeprefix("sm").removeprefix("_").replace(".", "") for each in named.lower().split(",")]
     found = list(dict.fromkeys(found))
@@ -42,7 +42,7 @@ def build(
 
     Raises:
         InputError: the bundle has no network for RTX, TensorRT refuses one, or there is no such compute capability.
-        LackError: TensorRT for RTX is not installed.
+        MissingRequirement: TensorRT for RTX is not installed.
     """
     names = [name for name, network in bundle.manifest.networks.items() if network.target == "rtx"]
     if not names:

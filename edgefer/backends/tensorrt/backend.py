@@ -24,7 +24,7 @@ from edgefer.bundle.folder import Bundle
 from edgefer.bundle.manifest import Engine
 from edgefer.devices import jetson
 from edgefer.devices.gpu import Gpu
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 
 _WORKSPACE = 1 << 30  # bytes: where CPU and GPU share their memory, a build must not take what the system runs in
 _COMPARED = 32  # inputs on which a new engine is held against ONNX Runtime
@@ -57,7 +57,7 @@ class TensorRT:
         """Return where TensorRT is installed, there is a GPU, and it is one of this device's kind."""
         _, gpu = self._found()
         if self._jetson is not None and self._jetson != (gpu.integrated or jetson.describe() is not None):
-            raise LackError(f"{gpu.name} is {'no' if self._jetson else 'a'} Jetson; choose another --device")
+            raise MissingRequirement(f"{gpu.name} is {'no' if self._jetson else 'a'} Jetson; choose another --device")
 
     def version(self) -> str:
         """Return its version."""
@@ -86,11 +86,11 @@ class TensorRT:
 
     def open_model(self, model: Path | bytes, threads: int = 1) -> Session:
         """Refuse: an engine takes minutes to build, and a graph says little about where it will run."""
-        raise LackError(f"{self.title} runs networks of a bundle alone")
+        raise MissingRequirement(f"{self.title} runs networks of a bundle alone")
 
     def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
         """Refuse: TensorRT takes no pictures of any size without an engine for each."""
-        raise LackError(f"{self.title} runs networks of a bundle alone")
+        raise MissingRequirement(f"{self.title} runs networks of a bundle alone")
 
     def meter(self) -> AbstractContextManager[Meter]:
         """Return what reads the GPU's free memory, with the context that is not the network's already there."""
@@ -153,7 +153,7 @@ def _compare(opened: Session, graph: Path, what: str) -> None:
     found = opened.infer(noise)
     same = int((found.argmax(axis=1) == wanted.argmax(axis=1)).sum())
     if not np.isfinite(found).all() or same < _COMPARED // 2:
-        raise LackError(
+        raise MissingRequirement(
             f"{what} does not compute the network: {same} of {_COMPARED} answers are those of ONNX Runtime; update "
             "TensorRT or the driver, and attach `edgefer doctor --json` to a bug report"
         )

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from edgefer import console, paths
-from edgefer.errors import InputError, LackError, MissingExtra
+from edgefer.errors import InputError, MissingExtra, MissingRequirement
 from edgefer.lines import one_line
 
 Runtime = Literal["tensorrt", "tensorrt_rtx"]
@@ -55,22 +55,22 @@ def api(runtime: Runtime) -> ModuleType:
     """Return the Python module of a runtime.
 
     Raises:
-        LackError: it is not installed, does not load or is too old; the message says how to get one.
+        MissingRequirement: it is not installed, does not load or is too old; the message says how to get one.
     """
     try:
         module = importlib.import_module(runtime)
     except ModuleNotFoundError:
         if runtime == "tensorrt_rtx":
             raise MissingExtra("tensorrt-rtx", "rtx") from None
-        raise LackError(
+        raise MissingRequirement(
             "TensorRT is not installed; on a Jetson it comes with JetPack: sudo apt install nvidia-jetpack, and an "
             "environment made with --system-site-packages"
         ) from None
     except (ImportError, OSError) as error:
-        raise LackError(f"{runtime} is installed and does not load: {one_line(error)}") from None
+        raise MissingRequirement(f"{runtime} is installed and does not load: {one_line(error)}") from None
     version = str(module.__version__)
     if runtime == "tensorrt" and int(version.partition(".")[0]) < _OLDEST:
-        raise LackError(
+        raise MissingRequirement(
             f"TensorRT {version} knows no strongly typed networks; JetPack 6.1 and later bring one that does"
         )
     return module
@@ -87,7 +87,7 @@ def parse(content: bytes, runtime: Runtime) -> tuple[Any, Any, Any]:
 
     Raises:
         InputError: TensorRT's parser refuses the file.
-        LackError: see `api`.
+        MissingRequirement: see `api`.
     """
     trt = api(runtime)
     builder = _made(trt.Builder, runtime)
@@ -110,7 +110,7 @@ def _made(factory: Callable[[Any], Any], runtime: Runtime) -> Any:
     try:
         return factory(_logger(runtime))
     except TypeError:
-        raise LackError(
+        raise MissingRequirement(
             f"{_TITLES[runtime]} cannot start here: {last_error(runtime)}; it needs an NVIDIA driver as new as its "
             "CUDA (`edgefer doctor` says which are here)"
         ) from None
@@ -139,7 +139,7 @@ def build(
 
     Raises:
         InputError: the parser or the builder refuses the network, or there is no such compute capability.
-        LackError: see `api`; or there is too little memory, or no such DLA.
+        MissingRequirement: see `api`; or there is too little memory, or no such DLA.
     """
     trt = api(runtime)
     logger = _logger(runtime)
@@ -174,7 +174,7 @@ def build(
         if "BuildCanceled" in said:  # Ctrl-C came between two lines of the monitor, and TensorRT kept it to itself
             raise KeyboardInterrupt
         if _MEMORY.search(said):
-            raise LackError(f"too little memory to build the engine: close what else runs ({said})")
+            raise MissingRequirement(f"too little memory to build the engine: close what else runs ({said})")
         raise InputError(f"TensorRT cannot build the network: {said}")
     measured = config.get_timing_cache() if runtime == "tensorrt" else None
     if measured is not None and timings is not None:
@@ -189,7 +189,7 @@ def _use_dla(trt: ModuleType, builder: Any, network: Any, config: Any, dla: int)
     cores = builder.num_DLA_cores
     if not 0 <= dla < cores:
         there = f"DLA 0 to {cores - 1}" if cores else "no DLA that this TensorRT can use"
-        raise LackError(f"there is no DLA {dla}: this device has {there}; leave --dla out to run on its GPU")
+        raise MissingRequirement(f"there is no DLA {dla}: this device has {there}; leave --dla out to run on its GPU")
     config.default_device_type = trt.DeviceType.DLA
     config.DLA_core = dla
     config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
@@ -242,7 +242,7 @@ def load(engine: bytes, runtime: Runtime, dla: int | None = None) -> Any | None:
     """Return an engine on the current GPU or DLA, or None: `last_error` says why.
 
     Raises:
-        LackError: see `api`.
+        MissingRequirement: see `api`.
     """
     logger = _logger(runtime)
     logger.lines.clear()
@@ -263,7 +263,7 @@ def check_compute(compute: Sequence[str]) -> None:
 
     Raises:
         InputError: one is not known, or 75 is not alone.
-        LackError: see `api`.
+        MissingRequirement: see `api`.
     """
     if list(compute) == [CURRENT]:
         return

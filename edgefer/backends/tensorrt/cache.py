@@ -12,7 +12,7 @@ from edgefer import console, locks, paths
 from edgefer.backends.tensorrt import builder
 from edgefer.backends.tensorrt.builder import Built, Runtime
 from edgefer.devices.gpu import Gpu
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def engine(
 
     Raises:
         InputError: TensorRT refuses the graph.
-        LackError: TensorRT is not installed, or the cache cannot be written.
+        MissingRequirement: TensorRT is not installed, or the cache cannot be written.
     """
     version = str(builder.api(runtime).__version__)
     wanted = Wanted(
@@ -123,7 +123,7 @@ def engine(
             built = builder.build(graph.read_bytes(), runtime, compute, max_batch, workspace, dla, timings(wanted))
             _write(place, wanted, built)
     except OSError as error:
-        raise LackError(
+        raise MissingRequirement(
             f"engines cannot be kept in {place.parent}: {error.strerror}; set EDGEFER_CACHE to a folder of yours"
         ) from error
     return Kept(built.engine, place, built, built.on_gpu)

@@ -20,7 +20,7 @@ from edgefer.backends.tensorrt import builder
 from edgefer.backends.tensorrt.builder import Runtime
 from edgefer.backends.tensorrt.cuda import driver
 from edgefer.backends.tensorrt.cuda.driver import Cuda, Device
-from edgefer.errors import InputError, LackError
+from edgefer.errors import InputError, MissingRequirement
 
 
 class Session(Closing):
@@ -180,7 +180,7 @@ class _Shared:
                 for lock, resources in lanes:
                     stack.push(resources)
                     stack.enter_context(lock)  # until an inference of that thread is done
-        except LackError:
+        except MissingRequirement:
             pass  # whatever failed has been said
         finally:
             self.kernels = None
@@ -244,14 +244,14 @@ class _Slot:
         context = shared.engine.create_execution_context(*config)
         if context is None:
             said = builder.last_error(shared.runtime)
-            raise LackError(
+            raise MissingRequirement(
                 f"{shared.device.gpu.name} has too little memory for the engine: close what else runs there ({said})"
             )
         self._context: Any = context
         resources.callback(self._forget)
         buffers = ((shared.input, lane._in), (shared.output, lane._out))
         if not all(context.set_tensor_address(name, buffer.pointer) for name, buffer in buffers):
-            raise LackError(f"TensorRT refuses the engine's buffers: {builder.last_error(shared.runtime)}")
+            raise MissingRequirement(f"TensorRT refuses the engine's buffers: {builder.last_error(shared.runtime)}")
         if not context.set_input_shape(shared.input, (size, *shared.sides)):
             raise InputError(f"the engine takes no batch of {size}")
         self._ran = False
@@ -269,7 +269,7 @@ class _Slot:
         shared.layer.copy(lane._stream, lane._in, self.size * shared.in_bytes, to_device=True)
         if not self._context.execute_async_v3(lane._stream.handle):
             said = builder.last_error(shared.runtime)
-            raise LackError(f"TensorRT cannot run the engine on {shared.device.gpu.name}: {said}")
+            raise MissingRequirement(f"TensorRT cannot run the engine on {shared.device.gpu.name}: {said}")
         shared.layer.copy(lane._stream, lane._out, self.size * shared.out_bytes, to_device=False)
 
     def _record(self) -> None:
@@ -278,7 +278,7 @@ class _Slot:
         try:
             if capturable is None or capturable(stream.handle):
                 self._launch = self._resources.enter_context(shared.layer.graph(stream, self._queue))
-        except LackError:
+        except MissingRequirement:
             pass
         shared.recorded = self._launch is not None
 
@@ -332,7 +332,7 @@ def open_engine(
         dla: number of the deep learning accelerator that it was built for.
 
     Raises:
-        LackError: no GPU, no driver, too little memory, or TensorRT cannot load the engine here.
+        MissingRequirement: no GPU, no driver, too little memory, or TensorRT cannot load the engine here.
         InputError: the engine is no classifier of images.
     """
     trt = builder.api(runtime)
@@ -343,7 +343,9 @@ def open_engine(
             loaded = builder.load(engine, runtime, dla)
             if loaded is None:
                 said = builder.last_error(runtime)
-                raise LackError(f"TensorRT {trt.__version__} cannot load the engine on {device.gpu.name}: {said}")
+                raise MissingRequirement(
+                    f"TensorRT {trt.__version__} cannot load the engine on {device.gpu.name}: {said}"
+                )
             cache = _Kernels(loaded, trt, kernels) if runtime == "tensorrt_rtx" else None
             shared = _Shared(loaded, runtime, layer, device, graphs, resources, cache, dla)
             del loaded, cache

@@ -64,7 +64,7 @@ class Context:
         clean: those of them without a copy in training; None where that is not asked for.
         inputs: for each candidate prepared images of batch 1, float32 (1, C, H, W).
         protocol: how the figures are measured.
-        card: PCI address of a GPU with memory of its own; None without one.
+        gpu_bus: PCI address of a GPU with memory of its own; None without one.
         logits: of each candidate on `rows`, float32 (n, classes); set by ``accuracy``.
         samples: of each candidate, milliseconds, (rounds, turn); set by ``latency``, with `conditions`.
         changes: fields of the protocol that a probe decides.
@@ -76,7 +76,7 @@ class Context:
     clean: Split | None
     inputs: Sequence[Sequence[NDArray[np.float32]]]
     protocol: Protocol
-    card: str | None = None
+    gpu_bus: str | None = None
     logits: list[NDArray[np.float32]] = field(default_factory=list)
     samples: list[NDArray[np.float64]] = field(default_factory=list)
     conditions: Conditions | None = None

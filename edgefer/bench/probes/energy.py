@@ -22,7 +22,7 @@ Watts = Callable[[], Mapping[str, float]]
 
 _RUN_SECONDS = 3.0
 _EVERY_SECONDS = 0.02  # an INA3221 averages over some milliseconds, and takes as long to be read
-_LEAST_READINGS = 5
+_MIN_READINGS = 5
 _SETTLING_SECONDS = 0.5  # clocks rise and fall, and sensors average
 
 
@@ -90,24 +90,24 @@ class Energy:
     sensor: Kind | None = None
 
 
-def sensor(kinds: Sequence[str], card: str | None = None) -> Sensor | None:
+def sensor(kinds: Sequence[str], gpu_bus: str | None = None) -> Sensor | None:
     """Return the first sensor that can be read, or None.
 
     Args:
         kinds: of a backend's device, the best first: ``RAPL``, ``INA3221``, ``nvidia-smi``.
-        card: PCI address, for ``nvidia-smi``; None where there is no card.
+        gpu_bus: PCI address, for ``nvidia-smi``; None where there is no GPU.
     """
     known: dict[str, Callable[[], Sensor | None]] = {
         "RAPL": lambda: Sensor("RAPL", _counted, 2) if rapl.counters() else None,
         "INA3221": lambda: sampled("INA3221", jetson.watts),
-        "nvidia-smi": lambda: sampled("nvidia-smi", partial(nvidia.watts, card)) if card else None,
+        "nvidia-smi": lambda: sampled("nvidia-smi", partial(nvidia.watts, gpu_bus)) if gpu_bus else None,
     }
     return next((found for kind in kinds if (found := known[kind]()) is not None), None)
 
 
 def sampled(kind: Kind, watts: Watts) -> Sensor | None:
     """Return a sensor that says the power at a moment and is read again and again; None where it says nothing."""
-    return Sensor(kind, partial(_sampled, watts), _LEAST_READINGS) if watts() else None
+    return Sensor(kind, partial(_sampled, watts), _MIN_READINGS) if watts() else None
 
 
 def measure(infer: Infer, inputs: Sequence[NDArray[np.float32]], seconds: float, source: Sensor) -> Energy | None:
@@ -191,7 +191,7 @@ def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
     without = False
     with console.progress("measuring energy", len(context.candidates)) as advance:
         for each, images in zip(context.candidates, context.inputs, strict=True):
-            source = sensor(each.backend.sensors, context.card)
+            source = sensor(each.backend.sensors, context.gpu_bus)
             found.append(None if source is None else measure(each.session.infer, images, _RUN_SECONDS, source))
             if source is not None and found[-1] is None:
                 unread.setdefault(source.kind, []).append(each.full_name)

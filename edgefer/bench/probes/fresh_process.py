@@ -1,4 +1,4 @@
-"""Memory and first answer of each network, in fresh processes."""
+"""Memory and cold start of each network, in fresh processes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from edgefer import console
 from edgefer.bench.probes import cold_start, gpu_memory, memory
 from edgefer.bench.probes.base import Context, Probe
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 
 
 def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
-    with console.progress("measuring memory and first answers", len(context.candidates)) as advance:
+    with console.progress("measuring memory and cold starts", len(context.candidates)) as advance:
         for each in context.candidates:
             device = each.backend.device
             if not each.backend.on_gpu:
@@ -22,9 +22,11 @@ def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
             else:
                 try:
                     found.append(vars(gpu_memory.of_network(each.bundle, each.name, device, each.options)))
-                except LackError as error:  # a second process may not get what this one has: memory, an exclusive GPU
+                except (
+                    MissingRequirement
+                ) as error:  # a second process may not get what this one has: memory, an exclusive GPU
                     found.append({})
-                    context.notes.append(f"memory and first answer of {each.full_name} were not measured: {error}")
+                    context.notes.append(f"memory and cold start of {each.full_name} were not measured: {error}")
             advance(1, each.full_name)
     return found
 

@@ -19,7 +19,7 @@ from edgefer.bench import fresh_process
 from edgefer.bench.probes import memory
 from edgefer.bench.probes.cold_start import ColdStart
 from edgefer.bench.probes.memory import Memory
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 
 _STARTS = 3
 _INFERENCES = 50
@@ -33,7 +33,7 @@ class GpuMemory:
 
     In it: the engine, what TensorRT computes in, compiled kernels, the CUDA graph, and our buffers. Not in it: the
     process's CUDA context, which stands before the engine is loaded. On an integrated GPU it is memory of the machine,
-    where whatever else takes or gives back memory meanwhile counts too; on a card, other programs on the card do.
+    where whatever else takes or gives back memory meanwhile counts too; on a discrete GPU, other programs on it do.
 
     Attributes:
         buffers: for inputs and outputs, of as many images as the engine takes at a time; what edgefer takes itself.
@@ -71,15 +71,15 @@ def of_network(made: bundle.Bundle, network: str, device: str, options: Options)
         options: how it is run.
 
     Raises:
-        LackError: the process ended without an answer.
+        MissingRequirement: the process ended without an answer.
     """
     task = {"bundle": str(made.path.resolve()), "network": network, "device": device, **asdict(options)}
-    seconds, answers = [], []
+    seconds, replies = [], []
     for _ in range(_STARTS):
         before = time.monotonic_ns()  # Linux: one clock for all processes
-        answers.append(_start(task))
-        seconds.append((answers[-1]["answered"] - before) * 1e-9)
-    last = answers[-1]  # the first one of all compiles kernels, where nothing has kept them yet
+        replies.append(_start(task))
+        seconds.append((replies[-1]["answered"] - before) * 1e-9)
+    last = replies[-1]  # the first one of all compiles kernels, where nothing has kept them yet
     return Measured(
         memory=None if last["memory"] is None else Memory(**last["memory"]),
         gpu_memory=GpuMemory(**last["gpu_memory"]),
@@ -88,11 +88,11 @@ def of_network(made: bundle.Bundle, network: str, device: str, options: Options)
 
 
 def _start(task: dict[str, Any]) -> dict[str, Any]:
-    said = fresh_process.run(_CHILD, task, "in a fresh process", LackError)
+    said = fresh_process.run(_CHILD, task, "in a fresh process", MissingRequirement)
     # Libraries may print too, before and after.
     line = next((line for line in reversed(said.splitlines()) if line.startswith(_ANSWER)), "")
     if not line:
-        raise LackError("the process said nothing")
+        raise MissingRequirement("the process said nothing")
     found: dict[str, Any] = json.loads(line.removeprefix(_ANSWER))
     return found
 

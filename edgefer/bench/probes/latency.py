@@ -26,13 +26,13 @@ def inputs(preprocessing: Preprocessing, rows: Split) -> list[NDArray[np.float32
 
 def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
     candidates, protocol = context.candidates, context.protocol
-    before = state.now(context.card)
+    before = state.now(context.gpu_bus)
     context.samples = timing.in_turn(
         [each.session.infer for each in candidates],
         context.inputs,
         percentile=protocol.percentile,
-        seconds=protocol.least_seconds,
-        most_seconds=protocol.most_seconds,
+        seconds=protocol.min_seconds,
+        max_seconds=protocol.max_seconds,
         warmup_seconds=protocol.warmup_seconds,
     )
     whole = timing.in_turn(
@@ -40,11 +40,11 @@ def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
         [_pictures(context.rows)] * len(candidates),
         percentile=95,
         seconds=protocol.with_preprocessing_seconds or 0,
-        most_seconds=protocol.most_seconds,
+        max_seconds=protocol.max_seconds,
         warmup_seconds=protocol.warmup_seconds,
     )
     busy = partial(candidates[-1].session.infer, context.inputs[-1][0])
-    after = state.now(context.card, busy)
+    after = state.now(context.gpu_bus, busy)
     context.conditions = state.between(before, after, timing.drift(context.samples))
     return [
         {

@@ -20,7 +20,7 @@ _SIDE = 96  # pixels of a thumbnail, at most
 
 
 @dataclass(frozen=True)
-class Answer:
+class NetworkPrediction:
     """What one network says of a face.
 
     Attributes:
@@ -39,12 +39,12 @@ class Mistake:
     Attributes:
         row: of the face in the data set's source.
         label: the class that it has there.
-        answers: one for each network, in that of the networks in the result.
+        predictions: one for each network, in that of the networks in the result.
     """
 
     row: int
     label: str
-    answers: list[Answer]
+    predictions: list[NetworkPrediction]
 
 
 def most_often(
@@ -67,8 +67,8 @@ def most_often(
         Mistake(
             row=int(rows.rows[place]),
             label=classes[rows.labels[place]],
-            answers=[
-                Answer(classes[found], round(float(confidence), 4))
+            predictions=[
+                NetworkPrediction(classes[found], round(float(confidence), 4))
                 for found, confidence in zip(predicted[:, place], sure[:, place], strict=True)
             ],
         )

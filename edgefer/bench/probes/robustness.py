@@ -22,7 +22,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Robustness:
-    """Accuracy of one network on worse pictures.
+    """Accuracy of one network under corruptions.
 
     Attributes:
         images: how many, evenly spaced over the split; the same for every network, kind and strength.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from edgefer.backends.tensorrt import builder
-from edgefer.errors import InputError, LackError
+from edgefer.errors import InputError, MissingRequirement
 from edgefer.graph.lint.findings import Finding
 from edgefer.lines import one_line
 
@@ -19,7 +19,7 @@ _MEMORY = 4 << 30  # bytes, beside six times those of the file
 
 
 @dataclass(frozen=True)
-class Answer:
+class RuntimeVerdict:
     """What a runtime says.
 
     Attributes:
@@ -31,7 +31,7 @@ class Answer:
     problem: str = ""
 
 
-def ask(content: bytes, target: str) -> Answer | None:
+def ask(content: bytes, target: str) -> RuntimeVerdict | None:
     """Return what the target's runtime says of a file, None if it is not installed.
 
     TensorRT for RTX stands in for TensorRT where that is not installed: both have one parser.
@@ -48,7 +48,7 @@ def ask(content: bytes, target: str) -> Answer | None:
     return answer or _parser(content, "tensorrt_rtx")
 
 
-def ask_apart(content: bytes, target: str) -> Answer | None:
+def ask_in_subprocess(content: bytes, target: str) -> RuntimeVerdict | None:
     """Do as `ask` in a process of its own: a file that somebody crafted may crash the runtime, or never end."""
     command = [sys.executable, "-m", __name__, target]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -57,14 +57,14 @@ def ask_apart(content: bytes, target: str) -> Answer | None:
             command, input=content, capture_output=True, timeout=_SECONDS, env=environment, check=False
         )
     except subprocess.TimeoutExpired:
-        return Answer(_name(target), f"it does not say whether it takes the file within {_SECONDS} s")
+        return RuntimeVerdict(_name(target), f"it does not say whether it takes the file within {_SECONDS} s")
     if done.returncode:
-        return Answer(_name(target), f"it crashes on the file (exit code {done.returncode})")
+        return RuntimeVerdict(_name(target), f"it crashes on the file (exit code {done.returncode})")
     said = json.loads(done.stdout.splitlines()[-1])
-    return None if said is None else Answer(**said)
+    return None if said is None else RuntimeVerdict(**said)
 
 
-def settled(findings: Sequence[Finding], answer: Answer | None) -> list[Finding]:
+def settled(findings: Sequence[Finding], answer: RuntimeVerdict | None) -> list[Finding]:
     """Return findings with what the runtime said, which knows best what it refuses: the rules were learned from it."""
     if answer is None:
         return list(findings)
@@ -77,7 +77,7 @@ def _name(target: str) -> str:
     return "ONNX Runtime" if target == "cpu" else "TensorRT"
 
 
-def _session(content: bytes) -> Answer | None:
+def _session(content: bytes) -> RuntimeVerdict | None:
     try:
         import onnxruntime
 
@@ -88,21 +88,23 @@ def _session(content: bytes) -> Answer | None:
     try:
         open_session(content, options(exact=False))
     except Exception as error:  # onnxruntime's own errors share no base class
-        return Answer(who, f"refuses the file: {one_line(str(error).rpartition('[ONNXRuntimeError] : ')[2], 300)}")
-    return Answer(who)
+        return RuntimeVerdict(
+            who, f"refuses the file: {one_line(str(error).rpartition('[ONNXRuntimeError] : ')[2], 300)}"
+        )
+    return RuntimeVerdict(who)
 
 
-def _parser(content: bytes, runtime: builder.Runtime) -> Answer | None:
+def _parser(content: bytes, runtime: builder.Runtime) -> RuntimeVerdict | None:
     try:
         module = builder.api(runtime)
-    except LackError:
+    except MissingRequirement:
         return None
     who = f"{'TensorRT for RTX' if runtime == 'tensorrt_rtx' else 'TensorRT'} {module.__version__}"
     try:
         builder.parse(content, runtime)
     except InputError as error:
-        return Answer(who, one_line(error, 300))
-    return Answer(who)
+        return RuntimeVerdict(who, one_line(error, 300))
+    return RuntimeVerdict(who)
 
 
 def _main() -> None:

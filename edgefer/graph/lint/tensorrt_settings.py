@@ -14,7 +14,7 @@ from edgefer.graph.lint.view import Call
 
 Rule = Callable[[Call], Iterator[str]]
 
-_MOST_AXES = 8
+_MAX_AXES = 8
 
 
 def _batch_norm(call: Call) -> Iterator[str]:
@@ -99,11 +99,11 @@ def _pool(call: Call) -> Iterator[str]:
 
 
 def _global_pool(call: Call) -> Iterator[str]:
-    yield from _rank(call, 3, _MOST_AXES)
+    yield from _rank(call, 3, _MAX_AXES)
 
 
 def _two_axes(call: Call) -> Iterator[str]:
-    yield from _rank(call, 2, _MOST_AXES)
+    yield from _rank(call, 2, _MAX_AXES)
 
 
 def _depth(call: Call) -> Iterator[str]:

@@ -12,7 +12,7 @@ from cuda.bindings import driver
 
 from edgefer.backends.tensorrt.cuda.driver import Buffer, Cuda, Device, Stream
 from edgefer.devices.gpu import Gpu
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 from edgefer.lines import one_line
 
 _OUT_OF_MEMORY = driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY
@@ -28,9 +28,9 @@ class Bindings:
         try:
             started = driver.cuInit(0)
         except Exception as error:  # without libcuda it raises an error of another package
-            raise LackError(f"no NVIDIA driver: {one_line(error, 200)}") from None
+            raise MissingRequirement(f"no NVIDIA driver: {one_line(error, 200)}") from None
         if started[0] == driver.CUresult.CUDA_ERROR_NO_DEVICE:
-            raise LackError("the NVIDIA driver finds no GPU")
+            raise MissingRequirement("the NVIDIA driver finds no GPU")
         _check(started, "start the NVIDIA driver")
         (device,) = _check(driver.cuDeviceGet(0), "open the GPU")
         gpu = _describe(device)
@@ -150,5 +150,5 @@ def _check(answer: tuple[Any, ...], what: str) -> tuple[Any, ...]:
     if status == driver.CUresult.CUDA_SUCCESS:
         return tuple(rest)
     if status == _OUT_OF_MEMORY:
-        raise LackError(f"out of memory: cannot {what}; close other programs on the GPU")
-    raise LackError(f"cannot {what}: {getattr(status, 'name', status)}")
+        raise MissingRequirement(f"out of memory: cannot {what}; close other programs on the GPU")
+    raise MissingRequirement(f"cannot {what}: {getattr(status, 'name', status)}")

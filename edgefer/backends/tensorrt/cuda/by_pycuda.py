@@ -11,7 +11,7 @@ from pycuda import driver
 
 from edgefer.backends.tensorrt.cuda.driver import Buffer, Cuda, Device, Stream
 from edgefer.devices.gpu import Gpu
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 from edgefer.lines import one_line
 
 _SPIN = 1  # CU_CTX_SCHED_SPIN
@@ -139,16 +139,16 @@ def _checked(what: str) -> Iterator[None]:
     try:
         yield
     except driver.MemoryError as error:
-        raise LackError(f"out of memory: cannot {what}; close other programs on the GPU") from error
+        raise MissingRequirement(f"out of memory: cannot {what}; close other programs on the GPU") from error
     except driver.Error as error:
         if "no CUDA-capable device" in str(error):
-            raise LackError("the NVIDIA driver finds no GPU") from error
-        raise LackError(f"cannot {what}: {one_line(error)}") from error
+            raise MissingRequirement("the NVIDIA driver finds no GPU") from error
+        raise MissingRequirement(f"cannot {what}: {one_line(error)}") from error
 
 
 def _check(status: int, what: str) -> None:
     if status:
-        raise LackError(f"cannot {what}: CUDA error {status}")
+        raise MissingRequirement(f"cannot {what}: CUDA error {status}")
 
 
 def _describe(device: driver.Device) -> Gpu:

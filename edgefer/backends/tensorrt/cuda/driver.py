@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer.devices.gpu import Gpu
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 from edgefer.lines import one_line
 
 # Tried in this order. cuda.bindings comes as a wheel for x86 and ARM; pycuda has to be compiled.
@@ -70,7 +70,7 @@ class Buffer:
 
 
 class Cuda(Protocol):
-    """The driver's functions. All raise LackError where the driver refuses; all but `device` want `current`."""
+    """The driver's functions. All raise MissingRequirement if it refuses; all but `device` want `current`."""
 
     def device(self) -> AbstractContextManager[Device]:
         """Hold the primary context of the first GPU.
@@ -79,7 +79,7 @@ class Cuda(Protocol):
         block there, which costs tens of microseconds an inference (CUDA Driver API, cuDevicePrimaryCtxSetFlags).
 
         Raises:
-            LackError: no driver, or no GPU.
+            MissingRequirement: no driver, or no GPU.
         """
 
     def current(self, device: Device) -> AbstractContextManager[None]:
@@ -92,7 +92,7 @@ class Cuda(Protocol):
         """Take `count` bytes, mapped into the device on an integrated GPU.
 
         Raises:
-            LackError: out of memory.
+            MissingRequirement: out of memory.
         """
 
     def copy(self, stream: Stream, buffer: Buffer, count: int, to_device: bool) -> None:
@@ -115,7 +115,7 @@ def find() -> Cuda:
     """Return the layer that is installed, cuda.bindings first.
 
     Raises:
-        LackError: neither is.
+        MissingRequirement: neither is.
     """
     reasons = []
     for package, module in LAYERS.items():
@@ -125,7 +125,7 @@ def find() -> Cuda:
             reasons.append(f"{package}: {one_line(error)}")
         else:
             return layer
-    raise LackError(
+    raise MissingRequirement(
         "neither cuda.bindings nor pycuda can be loaded; run: pip install 'edgefer[jetson]' on a Jetson, "
         f"'edgefer[rtx]' elsewhere ({'; '.join(reasons)})"
     )

@@ -1,0 +1,82 @@
+"""Which weights a training began with, as a record that travels with the results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from edgefer import data, models, paths, public
+from edgefer.data.dataset import Dataset, Split
+from edgefer.errors import InputError
+from edgefer.learning import checkpoint
+from edgefer.recipes.schema import Model
+
+
+def record(settings: Model, network: nn.Module) -> dict[str, str]:
+    """Return where a new network's weights are from.
+
+    Args:
+        settings: of the recipe.
+        network: as it was built.
+
+    Returns:
+        ``kind``: ``run``, ``file``, ``hub`` or ``random``; but for the last, ``name``; for the first two, ``sha256``.
+    """
+    if settings.initial_weights:
+        checkpoint_path = checkpoint.find(Path(settings.initial_weights))
+        return {"kind": "run", "name": public.name(settings.initial_weights), "sha256": paths.sha256(checkpoint_path)}
+    if settings.weights:
+        return {"kind": "file", "name": public.name(settings.weights), "sha256": paths.sha256(Path(settings.weights))}
+    if settings.pretrained:
+        return {"kind": "hub", "name": models.hub_id(network) or f"timm's weights of {settings.name}"}
+    return {"kind": "random"}
+
+
+def check_disjoint(what: str, learned: Split, validation: Split) -> None:
+    """Refuse a network that has learned images which are to choose the checkpoint: its accuracy there is a memory.
+
+    Args:
+        what: the network, for the message.
+        learned: what it was trained on.
+        validation: of the same data set.
+
+    Raises:
+        InputError: some images are in both.
+    """
+    shared = np.isin(validation.indices, learned.indices).sum()
+    if shared:
+        raise InputError(
+            f"{what} has learned {shared:,} of the {len(validation):,} images that choose the checkpoint here; "
+            "train with its data.split and data.classes, or from other weights"
+        )
+
+
+def check_divided_alike(what: str, said: Mapping[str, Any], dataset: Dataset) -> None:
+    """Refuse a network that has learned images which validate or test here, where its data set was divided otherwise.
+
+    Args:
+        what: the network, for the message.
+        said: of its data (`edgefer.data.record`).
+        dataset: the whole that is trained on now.
+
+    Raises:
+        InputError: it has learned such images.
+    """
+    theirs = data.splits_of(dataset, said)
+    if theirs is not None and ((theirs == 0) & (dataset.splits != 0)).any():
+        raise InputError(
+            f"{what} was trained on another division of these pictures and has learned some that validate or test "
+            "here; give the labels and --groups that it had, or train from other weights"
+        )
+
+
+def sentence(begun_with: dict[str, str]) -> str:
+    """Return the record as a person says it."""
+    if begun_with["kind"] == "random":
+        return "random"
+    digest = f" ({begun_with['sha256'][:8]})" if "sha256" in begun_with else ""
+    return f"{begun_with['name']}{digest}" + (", from the hub" if begun_with["kind"] == "hub" else "")

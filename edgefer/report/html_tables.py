@@ -1,0 +1,89 @@
+"""Tables of a bench's report that hold a figure for each network and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from edgefer.bench.result import NetworkEntry, Quality, Result
+from edgefer.report import table
+
+
+@dataclass(frozen=True)
+class FigureTable:
+    """A table.
+
+    Attributes:
+        title: above it.
+        heads: of the columns behind the network's name.
+        rows: a network's name and its cells; a network may have several rows.
+        words: how many of the first columns hold words, which stand at the left.
+    """
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[str]]]
+    words: int = 0
+
+
+def accuracy(result: Result) -> FigureTable:
+    """Return everything on accuracy over all classes, with the images that have no copy in the training split apart."""
+    heads = ("images", "number", "accuracy, %", "95 % interval", "macro F1", "weighted F1", "calibration error")
+    rows = []
+    for entry in result.networks:
+        rows.append((table.name(result, entry), _quality(entry.quality, "all")))
+        if entry.leak_free is not None and entry.leak_free != entry.quality:  # it has all images where none is a copy
+            rows.append((table.name(result, entry), _quality(entry.leak_free, "leak-free")))
+    return FigureTable("Accuracy over all classes", heads, rows, 1)
+
+
+def _quality(quality: Quality, which: str) -> list[str]:
+    return [
+        which,
+        f"{quality.images:,}",
+        f"{100 * quality.accuracy:.2f}",
+        f"{100 * quality.low:.1f} to {100 * quality.high:.1f}",
+        f"{quality.macro_f1:.3f}",
+        f"{quality.weighted_f1:.3f}",
+        f"{quality.calibration_error:.3f}",
+    ]
+
+
+def cost(result: Result) -> FigureTable | None:
+    """Return size, memory and cold start; None where there is nothing but a file."""
+    columns = [each for each in _COSTS if any(value for value in _column(result, each))]
+    if len(columns) < 2:
+        return None
+    cells = zip(*(_column(result, each) for each in columns), strict=True)
+    rows = [(table.name(result, entry), row) for entry, row in zip(result.networks, cells, strict=True)]
+    return FigureTable("What each network takes", columns, rows)
+
+
+def probes(result: Result) -> list[FigureTable]:
+    """Return a table for each further probe."""
+    return [
+        FigureTable(each.title, [column.head for column in each.columns], table.probe_rows(result, each))
+        for each in result.probes
+    ]
+
+
+def _column(result: Result, head: str) -> list[str]:
+    return [_COSTS[head](entry) for entry in result.networks]
+
+
+_COSTS: Mapping[str, Callable[[NetworkEntry], str]] = {
+    "file, MB": lambda entry: table.megabytes(entry.file_bytes, 2),
+    "engine, MB": lambda entry: table.megabytes(entry.engine_bytes, 2),
+    "process steady, MB": lambda entry: table.megabytes(entry.memory.steady) if entry.memory else "",
+    "process peak, MB": lambda entry: table.megabytes(entry.memory.peak) if entry.memory else "",
+    "of it the network, MB": lambda entry: (
+        table.megabytes(entry.memory.peak - entry.memory.baseline) if entry.memory else ""
+    ),
+    "GPU steady, MB": lambda entry: table.megabytes(entry.gpu_memory.steady, 1) if entry.gpu_memory else "",
+    "GPU peak, MB": lambda entry: table.megabytes(entry.gpu_memory.peak, 1) if entry.gpu_memory else "",
+    "of it buffers, MB": lambda entry: table.megabytes(entry.gpu_memory.buffers, 1) if entry.gpu_memory else "",
+    "cold start, s": lambda entry: f"{entry.cold_start.median:.2f}" if entry.cold_start else "",
+    "fastest to slowest, s": lambda entry: (
+        f"{entry.cold_start.fastest:.2f} to {entry.cold_start.slowest:.2f}" if entry.cold_start else ""
+    ),
+}

@@ -1,0 +1,103 @@
+"""What a network says of a split: figures, which classes it takes for which, and its surest mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer.data.dataset import Split
+from edgefer.evaluation import metrics
+from edgefer.review.result import ClassFigures, Evaluation, Mistake, Pair
+
+# "Failure cases" of the documents that edgefer's recipes are built after.
+KNOWN = (("neutral", "sad"), ("fear", "surprise"))
+_PAIRS = 6  # of this run, beside these
+
+
+def figures(logits: NDArray[np.float32], rows: Split, classes: Sequence[str]) -> Evaluation:
+    """Return what is counted of a network's logits.
+
+    Args:
+        logits: float32, (n, classes), in the order of the split.
+        rows: the images.
+        classes: names.
+    """
+    matrix = metrics.confusion(rows.labels, logits.argmax(axis=1), len(classes))
+    per_class = metrics.per_class(matrix)
+    low, high = metrics.wilson(int(np.trace(matrix)), int(matrix.sum()))
+    return Evaluation(
+        images=len(rows),
+        accuracy=metrics.accuracy(matrix),
+        low=low,
+        high=high,
+        macro_f1=metrics.macro_f1(matrix),
+        confusion=matrix.tolist(),
+        per_class=[
+            ClassFigures(
+                label=label,
+                images=int(per_class.support[at]),
+                precision=float(per_class.precision[at]),
+                recall=float(per_class.recall[at]),
+                f1=float(per_class.f1[at]),
+            )
+            for at, label in enumerate(classes)
+        ],
+        pairs=_pairs(matrix, classes),
+    )
+
+
+def _pairs(matrix: NDArray[np.int64], classes: Sequence[str]) -> list[Pair]:
+    every = [
+        Pair(
+            label=label,
+            predicted=other,
+            images=int(matrix[at, to]),
+            of=int(matrix[at].sum()),
+            known=(label.lower(), other.lower()) in KNOWN,
+        )
+        for at, label in enumerate(classes)
+        for to, other in enumerate(classes)
+        if at != to
+    ]
+    ranked = sorted(every, key=lambda pair: -pair.images)
+    own = [pair for pair in ranked if pair.images and not pair.known][:_PAIRS]
+    return [pair for pair in ranked if pair.known or pair in own]
+
+
+def surest(
+    logits: NDArray[np.float32],
+    rows: Split,
+    classes: Sequence[str],
+    most: int,
+    pair: tuple[str, str] | None = None,
+) -> list[tuple[int, Mistake]]:
+    """Return the wrong answers with the highest confidence, each with the image's place in the split.
+
+    Args:
+        logits: float32, (n, classes).
+        rows: the images.
+        classes: names.
+        most: how many at most.
+        pair: a true class and what it was taken for; without it all mistakes count.
+    """
+    shares = metrics.softmax(logits)
+    predicted, sure = shares.argmax(axis=1), shares.max(axis=1)
+    wrong = predicted != rows.labels
+    if pair:
+        wrong &= (rows.labels == classes.index(pair[0])) & (predicted == classes.index(pair[1]))
+    positions = np.flatnonzero(wrong)
+    positions = positions[np.argsort(-sure[positions], kind="stable")][:most]
+    return [
+        (
+            int(place),
+            Mistake(
+                row=int(rows.rows[place]),
+                label=classes[rows.labels[place]],
+                predicted=classes[predicted[place]],
+                confidence=round(float(sure[place]), 4),
+            ),
+        )
+        for place in positions
+    ]

@@ -1,0 +1,124 @@
+"""What a step learns from: pictures, their labels, what teachers and people say of them, and the loss of an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from timm.data import Mixup
+from torch import Tensor
+
+from edgefer.data.dataset import Split
+from edgefer.learning import augment, images, loss
+from edgefer.recipes import Recipe
+from edgefer.training import precision
+from edgefer.training.teachers import Teachers
+from edgefer.training.vote_correction import label_model, vote_corrected
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch.
+
+    Attributes:
+        x: normalized pixels, float32, (N, C, S, S), channels last.
+        y: labels, int64, (N,); with mixup the shares of each label, float32, (N, classes).
+        teacher_probabilities: what the teachers say at their temperature, float32, (N, classes); None without teachers.
+        votes: shares of each kind of vote, float32, (N, kinds); None without votes.
+    """
+
+    x: Tensor
+    y: Tensor
+    teacher_probabilities: Tensor | None
+    votes: Tensor | None
+
+
+class Targets:
+    """The training images with all that is known of them.
+
+    Attributes:
+        pixels: of the whole pictures, uint8, from `edgefer.learning.images.load`.
+        labels: int64, (n,).
+        criterion: the loss that the labels alone give.
+    """
+
+    def __init__(
+        self, recipe: Recipe, training: Split, classes: int, teachers: Teachers, votes: Tensor | None, device: str
+    ) -> None:
+        """Load the images.
+
+        Args:
+            recipe: all settings.
+            training: the images.
+            classes: how many there are.
+            teachers: of `recipe.teaching`.
+            votes: shares of each kind, of the same images in the same order, float32, (n, kinds).
+            device: ``cpu`` or ``cuda``.
+
+        Raises:
+            InputError: the labels cannot be weighted.
+        """
+        count = recipe.train.batch_size
+        self._recipe, self._classes, self._teachers, self._device = recipe, classes, teachers, device
+        self.criterion = loss.cross_entropy(recipe.train, training.labels, classes).to(device)
+        self.pixels = images.load(training, recipe.preprocessing).to(device)
+        self.labels = torch.from_numpy(training.labels).to(device)
+        self._votes = self._likely = None
+        if votes is not None:
+            if recipe.teaching.votes_power:
+                self._likely = label_model(votes, self.labels, classes)(votes).to(device)
+            self._votes = votes.to(device)
+        # Each image as a class of its own: what comes back is how much of which image another one was mixed with.
+        self._mixup = Mixup(recipe.augment.mixup, label_smoothing=0, num_classes=count)
+        self._each = torch.arange(count, device=device)
+
+    def augmented(self, rows: NDArray[np.int64] | slice) -> Tensor:
+        """Return a network's input of images, normalized, float32, (N, C, S, S), channels last."""
+        x = augment.augment(self.pixels[rows], self._recipe.augment, self._recipe.preprocessing)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def take(self, rows: NDArray[np.int64], step_precision: precision.Precision) -> Batch:
+        """Return a batch of images, augmented.
+
+        Args:
+            rows: which images, int64, (N,).
+            step_precision: in which the teachers answer.
+        """
+        recipe, teaching = self._recipe, self._recipe.teaching
+        x = self.augmented(rows)
+        y = self.labels[rows]
+        votes = self._votes[rows] if self._votes is not None else None
+        likely = self._likely[rows] if self._likely is not None else None
+        if recipe.augment.mixup:
+            x, shares = self._mixup(x, self._each)
+            y = shares @ F.one_hot(y, self._classes).float()
+            votes = shares @ votes if votes is not None else None
+            likely = torch.log(shares @ likely.exp()) if likely is not None else None
+        teacher_probabilities = None
+        if teaching.teachers:
+            with precision.autocast(self._device, step_precision):
+                teacher_probabilities = self._teachers.probabilities(x, teaching.temperature)
+            if likely is not None:
+                teacher_probabilities = vote_corrected(
+                    teacher_probabilities, likely, teaching.votes_power / teaching.temperature
+                )
+        return Batch(x, y, teacher_probabilities, votes)
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of a network's logits, a scalar.
+
+        Args:
+            logits: of the classes, and behind them of the kinds of vote if there are votes: (N, outputs).
+            batch: what they answer.
+        """
+        teaching, said = self._recipe.teaching, logits[:, : self._classes]
+        value: Tensor = self.criterion(said, batch.y)
+        if batch.teacher_probabilities is not None:
+            distilled = loss.distillation(said, batch.teacher_probabilities, teaching.temperature)
+            value = (1 - teaching.share) * value + teaching.share * distilled
+        if batch.votes is not None:
+            value = value + teaching.votes_weight * F.cross_entropy(logits[:, self._classes :], batch.votes)
+        return value
