@@ -599,6 +599,19 @@ def arenas(result: dict[str, Any]) -> str:
     )
 
 
+def pi() -> str:
+    """The least times of the pretrained network on both boards, by the data sheets."""
+    result = read("projection-pi.json")
+    times = {(each["device"], each["precision"]): each["projected_milliseconds"] for each in result["projected"]}
+    rows = [
+        [each["name"], *(f"{times[each['name'], precision]:.1f} ms" for precision in ("fp32", "int8"))]
+        for each in result["devices"]
+    ]
+    head = ["", "edgefer-base, FP32, **projected**", "INT8, **projected**"]
+    source = "From [projection-pi.json](benchmarks/results/projection-pi.json). ONNX Runtime will take longer."
+    return f"{table(head, rows)}\n\n{source}"
+
+
 def projection() -> str:
     """What is projected for devices that edgefer has not run on. No time in it was measured."""
     parts = []
@@ -950,6 +963,7 @@ PARTS = {
     "export": export,
     "robustness": robustness,
     "trust": trust,
+    "pi": pi,
     "projection": projection,
     "submissions": submissions,
     "papers": papers,

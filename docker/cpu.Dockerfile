@@ -6,7 +6,7 @@
 FROM python:3.13-slim-bookworm AS build
 COPY . /src
 RUN python -m venv /opt/edgefer \
-    && /opt/edgefer/bin/pip install --no-cache-dir -c /src/constraints.txt '/src[report]'
+    && /opt/edgefer/bin/pip install --no-cache-dir -c /src/constraints.txt '/src[live,report]'
 
 FROM python:3.13-slim-bookworm
 COPY --from=build /opt/edgefer /opt/edgefer

@@ -13,7 +13,7 @@ COPY . /src
 # JetPack's tensorrt belongs to the system's Python 3.10, so the environment sees the system's packages. CUDA there is
 # 12.6, which takes bindings of CUDA 12.
 RUN python3 -m venv --system-site-packages /opt/edgefer \
-    && /opt/edgefer/bin/pip install --no-cache-dir '/src[report]' 'cuda-bindings>=12.9,<13' \
+    && /opt/edgefer/bin/pip install --no-cache-dir '/src[live,report]' 'cuda-bindings>=12.9,<13' \
     && rm -rf /src
 RUN useradd --uid 10001 --create-home --groups video edgefer \
     && install -d -o edgefer -g edgefer /cache /work

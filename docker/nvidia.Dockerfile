@@ -10,7 +10,7 @@ COPY . /src
 # TensorRT's libraries stand in NVIDIA's own index.
 RUN python -m venv /opt/edgefer \
     && /opt/edgefer/bin/pip install --no-cache-dir -c /src/constraints.txt \
-        --extra-index-url https://pypi.nvidia.com "/src[report,${EXTRA}]"
+        --extra-index-url https://pypi.nvidia.com "/src[live,report,${EXTRA}]"
 
 FROM python:3.13-slim-bookworm
 COPY --from=build /opt/edgefer /opt/edgefer
