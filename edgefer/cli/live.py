@@ -35,7 +35,7 @@ def live(
         Path | None, typer.Option(help="Write an .mp4 or .mkv with boxes and labels. Frames are not stored otherwise.")
     ] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Below it the label is 'unsure'. Default: 0.4.")
+        float | None, typer.Option(min=0, max=1, help="Below it the label is 'unsure'. Default: 0.35.")
     ] = None,
     every: Annotated[int, typer.Option(min=1, max=1000, help="Look for faces in every n-th frame.")] = 3,
     min_face: Annotated[
@@ -84,10 +84,13 @@ def live(
         for line in NOTICE:
             console.say(line)
         view = _View(opened.title, events)
-        running = stack.enter_context(Live(opened, predictor, Settings(every, min_face, smoothing), view.say))
-        if page:
-            console.say(f"watch it at {stack.enter_context(_page(running, predictor, listen, token))}")
+        running = Live(opened, predictor, Settings(every, min_face, smoothing), view.say)
+        # The page and this command are there before the first frame is.
+        where = stack.enter_context(_page(running, predictor, listen, token)) if page else None
         answers = stack.enter_context(running.subscribe(size=4))
+        stack.enter_context(running)
+        if where:
+            console.say(f"watch it at {where}")
         stack.callback(lambda: console.say(terminal.summary(running.figures())))
         stack.enter_context(view)
         until = None if seconds is None else time.monotonic() + seconds

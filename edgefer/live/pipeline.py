@@ -100,7 +100,7 @@ class Live:
         self._subscribers: list[Newest[Answered]] = []
         self._lock = Lock()
         self._latest: Answered | None = None
-        self._stopped, self._opened = Event(), Event()
+        self._stopped, self._opened, self._ended = Event(), Event(), Event()
         self._connected = False
         self._reconnects = 0
         self._error: BaseException | None = None
@@ -131,7 +131,7 @@ class Live:
 
     @contextmanager
     def subscribe(self, size: int = 1) -> Iterator[Newest[Answered]]:
-        """Get each answer from now on: iterate over it, or call its ``get(timeout)``.
+        """Get each answer from now on: iterate over it, or call its ``get(timeout)``. Before ``with`` it gets them all.
 
         Args:
             size: how many answers may wait. Of a subscriber that is slower than the frames the oldest are dropped.
@@ -169,8 +169,8 @@ class Live:
 
     @property
     def running(self) -> bool:
-        """Whether frames are captured or judged; False after the end of a file, an error or `stop`."""
-        return self._threads[1].is_alive() and not self._stopped.is_set()
+        """Whether there may be more answers; False after the end of a file, an error or `stop`."""
+        return not self._ended.is_set()
 
     def check(self) -> None:
         """Raise what ended the frames, if it was an error.
@@ -186,6 +186,7 @@ class Live:
         self._stopped.set()
         self._waiting.close()
         self._waiting.clear()
+        self._ended.set()
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(_JOIN)
@@ -251,5 +252,6 @@ class Live:
         finally:
             self._stopped.set()
             with self._lock:
+                self._ended.set()
                 for subscriber in self._subscribers:
                     subscriber.close()

@@ -1,6 +1,9 @@
-"""A steady answer from answers that jitter: an exponential average of the logits over time, and hysteresis.
+"""A steady answer from answers that jitter: averages of the logits over time, and evidence that has to add up.
 
-The constants come from videos made of FER2013's PublicTest (`benchmarks/live_smoothing.py`).
+What is shown is an exponential average over seconds, which a change would reach too late. So each frame's evidence for
+every other label is added up beside it (Page 1954, "Continuous Inspection Schemes", the CUSUM rule); when one has
+enough, its label is shown, and the average begins anew from that of the last tenth of a second. The constants come from
+videos made of FER2013's PublicTest (`benchmarks/live_smoothing.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +19,10 @@ from numpy.typing import NDArray
 from edgefer.evaluation.metrics import softmax
 from edgefer.predictions import UNSURE
 
-_LEAST = 1e-3  # probability: a class that is ruled out in one frame can come back in a few
+_MIN_PROBABILITY = 1e-3  # in one frame: a class that is ruled out there can come back soon
+_DRIFT = 0.2  # of a logit that another label must be ahead for its evidence to grow
+_MAX_AHEAD = 3.0  # logits that count at most, for or against: one odd frame decides nothing
+_MARGIN = 0.3  # logits that the average of another label must be ahead to be shown
 
 
 @dataclass(frozen=True)
@@ -24,15 +30,17 @@ class Smoothing:
     """How answers are smoothed over time.
 
     Attributes:
-        seconds: time constant of the average: after it, 63 % of an answer is from the frames since.
-        margin: how much the average of another label's logit must be above the shown one's before it is shown.
+        seconds: time constant of the average that is shown: after it, 63 % of it is from the frames since.
+        quick: time constant in seconds of the average that it begins with after a change.
+        evidence: logits times seconds that another label must gather before it is shown.
         min_confidence: smoothed probability below which the label is ``unsure``.
         leave: how much above `min_confidence` the probability must be before ``unsure`` ends.
     """
 
-    seconds: float = 0.2
-    margin: float = 0.7
-    min_confidence: float = 0.4
+    seconds: float = 4.0
+    quick: float = 0.1
+    evidence: float = 0.35
+    min_confidence: float = 0.35
     leave: float = 0.1
 
 
@@ -46,26 +54,26 @@ class Smoother:
     Attributes:
         label: what to show: a label or ``unsure``.
         since: time in seconds since which it is shown.
-        steady: the label that the average has settled on, also while it is ``unsure``.
     """
 
     def __init__(self, labels: Sequence[str], settings: Smoothing) -> None:
         self._labels, self._settings = labels, settings
-        self._logits: NDArray[np.float64] | None = None
-        self._time = self.since = 0.0
+        self._slow: NDArray[np.float64] = np.zeros(0)  # averages of the logits; empty before the first frame
+        self._quick: NDArray[np.float64] = np.zeros(0)
+        self._evidence = np.zeros(len(labels))
+        self._time = self._age = self.since = 0.0
         self._current = 0
         self.label = UNSURE
 
     @property
     def steady(self) -> str:
-        """The label that the average has settled on."""
+        """The label that has been settled on, also while ``unsure`` is shown."""
         return self._labels[self._current]
 
     @property
     def probabilities(self) -> dict[str, float]:
         """The smoothed probability of each label; they add up to 1. Only after the first `add`."""
-        assert self._logits is not None
-        return dict(zip(self._labels, softmax(self._logits[None])[0].tolist(), strict=True))
+        return dict(zip(self._labels, softmax(self._slow[None])[0].tolist(), strict=True))
 
     def add(self, probabilities: dict[str, float], time: float) -> None:
         """Take the answer for one frame.
@@ -75,28 +83,48 @@ class Smoother:
             time: of the frame in seconds; never less than the one before.
         """
         values = np.array([probabilities[label] for label in self._labels])
-        logits = np.log(np.maximum(values, _LEAST))
-        if self._logits is None:
-            self._logits, self._current, self.since = logits, int(logits.argmax()), time
+        logits = np.log(np.maximum(values, _MIN_PROBABILITY))
+        changed = True
+        if not len(self._slow):
+            self._slow = self._quick = logits
+            self._current, self._age, self.since = int(logits.argmax()), self._settings.quick, time
         else:
-            share = 1 - math.exp(-max(0.0, time - self._time) / self._settings.seconds)
-            self._logits = self._logits + share * (logits - self._logits)
+            changed = self._follow(logits, max(0.0, time - self._time))
         self._time = time
-        best = int(self._logits.argmax())
-        if self._logits[best] - self._logits[self._current] > self._settings.margin:
-            self._current = best
-        sure = softmax(self._logits[None])[0][self._current]
-        bound = self._settings.min_confidence + (self._settings.leave if self.label == UNSURE else 0.0)
-        label = self.steady if sure >= bound else UNSURE
+        bound = self._settings.min_confidence
+        if self.label == UNSURE and not changed:
+            bound += self._settings.leave
+        label = self.steady if softmax(self._slow[None])[0][self._current] >= bound else UNSURE
         if label != self.label:
             self.label, self.since = label, time
 
+    def _follow(self, logits: NDArray[np.float64], seconds: float) -> bool:
+        """Take a frame's logits, so many seconds after the last one; return whether the evidence changed the label."""
+        self._age += seconds
+        self._quick = self._quick + (1 - math.exp(-seconds / self._settings.quick)) * (logits - self._quick)
+        # A plain mean at first, so that the first frames don't count more than others.
+        share = max(1 - math.exp(-seconds / self._settings.seconds), min(1.0, seconds / self._age))
+        self._slow = self._slow + share * (logits - self._slow)
+        ahead = np.clip(logits - logits[self._current], -_MAX_AHEAD, _MAX_AHEAD) - _DRIFT
+        self._evidence = np.maximum(0.0, self._evidence + ahead * seconds)
+        best = int(self._evidence.argmax())
+        if self._evidence[best] > self._settings.evidence:
+            self._current, self._slow, self._age = best, self._quick, self._settings.quick
+            self._evidence = np.zeros(len(logits))
+            return True
+        best = int(self._slow.argmax())
+        if self._slow[best] - self._slow[self._current] > _MARGIN:
+            self._current = best
+        return False
+
     def state(self) -> dict[str, Any]:
         """Return all that this smoother knows, as plain JSON values."""
-        logits = None if self._logits is None else self._logits.tolist()
         return {
-            "logits": logits,
+            "slow": self._slow.tolist(),
+            "quick": self._quick.tolist(),
+            "evidence": self._evidence.tolist(),
             "time": self._time,
+            "age": self._age,
             "current": self._current,
             "label": self.label,
             "since": self.since,
@@ -110,7 +138,10 @@ class Smoother:
             KeyError, TypeError, ValueError: it is no such state.
         """
         smoother = cls(labels, settings)
-        smoother._logits = None if state["logits"] is None else np.array(state["logits"], np.float64)
-        smoother._time, smoother._current = float(state["time"]), int(state["current"])
+        smoother._slow, smoother._quick, smoother._evidence = (
+            np.array(state[name], np.float64) for name in ("slow", "quick", "evidence")
+        )
+        smoother._time, smoother._age = float(state["time"]), float(state["age"])
+        smoother._current = int(state["current"])
         smoother.label, smoother.since = str(state["label"]), float(state["since"])
         return smoother

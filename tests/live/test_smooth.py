@@ -1,0 +1,87 @@
+"""Labels that stay while answers jitter, follow a change soon, and are unsure where the network is."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from edgefer.evaluation.metrics import softmax
+from edgefer.labels import LABELS
+from edgefer.live.smooth import Smoother, Smoothing
+
+HAPPY, SAD = LABELS.index("happy"), LABELS.index("sad")
+
+
+def answer(logits: np.ndarray) -> dict[str, float]:
+    return dict(zip(LABELS, softmax(logits[None])[0].tolist(), strict=True))
+
+
+def sure_of(label: int, ahead: float = 3.0) -> np.ndarray:
+    logits = np.zeros(len(LABELS))
+    logits[label] = ahead
+    return logits
+
+
+@pytest.mark.parametrize("rate", [5, 15, 30, 60])
+def test_a_change_shows_within_half_a_second_at_any_rate(rate: int) -> None:
+    smoother = Smoother(LABELS, Smoothing())
+    for number in range(4 * rate):
+        smoother.add(answer(sure_of(HAPPY)), number / rate)
+    assert (smoother.label, smoother.since) == ("happy", 0.0)
+    for number in range(4 * rate, 5 * rate):
+        smoother.add(answer(sure_of(SAD)), number / rate)
+    assert smoother.label == "sad"
+    assert 4.0 <= smoother.since <= 4.5
+    assert smoother.probabilities["sad"] > 0.6
+    assert sum(smoother.probabilities.values()) == pytest.approx(1)
+
+
+def test_one_odd_frame_changes_nothing() -> None:
+    smoother = Smoother(LABELS, Smoothing())
+    for number in range(60):
+        smoother.add(answer(sure_of(SAD if number == 40 else HAPPY)), number / 15)
+        assert smoother.label == "happy"
+
+
+def test_answers_that_jitter_around_a_tie_keep_one_label() -> None:
+    """The frame's own label changes hundreds of times a minute."""
+    rng = np.random.default_rng(0)
+    smoother, shown, own = Smoother(LABELS, Smoothing()), [], []
+    for number in range(60 * 15):
+        logits = sure_of(HAPPY, 2.5) + sure_of(SAD, 2.2)
+        logits[[HAPPY, SAD]] += 0.5 * rng.standard_normal(2)
+        smoother.add(answer(logits), number / 15)
+        shown.append(smoother.label)
+        own.append(int(logits.argmax()))
+    assert np.count_nonzero(np.diff(own)) > 200
+    assert sum(one != other for one, other in itertools.pairwise(shown)) <= 1
+
+
+def test_unsure_begins_below_the_bound_and_ends_well_above_it() -> None:
+    smoother = Smoother(LABELS, Smoothing(seconds=0.5, min_confidence=0.5, leave=0.1))
+
+    def after(probability: float) -> str:
+        rest = (1 - probability) / (len(LABELS) - 1)
+        for _ in range(100):
+            values = {label: probability if label == "happy" else rest for label in LABELS}
+            smoother.add(values, smoother._time + 0.1)
+        return smoother.label
+
+    assert [after(value) for value in (0.7, 0.52, 0.45, 0.55, 0.65)] == ["happy", "happy", "unsure", "unsure", "happy"]
+    assert smoother.steady == "happy"
+
+
+def test_a_restored_smoother_goes_on_as_the_first() -> None:
+    rng = np.random.default_rng(1)
+    first = Smoother(LABELS, Smoothing())
+    for number in range(50):
+        first.add(answer(rng.standard_normal(len(LABELS))), number / 10)
+    second = Smoother.restored(LABELS, Smoothing(), json.loads(json.dumps(first.state())))
+    for number in range(50, 100):
+        logits = answer(rng.standard_normal(len(LABELS)))
+        first.add(logits, number / 10)
+        second.add(logits, number / 10)
+    assert first.state() == second.state()
