@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator
-from fnmatch import fnmatch
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tests.helpers.skips import Skips
 
 ROOT = Path(__file__).parent.parent
 
 # Read by torch, onnxruntime and the hub's client when they are imported, and by the processes that tests start.
-os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many processes as CPUs run tests
 os.environ.update(ORT_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1", MPLBACKEND="Agg")
 # Settings of the person who runs the tests.
 for name in ("EDGEFER_DATA", "EDGEFER_TRACEBACK"):
@@ -34,7 +29,6 @@ os.environ["EDGEFER_DETECTOR"] = str(YUNET) if YUNET.exists() else "cascade"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_skips = pytest.StashKey[list[str]]()
 _measured: dict[tuple[object, ...], object] = {}
 
 
@@ -99,48 +93,11 @@ def yunet() -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_skips] = []
+    config.pluginmanager.register(Skips(ROOT / "tests" / "skips.toml"))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if report.skipped and not hasattr(report, "wasxfail"):
-        _note_skip(item.config, report)
-    return report
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(
-    collector: pytest.Collector,
-) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    report = yield
-    if report.skipped:
-        _note_skip(collector.config, report)
-    return report
-
-
-def _note_skip(config: pytest.Config, report: pytest.TestReport | pytest.CollectReport) -> None:
-    reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else report.longreprtext
-    if not _is_listed(report.nodeid, reason):
-        config.stash[_skips].append(f"{report.nodeid}: {reason}")
-
-
-def _is_listed(test: str, reason: str) -> bool:
-    listed = tomllib.loads((ROOT / "tests" / "skips.toml").read_text(encoding="utf-8"))
-    return any(fnmatch(test, skip["test"]) and fnmatch(reason, skip["reason"]) for skip in listed["skip"])
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a run in CI that skipped anything not listed in skips.toml."""
-    if session.config.stash[_skips] and os.environ.get("CI") == "true" and session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.stash[_skips]:
-        terminalreporter.section("skips that tests/skips.toml does not list: these fail CI")
-        for line in config.stash[_skips]:
-            terminalreporter.line(line)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run folders in a process for each CPU, four at most; named files here, where `-s` and a debugger work."""
+    named = all(Path(argument.partition("::")[0]).is_file() for argument in config.args)
+    count = min(4, os.cpu_count() or 1)
+    return 0 if named or count == 1 else count
