@@ -92,12 +92,12 @@ fi
 section build 240 "$python" "$root/benchmarks/board.py" build "$device" "${bundles[@]}"
 section numerics 120 "$python" "$root/benchmarks/board.py" numerics "$device" "${bundles[@]}" --images "${IMAGES:-3589}" \
     "${data[@]}" --out "$out/numerics.json"
-section picture 20 "$python" "$root/benchmarks/board.py" picture "$out/face.png"
-edgefer predict 40 predict "$out/face.png" --device auto --faces never --json
+section picture 60 "$python" "$root/benchmarks/board.py" picture "$out/face.png"
+edgefer predict 90 predict "$out/face.png" --device auto --faces never --json
 if [ -n "${VIDEO:-}" ]; then
-    edgefer live 40 live "$VIDEO" --events changes --seconds 20
-elif section video 20 "$python" "$root/benchmarks/board.py" video "$out/faces.mp4"; then
-    edgefer live 40 live "$out/faces.mp4" --events changes --seconds 20
+    edgefer live 90 live "$VIDEO" --events changes --seconds 20
+elif section video 60 "$python" "$root/benchmarks/board.py" video "$out/faces.mp4"; then
+    edgefer live 90 live "$out/faces.mp4" --events changes --seconds 20
 else
     say live missing "no VIDEO, and none could be drawn: pip install 'edgefer[live]'"
 fi

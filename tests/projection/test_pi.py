@@ -47,6 +47,13 @@ def test_arithmetic_in_fp32_is_the_core_s_peak_rate(shipped: Projection) -> None
     assert pi.arithmetic_milliseconds == pytest.approx(2e3 * work.macs / (1.8e9 * 4 * 2))
 
 
+def test_int8_on_a_cpu_pads_no_channels(shipped: Projection) -> None:
+    (work,) = (each for each in shipped.workloads if each.precision == "int8")
+    (pi,) = (each for each in shipped.projected if (each.device, each.precision) == (FIVE.name, "int8"))
+    integer, floating = work.macs - work.fp32_macs, work.fp32_macs
+    assert pi.arithmetic_milliseconds == pytest.approx(2e3 * (integer / 0.1536e12 + floating / 0.0384e12))
+
+
 def test_threads_are_cores_as_many_as_there_are(shipped: Projection) -> None:
     four, eight = (
         project([bundle.load("edgefer-nano")], samples.dataset(), device="pi", threads=threads) for threads in (4, 8)
