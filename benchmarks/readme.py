@@ -16,6 +16,7 @@ from typing import Any
 
 from edgefer import bundle, console
 from edgefer.bench import submission
+from edgefer.evaluation import timing
 
 HERE = Path(__file__).parent
 TRAINING = HERE / "training"
@@ -667,7 +668,9 @@ def submissions() -> str:
                     "" if entry.latency.p99 is None else f"{entry.latency.p99:.3g} ms",
                     accuracy,
                     f"{entry.runtime}, {result.protocol.threads} thread{'s' * (result.protocol.threads > 1)}",
-                    ", ".join(filter(None, [*state, f"{len(result.warnings)} notes" if result.warnings else ""])),
+                    ", ".join(
+                        filter(None, [*state, "noisy run" * (entry.latency.coefficient_of_variation > timing.NOISY)])
+                    ),
                     each.conditions,
                 ]
             )
