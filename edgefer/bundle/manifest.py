@@ -155,6 +155,16 @@ class Division(_Part):
     )
 
 
+class Naming(_Part):
+    """How the data set's labels were changed after it was read."""
+
+    source: str = Field(pattern=_DIGEST, description="digest of the data set as it was read")
+    pairs: Annotated[list[tuple[Shown, Annotated[str, Field(max_length=64)]]], Field(max_length=100)] = Field(
+        [], description="of each label the one it became, or nothing where its images are left out"
+    )
+    votes: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of FER+ votes that labels are from")
+
+
 class Data(_Part):
     """The data set the network was trained on."""
 
@@ -163,6 +173,7 @@ class Data(_Part):
     synthetic: bool
     pictures: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the pixels alone, if it is known")
     division: Division | None = Field(None, description="null: the source has splits of its own")
+    naming: Naming | None = Field(None, description="null: the labels are what the source says")
 
 
 class Description(_Part):

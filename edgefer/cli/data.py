@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgefer.cli.options import Groups, Json
+from edgefer.cli.options import Groups, Json, Labels, Map
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,13 +25,47 @@ def info(
         ),
     ] = None,
     groups: Groups = None,
+    labels: Labels = None,
+    renames: Map = None,
+    path_column: Annotated[
+        str | None, typer.Option(help="Column of a table with the paths of pictures.", show_default=False)
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of a table with the labels.", show_default=False)
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml", help="Write these options down; every --data takes that.", show_default=False
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show a data set's layout, classes and splits, which images are in it more than once, and people in two splits."""
-    from edgefer import data
+    from edgefer import data, paths
     from edgefer.cli import output
+    from edgefer.errors import InputError
 
-    found = data.audit(data.find(path, groups))
+    reading = data.Reading(labels, renames, groups, path_column, label_column)
+    if save is not None and (path is None or save.suffix != ".toml" or path.suffix == ".toml"):
+        raise InputError("--save takes the name of a .toml, for a data set that is named and is none itself")
+    try:
+        dataset = data.find(path, groups, reading)
+    except InputError as error:
+        problems = data.problems(path, reading) if path is not None else []
+        if len(problems) < 2:
+            raise
+        error.report = {"command": "data info", "damaged": problems}
+        if not as_json:
+            output.print_rows(
+                f"{len(problems):,} files or rows cannot be read",
+                {str(place): said for place, said in enumerate(problems, 1)},
+            )
+        raise
+    if save is not None and path is not None:
+        with paths.write_atomically(save) as part:
+            part.write_text(data.description(path, reading, save), encoding="utf-8")
+    found = data.audit(dataset)
     if as_json:
         from dataclasses import asdict
 
@@ -42,6 +76,8 @@ def info(
     output.print_rows("images with the same pixels", _identical(found))
     output.print_rows("images that are nearly the same, those with the same pixels among them", _near(found))
     output.print_rows("people", _people(found))
+    if found.numbered:
+        output.print_rows("labels", {"numbered": found.numbered})
 
 
 def _facts(found: Audit) -> dict[str, str]:

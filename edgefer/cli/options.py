@@ -30,6 +30,14 @@ Groups = Annotated[
         show_default=False,
     ),
 ]
+Labels = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|FILE", help="What numbered labels mean: raf-db, ferplus, 'a,b,c'.", show_default=False),
+]
+Map = Annotated[
+    str | None,
+    typer.Option("--map", metavar="OLD=NEW,...", help="Rename labels; 'contempt=' drops one.", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Judged = Annotated[str, typer.Option("--split", help="Images to evaluate: test, val, public+private.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print for a pull request.")]

@@ -15,6 +15,8 @@ from edgefer.cli.options import (
     Device,
     Groups,
     Json,
+    Labels,
+    Map,
     Pretrained,
     Threads,
     check_device,
@@ -35,6 +37,8 @@ def train(
         str | None, typer.Argument(help="A recipe's name (see `edgefer recipes`) or a TOML file.", show_default=False)
     ] = None,
     data: Data = None,
+    labels: Labels = None,
+    renames: Map = None,
     groups: Groups = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the run. Default: in runs/train.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with an unfinished run: its folder.")] = None,
@@ -91,8 +95,8 @@ def train(
         # They may lie elsewhere now; that they are the same is checked.
         elsewhere = {key: value for key, value in taught.items() if value}
         settled = settled.model_copy(update={"teaching": settled.teaching.model_copy(update=elsewhere)})
-        if groups is not None:
-            raise InputError("--resume divides the data as the run did; omit --groups")
+        if groups is not None or labels is not None or renames is not None:
+            raise InputError("--resume divides and names the data as the run did; omit --groups, --labels and --map")
         data = data or unfinished.data_of(resume)
         dataset = datasets.find(data)
     else:
@@ -107,7 +111,9 @@ def train(
         else:
             settings += [f"model.initial_weights={json.dumps(named(start), ensure_ascii=False)}"] if start else []
             settled = recipes.load(recipe or "compact", settings, epochs, seed)
-        dataset = datasets.find(data, groups)
+        dataset = datasets.find(data, groups, datasets.Reading(labels, renames))
+        if not start:
+            datasets.check_named(dataset)
         check_divided(dataset, groups)
         if not recipe and not start and dataset.synthetic:
             settled = recipes.load("quickstart", settings, epochs, seed)

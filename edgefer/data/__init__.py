@@ -7,7 +7,9 @@ from edgefer.data.classes import only
 from edgefer.data.dataset import SPLITS, Dataset, Division, Split
 from edgefer.data.faces import builtin
 from edgefer.data.find import find
-from edgefer.data.load import load
+from edgefer.data.load import load, problems
+from edgefer.data.naming import check_named, guessed
+from edgefer.data.reading import Reading, description
 from edgefer.data.record import as_recorded, record, splits_of
 from edgefer.data.splits import split
 
@@ -19,13 +21,18 @@ __all__ = [
     "Identical",
     "NearDuplicates",
     "People",
+    "Reading",
     "Split",
     "as_recorded",
     "audit",
     "builtin",
+    "check_named",
+    "description",
     "find",
+    "guessed",
     "load",
     "only",
+    "problems",
     "record",
     "split",
     "splits_of",

@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import tarfile
 import zlib
+from collections.abc import Iterator
 from typing import IO
 
 from edgefer import limits
-from edgefer.data.trees import safe_path
+from edgefer.data.trees import hidden, safe_path
 from edgefer.errors import InputError
 
 _CHUNK = 1 << 16
@@ -111,11 +112,43 @@ def find(archive: IO[bytes], names: tuple[str, ...], label: str) -> tuple[str, i
         tarfile.HeaderError: a header is damaged.
         EOFError: the archive is cut short.
     """
+    for name, path, member in _entries(archive, label):
+        # By its type alone: what POSIX says is a file is one whatever its name ends in.
+        if member.type in tarfile.REGULAR_TYPES and path.rpartition("/")[2] in names:
+            return name, member.size
+    return None
+
+
+def members(archive: IO[bytes], label: str) -> Iterator[tuple[str, int, int]]:
+    """Yield path, first byte and size of each regular file of a tar that is not packed, hidden ones left out.
+
+    Args:
+        archive: a tar that can be sought in, from its first byte.
+        label: what messages call the archive.
+
+    Raises:
+        InputError, tarfile.HeaderError, EOFError: see `find`.
+    """
+    end = archive.seek(0, io.SEEK_END)
+    archive.seek(0)
+    for _, path, member in _entries(archive, label):
+        start = archive.tell()
+        if member.type not in tarfile.REGULAR_TYPES:
+            continue
+        if start + member.size > end:
+            raise EOFError("it is cut short")
+        if not any(hidden(part) for part in path.split("/")):
+            yield path, start, member.size
+        archive.seek(start)
+
+
+def _entries(archive: IO[bytes], label: str) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
+    """Yield name, path and header of each member; the stream stands at its content, and goes on behind it."""
     said = ""  # a name that is too long for the header of its member stands before that
     for _ in range(limits.ENTRIES):
         header = _exactly(archive, tarfile.BLOCKSIZE)
         if header.count(0) == tarfile.BLOCKSIZE:
-            return None
+            return
         member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
         if member.size < 0:
             raise tarfile.ReadError("a member has a size below 0")
@@ -130,10 +163,7 @@ def find(archive: IO[bytes], names: tuple[str, ...], label: str) -> tuple[str, i
                 said = _pax_path(content) or said
             continue
         name, said = said or member.name, ""
-        path = safe_path(name, label)
-        # By its type alone: what POSIX says is a file is one whatever its name ends in.
-        if member.type in tarfile.REGULAR_TYPES and path.rpartition("/")[2] in names:
-            return name, member.size
+        yield name, safe_path(name, label), member
         if member.type not in (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE):
             _skip(archive, padded, label)
     raise InputError(f"{label} has more than {limits.ENTRIES:,} members; do not trust this file")

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console
-from edgefer.data import near_duplicates
+from edgefer.data import naming, near_duplicates
 from edgefer.data.components import of_both
 from edgefer.data.dataset import SPLITS, Dataset, Division
 from edgefer.data.identical import groups
+from edgefer.labels import numbered
 
 _IMAGES_AT_ONCE = 256
 
@@ -106,6 +107,7 @@ class Audit:
         people: who is in which split; None where that is not known.
         unknown: why it is not.
         division: how `carved` was taken.
+        numbered: where labels are numbers, what they may mean and which option says so.
     """
 
     name: str
@@ -127,13 +129,15 @@ class Audit:
     people: People | None
     unknown: str
     division: Division | None
+    numbered: str = ""
 
 
 def audit(dataset: Dataset) -> Audit:
     """Count a data set's images, and find those that are there more than once."""
     mean, std = _moments(dataset)
     classes = len(dataset.classes)
-    counts = np.bincount(dataset.splits.astype(np.int64) * classes + dataset.labels, minlength=len(SPLITS) * classes)
+    places = dataset.splits.astype(np.int64) * classes + dataset.labels
+    counts = np.bincount(places[dataset.splits < len(SPLITS)], minlength=len(SPLITS) * classes)
     table = counts.reshape(len(SPLITS), classes).tolist()
     return Audit(
         name=dataset.name,
@@ -155,6 +159,7 @@ def audit(dataset: Dataset) -> Audit:
         people=_people(dataset),
         unknown=dataset.grouped if dataset.groups is None else "",
         division=dataset.division,
+        numbered=naming.guessed(dataset) if numbered(dataset.classes) else "",
     )
 
 

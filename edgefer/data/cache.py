@@ -25,9 +25,10 @@ from edgefer.data import near_duplicates
 from edgefer.data.carve import carve, division, trusted, units
 from edgefer.data.contents import Contents, Groups, name_shown, reading
 from edgefer.data.dataset import SPLITS, USAGES, Dataset, Division
+from edgefer.data.folders import check_labels
 from edgefer.data.identical import by_file, groups
 from edgefer.data.trees import File
-from edgefer.errors import MissingRequirement
+from edgefer.errors import InputError, MissingRequirement
 
 FORMAT = 5  # raise it when what is stored changes, or what a source is read as
 _CHALLENGE = (28_709, 3_589, 3_589)  # images of FER2013 by split
@@ -300,7 +301,13 @@ def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], di
             files += block.files
             looks.append(near_duplicates.describe(block.images))
     pictures = digest.hexdigest()
+    if not taken["labels"]:
+        raise InputError("there are no images to read")
     arrays = {array: np.concatenate(blocks).astype(ARRAYS[array]) for array, blocks in taken.items()}
+    classes = tuple(contents.classes)
+    if contents.by_appearance:
+        classes = check_labels(contents.layout, classes, [None] * len(classes))
+        arrays["labels"] = np.array([classes.index(name) for name in contents.classes], np.int64)[arrays["labels"]]
     divided = None
     if contents.carved:
         training = arrays["splits"] == SPLITS.index("train")
@@ -323,7 +330,7 @@ def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], di
     meta = {
         "format": FORMAT,
         "layout": contents.layout,
-        "classes": list(contents.classes),
+        "classes": list(classes),
         "carved": list(contents.carved),
         "division": divided,
         "groups": named is not None,

@@ -7,10 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgefer.data.dataset import Dataset
+from edgefer.data.dataset import NOWHERE, Dataset
 from edgefer.errors import InputError
-
-_NOWHERE = 255  # in the place of an index into SPLITS: the image is in no split
 
 
 def only(dataset: Dataset, classes: Sequence[str]) -> Dataset:
@@ -35,5 +33,5 @@ def only(dataset: Dataset, classes: Sequence[str]) -> Dataset:
         raise InputError(f"{names[0]} alone cannot be told from anything; name two classes at least")
     places = np.array([names.index(name) if name in names else -1 for name in dataset.classes], np.int64)
     labels = places[dataset.labels]
-    splits = np.where(labels < 0, np.uint8(_NOWHERE), dataset.splits).astype(np.uint8)
+    splits = np.where(labels < 0, np.uint8(NOWHERE), dataset.splits).astype(np.uint8)
     return replace(dataset, labels=np.maximum(labels, 0), splits=splits, classes=names)

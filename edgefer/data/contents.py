@@ -45,21 +45,23 @@ class Contents:
 
     Attributes:
         layout: see `Dataset.layout`.
-        classes: see `Dataset.classes`.
+        classes: see `Dataset.classes`; complete once the blocks are taken.
         shape: of one image: (H, W) or (H, W, 3).
         usage: True if the source says Training, PublicTest or PrivateTest of each image.
         blocks: the images; at least one. Taking them raises InputError where the source is wrong.
         carved: splits that are to be taken from the blocks' training images (`edgefer.data.carve`).
         groups: what belongs together, or why that is not known.
+        by_appearance: `classes` are in the order in which they appear, and are yet to be ordered.
     """
 
     layout: str
-    classes: tuple[str, ...]
+    classes: Sequence[str]
     shape: tuple[int, ...]
     usage: bool
     blocks: Iterator[Block]
     carved: tuple[str, ...] = ()
     groups: Groups | str = ""
+    by_appearance: bool = False
 
 
 @dataclass(frozen=True)

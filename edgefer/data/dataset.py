@@ -98,6 +98,24 @@ class Division:
         return f"split by {self.by}: people may be in training and test ({why}{cut})"
 
 
+NOWHERE = 255  # in the place of an index into SPLITS: the image is in no split
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How a data set's labels were changed after it was read (`edgefer.data.naming`).
+
+    Attributes:
+        source: digest of the data set as it was read.
+        pairs: of each of its labels the one it became, or nothing where its images are left out.
+        votes: SHA-256 of the FER+ votes that labels were taken from, before `pairs`; or nothing.
+    """
+
+    source: str
+    pairs: tuple[tuple[str, str], ...] = ()
+    votes: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images with labels and splits.
@@ -107,9 +125,9 @@ class Dataset:
         origin: where it was read from, as a person would name it.
         images: uint8, (N, H, W) grey or (N, H, W, 3) RGB, memory-mapped.
         labels: int64, (N,): index into `classes`.
-        splits: uint8, (N,): index into `SPLITS`; 255 for images of classes that `edgefer.data.only` left out.
+        splits: uint8, (N,): index into `SPLITS`; 255 for images of classes that are left out.
         rows: int64, (N,): row in the source.
-        classes: names of the classes, in the order of `edgefer.labels.LABELS`.
+        classes: names of the classes, in the order of `edgefer.labels.ordered`.
         digest: SHA-256 over pixels, labels, splits, rows and, where they still decide what is in a split, groups: the
             same for the same data in any layout.
         synthetic: True for the built-in faces: figures from them must be marked.
@@ -120,6 +138,8 @@ class Dataset:
         groups: int64, (N,): person or sequence of each image, where that is known.
         grouped: what a group is and how that was found out, or why groups are not known.
         pictures: SHA-256 over the pixels alone: the same whatever the splits.
+        naming: how its labels were changed; None where they are what the source says.
+        source: itself with the source's own labels, where they were changed.
     """
 
     name: str
@@ -138,6 +158,8 @@ class Dataset:
     groups: NDArray[np.int64] | None = None
     grouped: str = ""
     pictures: str = ""
+    naming: Naming | None = None
+    source: Dataset | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -8,14 +8,16 @@ from pathlib import Path
 from edgefer import console
 from edgefer.data.dataset import Dataset
 from edgefer.data.load import FILES, load
+from edgefer.data.reading import NOTHING, Reading
 from edgefer.errors import InputError
+from edgefer.labels import VOCABULARY, is_number
 
 VARIABLE = "EDGEFER_DATA"
 _FOLDER = Path("data")
 _TREES = (Path(), Path("fer2013"), Path("fer-2013"), Path("archive"))  # where unpacking a download may put it
 
 
-def find(path: Path | None = None, groups: str | None = None) -> Dataset:
+def find(path: Path | None = None, groups: str | None = None, reading: Reading = NOTHING) -> Dataset:
     """Open the data set to work on: `path`, else EDGEFER_DATA, else a FER2013 in ./data, else the built-in faces.
 
     A line on the console says which it is, and another how edgefer divided it, where its source does not.
@@ -23,6 +25,7 @@ def find(path: Path | None = None, groups: str | None = None) -> Dataset:
     Args:
         path: of the data set.
         groups: who is in which picture; see `load`.
+        reading: its labels and columns; see `load`.
 
     Raises:
         InputError: the path or EDGEFER_DATA leads to no data set, or what is in ./data is damaged.
@@ -33,8 +36,9 @@ def find(path: Path | None = None, groups: str | None = None) -> Dataset:
     if path is None:
         from edgefer.data.faces import builtin
 
-        if groups is not None:
-            raise InputError("--groups divides a data set of yours; name it with --data")
+        if groups is not None or reading != NOTHING:
+            option = "--groups divides" if groups is not None else "--labels and --map name the labels of"
+            raise InputError(f"{option} a data set of yours; name it with --data")
         dataset = builtin()
         console.say(
             f"data: {dataset.name} ({len(dataset):,} images, {dataset.origin}); "
@@ -42,10 +46,20 @@ def find(path: Path | None = None, groups: str | None = None) -> Dataset:
         )
         return dataset
     try:
-        dataset = load(path, groups)
+        dataset = load(
+            path,
+            groups,
+            labels=reading.labels,
+            renames=reading.renames,
+            path_column=reading.path_column,
+            label_column=reading.label_column,
+        )
     except InputError as error:
         raise InputError(f"{error}{f' ({VARIABLE})' if why else ''}") from error
     console.say(f"data: {dataset.name} ({len(dataset):,} images) from {dataset.origin}{why}")
+    unknown = [name for name in dataset.classes if name not in VOCABULARY]
+    if unknown and len(unknown) < len(dataset.classes) and not any(map(is_number, unknown)):
+        console.say(f"labels that are no known expression are taken as they are: {', '.join(unknown)}")
     if dataset.division:
         console.say(f"{' and '.join(dataset.carved)} taken from the training images, {dataset.division.sentence}")
     return dataset

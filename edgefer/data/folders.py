@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,16 +13,18 @@ from edgefer.data.dataset import SPLITS, USAGES
 from edgefer.data.groups import FEWEST
 from edgefer.data.trees import File, Tree, join
 from edgefer.errors import InputError
-from edgefer.labels import LABELS, canonical
+from edgefer.labels import LABELS, MAX_LABELS, MAX_LENGTH, canonical, label_of, ordered
+from edgefer.lines import printable
 
 # Of pictures, in folders that are trained on and in those that are asked about.
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
-_SPLIT_FOLDERS = {
+SPLIT_FOLDERS = {
     **dict.fromkeys(("train", "training"), SPLITS[0]),
     **dict.fromkeys(("val", "valid", "validation", "dev", "publictest"), SPLITS[1]),
     **dict.fromkeys(("test", "testing", "privatetest"), SPLITS[2]),
 }
 _NAME = re.compile(rf"({'|'.join(USAGES)})_(\d{{1,18}})")
+_NAMED = 5  # in one line
 _DEEPEST_TOP = 4  # folders within folders before the class folders begin
 
 
@@ -34,13 +37,14 @@ class Pictures:
         labels: int64, (n,): index into `classes`.
         splits: uint8, (n,): index into `SPLITS`, as the source says.
         rows: int64, (n,).
-        classes: in the order of `LABELS`.
+        classes: in the order of `edgefer.labels.ordered`.
         usage: True if the files' names say split and row.
         carved: splits that are to be taken from the training images, once their pixels are known.
         layout: for a person, without where the splits come from.
         ignored: paths of the files beside them that are no pictures.
         people: of each picture the folder that stands for a person, if one does.
         top: folder that the split or class folders are in.
+        people_rule: how `people` is known, for a person.
     """
 
     files: list[File]
@@ -54,10 +58,13 @@ class Pictures:
     ignored: list[str]
     people: list[str | None]
     top: str
+    people_rule: str = "a folder for each person"
 
 
 @dataclass
-class _Found:
+class Found:
+    """Pictures of a data set in the order in which they were found."""
+
     files: list[File]
     names: list[str]  # of the class, for each file
     splits: list[str | None]
@@ -69,12 +76,12 @@ def look(tree: Tree) -> Pictures:
     """Find all pictures of a tree.
 
     Raises:
-        InputError: there are no class folders, one has an unknown name or no pictures, or pictures lie elsewhere.
+        InputError: there are no class folders, some have no pictures, or pictures lie elsewhere.
     """
     top = _top(tree)
     folders, files = tree.listing(top)
-    found = _Found([], [], [], [], [])
-    levels = [name for name in folders if name.lower() in _SPLIT_FOLDERS]
+    found = Found([], [], [], [], [])
+    levels = [name for name in folders if name.lower() in SPLIT_FOLDERS]
     if levels and any(canonical(name) for name in folders):
         raise InputError(f"{tree.label(top) or '.'} has class folders beside {levels[0]}; keep one of the two")
     if levels:
@@ -83,22 +90,22 @@ def look(tree: Tree) -> Pictures:
             if name not in levels and _holds_pictures(tree, join(top, name)):
                 raise InputError(
                     f"{tree.label(join(top, name))} is no split that edgefer knows "
-                    f"({', '.join(sorted(_SPLIT_FOLDERS))}); rename it, or move it away"
+                    f"({', '.join(sorted(SPLIT_FOLDERS))}); rename it, or move it away"
                 )
         for level in levels:
-            _split_folder(tree, join(top, level), _SPLIT_FOLDERS[level.lower()], found)
+            _split_folder(tree, join(top, level), SPLIT_FOLDERS[level.lower()], found)
     else:
         _split_folder(tree, top, None, found)
-    present = set(found.names)
-    classes = tuple(label for label in LABELS if label in present)
-    _check_classes(tree, top, classes, found)
-    return _order(tree, found, classes, levels, top)
+    check_labels(tree.label(top), found.names, found.splits)
+    ordered_levels = sorted(levels, key=lambda level: SPLITS.index(SPLIT_FOLDERS[level.lower()]))
+    layout = " ".join(["class folders", ", ".join(f"{level}/" for level in ordered_levels)]).strip()
+    return order(tree, found, layout, top)
 
 
 def _holds_pictures(tree: Tree, folder: str) -> bool:
     """Return whether pictures lie in a folder or in one of those in it, as they do in a split's."""
     folders, files = tree.listing(folder)
-    return any(_only_pictures(each) for each in (files, *(tree.listing(join(folder, name))[1] for name in folders)))
+    return any(only_pictures(each) for each in (files, *(tree.listing(join(folder, name))[1] for name in folders)))
 
 
 def _top(tree: Tree) -> str:
@@ -106,28 +113,38 @@ def _top(tree: Tree) -> str:
     top = ""
     for _ in range(_DEEPEST_TOP):
         folders, files = tree.listing(top)
-        if any(name.lower() in _SPLIT_FOLDERS or canonical(name) for name in folders):
+        if any(name.lower() in SPLIT_FOLDERS or canonical(name) for name in folders):
             return top
         if len(folders) >= FEWEST and _are_people(tree, top, folders):
             return top
-        if len(folders) != 1 or _only_pictures(files):
+        if len(folders) != 1 or only_pictures(files):
             break
         top = join(top, folders[0])
+    if _are_classes(tree, top):
+        return top
     raise InputError(
         f"{tree.label('')} has no data set in it: no fer2013.csv, no fer2013.zip, no folders train and test, "
-        f"no class folders ({', '.join(LABELS)})"
+        f"no class folders ({', '.join(LABELS)}, or yours), no other layout that edgefer knows (see docs/data.md)"
     )
+
+
+def _are_classes(tree: Tree, folder: str) -> bool:
+    """Return whether folders whose names say nothing are classes: two or more, and pictures lie in all of them."""
+    folders, files = tree.listing(folder)
+    if len(folders) < 2 or only_pictures(files):
+        return False
+    return all(only_pictures(tree.listing(join(folder, name))[1]) for name in folders)
 
 
 def _are_people(tree: Tree, folder: str, names: list[str]) -> bool:
     """Return whether the folders in `folder` are a person's each: none is a class, and all have class folders alone."""
     inside = [tree.listing(join(folder, name)) for name in names if canonical(name) is None]
     return len(inside) == len(names) and all(
-        deeper and all(map(canonical, deeper)) and not _only_pictures(files) for deeper, files in inside
+        deeper and all(map(canonical, deeper)) and not only_pictures(files) for deeper, files in inside
     )
 
 
-def _split_folder(tree: Tree, folder: str, split: str | None, found: _Found) -> None:
+def _split_folder(tree: Tree, folder: str, split: str | None, found: Found) -> None:
     """Take the pictures of all class folders in `folder`, or in the folders of people in it."""
     names, files = tree.listing(folder)
     _note_strays(tree, files, found)
@@ -141,19 +158,35 @@ def _split_folder(tree: Tree, folder: str, split: str | None, found: _Found) -> 
             for each in deeper:
                 _class_folder(tree, join(path, each), each, split, found, name)
         return
+    if not any(map(canonical, names)) and all(_has_folders_alone(tree, join(folder, name)) for name in names):
+        raise InputError(
+            f"{tree.label(folder)} has folders in its folders, and no name tells whether {names[0]} is a class or a "
+            "person; make a folder for each class, or give a CSV of path, label and person"
+        )
+    empty = [name for name in names if not _has_any(tree, join(folder, name))]
+    if empty:
+        label = ", ".join(tree.label(join(folder, name)) for name in empty[:_NAMED])
+        more = f" and {len(empty) - _NAMED} more" if len(empty) > _NAMED else ""
+        raise InputError(f"{label}{more} has no pictures in it; add some or remove the folder")
     for name in names:
         _class_folder(tree, join(folder, name), name, split, found, None)
 
 
-def _class_folder(tree: Tree, path: str, name: str, split: str | None, found: _Found, person: str | None) -> None:
+def _has_folders_alone(tree: Tree, folder: str) -> bool:
+    folders, files = tree.listing(folder)
+    return bool(folders) and not only_pictures(files)
+
+
+def _has_any(tree: Tree, folder: str) -> bool:
+    folders, files = tree.listing(folder)
+    return bool(folders) or bool(only_pictures(files))
+
+
+def _class_folder(tree: Tree, path: str, name: str, split: str | None, found: Found, person: str | None) -> None:
     """Take the pictures of a class folder: in it, or in a folder for each person in it."""
-    label = canonical(name)
-    if label is None:
-        raise InputError(
-            f"{tree.label(path)} is no class that edgefer knows ({', '.join(LABELS)}); rename or remove it"
-        )
+    label = label_of(name)
     deeper, files = tree.listing(path)
-    if deeper and (person is not None or _only_pictures(files)):
+    if deeper and (person is not None or only_pictures(files)):
         raise InputError(f"{tree.label(join(path, deeper[0]))} is a folder inside a class folder; move it out")
     if not deeper:
         _take(tree, path, files, label, split, found, person)
@@ -167,45 +200,80 @@ def _class_folder(tree: Tree, path: str, name: str, split: str | None, found: _F
 
 
 def _take(
-    tree: Tree, path: str, files: list[File], label: str, split: str | None, found: _Found, person: str | None
+    tree: Tree, path: str, files: list[File], label: str, split: str | None, found: Found, person: str | None
 ) -> None:
     """Take the pictures of one folder."""
-    pictures = _only_pictures(files)
+    pictures = only_pictures(files)
     if not pictures:
         raise InputError(f"{tree.label(path)} has no pictures in it; add some or remove the folder")
     found.files += pictures
     found.names += [label] * len(pictures)
     found.splits += [split] * len(pictures)
     found.people += [person] * len(pictures)
-    found.ignored += [file.path for file in files if not _is_picture(file)]
+    found.ignored += [file.path for file in files if not is_picture(file)]
 
 
-def _is_picture(file: File) -> bool:
+def is_picture(file: File) -> bool:
+    """Return whether a file's name ends as a picture's."""
     dot = file.path.rfind(".")
     return dot >= 0 and file.path[dot:].lower() in ENDINGS
 
 
-def _only_pictures(files: list[File]) -> list[File]:
-    return [file for file in files if _is_picture(file)]
+def only_pictures(files: list[File]) -> list[File]:
+    """Return the files whose names end as pictures'."""
+    return [file for file in files if is_picture(file)]
 
 
-def _note_strays(tree: Tree, files: list[File], found: _Found) -> None:
-    for picture in _only_pictures(files):
+def _note_strays(tree: Tree, files: list[File], found: Found) -> None:
+    for picture in only_pictures(files):
         raise InputError(f"{tree.label(picture.path)} lies in no class folder; move it into one or remove it")
     found.ignored += [file.path for file in files]
 
 
-def _check_classes(tree: Tree, top: str, classes: tuple[str, ...], found: _Found) -> None:
+def check_labels(where: str, names: Sequence[str], splits: Sequence[str | None]) -> tuple[str, ...]:
+    """Return a data set's labels in order.
+
+    Args:
+        where: what messages call it.
+        names: of each picture's label.
+        splits: of each picture, one of `SPLITS`; None where the source does not say.
+
+    Raises:
+        InputError: they are too few or too many, cannot be shown, or some have no training pictures; all are named.
+    """
+    classes = ordered(names)
+    bad = [name for name in classes if not (name.isprintable() and 0 < len(name) <= MAX_LENGTH)]
+    if bad:
+        raise InputError(
+            f"{where}: {', '.join(map(_shown, bad[:_NAMED]))} cannot be a label, which has 1 to {MAX_LENGTH} printable "
+            "characters; rename it"
+        )
     if len(classes) < 2:
-        raise InputError(f"{tree.label(top)} has one class folder alone ({classes[0]}); a data set has two or more")
-    training = {name for name, split in zip(found.names, found.splits, strict=True) if split in (None, SPLITS[0])}
+        raise InputError(f"{where} has one class alone ({', '.join(classes)}); a data set has two or more")
+    if len(classes) > MAX_LABELS:
+        raise InputError(
+            f"{where} has {len(classes)} labels, such as {', '.join(classes[:_NAMED])}, where {MAX_LABELS} are "
+            "possible; if these are people or file names, name another folder or column"
+        )
+    training = {name for name, split in zip(names, splits, strict=True) if split in (None, SPLITS[0])}
     missing = [name for name in classes if training and name not in training]
     if missing:
-        raise InputError(f"{tree.label(top)} has no training pictures of the class {missing[0]}, only others of it")
+        raise InputError(
+            f"{where} has no training pictures of {', '.join(missing[:_NAMED])}, only others; add some, or move the "
+            "others away"
+        )
+    return classes
 
 
-def _order(tree: Tree, found: _Found, classes: tuple[str, ...], levels: list[str], top: str) -> Pictures:
-    labels = np.array([classes.index(name) for name in found.names], dtype=np.int64)
+def _shown(name: str) -> str:
+    return printable(name[:40]) or "an empty name"
+
+
+def order(tree: Tree, found: Found, layout: str, top: str) -> Pictures:
+    """Return the pictures in the order of their rows: those that file names say, else that of `found`."""
+    classes = ordered(found.names)
+    places = {name: place for place, name in enumerate(classes)}
+    labels = np.array([places[name] for name in found.names], dtype=np.int64)
     named = _from_names(tree, found.files)
     carved: tuple[str, ...] = ()
     if named is not None:
@@ -214,23 +282,21 @@ def _order(tree: Tree, found: _Found, classes: tuple[str, ...], levels: list[str
         rows = np.arange(len(labels), dtype=np.int64)
         splits, carved = _from_folders(found.splits)
     paths = [file.path for file in found.files]
-    order = np.array(sorted(range(len(paths)), key=lambda i: (rows[i], splits[i], paths[i])), dtype=np.int64)
-    rows = rows[order]
+    places_of = np.array(sorted(range(len(paths)), key=lambda i: (rows[i], splits[i], paths[i])), dtype=np.int64)
+    rows = rows[places_of]
     if (np.diff(rows) == 0).any():  # some copies of FER2013 carry other numbers, and not all differ
         rows = np.arange(len(rows), dtype=np.int64)
-    ordered = sorted(levels, key=lambda level: SPLITS.index(_SPLIT_FOLDERS[level.lower()]))
-    layout = " ".join(["class folders", ", ".join(f"{level}/" for level in ordered)]).strip()
     return Pictures(
-        files=[found.files[i] for i in order],
-        labels=labels[order],
-        splits=splits[order],
+        files=[found.files[i] for i in places_of],
+        labels=labels[places_of],
+        splits=splits[places_of],
         rows=rows,
         classes=classes,
         usage=named is not None,
         carved=carved,
         layout=layout,
         ignored=found.ignored,
-        people=[found.people[i] for i in order],
+        people=[found.people[i] for i in places_of],
         top=top,
     )
 
@@ -252,6 +318,8 @@ def _from_names(tree: Tree, files: list[File]) -> tuple[NDArray[np.uint8], NDArr
 def _from_folders(names: list[str | None]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """Return splits from the folders' names, and which are to be taken from the training images."""
     splits = np.array([SPLITS.index(name or "train") for name in names], dtype=np.uint8)
-    if names[0] is None:
+    if not any(names):
         return splits, SPLITS[1:]
-    return splits, () if 1 in splits or 0 not in splits else SPLITS[1:2]
+    if 0 not in splits:
+        return splits, ()
+    return splits, tuple(name for name in SPLITS[1:] if name == "val" and SPLITS.index(name) not in splits)

@@ -42,17 +42,23 @@ _FRAME_WORDS = ("frame", "image", "img")
 _BETWEEN = "-_ ."
 
 
-def from_names(paths: Sequence[str], people: Sequence[str | None], labels: NDArray[np.int64]) -> Groups | str:
+def from_names(
+    paths: Sequence[str],
+    people: Sequence[str | None],
+    labels: NDArray[np.int64],
+    people_rule: str = "a folder for each person",
+) -> Groups | str:
     """Return the groups that folders and file names tell, or why they tell none.
 
     Args:
         paths: of the pictures, ``/`` between the parts.
         people: of each picture the folder that stands for a person, if one does.
         labels: int64, (n,).
+        people_rule: how `people` is known, for a person.
     """
     stems = [path.rpartition("/")[2].rpartition(".")[0] for path in paths]
     tries: list[tuple[By, str, Callable[[int], str | None]]] = [
-        ("person", "a folder for each person", lambda i: people[i]),
+        ("person", people_rule, lambda i: people[i]),
         *(("person", f"{name} file names", _matched(stems, code)) for name, code in _CODES.items()),
         ("person", "numbers of people in file names", _person(stems)),
         ("sequence", "file names but for the number at the end", _sequence(stems)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import io
 import os
 import stat
@@ -12,12 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgefer import console, limits
-from edgefer.data import archives, cache, folders, packed, pictures, tables
+from edgefer.data import archives, arrow, cache, folders, layouts, listed, naming, npz, packed, pictures, tables
 from edgefer.data import groups as grouping
-from edgefer.data.contents import Block, Contents, Groups, reading
+from edgefer.data.contents import Block, Contents, Groups
+from edgefer.data.contents import reading as reading_of
 from edgefer.data.dataset import Dataset
 from edgefer.data.folders import Pictures
+from edgefer.data.layouts import table, tars
+from edgefer.data.listed import Finder, Listed
 from edgefer.data.pictures import Form, NotAlikeError
+from edgefer.data.reading import NOTHING, Reading, described
+from edgefer.data.text import decoded
 from edgefer.data.trees import FolderTree, Tree, ZipTree
 from edgefer.errors import InputError
 from edgefer.lines import printable
@@ -26,20 +33,31 @@ from edgefer.lines import printable
 FILES = (*tables.NAMES, "fer2013.zip", "fer2013.tar.gz", "fer2013/fer2013.csv", packed.META)
 _BUFFER = 1 << 18
 _GZIP = b"\x1f\x8b"
-_KINDS = "a .csv, a .tar.gz, a .zip or a folder"
+_KINDS = "a .csv, .tar.gz, .zip, .tar, .npz, .parquet, .arrow, a .toml that describes one, or a folder"
+_SPLIT_PLACES = ("", "data")  # where a folder may have its tables or archives, and in those of the splits
 
 Read = Callable[[], AbstractContextManager[Contents]]
 
 
-def load(path: str | os.PathLike[str], groups: str | os.PathLike[str] | None = None) -> Dataset:
-    """Open a data set: fer2013.csv, icml_face_data.csv, fer2013.tar.gz, class folders, class folders in a zip.
+def load(
+    path: str | os.PathLike[str],
+    groups: str | os.PathLike[str] | None = None,
+    *,
+    labels: str | None = None,
+    renames: str | None = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
+) -> Dataset:
+    """Open a data set in any layout of docs/data.md: FER2013, class folders, lists, tables, archives, arrays.
 
     The first time it is read into the cache (`edgefer.paths.cache_dir`), from then on it is mapped from there. The
-    same FER2013 gives the same arrays in the same order from any of these layouts. Where the source has no
+    same FER2013 gives the same arrays in the same order from any of its layouts. Where the source has no
     validation images, 12.5 % of its training images become some; where it has no splits at all, 12.5 % become test
     images too, as far as that goes of each class: a person's or a sequence's pictures stay on one side where folders,
-    file names or `groups` tell them (`edgefer.data.groups`), else copies and near-duplicates alone
+    file names, a table or `groups` tell them (`edgefer.data.groups`), else copies and near-duplicates alone
     (`Dataset.division`). A folder that `edgefer.data.packed` wrote is mapped as it stands.
+
+    Labels are what the source says; synonyms of the seven expressions are taken for them (`edgefer.labels`).
 
     >>> import edgefer
     >>> from pathlib import Path
@@ -55,42 +73,145 @@ def load(path: str | os.PathLike[str], groups: str | os.PathLike[str] | None = N
     Args:
         path: a file, a folder that has one of these files in it, or a folder of class folders.
         groups: who is in which picture: a CSV file of path and group, or a regular expression with one capture group.
+        labels: what numbers stand for, or FER+'s votes (`edgefer.data.naming.named`).
+        renames: ``old=new,other=``: labels that become others or, with nothing behind the sign, are left out.
+        path_column: of a table that lists pictures, where that cannot be guessed.
+        label_column: of a table, likewise.
 
     Raises:
         InputError: it is not there, may not be read, or is damaged; the message names file and row.
         MissingRequirement: there is neither disk nor memory enough for it.
     """
-    place = _resolve(Path(path))
+    said = None if groups is None else os.fspath(groups)
+    place, reading = settled(Path(path), Reading(labels, renames, said, path_column, label_column))
+    dataset = replace(_open(place, reading), origin=str(path)) if place != Path(path) else _open(place, reading)
+    return naming.named(dataset, reading.labels, reading.renames)
+
+
+def problems(path: Path, reading: Reading = NOTHING) -> list[str]:
+    """Return what is wrong with each picture or row of a data set that cannot be read; nothing where it is the whole.
+
+    Args:
+        path: of the data set.
+        reading: of it.
+    """
+    try:
+        path, reading = settled(path, reading)
+        place = _resolve(path)
+        if place.is_dir():
+            tree: Tree = FolderTree(place)
+            said = layouts.find(tree, reading)
+            tree = (said.tree if said else None) or tree
+            return pictures.problems(tree, listed.pictures(tree, said) if said else folders.look(tree))
+        if place.suffix.lower() == ".csv" and not table.is_list(_header(place), reading):
+            found: list[str] = []
+            with reading_of(str(place)), place.open("rb") as file:
+                numbers = reading.labels is not None
+                size = os.fstat(file.fileno()).st_size
+                contents = tables.read(file, str(place), size, "", reading.label_column, numbers, found)
+                for _ in contents.blocks:
+                    pass
+            return found
+        if place.suffix.lower() == ".zip":
+            size = place.stat().st_size
+            with zipfile.ZipFile(place) as archive:
+                tree = ZipTree(archive, str(place), limits.entries(size))
+                return pictures.problems(tree, folders.look(tree))
+        if place.suffix.lower() in (".csv", ".tsv", ".txt"):
+            tree = FolderTree(place.parent)
+            return pictures.problems(tree, listed.pictures(tree, table.listed(Finder(tree), place.name, reading)))
+    except (InputError, OSError, zipfile.BadZipFile):
+        pass
+    return []
+
+
+def settled(path: Path, reading: Reading) -> tuple[Path, Reading]:
+    """Return the data set that a path stands for and how to read it: a .toml describes both.
+
+    Raises:
+        InputError: the .toml describes none.
+    """
+    if path.suffix.lower() != ".toml" or not path.is_file():
+        return path, reading
+    place, other = described(path)
+    return place, reading.over(other)
+
+
+def _open(path: Path, reading: Reading) -> Dataset:
+    """Return a data set as its source says."""
+    place = _resolve(path)
     name = _stem(place)
-    asked = None if groups is None else grouping.asked(os.fspath(groups))
+    asked = None if reading.groups is None else grouping.asked(reading.groups)
     if place.is_dir():
-        return _load_folder(place, name, asked)
+        return _load_folder(place, name, asked, reading)
     if place.name == packed.META:
         if asked:
             raise InputError(f"{place.parent} is one split already, which --groups cannot divide; omit it")
         return packed.load(place.parent)
-    with reading(str(place)), limits.opened(place) as file:
+    with reading_of(str(place)), limits.opened(place) as file:
         start = file.read(512)
     if not start:
         raise InputError(f"{place} is empty")
     limits.check_file(place, limits.ARCHIVE if start.startswith(b"PK") else limits.TABLE)
-    key = _key(cache.key_of_file(place), asked)
+    if place.suffix.lower() in arrow.ENDINGS:
+        return _load_arrow([place], place, name, asked, reading)
+    packed_tar = start.startswith(_GZIP)
+    if place.suffix.lower() == ".tar" and not packed_tar:
+        found_tar = tars.find([place], place)
+        if found_tar is not None:
+            return _load_listed(*found_tar, name, str(place), asked, reading)
+    header = [] if start.startswith(b"PK") else _header(place)
+    if place.suffix.lower() in (".csv", ".tsv", ".txt") and table.is_list(header, reading):
+        tree = FolderTree(place.parent)
+        return _load_listed(tree, table.listed(Finder(tree), place.name, reading), name, str(place), asked, reading)
+    key = _key(cache.key_of_file(place), asked, reading)
     found = cache.read(key, name, str(place))
     if found is not None:
         return found
     if start.startswith(b"PK"):
-        return _load_zip(place, key, name, asked)
+        return _load_zip(place, key, name, asked, reading)
     if asked:
         raise _no_names(place)
-    if start.startswith(_GZIP) or start[257:262] == b"ustar":
+    if packed_tar or start[257:262] == b"ustar":
         return _keep(key, lambda: _table_in_tar(place), name, str(place))
-    if place.suffix.lower() == ".csv":
-        return _keep(key, lambda: _table(place), name, str(place))
+    if place.suffix.lower() in (".csv", ".tsv", ".txt"):
+        return _keep(key, lambda: _table(place, reading), name, str(place))
     raise InputError(f"{place} is no data set: edgefer reads {_KINDS}")
 
 
-def _key(key: str, asked: grouping.Asked | None) -> str:
-    return cache.key_with_groups(key, asked.key) if asked else key
+def _header(place: Path) -> list[list[str]]:
+    """Return the first two rows of a table."""
+    with reading_of(str(place)), limits.opened(place) as file:
+        lines = decoded(file.read(1 << 16)).splitlines()[:2]
+    try:
+        return list(csv.reader(lines, delimiter=tables.delimiter_of(lines[0]))) if lines else []
+    except csv.Error:
+        return []
+
+
+def _load_arrow(files: list[Path], top: Path, name: str, asked: grouping.Asked | None, reading: Reading) -> Dataset:
+    tree, found = arrow.find(files, top, reading)
+    return _load_listed(tree, found, name, str(top), asked, reading)
+
+
+def _load_listed(
+    tree: Tree, found: Listed, name: str, origin: str, asked: grouping.Asked | None, reading: Reading
+) -> Dataset:
+    """Return a data set whose labels stand beside its pictures: the cache's key has them in it."""
+    inside = found.tree or tree
+    chosen = listed.pictures(inside, found)
+    said = hashlib.sha256(
+        repr([chosen.classes, chosen.labels.tolist(), chosen.splits.tolist(), chosen.people]).encode()
+    )
+    files = [*chosen.files, *found.lists]
+    key = _key(cache.key_with_groups(cache.key_of_files(files), said.hexdigest()), asked, reading)
+    known = cache.read(key, name, origin)
+    return known if known is not None else _keep_pictures(key, inside, chosen, "", name, origin, asked)
+
+
+def _key(key: str, asked: grouping.Asked | None, reading: Reading) -> str:
+    key = cache.key_with_groups(key, asked.key) if asked else key
+    return cache.key_with_groups(key, reading.key) if reading.key else key
 
 
 def _no_names(place: Path) -> InputError:
@@ -107,7 +228,7 @@ def _resolve(path: Path) -> Path:
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror}") from error
     if stat.S_ISDIR(mode):
-        with reading(str(path)):
+        with reading_of(str(path)):
             return next((path / name for name in FILES if (path / name).is_file()), path)
     if not stat.S_ISREG(mode):
         raise InputError(f"{path} is no data set: edgefer reads {_KINDS}")
@@ -116,28 +237,66 @@ def _resolve(path: Path) -> Path:
 
 def _stem(place: Path) -> str:
     name = place.absolute().name if place.is_dir() else place.name
-    for suffix in (".tar.gz", ".tgz", ".tar", ".csv", ".zip"):
+    for suffix in (".tar.gz", ".tgz", ".tar", ".csv", ".tsv", ".txt", ".zip", ".npz", ".parquet", ".arrow"):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name
 
 
-def _load_folder(place: Path, name: str, asked: grouping.Asked | None) -> Dataset:
+def _load_folder(place: Path, name: str, asked: grouping.Asked | None, reading: Reading) -> Dataset:
     tree = FolderTree(place)
-    found = folders.look(tree)
-    key = _key(cache.key_of_files(found.files), asked)
-    known = cache.read(key, name, str(place))
-    return known if known is not None else _keep_pictures(key, tree, found, "", name, str(place), asked)
+    found = layouts.find(tree, reading)
+    if found is None:
+        try:
+            chosen = folders.look(tree)
+        except InputError:
+            others = _files_of_folder(place)
+            if not others:
+                raise
+            return _load_files(others, place, name, asked, reading)
+        key = _key(cache.key_of_files(chosen.files), asked, reading)
+        known = cache.read(key, name, str(place))
+        return known if known is not None else _keep_pictures(key, tree, chosen, "", name, str(place), asked)
+    return _load_listed(tree, found, name, str(place), asked, reading)
 
 
-def _load_zip(place: Path, key: str, name: str, asked: grouping.Asked | None) -> Dataset:
+def _files_of_folder(place: Path) -> list[Path]:
+    """Return the tables or archives of a folder that has no class folders: Parquet, Arrow, .tar, or one .csv."""
+    names = [*_SPLIT_PLACES, *(each.name for each in place.iterdir() if each.name.lower() in folders.SPLIT_FOLDERS)]
+    there = [file for each in names if (place / each).is_dir() for file in sorted((place / each).iterdir())]
+    for ending in (*arrow.ENDINGS, ".tar"):
+        files = [file for file in there if file.suffix.lower() == ending and file.is_file()]
+        if files:
+            return files
+    csvs = [file for file in there if file.suffix.lower() in (".csv", ".tsv") and file.parent == place]
+    if len(csvs) > 1:
+        csvs = [file for file in csvs if file.stem.lower() in ("labels", "train", "data", "annotations")]
+    return csvs[:1]
+
+
+def _load_files(files: list[Path], place: Path, name: str, asked: grouping.Asked | None, reading: Reading) -> Dataset:
+    if files[0].suffix.lower() in arrow.ENDINGS:
+        return _load_arrow(files, place, name, asked, reading)
+    if files[0].suffix.lower() == ".tar":
+        found = tars.find(files, place)
+        if found is None:
+            raise InputError(f"{files[0]} has no pictures with labels beside them")
+        return _load_listed(*found, name, str(place), asked, reading)
+    return _open(files[0], reading)
+
+
+def _load_zip(place: Path, key: str, name: str, asked: grouping.Asked | None, reading: Reading) -> Dataset:
     size = place.stat().st_size
     with (
-        reading(str(place)),
+        reading_of(str(place)),
         limits.BoundedReads(io.FileIO(place), limits.directory(size), str(place)) as file,
         zipfile.ZipFile(file) as archive,
     ):
         tree = ZipTree(archive, str(place), limits.entries(size))
+        if npz.is_npz(archive.namelist()):
+            if asked:
+                raise _no_names(place)
+            return _keep(key, lambda: _npz(archive, place), name, str(place))
         tables_inside = [path for path in tree.entries if path.rpartition("/")[2] in tables.NAMES]
         if tables_inside:
             if asked:
@@ -145,6 +304,10 @@ def _load_zip(place: Path, key: str, name: str, asked: grouping.Asked | None) ->
             entry = tree.entries[min(tables_inside, key=lambda path: (path.count("/"), path))]
             _check_table_size(str(place), entry.filename, entry.file_size)
             return _keep(key, lambda: _table_in_zip(archive, entry, place), name, str(place))
+        said = layouts.find(tree, reading)
+        if said is not None:
+            inside = said.tree or tree
+            return _keep_pictures(key, inside, listed.pictures(inside, said), " in a zip", name, str(place), asked)
         found = folders.look(tree)
         return _keep_pictures(key, tree, found, " in a zip", name, str(place), asked)
 
@@ -183,7 +346,7 @@ def _groups(tree: Tree, found: Pictures, asked: grouping.Asked | None) -> Groups
         return asked.groups(names, found.top, tree.label, found.labels)
     if found.usage:
         return "FER2013 does not say who is in a picture"
-    return grouping.from_names(names, found.people, found.labels)
+    return grouping.from_names(names, found.people, found.labels, found.people_rule)
 
 
 def _keep(key: str, read: Read, name: str, origin: str) -> Dataset:
@@ -198,22 +361,29 @@ def _keep(key: str, read: Read, name: str, origin: str) -> Dataset:
 
 
 @contextmanager
-def _table(place: Path) -> Iterator[Contents]:
-    with reading(str(place)), place.open("rb") as file:
-        yield tables.read(file, str(place), os.fstat(file.fileno()).st_size, "FER2013 table")
+def _npz(archive: zipfile.ZipFile, place: Path) -> Iterator[Contents]:
+    with reading_of(str(place)):
+        yield npz.read(archive, place)
+
+
+@contextmanager
+def _table(place: Path, reading: Reading) -> Iterator[Contents]:
+    with reading_of(str(place)), place.open("rb") as file:
+        size, numbers = os.fstat(file.fileno()).st_size, reading.labels is not None
+        yield tables.read(file, str(place), size, "FER2013 table", reading.label_column, numbers)
 
 
 @contextmanager
 def _table_in_zip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path) -> Iterator[Contents]:
     label = f"{place}: {printable(entry.filename)}"
-    with reading(label), archive.open(entry) as file:
+    with reading_of(label), archive.open(entry) as file:
         yield tables.read(file, label, entry.file_size, "FER2013 table in a zip")
 
 
 @contextmanager
 def _table_in_tar(place: Path) -> Iterator[Contents]:
     name = str(place)
-    with reading(name), place.open("rb") as raw:
+    with reading_of(name), place.open("rb") as raw:
         packed = raw.read(len(_GZIP)) == _GZIP
         raw.seek(0)
         file = io.BufferedReader(archives.Inflated(raw, name), _BUFFER) if packed else raw
@@ -231,7 +401,7 @@ def _table_in_tar(place: Path) -> Iterator[Contents]:
 def _then_to_the_end(blocks: Iterator[Block], read: Callable[[int], bytes], name: str) -> Iterator[Block]:
     """Yield the blocks, then read the rest of the file: gzip's checksum is at its end."""
     yield from blocks
-    with reading(name):
+    with reading_of(name):
         while read(1 << 20):
             pass
 

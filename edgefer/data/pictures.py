@@ -104,6 +104,21 @@ def survey(tree: Tree, pictures: Pictures) -> Form:
     return Form(min(LARGEST_SIDE, int(np.median(sides))), grey, alike=False)
 
 
+def problems(tree: Tree, pictures: Pictures) -> list[str]:
+    """Return what is wrong with each picture that cannot be read, one line each."""
+    found = []
+    with console.progress("looking for damaged pictures", len(pictures.files)) as advance:
+        for file in pictures.files:
+            label = tree.label(file.path)
+            try:
+                with opened(io.BytesIO(tree.read(file.path)), label, _MAX_PIXELS) as image:
+                    plain(image, last=True)
+            except InputError as error:
+                found.append(str(error))
+            advance()
+    return found
+
+
 def read(tree: Tree, pictures: Pictures, form: Form, layout: str, groups: Groups | str) -> Contents:
     """Return the contents of class folders; taking its blocks may raise NotAlikeError if ``form.alike``."""
     shape = (form.side, form.side) if form.grey else (form.side, form.side, 3)

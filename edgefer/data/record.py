@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console
+from edgefer.data import naming
 from edgefer.data.cache import digest_of
-from edgefer.data.dataset import SPLITS, Dataset, Division
+from edgefer.data.dataset import SPLITS, Dataset, Division, Naming
 
 _LONGEST = 400_000  # characters, some two million pictures: a manifest has a bound
 
@@ -31,19 +32,22 @@ def record(dataset: Dataset) -> dict[str, Any]:
         dataset: the whole, with all its classes.
     """
     division = None
-    if dataset.division:
-        division = {**asdict(dataset.division), "carved": list(dataset.carved), "splits": _written(dataset.splits)}
+    source = dataset.source or dataset
+    if source.division:
+        division = {**asdict(source.division), "carved": list(source.carved), "splits": _written(source.splits)}
+    how = {} if dataset.naming is None else {"naming": asdict(dataset.naming)}
     return {
         "name": dataset.name,
         "digest": dataset.digest,
         "synthetic": dataset.synthetic,
         "pictures": dataset.pictures,
         "division": division,
+        **how,
     }
 
 
 def as_recorded(dataset: Dataset, said: Mapping[str, Any]) -> Dataset:
-    """Return the data set divided as a record says, if the record is of these pictures and labels; else as it is.
+    """Return the data set divided and named as a record says, if that is of these pictures and labels; else as it is.
 
     Args:
         dataset: the whole.
@@ -51,6 +55,17 @@ def as_recorded(dataset: Dataset, said: Mapping[str, Any]) -> Dataset:
     """
     if said.get("digest") == dataset.whole_digest:
         return dataset
+    how = _naming(said)
+    if dataset.source is not None and dataset.naming is not None:  # named by the user, who is right
+        source = as_recorded(dataset.source, {**said, "digest": how.source if how else said["digest"], "naming": None})
+        return dataset if source is dataset.source else naming.again(source, dataset.naming) or dataset
+    if how is not None:
+        source = as_recorded(dataset, {**said, "digest": how.source, "naming": None})
+        named = naming.again(source, how) if source.whole_digest == how.source else None
+        if named is None or named.digest != said["digest"]:
+            return dataset
+        console.say(f"{dataset.name} has the labels that it had for that network: {', '.join(named.classes)}")
+        return named
     splits = splits_of(dataset, said)
     if splits is None:
         return dataset
@@ -64,6 +79,16 @@ def as_recorded(dataset: Dataset, said: Mapping[str, Any]) -> Dataset:
         return dataset
     console.say(f"{dataset.name} is divided as it was for that network: {division.sentence}")
     return replace(dataset, splits=splits, carved=carved, digest=said["digest"], division=division)
+
+
+def _naming(said: Mapping[str, Any]) -> Naming | None:
+    """Return how a record's labels were changed, or None where it does not say."""
+    kept = said.get("naming")
+    try:
+        pairs = tuple((str(old), str(new)) for old, new in kept["pairs"]) if kept else ()
+        return Naming(str(kept["source"]), pairs, str(kept["votes"])) if kept else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def splits_of(dataset: Dataset, said: Mapping[str, Any]) -> NDArray[np.uint8] | None:

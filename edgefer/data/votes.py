@@ -38,6 +38,30 @@ def read(path: Path, dataset: Dataset) -> NDArray[np.float32]:
     Raises:
         InputError: the file is damaged or another one, or does not belong to these data.
     """
+    counted = _votes(path, dataset)
+    more = np.where(counted > 1, counted, 0)
+    counted = np.where(more.any(axis=1, keepdims=True), more, counted)
+    total = counted.sum(axis=1, keepdims=True)
+    return np.where(total > 0, counted / np.maximum(total, 1), 1 / len(KINDS)).astype(np.float32)
+
+
+def counted(path: Path, dataset: Dataset) -> NDArray[np.int64]:
+    """Return the votes for each kind, int64, (images of the data set, 10), single votes left out.
+
+    Args:
+        path: ``fer2013new.csv``.
+        dataset: FER2013, whose rows the file's lines stand for.
+
+    Raises:
+        InputError: the file is damaged or another one, or does not belong to these data.
+    """
+    found = _votes(path, dataset)
+    return np.where(found > 1, found, 0)
+
+
+def _votes(path: Path, dataset: Dataset) -> NDArray[np.int64]:
+    """Return all votes of the images of a data set, int64, (images, 10)."""
+    dataset = dataset.source or dataset  # whose labels and splits the votes are compared with
     text = limits.read_text(path, limits.VOTES)
     try:
         header, *table = (line for line in csv.reader(text.splitlines()) if line)
@@ -50,14 +74,14 @@ def read(path: Path, dataset: Dataset) -> NDArray[np.float32]:
         raise InputError(f"{path} is no table of FER+ votes; it takes fer2013new.csv")
     if dataset.rows.max() >= len(table) or (usages[dataset.rows] != dataset.splits).any():
         raise InputError(f"{path} does not belong to {dataset.name}: its lines are of other splits")
-    more = np.where(votes > 1, votes, 0)
-    counted = np.where(more.any(axis=1, keepdims=True), more, votes)[dataset.rows]
+    found: NDArray[np.int64] = votes[dataset.rows]
     wanted = [KINDS.index(_SAME[name]) if name in _SAME else -1 for name in dataset.classes]
-    alike = float((counted.argmax(1) == np.array(wanted)[dataset.labels])[dataset.splits == 0].mean())
+    alike = float(
+        (np.where(found > 1, found, 0).argmax(1) == np.array(wanted)[dataset.labels])[dataset.splits == 0].mean()
+    )
     if alike < _MIN_ALIKE:
         raise InputError(
             f"{path} does not belong to {dataset.name}: its votes fit {alike:.0%} of the labels; the images must stand "
             "in the order of fer2013.csv"
         )
-    total = counted.sum(axis=1, keepdims=True)
-    return np.where(total > 0, counted / np.maximum(total, 1), 1 / len(KINDS)).astype(np.float32)
+    return found

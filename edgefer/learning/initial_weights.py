@@ -67,7 +67,7 @@ def check_divided_alike(what: str, said: Mapping[str, Any], dataset: Dataset) ->
         InputError: it has learned such images.
     """
     theirs = data.splits_of(dataset, said)
-    if theirs is not None and ((theirs == 0) & (dataset.splits != 0)).any():
+    if theirs is not None and ((theirs == 0) & np.isin(dataset.splits, (1, 2))).any():
         raise InputError(
             f"{what} was trained on another division of these pictures and has learned some that validate or test "
             "here; give the labels and --groups that it had, or train from other weights"

@@ -36,6 +36,20 @@ class Batch:
     votes: Tensor | None
 
 
+def by_labels(teacher_probabilities: Tensor, y: Tensor, unknown: list[int]) -> Tensor:
+    """Return teachers' probabilities where classes that no teacher knows have the share that labels give them.
+
+    Args:
+        teacher_probabilities: of the teachers, 0 for those classes, float32, (N, classes).
+        y: labels, int64, (N,), or shares of each label, float32, (N, classes).
+        unknown: the classes.
+    """
+    shares = y if y.dim() == 2 else F.one_hot(y, teacher_probabilities.shape[1]).to(teacher_probabilities.dtype)
+    out = teacher_probabilities * (1 - shares[:, unknown].sum(1, keepdim=True))
+    out[:, unknown] = shares[:, unknown].to(out.dtype)
+    return out
+
+
 class Targets:
     """The training images with all that is known of them.
 
@@ -105,6 +119,9 @@ class Targets:
                 teacher_probabilities = vote_corrected(
                     teacher_probabilities, likely, teaching.votes_power / teaching.temperature
                 )
+            unknown = self._teachers.unknown()
+            if unknown:
+                teacher_probabilities = by_labels(teacher_probabilities, y, unknown)
         return Batch(x, y, teacher_probabilities, votes)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:

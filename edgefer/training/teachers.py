@@ -29,6 +29,7 @@ class _Teacher:
     classes: tuple[str, ...]
     data_name: str
     data_digest: str
+    named_from: str  # digest of the data before their labels were changed, or nothing
     split: Protocol
 
 
@@ -66,6 +67,7 @@ class Teachers:
         self.student = student
         self.mirrored = mirrored
         self.networks: list[_Teacher] = []
+        self.classes = dataset.classes
         checkpoint_paths = [_find(run) for run in runs]
         self.digests = [paths.sha256(checkpoint_path) for checkpoint_path in checkpoint_paths]
         for checkpoint_path in checkpoint_paths:
@@ -74,14 +76,17 @@ class Teachers:
                 if checkpoint_path.name == MANIFEST
                 else _of_checkpoint(checkpoint_path, device)
             )
-            if found.data_digest != dataset.digest:
+            source = dataset.source or dataset  # a teacher may have learned these pictures with other labels
+            if not {found.data_digest, found.named_from} & {dataset.digest, source.digest}:
                 raise InputError(f"the teacher {checkpoint_path} was trained on {found.data_name}, not on these data")
-            if found.classes != dataset.classes:
+            shared = [name for name in dataset.classes if name in found.classes]
+            if len(shared) < 2:
                 raise InputError(
-                    f"the teacher {checkpoint_path} tells {', '.join(found.classes)} apart, which are other classes"
+                    f"the teacher {checkpoint_path} tells {', '.join(found.classes)} apart, of which these data have "
+                    f"{', '.join(shared) or 'none'}; a teacher needs two classes of its student's"
                 )
             initial_weights.check_disjoint(
-                f"the teacher {checkpoint_path}", data.split(dataset, "train", found.split), validation
+                f"the teacher {checkpoint_path}", data.split(source, "train", found.split), validation
             )
             if abs(found.spec.crop - student.crop) > 0.01:
                 raise InputError(
@@ -93,6 +98,9 @@ class Teachers:
     def probabilities(self, x: Tensor, temperature: float) -> Tensor:
         """Return the mean over networks and views of softmax(logits / temperature): float32, (N, classes).
 
+        A teacher's classes are the student's by name: what it says of others is left out, and of a class that it does
+        not know it says 0 (`known`).
+
         Args:
             x: the student's input, float32, (N, C, H, W).
             temperature: over 0.
@@ -100,9 +108,26 @@ class Teachers:
         with torch.no_grad():
             views = (x, x.flip(3)) if self.mirrored else (x,)
             all_logits = [
-                each.answer(_as(view, self.student, each.spec)).float() for each in self.networks for view in views
+                _for_classes(each.answer(_as(view, self.student, each.spec)).float(), each.classes, self.classes)
+                for each in self.networks
+                for view in views
             ]
             return torch.stack([(logits / temperature).softmax(1) for logits in all_logits]).mean(0)
+
+    def unknown(self) -> list[int]:
+        """Return the classes that no teacher knows, of which the labels alone can tell."""
+        known = {name for each in self.networks for name in each.classes}
+        return [place for place, name in enumerate(self.classes) if name not in known]
+
+
+def _for_classes(logits: Tensor, theirs: tuple[str, ...], ours: tuple[str, ...]) -> Tensor:
+    """Return logits in the order of `ours`, -inf for a class that is none of `theirs`: (N, classes)."""
+    if theirs == ours:
+        return logits
+    found = torch.full((len(logits), len(ours)), -torch.inf, device=logits.device)
+    known = [name for name in ours if name in theirs]
+    found[:, [ours.index(name) for name in known]] = logits[:, [theirs.index(name) for name in known]]
+    return found
 
 
 def _find(run: str) -> Path:
@@ -120,7 +145,9 @@ def _of_checkpoint(checkpoint_path: Path, device: str) -> _Teacher:
     network = models.merged(checkpoint.build(found)).to(device).to(memory_format=torch.channels_last)
     network.requires_grad_(False)
     recipe, origin = found.recipe, found.data
-    return _Teacher(network, recipe.preprocessing, found.classes, origin["name"], origin["digest"], recipe.data.split)
+    named_from = str((origin.get("naming") or {}).get("source", ""))
+    spec, split = recipe.preprocessing, recipe.data.split
+    return _Teacher(network, spec, found.classes, origin["name"], origin["digest"], named_from, split)
 
 
 def _of_bundle(folder: Path) -> _Teacher:
@@ -132,7 +159,10 @@ def _of_bundle(folder: Path) -> _Teacher:
     def answer(x: Tensor) -> Tensor:
         return torch.from_numpy(session.infer(x.float().cpu().contiguous().numpy())).to(x.device)
 
-    return _Teacher(answer, said.preprocessing, tuple(said.labels), said.data.name, said.data.digest, said.protocol)
+    naming = said.data.naming
+    named_from = naming.source if naming else ""
+    labels = tuple(said.labels)
+    return _Teacher(answer, said.preprocessing, labels, said.data.name, said.data.digest, named_from, said.protocol)
 
 
 def _as(x: Tensor, given: Preprocessing, wanted: Preprocessing) -> Tensor:

@@ -116,7 +116,7 @@ def test_the_command_prints_what_fits_a_terminal(path: Path, monkeypatch: pytest
 
 
 def test_drawn_faces_are_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("edgefer.data.find", lambda path, groups: data.builtin(train=20, val=10, test=10))
+    monkeypatch.setattr("edgefer.data.find", lambda path, groups, reading: data.builtin(train=20, val=10, test=10))
 
     assert "synthetic faces" in CliRunner().invoke(app, []).stdout
 

@@ -93,9 +93,7 @@ def test_a_row_that_ends_early(tmp_path: Path) -> None:
     refused(path, "row 41 (line 43)", "2 columns")
 
 
-@pytest.mark.parametrize(
-    ("header", "column"), [("emotion,pixels", "usage"), ("pixels,Usage", "emotion"), ("emotion,Usage", "pixels")]
-)
+@pytest.mark.parametrize(("header", "column"), [("pixels,Usage", "emotion"), ("emotion,Usage", "pixels")])
 def test_missing_column(header: str, column: str, tmp_path: Path) -> None:
     refused(table(tmp_path / "train.csv", lambda rows: None, header), "train.csv", f"no column '{column}'", header[:7])
 
@@ -307,13 +305,7 @@ def test_one_class_alone(tmp_path: Path) -> None:
     refused(sources.class_folders(tmp_path, {"happy": 2}), "happy", "alone")
 
 
-def test_an_unknown_class(tmp_path: Path) -> None:
-    sources.class_folders(tmp_path, {"train/happy": 2, "train/contempt": 2})
-
-    refused(tmp_path, str(tmp_path / "train" / "contempt"), "no class", "rename or remove it")
-
-
-@pytest.mark.parametrize("inside", [(), ("readme.txt",), ("a.png", "b.png"), ("one/a.png", "two/b.png")])
+@pytest.mark.parametrize("inside", [(), ("readme.txt",), ("a.png", "b.png")])
 def test_a_folder_without_class_folders(inside: tuple[str, ...], tmp_path: Path) -> None:
     for name in inside:
         sources.write_picture(tmp_path / "here" / name) if name.endswith("png") else (tmp_path / name).touch()

@@ -163,7 +163,7 @@ def _run(*words: str) -> Result:
 
 
 def test_the_command_begins_with_a_files_weights_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgefer.data.find", lambda data, groups=None: stripes())
+    monkeypatch.setattr("edgefer.data.find", lambda data, groups=None, reading=None: stripes())
     file = tmp_path / "w.safetensors"
     save_file(models.create("plain-resnet", 7, 1, SMALL).state_dict(), file)
     args = [word for key, value in SMALL.items() for word in ("--set", f"model.args.{key}={value}")]
@@ -189,7 +189,7 @@ def test_the_command_begins_with_a_files_weights_and_says_so(tmp_path: Path, mon
 def test_a_hub_that_is_not_reached_ends_the_command_with_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgefer.data.find", lambda data, groups=None: stripes())
+    monkeypatch.setattr("edgefer.data.find", lambda data, groups=None, reading=None: stripes())
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     done = _run("b0-mixup", "--out", str(tmp_path / "run"))
     assert done.exit_code == 3
@@ -212,7 +212,7 @@ def test_flags_that_contradict_each_other_are_refused(
     words: list[str], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("edgefer.data.find", lambda data, groups=None: stripes())
+    monkeypatch.setattr("edgefer.data.find", lambda data, groups=None, reading=None: stripes())
     done = _run(*words)
     assert done.exit_code == 2
     assert message in done.stderr

@@ -1,0 +1,71 @@
+"""KDEF and JAFFE: file names that hold the expression and the person.
+
+Lundqvist, Flykt and Öhman, "The Karolinska Directed Emotional Faces", 1998, kdef.se: ``AF01ANS.JPG`` is session A,
+female 01, angry, straight; all five angles are taken. Lyons, Kamachi and Gyoba, "The Japanese Female Facial Expression
+(JAFFE) Dataset", 1998, zenodo.org/record/3451524: ``KA.AN1.39.tiff`` is the person KA, angry.
+"""
+
+from __future__ import annotations
+
+import re
+
+from edgefer.data.folders import SPLIT_FOLDERS, only_pictures
+from edgefer.data.listed import Finder, Listed, Row, walk
+from edgefer.data.trees import join
+from edgefer.errors import InputError
+from edgefer.labels import canonical
+
+_EXPRESSIONS = {
+    **{"AF": "fear", "FE": "fear", "AN": "angry", "DI": "disgust", "HA": "happy", "NE": "neutral", "SA": "sad"},
+    **{"SU": "surprise"},
+}
+_CODES = {
+    "KDEF": re.compile(r"[AB][FM]\d\d(?P<code>AF|AN|DI|HA|NE|SA|SU)(?:FL|FR|HL|HR|S)"),
+    "JAFFE": re.compile(r"[A-Z]{2}\.(?P<code>AN|DI|FE|HA|NE|SA|SU)\d\.\d+"),
+}
+_DEEPEST = 4
+_NAMED = 5
+
+
+def find(finder: Finder) -> Listed | None:
+    """Return the pictures of a folder whose names are KDEF's or JAFFE's, or None."""
+    first = _first(finder, "", _DEEPEST)
+    if first is None:
+        return None
+    for name, code in _CODES.items():
+        if not code.fullmatch(_stem(first)):
+            continue
+        rows, others = [], []
+        for file in walk(finder, ""):
+            found = code.fullmatch(_stem(file.path))
+            if found is None:
+                others.append(file.path)
+            else:
+                rows.append(Row(file.path, _EXPRESSIONS[found["code"]]))  # the person: `edgefer.data.groups`
+        if others:
+            raise InputError(
+                f"{len(others):,} pictures are not named as {name}'s others are, such as "
+                f"{', '.join(map(finder.tree.label, others[:_NAMED]))}; rename them or move them away"
+            )
+        return Listed(f"{name}, expressions by file names", rows)
+    return None
+
+
+def _first(finder: Finder, folder: str, depth: int) -> str | None:
+    """Return the first picture where no folder is named for a class or a split."""
+    names = finder.folders(folder)
+    if any(canonical(name) or name.lower() in SPLIT_FOLDERS for name in names):
+        return None
+    pictures = only_pictures(finder.files(folder))
+    if pictures:
+        return pictures[0].path
+    if depth:
+        for name in names:
+            found = _first(finder, join(folder, name), depth - 1)
+            if found:
+                return found
+    return None
+
+
+def _stem(path: str) -> str:
+    return path.rpartition("/")[2].rpartition(".")[0].upper()

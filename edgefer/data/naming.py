@@ -1,0 +1,259 @@
+"""Other labels for a data set's pictures: numbers get names, names are merged or dropped, FER+ votes take their place.
+
+Pixels, rows and splits stay as they were read, so the cache holds a data set once. A picture whose label is dropped is
+in no split. What was done stands in the record of a training (`edgefer.data.record`), so later commands do it again.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer import labels as vocabulary
+from edgefer import limits, paths
+from edgefer.data import votes
+from edgefer.data.dataset import NOWHERE, Dataset, Naming
+from edgefer.data.text import decoded
+from edgefer.errors import InputError
+from edgefer.lines import one_line
+
+VOTES = "fer2013new.csv"
+_NAMED = 8  # in one line
+_DROP = ("", "-")
+
+
+def named(dataset: Dataset, labels: str | None, renames: str | None) -> Dataset:
+    """Return a data set with other labels.
+
+    Args:
+        dataset: as its source says.
+        labels: a name in `edgefer.labels.ORDERS` (``ferplus``: by the votes beside the data); names with commas between
+            them for the numbers 0, 1, ...; a file of these, one a line, also as ``number label``; or FER+'s
+            ``fer2013new.csv``. None leaves labels as they are.
+        renames: ``old=new,other=``: labels that become others, or with nothing behind the sign are dropped.
+
+    Raises:
+        InputError: a label has no new name, or there is none of a name; all are named.
+    """
+    if labels is not None:
+        dataset = _by_labels(dataset, labels)
+    return renamed(dataset, _renames(dataset, renames)) if renames is not None else dataset
+
+
+def renamed(dataset: Dataset, to: Mapping[str, str]) -> Dataset:
+    """Return a data set whose labels are called otherwise; one that becomes nothing has its pictures in no split.
+
+    Args:
+        dataset: the whole.
+        to: the new label, or nothing, for each of its labels that gets another one.
+
+    Raises:
+        InputError: fewer than two labels are left.
+    """
+    news = [vocabulary.label_of(to.get(name, name)) for name in dataset.classes]
+    if news == [*dataset.classes]:
+        return dataset
+    classes = vocabulary.ordered(name for name in news if name)
+    if len(classes) < 2:
+        raise InputError(f"--map leaves {', '.join(classes) or 'nothing'} of {', '.join(dataset.classes)}; keep two")
+    places = np.array([classes.index(name) if name else -1 for name in news], np.int64)
+    how = Naming(dataset.whole_digest, pairs=tuple(zip(dataset.classes, news, strict=True)))
+    return _with(dataset, places[dataset.labels], classes, how)
+
+
+def by_votes(dataset: Dataset, path: Path) -> Dataset:
+    """Return FER2013 with FER+'s eight labels: that which more than half of the counted votes are for.
+
+    As in the authors' own code (github.com/microsoft/FERPlus, mode ``majority``): single votes are not counted, images
+    without a majority or with one for "unknown" or "no face" are left out. That leaves 25,060, 3,199 and 3,153 images.
+
+    Args:
+        dataset: FER2013 in the challenge's order.
+        path: ``fer2013new.csv``.
+
+    Raises:
+        InputError: the file is damaged or belongs to other data.
+    """
+    counted = votes.counted(path, dataset)
+    most = counted.argmax(axis=1)
+    kinds = [vocabulary.ORDERS["ferplus"][kind] for kind in range(len(vocabulary.ORDERS["ferplus"]))]
+    classes = vocabulary.ordered(kinds)
+    places = np.array([classes.index(name) for name in kinds] + [-1] * (len(votes.KINDS) - len(kinds)), np.int64)
+    sure = 2 * counted.max(axis=1) > counted.sum(axis=1)
+    labels = np.where(sure, places[most], -1)
+    how = Naming(dataset.whole_digest, votes=paths.sha256(path))
+    return replace(_with(dataset, labels, classes, how), name="FER+")
+
+
+def again(dataset: Dataset, how: Naming) -> Dataset | None:
+    """Return a data set named as it was once before, or None where it cannot be.
+
+    Args:
+        dataset: as its source says.
+        how: what was done then.
+    """
+    try:
+        if how.votes:
+            path = _beside(dataset)
+            return by_votes(dataset, path) if path and paths.sha256(path) == how.votes else None
+        if {old for old, _ in how.pairs} != {*dataset.classes}:
+            return None
+        return renamed(dataset, dict(how.pairs))
+    except InputError:
+        return None
+
+
+def _with(dataset: Dataset, labels: NDArray[np.int64], classes: Sequence[str], how: Naming) -> Dataset:
+    """Return the data set with these labels; -1 is in no split."""
+    splits = np.where(labels < 0, np.uint8(NOWHERE), dataset.splits).astype(np.uint8)
+    labels = np.maximum(labels, 0)
+    digest = hashlib.sha256(dataset.digest.encode())
+    for values in (labels, splits):
+        digest.update(np.ascontiguousarray(values).data)
+    digest.update(json.dumps(classes).encode())
+    source = dataset.source or dataset
+    if dataset.source:  # once more: what was done in all, from the source on
+        how = _joined(dataset, how)
+    return replace(
+        dataset,
+        labels=labels,
+        splits=splits,
+        classes=tuple(classes),
+        digest=digest.hexdigest(),
+        naming=how,
+        source=source,
+    )
+
+
+def _joined(dataset: Dataset, how: Naming) -> Naming:
+    before = dataset.naming
+    assert before is not None
+    after = dict(how.pairs)
+    if before.votes:
+        return replace(before, pairs=how.pairs)
+    return replace(before, pairs=tuple((old, after.get(new, new)) for old, new in before.pairs))
+
+
+def _by_labels(dataset: Dataset, text: str) -> Dataset:
+    key = text.strip().lower()
+    if key in ("ferplus", "fer+"):
+        path = _beside(dataset)
+        if path is None:
+            raise InputError(f"there is no {VOTES} beside {dataset.origin}; name it with --labels {VOTES}")
+        return by_votes(dataset, path)
+    if key in vocabulary.ORDERS:
+        return _numbers_named(dataset, vocabulary.ORDERS[key], text)
+    path = Path(text)
+    if path.is_file():
+        content = decoded(limits.read_bytes(path, limits.VOTES))
+        if content.lstrip().startswith("Usage,Image name"):
+            return by_votes(dataset, path)
+        return _listed(dataset, _order(path, content), path.name)
+    if "," in text:
+        return _listed(dataset, dict(enumerate(each.strip() for each in text.split(","))), "--labels")
+    known = ", ".join(vocabulary.ORDERS)
+    raise InputError(f"--labels {one_line(text, 60)} is no file, none of {known}, and no list with commas")
+
+
+def _order(path: Path, content: str) -> dict[int, str]:
+    rows = [row for row in csv.reader(content.replace("\t", ",").splitlines()) if any(cell.strip() for cell in row)]
+    if len(rows) > vocabulary.MAX_LABELS + 1:
+        raise InputError(f"{path} has {len(rows):,} lines where {vocabulary.MAX_LABELS} labels are possible")
+    found: dict[int, str] = {}
+    for place, row in enumerate(rows):
+        cells = [cell.strip() for cell in row]
+        if len(cells) == 1:
+            first, _, rest = cells[0].partition(" ")
+            cells = [first, rest.strip()] if first.isdigit() and rest.strip() else cells
+        if len(cells) >= 2 and cells[0].isdigit() and len(cells[0]) <= 6:
+            found[int(cells[0])] = cells[1]
+        elif len(cells) == 1:
+            found[place] = cells[0]
+        else:
+            raise InputError(f"{path}, line {place + 1}: a line is a label, or a number and its label")
+    return found
+
+
+def _listed(dataset: Dataset, order: dict[int, str], what: str) -> Dataset:
+    """Return the data set with labels from a list: names for its numbers, or the labels that it is to have."""
+    if any(map(vocabulary.is_number, dataset.classes)):
+        if set(map(int, filter(vocabulary.is_number, dataset.classes))) == set(range(1, len(order) + 1)):
+            order = {number + 1: name for number, name in order.items()} if min(order) == 0 else order
+        return _numbers_named(dataset, order, what)
+    wanted = [vocabulary.label_of(name) for name in order.values() if name]
+    others = [name for name in dataset.classes if name not in wanted]
+    missing = [name for name in wanted if name not in dataset.classes]
+    if others or missing:
+        said = [f"it has {', '.join(others[:_NAMED])} beside them"] if others else []
+        said += [f"it has no {', '.join(missing[:_NAMED])}"] if missing else []
+        drop = f"; drop with --map '{','.join(f'{name}=' for name in others[:_NAMED])}'" if others else ""
+        raise InputError(f"{dataset.name} has other labels than {what}: {'; '.join(said)}{drop}")
+    return dataset
+
+
+def _numbers_named(dataset: Dataset, order: Mapping[int, str], what: str) -> Dataset:
+    numbers = [name for name in dataset.classes if vocabulary.is_number(name)]
+    if not numbers:
+        return dataset
+    unknown = [name for name in numbers if int(name) not in order]
+    if unknown:
+        raise InputError(
+            f"{what} has no name for {', '.join(unknown[:_NAMED])}: it names {min(order)} to {max(order)}; "
+            "name others with --labels FILE"
+        )
+    return renamed(dataset, {name: order[int(name)] for name in numbers})
+
+
+def _renames(dataset: Dataset, text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in filter(str.strip, text.split(",")):
+        old, sign, new = pair.partition("=")
+        if not sign:
+            raise InputError(f"--map takes old=new, with nothing behind the sign to drop; not {one_line(pair, 60)}")
+        name = old.strip() if old.strip() in dataset.classes else vocabulary.label_of(old)
+        found[name] = "" if new.strip() in _DROP else new.strip()
+    unknown = [name for name in found if name not in dataset.classes]
+    if unknown:
+        raise InputError(
+            f"--map names {', '.join(one_line(name, 40) for name in unknown[:_NAMED])}, which {dataset.name} does not "
+            f"have; it has {', '.join(dataset.classes)}"
+        )
+    return found
+
+
+def _beside(dataset: Dataset) -> Path | None:
+    """Return FER+'s votes where they lie beside a data set, or in it."""
+    place = Path((dataset.source or dataset).origin)
+    return next((each for each in (place.parent / VOTES, place / VOTES) if each.is_file()), None)
+
+
+def check_named(dataset: Dataset, what: str = "--labels") -> None:
+    """Refuse labels that are numbers, and say what they may mean.
+
+    Raises:
+        InputError: all are numbers.
+    """
+    if vocabulary.numbered(dataset.classes):
+        raise InputError(guessed(dataset, what))
+
+
+def guessed(dataset: Dataset, what: str = "--labels") -> str:
+    """Return what is to be said of labels that are numbers: a guess, and the option that confirms it."""
+    shown = dataset.classes if len(dataset.classes) <= _NAMED else (*dataset.classes[:_NAMED], "...")
+    order = vocabulary.guess(dataset.classes)
+    if order:
+        return (
+            f"{dataset.name} numbers its labels {', '.join(shown)}; in {order}'s order these are "
+            f"{vocabulary.spelled(vocabulary.ORDERS[order])}: confirm that with {what} {order}, or name others"
+        )
+    return (
+        f"{dataset.name} numbers its labels {', '.join(shown)} and does not say what they mean; name them in order "
+        f"with {what}, e.g. {what} engaged,bored,drowsy"
+    )
