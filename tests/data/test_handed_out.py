@@ -7,6 +7,7 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def expw(top: Path) -> Made:
 
 
 def ck(top: Path) -> Made:
-    rows = []
+    rows: list[tuple[str, str | None]] = []
     for person in range(1, 8):
         folder = f"S{person:03}/001"
         for frame, face in enumerate([*faces(100 + person)][:6], 1):
@@ -174,7 +175,7 @@ def npz(top: Path) -> Made:
     images = np.stack(list(faces(20)))
     names = np.array(["bored", "engaged"])
     parts = {"train": slice(0, 12), "val": slice(12, 16), "test": slice(16, 20)}
-    arrays = {f"{split}_images": images[part] for split, part in parts.items()}
+    arrays: dict[str, Any] = {f"{split}_images": images[part] for split, part in parts.items()}
     arrays |= {f"{split}_labels": np.arange(20)[part, None] % 2 for split, part in parts.items()}
     np.savez(top / "faces.npz", label_names=names, **arrays)
     rows = [(names[n % 2], "train") for n in range(12)]
