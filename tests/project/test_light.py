@@ -77,3 +77,16 @@ except SystemExit as exit:
     assert not exit.code
 """
         assert not imported_after(script) & {*HEAVY, "numpy", "onnxruntime", "PIL"}, command
+
+
+def test_the_workflow_runs_that_on_the_systems_that_the_classifiers_name() -> None:
+    root = Path(__file__).parents[2]
+    workflow = (root / ".github" / "workflows" / "light.yml").read_text()
+    (systems,) = (line for line in workflow.splitlines() if line.strip().startswith("os: ["))
+    assert all(system in systems for system in ("ubuntu-", "-arm", "macos-", "windows-"))
+    for command in ("python tests/project/smoke.py", "python -m pip install . -c constraints.txt"):
+        assert f"- run: {command}\n" in workflow
+    metadata = (root / "pyproject.toml").read_text()
+    assert all(
+        f'"Operating System :: {name}"' in metadata for name in ("MacOS", "Microsoft :: Windows", "POSIX :: Linux")
+    )
