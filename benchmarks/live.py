@@ -102,34 +102,6 @@ def measure(file: Path, name: str, cores: int, seconds: float) -> dict[str, Any]
     }
 
 
-def write_table(result: dict[str, Any]) -> None:
-    """Write the table of docs/live.md."""
-    from edgefer import paths
-
-    lines = [
-        "| frames | network | cores | judged alone | dropped at 30 a second | arrival to answer, p50 | p99 |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in result["rows"]:
-        lines.append(
-            f"| {row['size']} | {row['network']} | {row['cores']} | {row['alone_frames_a_second']:.0f} a second "
-            f"| {row['live_dropped'] / row['live_frames']:.1%} | {row['arrival_to_answer_p50_ms']:.0f} ms "
-            f"| {row['arrival_to_answer_p99_ms']:.0f} ms |"
-        )
-    before, after = result["load_before_and_after"]
-    lines += [
-        "",
-        f"One face in the picture. {result['machine']['cpu']}, load {before:.1f} before and {after:.1f} after. "
-        f"From [live.json](../benchmarks/results/live.json), `{result['command']}`.",
-    ]
-    page = HERE.parent / "docs" / "live.md"
-    text = page.read_text(encoding="utf-8")
-    begin, end = (text.index(mark) for mark in ("<!-- speed: written by benchmarks/live.py -->\n", "<!-- end -->"))
-    begin = text.index("\n", begin) + 1
-    with paths.write_atomically(page) as part:
-        part.write_text(text[:begin] + "\n".join(lines) + "\n" + text[end:], encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=FER2013)
@@ -170,8 +142,6 @@ def main() -> None:
         "rows": rows,
     }
     paths.write_json(options.out, result, 2)
-    if options.out == OUT:
-        write_table(result)
 
 
 if __name__ == "__main__":

@@ -455,6 +455,55 @@ def robustness() -> str:
     )
 
 
+def smoothing() -> str:
+    """Labels of `edgefer live` over time: how steady they are, and how soon a change shows."""
+    result = read("live_smoothing.json")
+    rows = [
+        [
+            name,
+            {"raw": "each frame's own", "smoothed": "shown"}[way],
+            f"{found['steady']['changes_a_minute']:.1f}",
+            percent(found["steady"]["faces_with_at_most_one"]),
+            percent(found["changing"]["within_500_ms"]),
+            f"{found['changing']['p50_ms']} / {found['changing']['p95_ms']} ms",
+        ]
+        for name, ways in result["networks"].items()
+        for way, found in ways.items()
+    ]
+    head = ["network", "label", "changes a minute, steady face", "faces with at most one"]
+    head += ["true changes within 500 ms", "delay, p50 / p95"]
+    changes = result["networks"]["edgefer-base"]["raw"]["changing"]["true_changes"]
+    return (
+        f"{table(head, rows)}\n\n{result['steady_faces']} steady faces, a minute each, and {changes} true changes for "
+        "edgefer-base, on videos made of PrivateTest. FER2013 does not name people, so a change is another picture at the same place. From "
+        f"[live_smoothing.json](benchmarks/results/live_smoothing.json), `{result['command']}`."
+    )
+
+
+def live() -> str:
+    """Frames a second of `edgefer live`, and the time from a frame's arrival to its answer."""
+    if not (RESULTS / "live.json").exists():
+        return "Not measured yet."
+    result = read("live.json")
+    rows = [
+        [
+            row["size"],
+            row["network"],
+            str(row["cores"]),
+            f"{row['alone_frames_a_second']:.0f} a second",
+            percent(row["live_dropped"] / row["live_frames"]),
+            f"{row['arrival_to_answer_p50_ms']:.0f} / {row['arrival_to_answer_p99_ms']:.0f} ms",
+        ]
+        for row in result["rows"]
+    ]
+    head = ["frames", "network", "cores", "judged alone", "dropped at 30 a second", "arrival to answer, p50 / p99"]
+    before, after = result["load_before_and_after"]
+    return (
+        f"{table(head, rows)}\n\nOne face in the picture. {result['machine']['cpu']}, load {before:.1f} before and "
+        f"{after:.1f} after. From [live.json](benchmarks/results/live.json), `{result['command']}`."
+    )
+
+
 def faces() -> str:
     """Faces in pictures: YuNet beside the cascade, and what becomes of turned, small and covered ones."""
     result = read("faces.json")
@@ -972,6 +1021,8 @@ PARTS = {
     "papers": papers,
     "reduced": reduced,
     "faces": faces,
+    "smoothing": smoothing,
+    "live": live,
 }
 
 
