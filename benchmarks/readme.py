@@ -475,7 +475,8 @@ def smoothing() -> str:
     changes = result["networks"]["edgefer-base"]["raw"]["changing"]["true_changes"]
     return (
         f"{table(head, rows)}\n\n{result['steady_faces']} steady faces, a minute each, and {changes} true changes for "
-        "edgefer-base, on videos made of PrivateTest. FER2013 does not name people, so a change is another picture at the same place. From "
+        "edgefer-base, on videos made of PrivateTest. FER2013 does not name "
+        "people, so a change is another picture at the same place. From "
         f"[live_smoothing.json](benchmarks/results/live_smoothing.json), `{result['command']}`."
     )
 
