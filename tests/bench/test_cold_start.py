@@ -141,12 +141,21 @@ def test_time_that_other_programs_take_is_told_from_time_asleep(
 def test_this_process_waits_while_another_one_has_its_core() -> None:
     script = (
         "import os, sys, time; from edgefer.devices import machine; os.sched_setaffinity(0, {int(sys.argv[1])})\n"
+        "print('ready', flush=True); input()\n"
         "end = time.monotonic() + 1\nwhile time.monotonic() < end: pass\nprint(*machine.waited())"
     )
     command = [sys.executable, "-c", script, str(min(os.sched_getaffinity(0)))]
     path = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=path) for _ in range(2)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    both = [subprocess.Popen(command, text=True, env=path, **pipes) for _ in range(2)]
     shares = []
+    for each in both:
+        assert each.stdout
+        assert each.stdout.readline() == "ready\n"
+    for each in both:
+        assert each.stdin
+        each.stdin.write("\n")
+        each.stdin.flush()
     for each in both:
         waited, ran = map(int, each.communicate()[0].split())
         shares.append(waited / (waited + ran))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import time
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -138,11 +138,18 @@ def test_a_machine_without_a_sensor_says_nothing(monkeypatch: pytest.MonkeyPatch
     assert notes("cpu") == []
 
 
-def test_a_reading_that_outlasts_the_work_counts_for_nothing_and_takes_no_time() -> None:
+def test_a_reading_that_outlasts_the_work_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, events, event = threading.Event(), list[threading.Event](), threading.Event
+
+    def noted() -> threading.Event:
+        events.append(event())
+        return events[-1]
+
     def slow() -> dict[str, float]:
-        time.sleep(0.5)
+        begun.set()
+        events[0].wait()  # the one that says that the work is done
         return {"idle": 1.0}
 
-    mean = energy._sampled(slow, lambda: time.sleep(0.2))
+    monkeypatch.setattr(threading, "Event", noted)
+    mean = energy._sampled(slow, lambda: begun.wait() and None)
     assert (mean.readings, mean.watts) == (0, {})
-    assert mean.seconds < 0.4

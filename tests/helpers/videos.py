@@ -150,7 +150,7 @@ def rtsp(frames: Sequence[np.ndarray], folder: Path, port: int) -> Iterator[str]
         server.stdout.close()
 
 
-def until(true: object, seconds: float = 30) -> None:
+def until(true: object, seconds: float = 120) -> None:
     """Wait until a call returns something true."""
     end = time.monotonic() + seconds
     while not true():  # type: ignore[operator]

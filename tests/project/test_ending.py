@@ -221,7 +221,7 @@ from edgefer import predictions
 from edgefer.cli.main import main
 def wait(*arguments):
     print("waiting", file=sys.stderr, flush=True)
-    time.sleep(60)
+    time.sleep(200)
 predictions.annotate = wait
 main()
 """
@@ -233,7 +233,7 @@ main()
             assert line, "it ended before"
         assert list((tmp_path / "out").iterdir())
         process.send_signal(number)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (130, "edgefer: interrupted\n")
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -272,7 +272,7 @@ def root(): ...
 @app.command()
 def wait():
     print("waiting", flush=True)
-    time.sleep(60)
+    time.sleep(200)
 app()
 """
     with subprocess.Popen(
@@ -282,7 +282,7 @@ app()
         assert process.stdout.readline() == "waiting\n"
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert err == "edgefer: interrupted\n"
 
