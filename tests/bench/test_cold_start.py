@@ -146,8 +146,9 @@ def test_this_process_waits_while_another_one_has_its_core() -> None:
     )
     command = [sys.executable, "-c", script, str(min(os.sched_getaffinity(0)))]
     path = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    both = [subprocess.Popen(command, text=True, env=path, **pipes) for _ in range(2)]
+    both = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=path) for _ in range(2)
+    ]
     shares = []
     for each in both:
         assert each.stdout

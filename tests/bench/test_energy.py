@@ -150,6 +150,9 @@ def test_a_reading_that_outlasts_the_work_counts_for_nothing(monkeypatch: pytest
         events[0].wait()  # the one that says that the work is done
         return {"idle": 1.0}
 
+    def work() -> None:
+        begun.wait()
+
     monkeypatch.setattr(threading, "Event", noted)
-    mean = energy._sampled(slow, lambda: begun.wait() and None)
+    mean = energy._sampled(slow, work)
     assert (mean.readings, mean.watts) == (0, {})
