@@ -76,7 +76,11 @@ def bench(
     if not bundles:
         raise InputError("no bundle to bench")
     titles = inputs.titles_of(bundles)
-    dataset = inputs.with_labels_of(bundles, inputs.divided_as_for(bundles, dataset))
+    dataset = inputs.divided_as_for(bundles, dataset)
+    both, missing = inputs.shared(bundles[0], dataset), inputs.left_out(bundles[0], dataset, split)
+    if missing:
+        console.say(missing)
+    dataset = inputs.with_labels_of(bundles, dataset)
     for bundle in bundles:
         for name in devices:
             inputs.check_bundle(bundle, dataset, name)
@@ -96,6 +100,7 @@ def bench(
             clean,
             [latency.inputs(each.preprocessing, rows) for each in candidates],
             _protocol(threads, seconds),
+            shared=[dataset.classes.index(name) for name in both] if missing else [],
             gpu_bus=gpu.bus if gpu and not gpu.integrated else None,
         )
         entries: list[dict[str, Any]] = [_about(each) for each in candidates]
@@ -135,6 +140,7 @@ def bench(
         ],
         warnings=[
             *notes,
+            *([missing] if missing else []),
             *inputs.data_warnings(titles, bundles, dataset, split),
             *_warnings(this_machine, networks, comparisons),
             *state.warnings(conditions),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from edgefer import data, public
 from edgefer.backends import registry
 from edgefer.bench import training
@@ -13,6 +15,7 @@ from edgefer.data import as_recorded, splits_of
 from edgefer.data.dataset import SPLITS, Dataset, Split
 from edgefer.data.splits import comes_from_carved
 from edgefer.errors import InputError
+from edgefer.labels import numbered
 
 _NAMED = 4  # in one line
 
@@ -67,10 +70,39 @@ def check_unseen(bundle: Bundle, dataset: Dataset, rows: Split) -> None:
 def with_labels_of(bundles: Sequence[Bundle], dataset: Dataset) -> Dataset:
     """Return the images of the classes that the first bundle tells apart: a network for four is judged on these.
 
-    What fits no bundle is returned as it is, for `check_labels` to refuse.
+    Data that lack some of its classes are judged on those that both know. What fits no bundle is returned as it is, for
+    `check_labels` to refuse.
     """
     labels = bundles[0].manifest.labels
-    return data.only(dataset, labels) if {*labels} <= {*dataset.classes} else dataset
+    if {*labels} <= {*dataset.classes}:
+        return data.only(dataset, labels)
+    return data.with_classes(dataset, labels) if len(shared(bundles[0], dataset)) >= 2 else dataset
+
+
+def shared(bundle: Bundle, dataset: Dataset) -> list[str]:
+    """Return the classes that a bundle and a data set both know, in the bundle's order."""
+    return [name for name in bundle.manifest.labels if name in dataset.classes]
+
+
+def left_out(bundle: Bundle, dataset: Dataset, split: str) -> str:
+    """Return which classes a bench leaves out on either side, in a line; nothing where all are shared.
+
+    Args:
+        bundle: that is judged.
+        dataset: the whole, with all its classes.
+        split: whose images are judged.
+    """
+    labels, both = bundle.manifest.labels, shared(bundle, dataset)
+    if len(both) == len(labels) or len(both) < 2:
+        return ""
+    theirs = [name for name in dataset.classes if name not in labels]
+    images = int(np.isin(data.split(dataset, split).labels, [dataset.classes.index(name) for name in theirs]).sum())
+    missing = listed([name for name in labels if name not in both])
+    dropped = f"; {images:,} images of {listed(theirs)} are left out, which the network does not know" if theirs else ""
+    return (
+        f"judged on the {len(both)} classes that network and data both know, {listed(both)}: the data have no {missing}"
+        f"{dropped}; `shared` is the accuracy where the network chooses among these {len(both)} alone"
+    )
 
 
 def check_labels(bundle: Bundle, dataset: Dataset) -> None:
@@ -81,9 +113,12 @@ def check_labels(bundle: Bundle, dataset: Dataset) -> None:
     """
     labels = bundle.manifest.labels
     if labels != dataset.classes:
+        if numbered(dataset.classes):
+            raise InputError(f"{data.guessed(dataset)}; write that down with edgefer data info --save")
         raise InputError(
             f"{bundle.path} tells {', '.join(labels)} apart, but {dataset.name} has the classes "
-            f"{', '.join(dataset.classes)}; name other data with --data"
+            f"{', '.join(dataset.classes)}; name other data with --data, or give these labels the network's with "
+            "edgefer data info --map --save"
         )
 
 

@@ -142,7 +142,7 @@ def _possible(entry: NetworkEntry) -> bool:
         and time.mean > 0
         and (not entry.quantiles or (len(entry.quantiles) == 101 and entry.quantiles == sorted(entry.quantiles)))
         and (memory is None or (memory.baseline > 0 and memory.steady > 0 and memory.peak > 0))
-        and all(quality is None or _is_share(quality) for quality in (entry.quality, entry.leak_free))
+        and all(quality is None or _is_share(quality) for quality in (entry.quality, entry.leak_free, entry.shared))
     )
 
 

@@ -168,6 +168,9 @@ class NetworkEntry(_Part):
     on_gpu: list[str] = Field([], description="layers that a DLA was asked for and could not take")
     quality: Quality
     leak_free: Quality | None
+    shared: Quality | None = Field(
+        None, description="choosing among the classes that network and data share; null where that is all of them"
+    )
     per_class: list[ClassRow]
     confusion: list[list[int]] = Field(description="rows: true class, columns: predicted class, images")
     latency: Latency = Field(description="milliseconds")

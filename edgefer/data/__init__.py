@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgefer.data.audit import Audit, Identical, NearDuplicates, People, audit
-from edgefer.data.classes import only
+from edgefer.data.classes import only, with_classes
 from edgefer.data.dataset import SPLITS, Dataset, Division, Split
 from edgefer.data.faces import builtin
 from edgefer.data.find import find
@@ -36,4 +36,5 @@ __all__ = [
     "record",
     "split",
     "splits_of",
+    "with_classes",
 ]

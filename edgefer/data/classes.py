@@ -11,6 +11,19 @@ from edgefer.data.dataset import NOWHERE, Dataset
 from edgefer.errors import InputError
 
 
+def with_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
+    """Return a data set with exactly these classes, in this order; images of others are in no split.
+
+    Args:
+        dataset: the whole.
+        classes: names; some may have no images.
+    """
+    places = np.array([list(classes).index(name) if name in classes else -1 for name in dataset.classes], np.int64)
+    labels = places[dataset.labels]
+    splits = np.where(labels < 0, np.uint8(NOWHERE), dataset.splits).astype(np.uint8)
+    return replace(dataset, labels=np.maximum(labels, 0), splits=splits, classes=tuple(classes))
+
+
 def only(dataset: Dataset, classes: Sequence[str]) -> Dataset:
     """Return a data set whose splits have the images of some classes alone; none are copied.
 

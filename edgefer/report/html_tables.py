@@ -32,6 +32,8 @@ def accuracy(result: Result) -> FigureTable:
     rows = []
     for entry in result.networks:
         rows.append((table.name(result, entry), _quality(entry.quality, "all")))
+        if entry.shared is not None:
+            rows.append((table.name(result, entry), _quality(entry.shared, "among shared classes")))
         if entry.leak_free is not None and entry.leak_free != entry.quality:  # it has all images where none is a copy
             rows.append((table.name(result, entry), _quality(entry.leak_free, "leak-free")))
     return FigureTable("Accuracy over all classes", heads, rows, 1)

@@ -204,7 +204,8 @@ def _quality(result: Result) -> Table:
         "weighted\nF1",
         "calibration\nerror",
     )
-    table = grid(marked(result, "Accuracy"), headers)
+    among = any(entry.shared for entry in result.networks)
+    table = grid(marked(result, "Accuracy"), [*headers, *["shared\n%"] * among])
     for entry in result.networks:
         quality = entry.quality
         table.add_row(
@@ -215,6 +216,7 @@ def _quality(result: Result) -> Table:
             f"{quality.macro_f1:.3f}",
             f"{quality.weighted_f1:.3f}",
             f"{quality.calibration_error:.3f}",
+            *[f"{100 * entry.shared.accuracy:.2f}" if entry.shared else ""] * among,
         )
     return table
 

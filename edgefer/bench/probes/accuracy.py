@@ -27,12 +27,14 @@ class Accuracy:
 
     Attributes:
         quality: on all images.
+        shared: where it chooses among the classes that the data have; None where these are all of its own.
         leak_free: on those without a copy among the training images; None where that is not asked for, or none are.
         per_class: in the order of the bundle's labels.
         confusion: images; rows are true classes, columns predicted ones.
     """
 
     quality: Quality
+    shared: Quality | None
     leak_free: Quality | None
     per_class: list[ClassRow]
     confusion: list[list[int]]
@@ -48,7 +50,9 @@ def leak_free(dataset: Dataset, rows: Split) -> Split | None:
         return rows.subset(np.empty(0, dtype=np.int64), "test-leak-free")
 
 
-def of(bundle: Bundle, rows: Split, clean: Split | None, logits: NDArray[np.float32]) -> Accuracy:
+def of(
+    bundle: Bundle, rows: Split, clean: Split | None, logits: NDArray[np.float32], shared: Sequence[int] = ()
+) -> Accuracy:
     """Judge a network's answers.
 
     Args:
@@ -56,14 +60,21 @@ def of(bundle: Bundle, rows: Split, clean: Split | None, logits: NDArray[np.floa
         rows: the images.
         clean: `leak_free` of them.
         logits: float32, (n, classes), before the temperature.
+        shared: the only classes that have images, where these are some of the network's.
     """
     labels = bundle.manifest.labels
     temperature = np.float32(bundle.manifest.temperature)  # as `predict` does: confidence counts here
     kept = None if clean is None else np.isin(rows.indices, clean.indices)
     counted = _count(rows.labels, logits, temperature)
     figures = metrics.per_class(counted.matrix)
+    among = None
+    if len(shared):
+        chosen = np.full_like(logits, -np.inf)
+        chosen[:, list(shared)] = logits[:, list(shared)]
+        among = _quality(_count(rows.labels, chosen, temperature))
     return Accuracy(
         quality=_quality(counted),
+        shared=among,
         leak_free=None if kept is None or not kept.any() else _quality(_count(rows.labels, logits, temperature, kept)),
         per_class=[
             ClassRow(label=label, images=int(images), precision=float(precision), recall=float(recall), f1=float(f1))
@@ -126,7 +137,7 @@ def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
         for each in context.candidates
     ]
     return [
-        vars(of(each.bundle, context.rows, context.clean, logits))
+        vars(of(each.bundle, context.rows, context.clean, logits, context.shared))
         for each, logits in zip(context.candidates, context.logits, strict=True)
     ]
 

@@ -64,6 +64,7 @@ class Context:
         clean: those of them without a copy in training; None where that is not asked for.
         inputs: for each candidate prepared images of batch 1, float32 (1, C, H, W).
         protocol: how the figures are measured.
+        shared: the classes that network and data both know, where some of the network's have no images; else none.
         gpu_bus: PCI address of a GPU with memory of its own; None without one.
         logits: of each candidate on `rows`, float32 (n, classes); set by ``accuracy``.
         samples: of each candidate, milliseconds, (rounds, turn); set by ``latency``, with `conditions`.
@@ -77,6 +78,7 @@ class Context:
     inputs: Sequence[Sequence[NDArray[np.float32]]]
     protocol: Protocol
     gpu_bus: str | None = None
+    shared: Sequence[int] = ()
     logits: list[NDArray[np.float32]] = field(default_factory=list)
     samples: list[NDArray[np.float64]] = field(default_factory=list)
     conditions: Conditions | None = None
