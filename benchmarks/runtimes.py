@@ -1,11 +1,11 @@
-"""The family on ONNX Runtime and OpenVINO: FP32, FP16 and INT8, on one thread and two, and how many labels differ.
+"""The pretrained networks on ONNX Runtime, OpenVINO and LiteRT: precisions, threads, and labels that differ.
 
 python benchmarks/runtimes.py [--data fer2013.zip] [--seconds 2]
 
 All networks of a size are timed in turn, batch 1, preprocessing left out (`edgefer.evaluation.timing`). FP32 comes
 from the checkpoint that ships. OpenVINO computes FP32 and FP16 networks in bf16 where the CPU has it, which is its
-default; what INT8 leaves in floating point stays FP32. Labels are of PrivateTest, held against ONNX
-Runtime's INT8: no network is chosen by them.
+default; LiteRT runs with XNNPACK. What INT8 leaves in floating point stays FP32. Labels are of PrivateTest, held
+against ONNX Runtime's INT8: no network is chosen by them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from common import FER2013, command, protocol
 from numpy.typing import NDArray
 
 from edgefer import bundle, console, data, models, paths, versions
-from edgefer.backends import onnxruntime, openvino
+from edgefer.backends import litert, onnxruntime, openvino
 from edgefer.backends.base import Session
 from edgefer.compression import export
 from edgefer.devices import machine
@@ -55,7 +55,7 @@ def main() -> None:
         "command": command(),
         "protocol": protocol(__doc__),
         "machine": machine.describe().model_dump(),
-        "versions": versions.installed("onnxruntime", "openvino", "numpy"),
+        "versions": versions.installed("ai-edge-litert", "onnxruntime", "openvino", "numpy"),
         "images": len(rows),
         "networks": lines,
     }
@@ -73,6 +73,8 @@ def measure(name: str, threads: int, rows: data.Split, seconds: float) -> list[d
     for network, content in {"fp32": fp32(made, spec), "fp16": made.content("fp16-tensorrt")}.items():
         sessions["ONNX Runtime", network] = onnxruntime.open_model(content, threads)
         sessions["OpenVINO", network] = openvino.open_model(content, threads)
+    sessions["LiteRT", "fp32"] = litert.BACKEND.open_model(fp32(made, spec), threads)
+    sessions["LiteRT", "int8-cpu"] = litert.BACKEND.open_model(made.content("int8-cpu"), threads)
     for network in INT8:
         sessions["ONNX Runtime", network] = onnxruntime.open_model(made.content(network), threads)
         sessions["OpenVINO", network] = openvino.open_model(made.content(network), threads, int8=True)
