@@ -23,6 +23,7 @@ from typer.testing import CliRunner, Result
 from edgefer import console
 from edgefer.cli.ending import Group, resumable
 from edgefer.errors import Diverged, GateFailed, InputError, MissingExtra, MissingRequirement
+from tests.helpers import sources
 
 
 def run(error: BaseException, *args: str) -> Result:
@@ -129,8 +130,9 @@ def test_a_full_disk_under_stdout_is_no_traceback() -> None:
     assert done.stderr.startswith("edgefer: no space is left on the disk")
 
 
-def test_a_full_disk_under_json_is_no_traceback_either() -> None:
-    command = f"{sys.executable} -m edgefer data info --json > /dev/full"
+def test_a_full_disk_under_json_is_no_traceback_either(tmp_path: Path) -> None:
+    table = sources.write_csv(tmp_path / "fer2013.csv", sources.small())
+    command = f"{sys.executable} -m edgefer data info {table} --json > /dev/full"
     done = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, text=True)
     assert done.returncode == 3
     assert done.stderr.splitlines()[-1].startswith("edgefer: no space is left on the disk")
