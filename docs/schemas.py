@@ -30,7 +30,7 @@ FILES: dict[str, tuple[type[BaseModel], str, str]] = {
         Manifest,
         "edgefer's manifest.json",
         "What a bundle of `edgefer compress` says of itself: its networks with hashes, what they expect of a picture, "
-        "and how they were made. Formats 1 and 2 are older and still read.",
+        "and how they were made.",
     ),
     "projection": (
         Projection,

@@ -26,8 +26,6 @@ def grown(model: torch.nn.Module, loaded: Mapping[str, Tensor]) -> dict[str, Ten
     weights, own = dict(loaded), model.state_dict()
     if not isinstance(model, PlainResNet):
         return weights
-    if "pool.weight" in own and "pool.weight" not in weights:
-        weights["pool.weight"] = own["pool.weight"]  # which begins as the mean that the other one takes
     if weights.keys() != own.keys():
         return dict(loaded)
     first = "stem.0.weight"  # what it reads are the picture's colours

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from edgefer.errors import InputError
-from edgefer.models.plain_resnet import Block, PlacePool, PlainResNet
+from edgefer.models.plain_resnet import Block, PlainResNet
 
 ChannelPairs = dict[str, list[int]]  # by layer whose output they are: of each channel the index of its counterpart
 
@@ -92,8 +92,6 @@ def mirror(network: nn.Module, channel_pairs: ChannelPairs) -> None:
                 assert values is not None
                 values.copy_((values + values[writes]) / 2)
         last = index[layers[-1].writes]
-        if isinstance(network.pool, PlacePool):
-            network.pool.weight.copy_((network.pool.weight + network.pool.weight[last].flip(3)) / 2)
         network.head.weight.copy_((network.head.weight + network.head.weight[:, last]) / 2)
 
 

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from edgefer.errors import InputError
-
 
 def _conv(inputs: int, outputs: int, side: int, stride: int) -> nn.Sequential:
     padding = side // 2 if side % 2 else 0
@@ -37,44 +35,6 @@ class Block(nn.Module):
         return out
 
 
-class PlacePool(nn.Module):
-    """Weighted sum over positions, with weights of each channel's own: (N, channels, S, S) -> (N, channels, 1, 1).
-
-    A face's mouth and its forehead do not say the same, which a mean takes for granted: the global depthwise
-    convolution of MobileFaceNets (Chen et al., arXiv:1804.07573). It begins as the mean.
-    """
-
-    def __init__(self, channels: int, side: int) -> None:
-        super().__init__()
-        self.side = side
-        # The mean's weights, larger by a factor that slows them down: as they are, a step of SGD moves them too far.
-        self.factor = side**0.5
-        self.weight = nn.Parameter(torch.full((channels, 1, side, side), self.factor / side**2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return what the class's first line says.
-
-        Raises:
-            InputError: x has more positions, or fewer.
-        """
-        if x.shape[2:] != self.weight.shape[2:]:
-            found = x.shape[2]
-            raise InputError(
-                f"images of this size leave {found} x {found} positions, and model.args has positions = {self.side}; "
-                f"set that to {found}, or to 0 for their mean"
-            )
-        # Written out, as CPUs' depthwise convolutions of one place learn slowly.
-        pooled: Tensor = (x * self.weight.squeeze(1)).sum((2, 3), keepdim=True) / self.factor
-        return pooled
-
-    def fuse(self) -> nn.Conv2d:
-        """Return the same as a convolution, for `edgefer.models.merged`."""
-        channels = len(self.weight)
-        conv = nn.Conv2d(channels, channels, self.side, groups=channels, bias=False)
-        conv.weight = nn.Parameter(self.weight.detach() / self.factor)
-        return conv.to(self.weight.device).train(self.training)
-
-
 class PlainResNet(nn.Module):
     """Stem, stages of blocks, pool, linear layer: (N, channels, H, W) float32 -> (N, classes) logits.
 
@@ -87,8 +47,6 @@ class PlainResNet(nn.Module):
         stem_side: side of its kernel, 2 or more. An even one takes no padding: 4 leaves 41 positions of 44 pixels,
             which halve to 21, 11 and 6, as `edgefer.models.mirror` needs them.
         dropout: share of pooled features set to zero in training.
-        positions: side of the last stage's map (6 for 44 pixels and four stages), whose positions are then weighed by
-            `PlacePool`; 0 takes their mean, at any size.
     """
 
     def __init__(
@@ -99,14 +57,11 @@ class PlainResNet(nn.Module):
         blocks: Sequence[int] = (2, 2, 2, 2),
         stem_stride: int = 1,
         dropout: float = 0.0,
-        positions: int = 0,
         stem_side: int = 3,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks) or not widths or min(*widths, *blocks) < 1:
             raise ValueError("widths and blocks must be as many, and positive")
-        if positions < 0:
-            raise ValueError("positions must not be negative")
         if stem_side < 2:
             raise ValueError("stem_side must be 2 or more")
         self.stem = nn.Sequential(*_conv(channels, widths[0], stem_side, stem_stride), nn.ReLU())
@@ -117,7 +72,7 @@ class PlainResNet(nn.Module):
                 stages.append(Block(inputs, width, stride=2 if stage > 0 and block == 0 else 1))
                 inputs = width
         self.stages = nn.Sequential(*stages)
-        self.pool = PlacePool(inputs, positions) if positions else nn.AdaptiveAvgPool2d(1)
+        self.pool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(inputs, classes)
 

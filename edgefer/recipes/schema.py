@@ -118,11 +118,7 @@ class Train(_Section):
     class_weights: bool = Field(False, description="weight a class by images / (classes x its images)")
     class_weight_clip: float = Field(4.0, gt=0, description="no class weighs more than this")
     ema: float = Field(0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: none")
-    ema_power: float = Field(
-        2 / 3, gt=0, le=1, description="until that decay, step t's is 1 - t^-power; 1: the mean of all steps, as in SWA"
-    )
     clip_gradient: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: none")
-    sam: float = Field(0.0, ge=0, description="radius of sharpness-aware steps, each twice as long; 0: none")
     mirror: bool = Field(
         False,
         description="weights that answer a picture and its mirror image alike; plain-resnet, at 41 pixels, with "

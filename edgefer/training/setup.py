@@ -203,7 +203,7 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
         models.mirror(model, channel_pairs)
     averaged = None
     if settings.ema:
-        averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True, warmup_power=settings.ema_power)
+        averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True)
     step_precision = saved["precision"] if saved else _precision(recipe, model, targets)
     threads = _take_up(run, device, saved, model, averaged) if saved else torch.get_num_threads()
     if not saved:

@@ -23,7 +23,7 @@ from edgefer.errors import Diverged
 from edgefer.learning import checkpoint, evaluate, images, loop, optimizer
 from edgefer.lines import mark, shell
 from edgefer.recipes import Recipe
-from edgefer.training import log, sharpness
+from edgefer.training import log
 from edgefer.training.setup import PACKAGES, Setup, prepare
 
 
@@ -127,10 +127,6 @@ def train(
                         raise _diverged(job, job.training.rows[rows])
                     stepper.zero_grad()
                     step_loss.backward()
-                    if settings.sam:
-                        with sharpness.uphill(model, settings.sam):
-                            stepper.zero_grad()
-                            job.forward(batch)[1].backward()
                     if settings.clip_gradient:
                         nn.utils.clip_grad_norm_(model.parameters(), settings.clip_gradient)
                     stepper.step()

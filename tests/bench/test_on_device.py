@@ -275,7 +275,7 @@ def test_what_could_not_be_recorded_is_in_the_result(
     assert [entry.cuda_graphs for entry in result.networks] == [False, False]
 
 
-def test_an_rtx_card_runs_the_bundle_s_engine_where_it_fits_and_another_one_where_not(
+def test_an_rtx_gpu_runs_the_bundle_s_engine_where_it_fits_and_another_one_where_not(
     made: bundle.Bundle, card: list[str], smi: Callable[..., None], tmp_path: Path
 ) -> None:
     content = made.file("fp32").read_bytes()
@@ -305,10 +305,10 @@ def test_an_rtx_card_runs_the_bundle_s_engine_where_it_fits_and_another_one_wher
     assert card == ["tensorrt_rtx"]  # built for the first, found for the second
 
 
-def test_a_card_that_holds_its_clock_down_is_noted(made: bundle.Bundle, smi: Callable[..., None]) -> None:
+def test_a_gpu_that_holds_its_clock_down_is_noted(made: bundle.Bundle, smi: Callable[..., None]) -> None:
     smi("NVIDIA GeForce RTX 4060, 580.65.06, 87, 1200, 3105, [N/A], 115.00", "0x0000000000000020")
     result = on("rtx", made)
-    assert "the card held its clock down" in result.warnings[-1]
+    assert "the GPU held its clock down" in result.warnings[-1]
     assert result.conditions.gpu_after is not None
     assert result.conditions.gpu_after.watts is None
 

@@ -109,19 +109,19 @@ def test_each_targets_file_passes_its_linter_and_differs_where_the_manifest_says
     cpu, tensorrt = (onnx.load(opened.file(name)) for name in ("int8-cpu", "int8-tensorrt"))
     check(cpu, "cpu")
     check(tensorrt, "tensorrt")
-    apart = opened.manifest.compression["targets"]
-    lifted, left_out = (
-        {line["quantizer"] for line in apart["quantizers"] if line["kind"] == kind}
-        for kind in ("unclipped", "left out")
+    divergence = opened.manifest.compression["targets"]
+    unclipped, dropped = (
+        {line["quantizer"] for line in divergence["quantizers"] if line["kind"] == kind}
+        for kind in ("unclipped", "dropped")
     )
-    assert lifted
-    assert lifted | left_out <= {node.name for node in cpu.graph.node}
-    assert not left_out & {node.name for node in tensorrt.graph.node}
-    assert len(left_out) == kinds(tensorrt).count("Add") == 2
-    assert apart["images"] == 100
+    assert unclipped
+    assert unclipped | dropped <= {node.name for node in cpu.graph.node}
+    assert not dropped & {node.name for node in tensorrt.graph.node}
+    assert len(dropped) == kinds(tensorrt).count("Add") == 2
+    assert divergence["images"] == 100
     # One alone changes something, and no more than about what all of them together do.
-    changes = [line["largest_logit_change"] for line in apart["quantizers"]]
-    assert 0 < max(changes) < 3 * apart["largest_logit_change"]
+    changes = [line["largest_logit_change"] for line in divergence["quantizers"]]
+    assert 0 < max(changes) < 3 * divergence["largest_logit_change"]
 
 
 @pytest.mark.slow

@@ -67,17 +67,6 @@ class Depthwise(nn.Module):
         return self.head((y + self.again(y)).mean((2, 3)))
 
 
-def test_a_pool_that_weighs_places_runs_in_int8(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network = awkward(models.create("plain-resnet", 7, 1, {"widths": [8, 16], "blocks": [1, 1], "places": 22}))
-    quantized = quantize.quantize(models.merged(network), pictures(), "mean-minmax", half_range=False)
-    cpu = stripped(lower(export.int8(quantized, pictures()[:1]), "cpu").model)
-    session(cpu, written_to=str(tmp_path / "fused.onnx"))
-    fused = kinds(onnx.load(tmp_path / "fused.onnx"))
-    assert fused.count("QLinearConv") == 7  # stem, two blocks, one of them with a skip, and the pool
-    assert not {"Conv", "Mul", "ReduceSum"} & set(fused)
-
-
 def test_a_real_network_becomes_a_quarter_in_size_and_all_of_it_int8(compact: nn.Module, tmp_path: Path) -> None:
     x = pictures()
     quantized = quantize.quantize(compact, x, "mean-minmax", half_range=False)

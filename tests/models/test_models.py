@@ -39,7 +39,6 @@ def test_timms_networks_are_built_for_the_data_at_hand() -> None:
         ("resnet1", {}, "timm has"),
         ("plain-resnet", {"width": 3}, "width"),
         ("plain-resnet", {"widths": [8], "blocks": [1, 1]}, "as many"),
-        ("plain-resnet", {"positions": -1}, "negative"),
         ("plain-resnet", {"stem_side": 1}, "2 or more"),
         ("resnet18", {"depth": 3}, "depth"),
     ],
@@ -168,29 +167,6 @@ def test_a_wider_network_takes_the_narrower_ones_answers_for_classes_that_both_h
     assert torch.allclose(wide.eval()(x), narrow(x)[:, [2, 1]], atol=1e-5)
 
 
-def test_places_that_are_weighed_begin_as_their_mean_learn_and_become_one_convolution() -> None:
-    torch.manual_seed(0)
-    mean = with_statistics(models.create("plain-resnet", 7, 1, SMALL))
-    weighed = models.create("plain-resnet", 7, 1, {"widths": [8, 24], "blocks": [1, 1], "positions": 10})
-    models.take(weighed, models.grown(weighed, mean.state_dict()), "one with a mean")
-    x = torch.randn(64, 1, 20, 20)
-    assert torch.allclose(weighed.eval()(x), mean(x), atol=1e-5)
-    label = (x[:, 0, :10].mean((1, 2)) > x[:, 0, 10:].mean((1, 2))).long()  # which half is brighter
-    optimizer = torch.optim.SGD(weighed.parameters(), lr=0.05)
-    for _ in range(10):
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(weighed(x), label).backward()
-        optimizer.step()
-    weight = dict(weighed.named_parameters())["pool.weight"]
-    assert (weight - weight.mean((2, 3), keepdim=True)).abs().max() > 1e-4
-    merged = models.merged(weighed)
-    assert isinstance(merged.pool, torch.nn.Conv2d)
-    assert torch.allclose(merged(x), weighed(x), atol=1e-5)
-    again = models.create("plain-resnet", 7, 1, {"widths": [8, 32], "blocks": [1, 1], "positions": 10}).eval()
-    models.take(again, models.grown(again, weighed.state_dict()), "a narrower one")
-    assert torch.allclose(again(x), weighed(x), atol=1e-5)
-
-
 def test_a_longer_first_kernel_begins_with_the_shorter_ones_answers_half_a_place_further() -> None:
     torch.manual_seed(0)
     short: Any = with_statistics(models.create("plain-resnet", 7, 1, SMALL | {"stem_stride": 2}))
@@ -204,18 +180,10 @@ def test_a_longer_first_kernel_begins_with_the_shorter_ones_answers_half_a_place
     assert long.stem[0](torch.zeros(1, 1, 44, 44)).shape == (1, 8, 21, 21)
 
 
-def test_places_that_are_weighed_fit_one_size_of_picture() -> None:
-    weighed = models.create("plain-resnet", 7, 1, SMALL | {"positions": 10})
-    models.check(weighed, "plain-resnet", SMALL | {"positions": 10}, 7, 1, 20)
-    with pytest.raises(InputError, match=r"leave 12 x 12 positions, and model.args has positions = 10; set that to 12"):
-        models.check(weighed, "plain-resnet", SMALL | {"positions": 10}, 7, 1, 24)
-
-
 @pytest.mark.parametrize(
     ("name", "channels", "args"),
     [
         ("plain-resnet", 1, {"widths": [8, 12], "blocks": [1, 1]}),  # narrower in one stage
-        ("plain-resnet", 1, {"widths": [8, 12], "blocks": [1, 1], "positions": 6}),
         ("plain-resnet", 1, {"widths": [16, 32], "blocks": [1, 2]}),  # deeper
         ("plain-resnet", 3, {"widths": [16, 32], "blocks": [1, 1]}),  # for coloured pictures
         ("plain-cnn", 1, {"widths": [8, 16], "dense": [8]}),
