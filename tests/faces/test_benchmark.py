@@ -42,3 +42,17 @@ def test_the_figures_are_of_the_detector_s_settings_that_are_shipped() -> None:
     assert result["data"]["split"] == "test"
     assert result["threshold"] == search.THRESHOLD
     assert result["detector"]["sha256"] == file.SHA256
+
+
+def test_a_note_s_precision_is_of_the_noted_and_its_recall_of_the_wrong_faces() -> None:
+    noted = np.array([True, True, True, False, False, True])
+    first = np.array([True, True, True, True, True, False])  # the last one was not found: nothing is said of it
+    right = np.array([False, False, True, True, False, False])
+    figures = scripts.load("faces")._note(noted, first, right)
+    assert figures == {
+        "faces": 3,
+        "right": 1 / 3,
+        "right_of_others": 1 / 2,
+        "precision": 2 / 3,
+        "recall": 2 / 3,
+    }
