@@ -10,6 +10,7 @@ import pytest
 
 import edgefer
 from edgefer.live import pipeline
+from edgefer.live.judge import Settings
 from edgefer.live.pipeline import Live
 from edgefer.live.sources import Stream
 from tests.helpers import videos
@@ -33,7 +34,7 @@ def test_memory_and_queue_stay_flat(
     source = Stream("a stream", f"file:{file}", returns=True)  # read as fast as it goes, and opened again at its end
     with (
         edgefer.load("edgefer-nano", device="cpu", detector=yunet) as predictor,
-        Live(source, predictor) as live,
+        Live(source, predictor, Settings(every=1)) as live,
         live.subscribe() as answers,
     ):
         settled, queues = 0, set()
