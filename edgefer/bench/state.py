@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ _HOT = 5.0  # degrees that a device may warm up before its figures are called th
 _MAX_STOLEN = 0.02
 _MAX_WAITED = 0.02
 _MEDIAN = 0.2  # of the time: from there the median too may be one of an inference that was interrupted
+_BUSY_SECONDS = 0.2
 _STEADY = 0.1  # of the clock
 _DRIFTED = 0.05  # of the latency
 
@@ -33,15 +35,20 @@ def now(gpu: str | None = None, meanwhile: Callable[[], object] | None = None) -
 
     Args:
         gpu: where it is on the PCI bus (`edgefer.devices.gpu.Gpu`); None for none.
-        meanwhile: keeps the GPU busy while it is looked at.
+        meanwhile: keeps the GPU busy while it is looked at, and a Jetson's GPU until it is.
     """
-    clocks = machine.frequencies()
+    clocks, board = machine.frequencies(), jetson.describe()
+    if board is not None and meanwhile is not None:
+        end = time.monotonic() + _BUSY_SECONDS  # its governor lowers the clock of an idle GPU
+        while time.monotonic() < end:
+            meanwhile()
+        board = jetson.describe()
     return State(
         load=machine.load_average(),
         stolen=machine.stolen(),
         waited=machine.waited(),
         clock=max(clocks, default=None),  # of the core that works; the others idle at any clock
-        board=jetson.describe(),
+        board=board,
         gpu=None if gpu is None else nvidia.describe(gpu, meanwhile),
     )
 
@@ -114,6 +121,10 @@ def _of_board(before: jetson.Jetson | None, after: jetson.Jetson | None) -> list
         found.append(f"power mode {mode}: these figures are of this mode; for the most: {jetson.stronger(before)}")
     if (after.throttled or 0) > (before.throttled or 0):
         found.append("the board held its clocks down for over-current while it was measured")
+    if after.cooling:
+        found.append(
+            f"the board slowed itself down while it was measured: {', '.join(after.cooling)}; cool it, and repeat"
+        )
     both = before.temperatures.keys() & after.temperatures.keys()
     warmer = max((after.temperatures[zone] - before.temperatures[zone] for zone in both), default=0)
     if warmer > _HOT:

@@ -34,7 +34,7 @@ def doctor(
         if line.part != part:
             part = line.part
             table.add_row("", Text(part, "bold"), "")
-        found = Text(printable(line.found))
+        found = Text(printable(line.shown))
         if line.remedy:
             found.append(f"\n-> {printable(line.remedy)}", "dim")
         table.add_row(Text("none" if line.state == "missing" else line.state, styles[line.state]), line.name, found)

@@ -11,24 +11,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgefer.devices import jetpack
 from edgefer.devices.files import text
 
-# Jetson Linux, or its first numbers: which JetPack brought it (NVIDIA's JetPack archive).
-_JETPACKS = {
-    "38.4": "7.1",
-    "38.2": "7.0",
-    "36.4.4": "6.2.1",
-    "36.4.3": "6.2",
-    "36.4.0": "6.1",
-    "36.3": "6.0",
-    "35.5": "5.1.3",
-    "35.4": "5.1.2",
-    "35.3": "5.1.1",
-    "35.2": "5.1",
-    "35.1": "5.0.2",
-    "32.7": "4.6.1 or later",
-    "32.6": "4.6",
-}
+# Outside of a container the model's file names the board. Docker masks `/sys/firmware`, to which `/proc/device-tree`
+# leads, so that other signs count too: the release file, the file that jetson-containers' run.sh mounts, and the device
+# of NVIDIA's memory manager, which NVIDIA's container runtime passes on.
+_MODEL_FILES = ("proc/device-tree/model", "sys/firmware/devicetree/base/model", "tmp/nv_jetson_model")
+_NVMAP = "dev/nvmap"
+_GPU_DEVICES = re.compile(r"gpu|ga10b|gv11b|gp10b")
 
 
 class Jetson(BaseModel):
@@ -43,6 +34,10 @@ class Jetson(BaseModel):
     strongest_mode: int | None = Field(None, description="number of nvpmodel's mode that holds nothing back (MAXN...)")
     clocks_locked: bool | None = Field(description="whether CPU and GPU stay at their highest clock (jetson_clocks)")
     temperatures: dict[str, float] = Field(description="by thermal zone, in degrees Celsius")
+    gpu_megahertz: float | None = Field(None, description="clock of the GPU at this moment")
+    cooling: dict[str, int] = Field(
+        default_factory=dict, description="states above 0 of what cools by slowing down, by the kernel's name for it"
+    )
     watts: dict[str, float] = Field(description="by power rail, at this moment; empty without sensors")
     throttled: int | None = Field(description="over-current events since the start")
 
@@ -53,18 +48,20 @@ def describe(root: Path = Path("/")) -> Jetson | None:
     Args:
         root: where `proc`, `etc`, `sys` and `var` are; another folder in tests.
     """
-    model = text(root / "proc/device-tree/model").rstrip("\0\n")
-    linux = _linux(root)
-    if "jetson" not in model.lower() and linux is None:
+    model, linux = _model(root), _linux(root)
+    if not _is_jetson(model) and linux is None and not (root / _NVMAP).exists():
         return None
+    known = jetpack.of(linux)
     return Jetson(
         model=model or "a Jetson that does not say which",
         linux=linux,
-        jetpack=next((name for prefix, name in _JETPACKS.items() if _begins(linux, prefix)), None),
+        jetpack=known.name if known else None,
         power_mode=_power_mode(root),
         strongest_mode=_strongest_mode(root),
         clocks_locked=_clocks_locked(root),
         temperatures=temperatures(root),
+        gpu_megahertz=gpu_megahertz(root),
+        cooling=cooling(root),
         watts=watts(root),
         throttled=_throttled(root),
     )
@@ -81,17 +78,66 @@ def temperatures(root: Path = Path("/")) -> dict[str, float]:
     return found
 
 
+def gpu_megahertz(root: Path = Path("/")) -> float | None:
+    """Return the GPU's clock at this moment in MHz, or None: on an idle GPU it is the lowest one."""
+    for device in _gpus(root):
+        hertz = _number(device / "cur_freq")
+        if hertz:
+            return hertz / 1e6
+    return None
+
+
+def cooling(root: Path = Path("/")) -> dict[str, int]:
+    """Return the cooling devices that slow the board down at this moment: name, and state (0 is left out).
+
+    Linux, Documentation/driver-api/thermal/sysfs-api.rst: `type` and `cur_state` of each `cooling_device*`. A fan cools
+    too, and slows nothing down.
+    """
+    found: dict[str, int] = {}
+    for device in sorted((root / "sys/class/thermal").glob("cooling_device*")):
+        name, state = text(device / "type").strip(), _number(device / "cur_state")
+        if name and state and "fan" not in name:
+            found[name] = max(state, found.get(name, 0))
+    return found
+
+
 def watts(root: Path = Path("/")) -> dict[str, float]:
-    """Return the power on each rail of the INA3221 sensors in watts: volts times amperes at this moment."""
+    """Return the power on each rail in watts at this moment.
+
+    Of an INA3221, volts times amperes of each channel that has a label. Of an INA238, which Thor may have, the one
+    figure that it gives, by the sensor's label or place (Linux, Documentation/hwmon/ina238.rst: power1_input in
+    microwatts).
+    """
     found = {}
-    for sensor in sorted((root / "sys/bus/i2c/drivers/ina3221").glob("*/hwmon/hwmon*")):
+    drivers = root / "sys/bus/i2c/drivers"
+    for sensor in sorted((drivers / "ina3221").glob("*/hwmon/hwmon*")):
         for label in sorted(sensor.glob("in*_label")):
             channel = label.name[2:].removesuffix("_label")
             millivolts, milliamperes = (_number(sensor / f"{kind}{channel}_input") for kind in ("in", "curr"))
             name = text(label).strip()
             if name and millivolts is not None and milliamperes is not None and name.lower() != "nc":
                 found[name] = millivolts * milliamperes / 1e6
+    for sensor in sorted((drivers / "ina238").glob("*/hwmon/hwmon*")):
+        microwatts = _number(sensor / "power1_input")
+        if microwatts is not None:
+            place = sensor.parent.parent.name
+            found[text(sensor / "label").strip() or f"INA238 {place}"] = microwatts / 1e6
     return found
+
+
+def _model(root: Path) -> str:
+    return next((found for name in _MODEL_FILES if (found := text(root / name).strip("\0\n "))), "")
+
+
+def _is_jetson(model: str) -> bool:
+    """JetPack 5 calls a board ``NVIDIA Orin Nano Developer Kit``."""
+    return "jetson" in model.lower() or ("nvidia" in model.lower() and jetpack.module(model) is not None)
+
+
+def _gpus(root: Path) -> list[Path]:
+    """Return the GPU's devices among those whose clock changes."""
+    found = sorted((root / "sys/class/devfreq").glob("*"))
+    return [device for device in found if _GPU_DEVICES.search(device.name)]
 
 
 def _linux(root: Path) -> str | None:
@@ -100,13 +146,13 @@ def _linux(root: Path) -> str | None:
     return f"{found[1]}.{found[2]}" if found else None
 
 
-def _begins(version: str | None, prefix: str) -> bool:
-    return version is not None and f"{version}.".startswith(f"{prefix}.")
-
-
 def _power_mode(root: Path) -> str | None:
-    """The mode's number is in nvpmodel's status, its name in the configuration that status was made with."""
+    """The mode's number is in nvpmodel's status, its name in the configuration that status was made with.
+
+    Where nvpmodel has written no status yet, the board is in the mode that its configuration calls the default one.
+    """
     status = re.search(r"pmode:(\d+)", text(root / "var/lib/nvpmodel/status"))
+    status = status or re.search(r"<\s*PM_CONFIG\s+DEFAULT=(\d+)", text(root / "etc/nvpmodel.conf"))
     return None if not status else _modes(root).get(int(status[1]), f"mode {int(status[1])}")
 
 
@@ -135,9 +181,7 @@ def _clocks_locked(root: Path) -> bool | None:
     """jetson_clocks raises every least frequency to the greatest that the power mode allows."""
     cores = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq"))
     pairs = [(_number(core / "scaling_min_freq"), _number(core / "scaling_max_freq")) for core in cores]
-    for device in sorted((root / "sys/class/devfreq").glob("*")):
-        if re.search(r"gpu|ga10b|gv11b|gp10b", device.name):
-            pairs.append((_number(device / "min_freq"), _number(device / "max_freq")))
+    pairs += [(_number(device / "min_freq"), _number(device / "max_freq")) for device in _gpus(root)]
     known = [(least, most) for least, most in pairs if least is not None and most is not None]
     return all(least >= most for least, most in known) if known else None
 

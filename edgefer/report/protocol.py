@@ -154,6 +154,12 @@ def conditions(result: Result) -> list[tuple[str, str, str]]:
         found += [
             ("power mode", one and one.power_mode, two and two.power_mode),
             ("clocks held at their highest", _yes(one and one.clocks_locked), _yes(two and two.clocks_locked)),
+            (
+                "GPU clock, MHz",
+                _figure(one.gpu_megahertz if one else None),
+                _figure(two.gpu_megahertz if two else None),
+            ),
+            ("slowed down by", ", ".join(one.cooling if one else ()), ", ".join(two.cooling if two else ())),
             ("over-current events since the start", one and one.throttled, two and two.throttled),
         ]
         for title, field in (("temperature of {}, C", "temperatures"), ("power on {}, W", "watts")):

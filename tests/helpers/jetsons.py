@@ -33,6 +33,12 @@ def orin_nano(root: Path) -> Path:
         "sys/class/devfreq/17000000.gpu/min_freq": "306000000\n",
         "sys/class/devfreq/17000000.gpu/max_freq": "624750000\n",
         "sys/class/devfreq/17000000.gpu/available_frequencies": "306000000 408000000 624750000 1020000000\n",
+        "sys/class/devfreq/17000000.gpu/cur_freq": "305000000\n",
+        "sys/class/thermal/cooling_device0/type": "pwm-fan\n",
+        "sys/class/thermal/cooling_device0/cur_state": "2\n",
+        "sys/class/thermal/cooling_device1/type": "gpu-throttle-alert\n",
+        "sys/class/thermal/cooling_device1/cur_state": "0\n",
+        "usr/local/cuda/version.json": '{"cuda" : {"name" : "CUDA SDK", "version" : "12.6.11"}}\n',
         "sys/class/hwmon/hwmon3/oc1_event_cnt": "2\n",
         "sys/class/hwmon/hwmon3/oc2_event_cnt": "1\n",
     }
@@ -59,3 +65,21 @@ def lock_clocks(root: Path) -> Path:
     """Do what jetson_clocks does."""
     files = {f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_min_freq": "1510400\n" for core in range(2)}
     return write(root, {**files, "sys/class/devfreq/17000000.gpu/min_freq": "624750000\n"})
+
+
+def in_container(root: Path) -> Path:
+    """Return the files that a plain container on such a board has: device-tree and releases are the host's alone."""
+    return write(root, {".dockerenv": "", "dev/nvmap": "", "proc/meminfo": "MemAvailable:    5120000 kB\n"})
+
+
+def thor(root: Path) -> Path:
+    """Return a Thor with JetPack 7.0, whose power is read by an INA238."""
+    sensor = "sys/bus/i2c/drivers/ina238/2-0044/hwmon/hwmon5"
+    files = {
+        "proc/device-tree/model": "NVIDIA Jetson AGX Thor Developer Kit\0",
+        "etc/nv_tegra_release": "# R38 (release), REVISION: 2.0, GCID: 1, BOARD: generic\n",
+        f"{sensor}/in1_input": "20012\n",
+        f"{sensor}/curr1_input": "1510\n",
+        f"{sensor}/power1_input": "30250000\n",
+    }
+    return write(root, files)
