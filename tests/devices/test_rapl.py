@@ -13,6 +13,7 @@ import pytest
 
 from edgefer.cli.output import EXTRAS
 from edgefer.devices import doctor, rapl
+from edgefer.devices.line import Line
 from tests.helpers import jetsons, powercap
 
 CLASS = "sys/class/powercap"
@@ -40,7 +41,7 @@ def readable() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def power_sensor(root: Path) -> doctor.Line:
+def power_sensor(root: Path) -> Line:
     return next(line for line in doctor.examine(EXTRAS, root) if line.name == "power sensor")
 
 
