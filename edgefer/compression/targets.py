@@ -14,6 +14,7 @@ from onnx import ModelProto
 from edgefer import bundle, console, limits
 from edgefer.backends import onnxruntime, registry
 from edgefer.graph import count
+from edgefer.graph.leftovers import in_half
 from edgefer.graph.lint import check
 from edgefer.graph.lower import Lowered, lower
 from edgefer.graph.strip import stripped
@@ -32,10 +33,16 @@ def lowered(qdq: ModelProto) -> dict[str, Lowered]:
     """
     found = {}
     for target in registry.targets():
-        graph, name = lower(qdq, target), f"{_INT8}{target}"
-        found[name] = replace(graph, model=stripped(graph.model))
+        name = f"{_INT8}{target}"
+        found[name] = _finished(lower(qdq, target), target)
         check(found[name].model, target)
     return found
+
+
+def _finished(graph: Lowered, target: str) -> Lowered:
+    """Return a graph as it goes into a file; what is left in floating point for a GPU is FP16."""
+    without = stripped(graph.model)
+    return replace(graph, model=in_half(without) if registry.targets()[target].fp16 else without)
 
 
 def check_float(name: str, model: ModelProto) -> None:
@@ -82,7 +89,8 @@ def divergence(qdq: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[n
     lines = []
     with console.progress("comparing the targets' graphs", len(jobs)) as advance:
         for name, kind, quantizer in jobs:
-            undone = _run(lower(qdq, name.removeprefix(_INT8), keep=[quantizer]).model, some)
+            target = name.removeprefix(_INT8)
+            undone = _run(_finished(lower(qdq, target, keep=[quantizer]), target).model, some)
             lines.append({"network": name, "quantizer": quantizer, "kind": kind, **_difference(undone, outputs[name])})
             advance()
     return {"images": len(some), **_difference(*outputs.values()), "quantizers": lines}

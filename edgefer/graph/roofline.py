@@ -6,6 +6,10 @@ TensorRT runs a network's kernels one after another:
 
     seconds = sum over kernels of max(2 x MACs / (operations per second), bytes / (bytes per second))
 
+A GPU's INT8 tensor cores work on 32 channels at a time (NVIDIA TensorRT documentation, "Tensor Core alignment" and the
+format ``kCHW32``): 144 channels take the time of 160. A layer's multiply-accumulates are counted with its channels
+padded; the images' up to four channels stand in ``kCHW4``.
+
 That is the least time of perfect kernels: without launches, without copies to and from the GPU, with each tensor once
 through memory. A cache that keeps tensors from one kernel to the next can take less than the second term, never less
 than the first one.
@@ -29,6 +33,7 @@ from edgefer.graph.shapes import tensors
 Precision = Literal["fp32", "fp16", "int8"]
 
 _BY_WIDTH: dict[int, Precision] = {1: "int8", 2: "fp16", 4: "fp32"}
+_CHANNELS, _FEW_CHANNELS = 32, 4  # that a GPU's INT8 kernels work on at a time; of a picture
 # Number by number, so that TensorRT runs them in the kernel in front of them: NVIDIA TensorRT documentation, "Layer
 # Fusion Catalog" (convolution and activation, convolution and sum, pointwise fusion, scale fusions).
 _POINTWISE = frozenset(("Add", "BatchNormalization", "Cast", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid"))
@@ -49,12 +54,18 @@ class Kernel:
         precision: what its arithmetic runs in: ``int8`` where activation and weight are both quantized.
         macs: multiply-accumulates for one image.
         bytes: that it reads and writes for one image, each tensor once, weights as they are stored.
+        padded_macs: in ``int8``, with channels padded to what a GPU's tensor cores work on; else `macs`.
     """
 
     nodes: tuple[str, ...]
     precision: Precision
     macs: int
     bytes: int
+    padded_macs: int = -1
+
+    def __post_init__(self) -> None:
+        if self.padded_macs < 0:
+            object.__setattr__(self, "padded_macs", self.macs)
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,8 @@ def min_time(network: Iterable[Kernel], device: Device, threads: int = 1) -> Tim
         rate = device.int8 if kernel.precision == "int8" else device.fp16 or device.fp32
         if rate is None:
             return None
-        computing = 2 * kernel.macs / (rate * 1e12 * min(threads, device.cores))
+        macs = kernel.macs if device.compute is None else kernel.padded_macs
+        computing = 2 * macs / (rate * 1e12 * min(threads, device.cores))
         moving = kernel.bytes / (device.bandwidth * 1e9)
         least += max(computing, moving)
         arithmetic += computing
@@ -189,12 +201,24 @@ class _Reader:
                         read[source] = self._bytes(source)
         made = [name for node in group.nodes for name in node.output if name]
         written = sum(self._bytes(name) for name in made if self._leaves(name, group))
+        precision = self._precision(group)
+        macs = {node.output[0]: counts.get(node.output[0], 0) for node in group.nodes}
+        padding = [self._padding(node) if precision == "int8" else 1 for node in group.nodes]
         return Kernel(
             nodes=tuple(node.name or node.output[0] for node in group.nodes),
-            precision=self._precision(group),
-            macs=sum(counts.get(node.output[0], 0) for node in group.nodes),
+            precision=precision,
+            macs=sum(macs.values()),
             bytes=sum(read.values()) + written,
+            padded_macs=round(sum(count * factor for count, factor in zip(macs.values(), padding, strict=True))),
         )
+
+    def _padding(self, node: NodeProto) -> float:
+        """Return by how much more a layer computes with its channels padded; groups take no tensor cores."""
+        shape = _shape(self.found, node.input[1]) if node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul") else ()
+        groups = next((each.i for each in node.attribute if each.name == "group"), 1)
+        if len(shape) < 2 or groups > 1:
+            return 1.0
+        return math.prod(_padded(channels) / channels for channels in shape[:2])
 
     def _leaves(self, name: str, group: _Group) -> bool:
         """Return whether something outside the group reads a tensor, by whatever name."""
@@ -231,6 +255,10 @@ class _Reader:
     def _constant(self, name: str) -> int:
         size = math.prod(_of(self.found, name)[0])
         return size * self._floating(self.constants[name]) if size > 1 else 0  # one number travels with the launch
+
+
+def _padded(channels: int) -> int:
+    return _FEW_CHANNELS if channels <= _FEW_CHANNELS else -(-channels // _CHANNELS) * _CHANNELS
 
 
 def _constants(graph: Graph) -> dict[str, int]:

@@ -105,8 +105,27 @@ def test_the_same_network_in_int8_by_hand() -> None:
     quantizer, first, second = found
     assert quantizer == Kernel(("x.q",), "fp32", macs=0, bytes=4 * 32 + 32)
     # The bias stays float32; everything else is one byte, the residual too.
-    assert first == Kernel(("c", "r", "r.q"), "int8", macs=6 * 16, bytes=32 + 6 + 4 * 3 + 48)
-    assert second == Kernel(("d", "s", "y", "y.q"), "int8", macs=9 * 16, bytes=48 + 9 + 48)
+    assert first == Kernel(("c", "r", "r.q"), "int8", macs=6 * 16, bytes=32 + 6 + 4 * 3 + 48, padded_macs=4 * 4 * 16)
+    assert second == Kernel(("d", "s", "y", "y.q"), "int8", macs=9 * 16, bytes=48 + 9 + 48, padded_macs=4 * 4 * 16)
+
+
+@pytest.mark.parametrize(("channels", "wide"), [(144, 160), (160, 160), (33, 64), (32, 32), (3, 4)])
+def test_int8_computes_channels_padded_to_32_on_a_gpu_and_as_they_are_on_a_cpu(channels: int, wide: int) -> None:
+    scales: dict[str, np.ndarray] = {"scale": np.array(0.1, np.float32), "zero": np.array(0, np.int8)}
+    weights: dict[str, np.ndarray] = {"w8": np.ones((64, channels, 1, 1), np.int8)}
+    nodes = [*pair("x"), node("DequantizeLinear", "w8 scale zero", "w"), node("Conv", "x.dq w", "y")]
+    made = model(nodes, {**weights, **scales}, "y")
+    made.graph.input[0].type.tensor_type.shape.dim[1].dim_value = channels
+    (layer,) = (each for each in kernels(made) if each.macs)
+    assert (layer.macs, layer.padded_macs) == (64 * channels * 16, 64 * wide * 16)
+    (in_half,) = (each for each in kernels(made, "fp16") if each.macs)
+    assert in_half.padded_macs == in_half.macs
+    slow = Kernel(("a",), "int8", macs=10**9, bytes=0, padded_macs=2 * 10**9)
+    gpu, cpu = least_time([slow], DEVICE), least_time([slow], devices("pi")[0])
+    assert gpu is not None
+    assert cpu is not None
+    assert gpu.least == pytest.approx(2 * 2e9 / 20e12)
+    assert cpu.least == pytest.approx(2e9 / ((devices("pi")[0].int8 or 0) * 1e12))
 
 
 def test_in_half_precision_every_number_takes_two_bytes_and_quantizers_are_gone() -> None:
