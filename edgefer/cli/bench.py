@@ -145,11 +145,11 @@ def bench(
 def _runs(device: str) -> bool:
     """Return whether a device runs here although no file says that it is here, as in a container with few of them."""
     from edgefer.backends import registry
-    from edgefer.errors import LackError
+    from edgefer.errors import MissingRequirement
 
     try:
         registry.get(device).check()
-    except LackError:
+    except MissingRequirement:
         return False
     return True
 

@@ -17,12 +17,12 @@ from edgefer.devices.files import text
 from edgefer.devices.line import Line
 from edgefer.lines import one_line
 
-_LEAST_ONNXRUNTIME = (1, 23)
+_MIN_ONNXRUNTIME = (1, 23)
 # tensorrt-rtx 1.7 takes CUDA 13 (its metadata on PyPI), and that driver 580 or newer (CUDA 13.0 release notes).
 _RTX_ON_CUDA_13, _CUDA_13_DRIVER = (1, 7), 580
 _RTX_ON_CUDA_12 = "update the driver, or: pip uninstall tensorrt-rtx; pip install tensorrt-rtx-cu12 'cuda-bindings<13'"
-_LEAST_DISK = 5 << 30  # FER2013's cache, NNCF's extension and a few runs
-_LEAST_MEMORY = 2 << 30
+_MIN_DISK = 5 << 30  # FER2013's cache, NNCF's extension and a few runs
+_MIN_MEMORY = 2 << 30
 _BUSY = 0.5  # of the cores
 EXTRAS = {
     "train": "edgefer train",
@@ -195,8 +195,8 @@ def _folders() -> Iterator[Line]:
             yield Line("folders", name, "missing", "cannot be written", remedy, str(folder))
             continue
         free = shutil.disk_usage(there).free
-        scarce = free < _LEAST_DISK
-        remedy = f"less than {_LEAST_DISK >> 30} GB are free: training may stop half-way" if scarce else ""
+        scarce = free < _MIN_DISK
+        remedy = f"less than {_MIN_DISK >> 30} GB are free: training may stop half-way" if scarce else ""
         yield Line("folders", name, "note" if scarce else "ok", f"{free / 1e9:.0f} GB free", remedy, str(folder))
 
 

@@ -17,7 +17,7 @@ from edgefer.devices.line import Line
 from edgefer.lines import one_line
 
 OLDEST_TENSORRT = 10  # strongly typed networks
-_LEAST_MEMORY = 2 << 30
+_MIN_MEMORY = 2 << 30
 _PATIENCE_SECONDS = 60  # an Orin Nano loads OpenCV in some seconds
 _OPENCV = """
 import cv2
@@ -111,7 +111,7 @@ def memory_line(root: Path) -> Line | None:
     available = machine.memory(root, "MemAvailable")
     if available is None:
         return None
-    scarce = available < _LEAST_MEMORY
+    scarce = available < _MIN_MEMORY
     remedy = "close other programs before an engine is built; sudo systemctl isolate multi-user ends the desktop"
     found = f"{available / 1e9:.1f} GB, which CPU and GPU share"
     return Line("machine", "free memory", "note" if scarce else "ok", found, remedy if scarce else "")
@@ -134,11 +134,11 @@ def tensorrt_lines(
 
 def gpu_line(gpu: Callable[[], str]) -> Line:
     """Say what the driver says of the GPU."""
-    from edgefer.errors import LackError
+    from edgefer.errors import MissingRequirement
 
     try:
         return Line("TensorRT", "GPU", "ok", gpu())
-    except LackError as error:
+    except MissingRequirement as error:
         remedy = "reboot if the driver was updated; in a container, start it with --runtime nvidia or --gpus all"
         said = "pip install" in str(error)  # it says what to do itself
         return Line("TensorRT", "GPU", "missing", str(error), "install what is said above" if said else remedy)

@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto
 
+from edgefer.graph.fp16 import to_fp16
 from edgefer.graph.graph import LAYERS, Graph
-from edgefer.graph.half import half
 
 _OPSET, _IR = 19, 9
 # They cost no kernel of their own: TensorRT runs them with the convolution in front, on 8 bits, or moves no number.
@@ -43,7 +43,7 @@ def in_half(model: ModelProto) -> ModelProto:
     newer = model
     if max(each.version for each in model.opset_import if each.domain in ("", "ai.onnx")) < _OPSET:
         newer = onnx.version_converter.convert_version(model, _OPSET)
-    found = half(newer)
+    found = to_fp16(newer)
     found.ir_version = max(found.ir_version, _IR)
     return found
 

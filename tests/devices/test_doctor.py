@@ -14,7 +14,7 @@ from edgefer.cli.output import EXTRAS
 from edgefer.devices import doctor, doctor_jetson
 from edgefer.devices.doctor_jetson import OpenCV
 from edgefer.devices.line import Line
-from edgefer.errors import LackError
+from edgefer.errors import MissingRequirement
 from tests.helpers import jetsons
 
 

@@ -15,7 +15,7 @@ from edgefer.graph.graph import Graph
 from edgefer.graph.leftovers import in_half, leftovers
 from edgefer.graph.lint import check
 from edgefer.graph.lower import lower
-from edgefer.graph.slim import slim
+from edgefer.graph.strip import stripped
 
 
 def lowered(activation: type[nn.Module]) -> tuple[ModelProto, ModelProto]:
@@ -25,7 +25,7 @@ def lowered(activation: type[nn.Module]) -> tuple[ModelProto, ModelProto]:
     network = nn.Sequential(*layers, activation(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 7)).eval()
     images = torch.randn(8, 1, 24, 24)
     signed = export.int8(quantize.quantize(network, images, "minmax", False), images[:1])
-    return slim(lower(signed, "tensorrt").model), targets.lowered(signed)["int8-tensorrt"].model
+    return stripped(lower(signed, "tensorrt").model), targets.lowered(signed)["int8-tensorrt"].model
 
 
 @pytest.fixture(scope="module")
