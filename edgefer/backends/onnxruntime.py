@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from edgefer import console, limits
+from edgefer import console, limits, muted
 from edgefer.backends import targets
 from edgefer.backends.base import Closing, Details, Options, Sides, fitting
 from edgefer.bundle import wire
@@ -20,6 +19,9 @@ from edgefer.bundle.folder import Bundle
 from edgefer.devices import machine
 from edgefer.errors import InputError
 from edgefer.lines import one_line
+
+with muted.gpu_discovery():
+    import onnxruntime
 
 # `import edgefer` has set ORT_DISABLE_TELEMETRY, which is what stops the identifier and the database that
 # onnxruntime 1.29 and later writes under ~/.cache/Microsoft; this call is for Windows and for older versions.

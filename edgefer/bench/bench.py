@@ -88,7 +88,7 @@ def bench(
     for bundle in bundles:
         inputs.check_unseen(bundle, dataset, rows)
     clean = accuracy.leak_free(dataset, rows)
-    options = replace(options or Options(), threads=threads, board=_board())
+    options = replace(options or Options(), threads=threads, board=jetson.named(jetson.describe()))
     chosen = probing.with_needed(probing.standard() if probes is None else probes)
     with ExitStack() as stack:
         candidates, devices, notes = _candidates(titles, bundles, devices, options, stack, fallback)
@@ -204,7 +204,12 @@ def _started(
 ) -> list[Candidate]:
     candidates = []
     for title, bundle in zip(titles, bundles, strict=True):
-        for name in backend.networks(bundle):
+        names = backend.networks(bundle)
+        if options.dla is not None and backend.on_gpu:
+            names = [name for name in names if bundle.manifest.networks[name].precision == "fp16"]
+            if not names:
+                raise InputError(f"{title} has no FP16 network, and a DLA takes no other; omit --dla")
+        for name in names:
             session = registry.open_network(bundle, name, backend.device, options)
             stack.callback(session.close)
             candidates.append(Candidate(title, bundle, name, backend, options, session))
@@ -226,12 +231,6 @@ def _about(candidate: Candidate) -> dict[str, Any]:
         "memory": None,
         "probes": {},
     }
-
-
-def _board() -> str | None:
-    """Return what an engine is tuned to beside the GPU, whose name all boards of a family share."""
-    here = jetson.describe()
-    return f"{here.model}, {here.power_mode or 'power mode not known'}" if here else None
 
 
 def words(

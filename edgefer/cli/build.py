@@ -1,4 +1,4 @@
-"""`edgefer build`: engines for GPUs that are not here, into a bundle."""
+"""`edgefer build`: engines for GPUs that are not here, into a bundle; or for the GPU that is here, into the cache."""
 
 from __future__ import annotations
 
@@ -21,15 +21,22 @@ def build(
     bundle: Annotated[
         Path | None, typer.Argument(help="Default: the newest in runs/compress.", show_default=False)
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="jetson, tensorrt or rtx: build for the GPU that is here, so that its first use is fast."),
+    ] = None,
     sm: Annotated[str, typer.Option(help="Compute capabilities of the GPUs, one engine for all.")] = _COMPUTE,
     max_batch: Annotated[int, typer.Option(min=1, max=4096, help="Images at a time; it is fastest at one.")] = 32,
     as_json: Json = False,
 ) -> None:
-    """Build a bundle's engines for TensorRT for RTX ahead of time; no GPU is needed for it."""
+    """Build a bundle's engines ahead of time: for RTX GPUs that are not here, or with --device for the one that is."""
     from edgefer import bundle as bundles
     from edgefer.backends.tensorrt import ahead
     from edgefer.cli import output
 
+    if device is not None:
+        _here(device, bundle, as_json)
+        return
     compute = ahead.compute_capabilities(sm)
     found = bundles.load(bundle) if bundle else bundles.newest()
     found, built = ahead.build(found, compute, max_batch, _check)
@@ -43,6 +50,25 @@ def build(
         return
     output.print_rows(f"built into {found.path}", rows(engines))
     output.print_line(NOT_RUN)
+
+
+def _here(device: str, path: Path | None, as_json: bool) -> None:
+    """Build the engines that this machine's GPU has none of yet, and say where they are kept."""
+    from edgefer import bundle as bundles
+    from edgefer.backends.tensorrt import ahead
+    from edgefer.bench.from_paths import newest
+    from edgefer.cli import output
+
+    found = bundles.load(path) if path else newest()
+    prepared = ahead.prepare(found, device)
+    if as_json:
+        listed = [
+            {"network": each.network, "bytes": each.bytes, "seconds": round(each.seconds, 3)} for each in prepared
+        ]
+        output.print_json({"command": "build", "bundle": str(found.path), "device": device, "engines": listed})
+        return
+    rows = {each.network: f"{each.bytes:,} bytes, ready in {each.seconds:.0f} s" for each in prepared}
+    output.print_rows(f"engines for {device}", rows)
 
 
 def rows(engines: Sequence[Engine]) -> dict[str, str]:

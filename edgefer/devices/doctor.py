@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from edgefer import paths
+from edgefer import muted, paths
 from edgefer.devices import doctor_jetson, jetson, machine, rapl
 from edgefer.devices.doctor_jetson import OpenCV
 from edgefer.devices.files import text
@@ -108,7 +108,8 @@ def _int8(here: machine.Machine) -> Iterator[Line]:
         remedy = "INT8 may not be faster here; on x86, compress for it with --cpu no-vnni"
         yield Line(part, "8-bit arithmetic", "note", "neither VNNI nor dot products", remedy)
     try:
-        import onnxruntime
+        with muted.gpu_discovery():
+            import onnxruntime
 
         version = str(onnxruntime.__version__)
         providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())

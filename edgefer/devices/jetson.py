@@ -67,6 +67,11 @@ def describe(root: Path = Path("/")) -> Jetson | None:
     )
 
 
+def named(board: Jetson | None) -> str | None:
+    """Return what an engine is tuned to beside the GPU, whose name all boards of a family share; None for no Jetson."""
+    return None if board is None else f"{board.model}, {board.power_mode or 'power mode not known'}"
+
+
 def temperatures(root: Path = Path("/")) -> dict[str, float]:
     """Return the thermal zones' temperatures in degrees Celsius; a zone that is switched off is left out."""
     found = {}

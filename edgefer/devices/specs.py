@@ -37,6 +37,7 @@ class Device(BaseModel):
     fp16: float | None = Field(None, gt=0, description="TFLOP/s of a GPU")
     int8: float | None = Field(None, gt=0, description="TOP/s; None where `no_int8` says why")
     no_int8: str | None = Field(None, description="why there is no figure for INT8")
+    not_runnable: str | None = Field(None, description="why edgefer does not run on it")
     source: str = Field(min_length=10, description="title of the maker's document")
     url: str = Field(pattern=r"^https://[a-z.]*(nvidia\.com|github\.com/NVIDIA|raspberrypi\.com)/")
     derivation: str = Field(min_length=10, description="from the maker's headline to these figures")

@@ -45,6 +45,7 @@ class Workload(_Part):
     )
     kernels: int = Field(gt=0, description="launches, one after another")
     macs: int = Field(ge=0, description="multiply-accumulates")
+    padded_macs: int | None = Field(None, description="with channels padded to what a GPU's INT8 kernels work on")
     moved_bytes: int = Field(gt=0, description="read and written by the kernels: weights, activations")
     fp32_macs: int = Field(
         ge=0, description="of `macs`, those in layers that stayed FP32; on a GPU held to the rate of FP16"
@@ -58,7 +59,7 @@ class Projected(_Part):
     network: str = Field(description="of its workload")
     precision: Literal["fp32", "fp16", "int8"]
     device: str = Field(description="name of one of `devices`")
-    projected_milliseconds: float | None = Field(description="None where `devices` says why: no_int8")
+    projected_milliseconds: float | None = Field(description="None where `devices` or `warnings` say why")
     arithmetic_milliseconds: float | None = Field(description="its part if memory took no time; nothing goes below it")
     memory_milliseconds: float | None = Field(description="its part if arithmetic took no time")
 

@@ -58,7 +58,7 @@ def _times(projection: Projection, bundle: str, workloads: Sequence[Workload]) -
     for device in projection.devices:
         found = [_one(projection, each, device.name).projected_milliseconds for each in workloads]
         table.add_row(
-            Text(device.name),
+            Text(device.name + (" (not runnable)" if device.not_runnable else "")),
             f"{device.bandwidth:g}",
             *("" if rate is None else f"{rate:.3g}" for rate in _rates(device)),
             *("" if time is None else f"{time:.2f}" if cpu else f"{1000 * time:.1f}" for time in found),
@@ -103,4 +103,5 @@ def _sources(projection: Projection) -> Text:
 
 
 def _notes(projection: Projection) -> list[str]:
-    return [*(f"{each.name}: {each.no_int8}" for each in projection.devices if each.no_int8), *projection.warnings]
+    reasons = [(each.name, why) for each in projection.devices for why in (each.not_runnable, each.no_int8) if why]
+    return [*(f"{name}: {why}" for name, why in reasons), *projection.warnings]

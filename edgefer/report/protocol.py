@@ -130,7 +130,8 @@ def _energy(result: Result) -> str:
             if said.startswith("energy "):
                 return "not measured: see above"
         return "not measured: no sensor that edgefer reads (RAPL, INA3221)"
-    alone = f"each network alone for {result.protocol.energy_seconds or spent.seconds:g} s after half a second"
+    settling = "1.2 s" if spent.sensor == "nvidia-smi" else "half a second"
+    alone = f"each network alone for {result.protocol.energy_seconds or spent.seconds:g} s after {settling}"
     if spent.sensor == "RAPL":
         return f"RAPL's counters (Linux powercap), which count all that the processor does; {alone}; by domain"
     return f"{spent.sensor or 'power sensors'}, read {spent.readings:,} times; {alone}; by rail"

@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+import edgefer
 from edgefer import bundle
 from edgefer.backends.base import Options
 from edgefer.backends.tensorrt import builder
@@ -25,9 +27,10 @@ from edgefer.bench import probes
 from edgefer.bench.bench import bench
 from edgefer.bench.probes import energy, gpu_memory
 from edgefer.bench.result import Result
+from edgefer.cli import bench as bench_command
 from edgefer.cli.main import app
 from edgefer.devices import jetson, nvidia, present
-from edgefer.errors import MissingRequirement
+from edgefer.errors import InputError, MissingRequirement
 from edgefer.report.table import tables
 from tests.helpers import fake_gpu, jetsons, samples
 
@@ -51,6 +54,7 @@ def card(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
     monkeypatch.setattr(energy, "_RUN_SECONDS", 0.3)
     monkeypatch.setattr(energy, "_SETTLING_SECONDS", 0.01)
+    monkeypatch.setattr(energy, "_AVERAGING_SECONDS", {})
     monkeypatch.setenv("FAKE_CUDA_DEVICES", "1")
     monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(builder, "build", build)
@@ -212,6 +216,7 @@ def test_power_is_read_while_the_network_runs_and_before(monkeypatch: pytest.Mon
         return batch
 
     monkeypatch.setattr(energy, "_SETTLING_SECONDS", 0.01)
+    monkeypatch.setattr(energy, "_AVERAGING_SECONDS", {})
     sensor = energy.sampled("INA3221", lambda: {"rail": 9.0 if running else 4.0})
     assert sensor is not None
     spent = energy.measure(infer, [np.zeros((1, 1, 2, 2), np.float32)], 0.3, sensor)
@@ -351,8 +356,8 @@ def test_memory_that_is_short_for_the_second_network_gives_back_what_the_first_o
     assert len(loaded) == 2
 
 
-def test_a_dla_is_asked_for_and_layers_that_run_elsewhere_are_named(
-    made: bundle.Bundle, board: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_dla_gets_the_fp16_network_and_layers_that_run_elsewhere_are_named(
+    made: bundle.Bundle, board: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked = []
 
@@ -361,12 +366,65 @@ def test_a_dla_is_asked_for_and_layers_that_run_elsewhere_are_named(
         return Built(content, trt.__version__, (), 0.1, ("head.Gemm",))
 
     monkeypatch.setattr(builder, "build", build)
-    result = on("jetson", made, options=Options(dla=0, cuda_graphs=False))
-    assert asked == [(1, 1 << 30, 0)] * 2  # a DLA takes one size alone
+    with pytest.raises(InputError, match="no FP16 network, and a DLA takes no other"):
+        on("jetson", made, options=Options(dla=0))
+    parts = {"fp16-tensorrt": bundle.NetworkFile("fp16.onnx", samples.network(), "fp16", "tensorrt"), **samples.parts()}
+    whole = bundle.write(tmp_path / "whole", samples.description(), parts)
+    result = on("jetson", whole, options=Options(dla=0, cuda_graphs=False))
+    assert asked == [(1, 1 << 30, 0)]  # a DLA takes one size alone, and FP16 alone
+    assert [entry.network for entry in result.networks] == ["fp16-tensorrt"]
     assert (result.protocol.dla, result.protocol.cuda_graphs) == (0, False)
-    assert [entry.on_gpu for entry in result.networks] == [["head.Gemm"], ["head.Gemm"]]
-    assert "grey int8-tensorrt: the DLA cannot take head.Gemm: that ran on the GPU" in result.warnings
+    assert [entry.on_gpu for entry in result.networks] == [["head.Gemm"]]
+    assert "grey fp16-tensorrt: the DLA cannot take head.Gemm: that ran on the GPU" in result.warnings
     assert result.repeat.endswith("--no-cuda-graphs --dla 0")
+
+
+def test_a_dla_that_takes_no_convolution_is_refused() -> None:
+    kinds = trt.LayerType
+
+    class Config:
+        takes: tuple[object, ...] = (kinds.ACTIVATION,)
+
+        def set_flag(self, flag: object) -> None:
+            pass
+
+        def can_run_on_DLA(self, layer: SimpleNamespace) -> bool:  # noqa: N802
+            return layer.type in self.takes
+
+    layers = [SimpleNamespace(name="conv", type=kinds.CONVOLUTION), SimpleNamespace(name="relu", type=kinds.ACTIVATION)]
+    network = SimpleNamespace(num_layers=2, get_layer=layers.__getitem__)
+    config = Config()
+    with pytest.raises(InputError, match="none of the network's convolutions; omit --dla"):
+        builder._use_dla(trt, SimpleNamespace(num_DLA_cores=1), network, config, 0)
+    config.takes = (kinds.CONVOLUTION,)
+    assert builder._use_dla(trt, SimpleNamespace(num_DLA_cores=1), network, config, 0) == ("relu",)
+
+
+def test_engines_that_build_prepared_are_found_by_bench_and_by_load(
+    made: bundle.Bundle, board: Path, card: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = CliRunner().invoke(app, ["build", str(made.path), "--device", "jetson", "--json"])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert [each["network"] for each in said["engines"]] == ["fp32", "int8-tensorrt"]
+    assert all(each["bytes"] > 0 for each in said["engines"])
+    assert len(card) == 2
+    on("jetson", made)
+    edgefer.load(made.path, device="jetson").close()
+    assert len(card) == 2
+    refused = CliRunner().invoke(app, ["build", str(made.path), "--device", "cpu"])
+    assert refused.exit_code == 2
+
+
+def test_a_bench_on_a_board_without_data_says_first_that_only_latency_counts(
+    made: bundle.Bundle, board: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("EDGEFER_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench_command, "_FACES", 14)
+    done = CliRunner().invoke(app, ["bench", "edgefer-nano", "--device", "jetson", "--seconds", "0.1"])
+    assert done.exit_code == 0, done.output
+    assert done.stderr.splitlines()[0].startswith("no FER2013 here: latency is measured on synthetic faces")
 
 
 def test_tables_of_a_device_fit_80_columns(made: bundle.Bundle, board: Path) -> None:

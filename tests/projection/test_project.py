@@ -53,7 +53,7 @@ def test_rtx_gets_its_own_networks_and_devices(made: bundle.Bundle) -> None:
     assert [each.network for each in found.networks] == ["fp32", "int8-rtx"]
     assert {each.family for each in found.devices} == {"rtx"}
     assert "--device rtx --host user@machine" in found.measure
-    assert any("TensorRT for RTX documents INT8" in each for each in found.warnings)
+    assert any("TensorRT for RTX documents it" in each for each in found.warnings)
 
 
 def test_it_says_that_nothing_was_measured(made: bundle.Bundle, projection: Projection, tmp_path: Path) -> None:
@@ -79,10 +79,23 @@ def test_every_device_has_a_time_for_every_workload_and_its_inputs(shipped: Proj
         rate = device.int8 if each.precision == "int8" else device.fp16
         assert rate is not None
         (work,) = [work for work in shipped.workloads if work.precision == each.precision]
-        assert each.arithmetic_milliseconds == pytest.approx(2e3 * work.macs / (rate * 1e12))
+        assert each.arithmetic_milliseconds == pytest.approx(2e3 * (work.padded_macs or 0) / (rate * 1e12))
         assert each.memory_milliseconds == pytest.approx(1e3 * work.moved_bytes / (device.bandwidth * 1e9))
         larger = max(each.arithmetic_milliseconds, each.memory_milliseconds)
         assert larger <= each.projected_milliseconds <= each.arithmetic_milliseconds + each.memory_milliseconds
+
+
+def test_int8_for_rtx_has_no_time_before_one_is_measured_and_a_note_says_why(made: bundle.Bundle) -> None:
+    found = project([made], samples.dataset(), device="rtx")
+    times = {each.precision: each.projected_milliseconds for each in found.projected}
+    assert times["int8"] is None
+    assert times["fp16"] is not None
+    assert any("--device tensorrt" in each for each in found.warnings)
+
+
+def test_boards_that_edgefer_does_not_run_on_are_marked(projection: Projection) -> None:
+    marked = {each.name for each in projection.devices if each.not_runnable}
+    assert marked == {"Jetson Nano", "Jetson Xavier NX"}
 
 
 def test_an_fp16_network_of_the_bundle_is_taken_as_it_is(made: bundle.Bundle, tmp_path: Path) -> None:

@@ -1,16 +1,57 @@
-"""Engines for GPUs that are not here, built into a bundle by TensorRT for RTX."""
+"""Engines built ahead of time: for GPUs that are not here, into a bundle; for the one that is here, into the cache."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgefer import bundle as bundles
 from edgefer import console
+from edgefer.backends import registry
 from edgefer.backends.tensorrt import builder
 from edgefer.backends.tensorrt.builder import Built
 from edgefer.bundle import Bundle
 from edgefer.errors import InputError
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An engine that is in the cache.
+
+    Attributes:
+        network: its name in the bundle.
+        bytes: size of the engine.
+        seconds: that it took to build and load it, or to load it.
+    """
+
+    network: str
+    bytes: int
+    seconds: float
+
+
+def prepare(bundle: Bundle, device: str) -> list[Prepared]:
+    """Build the engines of all of a bundle's networks for the GPU at hand, and load each once.
+
+    Raises:
+        InputError: no such device, it is none of TensorRT's, or TensorRT refuses a network.
+        MissingRequirement: there is no such GPU here, or TensorRT is not installed.
+    """
+    backend = registry.get(device)
+    if not backend.on_gpu:
+        raise InputError(f"--device {device} needs no engine; jetson, tensorrt and rtx do")
+    backend.check()
+    prepared = []
+    names = backend.networks(bundle)
+    with console.progress("preparing engines", len(names)) as advance:
+        for name in names:
+            started = time.monotonic()
+            with registry.open_network(bundle, name, device) as session:
+                size = int(session.details().network.get("engine_bytes") or 0)
+            prepared.append(Prepared(name, size, time.monotonic() - started))
+            advance(1, name)
+    return prepared
 
 
 def compute_capabilities(named: str) -> list[str]:

@@ -119,7 +119,7 @@ class TensorRT:
             builder.MAX_BATCH if options.dla is None else 1,
             _WORKSPACE if gpu.integrated else None,
             dla=options.dla,
-            board=options.board,
+            board=options.board or jetson.named(jetson.describe()),
         )
         return kept.engine, kept.on_gpu, kept.built is not None
 

@@ -29,6 +29,7 @@ _STEPS = 1000
 _MEMORY = re.compile(r"out ?of ?memory|cudaMalloc|insufficient (workspace|memory)", re.IGNORECASE)
 _OLDEST = 10
 _TITLES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT for RTX"}
+_PACKAGES = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx"}
 _TURING = "75"  # refuses some graphs, and then a build for several GPUs at once
 
 
@@ -112,7 +113,8 @@ def _made(factory: Callable[[Any], Any], runtime: Runtime) -> Any:
     except TypeError:
         raise MissingRequirement(
             f"{_TITLES[runtime]} cannot start here: {last_error(runtime)}; it needs an NVIDIA driver as new as its "
-            "CUDA (`edgefer doctor` says which are here)"
+            f"CUDA, for CUDA 13 driver 580 or newer; for an older one: pip uninstall {_PACKAGES[runtime]}; pip install "
+            f"{_PACKAGES[runtime]}-cu12 'cuda-bindings<13' (`edgefer doctor` says which are here)"
         ) from None
 
 
@@ -185,7 +187,11 @@ def build(
 
 
 def _use_dla(trt: ModuleType, builder: Any, network: Any, config: Any, dla: int) -> tuple[str, ...]:
-    """Ask for a DLA, and return the names of the layers that run on the GPU instead."""
+    """Ask for a DLA, and return the names of the layers that run on the GPU instead.
+
+    TensorRT supports DLA up to 10.7 and again from 11.4.1 on, on AGX Orin with JetPack 7.2.2 (TensorRT 11.4.1
+    documentation, "Strongly Typed Networks for DLA"); none takes Q/DQ there, so that bench gives it the FP16 network.
+    """
     cores = builder.num_DLA_cores
     if not 0 <= dla < cores:
         there = f"DLA 0 to {cores - 1}" if cores else "no DLA that this TensorRT can use"
@@ -193,8 +199,12 @@ def _use_dla(trt: ModuleType, builder: Any, network: Any, config: Any, dla: int)
     config.default_device_type = trt.DeviceType.DLA
     config.DLA_core = dla
     config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
-    layers = (network.get_layer(number) for number in range(network.num_layers))
-    return tuple(layer.name for layer in layers if not config.can_run_on_DLA(layer))
+    layers = [network.get_layer(number) for number in range(network.num_layers)]
+    on_gpu = tuple(layer.name for layer in layers if not config.can_run_on_DLA(layer))
+    convolutions = {layer.name for layer in layers if layer.type == trt.LayerType.CONVOLUTION}
+    if convolutions and convolutions <= set(on_gpu):
+        raise InputError("the DLA takes none of the network's convolutions; omit --dla to run it on the GPU")
+    return on_gpu
 
 
 def _monitor(trt: ModuleType, advance: Callable[..., None]) -> Any:

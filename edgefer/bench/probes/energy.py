@@ -23,7 +23,10 @@ Watts = Callable[[], Mapping[str, float]]
 _RUN_SECONDS = 3.0
 _EVERY_SECONDS = 0.02  # an INA3221 averages over some milliseconds, and takes as long to be read
 _MIN_READINGS = 5
-_SETTLING_SECONDS = 0.5  # clocks rise and fall, and sensors average
+# Clocks rise and fall, and sensors average: NVML over one second on Ampere and newer (NVML API reference,
+# nvmlDeviceGetPowerUsage), which is what nvidia-smi's power.draw is.
+_AVERAGING_SECONDS = {"nvidia-smi": 1.2}
+_SETTLING_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,8 @@ def measure(infer: Infer, inputs: Sequence[NDArray[np.float32]], seconds: float,
     Args:
         infer: a session's method.
         inputs: of batch 1, used in turn.
-        seconds: that it runs; half of that the device idles before. Both start half a second before they are read.
+        seconds: that it runs; half of that the device idles before. Both start half a second before they are
+            read, and 1.2 seconds where a sensor averages over one.
         source: reads them.
 
     Returns:
@@ -131,9 +135,10 @@ def measure(infer: Infer, inputs: Sequence[NDArray[np.float32]], seconds: float,
             infer(inputs[count % len(inputs)])
             count += 1
 
-    time.sleep(_SETTLING_SECONDS)
+    settling = max(_SETTLING_SECONDS, _AVERAGING_SECONDS.get(source.kind, 0.0))
+    time.sleep(settling)
     idle = source.during(lambda: time.sleep(seconds / 2))
-    run(_SETTLING_SECONDS)
+    run(settling)
     busy = source.during(run)
     rails = {
         name: Rail(idle_watts=idle.watts[name], watts=watts, joules=watts * busy.seconds / count)
