@@ -576,6 +576,34 @@ def faces() -> str:
     )
 
 
+def serving() -> str:
+    """Return what `edgefer serve` does under load."""
+    found = read("serve.json")
+    rows = [
+        [
+            name,
+            f"{row['answers_per_second']:,.0f}"
+            if row["answers_per_second"] >= 10
+            else f"{row['answers_per_second']:.1f}",
+            f"{row['p50_ms']:.1f} / {row['p99_ms']:.1f} ms",
+            f"{row['status'].get('200', 0):,}",
+            f"{row['status'].get('429', 0):,}",
+            f"{row['lost']:,}",
+        ]
+        for name, row in found["rows"].items()
+    ]
+    same, end, machine = found["equal"], found["sigterm"], found["machine"]
+    return (
+        table(["load", "answers a second", "p50 / p99", "200", "429", "failed"], rows)
+        + f"\n\nOver HTTP {same['equal']} of {same['pictures']} faces have Python's probabilities to the last bit. At SIGTERM, with "
+        f"{end['clients']} clients sending, the server answered {end['server_answered']:,} requests and the clients received "
+        f"{end['answers_received']:,}; {end['answers_cut']} were cut; exit code {end['exit_code']}, after "
+        f"{end['seconds_to_end']:.1f} s.\n\n`{found['bundle']}`, {found['workers']} workers, {machine['cpu']}, load "
+        f"{found['load'] or 0:.1f}, client on the same machine. From "
+        "[serve.json](benchmarks/results/serve.json), which `python benchmarks/serve.py` wrote."
+    )
+
+
 def trust() -> str:
     """What was measured of the measuring itself; what has no JSON yet is left out."""
     rows = {
@@ -1015,6 +1043,7 @@ PARTS = {
     "runtimes": runtimes,
     "export": export,
     "robustness": robustness,
+    "serving": serving,
     "trust": trust,
     "pi": pi,
     "projection": projection,

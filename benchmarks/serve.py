@@ -2,7 +2,7 @@
 
 python benchmarks/serve.py [--seconds 10]
 
-wrk (Debian's `wrk`) on loopback, one thread: client and server share the machine. Synthetic faces: one of 48 x 48 pixels
+wrk (Debian) on loopback, one thread: client and server share the machine. Synthetic faces: one of 48 x 48 pixels
 taken as it is, and two in a JPEG of 640 x 480 in which YuNet finds them. "overload" has fewer places than clients: its
 latency is that of all answers, 429 too. At SIGTERM 16 clients are sending.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import os
 import re
 import secrets
 import socket
@@ -105,11 +106,16 @@ def bind(address: Address) -> tuple[socket.socket, Address]:
     Raises:
         InputError: the port is in use, may not be used, or the host is not one of this machine's.
     """
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    # asyncio sends small answers at once only on a socket that says it is TCP; others wait 40 ms for Nagle's algorithm.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        # Connections that come at once wait here, and are answered with 429, not refused.
-        listening = socket.create_server((address.host, address.port), family=family, backlog=1024)
+        if os.name == "posix":  # a port that was just left; on Windows this would share one that is in use
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address.host, address.port))
+        listening.listen(1024)  # connections that come at once wait here, and are answered with 429, not refused
     except OSError as error:
+        listening.close()
         what = {
             errno.EADDRINUSE: f"port {address.port} is in use; name another one with --listen {address.host}:PORT",
             errno.EACCES: f"port {address.port} needs more rights; name one from 1024 on",

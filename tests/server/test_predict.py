@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import io
 import json
@@ -334,6 +335,27 @@ def test_where_to_listen(text: str, expected: tuple[str, int], local: bool) -> N
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(InputError, match="--listen"):
         address.parse(text)
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    """With Nagle's algorithm each answer on a connection that is kept waits 40 ms for the client's acknowledgement."""
+
+    async def accepted() -> int:
+        listening, here = address.bind(address.Address("127.0.0.1", 0))
+        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            found.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        server = await asyncio.start_server(connected, sock=listening)
+        _, writer = await asyncio.open_connection(here.host, here.port)
+        value = await found
+        writer.close()
+        server.close()
+        return int(value)
+
+    assert asyncio.run(accepted())
 
 
 def test_a_short_token_is_refused(bundle: Path) -> None:
