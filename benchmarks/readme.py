@@ -595,11 +595,13 @@ def serving() -> str:
     same, end, machine = found["equal"], found["sigterm"], found["machine"]
     return (
         table(["load", "answers a second", "p50 / p99", "200", "429", "failed"], rows)
-        + f"\n\nOver HTTP {same['equal']} of {same['pictures']} faces have Python's probabilities to the last bit. At SIGTERM, with "
-        f"{end['clients']} clients sending, the server answered {end['server_answered']:,} requests and the clients received "
-        f"{end['answers_received']:,}; {end['answers_cut']} were cut; exit code {end['exit_code']}, after "
+        + f"\n\nOver HTTP {same['equal']} of {same['pictures']} faces have Python's probabilities to the last bit. "
+        f"At SIGTERM, with {end['clients']} clients sending, the server answered {end['server_answered']:,} requests "
+        f"and the clients received {end['answers_received']:,}; {end['answers_cut']} were cut. "
+        f"The exit code was {end['exit_code']}, after "
         f"{end['seconds_to_end']:.1f} s.\n\n`{found['bundle']}`, {found['workers']} workers, {machine['cpu']}, load "
-        f"{found['load'] or 0:.1f}, client on the same machine. From "
+        f"{found['load'] or 0:.1f}{' (noisy run)' if (found['load'] or 0) > found['workers'] else ''}, client on the "
+        "same machine. From "
         "[serve.json](benchmarks/results/serve.json), which `python benchmarks/serve.py` wrote."
     )
 
