@@ -104,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=12)
     seconds = parser.parse_args().seconds
-    pictures = []
+    pictures: list[Image.Image] = []
     with (
         tempfile.TemporaryDirectory() as folder,
         edgefer.load("edgefer-base", device="cpu", detector=os.environ.get("EDGEFER_DETECTOR")) as predictor,
