@@ -176,8 +176,8 @@ class Predictor(Closing):
             faces: ``always`` looks for faces, ``never`` takes each picture for one face. ``auto`` looks too, but takes
                 pictures for one face that are too small for more: under 48 pixels on the shorter side, the longer at
                 most twice as long. One of a single colour has no face then.
-            min_face: side in pixels of the smallest face to look for. By default 48, and a fiftieth of the longer side
-                of pictures longer than 2,400 pixels; smaller ones are found now and then.
+            min_face: side in pixels of the smallest face to look for. By default 48, and a 64th of the longer side of
+                pictures longer than 3,072 pixels; smaller ones are found now and then.
 
         Raises:
             InputError: something is no picture; the message names the file or the position. Or `faces` is none of

@@ -33,7 +33,7 @@ _LOOK, _CANVAS = 160, 224  # side of what is looked at again, and of the black s
 _FARTHEST, _LEAST, _LARGEST = 0.35, 0.4, 1.8  # of its side: from its middle, and sides of a face that fills it
 _WHOLE = 640  # longest side at which a picture is looked at as a whole
 _SMALLEST = 48  # side in pixels of the smallest face that YuNet finds well
-_SHARE = 1 / 50  # of the longer side: the smallest face that is looked for unless somebody says otherwise
+_SHARE = 1 / 64  # of the longer side: the smallest face that is looked for unless somebody says otherwise
 _FILLED = 0.6  # of a picture's longer side: from this side on a face is the whole picture
 _TILE = 1024
 _MAX_PIXELS = 24_000_000  # of a picture in tiles: a second or two
@@ -63,7 +63,7 @@ class Search:
         Args:
             picture: uint8, (H, W) grey or (H, W, 3) RGB.
             min_face: side in pixels of the smallest face to look for: small ones take time. By default 48, and in
-                pictures longer than 2,400 pixels a fiftieth of that.
+                pictures longer than 3,072 pixels a 64th of that.
         """
         longest = max(picture.shape[:2])
         least = max(1, min_face) if min_face else max(_SMALLEST, longest * _SHARE)
