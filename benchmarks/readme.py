@@ -875,7 +875,7 @@ def baselines() -> str:
             "the picture has the documents' own accuracies beside it, each on the split that the document used, B0 "
             "with attention at plain B0's cost (bars: 95 % by Wilson; `b0-mixup`'s 82 % are of four classes and not "
             "drawn). One thread, networks in turn, input ready; memory: peak of the process; "
-            "first answer: from the start of a process to its first label; installed: the environment's packages, ours "
+            "cold start: from the start of a process to its first label; installed: the environment's packages, ours "
             "without the extra that finds faces. "
             f"Load before and after the timing: {protocol['load_before']:.1f} and {protocol['load_after']:.1f}. "
             f"{machine['cpu']}, from [baselines.json](benchmarks/results/baselines.json), "
@@ -1104,7 +1104,7 @@ def fill(text: str, page: Path) -> str:
     up = "../" * len(page.parent.relative_to(HERE.parent).parts)
 
     def made(match: re.Match[str]) -> str:
-        part = re.sub(r"\]\((?=benchmarks/|edgefer/)", f"]({up}", PARTS[match[2]]())
+        part = re.sub(r"\]\((?=benchmarks/|docs/|edgefer/)", f"]({up}", PARTS[match[2]]())
         return f"{match[1]}\n{part}\n\n{match[3]}"
 
     return re.sub(r"(<!-- (\w+): written by .*? -->\n).*?(<!-- end -->)", made, text, flags=re.DOTALL)

@@ -33,10 +33,26 @@ def test_a_link_in_readme_and_docs_leads_somewhere(readme: ModuleType) -> None:
 
 
 def test_a_figure_that_was_changed_by_hand_is_seen(readme: ModuleType) -> None:
-    page = ROOT / "README.md"
+    page = ROOT / "docs" / "results.md"
     text = page.read_text(encoding="utf-8")
     accuracy = f"{100 * readme.read('fer2013/compact/bench.json')['networks'][0]['quality']['accuracy']:.2f} %"
     assert readme.fill(text.replace(accuracy, "99.99 %"), page) == text
+
+
+def test_the_sentence_that_sells_edgefer_says_what_was_measured(readme: ModuleType) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(
+        r"`fer` with TensorFlow takes ([\d.]+) GB installed and (\d+) ms a face; "
+        r"edgefer-nano takes ([\d.]+) GB and ([\d.]+) ms",
+        text,
+    )
+    assert found
+    measured = readme.read("baselines.json")["baselines"]
+    fer, nano = measured["fer, Keras"], measured["edgefer-nano, INT8"]
+    assert found[1] == f"{fer['environment_bytes'] / 1e9:.1f}"
+    assert found[2] == f"{fer['latency']['p50']:.0f}"
+    assert found[3] == f"{nano['environment_bytes'] / 1e9:.1f}"
+    assert found[4] == f"{nano['latency']['p50']:.1f}"
 
 
 def test_projections_are_of_the_network_that_is_shipped(readme: ModuleType) -> None:
