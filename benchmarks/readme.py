@@ -230,7 +230,7 @@ def extra_epochs() -> str:
         f"was given as many extra epochs, its rate chosen on PublicTest ({percent(extra['chosen']['test'])}): INT8 has "
         f"{percent(extra['int8_test'])}, {accuracy} points (95 %: {low} to {high}), from "
         "[extra_epochs.json](benchmarks/results/fer2013/compact/extra_epochs.json), "
-        "`python benchmarks/extra_epochs.py CHECKPOINT BUNDLE --data fer2013.zip`."
+        "`python benchmarks/training/extra_epochs.py CHECKPOINT BUNDLE --data fer2013.zip`."
     )
 
 
@@ -248,7 +248,7 @@ def aarch64() -> str:
         f"{graph['x86']['nodes']['QLinearConv']} convolutions in INT8, with logits at most {largest:.1g} apart and "
         f"{changed} changed predictions on {result['data']['images']} images; its speed on real cores is not measured. "
         "From [aarch64.json](benchmarks/results/aarch64.json), "
-        "`python benchmarks/aarch64.py BUNDLE --data fer2013.zip`."
+        "`python benchmarks/runtimes/aarch64.py BUNDLE --data fer2013.zip`."
     )
 
 
@@ -277,7 +277,7 @@ def without_vnni() -> str:
         f"{result['data']['images']} images of PublicTest:\n\n{table(head, rows)}\n\n"
         "Weights at half range (`edgefer compress --cpu no-vnni`) need no exact kernels. "
         "From [without_vnni.json](benchmarks/results/without_vnni.json), "
-        "`python benchmarks/without_vnni.py --data fer2013.zip`."
+        "`python benchmarks/timing/without_vnni.py --data fer2013.zip`."
     )
 
 
@@ -307,7 +307,7 @@ def exporters() -> str:
             f"OpenVINO is the bound for this CPU: ONNX Runtime takes {bound['estimate']:.2f}x of its time on the same "
             "file. Same 300 calibration images for all, settings chosen on PublicTest, all timed in turn; from "
             "[exporters-compact.json](benchmarks/results/exporters-compact.json), "
-            "`python benchmarks/exporters.py CHECKPOINT BUNDLE --data fer2013.zip`.",
+            "`python benchmarks/runtimes/exporters.py CHECKPOINT BUNDLE --data fer2013.zip`.",
             "",
             aarch64(),
             "",
@@ -389,7 +389,7 @@ def shapes() -> str:
             f"{error:.1f} points are one standard error of an accuracy on PublicTest: enough to leave a shape out, "
             f"not to prefer one by a point. Latencies: {result['machine']['cpu']}. "
             "From [architectures.json](benchmarks/results/architectures.json), "
-            f"`python benchmarks/architectures.py --train fer2013.zip --only {' '.join(trained)}`. "
+            f"`python benchmarks/training/architectures.py --train fer2013.zip --only {' '.join(trained)}`. "
             "edgefer-nano's 36 px came out of this after its long training at 44 px: not followed yet.",
         ]
     )
@@ -413,7 +413,7 @@ def runtimes() -> str:
         f"{table(header, [[*key, *row] for key, row in rows.items()])}\n\n"
         f"Median latency at batch 1, and its ratio to ONNX Runtime's INT8, timed in turn. Other labels: of "
         f"{result['images']:,} PrivateTest images, against ONNX Runtime's INT8. {result['machine']['cpu']}. "
-        "From [runtimes.json](benchmarks/results/runtimes.json), `python benchmarks/runtimes.py`."
+        "From [runtimes.json](benchmarks/results/runtimes.json), `python benchmarks/runtimes/runtimes.py`."
     )
 
 
@@ -433,7 +433,7 @@ def export() -> str:
     return (
         f"{table(['network', 'device', 'other labels, PrivateTest', 'other labels, other sizes', 'bytes'], rows)}\n\n"
         "Against `edgefer.load(...).predict` on the same device. From "
-        "[export.json](benchmarks/results/export.json), `python benchmarks/export.py`."
+        "[export.json](benchmarks/results/export.json), `python benchmarks/runtimes/export.py`."
     )
 
 
@@ -611,8 +611,8 @@ def faces() -> str:
             *also,
             f"Of {result['without_a_face']['pictures']} photographs of 640 x 480 without a face "
             f"{percent(result['without_a_face']['answered'])} get a box. From "
-            "[faces.json](benchmarks/results/faces.json), `python benchmarks/faces.py --data fer2013.zip`; how it "
-            "counts stands in its first lines.",
+            "[faces.json](benchmarks/results/faces.json), `python benchmarks/faces/faces.py --data fer2013.zip`; how "
+            "it counts stands in its first lines.",
         ]
     )
 
@@ -643,7 +643,7 @@ def serving() -> str:
         f"{end['seconds_to_end']:.1f} s.\n\n`{found['bundle']}`, {found['workers']} workers, {machine['cpu']}, load "
         f"{found['load'] or 0:.1f}{' (noisy run)' if (found['load'] or 0) > found['workers'] else ''}, client on the "
         "same machine. From "
-        "[serve.json](benchmarks/results/serve.json), which `python benchmarks/serve.py` wrote."
+        "[serve.json](benchmarks/results/serve.json), which `python benchmarks/live/serve.py` wrote."
     )
 
 
@@ -835,7 +835,7 @@ def papers() -> str:
             "FP32 -> INT8 at the documents' own input sizes, on ONNX Runtime; projected: the least time by roofline, "
             "not measured. Over 1x, INT8 is slower: SiLU stays FP32. The papers' networks have random weights; none of "
             "this depends on them, and it says nothing of accuracy. From "
-            "[papers.json](benchmarks/results/papers.json), `python benchmarks/papers.py --data fer2013.zip`. "
+            "[papers.json](benchmarks/results/papers.json), `python benchmarks/training/papers.py --data fer2013.zip`. "
             + circumstances(most, most[0]["machine"])
             + "".join(f" Those of `{each['name']}`: {each['machine']['cpu']}." for each in elsewhere),
         ]
@@ -879,7 +879,7 @@ def baselines() -> str:
             "without the extra that finds faces. "
             f"Load before and after the timing: {protocol['load_before']:.1f} and {protocol['load_after']:.1f}. "
             f"{machine['cpu']}, from [baselines.json](benchmarks/results/baselines.json), "
-            "`python benchmarks/baselines.py --data fer2013.zip`.",
+            "`python benchmarks/baselines/measure.py --data fer2013.zip`.",
         ]
     )
 
@@ -978,7 +978,7 @@ def ensembles() -> str:
     columns = ["accuracy", "loss", "at its temperature", "INT8: accuracy", "loss at its temperature"]
     return table([f"{result['images']:,} images of PublicTest", *columns], rows) + (
         "\n\nOf each size the most accurate. From [ensembles.json](benchmarks/results/ensembles.json), "
-        "`python benchmarks/ensembles.py fer2013.zip RUN... --int8 BUNDLE...`."
+        "`python benchmarks/training/ensembles.py fer2013.zip RUN... --int8 BUNDLE...`."
     )
 
 
@@ -1002,7 +1002,8 @@ def selection() -> str:
     columns = ["accuracy", "in other views", "points", "loss at its temperature", "in other views"]
     return table([f"{result['images']:,} images of PublicTest, FP32", *columns], rows) + (
         "\n\nThe mean over five views, each asked alone; of each size of ensemble that with the least loss there. From "
-        "[selection.json](benchmarks/results/selection.json), `python benchmarks/selection.py fer2013.zip RUN...`."
+        "[selection.json](benchmarks/results/selection.json), `python benchmarks/training/selection.py fer2013.zip "
+        "RUN...`."
     )
 
 
@@ -1026,7 +1027,7 @@ def vote_correction() -> str:
     return table([f"{unseen:,} images of PublicTest", "power of votes", *columns], rows) + (
         "\n\nOf each size of ensemble that with the least loss. From "
         "[vote_correction.json](benchmarks/results/vote_correction.json), "
-        "`python benchmarks/vote_correction.py fer2013.zip fer2013new.csv RUN...`."
+        "`python benchmarks/training/vote_correction.py fer2013.zip fer2013new.csv RUN...`."
     )
 
 
@@ -1034,7 +1035,7 @@ def any_network() -> str:
     """Which of timm's networks go through, one from each of 60 modules."""
     result = read("any_network.json")
     found = result["networks"]
-    listed = len(json.loads((HERE / "any_network.json").read_text(encoding="utf-8"))["networks"])
+    listed = len(json.loads((HERE / "runtimes" / "any_network.json").read_text(encoding="utf-8"))["networks"])
     rows = []
     for each in found:
         start = [f"`{each['network']}`, {each['size']} px", each["result"]]
@@ -1062,8 +1063,9 @@ def any_network() -> str:
             table(["network", "result", "INT8 over FP32: file", "latency (95 %)", "multiply-adds", "in 8 bits"], rows),
             f"Latency: batch 1, one thread, {result['machine']['cpu']}, a busy machine, untrained weights: a "
             "trained network's may differ. "
-            "From [any_network.json](benchmarks/results/any_network.json), `python benchmarks/any_network.py`; the "
-            "list and its rule are in [benchmarks/any_network.json](benchmarks/any_network.json).",
+            "From [any_network.json](benchmarks/results/any_network.json), "
+            "`python benchmarks/runtimes/any_network.py`. "
+            "The list and its rule: [benchmarks/runtimes/any_network.json](benchmarks/runtimes/any_network.json).",
         ]
     )
 

@@ -135,7 +135,7 @@ def options(threads: int = 1, optimize: bool = True, exact: bool = True) -> onnx
     """Return the settings of every session here; a benchmark changes one of them and compares.
 
     With `exact`, on an x86 CPU without VNNI, weights beyond -64 to 64 become unsigned, whose kernels add up in 32 bits:
-    slower, with the answers of every other CPU (benchmarks/without_vnni.py). Half-range weights (`compress --cpu
+    slower, with the answers of every other CPU (benchmarks/timing/without_vnni.py). Half-range weights (`compress --cpu
     no-vnni`) stay as they are, and fast.
     """
     levels = onnxruntime.GraphOptimizationLevel
@@ -144,7 +144,7 @@ def options(threads: int = 1, optimize: bool = True, exact: bool = True) -> onnx
     found.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     found.intra_op_num_threads = threads
     found.inter_op_num_threads = 1
-    found.enable_cpu_mem_arena = True  # the default, stated; benchmarks/arena.py has what it costs and brings
+    found.enable_cpu_mem_arena = True  # the default, stated; benchmarks/timing/arena.py has what it costs and brings
     found.log_severity_level = _FATAL
     # Bytes that begin like ONNX Runtime's own format would be read as that; weights elsewhere would be looked for
     # where the program was started.

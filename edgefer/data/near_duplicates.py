@@ -7,7 +7,7 @@ near-duplicates where the cosine between one's vector and that of the other, or 
 techniques from rounding algorithms", STOC 2002), and only pictures that agree in all bits of a band are candidates.
 
 Everything is computed in whole numbers that float64 and float32 hold exactly, so every machine finds the same pairs.
-`benchmarks/near_duplicates.py` measured the threshold.
+`benchmarks/faces/near_duplicates.py` measured the threshold.
 """
 
 from __future__ import annotations

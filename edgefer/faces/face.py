@@ -44,7 +44,7 @@ class Face:
 
     @property
     def side(self) -> float:
-        """Side of the square that is judged: the longer side, which benchmarks/faces.py measured to be best."""
+        """Side of the square that is judged: the longer side, which benchmarks/faces/faces.py measured to be best."""
         return max(self.width, self.height)
 
     @property

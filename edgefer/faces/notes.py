@@ -15,7 +15,7 @@ _PROFILE_TURN = 0.35  # of the distance between eyes and mouth that the nose is 
 
 
 def of(face: Face) -> tuple[str, ...]:
-    """Return ``small``, ``profile`` and ``occluded`` where they hold; benchmarks/faces.py has what each costs.
+    """Return ``small``, ``profile`` and ``occluded`` where they hold; benchmarks/faces/faces.py has what each costs.
 
     ``occluded`` goes by the score alone, so it stands on some faces that are blurred or dark, too.
     """

@@ -1,6 +1,6 @@
 """YuNet over a picture of any size: as a whole, in tiles where small faces are looked for, with a margin if it is one.
 
-The constants were chosen on FER2013's PublicTest (`benchmarks/faces.py --split val`).
+The constants were chosen on FER2013's PublicTest (`benchmarks/faces/faces.py --split val`).
 """
 
 from __future__ import annotations

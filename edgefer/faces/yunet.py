@@ -1,8 +1,8 @@
 """YuNet's network and what its outputs mean (Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector").
 
 It runs with ONNX Runtime on every device. OpenVINO gives the same outputs, takes a tenth to two fifths longer and
-compiles for a second for each new size of picture (`runtimes` in benchmarks/faces.py). TensorRT would need an engine
-for each size, and sessions here have one output, not twelve; it was not measured.
+compiles for a second for each new size of picture (`runtimes` in benchmarks/results/faces.json). TensorRT would need
+an engine for each size, and sessions here have one output, not twelve; it was not measured.
 """
 
 from __future__ import annotations

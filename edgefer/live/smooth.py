@@ -3,7 +3,7 @@
 What is shown is an exponential average over seconds, which a change would reach too late. So each frame's evidence for
 every other label is added up beside it (Page 1954, "Continuous Inspection Schemes", the CUSUM rule); when one has
 enough, its label is shown, and the average begins anew from that of the last tenth of a second. The constants come from
-videos made of FER2013's PublicTest (`benchmarks/live_smoothing.py`).
+videos made of FER2013's PublicTest (`benchmarks/live/live_smoothing.py`).
 """
 
 from __future__ import annotations

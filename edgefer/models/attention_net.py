@@ -3,8 +3,8 @@
 Built after "Human Emotion Recognition" (Kausar, Farooq, Ahmed), whose text says "spatial attention layers" and
 "dropout layers", and whose Fig. 1 gives the counts: 6,438,787 parameters that learn and 44,583 that do not. With
 EfficientNet-B0 at 7 classes this network has exactly these, counted as Keras does (`keras_count`); of the heads that
-benchmarks/attention_head.py looks at, no other has. The attention of CBAM (Woo et al. 2018), a 7x7 convolution over
-two maps, has 98 weights and is not what Fig. 1 counts.
+benchmarks/training/attention_head.py looks at, no other has. The attention of CBAM (Woo et al. 2018), a 7x7
+convolution over two maps, has 98 weights and is not what Fig. 1 counts.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def test_the_arena_is_the_one_that_the_protocol_states(capfd: pytest.CaptureFixt
 
 @pytest.fixture
 def without_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CPU whose fast products of 8 bits saturate: what the kernels then do is benchmarks/without_vnni.py's."""
+    """A CPU whose fast products of 8 bits saturate: what the kernels then do is benchmarks/timing/without_vnni.py's."""
     monkeypatch.setattr(onnxruntime, "_saturates", lambda: True)
 
 

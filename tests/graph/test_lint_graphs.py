@@ -1,4 +1,4 @@
-"""Graphs drawn from ONNX's schemas: lint's own rules pass none that a runtime refuses (benchmarks/lint_graphs.py)."""
+"""Graphs drawn from ONNX's schemas: lint's own rules pass none that a runtime refuses (lint_graphs.py)."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -11,10 +10,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def load(name: str, folder: str = "benchmarks") -> ModuleType:
-    """Return <folder>/<name>.py as a module, what lies beside it within reach as when it is run."""
-    if str(ROOT / folder) not in sys.path:
-        sys.path.append(str(ROOT / folder))
-    spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
+    """Return <name>.py of a folder, or of a folder inside, as a module."""
+    (path,) = (ROOT / folder).rglob(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,4 +1,4 @@
-"""benchmarks/board.sh and benchmarks/driver.py, for hardware that is not here, end to end on the stand-in for a GPU."""
+"""board.sh and driver.py, for hardware that is not here, end to end on the stand-in for a GPU."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def summary(folder: Path) -> dict[str, str]:
 
 
 def test_without_tensorrt_it_ends_with_3_and_says_what_is_missing(tmp_path: Path) -> None:
-    done = run("bash", ROOT / "benchmarks" / "board.sh", tmp_path / "sent", STAND_IN_TENSORRT="0")
+    done = run("bash", ROOT / "benchmarks" / "runtimes" / "board.sh", tmp_path / "sent", STAND_IN_TENSORRT="0")
     assert done.returncode == 3, done.stdout
     assert "TensorRT is not installed" in done.stdout
     found = summary(tmp_path / "sent")
@@ -44,7 +44,7 @@ def test_without_tensorrt_it_ends_with_3_and_says_what_is_missing(tmp_path: Path
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
-    done = run("bash", ROOT / "benchmarks" / "board.sh", tmp_path)
+    done = run("bash", ROOT / "benchmarks" / "runtimes" / "board.sh", tmp_path)
     assert done.returncode == 2
     assert "exists already" in done.stderr
     assert not list(tmp_path.iterdir())
@@ -60,7 +60,7 @@ def test_a_board_s_folder_has_every_section_and_marks_what_was_a_stand_in(tmp_pa
             Image.fromarray(drawn.images[row]).save(place / f"{row}.png")
     settings = {"BUNDLES": "edgefer-nano", "DATA": str(tmp_path / "faces"), "SECONDS_EACH": "0.1"}
     settings |= {"HOME": str(tmp_path), "DEVICE": "tensorrt"}
-    done = run("bash", ROOT / "benchmarks" / "board.sh", tmp_path / "sent", **settings)
+    done = run("bash", ROOT / "benchmarks" / "runtimes" / "board.sh", tmp_path / "sent", **settings)
     assert done.returncode == 0, done.stdout + done.stderr
     found = summary(tmp_path / "sent")
     assert found.pop("doctor") == "ran"  # it asks nothing of a GPU that it could not ask here
@@ -97,7 +97,7 @@ def test_a_board_s_folder_has_every_section_and_marks_what_was_a_stand_in(tmp_pa
 
 def test_the_driver_s_layer_is_checked_without_tensorrt(tmp_path: Path) -> None:
     out = tmp_path / "driver.json"
-    done = run(sys.executable, ROOT / "benchmarks" / "driver.py", "--out", out, STAND_IN_TENSORRT="0")
+    done = run(sys.executable, ROOT / "benchmarks" / "runtimes" / "driver.py", "--out", out, STAND_IN_TENSORRT="0")
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(out.read_text())
     assert found["gpu"]["name"] == "Fake GPU"
@@ -111,7 +111,7 @@ def test_the_driver_s_layer_is_checked_without_tensorrt(tmp_path: Path) -> None:
 def test_a_section_that_fails_is_named_and_the_others_run(tmp_path: Path) -> None:
     out = tmp_path / "driver.json"
     settings = {"STAND_IN_TENSORRT": "0", "FAKE_CUDA_FAIL": "cuGraphInstantiateWithFlags"}
-    done = run(sys.executable, ROOT / "benchmarks" / "driver.py", "--out", out, **settings)
+    done = run(sys.executable, ROOT / "benchmarks" / "runtimes" / "driver.py", "--out", out, **settings)
     sections = json.loads(out.read_text())["sections"]
     assert sections["graphs"]["state"] == "failed"
     assert sections["a context a thread"]["state"] == sections["memory given back"]["state"] == "stand-in"
@@ -119,7 +119,13 @@ def test_a_section_that_fails_is_named_and_the_others_run(tmp_path: Path) -> Non
 
 
 def test_without_a_gpu_the_driver_s_check_ends_with_3(tmp_path: Path) -> None:
-    done = run(sys.executable, ROOT / "benchmarks" / "driver.py", "--out", tmp_path / "driver.json", STAND_IN_GPUS="0")
+    done = run(
+        sys.executable,
+        ROOT / "benchmarks" / "runtimes" / "driver.py",
+        "--out",
+        tmp_path / "driver.json",
+        STAND_IN_GPUS="0",
+    )
     assert done.returncode == 3
     assert done.stderr.startswith("edgefer: ")
     assert not (tmp_path / "driver.json").exists()

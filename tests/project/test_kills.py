@@ -1,4 +1,4 @@
-"""Commands that are killed and typed again: what benchmarks/kills.py does a hundred times, a few times."""
+"""Commands that are killed and typed again: what benchmarks/reliability/kills.py does a hundred times, a few times."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ RESULT = ROOT / "benchmarks" / "results" / "kills.json"
 @pytest.mark.slow
 def test_killed_commands_come_to_the_same_bits_and_leave_nothing_behind(tmp_path: Path) -> None:
     file = tmp_path / "kills.json"
-    command = [sys.executable, str(ROOT / "benchmarks" / "kills.py"), "--kills", "6", "--seed", "7", "--out", str(file)]
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "reliability" / "kills.py"),
+        "--kills",
+        "6",
+        "--seed",
+        "7",
+        "--out",
+        str(file),
+    ]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     rows = json.loads(file.read_text())["rows"]

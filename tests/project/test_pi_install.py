@@ -33,7 +33,7 @@ def test_every_package_has_a_wheel_for_arm64(python: str) -> None:
         if "python_version <" in each:
             continue
         name = normal(re.split(r"[<>=;\[ ]", each)[0])
-        assert name in wheels, f"{name} is new: run python benchmarks/pi_install.py"
+        assert name in wheels, f"{name} is new: run python benchmarks/runtimes/pi_install.py"
         assert wheels[name].endswith(("aarch64.whl", "any.whl")), wheels[name]
 
 

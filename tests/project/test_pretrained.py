@@ -84,7 +84,9 @@ def test_baselines_were_measured_beside_the_networks_that_are_shipped() -> None:
     baselines = result("baselines")["baselines"]
     for name in LIMITS:
         said = baselines[f"{name}, INT8"]["sha256"]
-        assert said == bundle.load(name).manifest.networks["int8-cpu"].sha256, "run: python benchmarks/baselines.py"
+        assert said == bundle.load(name).manifest.networks["int8-cpu"].sha256, (
+            "run: python benchmarks/baselines/measure.py"
+        )
 
 
 @pytest.mark.parametrize("name", ["streaming_memory", "arena", "ort_profile"])
@@ -97,12 +99,12 @@ def test_the_measuring_was_measured_with_the_network_that_is_shipped(name: str) 
 def test_tables_that_have_pretrained_networks_beside_others_are_of_the_networks_that_are_shipped() -> None:
     without_vnni = {each["bundle"]: each["sha256"] for each in result("without_vnni")["bundles"]}
     assert without_vnni == {name: bundle.load(name).manifest.networks["int8-cpu"].sha256 for name in LIMITS}, (
-        "run: python benchmarks/without_vnni.py"
+        "run: python benchmarks/timing/without_vnni.py"
     )
     ours = next(each for each in result("papers")["networks"] if each["name"] == bundle.default().manifest.name)
     measured = {each["network"]: each.get("sha256") for each in ours["cpu"]}
     shipped = bundle.default().manifest.networks["int8-cpu"].sha256
-    assert measured["int8-cpu"] == shipped, "run: python benchmarks/papers.py"
+    assert measured["int8-cpu"] == shipped, "run: python benchmarks/training/papers.py"
 
 
 def test_what_is_quoted_over_seeds_is_of_the_network_that_is_shipped() -> None:

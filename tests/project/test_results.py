@@ -75,7 +75,7 @@ def test_training_compressing_and_bench_were_of_the_same_network_on_the_same_dat
 
 
 def test_of_sixty_of_timms_networks_six_at_most_do_not_go_through_and_say_why_before_training() -> None:
-    chosen = json.loads((ROOT / "benchmarks" / "any_network.json").read_text())["networks"]
+    chosen = json.loads((ROOT / "benchmarks" / "runtimes" / "any_network.json").read_text())["networks"]
     measured = json.loads((ROOT / "benchmarks" / "results" / "any_network.json").read_text())["networks"]
     assert len({each["module"] for each in chosen}) == len(chosen) == 60
     assert {each["network"] for each in measured} <= {each["network"] for each in chosen}

@@ -19,7 +19,7 @@ BENCHES = sorted(
     [
         *RESULTS.glob("fer2013/*/bench.json"),
         *RESULTS.glob("fer2013/**/report.json"),
-        *(file for file in RESULTS.glob("family/*.json") if not file.stem.endswith(("-seeds", "-candidates"))),
+        *(file for file in RESULTS.glob("pretrained/*.json") if not file.stem.endswith(("-seeds", "-candidates"))),
     ]
 )
 PRINTED = (

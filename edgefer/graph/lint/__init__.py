@@ -2,7 +2,7 @@
 
 `lint` goes by rules alone; `asking.ask` asks the runtime itself, where it is installed. Rules stand in `cpu` (with
 `onnxruntime`, `onnxruntime_settings`), `tensorrt` (with `tensorrt_quantizers`, `tensorrt_settings`) and `misread`.
-Which operators and types a target has stands in two tables that benchmarks/lint_tables.py writes.
+Which operators and types a target has stands in two tables that benchmarks/runtimes/lint_tables.py writes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What targets know: tables that benchmarks/lint_tables.py took from the runtimes themselves."""
+"""What targets know: tables that benchmarks/runtimes/lint_tables.py took from the runtimes themselves."""
 
 from __future__ import annotations
 
