@@ -77,6 +77,14 @@ class Graph:
         """Return the nodes that read `name`."""
         return [node for node in self.nodes if name in node.input]
 
+    def all_readers(self) -> dict[str, list[NodeProto]]:
+        """Return the nodes that read each tensor: `readers` of all of them, in one pass over the graph."""
+        found: dict[str, list[NodeProto]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.input):
+                found.setdefault(name, []).append(node)
+        return found
+
     def read_only_by(self, name: str, node: NodeProto) -> bool:
         """Return whether `node` alone reads `name`, and whoever runs the model does not."""
         return name not in self.outputs and all(reader is node for reader in self.readers(name))

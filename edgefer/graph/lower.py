@@ -86,8 +86,9 @@ def _checked(graph: Graph, node: NodeProto) -> NodeProto:
 def _unsigned(graph: Graph, quantizers: list[NodeProto], keep: Collection[str]) -> Lowered:
     bounds = ranges(graph)
     lowest_is_zero = []
+    all_readers = graph.all_readers()
     for node in quantizers:
-        readers = graph.readers(node.output[0])
+        readers = all_readers.get(node.output[0], [])
         if any(reader.op_type != "DequantizeLinear" for reader in readers) or node.output[0] in graph.outputs:
             raise InputError(f"{node.name}: only DequantizeLinear may read a quantized tensor")
         unsigned = bounds[node.input[0]][0] >= 0 and node.name not in keep
