@@ -316,6 +316,12 @@ def exporters() -> str:
     )
 
 
+def script(name: str) -> str:
+    """Return where a script of benchmarks/ is, below the repository."""
+    (path,) = HERE.rglob(f"{name}.py")
+    return path.relative_to(HERE.parent).as_posix()
+
+
 def others() -> str:
     """What the benchmarks beside this file measured of edgefer itself."""
     loading, augmentation = read("data_loading.json"), read("augmentation.json")
@@ -346,7 +352,7 @@ def others() -> str:
         "What the timing loop adds to a latency": (f"{harness['p50']:.2f} us", "harness_overhead"),
     }
     rows = [
-        [what, figure, f"[{name}.json](benchmarks/results/{name}.json), `python benchmarks/{name}.py`"]
+        [what, figure, f"[{name}.json](benchmarks/results/{name}.json), `python {script(name)}`"]
         for what, (figure, name) in files.items()
     ]
     int8 = next(network for network in quickstart["bench"]["networks"] if network["network"] == "int8-cpu")
@@ -662,7 +668,7 @@ def trust() -> str:
         if (RESULTS / f"{name}.json").exists()
     ]
     end = (
-        "Each by `python benchmarks/NAME.py`, `turns.py` with the bundles behind it, `streaming_memory.py` with "
+        "Each by `python benchmarks/timing/NAME.py`, `turns.py` with the bundles behind it, `streaming_memory.py` with "
         "`fer2013.zip`; what it does exactly stands in its first lines and in the JSON."
     )
     start = "What a bench's figures rest on is measured too; what the timing loop adds to a latency stands below."

@@ -6,6 +6,7 @@ are taken as they are written.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,6 +16,7 @@ CONTEMPT = "contempt"
 VOCABULARY = (*LABELS, CONTEMPT)
 MAX_LABELS = 100
 MAX_LENGTH = 64  # characters of one, as in a manifest
+_MIN_MISSPELT = 4  # characters: shorter words are near to too many
 
 _SYNONYMS = {
     "angry": ("anger", "ang", "angriness", "an"),
@@ -69,6 +71,19 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
         return (1, int(name), "") if is_number(name) else (2, 0, name)
 
     return tuple(sorted(set(names), key=key))
+
+
+def possible(name: str) -> bool:
+    """Return whether a label can be shown and kept: 1 to `MAX_LENGTH` printable characters."""
+    return name.isprintable() and 0 < len(name) <= MAX_LENGTH
+
+
+def near(name: str) -> str | None:
+    """Return the known expression that a label may be a misspelling of, or None: ``hapy``."""
+    if canonical(name) is not None or len(name) < _MIN_MISSPELT:
+        return None
+    found = difflib.get_close_matches(name.lower(), [each for each in _BY_NAME if len(each) >= _MIN_MISSPELT], 1, 0.82)
+    return _BY_NAME[found[0]] if found else None
 
 
 def is_number(name: str) -> bool:

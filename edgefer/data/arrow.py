@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from edgefer.lines import one_line, printable
 ENDINGS = (".parquet", ".arrow")
 _IMAGES = ("image", "img", "picture", "face", "pixel_values")
 _LABELS = ("label", "labels", "emotion", "expression", "class", "fine_label")
+_NAMED = 5  # in one line
 
 
 class ArrowTree:
@@ -40,8 +42,15 @@ class ArrowTree:
         self._files: list[File] = []
         self._held: tuple[str, int, list[Any]] | None = None
         self._columns: dict[str, str] = {}
+        self._unlabelled: list[str] = []
         for name, path in self._tables.items():
             self._add(name, path)
+        if self._unlabelled:
+            shown = ", ".join(map(self.label, self._unlabelled[:_NAMED]))
+            raise InputError(
+                f"{len(self._unlabelled):,} of {len(self.rows):,} rows have no label, such as {shown}; remove them, or "
+                "name another column with --label-column"
+            )
 
     def label(self, path: str) -> str:  # noqa: D102
         return printable(f"{self.top}: {path}" if path else str(self.top))
@@ -81,8 +90,10 @@ class ArrowTree:
             for values in _groups(path, label):
                 starts.append(row)
                 for value in values:
-                    said = words[value] if isinstance(value, int) and words and 0 <= value < len(words) else str(value)
-                    self.rows.append(Row(f"{name}#{row}", number(said), split))
+                    said = _label(value, words)
+                    if said is None:
+                        self._unlabelled.append(f"{name}#{row}")
+                    self.rows.append(Row(f"{name}#{row}", said or "", split))
                     self._files.append(File(f"{name}#{row}", 0, (status.st_mtime_ns, status.st_ctime_ns)))
                     row += 1
 
@@ -114,8 +125,17 @@ def find(tables: list[Path], top: Path, options: Options) -> tuple[ArrowTree, Li
         MissingExtra: pyarrow is not installed.
     """
     tree = ArrowTree(tables, top, options)
-    kind = "Parquet" if tables[0].suffix == ".parquet" else "Arrow"
+    kind = "Parquet" if _is_parquet(tables[0]) else "Arrow"
     return tree, Listed(f"{kind}, {len(tables)} files" if len(tables) > 1 else f"{kind} file", tree.rows)
+
+
+def _label(value: Any, words: list[str]) -> str | None:
+    """Return a row's label, or None where it has none: empty, or a number without a name, as -1 in a hidden test."""
+    if isinstance(value, int) and not isinstance(value, bool) and words:
+        return number(words[value]) if 0 <= value < len(words) else None
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return number(str(value)) or None
 
 
 def _parts(name: str) -> list[str]:
@@ -139,7 +159,7 @@ def _arrow(name: str) -> Iterator[None]:
 def _schema(path: Path) -> Any:
     from pyarrow import parquet
 
-    return parquet.read_schema(path) if path.suffix == ".parquet" else _batches(path).schema
+    return parquet.read_schema(path) if _is_parquet(path) else _batches(path).schema
 
 
 def _batches(path: Path) -> Any:
@@ -163,19 +183,35 @@ def _all_batches(path: Path) -> Iterator[Any]:
 
 def _groups(path: Path, label: str) -> Iterator[list[Any]]:
     """Yield the labels of each group of rows."""
-    if path.suffix != ".parquet":
-        yield from (batch.column(label).to_pylist() for batch in _all_batches(path))
+    rows = 0
+    if not _is_parquet(path):
+        for batch in _all_batches(path):
+            rows += batch.num_rows
+            _check_rows(path, rows)
+            yield batch.column(label).to_pylist()
         return
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:
+        _check_rows(path, file.metadata.num_rows)
         for place in range(file.num_row_groups):
             yield file.read_row_group(place, columns=[label]).column(label).to_pylist()
 
 
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+def _check_rows(path: Path, rows: int) -> None:
+    """Refuse more rows than a table of pictures of this size has: equal labels take no room in a file, but memory."""
+    most = limits.entries(path.stat().st_size)
+    if rows > most:
+        raise InputError(f"{path} has {rows:,} rows where {most:,} are possible; do not trust this file")
+
+
 def _group(path: Path, place: int, column: str) -> Any:
     """Return a column of a group of rows."""
-    if path.suffix != ".parquet":
+    if not _is_parquet(path):
         return next(itertools.islice(_all_batches(path), place, None)).column(column)
     from pyarrow import parquet
 

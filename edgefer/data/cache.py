@@ -306,7 +306,9 @@ def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], di
     arrays = {array: np.concatenate(blocks).astype(ARRAYS[array]) for array, blocks in taken.items()}
     classes = tuple(contents.classes)
     if contents.by_appearance:
-        classes = check_labels(contents.layout, classes, [None] * len(classes))
+        names = [contents.classes[place] for place in arrays["labels"]]
+        said_of = [None if contents.carved else SPLITS[place] for place in arrays["splits"]]
+        classes = check_labels(contents.layout, names, said_of)
         arrays["labels"] = np.array([classes.index(name) for name in contents.classes], np.int64)[arrays["labels"]]
     divided = None
     if contents.carved:

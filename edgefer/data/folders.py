@@ -13,7 +13,7 @@ from edgefer.data.dataset import SPLITS, USAGES
 from edgefer.data.groups import FEWEST
 from edgefer.data.trees import File, Tree, join
 from edgefer.errors import InputError
-from edgefer.labels import LABELS, MAX_LABELS, MAX_LENGTH, canonical, label_of, ordered
+from edgefer.labels import LABELS, MAX_LABELS, MAX_LENGTH, canonical, label_of, ordered, possible
 from edgefer.lines import printable
 
 # Of pictures, in folders that are trained on and in those that are asked about.
@@ -242,7 +242,7 @@ def check_labels(where: str, names: Sequence[str], splits: Sequence[str | None])
         InputError: they are too few or too many, cannot be shown, or some have no training pictures; all are named.
     """
     classes = ordered(names)
-    bad = [name for name in classes if not (name.isprintable() and 0 < len(name) <= MAX_LENGTH)]
+    bad = [name for name in classes if not possible(name)]
     if bad:
         raise InputError(
             f"{where}: {', '.join(map(_shown, bad[:_NAMED]))} cannot be a label, which has 1 to {MAX_LENGTH} printable "

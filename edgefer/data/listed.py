@@ -11,7 +11,7 @@ from edgefer.data.dataset import SPLITS, USAGES
 from edgefer.data.folders import SPLIT_FOLDERS, Found, Pictures, check_labels, is_picture, order
 from edgefer.data.trees import File, Tree, join
 from edgefer.errors import InputError
-from edgefer.labels import label_of
+from edgefer.labels import is_number, label_of
 
 _NAMED = 5  # in one line
 
@@ -162,7 +162,7 @@ def names_of(finder: Finder, numbers: Sequence[str], order_of: dict[int, str]) -
     Raises:
         InputError: some have no label; all are named.
     """
-    unknown = sorted({each for each in numbers if not each.isdigit() or int(each) not in order_of})
+    unknown = sorted({each for each in numbers if not is_number(each) or int(each) not in order_of})
     if unknown:
         raise InputError(
             f"{finder.tree.label('')}: labels {', '.join(unknown[:_NAMED])} where {min(order_of)} to {max(order_of)} "

@@ -20,9 +20,10 @@ from edgefer import labels as vocabulary
 from edgefer import limits, paths
 from edgefer.data import votes
 from edgefer.data.dataset import NOWHERE, Dataset, Naming
+from edgefer.data.reading import is_file
 from edgefer.data.text import decoded
 from edgefer.errors import InputError
-from edgefer.lines import one_line
+from edgefer.lines import one_line, printable
 
 VOTES = "fer2013new.csv"
 _NAMED = 8  # in one line
@@ -61,6 +62,12 @@ def renamed(dataset: Dataset, to: Mapping[str, str]) -> Dataset:
     if news == [*dataset.classes]:
         return dataset
     classes = vocabulary.ordered(name for name in news if name)
+    bad = [name for name in classes if not vocabulary.possible(name)]
+    if bad:
+        raise InputError(
+            f"{', '.join(printable(name[:40]) or 'an empty name' for name in bad[:_NAMED])} cannot be a label, which "
+            f"has 1 to {vocabulary.MAX_LENGTH} printable characters; give another name"
+        )
     if len(classes) < 2:
         raise InputError(f"--map leaves {', '.join(classes) or 'nothing'} of {', '.join(dataset.classes)}; keep two")
     places = np.array([classes.index(name) if name else -1 for name in news], np.int64)
@@ -151,7 +158,7 @@ def _by_labels(dataset: Dataset, text: str) -> Dataset:
     if key in vocabulary.ORDERS:
         return _numbers_named(dataset, vocabulary.ORDERS[key], text)
     path = Path(text)
-    if path.is_file():
+    if is_file(path):
         content = decoded(limits.read_bytes(path, limits.VOTES))
         if content.lstrip().startswith("Usage,Image name"):
             return by_votes(dataset, path)
@@ -163,7 +170,13 @@ def _by_labels(dataset: Dataset, text: str) -> Dataset:
 
 
 def _order(path: Path, content: str) -> dict[int, str]:
-    rows = [row for row in csv.reader(content.replace("\t", ",").splitlines()) if any(cell.strip() for cell in row)]
+    try:
+        table = list(csv.reader(content.replace("\t", ",").splitlines()))
+    except csv.Error as error:
+        raise InputError(f"{path} is no list of labels ({one_line(error, 80)})") from None
+    rows = [row for row in table if any(cell.strip() for cell in row)]
+    if not rows:
+        raise InputError(f"{path} has no labels; write one a line, or a number and its label")
     if len(rows) > vocabulary.MAX_LABELS + 1:
         raise InputError(f"{path} has {len(rows):,} lines where {vocabulary.MAX_LABELS} labels are possible")
     found: dict[int, str] = {}
@@ -171,8 +184,8 @@ def _order(path: Path, content: str) -> dict[int, str]:
         cells = [cell.strip() for cell in row]
         if len(cells) == 1:
             first, _, rest = cells[0].partition(" ")
-            cells = [first, rest.strip()] if first.isdigit() and rest.strip() else cells
-        if len(cells) >= 2 and cells[0].isdigit() and len(cells[0]) <= 6:
+            cells = [first, rest.strip()] if vocabulary.is_number(first) and rest.strip() else cells
+        if len(cells) >= 2 and vocabulary.is_number(cells[0]):
             found[int(cells[0])] = cells[1]
         elif len(cells) == 1:
             found[place] = cells[0]
@@ -232,6 +245,11 @@ def _beside(dataset: Dataset) -> Path | None:
     """Return FER+'s votes where they lie beside a data set, or in it."""
     place = Path((dataset.source or dataset).origin)
     return next((each for each in (place.parent / VOTES, place / VOTES) if each.is_file()), None)
+
+
+def misspelt(dataset: Dataset) -> list[tuple[str, str]]:
+    """Return labels that look like a known expression and are none, each with that one: ``hapy``, happy."""
+    return [(name, meant) for name in dataset.classes if (meant := vocabulary.near(name)) is not None]
 
 
 def check_named(dataset: Dataset, what: str = "--labels") -> None:

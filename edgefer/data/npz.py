@@ -124,7 +124,8 @@ def _part(
         raise InputError(f"{place}: {labels} is {said.dtype} of shape {said.shape}, no label for each picture")
     if said.dtype.kind in "iu":
         if said.min() < 0 or (names and said.max() >= len(names)):
-            raise InputError(f"{place}: {labels} has {said.min()} to {said.max()} where {len(names)} names are")
+            which = f"0 to {len(names) - 1}, which have names," if names else "0 and more"
+            raise InputError(f"{place}: {labels} has {said.min()} to {said.max()}, where {which} are possible")
         return pictures, [label_of(names[each]) if names else str(each) for each in said.tolist()]
     words = [each.decode("utf-8", "replace") if isinstance(each, bytes) else each for each in said.tolist()]
     return pictures, [label_of(each) for each in words]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,25 @@ def described(path: Path) -> tuple[Path, Reading]:
         wrong = f"it has {', '.join(one_line(key, 40) for key in unknown[:5])}" if unknown else "it has no path"
         raise InputError(f"{path} describes no data set ({wrong}); its keys are {', '.join(sorted(_KEYS))}")
     values = {key: _text(path, key, value) for key, value in tree.items() if key != "path"}
-    groups = values.get("groups")
-    if groups is not None and (path.parent / groups).is_file():
-        groups = str(path.parent / groups)
-    labels = values.get("labels")
-    if labels is not None and (path.parent / labels).is_file():
-        labels = str(path.parent / labels)
-    reading = Reading(labels, values.get("map"), groups, values.get("path-column"), values.get("label-column"))
+    for key in ("groups", "labels"):
+        if key in values and is_file(path.parent / values[key]):
+            values[key] = str(path.parent / values[key])
+    reading = Reading(
+        values.get("labels"),
+        values.get("map"),
+        values.get("groups"),
+        values.get("path-column"),
+        values.get("label-column"),
+    )
     return path.parent / tree["path"], reading
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is such a file; a pattern or a list of labels may be longer than a file's name can be."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _text(path: Path, key: str, value: Any) -> str:
@@ -82,22 +94,31 @@ def _text(path: Path, key: str, value: Any) -> str:
     raise InputError(f"{path}: {key} is a text" + (" or a table of texts" if key == "map" else ""))
 
 
+def _from(file: Path, path: Path) -> str:
+    """Return a path as a file's text names it: relative to the file, so that no folder of this machine is in it."""
+    try:
+        return Path(os.path.relpath(path.resolve(), file.resolve().parent)).as_posix()
+    except ValueError:  # on another drive of Windows
+        return str(path.resolve())
+
+
 def description(path: Path, reading: Reading, file: Path) -> str:
     """Return the TOML that `described` reads as these.
 
     Args:
         path: of the data set.
         reading: of it.
-        file: where the text will stand: a data set below it is named relative to it.
+        file: where the text will stand; files and folders are named relative to it.
     """
-    place = path.absolute()
-    below = place.is_relative_to(file.absolute().parent)
-    where = place.relative_to(file.absolute().parent) if below else place
+
+    def beside(text: str | None) -> str | None:
+        return _from(file, Path(text)) if text is not None and is_file(Path(text)) else text
+
     named = {
-        "path": str(where),
-        "labels": reading.labels,
+        "path": _from(file, path),
+        "labels": beside(reading.labels),
         "map": reading.renames,
-        "groups": reading.groups,
+        "groups": beside(reading.groups),
         "path-column": reading.path_column,
         "label-column": reading.label_column,
     }

@@ -27,7 +27,7 @@ from edgefer.data.dataset import SPLITS, USAGES
 from edgefer.data.listed import split_named
 from edgefer.data.text import encoding_of
 from edgefer.errors import InputError
-from edgefer.labels import LABELS, MAX_LABELS, MAX_LENGTH, is_number, label_of
+from edgefer.labels import LABELS, MAX_LABELS, is_number, label_of, possible
 from edgefer.lines import printable
 
 NAMES = ("fer2013.csv", "icml_face_data.csv")
@@ -139,7 +139,7 @@ class _Labels:
 
     def __call__(self, text: str) -> int:
         name = label_of(text) if self._words else text
-        if self._words == is_number(name) or not (name.isprintable() and 0 < len(name) <= MAX_LENGTH):
+        if self._words == is_number(name) or not possible(name):
             kind = "words" if self._words else "numbers"
             raise ValueError(f"label {text[:20]!r} where others are {kind}")
         place = self._places.get(name)

@@ -32,3 +32,21 @@ def test_a_command_in_readme_or_docs_parses(command: str) -> None:
 
 def test_readme_shows_the_main_commands() -> None:
     assert {"edgefer train", "edgefer compress --int8", "edgefer bench --device cpu"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/training/README.md"),
+        *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))),
+    ],
+)
+def test_a_file_of_the_project_that_a_page_names_is_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    tops = "benchmarks|docker|docs|edgefer|tests" + (
+        "|backends|bench|data|devices|faces|graph|models|training" * (page == "ARCHITECTURE.md")
+    )
+    named = set(re.findall(rf"(?<![\w/.-])(?:\.\./)*((?:{tops})/[\w/.-]+\.(?:py|sh|md|toml|json|Dockerfile))\b", text))
+    named = {name for name in named if not re.search(r"[A-Z]{4,}\.py", name)}  # NAME.py stands for some
+
+    assert [name for name in sorted(named) if not any((ROOT / top / name).exists() for top in ("", "edgefer"))] == []

@@ -77,7 +77,7 @@ def _of_tables(finder: Finder, place: str, tables: list[str]) -> Listed | None:
         for line in lines:
             cells = line.split(",")  # its paths have no commas, and its landmarks are joined by semicolons
             code = number(cells[said]) if len(cells) > max(where, said) else ""
-            if code.isdigit() and int(code) in _ORDER:
+            if labels.is_number(code) and int(code) in _ORDER:
                 rows.append(Row(cells[where].strip().strip('"'), _ORDER[int(code)], _TABLES[name]))
     if not rows:
         return None

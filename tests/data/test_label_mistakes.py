@@ -1,0 +1,153 @@
+"""Labels that nobody meant: misspelt, missing, unprintable; and lists of labels that are none."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgefer import console, data, labels, limits
+from edgefer.data.reading import Reading, description
+from edgefer.errors import InputError
+from tests.helpers import sources
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("", "has no labels; write one a line"), ("² engaged, x\n1 b\n2 c\n", "line 1: a line is a label")],
+)
+def test_a_list_of_labels_that_is_none_is_refused(content: str, said: str, tmp_path: Path) -> None:
+    sources.class_folders(tmp_path / "faces", {"0": 4, "1": 4, "2": 4})
+    (tmp_path / "names.txt").write_text(content, encoding="utf-8")
+
+    with pytest.raises(InputError, match=said):
+        data.load(tmp_path / "faces", labels=str(tmp_path / "names.txt"))
+
+
+def test_a_list_of_labels_may_be_longer_than_a_name_of_a_file(tmp_path: Path) -> None:
+    sources.class_folders(tmp_path / "faces", {"0": 4, "1": 4, "2": 4})
+    names = ",".join(f"a name of {'many' * 20} letters {number}"[-60:] for number in range(3)) + "," + "x" * 300
+
+    assert len(data.load(tmp_path / "faces", labels=names).classes) == 3
+    (tmp_path / "faces.toml").write_text(f'path = "faces"\nlabels = "{names}"\n')
+    assert len(data.load(tmp_path / "faces.toml").classes) == 3
+
+
+@pytest.mark.parametrize("name", ["x" * (labels.MAX_LENGTH + 1), "a\nb", "a\0"])
+def test_a_new_name_that_cannot_be_a_label_is_refused_before_a_training(name: str, tmp_path: Path) -> None:
+    sources.class_folders(tmp_path, {"bored": 4, "happy": 4})
+
+    with pytest.raises(InputError, match="cannot be a label") as error:
+        data.load(tmp_path, renames=f"bored={name}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_label_near_to_an_expression_is_said_with_what_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources.class_folders(tmp_path, {"bored": 4, "happy": 4, "neutal": 4})
+    monkeypatch.setattr(console, "_enabled", True)
+    console.say_once.cache_clear()
+
+    data.load(tmp_path)
+    said = capsys.readouterr().err
+    mended = data.load(tmp_path, renames="neutal=neutral")
+
+    assert "neutal is a label of its own; if it is neutral, give --map 'neutal=neutral'" in said
+    assert "bored" not in said
+    assert mended.classes == ("happy", "neutral", "bored")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("word", ["engaged", "bored", "drowsy", "positive", "negative", "content", "tired", "confused"])
+def test_words_of_their_own_are_near_to_no_expression(word: str) -> None:
+    assert labels.near(word) is None
+
+
+def test_numbers_that_only_look_like_digits_are_no_labels_of_raf_db(tmp_path: Path) -> None:
+    (tmp_path / "EmoLabel").mkdir()
+    (tmp_path / "EmoLabel" / "list_patition_label.txt").write_text("train_1.jpg ²\n", encoding="utf-8")
+
+    with pytest.raises(InputError, match="labels ² where 1 to 7 are possible"):
+        data.load(tmp_path)
+
+
+def test_a_table_with_a_label_that_is_never_trained_is_refused_as_folders_are(tmp_path: Path) -> None:
+    rows = [("happy", "train"), ("sad", "test")] * 3
+    pixels = " ".join(["7"] * 16)
+    (tmp_path / "faces.csv").write_text(
+        "label,split,pixels\n" + "".join(f"{label},{split},{pixels}\n" for label, split in rows)
+    )
+
+    with pytest.raises(InputError, match="no training pictures of sad"):
+        data.load(tmp_path / "faces.csv")
+
+
+def parquet(path: Path, said: list[object], names: list[str] | None = None) -> Path:
+    """Write pictures and labels as Hugging Face does."""
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet as files
+
+    rng = np.random.default_rng(len(said))
+    pictures = []
+    for number in range(len(said)):
+        file = path.parent / f"{number}.png"
+        Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(file)
+        pictures.append({"bytes": file.read_bytes(), "path": None})
+        file.unlink()
+    made = arrow.table({"image": pictures, "label": said})
+    if names is not None:
+        features = {"info": {"features": {"label": {"names": names}}}}
+        made = made.replace_schema_metadata({b"huggingface": json.dumps(features).encode()})
+    files.write_table(made, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [(["happy", "sad", None, "sad"], None), ([0, 1, -1, 1], ["happy", "sad"]), ([0, 1, 2, 1], ["happy", "sad"])],
+)
+def test_a_row_without_a_label_makes_no_label(said: list[object], names: list[str] | None, tmp_path: Path) -> None:
+    path = parquet(tmp_path / "faces.parquet", said * 4, names)
+
+    with pytest.raises(InputError, match=r"4 of 16 rows have no label, such as .*#2"):
+        data.load(path)
+
+
+def test_a_table_s_name_may_be_in_capitals(tmp_path: Path) -> None:
+    assert data.load(parquet(tmp_path / "FACES.PARQUET", ["happy", "sad"] * 8)).classes == ("happy", "sad")
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_rows_that_take_no_room_in_a_file_are_bounded(ending: str, tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet as files
+
+    path, rows = tmp_path / f"faces.{ending}", limits.ENTRIES + 1
+    made = arrow.table({"image": arrow.nulls(rows), "label": arrow.nulls(rows)})
+    if ending == "parquet":
+        files.write_table(made, path)
+    else:
+        with arrow.OSFile(str(path), "wb") as sink, arrow.ipc.new_file(sink, made.schema) as writer:
+            writer.write_table(made)
+
+    with pytest.raises(InputError, match=r"has 500,001 rows where 500,000 are possible"):
+        data.load(path)
+
+
+def test_a_description_names_files_relative_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources.class_folders(tmp_path / "data" / "faces", {"0": 4, "1": 4})
+    (tmp_path / "names.txt").write_text("bored\nengaged\n")
+    (tmp_path / "notes").mkdir()
+    monkeypatch.chdir(tmp_path)
+    file = Path("notes", "faces.toml")
+
+    file.write_text(description(Path("data", "faces"), Reading(labels="names.txt"), file))
+
+    assert str(tmp_path) not in file.read_text()
+    monkeypatch.chdir(os.sep)
+    assert data.load(tmp_path / file).classes == ("bored", "engaged")
