@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -38,19 +37,23 @@ class Recording:
         name = printable(str(file))
         if file.suffix.lower() not in _ENDINGS:
             raise InputError(f"--record takes a name that ends in {' or '.join(_ENDINGS)}, not {name}")
-        if os.path.lexists(file):
-            raise InputError(f"{name} is there already; --record writes a new file")
         try:
             import av
         except ModuleNotFoundError as error:
             raise MissingExtra.of(error, "live") from None
         self._av = av
-        options = {"movflags": "frag_keyframe+empty_moov"} if file.suffix.lower() == ".mp4" else {}
         try:
-            self._container = av.open(f"file:{file}", "w", container_options=options)
-        except (av.error.FFmpegError, OSError) as error:
-            raise InputError(f"{name} cannot be written: {one_line(error.strerror or error)}") from None
-        self._name = name
+            # Opened here, not by FFmpeg: it would do so at the first frame, and PyAV keeps errors at the end to itself.
+            self._file = file.open("xb")
+        except FileExistsError:
+            raise InputError(f"{name} is there already; --record writes a new file") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{name} cannot be written: {one_line(reason)}; name another file") from None
+        mp4 = file.suffix.lower() == ".mp4"
+        options = {"movflags": "frag_keyframe+empty_moov"} if mp4 else {}
+        self._container = av.open(self._file, "w", format="mp4" if mp4 else "matroska", container_options=options)
+        self._path, self._name = file, name
         self._stream: VideoStream | None = None
         self._last = -1
 
@@ -60,9 +63,17 @@ class Recording:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._stream is not None:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
+        try:
+            with self._file:
+                if self._stream is not None:
+                    self._container.mux(self._stream.encode(None))
+                self._container.close()
+        except (self._av.error.FFmpegError, OSError) as failure:
+            if error is None:  # else that is what the user is told
+                raise self._full(failure) from None
+        finally:
+            if self._stream is None:  # no frame came
+                self._path.unlink(missing_ok=True)
 
     def add(self, pixels: NDArray[np.uint8], frame: Frame) -> None:
         """Write a frame with boxes and labels. The first one decides the size of the video.
@@ -81,8 +92,12 @@ class Recording:
         image.pts, image.time_base = self._last, self._stream.time_base
         try:
             self._container.mux(self._stream.encode(image))
+            self._file.flush()
         except (self._av.error.FFmpegError, OSError) as error:
-            raise MissingRequirement(f"{self._name} cannot be written: {one_line(error.strerror or error)}") from None
+            raise self._full(error) from None
+
+    def _full(self, error: OSError) -> MissingRequirement:
+        return MissingRequirement(f"{self._name} cannot be written any more: {one_line(error.strerror or error)}")
 
     def _open(self, width: int, height: int) -> VideoStream:
         from fractions import Fraction
