@@ -37,7 +37,9 @@ def live(
     min_confidence: Annotated[
         float | None, typer.Option(min=0, max=1, help="Below it the label is 'unsure'. Default: 0.35.")
     ] = None,
-    every: Annotated[int, typer.Option(min=1, max=1000, help="Look for faces in every n-th frame.")] = 3,
+    every: Annotated[
+        int, typer.Option(min=1, max=1000, help="Look for faces in every n-th frame, or after 0.5 s.")
+    ] = 3,
     min_face: Annotated[
         int | None, typer.Option(min=1, help="Smallest face in pixels. Default: 48, in large frames more.")
     ] = None,
@@ -123,7 +125,7 @@ def _page(running: Live, predictor: Predictor, listen: str | None, token: str | 
 
 
 class _View:
-    """What is printed: JSON lines, a table that is synthetic again in a terminal, or a line for each change.
+    """What is printed: JSON lines, a table that is redrawn in a terminal, or a line for each change.
 
     Args:
         title: of the source.

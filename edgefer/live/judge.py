@@ -16,6 +16,7 @@ from edgefer.predictor import Prediction, Predictor
 
 _WHOLE = 640  # longest side at which the detector looks at a frame as a whole
 _SMALLEST = 48  # pixels at that size
+_LOOK = 0.5  # seconds after which faces are looked for again: less than a track is shown without being seen
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Settings:
     """How frames are judged.
 
     Attributes:
-        every: faces are looked for in every n-th frame, and followed between.
+        every: faces are looked for in every n-th frame, and followed between. Where that is less often than every half
+            second, in each frame half a second after the last look.
         min_face: side in pixels of the smallest face to look for; by default 48, of frames over 640 pixels more, so
             that a frame is looked at once and not in tiles.
         smoothing: of the answers over time.
@@ -48,7 +50,8 @@ class Judge:
         self._smoothers: dict[int, Smoother] = {}
         self._last: dict[int, Prediction] = {}
         self._found: set[int] = set()
-        self._frames = 0
+        self._frames = self._settings.every  # since faces were looked for
+        self._looked = 0.0  # time of the frame in which they were
 
     def faces(self, pixels: NDArray[np.uint8], time: float) -> tuple[Face, ...]:
         """Return the faces of a frame, by track.
@@ -57,8 +60,9 @@ class Judge:
             pixels: uint8, (H, W, 3) RGB.
             time: of the frame in seconds; never less than the one before.
         """
-        if self._frames % self._settings.every == 0:
+        if self._frames >= self._settings.every or time - self._looked >= _LOOK:
             self._detect(pixels, time)
+            self._frames, self._looked = 0, time
         self._frames += 1
         shown = self._tracker.shown(time)
         # A face that the detector missed is not judged: there may be a hand, or nothing.
@@ -82,6 +86,7 @@ class Judge:
         """Return all that this judge knows, as plain JSON values, for `restore`."""
         return {
             "frames": self._frames,
+            "looked": self._looked,
             "found": sorted(self._found),
             "tracker": self._tracker.state(),
             "smoothers": [[number, each.state()] for number, each in self._smoothers.items()],
@@ -100,9 +105,9 @@ class Judge:
             for number, each in state["smoothers"]
         }
         last = {int(number): Prediction(label, probabilities, 0.0) for number, label, probabilities in state["last"]}
-        frames, found = int(state["frames"]), set(map(int, state["found"]))
+        frames, looked, found = int(state["frames"]), float(state["looked"]), set(map(int, state["found"]))
         self._tracker, self._smoothers, self._last = tracker, smoothers, last
-        self._frames, self._found = frames, found
+        self._frames, self._looked, self._found = frames, looked, found
 
     def _detect(self, pixels: NDArray[np.uint8], time: float) -> None:
         least = self._settings.min_face or max(_SMALLEST, round(max(pixels.shape[:2]) * _SMALLEST / _WHOLE))
