@@ -117,25 +117,32 @@ def named(source: str, size: str | None = None, raw: str | None = None) -> Strea
     """
     if raw is not None and source != "-":
         raise InputError("--raw describes frames on stdin; use it with - as the source")
+    if size is not None and not _SIZE.fullmatch(size):
+        raise InputError(f"--size is a width and a height such as 1280x720, not {printable(size)}")
     if source == "-":
+        _no_size(size)
         if sys.stdin is None or sys.stdin.isatty():
             raise InputError("nothing is piped into edgefer; for example: gst-launch-1.0 ... ! fdsink | edgefer live -")
         options = _raw(raw) if raw is not None else {}
         return Stream("stdin", "pipe:0", returns=False, format="rawvideo" if options else None, options=options)
-    if size is not None and not _SIZE.fullmatch(size):
-        raise InputError(f"--size is a width and a height such as 1280x720, not {printable(size)}")
     if source.isascii() and source.isdigit():
         return _camera(int(source), size)
     scheme = source.partition("://")[0].lower() if "://" in source else None
     if scheme is not None:
         if scheme not in SCHEMES:
             raise InputError(f"{shown(source)} is no address of a stream that edgefer reads: {', '.join(SCHEMES)}")
+        _no_size(size)
         options = {"rtsp_transport": "tcp"} if scheme.startswith("rtsp") else {}
         return Stream(shown(source), source, returns=True, options=options)
-    return _file(source)
+    return _file(source, size)
 
 
-def _file(source: str) -> Stream:
+def _no_size(size: str | None) -> None:
+    if size is not None:
+        raise InputError("--size asks a camera for a size; omit it for other sources")
+
+
+def _file(source: str, size: str | None) -> Stream:
     path = Path(source)
     try:
         mode = path.stat().st_mode
@@ -143,7 +150,9 @@ def _file(source: str) -> Stream:
         reason = getattr(error, "strerror", None) or "no file has such a name"
         raise InputError(f"{printable(source)}: {reason}; name a camera's number, a video, an address or -") from None
     if stat.S_ISCHR(mode) and sys.platform == "linux":
-        return Stream(printable(source), source, returns=True, format="v4l2")
+        options = {"video_size": size} if size else {}
+        return Stream(printable(source), source, returns=True, format="v4l2", options=options)
+    _no_size(size)
     if not stat.S_ISREG(mode):
         raise InputError(f"{printable(source)} is no video file; for frames from a pipe: edgefer live - < PIPE")
     return Stream(printable(source), f"file:{source}", returns=False, paced=True)

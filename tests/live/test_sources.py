@@ -144,12 +144,14 @@ def test_an_rtsp_server_that_dies_is_found_again(
         ("ftp://x/y", "ftp://x/y is no address of a stream that edgefer reads: rtsp, rtsps, http, https"),
         ("concat:a|b", "concat:a|b: No such file or directory"),
         (".", ". is no video file"),
+        ("rtsp://x/y --size 640x480", "--size asks a camera for a size; omit it for other sources"),
+        ("0 --size large", "--size is a width and a height such as 1280x720, not large"),
     ],
 )
 def test_what_is_no_source_is_one_line(source: str, said: str) -> None:
     if source == "97" and sys.platform != "linux":
         pytest.skip("cameras have other names here")
-    done = CliRunner().invoke(app, ["live", source])
+    done = CliRunner().invoke(app, ["live", *source.split()])
     assert done.exit_code == 2
     assert done.stderr.startswith(f"edgefer: {said}")
     assert len(done.stderr.splitlines()) == 1
