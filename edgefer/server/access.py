@@ -74,7 +74,7 @@ class Guard:
         host, origin = headers.get("host", ""), headers.get("origin")
         if self._token is None and not is_local(_name(host)):
             return _problem(403, "this server answers localhost alone; edgefer's --listen opens it to others")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _place(origin) != host:
             return _problem(403, "this server does not answer pages of other sites")
         if self._token is None or self._is_token(_bearer(headers)) or self._is_token(_cookie(headers, _port(scope))):
             return None
@@ -109,6 +109,14 @@ def _adding(send: Send) -> Send:
 def _problem(status: int, what: str) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     return JSONResponse({"error": what}, status, headers)
+
+
+def _place(origin: str) -> str | None:
+    """Return host and port of an Origin header; None of one that is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _name(host: str) -> str:

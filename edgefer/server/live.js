@@ -66,6 +66,7 @@ function greet(about) {
   asked = false;
   tries = 0;
   lastFrame = null;
+  if (paused) state("paused", "Paused");
   $("source").textContent = about.source;
   $("about").textContent = `${about.bundle}, ${about.network} on ${about.device}. Frames are shown and forgotten.`;
   for (const list of ["notice-lines", "notice-again"]) $(list).replaceChildren(...about.notice.map((line) => make("li", {}, line)));
@@ -74,6 +75,7 @@ function greet(about) {
 }
 
 async function take(data) {
+  if (paused) return; // it was asked for before
   const length = new DataView(data).getUint32(0);
   last = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
   const pixels = new Uint8Array(data, 4 + length);
@@ -91,6 +93,7 @@ async function take(data) {
     drawBoxes(lastFrame);
     $("cover").hidden = !$("screen").classList.contains("hidden");
   }
+  if (paused) return;
   if (!last.running) state("ended", "The source has ended");
   else if (!last.figures.connected) state("lost", "The camera is away; edgefer tries again");
   else if (lastFrame) state("live", "Live");

@@ -286,7 +286,7 @@ def test_another_sites_page_gets_nothing(port: int) -> None:
     body = png(samples.pictures(np.array([5]))[0])
     own = f"http://127.0.0.1:{port}"
     assert ask(port, "/predict", body, Origin=own)[0] == 200
-    for origin in ("https://evil.example", "null", f"http://127.0.0.1:{port + 1}"):
+    for origin in ("https://evil.example", "null", "http://[evil", f"http://127.0.0.1:{port + 1}"):
         assert ask(port, "/predict", body, Origin=origin)[0] == 403
 
 
