@@ -46,7 +46,7 @@ def export(
             raise InputError("--check stands alone: edgefer export --check FILE")
         return
     if check is None:
-        raise InputError("export what? edgefer export onnx BUNDLE, or edgefer export --check FILE")
+        raise InputError("export what? edgefer export onnx BUNDLE, export litert BUNDLE, or export --check FILE")
     from edgefer.cli import output
     from edgefer.export import check as checks
 

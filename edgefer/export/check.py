@@ -11,7 +11,7 @@ import numpy as np
 from edgefer import limits
 from edgefer.backends import registry
 from edgefer.bundle import wire
-from edgefer.errors import EdgeferError, InputError
+from edgefer.errors import InputError, MissingRequirement
 from edgefer.export import golden
 from edgefer.export.golden import Golden, Vector
 
@@ -47,18 +47,19 @@ def check(path: Path, devices: Sequence[str] = ()) -> list[Checked]:
         devices: on which; by default on each that is here and runs files of any kind.
 
     Raises:
-        InputError: the file or its vectors are not there or are not what `edgefer export` writes.
-        EdgeferError: a device that was named is not here.
+        InputError: the file or its vectors are not there or are not what `edgefer export` writes, or a runtime that is
+            here cannot run the file.
+        MissingRequirement: a device that was named is not here.
     """
-    vectors = golden.read(beside(path))
     limits.check_file(path, limits.NETWORK)
+    vectors = golden.read(beside(path))
     content = limits.read_bytes(path, limits.NETWORK)
     wire.check(content, str(path))
     found = []
     for device in devices or [name for name in registry.BACKENDS if not registry.get(name).on_gpu]:
         try:
             found.append(_on(device, content, vectors))
-        except EdgeferError as error:
+        except MissingRequirement as error:
             if devices:
                 raise
             found.append(Checked(device, why=str(error)))

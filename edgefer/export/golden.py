@@ -59,7 +59,7 @@ class Golden(BaseModel):
     network_sha256: str = Field(description="of the network's file in the bundle")
     labels: tuple[str, ...]
     tolerance: float = TOLERANCE
-    vectors: tuple[Vector, ...]
+    vectors: tuple[Vector, ...] = Field(min_length=1)
 
 
 def make(predictor: Predictor, *, box: bool) -> Golden:

@@ -105,13 +105,23 @@ def test_check_finds_a_network_that_answers_otherwise(exported: Path, tmp_path: 
     assert "FAILED" in result.output
 
 
+def test_a_file_that_a_runtime_cannot_run_does_not_pass(exported: Path, tmp_path: Path) -> None:
+    model = onnx.load(exported)
+    (node,) = [each for each in model.graph.node if each.op_type == "Softmax"]
+    node.op_type = "Nothing"
+    onnx.save(model, tmp_path / "other.onnx")
+    check.beside(tmp_path / "other.onnx").write_bytes(check.beside(exported).read_bytes())
+    assert type_in("--check", tmp_path / "other.onnx").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         ((), "edgefer export onnx BUNDLE"),
         (("onnx", "edgefer-nano", "--out", "nano.bin"), "should end in .onnx"),
         (("onnx", "edgefer-nano", "--network", "int9"), "no network 'int9'"),
-        (("--check", "nowhere.onnx"), "nowhere.golden.json"),
+        (("--check", "nowhere.onnx"), "nowhere.onnx"),
+        (("--check", "."), "is a folder and no file"),
         (("--check", "nowhere.onnx", "onnx"), "--check stands alone"),
     ],
 )
