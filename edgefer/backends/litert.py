@@ -178,12 +178,12 @@ def _runtime() -> Any:
     try:
         return importlib.import_module("ai_edge_litert.interpreter")
     except ModuleNotFoundError:
-        raise MissingExtra("litert", "ai-edge-litert") from None
+        raise MissingExtra("ai-edge-litert", "litert") from None
 
 
 def _converter() -> Callable[[bytes], bytes]:
     try:
         found: Callable[[bytes], bytes] = importlib.import_module(_CONVERTER).from_bytes
     except ModuleNotFoundError as error:
-        raise MissingExtra("litert", str(error.name)) from None
+        raise MissingExtra.of(error, "litert") from None
     return found

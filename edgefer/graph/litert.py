@@ -118,6 +118,8 @@ class _Writer:
         self.quantized: dict[str, tuple[int, _Scale]] = {}  # ONNX tensor: int8 tensor and its scale
 
     def file(self) -> bytes:
+        if len(self.graph.inputs) != 1:
+            raise InputError(f"the network has {len(self.graph.inputs)} inputs; LiteRT's file takes one")
         (name,) = self.graph.inputs
         self.floats[name] = self.tensor("input", self.sides(name), np.dtype(np.float32))
         self._subgraph.inputs = [self.floats[name]]
@@ -193,6 +195,8 @@ class _Writer:
             if name in self.graph.constants:
                 self.floats[name] = self.constant(name, self.graph.constants[name].astype(np.float32))
             else:
+                if name not in self.quantized:
+                    raise InputError(f"{name} cannot be written for LiteRT yet")
                 index, _ = self.quantized[name]
                 self.floats[name] = self.tensor(f"{name}.float", self.sides(name), np.dtype(np.float32))
                 self.operator(_OP.DEQUANTIZE, [index], self.floats[name])
@@ -210,8 +214,18 @@ class _Writer:
         if stored.dtype != np.int8 or (zero is not None and zero.any()):
             raise InputError(f"{name} is not symmetric int8; compress the network with edgefer")
         scale = self.graph.constant(node, 1)
-        assert scale is not None
+        if scale is None or (scale.size > 1 and attribute(node, "axis", 1) != 0):
+            raise InputError(f"{name} has no scale for each output channel; compress the network with edgefer")
         return _Weight(stored, np.asarray(scale, np.float32).reshape(-1))
+
+    def bias(self, node: NodeProto, count: int) -> NDArray[np.float32]:
+        """Return what a convolution or product adds to each of its `count` channels; zeros where it adds nothing."""
+        if len(node.input) < 3 or not node.input[2]:
+            return np.zeros(count, np.float32)
+        found = self.weight(node.input[2])
+        if found is None:
+            raise InputError(f"{node.name or node.output[0]}: LiteRT's file takes a constant bias")
+        return np.broadcast_to(found.real.reshape(-1), (count,))
 
     def output(self, node: NodeProto) -> tuple[str, int, _Scale | None]:
         """Return what a node and what is computed with it make: its ONNX name, its activation, and its scale.
@@ -298,8 +312,7 @@ def _conv(writer: _Writer, node: NodeProto) -> None:
     groups, inputs = attribute(node, "group", 1), writer.sides(source)[-1]
     depthwise = groups > 1 and groups == inputs
     order = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
-    bias = writer.weight(node.input[2]) if len(node.input) > 2 and node.input[2] else None
-    numbers = np.zeros(len(weight.array), np.float32) if bias is None else bias.real
+    numbers = writer.bias(node, len(weight.array))
     axis = 3 if depthwise else 0
     behind = scale if integer else None
     if integer:
@@ -377,18 +390,20 @@ def _pair(writer: _Writer, node: NodeProto, kind: int, options: Any, options_typ
     options.fusedActivationFunction = activation
     integer = integers and scale is not None and all(source in writer.quantized for source in node.input)
     behind = scale if integer else None
-    sources = [writer.quantized[each][0] if integer else _broadcast(writer, each) for each in node.input]
+    sources = [writer.quantized[each][0] if integer else _broadcast(writer, node, each) for each in node.input]
     made = _made(writer, node, name, behind, scale)
     writer.operator(kind, sources, made, options, options_type)
     _quantized_after(writer, name, behind, scale, made)
 
 
-def _broadcast(writer: _Writer, name: str) -> int:
+def _broadcast(writer: _Writer, node: NodeProto, name: str) -> int:
     """Return an operand; a constant for each channel, (C, 1, 1), has its channels last."""
     array = writer.graph.constants.get(name)
-    if array is not None and array.ndim >= 3 and array.shape[-2:] == (1, 1):
-        return writer.constant(name, array.reshape(-1).astype(np.float32))
-    return writer.real(name)
+    if array is None or array.size == 1 or len(writer.sides(node.output[0])) < 4:
+        return writer.real(name)
+    if array.ndim < 3 or array.size != array.shape[-3]:
+        raise InputError(f"{node.name or node.output[0]}: only constants for each channel can be written for LiteRT")
+    return writer.constant(name, array.reshape(-1).astype(np.float32))
 
 
 def _add(writer: _Writer, node: NodeProto) -> None:
@@ -424,6 +439,8 @@ def _max_pool(writer: _Writer, node: NodeProto) -> None:
     lowest = scale is not None and scale.zero == -_SHIFT
     if padding == _PADDING.VALID and any(found) and not lowest:
         raise InputError(f"{node.name or name}: this padding of a pool cannot be written for LiteRT yet")
+    if attribute(node, "dilations", [1, 1]) != [1, 1]:
+        raise InputError(f"{node.name or name}: a pool with dilation cannot be written for LiteRT yet")
     if attribute(node, "ceil_mode", 0):
         raise InputError(f"{node.name or name}: a pool that rounds up cannot be written for LiteRT yet")
     options = schema.Pool2DOptionsT()
@@ -455,11 +472,11 @@ def _flatten(writer: _Writer, node: NodeProto) -> None:
 
 def _gemm(writer: _Writer, node: NodeProto) -> None:
     weight = writer.weight(node.input[1])
-    if weight is None or attribute(node, "transA", 0) or attribute(node, "alpha", 1.0) != 1.0:
+    scaled = (attribute(node, "alpha", 1.0), attribute(node, "beta", 1.0)) != (1.0, 1.0)
+    if weight is None or attribute(node, "transA", 0) or scaled:
         raise InputError(f"{node.name or node.output[0]}: this product of matrices cannot be written for LiteRT yet")
     real = weight.real if attribute(node, "transB", 0) else weight.real.T
-    bias = writer.weight(node.input[2]) if len(node.input) > 2 and node.input[2] else None
-    numbers = np.zeros(len(real), np.float32) if bias is None else bias.real.reshape(-1)
+    numbers = writer.bias(node, len(real))
     name, activation, scale = writer.output(node)
     options = schema.FullyConnectedOptionsT()
     options.fusedActivationFunction = activation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onnx import ModelProto, helper
+from onnx import ModelProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from edgefer import bundle
@@ -17,7 +18,7 @@ from edgefer.backends import litert, onnxruntime, registry
 from edgefer.backends.base import Options
 from edgefer.cli.main import app
 from edgefer.data import faces
-from edgefer.errors import InputError
+from edgefer.errors import InputError, MissingExtra
 from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.lower import lower
 from edgefer.graph.strip import stripped
@@ -123,6 +124,42 @@ def test_what_cannot_be_written_is_one_line_that_names_the_operator() -> None:
         convert(model)
     with pytest.raises(InputError, match="no ONNX file"):
         BACKEND.open_model(b"\xff nothing")
+
+
+@pytest.mark.parametrize(
+    ("kind", "constant"),
+    [
+        ("Add", np.ones((1, 3, onnx_networks.SIDE, onnx_networks.SIDE), np.float32)),
+        ("Mul", np.ones(onnx_networks.SIDE, np.float32)),
+    ],
+)
+def test_what_would_be_written_wrongly_is_refused(kind: str, constant: np.ndarray) -> None:
+    """In LiteRT channels stand last, so a constant of another shape would fall on other numbers."""
+    model = stripped(fold_batchnorm(fold_weights(onnx_networks.network([Layer()], 0, quantized=False))))
+    for node in model.graph.node:
+        node.input[:] = ["shifted" if name == "input" else name for name in node.input]
+    model.graph.node.insert(0, helper.make_node(kind, ["input", "constant"], ["shifted"], name="shift"))
+    model.graph.initializer.append(numpy_helper.from_array(constant, "constant"))
+    with pytest.raises(InputError, match="only constants for each channel"):
+        convert(model)
+
+
+def test_a_bias_that_is_computed_is_refused() -> None:
+    model = stripped(fold_batchnorm(fold_weights(onnx_networks.network([Layer(bias=True)], 0, quantized=False))))
+    node = next(each for each in model.graph.node if each.op_type == "Conv" and len(each.input) == 3)
+    model.graph.node.insert(0, helper.make_node("Relu", [node.input[2]], ["computed"]))
+    node.input[2] = "computed"
+    with pytest.raises(InputError, match="constant bias"):
+        convert(model)
+
+
+@pytest.mark.parametrize("package", ["ai_edge_litert", "flatbuffers"])
+def test_what_is_missing_names_the_extra(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == package or name == "edgefer.graph.litert"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtra, match=r"is not installed; run: pip install 'edgefer\[litert\]'"):
+        BACKEND.check()
 
 
 def test_export_writes_the_file_that_the_backend_runs(tmp_path: Path) -> None:
