@@ -16,6 +16,7 @@ from edgefer.live.events import Frame
 from edgefer.predictions import annotate
 
 if TYPE_CHECKING:
+    from av.error import FFmpegError
     from av.video.stream import VideoStream
 
 _ENDINGS = (".mp4", ".mkv")
@@ -96,7 +97,7 @@ class Recording:
         except (self._av.error.FFmpegError, OSError) as error:
             raise self._full(error) from None
 
-    def _full(self, error: OSError) -> MissingRequirement:
+    def _full(self, error: FFmpegError | OSError) -> MissingRequirement:
         return MissingRequirement(f"{self._name} cannot be written any more: {one_line(error.strerror or error)}")
 
     def _open(self, width: int, height: int) -> VideoStream:
