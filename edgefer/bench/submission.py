@@ -64,12 +64,17 @@ def check_words(words: str) -> str:
         InputError: they are too short to say anything, too long, or not one printable line.
     """
     words = words.strip()
-    if not MIN_WORDS <= len(words) <= MAX_WORDS or not words.isprintable() or _FOLDER.search(words):
+    if not _are_words(words):
         raise InputError(
             f"--submit takes your words on cooling and power, one line of {MIN_WORDS} to {MAX_WORDS} characters and no "
             "folder: --submit 'heat sink and fan; 15 W supply, mode MAXN'"
         )
     return words
+
+
+def _are_words(words: str) -> bool:
+    fitting = MIN_WORDS <= len(words) <= MAX_WORDS and words == words.strip()
+    return fitting and words.isprintable() and not _FOLDER.search(words)
 
 
 def make(result: Result, words: str) -> Submission:
@@ -112,8 +117,8 @@ def read(path: Path) -> Submission:
         ) from None
     if found.digest != _digest(found.conditions, raw["result"]):
         raise InputError(f"{path} was changed after the bench: its digest is another; send the file as it was written")
-    if check_words(found.conditions) != found.conditions or result.host is not None or result.mistakes:
-        raise InputError(f"{path} is not as edgefer bench --submit writes it: host, mistakes or blanks")
+    if not _are_words(found.conditions) or result.host is not None or result.mistakes:
+        raise InputError(f"{path} is not as edgefer bench --submit writes it: host, mistakes, or words that it refuses")
     named = next((text for text in _texts(raw) if _FOLDER.search(text)), None)
     if named is not None:
         raise InputError(f"{path} names a folder of a machine: {one_line(printable(named), 100)}")

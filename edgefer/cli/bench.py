@@ -94,7 +94,7 @@ def bench(
     of_gpu = {"--dla": dla is not None, "--no-cuda-graphs": no_cuda_graphs, "--fallback": fallback}
     foreign = [name for name, given in of_gpu.items() if given]
     if foreign and not on_gpu:
-        raise InputError(f"--device {', '.join(devices)} measures nothing on a GPU; leave {', '.join(foreign)} out")
+        raise InputError(f"--device {', '.join(devices)} measures nothing on a GPU; omit {', '.join(foreign)}")
     given = _given(data) if on_gpu else datasets.find(data)
     found = opened(bundles)
     if out is not None:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgefer.cli.options import Json
+from edgefer.errors import InputError
 
 if TYPE_CHECKING:
     from edgefer.bundle.manifest import Engine
 
 _COMPUTE = "86,89,120"  # Ampere, Ada and Blackwell desktop cards
+_MAX_BATCH = 32
 NOT_RUN = "not run here: an engine needs a GPU of these, and the same version of TensorRT for RTX"
 
 
@@ -26,7 +28,9 @@ def build(
         typer.Option(help="jetson, tensorrt or rtx: build for the GPU that is here, so that its first use is fast."),
     ] = None,
     sm: Annotated[str, typer.Option(help="Compute capabilities of the GPUs, one engine for all.")] = _COMPUTE,
-    max_batch: Annotated[int, typer.Option(min=1, max=4096, help="Images at a time; it is fastest at one.")] = 32,
+    max_batch: Annotated[
+        int, typer.Option(min=1, max=4096, help="Images at a time; it is fastest at one.")
+    ] = _MAX_BATCH,
     as_json: Json = False,
 ) -> None:
     """Build a bundle's engines ahead of time: for RTX GPUs that are not here, or with --device for the one that is."""
@@ -35,6 +39,8 @@ def build(
     from edgefer.cli import output
 
     if device is not None:
+        if sm != _COMPUTE or max_batch != _MAX_BATCH:
+            raise InputError("--sm and --max-batch are for engines for other GPUs; omit them with --device")
         _here(device, bundle, as_json)
         return
     compute = ahead.compute_capabilities(sm)

@@ -75,7 +75,7 @@ def prepare_torch(device: str | None, threads: int | None) -> None:
     from edgefer.errors import MissingRequirement
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise MissingRequirement("there is no CUDA device here; leave --device away to train on the CPU")
+        raise MissingRequirement("there is no CUDA device here; omit --device to train on the CPU")
     if threads:
         torch.set_num_threads(threads)
 

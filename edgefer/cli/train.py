@@ -80,11 +80,11 @@ def train(
     taught = {"teachers": tuple(map(named, teacher or ())), "votes": named(votes) if votes else None}
     begun = start or weights or pretrained is not None
     if resume is not None and (begun or recipe or out or epochs or seed is not None or settings):
-        raise InputError("--resume goes on with the run's own recipe and folder; leave RECIPE and settings away")
+        raise InputError("--resume goes on with the run's own recipe and folder; omit RECIPE and settings")
     if weights and pretrained:
-        raise InputError("--weights takes the place of the hub's weights; leave --pretrained away")
+        raise InputError("--weights takes the place of the hub's weights; omit --pretrained")
     if start and (weights or pretrained):
-        raise InputError("--from names the weights to start from; leave --weights and --pretrained away")
+        raise InputError("--from names the weights to start from; omit --weights and --pretrained")
     check_device(device)
     with output.needs_extra("train"):
         from edgefer.learning import checkpoint, initial_weights

@@ -220,9 +220,7 @@ def finetune(
 
 
 def _diverged(plan: Settings, progress: Progress, rows: NDArray[np.int64], notes: dict[str, Any]) -> Diverged:
-    remedy = (
-        "leave --activation away" if notes.get("config", {}).get("activation") else "try --ptq, without fine-tuning"
-    )
+    remedy = "omit --activation" if notes.get("config", {}).get("activation") else "try --ptq, without fine-tuning"
     return Diverged(
         f"the loss of {STAGES[plan.stage]} is not finite at epoch {progress.epoch + 1}, step {progress.step + 1} "
         f"(batch of rows {', '.join(map(str, rows[:4]))}, ...); {remedy}"

@@ -10,7 +10,7 @@ from edgefer.data.dataset import Dataset
 from edgefer.data.load import FILES, load
 from edgefer.data.reading import NOTHING, Reading
 from edgefer.errors import InputError
-from edgefer.labels import VOCABULARY, is_number
+from edgefer.labels import VOCABULARY, is_number, near
 
 VARIABLE = "EDGEFER_DATA"
 _FOLDER = Path("data")
@@ -59,7 +59,10 @@ def find(path: Path | None = None, groups: str | None = None, reading: Reading =
     console.say(f"data: {dataset.name} ({len(dataset):,} images) from {dataset.origin}{why}")
     unknown = [name for name in dataset.classes if name not in VOCABULARY]
     if unknown and len(unknown) < len(dataset.classes) and not any(map(is_number, unknown)):
-        console.say(f"labels that are no known expression are taken as they are: {', '.join(unknown)}")
+        meant = {name: expression for name in unknown if (expression := near(name)) is not None}
+        renames = ",".join(f"{name}={expression}" for name, expression in meant.items())
+        misspelt = f"; if misspelt: --map '{renames}'" if meant else ""
+        console.say(f"labels that are no known expression are taken as they are: {', '.join(unknown)}{misspelt}")
     if dataset.division:
         console.say(f"{' and '.join(dataset.carved)} taken from the training images, {dataset.division.sentence}")
     return dataset

@@ -85,10 +85,7 @@ def load(
     said = None if groups is None else os.fspath(groups)
     place, reading = settled(Path(path), Reading(labels, renames, said, path_column, label_column))
     dataset = replace(_open(place, reading), origin=str(path)) if place != Path(path) else _open(place, reading)
-    dataset = naming.named(dataset, reading.labels, reading.renames)
-    for name, meant in naming.misspelt(dataset):
-        console.say_once(f"{dataset.name}: {name} is a label of its own; if it is {meant}, give --map '{name}={meant}'")
-    return dataset
+    return naming.named(dataset, reading.labels, reading.renames)
 
 
 def problems(path: Path, reading: Reading = NOTHING) -> list[str]:

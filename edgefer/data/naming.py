@@ -247,11 +247,6 @@ def _beside(dataset: Dataset) -> Path | None:
     return next((each for each in (place.parent / VOTES, place / VOTES) if each.is_file()), None)
 
 
-def misspelt(dataset: Dataset) -> list[tuple[str, str]]:
-    """Return labels that look like a known expression and are none, each with that one: ``hapy``, happy."""
-    return [(name, meant) for name in dataset.classes if (meant := vocabulary.near(name)) is not None]
-
-
 def check_named(dataset: Dataset, what: str = "--labels") -> None:
     """Refuse labels that are numbers, and say what they may mean.
 

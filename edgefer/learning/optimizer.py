@@ -34,7 +34,7 @@ def chosen_weights(model: nn.Module, phase: Phase) -> list[nn.Parameter]:
         and any(id(parameter) in in_head if each == "head" else fnmatchcase(name, each) for each in phase.train)
     ]
     if not chosen:
-        raise InputError(f"phase {phase.name}: no weight learns; name some in its `train`, or leave that out for all")
+        raise InputError(f"phase {phase.name}: no weight learns; name some in its `train`, or omit that for all")
     return chosen
 
 

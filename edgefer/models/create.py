@@ -57,7 +57,7 @@ def create(
     if zero_head:
         head = _classifier(model)
         if not isinstance(head, nn.Linear):
-            raise InputError(f"model {name} has no linear classifier; leave model.zero_head away")
+            raise InputError(f"model {name} has no linear classifier; omit model.zero_head")
         for parameter in head.parameters():
             nn.init.zeros_(parameter)
     if weights is not None:
@@ -206,7 +206,7 @@ def for_classes(
 def _linear(network: nn.Module) -> nn.Linear:
     last = _classifier(network)
     if not isinstance(last, nn.Linear):
-        raise InputError("a network without a linear classifier cannot learn votes; leave teaching.votes away")
+        raise InputError("a network without a linear classifier cannot learn votes; omit teaching.votes")
     return last
 
 

@@ -42,7 +42,7 @@ class _Layer:
 def find_channel_pairs(network: nn.Module, images: Tensor) -> ChannelPairs:
     """Return which channels of a network say most nearly the same of pictures and of their mirror images.
 
-    Of the ways to pair channels, or leave them their own channel_pairs, that with the largest sum of correlations over
+    Of the ways to pair channels, or pair a channel with itself, that with the largest sum of correlations over
     images and positions.
 
     Args:

@@ -252,7 +252,7 @@ def _cost(result: Result) -> Table:
         own = [None if each.memory is None else each.memory.peak - each.memory.baseline for each in result.networks]
         columns.append(("of it the\nnetwork", [megabytes(each) for each in own]))
     started = [f"{each.cold_start.median:.2f}" if each.cold_start else "" for each in result.networks]
-    columns.append(("first\nanswer s", started))
+    columns.append(("cold\nstart s", started))
     known = [(head, cells) for head, cells in columns if any(cells)]
     table = grid(marked(result, "Size, memory, cold start"), ["network", *(head for head, _ in known)])
     for entry, *cells in zip(result.networks, *(cells for _, cells in known), strict=True):

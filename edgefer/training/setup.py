@@ -343,7 +343,7 @@ def _network(recipe: Recipe, whole: Dataset, dataset: Dataset, validation: Split
 
 
 def _sources(teaching: Teaching, teachers: list[str], votes: str | None) -> dict[str, Any] | None:
-    """Return name and SHA-256 of all that teacher_probabilities, or None where only labels did."""
+    """Return name and SHA-256 of each teacher and of the votes, or None where only labels taught."""
     if not teaching.teachers and teaching.votes is None:
         return None
     named = zip(teaching.teachers, teachers, strict=True)

@@ -150,7 +150,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(
 
 
 def test_a_dla_that_is_not_there_is_refused(graph: Path, cache: Path) -> None:
-    with pytest.raises(MissingRequirement, match=r"no DLA 0: this device has no DLA .*; leave --dla out"):
+    with pytest.raises(MissingRequirement, match=r"no DLA 0: this device has no DLA .*; omit --dla"):
         engine(graph, dla=0)
     assert not list(cache.glob("*.engine"))
 

@@ -113,7 +113,7 @@ def test_without_a_bundle_edgefers_own_is_measured_and_that_is_said(folder: Path
     [
         (
             ["--dla", "0", "--no-cuda-graphs"],
-            "--device cpu measures nothing on a GPU; leave --dla, --no-cuda-graphs out",
+            "--device cpu measures nothing on a GPU; omit --dla, --no-cuda-graphs",
         ),
         (["--remote-edgefer", "x"], "--remote-edgefer is for --host"),
     ],

@@ -69,6 +69,7 @@ def test_the_table_fits_80_columns_and_the_page_has_curves(result: Result) -> No
     assert said in " ".join(text.split())
     assert table.robustness_line(result, result.networks[0]) == ""
     page = report.html(result)
+    assert ">Under corruptions" in page
     for kind in KINDS:
         assert page.count(f'role="img" aria-label="Accuracy with {kind}, strength 0 to 5, in percent. ') == 1
 
@@ -77,5 +78,5 @@ def test_without_being_asked_for_it_is_not_there(tmp_path: Path) -> None:
     result = bench([samples.write(tmp_path / "made")], samples.dataset(), seconds=0.01)
     assert result.networks[0].robustness is None
     page = report.html(result)
-    assert "On corruption robustness" not in page
+    assert ">Under corruptions" not in page
     assert "accuracy under corruptions (--robustness)" in page  # what was not asked for is said

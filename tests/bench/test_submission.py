@@ -89,7 +89,9 @@ def test_the_device_is_the_board_or_the_card_else_the_cpu(measured: Result) -> N
     )
 
 
-@pytest.mark.parametrize("spoil", ["a figure", "the words", "a folder", "the kind", "a field", "no JSON", "a result"])
+@pytest.mark.parametrize(
+    "spoil", ["a figure", "the words", "two lines", "a folder", "the kind", "a field", "no JSON", "a result"]
+)
 def test_what_was_changed_by_hand_is_refused(measured: Result, tmp_path: Path, spoil: str) -> None:
     path = write(tmp_path, submission.make(measured, WORDS))
     raw = json.loads(path.read_text())
@@ -97,6 +99,9 @@ def test_what_was_changed_by_hand_is_refused(measured: Result, tmp_path: Path, s
         raw["result"]["networks"][0]["latency"]["fastest"] /= 2
     elif spoil == "the words":
         raw["conditions"] = "liquid nitrogen, and no limit"
+    elif spoil == "two lines":
+        raw["conditions"] = "a fan, and\n15 W for all of it"
+        raw["digest"] = submission._digest(raw["conditions"], raw["result"])
     elif spoil == "a folder":
         raw["result"]["warnings"].append("see /home/me/notes.txt")
         raw["digest"] = submission._digest(raw["conditions"], raw["result"])
@@ -119,4 +124,5 @@ def test_how_a_file_is_laid_out_changes_nothing(measured: Result, tmp_path: Path
 
 
 def test_the_measurements_in_the_repository_are_whole_and_have_their_names() -> None:
+    assert SENT
     assert {path.name: submission.read(path).name for path in SENT} == {path.name: path.name for path in SENT}

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from edgefer.cli.main import app
 from edgefer.cli.output import EXTRAS
-from edgefer.devices import doctor, doctor_jetson
+from edgefer.devices import doctor, doctor_jetson, rapl
 from edgefer.devices.doctor_jetson import OpenCV
 from edgefer.devices.line import Line
 from edgefer.errors import MissingRequirement
@@ -281,3 +281,5 @@ def test_what_a_bug_report_attaches_names_no_folder_of_the_machine(
     )
     assert error.as_dict()["found"] == "cannot open libnvinfer.so.10: no such file"
     assert error.as_dict()["remedy"] == "a/b or 'y z'"
+    for remedy in (rapl.REMEDY, "start it with --runtime nvidia -v /etc/nvpmodel.conf:/etc/nvpmodel.conf:ro"):
+        assert Line("machine", "x", "note", "y", remedy).as_dict()["remedy"] == remedy  # it can be typed

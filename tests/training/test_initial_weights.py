@@ -202,7 +202,7 @@ def test_a_hub_that_is_not_reached_ends_the_command_with_one_line(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["b0-mixup", "--weights", "x.pt", "--pretrained"], "leave --pretrained away"),
+        (["b0-mixup", "--weights", "x.pt", "--pretrained"], "omit --pretrained"),
         (["--from", "edgefer-base", "--weights", "x.pt"], "--from names the weights"),
         (["--resume", "run", "--no-pretrained"], "--resume goes on"),
         (["compact", "--pretrained"], "plain-resnet has no pretrained weights; use --no-pretrained"),

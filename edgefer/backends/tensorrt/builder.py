@@ -195,7 +195,7 @@ def _use_dla(trt: ModuleType, builder: Any, network: Any, config: Any, dla: int)
     cores = builder.num_DLA_cores
     if not 0 <= dla < cores:
         there = f"DLA 0 to {cores - 1}" if cores else "no DLA that this TensorRT can use"
-        raise MissingRequirement(f"there is no DLA {dla}: this device has {there}; leave --dla out to run on its GPU")
+        raise MissingRequirement(f"there is no DLA {dla}: this device has {there}; omit --dla to run on its GPU")
     config.default_device_type = trt.DeviceType.DLA
     config.DLA_core = dla
     config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
