@@ -9,6 +9,7 @@ import re
 import secrets
 import socket
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from edgefer.errors import InputError
 from edgefer.lines import printable
@@ -44,7 +45,7 @@ class Address:
         """
         host = _own() if self.host in ("0.0.0.0", "::") else self.host
         host = f"[{host}]" if ":" in host else host
-        return f"http://{host}:{self.port}/" + (f"?token={token}" if token else "")
+        return f"http://{host}:{self.port}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
 def _own() -> str:

@@ -29,6 +29,7 @@ class Server(uvicorn.Server):
                 http="h11",
                 ws="websockets-sansio",
                 log_config=None,
+                log_level="critical",  # else each broken request is a line, and each bug a traceback
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,

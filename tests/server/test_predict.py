@@ -358,6 +358,31 @@ def test_small_answers_are_sent_at_once() -> None:
     assert asyncio.run(accepted())
 
 
+def test_a_chosen_token_is_taken_as_it_stands_in_the_address_that_is_printed(predictor: Predictor) -> None:
+    chosen = address.token_for(address.parse("0.0.0.0"), "a+b/c=d~e.f_g-h123")
+    with serving(predictor, token=chosen) as port:
+        url = address.Address("127.0.0.1", port).url(chosen)
+        status, _, headers = ask(port, url.removeprefix(f"http://127.0.0.1:{port}"))
+        assert status == 303
+        assert ask(port, "/metrics", Cookie=headers["Set-Cookie"].partition(";")[0])[0] == 200
+
+
+def test_broken_requests_and_bugs_write_no_traceback(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(predictor, "predict_faces", broken)
+    with serving(predictor) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+            client.sendall(b"nothing\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.1 400"
+        status, answer, _ = ask(port, "/predict", png(np.zeros((50, 50), np.uint8)))
+    assert (status, list(answer)) == (500, ["error"])
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
 def test_a_short_token_is_refused(bundle: Path) -> None:
     done = CliRunner().invoke(commands, ["serve", str(bundle), "--token", "short"])
     assert done.exit_code == 2
