@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, compose, parser, version_converter
 
 import edgefer
-from edgefer import paths
+from edgefer import limits, paths
 from edgefer.bundle import Bundle
 from edgefer.errors import InputError
 from edgefer.export import check, golden
@@ -142,9 +142,13 @@ def metadata(bundle: Bundle, network: str, box: bool) -> dict[str, str]:
 
 
 def card(bundle: Bundle) -> str:
-    """Return the bundle's model card, Markdown; empty where it has none."""
+    """Return the bundle's model card, Markdown; empty where it has none.
+
+    Raises:
+        InputError: it is large, or no text.
+    """
     path = bundle.path / "MODEL_CARD.md"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return limits.read_text(path, limits.NOTE) if path.is_file() else ""
 
 
 def _raised(model: ModelProto, network: str) -> ModelProto:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,13 @@ def test_a_file_that_a_runtime_cannot_run_does_not_pass(exported: Path, tmp_path
     onnx.save(model, tmp_path / "other.onnx")
     check.beside(tmp_path / "other.onnx").write_bytes(check.beside(exported).read_bytes())
     assert type_in("--check", tmp_path / "other.onnx").exit_code == 2
+
+
+def test_a_model_card_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    shutil.copytree(bundle.load("edgefer-nano").path, tmp_path / "nano")
+    (tmp_path / "nano" / "MODEL_CARD.md").write_bytes("# Modèle".encode("latin-1"))
+    with pytest.raises(InputError, match=r"MODEL_CARD\.md is not text"):
+        onnx_file.card(bundle.load(tmp_path / "nano"))
 
 
 @pytest.mark.parametrize(
