@@ -70,6 +70,7 @@ def live(
     """Show what the faces in front of a camera express, as it happens. Ends with Ctrl-C."""
     from edgefer import console
     from edgefer.cli import output
+    from edgefer.errors import InputError
     from edgefer.live import sources, terminal
     from edgefer.live.judge import Settings
     from edgefer.live.notice import NOTICE
@@ -78,6 +79,8 @@ def live(
     from edgefer.live.smooth import Smoothing
     from edgefer.predictor import Predictor
 
+    if listen is not None and not page:
+        raise InputError("--listen is where the page is shown; omit it, or --no-page")
     with ExitStack() as stack, output.needs_extra("live"):
         opened = sources.named(source, size, raw)
         recording = stack.enter_context(Recording(record)) if record is not None else None

@@ -108,6 +108,7 @@ def write_csv(predictor: Predictor, video: Path, table: Path, settings: Settings
                     _judge(container, stream, title, judge, out, state, save, advance)
                 out.flush()
                 os.fsync(out.fileno())
+                out.close()  # Windows renames no open file
                 rows_file.replace(table)
         except BlockingIOError:
             raise InputError(
