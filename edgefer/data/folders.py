@@ -248,6 +248,8 @@ def check_labels(where: str, names: Sequence[str], splits: Sequence[str | None])
             f"{where}: {', '.join(map(_shown, bad[:_NAMED]))} cannot be a label, which has 1 to {MAX_LENGTH} printable "
             "characters; rename it"
         )
+    if not classes:
+        raise InputError(f"{where} has no pictures with labels; name another file or folder")
     if len(classes) < 2:
         raise InputError(f"{where} has one class alone ({', '.join(classes)}); a data set has two or more")
     if len(classes) > MAX_LABELS:

@@ -12,6 +12,7 @@ from edgefer.data.folders import SPLIT_FOLDERS, Found, Pictures, check_labels, i
 from edgefer.data.trees import File, Tree, join
 from edgefer.errors import InputError
 from edgefer.labels import is_number, label_of
+from edgefer.lines import one_line
 
 _NAMED = 5  # in one line
 
@@ -136,9 +137,27 @@ def pictures(tree: Tree, listed: Listed) -> Pictures:
     if missing:
         shown = ", ".join(tree.label(path) for path in missing[:_NAMED])
         raise InputError(f"{len(missing):,} of {len(listed.rows):,} listed pictures are not there, such as {shown}")
+    _check_told_once(tree, found)
     check_labels(tree.label("") or ".", found.names, found.splits)
     ordered = order(tree, found, listed.layout, "")
     return replace(ordered, people_rule=listed.people) if listed.people else ordered
+
+
+def _check_told_once(tree: Tree, found: Found) -> None:
+    """Refuse a list that has a picture with two labels."""
+    told: dict[str, str] = {}
+    torn = {
+        file.path: (told[file.path], name)
+        for file, name in zip(found.files, found.names, strict=True)
+        if told.setdefault(file.path, name) != name
+    }
+    if torn:
+        path, (one, other) = next(iter(torn.items()))
+        more = f" (and {len(torn) - 1:,} others)" if len(torn) > 1 else ""
+        raise InputError(
+            f"{tree.label(path)} is listed as {one_line(one, 40)} and as {one_line(other, 40)}{more}; "
+            "keep one row for each picture"
+        )
 
 
 _SPLITS = {**SPLIT_FOLDERS, **dict(zip(map(str.lower, USAGES), SPLITS, strict=True))}
@@ -164,8 +183,8 @@ def names_of(finder: Finder, numbers: Sequence[str], order_of: dict[int, str]) -
     """
     unknown = sorted({each for each in numbers if not is_number(each) or int(each) not in order_of})
     if unknown:
+        shown = ", ".join(one_line(each, 20) or "(empty)" for each in unknown[:_NAMED])
         raise InputError(
-            f"{finder.tree.label('')}: labels {', '.join(unknown[:_NAMED])} where {min(order_of)} to {max(order_of)} "
-            "are possible"
+            f"{finder.tree.label('')}: labels {shown} where {min(order_of)} to {max(order_of)} are possible"
         )
     return [order_of[int(each)] for each in numbers]

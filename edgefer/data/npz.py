@@ -118,7 +118,7 @@ def _part(
         raise InputError(f"{place}: {images} has shape {shape}; it takes pictures of 2 to {_MAX_SIDE} pixels")
     if said.ndim == 2 and said.shape[1] == 1:
         said = said[:, 0]
-    if said.ndim == 2 and said.dtype.kind in "iufb" and said.shape[0] == shape[0]:
+    if said.ndim == 2 and said.dtype.kind in "iufb" and said.shape[0] == shape[0] and said.size:
         said = said.argmax(axis=1)  # one hot
     if said.ndim != 1 or len(said) != shape[0] or said.dtype.kind not in "iuUS":
         raise InputError(f"{place}: {labels} is {said.dtype} of shape {said.shape}, no label for each picture")

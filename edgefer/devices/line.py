@@ -11,7 +11,7 @@ from edgefer import public
 State = Literal["ok", "note", "missing", "broken"]
 
 # A path that may be a person's: those of every Linux machine stand in remedies, to be typed as they are.
-_PATH = re.compile(r"(?<![\w.~*/\\-])(?!/(?:dev|etc|proc|run|sys|usr|var/lib)/)(?:~?/|[A-Za-z]:\\)[^\s'\",;()\[\]]*")
+_PATH = re.compile(r"(?<![\w.~*/\\-])(?!/(?:dev|etc|proc|sys|usr|var/lib)/)(?:~?/|[A-Za-z]:\\)[^\s'\",;()\[\]]*")
 
 
 @dataclass(frozen=True)

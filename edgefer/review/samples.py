@@ -1,4 +1,4 @@
-"""Augmented images as the network sees them: synthetic by edgefer, or real ones where faces were asked for."""
+"""Augmented images as the network sees them: drawn by edgefer, or real ones where faces were asked for."""
 
 from __future__ import annotations
 

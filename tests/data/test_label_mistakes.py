@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +150,53 @@ def test_a_description_names_files_relative_to_itself(tmp_path: Path, monkeypatc
     assert str(tmp_path) not in file.read_text()
     monkeypatch.chdir(os.sep)
     assert data.load(tmp_path / file).classes == ("bored", "engaged")
+
+
+def expw(folder: Path, lines: str) -> Path:
+    """Write a list of ExpW's over one picture, whose left half is black."""
+    picture = np.zeros((48, 48), np.uint8)
+    picture[:, 24:] = 255
+    sources.write_picture(folder / "image" / "origin" / "a.png", picture)
+    (folder / "label").mkdir()
+    (folder / "label" / "label.lst").write_text(lines)
+    return folder
+
+
+def test_two_faces_of_one_number_in_expw_keep_their_own_boxes(tmp_path: Path) -> None:
+    dataset = data.load(expw(tmp_path, "a.png 0 0 0 20 20 1 0\na.png 0 0 28 44 20 1 3\n"))
+
+    black, white = dataset.images
+    assert (int(black.max()), int(white.min())) == (0, 255)
+
+
+def test_a_picture_listed_with_two_labels_is_refused(tmp_path: Path) -> None:
+    for name in ("0", "1"):
+        sources.write_picture(tmp_path / f"{name}.png", np.full((8, 8), 7, np.uint8))
+    (tmp_path / "list.csv").write_text("path,label\n0.png,happy\n0.png,sad\n1.png,sad\n")
+
+    with pytest.raises(InputError, match=r"0.png is listed as happy and as sad; keep one row"):
+        data.load(tmp_path / "list.csv")
+
+
+def test_a_tar_whose_pictures_all_lack_labels_says_so(tmp_path: Path) -> None:
+    sources.write_picture(tmp_path / "0.png", np.full((8, 8), 7, np.uint8))
+    with tarfile.open(tmp_path / "faces.tar", "w") as archive:
+        archive.add(tmp_path / "0.png", "0.png")
+
+    with pytest.raises(InputError, match=r"1 pictures have no .cls, .txt or .json beside them"):
+        data.load(tmp_path / "faces.tar")
+
+
+def test_arrays_and_descriptions_that_hold_nothing_are_errors_of_one_line(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((4, 8, 8), np.uint8), labels=np.zeros((4, 0)))
+    with pytest.raises(InputError, match="no label for each picture"):
+        data.load(tmp_path / "a.npz")
+    (tmp_path / "a.toml").write_text('path = "\\u0000"\n')
+    with pytest.raises(InputError, match="null character"):
+        data.load(tmp_path / "a.toml")
+    sources.write_picture(tmp_path / "aff" / "train_set" / "images" / "0.jpg", np.full((8, 8), 7, np.uint8))
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (999999999999,), }".ljust(117) + b"\n"
+    (tmp_path / "aff" / "train_set" / "annotations").mkdir()
+    (tmp_path / "aff" / "train_set" / "annotations" / "0_exp.npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + header)
+    with pytest.raises(InputError, match=r"0_exp.npy holds no expression"):
+        data.load(tmp_path / "aff")

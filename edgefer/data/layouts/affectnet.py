@@ -58,7 +58,7 @@ def _value(finder: Finder, file: File) -> int:
     try:
         array = np.load(io.BytesIO(content[: limits.KILO]), allow_pickle=False)
         return int(float(array.item()))
-    except (ValueError, EOFError, TypeError, OverflowError, SyntaxError, UnicodeError):
+    except (ValueError, EOFError, TypeError, OverflowError, SyntaxError, UnicodeError, MemoryError):
         raise InputError(f"{finder.tree.label(file.path)} holds no expression") from None
 
 

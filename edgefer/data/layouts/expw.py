@@ -89,7 +89,7 @@ def find(finder: Finder) -> Listed | None:
     else:
         raise InputError(f"{finder.tree.label(path)} names {lines[0][0]}, which is not in image/origin")
     rows, boxes, files, missing = [], {}, {}, []
-    for cells, name in zip(lines, names, strict=True):
+    for place, (cells, name) in enumerate(zip(lines, names, strict=True), 1):
         source = join(folder, cells[0])
         file = finder.file(source)
         if file is None:
@@ -97,6 +97,7 @@ def find(finder: Finder) -> Listed | None:
             continue
         top, left, right, bottom = (int(float(cell)) for cell in cells[2:6])
         face = f"{source}#{cells[1]}"
+        face = f"{face}, line {place}" if face in boxes else face  # a number that the list has twice
         files[source], boxes[face] = file, _Box(source, left, top, right, bottom)
         rows.append(Row(face, name, None, cells[0]))
     if missing:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgefer import limits
-from edgefer.data import archives
+from edgefer.data import archives, tables
 from edgefer.data.contents import reading
 from edgefer.data.folders import ENDINGS
 from edgefer.data.listed import Listed, Row, number, split_named
@@ -104,7 +104,7 @@ def find(paths: list[Path], top: Path) -> tuple[TarTree, Listed] | None:
             continue
         archive = picture.rpartition(".tar/")[0]
         rows.append(Row(picture, said, _split(archive)))
-    if not rows:
+    if not rows and (not bare or any(member.rpartition("/")[2] in tables.NAMES for member in tree.members)):
         return None
     if bare:
         shown = ", ".join(map(tree.label, bare[:5]))
