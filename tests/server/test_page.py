@@ -23,7 +23,7 @@ from edgefer.predictor import Predictor
 from edgefer.server import address, run
 from edgefer.server.app import application
 from tests.helpers import browser as browsers
-from tests.helpers import samples
+from tests.helpers import samples, videos
 from tests.helpers.browser import Browser
 
 pytestmark = browsers.MARKS
@@ -200,7 +200,7 @@ def test_bars_add_up_and_the_largest_is_the_label(browser: Browser, stage: tuple
 
 def test_the_page_comes_back_after_the_server_does(browser: Browser, predictor: Predictor) -> None:
     stage = Stage()
-    with shown(predictor, stage) as port:
+    with shown(predictor, stage, videos.free_port()) as port:
         browser.open(f"http://127.0.0.1:{port}/")
         until(browser, STATE, lambda state: state == "Live")
     until(browser, STATE, lambda state: "trying again" in state)
