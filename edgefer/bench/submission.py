@@ -26,7 +26,7 @@ FORMAT: Literal[1] = 1
 MIN_WORDS, MAX_WORDS = 10, 300  # characters
 
 # A folder inside a longer text: /home/..., C:\\...; one slash alone stands in units and in rates of images.
-_FOLDER = re.compile(r"""(?<![\w:/.])(?:~?(?:/[\w.+@-]+){2,}/?|[A-Za-z]:\\[^\s"']+)""")
+_FOLDER = re.compile(r"""(?<![\w/.])(?:~?(?:/[\w.+@-]+){2,}/?|[A-Za-z]:\\[^\s"']+)""")
 _OF_HOST = ("--host", "--remote-edgefer")
 
 

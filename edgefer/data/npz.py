@@ -73,7 +73,7 @@ def read(archive: zipfile.ZipFile, place: Path) -> Contents:
     words = [word for _, part in found for word in part]
     classes = check_labels(str(place), words, said)
     number = {name: index for index, name in enumerate(classes)}
-    pictures = np.concatenate([part for part, _ in found])
+    pictures = np.ascontiguousarray(found[0][0] if len(found) == 1 else np.concatenate([part for part, _ in found]))
     values = np.array([number[word] for word in words], np.int64)
     splits = np.array([SPLITS.index(each or "train") for each in said], np.uint8)
     carved = SPLITS[1:] if not any(said) else () if 0 not in splits or 1 in splits else ("val",)
@@ -142,9 +142,11 @@ def _array(archive: zipfile.ZipFile, name: str, place: Path) -> NDArray[Any]:
         head = io.BytesIO(content)
         version = np.lib.format.read_magic(head)
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, kind = reader(head)
-        if kind.hasobject or int(np.prod(shape, dtype=object)) * kind.itemsize > len(content):
+        shape, by_columns, kind = reader(head)
+        count = int(np.prod(shape, dtype=object))
+        if kind.hasobject or count * kind.itemsize > len(content) - head.tell():
             raise ValueError("it claims more than it has, or holds objects")
-        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
+        array: NDArray[Any] = np.frombuffer(content, kind, count, head.tell())
+        return array.reshape(shape, order="F" if by_columns else "C")
     except (ValueError, TypeError, SyntaxError, OverflowError) as error:
         raise InputError(f"{place}: {name} is no array that edgefer reads ({one_line(error, 100)})") from None

@@ -71,13 +71,21 @@ def test_it_names_neither_folder_nor_host(measured: Result, tmp_path: Path) -> N
         update={
             "host": "me@orin",
             "repeat": "edgefer bench mine --host me@orin --remote-edgefer venv/bin/edgefer --split test",
-            "warnings": ["cannot read /home/me/x/engine.bin: permission denied; 3 images/s", "C:\\Users\\me\\faces"],
+            "warnings": [
+                "cannot read /home/me/x/engine.bin: permission denied; 3 images/s",
+                "C:\\Users\\me\\faces",
+                "cannot open:/home/me/x.so, see https://example.org/docs/x",
+            ],
         }
     )
     found = submission.read(write(tmp_path, submission.make(spoken, WORDS)))
     assert found.result.host is None
     assert found.result.repeat == "edgefer bench mine --split test"
-    assert found.result.warnings == ["cannot read engine.bin: permission denied; 3 images/s", "faces"]
+    assert found.result.warnings == [
+        "cannot read engine.bin: permission denied; 3 images/s",
+        "faces",
+        "cannot open:x.so, see https://example.org/docs/x",
+    ]
 
 
 def test_the_device_is_the_board_or_the_card_else_the_cpu(measured: Result) -> None:

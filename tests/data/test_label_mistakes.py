@@ -200,3 +200,17 @@ def test_arrays_and_descriptions_that_hold_nothing_are_errors_of_one_line(tmp_pa
     (tmp_path / "aff" / "train_set" / "annotations" / "0_exp.npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + header)
     with pytest.raises(InputError, match=r"0_exp.npy holds no expression"):
         data.load(tmp_path / "aff")
+
+
+def test_arrays_stored_by_columns_and_empty_ones_are_read_as_they_are(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (16, 8, 6), dtype=np.uint8)
+    said = np.array(["happy", "sad"] * 8)
+    np.savez(tmp_path / "a.npz", images=np.asfortranarray(pictures), labels=said)
+    np.savez(tmp_path / "empty.npz", images=np.zeros((0, 8, 6), np.uint8), labels=np.zeros(0, np.int64))
+
+    dataset = data.load(tmp_path / "a.npz")
+
+    assert np.array_equal(dataset.images, pictures)
+    assert [dataset.classes[label] for label in dataset.labels] == said.tolist()
+    with pytest.raises(InputError, match=r"images.npy has shape .0, 8, 6."):
+        data.load(tmp_path / "empty.npz")
