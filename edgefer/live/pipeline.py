@@ -28,7 +28,8 @@ Pixels: TypeAlias = NDArray[np.uint8]
 Answered: TypeAlias = "tuple[Pixels, Frame]"
 
 _BACKOFF = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before a lost source is tried again; then the last again and again
-_JOIN = 7.0  # seconds: longer than a source waits for data
+_LEFT_ALONE = 1.0  # seconds after which a source that waits for data is: Ctrl-C should not take long
+_JOIN = 7.0  # seconds that the frame which is being judged may take
 
 
 class Picture(Protocol):
@@ -182,14 +183,14 @@ class Live:
             raise self._error
 
     def stop(self) -> None:
-        """End both threads. A source that waits for data is left alone after a few seconds."""
+        """End both threads. A source that waits for data is left alone after a second."""
         self._stopped.set()
         self._waiting.close()
         self._waiting.clear()
         self._ended.set()
-        for thread in self._threads:
+        for thread, seconds in zip(self._threads, (_LEFT_ALONE, _JOIN), strict=True):
             if thread.ident is not None:
-                thread.join(_JOIN)
+                thread.join(seconds)
 
     def _capture(self) -> None:
         """Put each frame into the place for the newest one, and open a lost source again."""

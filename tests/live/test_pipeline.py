@@ -150,3 +150,26 @@ def test_stop_ends_a_source_that_waits(predictor: Callable[..., Predictor]) -> N
         assert answers.get(60)
     assert not live.running
     assert answers.ended
+
+
+class Silent(Frames):
+    """A source that gives a frame and then waits for the next, whoever wants it to stop: a pipe."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.more, self.ended = Event(), Event()
+
+    def frames(self, stopped: Event) -> Iterator[Picture]:
+        yield from super().frames(stopped)
+        self.more.wait()
+        self.ended.set()
+
+
+def test_stop_leaves_a_source_alone_that_cannot_be_stopped(predictor: Callable[..., Predictor]) -> None:
+    source = Silent()
+    with Live(source, predictor()) as live, live.subscribe() as answers:
+        assert answers.get(60)
+    assert answers.ended
+    assert not source.ended.is_set()
+    source.more.set()
+    assert source.ended.wait(60)
