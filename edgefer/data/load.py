@@ -84,8 +84,8 @@ def load(
     """
     said = None if groups is None else os.fspath(groups)
     place, reading = settled(Path(path), Reading(labels, renames, said, path_column, label_column))
-    dataset = replace(_open(place, reading), origin=str(path)) if place != Path(path) else _open(place, reading)
-    return naming.named(dataset, reading.labels, reading.renames)
+    dataset = naming.named(_open(place, reading), reading.labels, reading.renames)  # FER+'s votes lie beside the data
+    return replace(dataset, origin=str(path)) if place != Path(path) else dataset
 
 
 def problems(path: Path, reading: Reading = NOTHING) -> list[str]:

@@ -214,3 +214,13 @@ def test_arrays_stored_by_columns_and_empty_ones_are_read_as_they_are(tmp_path: 
     assert [dataset.classes[label] for label in dataset.labels] == said.tolist()
     with pytest.raises(InputError, match=r"images.npy has shape .0, 8, 6."):
         data.load(tmp_path / "empty.npz")
+
+
+def test_votes_are_looked_for_beside_the_data_and_not_beside_their_description(tmp_path: Path) -> None:
+    sources.class_folders(tmp_path / "data" / "faces", {"happy": 4, "sad": 4})
+    (tmp_path / "faces.toml").write_text('path = "data/faces"\nlabels = "ferplus"\n')
+
+    with pytest.raises(InputError, match=r"no fer2013new.csv beside .*data/faces"):
+        data.load(tmp_path / "faces.toml")
+    (tmp_path / "faces.toml").write_text('path = "data/faces"\n')
+    assert data.load(tmp_path / "faces.toml").origin == str(tmp_path / "faces.toml")
