@@ -19,7 +19,7 @@ def info(
     path: Annotated[
         Path | None,
         typer.Argument(
-            help="FER2013 (csv, tar.gz, zip, folder) or class folders. Default: EDGEFER_DATA, else what is in ./data, "
+            help="FER2013, class folders, a table, ... (docs/data.md). Default: EDGEFER_DATA, else what is in ./data, "
             "else the built-in faces.",
             show_default=False,
         ),

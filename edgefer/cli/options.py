@@ -20,7 +20,7 @@ Bundles = Annotated[
     ),
 ]
 CpuThreads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="CPU threads for one inference.")]
-Data = Annotated[Path | None, typer.Option(help="FER2013 as csv, tar.gz, zip; or class folders.")]
+Data = Annotated[Path | None, typer.Option(help="FER2013, class folders, ... (docs/data.md).")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where it is there.")]
 Groups = Annotated[
     str | None,

@@ -79,7 +79,7 @@ def finish(run: Path, epochs: int) -> None:
 
 
 def place(path: Path | None) -> Path:
-    """Return where a training lies: `path`, or without it the newest run; of a network of the family its checkpoint.
+    """Return where a training lies: `path`, or without it the newest run; of a pretrained network its checkpoint.
 
     Raises:
         InputError: there is no run yet.

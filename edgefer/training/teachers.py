@@ -52,8 +52,8 @@ class Teachers:
         """Read the networks.
 
         Args:
-            runs: for each a run's folder or a name of the family, whose checkpoint teaches; or a bundle's folder, whose
-                network for CPUs does (INT8, if it has that), run by ONNX Runtime.
+            runs: for each a run's folder or a pretrained network's name, whose checkpoint teaches; or a bundle's
+                folder, whose network for CPUs does (INT8, if it has that), run by ONNX Runtime.
             dataset: what the student is trained on.
             validation: its images that choose the checkpoint.
             student: its preprocessing.
