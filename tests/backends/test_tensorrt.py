@@ -69,7 +69,8 @@ def test_engines_are_built_for_each_gpu_and_for_all_without_a_warning(
     for compute in (*([gpu] for gpu in GPUS), GPUS):
         built = builder.build(content, "tensorrt_rtx", compute)
         assert len(built.engine) > 10_000
-        assert built.warnings == ()
+        # Where layers stay FP16 (`edgefer.graph.leftovers`), so are scales; TensorRT for RTX widens some.
+        assert not [warning for warning in built.warnings if not warning.endswith("scales to fp32.")]
         assert built.version == trt.__version__
 
 
@@ -98,7 +99,8 @@ def test_the_parser_hands_back_each_quantizer_with_its_scale(
         if layer.type in kinds:
             output = layer.get_output(0)
             found[output.name] = (kinds[layer.type], np.atleast_1d(constants[layer.get_input(1).name]))
-            assert output.dtype == (trt.int8 if layer.type == trt.LayerType.QUANTIZE else trt.float32)
+            floats = (trt.float32, trt.float16)  # FP16 in a graph whose leftovers are
+            assert output.dtype in ((trt.int8,) if layer.type == trt.LayerType.QUANTIZE else floats)
     assert found.keys() == wanted.keys()
     assert len(found) > 10
     for output, (kind, scale) in wanted.items():
