@@ -115,7 +115,7 @@ class OpenVino:
         """Both forms, the faster one first.
 
         With AMX that is TensorRT's (0.72 to 0.92 of ONNX Runtime's time against 0.79 to 1.03, on a Xeon with AMX); with
-        VNNI alone it is the CPU's, in less than half the time of the other (benchmarks/results/runtimes.json).
+        VNNI alone it is the CPU's, in 0.46 to 0.91 of the other's time (benchmarks/results/runtimes.json).
         """
         return (TENSORRT, CPU) if "amx_int8" in machine.describe().flags else (CPU, TENSORRT)
 
