@@ -18,7 +18,7 @@
 # Exit code: 0 all ran; 3 TensorRT is missing, nothing was measured; 1 a section failed.
 set -uo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 out=${1:-board-$(date +%Y%m%d-%H%M%S)}
 python=${PYTHON:-python3}
 seconds=${SECONDS_EACH:-2}
