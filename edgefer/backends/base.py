@@ -76,6 +76,19 @@ class Closing:
 Opened = TypeVar("Opened", bound=Closing)
 
 
+def in_parts(
+    infer: Callable[[NDArray[np.float32]], NDArray[np.float32]], batch: NDArray[np.float32], most: int
+) -> NDArray[np.float32]:
+    """Return the logits of a batch, at most `most` images of which are given to `infer` at a time."""
+    parts = [infer(batch[start : start + most]) for start in range(0, len(batch), most)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def padded(count: int) -> int:
+    """Return the size of batch that `count` images run in, a power of two: a network is made ready for a few sizes."""
+    return 1 << (count - 1).bit_length()
+
+
 class Session(Protocol):
     """A network that is ready to run. Any thread may call `infer`, several at once too."""
 

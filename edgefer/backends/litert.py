@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import limits
-from edgefer.backends.base import Closing, Details, Options, Sides, fitting
+from edgefer.backends.base import Closing, Details, Options, Sides, fitting, in_parts, padded
 from edgefer.backends.targets import CPU
 from edgefer.bundle import wire
 from edgefer.bundle.folder import Bundle
@@ -50,12 +50,11 @@ class Session(Closing):
         """Return the logits of a batch."""
         if batch.dtype != np.float32 or batch.ndim != 4 or batch.shape[1:] != self.input_shape or not len(batch):
             raise InputError(f"{self._name} cannot run on {batch.dtype} of shape {batch.shape}")
-        parts = [self._infer(batch[start : start + _MAX_BATCH]) for start in range(0, len(batch), _MAX_BATCH)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return in_parts(self._infer, batch, _MAX_BATCH)
 
     def _infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         count = len(batch)
-        size = 1 << (count - 1).bit_length()
+        size = padded(count)
         interpreter = self._interpreter(size)
         channels_last = np.zeros((size, *batch.shape[2:], batch.shape[1]), np.float32)
         channels_last[:count] = batch.transpose(0, 2, 3, 1)

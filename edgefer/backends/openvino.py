@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import limits
-from edgefer.backends.base import Closing, Details, Options, Sides, fitting
+from edgefer.backends.base import Closing, Details, Options, Sides, fitting, in_parts, padded
 from edgefer.backends.targets import CPU, TENSORRT, Target
 from edgefer.bundle import wire
 from edgefer.bundle.folder import Bundle
@@ -49,12 +49,11 @@ class Session(Closing):
         )
         if batch.dtype != np.float32 or not fits or not len(batch):
             raise InputError(f"{self._name} cannot run on {batch.dtype} of shape {batch.shape}")
-        parts = [self._infer(batch[start : start + _MAX_BATCH]) for start in range(0, len(batch), _MAX_BATCH)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return in_parts(self._infer, batch, _MAX_BATCH)
 
     def _infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         count, sides = len(batch), batch.shape[1:]
-        size = 1 << (count - 1).bit_length()
+        size = padded(count)
         request = self._request((size, *sides))
         if size > count:
             batch = np.concatenate([batch, np.zeros((size - count, *sides), np.float32)])

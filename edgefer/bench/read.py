@@ -40,13 +40,21 @@ def read(path: Path) -> Result:
         InputError: there is none, or it is none that a bench could have written.
     """
     file = _file(path)
+    return checked(values(file), file)
+
+
+def values(file: Path) -> Any:
+    """Return the JSON values of a file of at most a result's size.
+
+    Raises:
+        InputError: it is too large, nested too deep, or no JSON.
+    """
     content = limits.read_bytes(file, limits.RESULT)
     limits.check_json(content, str(file))
     try:
-        raw = from_json(content, allow_inf_nan=False)
+        return from_json(content, allow_inf_nan=False)
     except ValueError as error:
-        raise InputError(f"{file} is no valid JSON: {error}; was it copied whole?") from error
-    return checked(raw, file)
+        raise InputError(f"{file} is no valid JSON: {one_line(error, 200)}; was it copied whole?") from error
 
 
 def checked(raw: Any, file: Path) -> Result:

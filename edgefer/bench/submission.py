@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
 
-from edgefer import limits, public
+from edgefer import public
 from edgefer.bench import read as reading
 from edgefer.bench.result import Result
 from edgefer.errors import InputError
@@ -100,12 +99,7 @@ def read(path: Path) -> Submission:
     Raises:
         InputError: it is none, was changed by hand, or names a folder or a host.
     """
-    content = limits.read_bytes(path, limits.RESULT)
-    limits.check_json(content, str(path))
-    try:
-        raw = from_json(content, allow_inf_nan=False)
-    except ValueError as error:
-        raise InputError(f"{path} is no valid JSON: {one_line(error, 200)}; was it copied whole?") from None
+    raw = reading.values(path)
     if not isinstance(raw, dict) or raw.get("kind") != "edgefer submission":
         raise InputError(f"{path} is no submission; write one with edgefer bench --submit")
     result = reading.checked(raw.get("result"), path)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from edgefer.cli.options import CpuThreads, Detector, RunsOn
+
 if TYPE_CHECKING:
     from rich.live import Live as Drawing
 
@@ -61,11 +63,9 @@ def live(
             envvar="EDGEFER_TOKEN", help="For the page. Default: beyond localhost a new one.", show_default=False
         ),
     ] = None,
-    detector: Annotated[
-        str | None, typer.Option(help="YuNet's file, or cascade. Default: as `edgefer predict`.", show_default=False)
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, openvino, jetson, tensorrt or rtx.")] = "auto",
-    threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads for one inference.")] = 1,
+    detector: Detector = None,
+    device: RunsOn = "auto",
+    threads: CpuThreads = 1,
 ) -> None:
     """Show what the faces in front of a camera express, as it happens. Ends with Ctrl-C."""
     from edgefer import console

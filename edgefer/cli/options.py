@@ -21,6 +21,10 @@ Bundles = Annotated[
 ]
 CpuThreads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="CPU threads for one inference.")]
 Data = Annotated[Path | None, typer.Option(help="FER2013, class folders, ... (docs/data.md).")]
+Detector = Annotated[
+    str | None,
+    typer.Option("--detector", help="YuNet's file, or cascade. Default: as `edgefer predict`.", show_default=False),
+]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where it is there.")]
 Groups = Annotated[
     str | None,
@@ -41,6 +45,7 @@ Map = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Judged = Annotated[str, typer.Option("--split", help="Images to evaluate: test, val, public+private.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print for a pull request.")]
+RunsOn = Annotated[str, typer.Option("--device", help="auto, cpu, openvino, litert, jetson, tensorrt or rtx.")]
 Pretrained = Annotated[
     bool | None,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from edgefer.cli.options import Json
+from edgefer.cli.options import CpuThreads, Json, RunsOn
 
 if TYPE_CHECKING:
     from edgefer.predictions import PicturePrediction
@@ -48,8 +48,8 @@ def predict(
     annotate: Annotated[
         Path | None, typer.Option(help="Folder for copies of the pictures with boxes and labels.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, openvino, litert, jetson, tensorrt or rtx.")] = "auto",
-    threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads for one inference.")] = 1,
+    device: RunsOn = "auto",
+    threads: CpuThreads = 1,
     as_json: Json = False,
 ) -> None:
     """Say which expression each face in a picture shows, and how sure that is."""

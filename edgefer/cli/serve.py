@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from edgefer.cli.options import CpuThreads, Detector, RunsOn
+
 
 def serve(
     bundle: Annotated[
@@ -32,11 +34,9 @@ def serve(
     queue: Annotated[int, typer.Option(min=0, max=10_000, help="Requests that wait; those beyond get 429.")] = 16,
     max_mb: Annotated[int, typer.Option(min=1, max=256, help="Largest picture, in MB.")] = 16,
     min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Below it the label is 'unsure'.")] = 0.0,
-    detector: Annotated[
-        str | None, typer.Option(help="YuNet's file, or cascade. Default: as `edgefer predict`.", show_default=False)
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, openvino, jetson, tensorrt or rtx.")] = "auto",
-    threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads for one inference.")] = 1,
+    detector: Detector = None,
+    device: RunsOn = "auto",
+    threads: CpuThreads = 1,
 ) -> None:
     """Answer pictures over HTTP: POST one to /predict. Ends with Ctrl-C or SIGTERM, after what it has accepted."""
     import os

@@ -7,7 +7,6 @@ are base64, so that no picture library stands between the two.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +18,7 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 from edgefer import limits, paths
 from edgefer.data import faces
 from edgefer.errors import InputError
+from edgefer.faces import crop
 from edgefer.lines import complaint
 from edgefer.predictor import Predictor
 
@@ -68,13 +68,12 @@ def make(predictor: Predictor, *, box: bool) -> Golden:
     Only faces whose label is certain are taken: at least 0.2 more probable than the next, where there are such.
     """
     entry = predictor.bundle.manifest.networks[predictor.network]
-    shapes = list(_SHAPES)
     found: list[Vector] = []
     unsure: list[Vector] = []
-    for number, face in enumerate(_faces()):
+    for number, face in enumerate(faces.builtin(train=_CANDIDATES, val=7, test=7).images[:_CANDIDATES]):
         if len(found) == len(_SHAPES):
             break
-        vector = _vector(predictor, face, shapes[len(found)], box, number)
+        vector = _vector(predictor, face, _SHAPES[len(found)], box, number)
         first, second = sorted(vector.probabilities, reverse=True)[:2]
         (found if first - second >= _MARGIN else unsure).append(vector)
     vectors = (*found, *unsure[: len(_SHAPES) - len(found)])
@@ -110,10 +109,6 @@ def read(path: Path) -> Golden:
     return golden
 
 
-def _faces() -> Iterator[NDArray[np.uint8]]:
-    yield from faces.builtin(train=_CANDIDATES, val=7, test=7).images[:_CANDIDATES]
-
-
 def _vector(predictor: Predictor, face: NDArray[np.uint8], shape: tuple[int, int, int], box: bool, seed: int) -> Vector:
     height, width, channels = shape
     picture, corners = _coloured(face, (height, width), seed), None
@@ -123,7 +118,10 @@ def _vector(predictor: Predictor, face: NDArray[np.uint8], shape: tuple[int, int
         alpha = np.full((*picture.shape[:2], 1), 255, np.uint8)
         alpha[: len(alpha) // 8] = 128  # a strip that is half transparent
         picture = np.concatenate([picture, alpha], axis=2)
-    judged = picture if corners is None else _square(picture, corners)
+    judged = picture
+    if corners is not None:
+        left, top, right, bottom = corners
+        judged = crop.rectangle(picture, left, top, right - left, bottom - top)
     prediction = predictor.predict([judged])[0]
     return Vector(
         height=picture.shape[0],
@@ -145,13 +143,6 @@ def _placed(
     scene = random.integers(0, 256, (*_BOXED, 3), dtype=np.uint8)
     scene[max(top, 0) : top + side, max(left, 0) : left + side] = face[max(-top, 0) : side, max(-left, 0) : side]
     return scene, (left, top, left + side, top + side)
-
-
-def _square(picture: NDArray[np.uint8], corners: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-    left, top, right, bottom = corners
-    rows = np.clip(np.arange(top, bottom), 0, len(picture) - 1)
-    columns = np.clip(np.arange(left, right), 0, picture.shape[1] - 1)
-    return picture[np.ix_(rows, columns)]
 
 
 def _coloured(face: NDArray[np.uint8], size: tuple[int, int], seed: int) -> NDArray[np.uint8]:

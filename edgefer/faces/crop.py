@@ -38,7 +38,7 @@ def square(
     side = max(side, 1.0)
     if not roll:
         whole = max(1, round(side))
-        part = _part(picture, round(x - whole / 2), round(y - whole / 2), whole, whole)
+        part = rectangle(picture, round(x - whole / 2), round(y - whole / 2), whole, whole)
         if size is None or size == whole:
             return part
         return np.asarray(Image.fromarray(part).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0))
@@ -46,7 +46,7 @@ def square(
     cos, sin = math.cos(math.radians(roll)), math.sin(math.radians(roll))
     reach = math.ceil(side / 2 * (abs(cos) + abs(sin))) + 2
     left, top = math.floor(x) - reach, math.floor(y) - reach
-    image = Image.fromarray(_part(picture, left, top, 2 * reach + 1, 2 * reach + 1))
+    image = Image.fromarray(rectangle(picture, left, top, 2 * reach + 1, 2 * reach + 1))
     x, y = x - left, y - top
     if side > size:  # made smaller first, by averages: a turn samples points
         shrink = size / side
@@ -65,7 +65,7 @@ def square(
     return np.asarray(turned)
 
 
-def _part(picture: NDArray[np.uint8], left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:
+def rectangle(picture: NDArray[np.uint8], left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:
     """Return a rectangle of a picture that may lie beyond its edge."""
     high, wide = picture.shape[:2]
     if left >= 0 and top >= 0 and left + width <= wide and top + height <= high:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console, paths
-from edgefer.backends.base import Closing, Details, Sides
+from edgefer.backends.base import Closing, Details, Sides, in_parts, padded
 from edgefer.backends.tensorrt import builder
 from edgefer.backends.tensorrt.builder import Runtime
 from edgefer.backends.tensorrt.cuda import driver
@@ -68,9 +68,7 @@ class Session(Closing):
             lane = mine.lane
             with lane.lock:
                 shared.check_open()
-                most = self.max_batch
-                parts = [lane.infer(batch[start : start + most]) for start in range(0, len(batch), most)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+                return in_parts(lane.infer, batch, self.max_batch)
 
     def close(self) -> None:
         """Give everything back, of all threads; `infer` raises from now on."""
@@ -212,7 +210,7 @@ class _Lane:
 
     def prepare(self, count: int) -> _Slot:
         """Return what runs a batch of `count` images, padded to a power of two."""
-        size = max(self._shared.min_batch, min(1 << (count - 1).bit_length(), self._shared.max_batch))
+        size = max(self._shared.min_batch, min(padded(count), self._shared.max_batch))
         if size not in self._slots:
             self._slots[size] = _Slot(self._shared, self, size, self._resources)
         return self._slots[size]
