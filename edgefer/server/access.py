@@ -7,6 +7,7 @@ rebinding) names its own host. With a token no such check is needed: browsers ke
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
@@ -47,10 +48,13 @@ class Guard:
     Args:
         app: what answers then.
         token: that is demanded; None to answer this machine alone.
+        refused: told the path and the status of each request that is turned away.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
-        self._app, self._token = app, token
+    def __init__(
+        self, app: ASGIApp, token: str | None, refused: Callable[[str, int], None] = lambda path, status: None
+    ) -> None:
+        self._app, self._token, self._refused = app, token, refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or WebSocket."""
@@ -61,7 +65,10 @@ class Guard:
         refusal = self._refusal(scope)
         if refusal is None:
             await self._app(scope, receive, with_headers)
-        elif scope["type"] == "websocket":
+            return
+        if refusal.status_code in (401, 403):
+            self._refused(scope["path"], refusal.status_code)
+        if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
             await refusal(scope, receive, with_headers)
@@ -88,7 +95,9 @@ class Guard:
         if not self._is_token(given):
             return HTMLResponse(_ASK, 401, {"WWW-Authenticate": "Bearer"})
         back = RedirectResponse("/", 303)
-        back.set_cookie(_cookie_name(_port(scope)), given, httponly=True, samesite="strict")
+        # Not "strict": whoever follows the printed link from a mail or a chat would get to the page without the cookie.
+        # "lax" goes with such links alone, and no GET changes anything here.
+        back.set_cookie(_cookie_name(_port(scope)), given, httponly=True, samesite="lax")
         return back
 
     def _is_token(self, given: str) -> bool:

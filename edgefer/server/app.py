@@ -106,7 +106,7 @@ def application(
         redirect_slashes=False,
     )
     app.state.edgefer = state
-    app.add_middleware(Guard, token=token)
+    app.add_middleware(Guard, token=token, refused=state.metrics.turned_away)
     app.add_exception_handler(StarletteHTTPException, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_wrong_parameter)
     app.add_exception_handler(Exception, _on_bug)

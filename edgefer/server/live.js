@@ -38,10 +38,13 @@ function connect() {
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/frames`);
   socket.binaryType = "arraybuffer";
   socket.addEventListener("message", async (event) => {
-    if (typeof event.data === "string") greet(JSON.parse(event.data));
-    else await take(event.data);
-    asked = false;
-    ask();
+    try {
+      if (typeof event.data === "string") greet(JSON.parse(event.data));
+      else await take(event.data);
+    } finally { // whatever went wrong with one frame, the next may be whole
+      asked = false;
+      ask();
+    }
   });
   socket.addEventListener("close", lost);
 }
@@ -81,15 +84,10 @@ async function take(data) {
   const pixels = new Uint8Array(data, 4 + length);
   if (last.frame) {
     lastFrame = last.frame;
-    const picture = await createImageBitmap(new Blob([pixels], { type: "image/jpeg" }));
+    // A browser that is short of memory may not decode one: its labels are shown all the same.
+    const picture = await createImageBitmap(new Blob([pixels], { type: "image/jpeg" })).catch(() => null);
     if (!document.hidden) await new Promise((done) => requestAnimationFrame(done));
-    const canvas = $("picture");
-    if (canvas.width !== picture.width || canvas.height !== picture.height) {
-      [canvas.width, canvas.height] = [picture.width, picture.height];
-      $("screen").style.setProperty("--ratio", picture.width / picture.height);
-    }
-    canvas.getContext("2d").drawImage(picture, 0, 0);
-    picture.close();
+    if (picture) drawPicture(picture);
     drawBoxes(lastFrame);
     $("cover").hidden = !$("screen").classList.contains("hidden");
   }
@@ -101,6 +99,16 @@ async function take(data) {
 }
 
 // ---- the picture
+
+function drawPicture(picture) {
+  const canvas = $("picture");
+  if (canvas.width !== picture.width || canvas.height !== picture.height) {
+    [canvas.width, canvas.height] = [picture.width, picture.height];
+    $("screen").style.setProperty("--ratio", picture.width / picture.height);
+  }
+  canvas.getContext("2d").drawImage(picture, 0, 0);
+  picture.close();
+}
 
 function drawBoxes(frame) {
   const boxes = $("boxes");

@@ -35,6 +35,12 @@ class Metrics:
             "edgefer_predict_seconds", "From a request to its prediction.", buckets=_SECONDS, registry=self._registry
         )
         self._faces = Counter("edgefer_faces", "Faces that were judged by /predict.", registry=self._registry)
+        self._turned_away = Counter(
+            "edgefer_turned_away_requests",
+            "Requests to any path without the token (401) or from another site (403).",
+            ["status"],
+            registry=self._registry,
+        )
         self._gauge("edgefer_predict_in_flight", "Requests that wait or are being answered.", taken)
         if figures is not None:
             for name, what, field in (
@@ -52,6 +58,12 @@ class Metrics:
     def refused(self, status: int) -> None:
         """Count a request that got no prediction."""
         self._requests.labels(str(status)).inc()
+
+    def turned_away(self, path: str, status: int) -> None:
+        """Count a request that may not ask."""
+        self._turned_away.labels(str(status)).inc()
+        if path == "/predict":
+            self.refused(status)
 
     def answered(self, seconds: float, faces: int) -> None:
         """Count a prediction."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import threading
@@ -9,13 +10,64 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 _LAST = 60  # seconds that requests have to end once the server was told to stop; a body has 30 to arrive
 _CONNECTIONS = 512  # beyond them the answer is 503: each is an open file
+_MOST_CONNECTIONS = 768  # beyond them they are closed: those that ask for nothing cannot be answered
+_HEAD = 10.0  # seconds that a client has to send the head of a request
+
+
+class Connection(H11Protocol):
+    """uvicorn's, which by itself waits for ever for a client that sends its request byte by byte ("slow loris").
+
+    While a request is being answered its body's time is bounded by `edgefer.server.body`. At any other time the next
+    request's head must be whole ten seconds after the connection, or after its first byte.
+    """
+
+    _waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection."""
+        super().connection_made(transport)
+        if len(self.connections) > _MOST_CONNECTIONS:
+            transport.abort()
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent."""
+        super().data_received(data)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        super().connection_lost(exc)
+        self._stop_waiting()
+
+    def _wait(self) -> None:
+        if self._is_answering():
+            self._stop_waiting()
+        elif self._waiting is None:
+            self._waiting = self.loop.call_later(_HEAD, self._late)
+
+    def _is_answering(self) -> bool:
+        upgraded: Any = self.transport.get_protocol()  # to a WebSocket
+        return upgraded is not self or (self.cycle is not None and not self.cycle.response_complete)
+
+    def _late(self) -> None:
+        self._waiting = None
+        if not self._is_answering():
+            self.transport.abort()
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
 
 class Server(uvicorn.Server):
@@ -26,7 +78,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http="h11",
+                http=Connection,
                 ws="websockets-sansio",
                 log_config=None,
                 log_level="critical",  # else each broken request is a line, and each bug a traceback

@@ -307,9 +307,74 @@ def test_a_token_is_demanded_of_everything_but_health(predictor: Predictor) -> N
         assert (status, headers["Location"]) == (303, "/")
         cookie = headers["Set-Cookie"]
         assert "HttpOnly" in cookie
-        assert "SameSite=strict" in cookie
-        assert ask(port, "/metrics", Cookie=cookie.partition(";")[0])[0] == 200
+        assert "SameSite=lax" in cookie  # else the printed link, followed from a mail, ends without it
         assert ask(port, "/metrics", Cookie=f"edgefer-{port}=wrong")[0] == 401
+        status, metrics, _ = ask(port, "/metrics", Cookie=cookie.partition(";")[0])
+    assert status == 200
+    assert 'edgefer_turned_away_requests_total{status="401"} 26.0' in metrics
+    assert 'edgefer_turned_away_requests_total{status="403"} 1.0' in metrics
+    assert 'edgefer_predict_requests_total{status="401"} 6.0' in metrics
+    assert 'edgefer_predict_requests_total{status="403"} 1.0' in metrics
+
+
+def closed(client: socket.socket) -> bool:
+    """Return whether the server has ended a connection; wait until it says something."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"POST /predict HTTP/1.1\r\nHost:",
+        b"DELETE /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n",
+    ],
+)
+def test_a_client_that_does_not_end_its_request_is_not_waited_for(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """Whatever it sends meanwhile, byte by byte ("slow loris")."""
+    monkeypatch.setattr(run, "_HEAD", 0.3)
+    with serving(predictor) as port, socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        client.sendall(sent)
+        client.setblocking(False)
+
+        def ends() -> bool:
+            try:
+                client.send(b"x")
+                return closed(client)
+            except BlockingIOError:
+                return False
+            except OSError:
+                return True
+
+        until(ends)
+
+
+def test_a_request_that_is_being_answered_has_the_time_of_its_body(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_HEAD", 0.2)
+    body = png(samples.pictures(np.array([5]))[0])
+    with serving(predictor) as port:
+        client = begun(port, body)
+        time.sleep(0.5)
+        assert ended(client, body)[0] == 200
+
+
+def test_connections_that_ask_for_nothing_are_bounded(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_MOST_CONNECTIONS", 3)
+    with serving(predictor) as port:
+        clients = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(4)]
+        assert closed(clients[3])
+        clients.pop().close()
+        clients.pop().close()
+        until(lambda: ask(port, "/healthz")[0] == 200)
+        for client in clients:
+            client.close()
 
 
 @pytest.mark.parametrize(
