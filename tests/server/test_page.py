@@ -271,6 +271,45 @@ def test_names_run_nothing(browser: Browser, stage: tuple[Stage, str]) -> None:
     assert any("Content Security Policy" in each for each in browser.said)
 
 
+def test_a_picture_that_the_browser_cannot_decode_stops_nothing(browser: Browser, stage: tuple[Stage, str]) -> None:
+    browser.open(stage[1])
+    until(browser, STATE, lambda state: state == "Live")
+    browser.run(
+        "window.whole = createImageBitmap; window.createImageBitmap = async () => { throw new Error('memory'); }; 0"
+    )
+    stage[0].shades = [6]
+    until(browser, CARDS, lambda labels: labels == [LABELS[6]])  # answers go on without it
+    assert browser.said == []
+    browser.run("window.createImageBitmap = window.whole; 0")
+    pixel = f"document.getElementById('picture').getContext('2d').getImageData({left(0) + 60}, 160, 1, 1).data[0]"
+    shade = 255 * samples.centres()[6]
+    until(browser, pixel, lambda value: abs(value - shade) < 5)
+
+
+def test_a_page_that_stays_is_not_taken_for_a_client_that_is_slow(
+    browser: Browser, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_HEAD", 0.2)
+    with shown(predictor, Stage()) as port:
+        browser.open(f"http://127.0.0.1:{port}/")
+        first = until(browser, "lastFrame?.time")
+        browser.run("socket.addEventListener('close', () => { window.cut = true; })")
+        until(browser, "lastFrame?.time", lambda now: now > first + 1)
+        assert not browser.run("window.cut")
+        browser.open(BLANK)
+
+
+def test_the_printed_link_works_from_another_site(browser: Browser, predictor: Predictor, tmp_path: Path) -> None:
+    """A mail or a chat in the browser is one; the cookie must come with the page that the link leads to."""
+    with shown(predictor, Stage(), token=TOKEN) as port:
+        link = address.Address("127.0.0.1", port).url(TOKEN)
+        (tmp_path / "mail.html").write_text(f'<a href="{link}">watch it</a>')
+        browser.open(tmp_path / "mail.html")
+        browser.run("document.querySelector('a').click()")
+        until(browser, "document.getElementById('state')?.textContent", lambda state: state == "Live")
+        browser.open(BLANK)
+
+
 def test_another_sites_page_and_a_wrong_token_see_nothing(
     browser: Browser, predictor: Predictor, tmp_path: Path
 ) -> None:
