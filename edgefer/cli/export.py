@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgefer.cli.options import Json
+from edgefer.cli.options import Detector, Json
 
 if TYPE_CHECKING:
     from edgefer.export.check import Checked
@@ -46,7 +46,9 @@ def export(
             raise InputError("--check stands alone: edgefer export --check FILE")
         return
     if check is None:
-        raise InputError("export what? edgefer export onnx BUNDLE, export litert BUNDLE, or export --check FILE")
+        raise InputError(
+            "export what? edgefer export onnx BUNDLE, export litert BUNDLE, export web BUNDLE, or --check FILE"
+        )
     from edgefer.cli import output
     from edgefer.export import check as checks
 
@@ -127,6 +129,44 @@ def litert(
             "model": f"{written.model} ({written.bytes:,} bytes)",
             "input": f"float32 {list(written.input)}, {written.normalization}",
             "output": f"logits: float32 [N, {written.labels}]; softmax(logits / {written.temperature:.4g})",
+        },
+    )
+
+
+@app.command()
+def web(
+    bundle: _Bundle = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Default: NAME-web here.", show_default=False)
+    ] = None,
+    detector: Detector = None,
+    as_json: Json = False,
+) -> None:
+    """Write a folder with a page that finds faces and judges them in the browser, offline, from any web server."""
+    from edgefer.cli import output
+    from edgefer.cli.options import opened
+    from edgefer.live.notice import NOTICE
+    from edgefer.live.smooth import Smoothing
+
+    with output.needs_extra("compress"):
+        from edgefer.export import web_folder
+    written = web_folder.write(
+        opened([bundle] if bundle else None)[0],
+        out,
+        notice=NOTICE[:-1],  # its last line is about recordings
+        min_confidence=Smoothing().min_confidence,
+        detector=detector,
+    )
+    if as_json:
+        output.print_json({"command": "export web", **written.as_json()})
+        return
+    output.print_rows(
+        f"{written.name}, {written.form} form",
+        {
+            "folder": f"{written.folder} ({written.bytes / 1e6:.1f} MB)",
+            "download": f"{written.first / 1e6:.1f} MB until the first answer",
+            "golden": f"{written.vectors} pictures; 'Measure this device' runs them",
+            "look": f"python3 -m http.server --bind 127.0.0.1 --directory {written.folder}",
         },
     )
 

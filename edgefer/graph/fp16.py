@@ -1,10 +1,11 @@
-"""A network in FP16: what TensorRT under strong typing runs in half precision."""
+"""A network in FP16, which TensorRT under strong typing runs in half precision; and back in FP32."""
 
 from __future__ import annotations
 
 import warnings
 
-from onnx import ModelProto
+import numpy as np
+from onnx import ModelProto, TensorProto, numpy_helper
 
 from edgefer.graph.graph import in_order
 
@@ -30,3 +31,20 @@ def to_fp16(model: ModelProto) -> ModelProto:
     del ordered.graph.node[:]
     ordered.graph.node.extend(in_order(list(converted.graph.node)))  # its casts stand behind what reads them
     return ordered
+
+
+def to_fp32(model: ModelProto) -> ModelProto:
+    """Return a copy of an FP16 network that computes in float32; its weights stay the numbers that they are."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    for tensor in copy.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT16:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
+    for value in (*copy.graph.input, *copy.graph.output, *copy.graph.value_info):
+        if value.type.tensor_type.elem_type == TensorProto.FLOAT16:
+            value.type.tensor_type.elem_type = TensorProto.FLOAT
+    for node in copy.graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Cast" and attribute.i == TensorProto.FLOAT16:
+                attribute.i = TensorProto.FLOAT
+    return copy

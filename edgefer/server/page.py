@@ -10,7 +10,8 @@ from edgefer import pages
 from edgefer.server.watch import Watch
 
 _FILES = Path(__file__).parent
-_STYLE = Path(pages.__file__).with_name("page.css")
+_SHARED = Path(pages.__file__).parent
+_STYLE = (_SHARED / "page.css", _SHARED / "expressions.css", _FILES / "live.css")
 _TRY_LATER = 1013  # RFC 6455, section 7.4: IANA's registry of close codes
 
 
@@ -18,7 +19,7 @@ def add(app: FastAPI, watch: Watch | None) -> None:
     """Add the page to an application; without a live picture a line at ``/`` that says what is here."""
 
     async def style() -> Response:
-        return Response(_read(_STYLE) + _read(_FILES / "live.css"), media_type="text/css")
+        return Response("".join(map(_read, _STYLE)), media_type="text/css")
 
     app.add_api_route("/style.css", style, methods=["GET"], include_in_schema=False)
     if watch is None:

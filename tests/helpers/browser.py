@@ -143,14 +143,14 @@ class Browser:
 
 
 @contextmanager
-def browser(folder: Path) -> Iterator[Browser]:
-    """Start a browser whose profile is in `folder`."""
+def browser(folder: Path, *options: str) -> Iterator[Browser]:
+    """Start a browser whose profile is in `folder`, with more of Chromium's options."""
     assert COMMAND
     there, to = _pipe()
     back, here = _pipe()
+    command = (COMMAND, f"--user-data-dir={folder}", *options, *_OPTIONS)
     process = subprocess.Popen(
-        # The protocol's ends are descriptors 3 and 4.
-        ["bash", "-c", f'exec "$@" 3<&{there} 4>&{here}', "bash", COMMAND, f"--user-data-dir={folder}", *_OPTIONS],
+        ["bash", "-c", f'exec "$@" 3<&{there} 4>&{here}', "bash", *command],  # the protocol's ends are 3 and 4
         pass_fds=(there, here),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

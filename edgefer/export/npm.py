@@ -1,0 +1,92 @@
+"""Files of npm packages: fetched once from the registry at a pinned version, checked, kept in the cache."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgefer import console, download, limits, paths
+from edgefer.errors import EdgeferError, InputError, MissingRequirement
+
+REGISTRY = "https://registry.npmjs.org"
+_VARIABLE = "npm_config_registry"  # npm's own: a mirror
+_SECONDS = 300.0
+_LARGEST = 64 * limits.MEGA  # a package, and one file of it
+
+
+@dataclass(frozen=True)
+class Package:
+    """One version of a package.
+
+    Attributes:
+        name: e.g. ``onnxruntime-web``.
+        version: the pinned one.
+        sha512: of its archive in base64, as the registry's ``dist.integrity`` has it.
+        licence: what its ``package.json`` says.
+        origin: address of its source.
+    """
+
+    name: str
+    version: str
+    sha512: str
+    licence: str
+    origin: str
+
+    def files(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Return files of the package by their path in it; the archive is fetched where the cache lacks it.
+
+        Raises:
+            MissingRequirement: the archive cannot be had, is another one than was pinned, or lacks a file.
+        """
+        found = {}
+        with tarfile.open(fileobj=io.BytesIO(self._archive()), mode="r:gz") as archive:
+            wanted = {f"package/{name}": name for name in names}
+            for member in archive:
+                if member.name in wanted and member.isfile() and member.size <= _LARGEST:
+                    file = archive.extractfile(member)
+                    assert file is not None  # it is a file
+                    found[wanted[member.name]] = file.read()
+        if lacking := set(names) - set(found):
+            raise MissingRequirement(f"npm's {self.name} {self.version} has no {', '.join(sorted(lacking))}")
+        return found
+
+    def _archive(self) -> bytes:
+        base = self.name.rpartition("/")[2]
+        place = paths.cache_dir() / "npm" / f"{self.name.replace('/', '+')}-{self.version}.tgz"
+        try:
+            content = limits.read_bytes(place, _LARGEST)
+            if self._is(content):
+                return content
+        except InputError:  # not there yet
+            pass
+        address = f"{os.environ.get(_VARIABLE, REGISTRY).rstrip('/')}/{self.name}/-/{base}-{self.version}.tgz"
+        try:
+            content = download.get(address, _LARGEST, _SECONDS)
+        except EdgeferError as error:
+            raise MissingRequirement(str(error)) from None
+        if not self._is(content):
+            raise MissingRequirement(f"{address} is not the package that it was: its SHA-512 is another")
+        try:
+            with paths.write_atomically(place) as part:
+                part.write_bytes(content)
+        except OSError as error:
+            raise MissingRequirement(f"{place} cannot be written: {error.strerror or error}") from None
+        console.say(f"fetched {self.name} {self.version} ({len(content) / 1e6:.1f} MB, {self.licence}) from npm, once")
+        return content
+
+    def _is(self, content: bytes) -> bool:
+        return base64.b64encode(hashlib.sha512(content).digest()).decode() == self.sha512
+
+
+ONNXRUNTIME = Package(
+    "onnxruntime-web",
+    "1.30.0",
+    "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==",
+    "MIT",
+    "https://github.com/microsoft/onnxruntime",
+)

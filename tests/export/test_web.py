@@ -1,0 +1,230 @@
+"""The page that `edgefer export web` writes, in a real Chromium: offline, with a camera and with files."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import http.server
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import edgefer
+from edgefer import paths
+from edgefer.cli.main import app
+from edgefer.export.npm import ONNXRUNTIME, Package
+from edgefer.inputs import pictures as as_pictures
+from edgefer.preprocessing import Preprocessing
+from tests.helpers import browser as browsers
+from tests.helpers import pictures
+from tests.helpers.browser import ROOT, Browser
+
+pytestmark = browsers.MARKS
+BLANK = "about:blank"
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Hand a folder out as `python -m http.server` does; give its address."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def have(package: Package) -> None:
+    """Put an npm package into the cache, else skip: tests fetch nothing."""
+    name = f"{package.name.removeprefix('@').replace('/', '-')}-{package.version}.tgz"
+    if not (archive := ROOT / "node_modules" / name).exists():
+        wanted = f"{package.name}@{package.version}"
+        pytest.skip(f"{package.name} is not here; run: npm pack --pack-destination node_modules {wanted}")
+    place = paths.cache_dir() / "npm" / f"{package.name.replace('/', '+')}-{package.version}.tgz"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(archive, place)
+
+
+def exported(folder: Path, *options: str) -> Path:
+    result = CliRunner().invoke(app, ["export", "web", "edgefer-nano", "--out", str(folder), *options])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory, yunet: Path) -> Path:
+    have(ONNXRUNTIME)
+    return exported(tmp_path_factory.mktemp("web") / "large", "--detector", str(yunet))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory, fer2013: Path) -> Iterator[Browser]:
+    """A browser whose camera shows one happy face."""
+    folder = tmp_path_factory.mktemp("camera")
+    frame = Image.fromarray(pictures.lay([(pictures.happy(fer2013, 1)[0], 200, 120, 220)])).convert("RGB")
+    frame.save(folder / "frame.jpg", quality=95)
+    (folder / "camera.mjpeg").write_bytes((folder / "frame.jpg").read_bytes() * 2)
+    camera = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+    with browsers.browser(
+        folder / "profile", *camera, f"--use-file-for-fake-video-capture={folder}/camera.mjpeg"
+    ) as it:
+        yield it
+
+
+def until(browser: Browser, expression: str, true: Callable[[Any], bool] = bool) -> Any:
+    """Wait until a JavaScript expression has a value that will do; return it."""
+    end = monotonic() + 120
+    while not true(value := browser.run(expression)):
+        assert monotonic() < end, (expression, value)
+        sleep(0.05)
+    return value
+
+
+STATE = "document.getElementById('state').textContent"
+LABELS = "[...document.querySelectorAll('#faces h3 span')].map((each) => each.textContent)"
+
+
+@pytest.fixture
+def page(browser: Browser, large: Path) -> Iterator[str]:
+    with served(large) as address:
+        browser.open(address)
+        until(browser, STATE, lambda state: state == "Ready")
+        yield address
+        browser.open(BLANK)
+
+
+def click(browser: Browser, name: str) -> None:
+    browser.run(f"document.getElementById('{name}').click()")
+
+
+def test_golden_vectors_are_answered_as_python_answers_and_the_row_can_be_copied(browser: Browser, page: str) -> None:
+    click(browser, "measure")
+    until(browser, "document.getElementById('measured').hidden", lambda hidden: not hidden)
+    names = browser.run("[...document.querySelectorAll('#columns th')].map((each) => each.textContent)")
+    values = browser.run("[...document.querySelectorAll('#row td')].map((each) => each.textContent)")
+    row = dict(zip(names, values, strict=True))
+    assert row["golden vectors"] == "16 of 16"
+    assert float(row["largest difference"]) < 0.05
+    assert float(row["network, p50 ms"]) > 0
+    browser.run(
+        "Object.defineProperty(navigator, 'clipboard', {value: {writeText: async (text) => { window.copied = text }}})"
+    )
+    click(browser, "copy")
+    assert browser.run("window.copied").splitlines()[2].startswith("| edgefer-nano | ")
+
+
+@pytest.mark.parametrize("color", ["grey", "rgb"])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
+def test_pixels_are_those_of_preprocessing_bit_for_bit(
+    browser: Browser, page: str, color: str, interpolation: str
+) -> None:
+    channels = 1 if color == "grey" else 3
+    tree = {"size": 44, "crop": 0.9167, "color": color, "mean": (0.5077, 0.4, 0.3)[:channels]}
+    spec = Preprocessing.model_validate({**tree, "std": (0.255, 0.25, 0.2)[:channels], "interpolation": interpolation})
+    random = np.random.default_rng(0)
+    for height, width in ((48, 48), (44, 44), (100, 120), (31, 250), (224, 224), (7, 9), (1, 1)):
+        for values in (3, 4):
+            image = random.integers(0, 256, (height, width, values), dtype=np.uint8)
+            expected = spec.apply(list(as_pictures([image])))
+            pixels = base64.b64encode(image.tobytes()).decode()
+            found = browser.run(
+                f"import('./pixels.js').then(({{networkInput}}) => Array.from(networkInput({{width: {width}, "
+                f"height: {height}, channels: {values}, data: Uint8Array.from(atob('{pixels}'), (letter) => "
+                f"letter.charCodeAt(0))}}, {spec.model_dump_json()})))"
+            )
+            np.testing.assert_array_equal(
+                np.array(found, np.float32).reshape(expected.shape), expected, err_msg=f"{height} x {width} x {values}"
+            )
+
+
+def test_a_camera_s_face_is_found_and_labelled(browser: Browser, page: str) -> None:
+    click(browser, "agreed")
+    click(browser, "camera")
+    assert until(browser, LABELS, lambda labels: labels == ["happy"])
+    assert browser.run(STATE) == "Live"
+    shares = "[...document.querySelectorAll('#faces i')].map((each) => +each.style.getPropertyValue('--share'))"
+    assert sum(browser.run(shares)) == pytest.approx(1, abs=0.01)
+    click(browser, "camera")
+    assert until(browser, STATE, lambda state: state == "Ready")
+    assert browser.said == []
+
+
+def test_faces_of_a_file_are_those_of_python(
+    browser: Browser, page: str, fer2013: Path, yunet: Path, tmp_path: Path
+) -> None:
+    faces = pictures.happy(fer2013, 3)
+    picture = pictures.lay([(faces[0], 40, 60, 160), (faces[1], 260, 200, 240)])
+    turned = pictures.lay([(faces[2], 200, 100, 220)], roll=25)
+    with edgefer.load("edgefer-nano", device="cpu", detector=yunet) as predictor:
+        for number, pixels in enumerate((picture, turned)):
+            file = tmp_path / f"{number}.png"
+            Image.fromarray(pixels).save(file)
+            expected = predictor.predict_faces(file)[0]
+            open_file(browser, file)
+            assert sorted(until(browser, LABELS)) == sorted(each.label for each in expected)
+
+
+def open_file(browser: Browser, file: Path) -> None:
+    browser.run("document.getElementById('faces').replaceChildren()")
+    document = browser.send("DOM.getDocument")["root"]["nodeId"]
+    node = browser.send("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
+    browser.send("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_the_page_fits_its_screen_and_everyone_can_use_it(browser: Browser, page: str, width: int) -> None:
+    for dark in (False, True):
+        browser.open(page, width=width, dark=dark)
+        until(browser, STATE, lambda state: state == "Ready")
+        assert browsers.violations(browser) == []
+        click(browser, "agreed")
+        click(browser, "camera")
+        until(browser, LABELS)
+        click(browser, "camera")
+        assert browser.run("document.documentElement.scrollWidth") == width
+        assert browser.run(browsers.STICKING_OUT) == []
+        assert browsers.violations(browser) == []
+        assert browser.said == []
+        assert all(url.startswith((page, "blob:")) for url in browser.fetched)
+
+
+def test_consent_comes_first(browser: Browser, page: str) -> None:
+    notice = browser.run("document.getElementById('notice').textContent")
+    assert "must be told and have agreed" in notice
+    assert "Article 50" in notice
+    assert browser.run("document.getElementById('watch').hidden")
+
+
+def test_nothing_but_its_own_server_can_be_reached(browser: Browser, page: str) -> None:
+    refused = "fetch('https://example.org/').then(() => 'reached', () => 'refused')"
+    assert browser.run(refused) == "refused"
+    assert browser.run(
+        "new Promise((done) => { const image = new Image(); image.onerror = () => done('refused'); "
+        "image.onload = () => done('reached'); image.src = 'http://127.0.0.1:1/a.png'; })"
+    )
+    assert any("Content Security Policy" in each for each in browser.said)
+
+
+def test_it_works_without_its_server(browser: Browser, large: Path) -> None:
+    with served(large) as address:
+        browser.open(address)
+        until(browser, "navigator.serviceWorker.ready.then(() => navigator.serviceWorker.controller !== null)")
+    browser.open(address)
+    assert until(browser, STATE, lambda state: state == "Ready")
