@@ -457,7 +457,7 @@ def robustness() -> str:
         f"{table(['`compact`, %', 'as they are', *kinds, 'mean'], rows)}\n\n"
         f"{images:,} images of PrivateTest, each change at five strengths, their mean, from "
         "[report.json](benchmarks/results/fer2013/compact/report.json): "
-        "`edgefer bench --robustness --throughput --data fer2013.zip --json`."
+        "`edgefer bench --measure robustness --measure throughput --data fer2013.zip --json`."
     )
 
 

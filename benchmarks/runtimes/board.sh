@@ -103,7 +103,7 @@ else
 fi
 for name in "${bundles[@]}"; do # one after another: what comes too late loses its own figures alone
     edgefer "bench-$(basename "$name")" 300 bench "$name" --device "$device" --device cpu --seconds "$seconds" \
-        --throughput "${data[@]}" --out "$out/bench/$(basename "$name")"
+        --measure throughput "${data[@]}" --out "$out/bench/$(basename "$name")"
 done
 for precision in fp32 fp16 int8; do
     if grep -qs "\"precision\": \"$precision\"" "$out"/bench/*/result.json; then

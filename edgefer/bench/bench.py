@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgefer import console, data
+from edgefer import console
 from edgefer.backends import registry
 from edgefer.backends.base import Backend, Options
 from edgefer.bench import inputs, state
 from edgefer.bench import probes as probing
-from edgefer.bench.probes import accuracy, latency, mistakes
+from edgefer.bench.probes import latency, mistakes
 from edgefer.bench.probes.base import Candidate, Context, Probe
 from edgefer.bench.recommend import recommend
 from edgefer.bench.result import (
@@ -28,6 +29,7 @@ from edgefer.bench.result import (
     Result,
 )
 from edgefer.bundle import Bundle
+from edgefer.data import attributes
 from edgefer.data.dataset import Dataset
 from edgefer.devices import jetson, machine
 from edgefer.errors import InputError, MissingRequirement
@@ -49,6 +51,9 @@ def bench(
     options: Options | None = None,
     fallback: bool = False,
     probes: Sequence[Probe] | None = None,
+    further: Sequence[Dataset] = (),
+    protocols: Sequence[str] = (),
+    groups: Path | None = None,
 ) -> Result:
     """Measure every network of the bundles that runs on a device.
 
@@ -65,9 +70,13 @@ def bench(
         options: how engines are built and run; `threads` goes first.
         fallback: where a GPU cannot be used, measure on the CPU, and say so in the result.
         probes: what to measure beside accuracy and latency; by default `edgefer.bench.probes.standard`.
+        further: data sets whose images accuracy is measured on too.
+        protocols: of accuracy, beside one crop, on all data sets (`edgefer.evaluation.views`).
+        groups: table of which group each image of the first data set belongs to (`edgefer.data.attributes`).
 
     Raises:
-        InputError: labels of bundle and data differ, no network runs on a device, the split is empty.
+        InputError: labels of bundle and data differ, no network runs on a device, the split is empty, the table of
+            groups fits no image.
         MissingRequirement: the machine lacks what a device takes: a GPU, its driver, TensorRT, memory.
     """
     devices = list(dict.fromkeys([device] if isinstance(device, str) else device))
@@ -76,32 +85,35 @@ def bench(
     if not bundles:
         raise InputError("no bundle to bench")
     titles = inputs.titles_of(bundles)
-    dataset = inputs.divided_as_for(bundles, dataset)
-    both, missing = inputs.shared(bundles[0], dataset), inputs.left_out(bundles[0], dataset, split)
-    if missing:
-        console.say(missing)
-    dataset = inputs.with_labels_of(bundles, dataset)
+    first, *others = inputs.evaluated(bundles, [dataset, *further], split)
     for bundle in bundles:
         for name in devices:
-            inputs.check_bundle(bundle, dataset, name)
-    rows = data.split(dataset, split)
-    for bundle in bundles:
-        inputs.check_unseen(bundle, dataset, rows)
-    clean = accuracy.leak_free(dataset, rows)
+            inputs.check_runs(bundle, name)
+    left_out = [each.missing if each is first else f"{each.title}: {each.missing}" for each in (first, *others)]
+    left_out = [line for line, each in zip(left_out, (first, *others), strict=True) if each.missing]
+    for line in left_out:
+        console.say(line)
+    dataset, rows = first.dataset, first.rows
+    known = None if groups is None else attributes.read(groups, dataset, rows)
+    views = inputs.further_views(protocols)
+    images = first.images
     options = replace(options or Options(), threads=threads, board=jetson.named(jetson.describe()))
-    chosen = probing.with_needed(probing.standard() if probes is None else probes)
+    extra = [*["evaluations"] * bool(others or views), *["groups"] * (known is not None)]
+    chosen = probing.with_needed(probing.standard() if probes is None else probes, *extra)
     with ExitStack() as stack:
         candidates, devices, notes = _candidates(titles, bundles, devices, options, stack, fallback)
         details = [each.session.details() for each in candidates]
         gpu = next((each.gpu for each in details if each.gpu), None)
         context = Context(
             candidates,
-            rows,
-            clean,
+            images,
             [latency.inputs(each.preprocessing, rows) for each in candidates],
             _protocol(threads, seconds),
-            shared=[dataset.classes.index(name) for name in both] if missing else [],
             gpu_bus=gpu.bus if gpu and not gpu.integrated else None,
+            further=[each.images for each in others],
+            further_views=views,
+            attributes=known,
+            changes={"further_views": views},
         )
         entries: list[dict[str, Any]] = [_about(each) for each in candidates]
         for probe in chosen:
@@ -117,15 +129,18 @@ def bench(
     assert conditions is not None, "the latency has been measured"
     comparisons = _comparisons(networks, context.logits, context.samples)
     again = words(threads, seconds, options, fallback=False, probes=chosen)
+    asked = inputs.words_of_data([each.dataset for each in others], views, groups)
     return Result(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        repeat=typed(inputs.command(bundles, dataset, devices, split, again)),
+        repeat=typed(inputs.command(bundles, dataset, devices, split, [*again, *asked])),
         device=devices[0],
         gpu=gpu,
         machine=this_machine,
         conditions=conditions,
         protocol=context.protocol.model_copy(update=context.changes),
-        data=inputs.test_data(dataset, split, rows, clean),
+        data=inputs.test_data(dataset, split, rows, images.clean),
+        further_data=[inputs.further_data(each) for each in others],
+        groups=None if known is None else inputs.group_table(known),
         bundles=[inputs.bundle_entry(title, bundle) for title, bundle in zip(titles, bundles, strict=True)],
         networks=networks,
         comparisons=comparisons,
@@ -140,8 +155,14 @@ def bench(
         ],
         warnings=[
             *notes,
-            *([missing] if missing else []),
+            *left_out,
             *inputs.data_warnings(titles, bundles, dataset, split),
+            *(
+                f"{each.title}: {line}"
+                for each in others
+                for line in inputs.flattered(titles, bundles, each.dataset, split)
+            ),
+            *([] if known is None else inputs.group_warnings(known)),
             *_warnings(this_machine, networks, comparisons),
             *state.warnings(conditions),
             *context.notes,
@@ -241,7 +262,7 @@ def words(
     found += [] if options.cuda_graphs else ["--no-cuda-graphs"]
     found += [] if options.dla is None else ["--dla", str(options.dla)]
     found += ["--fallback"] * fallback
-    return [*found, *(f"--{each.option}" for each in probes if each.option)]
+    return [*found, *(word for each in probes if each.option for word in ("--measure", each.option))]
 
 
 def _comparisons(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgefer import bundle, console, paths
 from edgefer.bench import probes
-from edgefer.bench.bench import bench as measure
+from edgefer.bench.bench import bench as measured
 from edgefer.bench.result import Result
 from edgefer.bundle import Bundle
 from edgefer.data.dataset import Dataset
@@ -18,14 +18,15 @@ Named = Bundle | Path | str
 
 def bench(
     bundles: Named | Sequence[Named] | None = None,
-    data: Dataset | Path | str | None = None,
+    data: Dataset | Path | str | Sequence[Dataset | Path | str] | None = None,
     *,
     device: str | Sequence[str] = "cpu",
     threads: int = 1,
     split: str = "test",
     seconds: float = 3.0,
-    robustness: bool = False,
-    throughput: bool = False,
+    measure: Sequence[str] = (),
+    protocols: Sequence[str] = (),
+    groups: Path | str | None = None,
 ) -> Result:
     """Measure every network of the bundles that runs on the device: accuracy, latency, memory, cold starts.
 
@@ -40,13 +41,15 @@ def bench(
     Args:
         bundles: folders, or names of networks that come with edgefer; by default the newest in ``runs/compress``, else
             ``edgefer-base``.
-        data: a data set or its path; by default as `edgefer.data.find` finds it.
+        data: a data set or its path, or several: the others are for accuracy alone; by default as `edgefer.data.find`
+            finds it.
         device: ``cpu`` (ONNX Runtime), ``openvino``, ``jetson``, ``tensorrt``, ``rtx``; or several.
         threads: CPU threads for one operator.
         split: images to evaluate, e.g. ``test`` or ``public+private``.
         seconds: least time that each network is timed for.
-        robustness: run each network under corruptions too.
-        throughput: count images a second over batch and threads too.
+        measure: what costs much: ``robustness`` (accuracy under corruptions), ``throughput`` (images a second).
+        protocols: of accuracy beside one crop: ``flip``, ``ten-crop``.
+        groups: a CSV of pictures and what is known of them, for figures by group.
 
     Raises:
         InputError: no such bundle or device, labels of bundle and data differ, the split is empty.
@@ -55,16 +58,19 @@ def bench(
     if isinstance(bundles, Bundle | Path | str):
         bundles = [bundles]
     opened = [each if isinstance(each, Bundle) else bundle.load(each) for each in bundles or ()]
-    dataset = given(data)
-    asked = {"robustness": robustness, "throughput": throughput}
-    return measure(
+    several = [data] if data is None or isinstance(data, Dataset | Path | str) else [*data]
+    dataset, *further = [given(each) for each in several or [None]]
+    return measured(
         opened or [newest()],
         dataset,
         device=device,
         threads=threads,
         split=split,
         seconds=seconds,
-        probes=probes.standard(*(name for name, wanted in asked.items() if wanted)),
+        probes=probes.standard(*measure),
+        further=further,
+        protocols=protocols,
+        groups=None if groups is None else Path(groups),
     )
 
 

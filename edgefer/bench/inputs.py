@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from edgefer import data, public
 from edgefer.backends import registry
 from edgefer.bench import training
-from edgefer.bench.result import BundleEntry, TestData
+from edgefer.bench.probes import accuracy
+from edgefer.bench.probes.base import Images
+from edgefer.bench.result import BundleEntry, FurtherData, GroupTable, TestData
 from edgefer.bundle import Bundle, shipped
 from edgefer.data import as_recorded, splits_of
+from edgefer.data.attributes import Attributes
 from edgefer.data.dataset import SPLITS, Dataset, Split
 from edgefer.data.splits import comes_from_carved
 from edgefer.errors import InputError
+from edgefer.evaluation import by_group
+from edgefer.evaluation.views import PROTOCOLS, ViewProtocol
 from edgefer.labels import numbered
+from edgefer.lines import one_line
 
 _NAMED = 4  # in one line
 
@@ -28,6 +37,80 @@ def titles_of(bundles: Sequence[Bundle]) -> list[str]:
         count = sum(other.manifest.name == name for other in bundles[: len(titles)])
         titles.append(f"{name} #{count + 1}" if count else name)
     return titles
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A data set that bundles are evaluated on.
+
+    Attributes:
+        title: its name, unique in a bench.
+        dataset: with the bundles' labels.
+        split: whose images are judged.
+        rows: the images.
+        shared: the classes that network and data both know.
+        missing: which classes are left out on either side, in a line; nothing where all are shared.
+    """
+
+    title: str
+    dataset: Dataset
+    split: str
+    rows: Split
+    shared: tuple[str, ...]
+    missing: str
+
+    @cached_property
+    def images(self) -> Images:
+        """What probes take of it; looks for copies in its training images."""
+        shared = [self.dataset.classes.index(name) for name in self.shared] if self.missing else []
+        return Images(self.title, self.rows, accuracy.leak_free(self.dataset, self.rows), shared)
+
+
+def evaluated(bundles: Sequence[Bundle], datasets: Sequence[Dataset], split: str) -> list[Evaluated]:
+    """Return data sets with the labels of bundles that are to be judged on them.
+
+    Args:
+        bundles: all with the same labels.
+        datasets: the whole of each, as read; the first is what everything is measured on.
+        split: whose images are judged.
+
+    Raises:
+        InputError: the labels of a bundle and of data are others, images are those that a bundle has learned, the split
+            is empty, or two data sets are one.
+    """
+    found: list[Evaluated] = []
+    for given in datasets:
+        dataset = divided_as_for(bundles, given)
+        shared_classes, missing = shared(bundles[0], dataset), left_out(bundles[0], dataset, split)
+        dataset = with_labels_of(bundles, dataset)
+        for bundle in bundles:
+            check_labels(bundle, dataset)
+        rows = data.split(dataset, split)
+        for bundle in bundles:
+            check_unseen(bundle, dataset, rows)
+        for other in found:
+            same = other.dataset.digest == dataset.digest and np.array_equal(other.rows.labels, rows.labels)
+            if same and np.array_equal(other.rows.indices, rows.indices):
+                raise InputError(
+                    f"{given.origin} has the same {len(rows):,} images of {split} as {other.dataset.origin}; name each "
+                    "data set once"
+                )
+        count = sum(each.dataset.name == dataset.name for each in found)
+        title = f"{dataset.name} #{count + 1}" if count else dataset.name
+        found.append(Evaluated(title, dataset, split, rows, tuple(shared_classes), missing))
+    return found
+
+
+def further_views(protocols: Sequence[str]) -> list[ViewProtocol]:
+    """Return the protocols beside one crop, each once, in the order of `PROTOCOLS`.
+
+    Raises:
+        InputError: there is none of a name.
+    """
+    for name in protocols:
+        if name not in PROTOCOLS:
+            raise InputError(f"--protocol takes {', '.join(PROTOCOLS)}, not {one_line(name, 40)}")
+    return [name for name in PROTOCOLS[1:] if name in protocols]
 
 
 def divided_as_for(bundles: Sequence[Bundle], dataset: Dataset) -> Dataset:
@@ -157,6 +240,46 @@ def test_data(dataset: Dataset, split: str, rows: Split, clean: Split | None) ->
     )
 
 
+def further_data(each: Evaluated) -> FurtherData:
+    """Return what a result says of the images of a further data set."""
+    images = each.images
+    about = test_data(each.dataset, each.split, each.rows, images.clean)
+    return FurtherData(**about.model_dump(), title=each.title, shared_classes=each.shared)
+
+
+def group_table(known: Attributes) -> GroupTable:
+    """Return what a result says of the table of groups."""
+    return GroupTable(
+        file=known.file,
+        key=known.key,
+        columns=list(known.columns),
+        people=known.people is not None,
+        matched=known.matched,
+        unmatched=known.unmatched,
+        unused=known.unused,
+        min_images=by_group.MIN_IMAGES,
+        permutations=by_group.PERMUTATIONS,
+        resamples=by_group.RESAMPLES,
+        seed=by_group.SEED,
+    )
+
+
+def group_warnings(known: Attributes) -> list[str]:
+    """Return what is to be known of figures by group, in lines."""
+    found = []
+    if known.unmatched:
+        images = known.matched + known.unmatched
+        found.append(f"{known.file} has no row for {known.unmatched:,} of {images:,} images: they are in no group")
+    return [*found, *(f"{known.file}: {line}" for line in known.skipped)]
+
+
+def words_of_data(further: Sequence[Dataset], protocols: Sequence[str], groups: Path | None) -> list[str]:
+    """Return the words of a command line that ask for further data sets, protocols and groups."""
+    found = [word for each in further for word in ("--data", origin(each))]
+    found += [word for each in protocols for word in ("--protocol", each)]
+    return found if groups is None else [*found, "--groups", public.place(groups)]
+
+
 def bundle_entry(title: str, bundle: Bundle) -> BundleEntry:
     """Return what a result says of a bundle."""
     manifest = bundle.manifest
@@ -206,16 +329,13 @@ def origin(dataset: Dataset) -> str:
 
 def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset, split: str) -> list[str]:
     """Return what is to be known of accuracy on these images, in lines."""
-    found = []
-    for title, bundle in zip(titles, bundles, strict=True):
-        if bundle.manifest.classes_chosen:
-            found.append(
-                f"{title} tells {len(bundle.manifest.labels)} classes apart, and images of others are left out: "
-                "its accuracy does not compare with that on all of them"
-            )
-        if split == "train" or _selected(split, bundle.manifest.protocol, dataset.carved):
-            role = "trained" if split == "train" else "selected"
-            found.append(f"{title}: images of {split} {role} this network, so its accuracy on them flatters it")
+    found = [
+        f"{title} tells {len(bundle.manifest.labels)} classes apart, and images of others are left out: "
+        "its accuracy does not compare with that on all of them"
+        for title, bundle in zip(titles, bundles, strict=True)
+        if bundle.manifest.classes_chosen
+    ]
+    found += flattered(titles, bundles, dataset, split)
     others: dict[tuple[str, str], list[str]] = {}
     for title, bundle in zip(titles, bundles, strict=True):
         trained_on = bundle.manifest.data
@@ -227,6 +347,18 @@ def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dat
             f"{listed(trained)} {were} trained on {name} ({digest[:8]}), "
             f"but {are} evaluated on {dataset.name} ({dataset.whole_digest[:8]})"
         )
+    return found
+
+
+def flattered(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset, split: str) -> list[str]:
+    """Return which bundles learned or were chosen by these images, in lines."""
+    found = []
+    for title, bundle in zip(titles, bundles, strict=True):
+        if bundle.manifest.data.digest != dataset.whole_digest:
+            continue
+        if split == "train" or _selected(split, bundle.manifest.protocol, dataset.carved):
+            role = "trained" if split == "train" else "selected"
+            found.append(f"{title}: images of {split} {role} this network, so its accuracy on them flatters it")
     return found
 
 

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from edgefer import limits
-from edgefer.bench.result import FORMAT, NetworkEntry, Quality, Result
+from edgefer.bench.result import FORMAT, Evaluation, NetworkEntry, Quality, Result
 from edgefer.errors import InputError
+from edgefer.evaluation.by_group import ColumnFigures
 from edgefer.lines import complaint, one_line, printable
 
 RESULT, PROJECTION = "result.json", "projection.json"
@@ -135,10 +136,13 @@ def _check(file: Path, result: Result) -> None:
             raise InputError(f"{file} has {_short(name)} more than once, or not its bundle")
         if not _possible(entry) or not _fits(entry, len(result.data.classes)):
             raise InputError(f"{file}: the figures of {_short(name)} cannot be right")
+        if not _names_its_data(entry, result) or not all(map(_groups_fit, entry.groups)):
+            raise InputError(f"{file}: the figures of {_short(name)} by data set or group cannot be right")
 
 
 def _possible(entry: NetworkEntry) -> bool:
     time, memory = entry.latency, entry.memory
+    judged: list[NetworkEntry | Evaluation] = [entry, *entry.evaluations]
     times = [value for value in (time.p50, time.p90, time.p95, time.p99) if value is not None]
     return (
         entry.file_bytes > 0
@@ -150,11 +154,42 @@ def _possible(entry: NetworkEntry) -> bool:
         and time.mean > 0
         and (not entry.quantiles or (len(entry.quantiles) == 101 and entry.quantiles == sorted(entry.quantiles)))
         and (memory is None or (memory.baseline > 0 and memory.steady > 0 and memory.peak > 0))
-        and all(quality is None or _is_share(quality) for quality in (entry.quality, entry.leak_free, entry.shared))
+        and all(
+            quality is None or _is_share(quality)
+            for each in judged
+            for quality in (each.quality, each.leak_free, each.shared)
+        )
     )
 
 
-def _fits(entry: NetworkEntry, classes: int) -> bool:
+def _names_its_data(entry: NetworkEntry, result: Result) -> bool:
+    """Return whether an entry's evaluations are of data sets and protocols of the result, each once."""
+    titles = [result.data.name, *(each.title for each in result.further_data)]
+    said = [(each.data, each.protocol) for each in entry.evaluations]
+    classes = len(result.data.classes)
+    return (
+        len({*titles}) == len(titles)
+        and len({*said}) == len(said)
+        and all(data in titles for data, _ in said)
+        and (result.data.name, "one-crop") not in said
+        and all(_fits(each, classes) for each in entry.evaluations)
+    )
+
+
+def _groups_fit(column: ColumnFigures) -> bool:
+    shares = [share for each in column.groups for share in (each.accuracy, each.calibration_error)]
+    recalls = [each for group in column.groups for each in group.recall]
+    gap = column.gap
+    return (
+        all(0 <= each.estimate <= 1 and 0 <= each.low <= each.high <= 1 for each in shares)
+        and all(each.images > 0 and 0 <= each.recall <= 1 and 0 <= each.low <= each.high <= 1 for each in recalls)
+        and all(each.images > 0 for each in column.groups)
+        and all(each.images > 0 for each in column.small)
+        and (gap is None or (0 <= gap.difference <= 1 and 0 < gap.p <= gap.p_corrected <= 1))
+    )
+
+
+def _fits(entry: NetworkEntry | Evaluation, classes: int) -> bool:
     return len(entry.per_class) == len(entry.confusion) == classes and all(
         len(row) == classes and min(row) >= 0 for row in entry.confusion
     )

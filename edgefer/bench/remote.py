@@ -13,13 +13,13 @@ from edgefer.bench import read as reading
 from edgefer.bench.result import Result
 from edgefer.bundle import Bundle
 from edgefer.bundle.folder import MANIFEST
-from edgefer.data import packed, splits
+from edgefer.data import attributes, packed
 from edgefer.data.dataset import Dataset
 from edgefer.devices import remote
 from edgefer.errors import EdgeferError, GateFailed, InputError, MissingRequirement
 from edgefer.lines import printable, typed
 
-_DATA = "upload/data"
+_DATA, _GROUPS = "upload/data", "upload/groups.csv"
 _ERROR = "edgefer: "  # what the line begins with that says why a command failed (`edgefer.cli.ending`)
 _NO_REPORT = "no report.html: "  # none is wanted there
 _PASSED_ON: dict[int, type[EdgeferError]] = {
@@ -36,6 +36,9 @@ def bench(
     split: str,
     options: Sequence[str] = (),
     remote_edgefer: str | None = None,
+    further: Sequence[Dataset] = (),
+    protocols: Sequence[str] = (),
+    groups: Path | None = None,
 ) -> Result:
     """Measure bundles on another machine; the result is that of a bench here but for the machine that it names.
 
@@ -49,6 +52,9 @@ def bench(
         split: named evaluation set, e.g. ``test`` or ``public+private``.
         options: further words for `edgefer bench` there.
         remote_edgefer: the command there.
+        further: data sets for accuracy alone.
+        protocols: of accuracy, beside one crop.
+        groups: table of which group each image of the first data set belongs to.
 
     Raises:
         InputError: a name or path is wrong, labels of bundle and data differ, the split is empty.
@@ -58,14 +64,19 @@ def bench(
     remote.check_name(host)
     for device in devices:
         registry.get(device)
-    dataset = inputs.with_labels_of(bundles, inputs.divided_as_for(bundles, dataset))
-    for bundle in bundles:
-        inputs.check_labels(bundle, dataset)
-        inputs.check_unseen(bundle, dataset, splits.split(dataset, split))
+    all_data = inputs.evaluated(bundles, [dataset, *further], split)
+    dataset = all_data[0].dataset
+    known = None if groups is None else attributes.read(groups, dataset, all_data[0].rows)
     with paths.temporary_folder() as made:
         folder = made.resolve()
-        (folder / _DATA).mkdir(parents=True)
-        digest = packed.write(dataset, split, folder / _DATA)
+        digests = {}
+        for number, each in enumerate(all_data, 1):
+            place = f"{_DATA}-{number}"
+            (folder / place).mkdir(parents=True)
+            digests[place] = packed.write(each.dataset, split, folder / place)
+        people = [] if known is None else ["--groups", _GROUPS]
+        if known is not None:
+            (folder / _GROUPS).write_text(known.table(all_data[0].rows), encoding="utf-8")
         places = {f"upload/bundle-{number}": bundle for number, bundle in enumerate(bundles, 1)}
         for place, bundle in places.items():
             _copy(bundle, folder / place)
@@ -75,30 +86,49 @@ def bench(
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
             console.say(f"copying {size / 1e6:.1f} MB to {host}")
             there.send(folder / "upload")
-            names = {_DATA: dataset.origin, **{place: str(bundle.path) for place, bundle in places.items()}}
+            origins = {place: each.dataset.origin for place, each in zip(digests, all_data, strict=True)}
+            origins |= {_GROUPS: str(groups)} if groups else {}
+            names = {**origins, **{place: str(bundle.path) for place, bundle in places.items()}}
             words = [
                 "bench",
                 *places,
                 *inputs.on(devices),
-                "--data",
-                _DATA,
+                *(word for place in digests for word in ("--data", place)),
                 "--split",
                 split,
                 *options,
+                *inputs.words_of_data([], protocols, None),
+                *people,
                 "--out",
                 "out",
             ]
             _run(there, words, names)
             there.fetch("out/result.json", folder / "result.json")
-        result = _read(folder / "result.json", host, digest, bundles)
-    again = [*inputs.command(bundles, dataset, devices, split, options), "--host", host]
-    again += [] if remote_edgefer is None else ["--remote-edgefer", remote_edgefer]
+        result = _read(folder / "result.json", host, next(iter(digests.values())), bundles)
+    again = inputs.command(bundles, dataset, devices, split, options)
+    again += inputs.words_of_data([each.dataset for each in all_data[1:]], protocols, groups)
+    again += ["--host", host if remote_edgefer is None else f"{host}:{remote_edgefer}"]
     data = {"name": dataset.name, "origin": inputs.origin(dataset), "digest": dataset.digest}
     entries = [
         entry.model_copy(update={"path": inputs.named(bundle)})
         for entry, bundle in zip(result.bundles, bundles, strict=True)
     ]
-    changes = {"repeat": typed(again), "host": host, "bundles": entries}
+    others = [
+        each.model_copy(
+            update={
+                "name": ours.dataset.name,
+                "origin": inputs.origin(ours.dataset),
+                "digest": ours.dataset.digest,
+                "shared_classes": ours.shared,
+            }
+        )
+        for each, ours in zip(result.further_data, all_data[1:], strict=True)
+    ]
+    table = None if known is None else inputs.group_table(known)
+    changes = {
+        **{"repeat": typed(again), "host": host, "bundles": entries, "further_data": others, "groups": table},
+        "warnings": [*result.warnings, *([] if known is None else inputs.group_warnings(known))],
+    }
     return result.model_copy(update={**changes, "data": result.data.model_copy(update=data)})
 
 

@@ -20,7 +20,9 @@ from edgefer.devices.gpu import Gpu
 from edgefer.devices.jetson import Jetson
 from edgefer.devices.machine import Machine
 from edgefer.devices.nvidia import GpuState
+from edgefer.evaluation.by_group import ColumnFigures
 from edgefer.evaluation.timing import Interval, Latency
+from edgefer.evaluation.views import ViewProtocol
 from edgefer.preprocessing import Preprocessing
 
 FORMAT: Literal[2] = 2
@@ -48,7 +50,12 @@ class Protocol(_Part):
     )
     graph_optimization: Literal["all"] | None = Field("all", description="ONNX Runtime's; None on a GPU")
     clock: Literal["perf_counter_ns"] = "perf_counter_ns"
-    views: Literal["one"] = Field("one", description="accuracy from one crop of each image, nothing averaged")
+    views: Literal["one"] = Field(
+        "one", description="of `quality` and all that is compared: one crop of each image, nothing averaged"
+    )
+    further_views: list[ViewProtocol] = Field(
+        [], description="further protocols of accuracy, whose figures stand in `evaluations` alone"
+    )
     memory: Literal["fresh process, batch 1"] | None = "fresh process, batch 1"
     arena: Literal["next power of two"] | None = Field(
         "next power of two",
@@ -100,6 +107,29 @@ class TestData(_Part):
     )
 
 
+class FurtherData(TestData):
+    """The images of a further data set."""
+
+    title: str = Field(description="its name, unique in this result")
+    shared_classes: tuple[str, ...] = Field(description="that network and data both know")
+
+
+class GroupTable(_Part):
+    """The table that says which group each image of the first data set belongs to."""
+
+    file: str
+    key: str = Field(description="the column that names the images")
+    columns: list[str]
+    people: bool = Field(description="it is known who is in which image: intervals and tests are over people then")
+    matched: int = Field(description="images with a row in the table")
+    unmatched: int = Field(description="images without one")
+    unused: int = Field(description="rows that name no image of the split")
+    min_images: int = Field(description="of a group; smaller ones are named and not ranked")
+    permutations: int = Field(description="of each test")
+    resamples: int = Field(description="of each bootstrap")
+    seed: int
+
+
 class Training(_Part):
     """How a bundle's FP32 network was trained, as its manifest says."""
 
@@ -149,6 +179,18 @@ class ClassRow(_Part):
     f1: float
 
 
+class Evaluation(_Part):
+    """A network's accuracy on some images by some protocol."""
+
+    data: str = Field(description="name of the first data set, or title of a further one")
+    protocol: ViewProtocol
+    quality: Quality
+    leak_free: Quality | None = Field(description="without images that stand in that data set's training images too")
+    shared: Quality | None = Field(description="as in `NetworkEntry`")
+    per_class: list[ClassRow]
+    confusion: list[list[int]] = Field(description="rows: true class, columns: predicted class, images")
+
+
 class NetworkEntry(_Part):
     """One network of a bundle, measured."""
 
@@ -186,6 +228,10 @@ class NetworkEntry(_Part):
     throughput: list[Point] = Field([], description="by batch and threads; empty where not asked for")
     energy: Energy | None = Field(None, description="by power rail, the network alone; None without sensors")
     robustness: Robustness | None = Field(None, description="accuracy under corruptions; None where not asked for")
+    evaluations: list[Evaluation] = Field(
+        [], description="on further data sets and by further protocols; `quality` is the first data set's one crop"
+    )
+    groups: list[ColumnFigures] = Field([], description="by column of `Result.groups`; empty where not asked for")
     probes: dict[str, dict[str, float | None]] = Field(
         {}, description="what further probes measured, by their names; `Result.probes` says how to show it"
     )
@@ -236,6 +282,8 @@ class Result(_Part):
     conditions: Conditions
     protocol: Protocol
     data: TestData
+    further_data: list[FurtherData] = Field([], description="whose figures stand in `NetworkEntry.evaluations`")
+    groups: GroupTable | None = Field(None, description="null where not asked for")
     bundles: list[BundleEntry]
     networks: list[NetworkEntry]
     comparisons: list[Comparison]

@@ -26,7 +26,7 @@ MIN_WORDS, MAX_WORDS = 10, 300  # characters
 
 # A folder inside a longer text: /home/..., C:\\...; one slash alone stands in units and in rates of images.
 _FOLDER = re.compile(r"""(?<![\w/.])(?:~?(?:/[\w.+@-]+){2,}/?|[A-Za-z]:\\[^\s"']+)""")
-_OF_HOST = ("--host", "--remote-edgefer")
+_OF_HOST = ("--host",)
 
 
 class Submission(BaseModel):
@@ -40,7 +40,9 @@ class Submission(BaseModel):
         min_length=MIN_WORDS, max_length=MAX_WORDS, description="the submitter's words on cooling and power"
     )
     digest: str = Field(description="SHA-256 of `conditions` and `result`: an edit by hand is seen")
-    result: Result = Field(description="of the bench, without folders, host, mistakes and how networks were trained")
+    result: Result = Field(
+        description="of the bench, without folders, host, mistakes, groups and how networks were trained"
+    )
 
     @property
     def device(self) -> str:
@@ -88,7 +90,11 @@ def make(result: Result, words: str) -> Submission:
     """
     words = check_words(words)
     bundles = [entry.model_copy(update={"training": None}) for entry in result.bundles]
-    changes = {"host": None, "mistakes": [], "bundles": bundles, "repeat": _here(result.repeat)}
+    networks = [entry.model_copy(update={"groups": []}) for entry in result.networks]  # they may be of few people
+    changes = {
+        **{"host": None, "mistakes": [], "bundles": bundles, "repeat": _here(result.repeat)},
+        **{"networks": networks, "groups": None},
+    }
     tree = _without_folders(result.model_copy(update=changes).model_dump(mode="json"))
     return Submission(conditions=words, digest=_digest(words, tree), result=Result.model_validate(tree))
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgefer.cli.options import Bundles, CpuThreads, Data, Json, Judged, opened
+from edgefer.bench.probes import ASKED
+from edgefer.cli.options import Bundles, CpuThreads, Json, Judged, opened
 from edgefer.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +28,22 @@ def bench(
             help="cpu, openvino, litert, jetson, tensorrt or rtx; may be repeated. Default: cpu.",
         ),
     ] = None,
-    data: Data = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="As for train (docs/data.md); more of them: accuracy on each.", show_default=False),
+    ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Compare groups: a table of path,age,sex,...", show_default=False),
+    ] = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Accuracy by flip or ten-crop too, beside one-crop; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the result. Default: runs/bench/<time>-<name>.")] = None,
     threads: CpuThreads = 1,
     split: Judged = "test",
@@ -40,21 +56,20 @@ def bench(
     no_cuda_graphs: Annotated[
         bool, typer.Option("--no-cuda-graphs", help="Start each inference on a GPU call by call.")
     ] = False,
-    throughput: Annotated[
-        bool, typer.Option("--throughput", help="Count images a second over batch and threads too.")
-    ] = False,
-    robustness: Annotated[
-        bool, typer.Option("--robustness", help="Run them on blurred, noisy, dark, ... pictures too.")
-    ] = False,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Also {'; '.join(f'{name}: {what}' for name, what in ASKED.items())}.",
+            show_default=False,
+        ),
+    ] = None,
     fallback: Annotated[
         bool, typer.Option("--fallback", help="Measure on the CPU where the GPU cannot be used.")
     ] = False,
     host: Annotated[
         str | None,
-        typer.Option(metavar="USER@HOST", help="Bench there, over ssh. It needs edgefer and nothing else."),
-    ] = None,
-    remote_edgefer: Annotated[
-        str | None, typer.Option(metavar="PATH", help="edgefer on the host, e.g. venv/bin/edgefer.", show_default=False)
+        typer.Option(metavar="USER@HOST[:PATH]", help="Bench there, over ssh. It needs edgefer; PATH says where."),
     ] = None,
     submit: Annotated[
         str | None,
@@ -76,8 +91,13 @@ def bench(
     first, *others = devices = devices or ["cpu"]
     elsewhere = host is not None or fallback or others
     absent = first in registry.BACKENDS and not present.here(first) and not _runs(first)
+    named: list[Path | None] = [*data] if data else [None]
     if not elsewhere and projecting.projected(first) and absent:
-        projecting.run(first, bundles, data, out=out, threads=threads, split=split, asked=False, as_json=as_json)
+        further = {"a second --data": len(named) > 1, "--groups": groups is not None, "--protocol": bool(protocol)}
+        foreign = [name for name, given in further.items() if given]
+        if foreign:
+            raise InputError(f"there is no {first} here, and a projection takes no {' and no '.join(foreign)}")
+        projecting.run(first, bundles, named[0], out=out, threads=threads, split=split, asked=False, as_json=as_json)
         return
     from edgefer import data as datasets
     from edgefer import paths
@@ -89,20 +109,19 @@ def bench(
     from edgefer.report.table import tables
 
     on_gpu = [name for name in devices if registry.get(name).on_gpu]
-    if host is None and remote_edgefer is not None:
-        raise InputError("--remote-edgefer is for --host, which is not there")
     of_gpu = {"--dla": dla is not None, "--no-cuda-graphs": no_cuda_graphs, "--fallback": fallback}
     foreign = [name for name, given in of_gpu.items() if given]
     if foreign and not on_gpu:
         raise InputError(f"--device {', '.join(devices)} measures nothing on a GPU; omit {', '.join(foreign)}")
-    given = _given(data) if on_gpu else datasets.find(data)
+    chosen = probing.standard(*(measure or []))
+    views = inputs.further_views(protocol or [])
+    given = _given(named[0]) if on_gpu else datasets.find(named[0])
+    further_data = [datasets.find(each) for each in named[1:]]
     found = opened(bundles)
     if out is not None:
         paths.check_unused(out)
     dataset = inputs.divided_as_for(found, given)
     options = Options(cuda_graphs=not no_cuda_graphs, dla=dla)
-    asked = {"throughput": throughput, "robustness": robustness}
-    chosen = probing.standard(*(name for name, wanted in asked.items() if wanted))
     title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
     with paths.run_folder(out, "bench", title) as folder:
         if host is None:
@@ -116,19 +135,26 @@ def bench(
                 options=options,
                 fallback=fallback,
                 probes=chosen,
+                further=further_data,
+                protocols=views,
+                groups=groups,
             )
         else:
             from edgefer.bench import remote
 
+            name, _, remote_edgefer = host.partition(":")
             words = benching.words(threads, seconds, options, fallback=fallback, probes=chosen)
             result = remote.bench(
                 found,
                 dataset,
-                host=host,
+                host=name,
                 devices=devices,
                 split=split,
                 options=words,
-                remote_edgefer=remote_edgefer,
+                remote_edgefer=remote_edgefer if ":" in host else None,
+                further=further_data,
+                protocols=views,
+                groups=groups,
             )
         files = write(result, folder, submit)
     if out is None:

@@ -155,6 +155,9 @@ def _rows(network: Network) -> Iterator[tuple[str, str, str, str, str]]:
     yield "CV, samples", f"{noise.a:.2f}, {samples.a:,}", f"{noise.b:.2f}, {samples.b:,}", "", ""
     yield from _points(changes["quality.accuracy"], "accuracy, %")
     yield from _points(changes["leak_free.accuracy"], "leak-free, %")
+    for metric, change in changes.items():
+        if metric.startswith("evaluations.") and metric.endswith(".accuracy"):
+            yield from _points(change, f"{metric[len('evaluations.') : -len('.accuracy')].replace('.', ', ')}, %")
     score = changes["quality.macro_f1"]
     yield "macro F1", f"{score.a:.3f}", f"{score.b:.3f}", f"{score.difference:+.3f}", ""
     yield from _ratio(changes["file_bytes"], "file, MB", 1e-6, 2)

@@ -32,17 +32,19 @@ class Difference(BaseModel):
 
 # Measured beside the rest: a result without them, an older one or one of a machine that cannot, has the rest alike.
 _BESIDE = ("energy_seconds", "with_preprocessing_seconds")
+# Further protocols have rows of their own, and no part in what both results measured: `only_in_one` names them.
+_ROWS_OF_THEIR_OWN = {"further_views"}
 
 
 def forbidding(a: Result, b: Result) -> list[Difference]:
     """Return the differences that make figures of two results ones that must not be compared."""
     kinds: tuple[tuple[Kind, Any], ...] = (
-        ("protocol", lambda result: result.protocol.model_dump()),
+        ("protocol", lambda result: result.protocol.model_dump(exclude=_ROWS_OF_THEIR_OWN)),
         ("device", lambda result: {"device": ", ".join(devices(result))}),
         ("hardware", _hardware),
         ("data", _data),
     )
-    found = [each for kind, fields in kinds for each in _between(kind, fields(a), fields(b))]
+    found = [each for kind, fields in kinds for each in _between(kind, fields(a), fields(b))] + _further(a, b)
     return [each for each in found if not (each.name in _BESIDE and _said(None) in (each.a, each.b))]
 
 
@@ -88,6 +90,33 @@ def _hardware(result: Result) -> dict[str, Any]:
 def _data(result: Result) -> dict[str, Any]:
     data = result.data
     return {"digest": data.digest, "split": data.split, "images": data.images, "classes": list(data.classes)}
+
+
+def _further(a: Result, b: Result) -> list[Difference]:
+    """Return the further data sets that have one title in both results and other images."""
+    before, after = ({each.title: each for each in result.further_data} for result in (a, b))
+    return [
+        Difference(kind="data", name=f"digest of {title}", a=before[title].digest, b=after[title].digest)
+        for title in before
+        if title in after and before[title].digest != after[title].digest
+    ]
+
+
+def only_in_one(a: Result, b: Result) -> list[str]:
+    """Return which further rows one of two results has alone, in lines: these are not compared."""
+    found = []
+    for one, other, letter in ((a, b, "A"), (b, a, "B")):
+        titles = {each.title for each in other.further_data}
+        names = [each.title for each in one.further_data if each.title not in titles]
+        views = [name for name in one.protocol.further_views if name not in other.protocol.further_views]
+        columns = [*(one.groups.columns if one.groups else [])]
+        others = [*(other.groups.columns if other.groups else [])]
+        groups = [name for name in columns if name not in others]
+        parts = (("data", names), ("protocol", views), ("groups by", groups))
+        said = "; ".join(f"{what} {', '.join(each)}" for what, each in parts if each)
+        if said:
+            found.append(f"{said}: in {letter} alone, so not compared")
+    return found
 
 
 def _software(result: Result) -> dict[str, Any]:

@@ -7,7 +7,7 @@ and a latency's interval knows one run alone. What can be said from that is said
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,7 @@ from edgefer.bench.figures import figures
 from edgefer.bench.result import Comparison, NetworkEntry, Result, devices
 from edgefer.compare import conditions as judging
 from edgefer.compare.conditions import Condition, Judged, Pairs, parse, ratio
-from edgefer.compare.differences import Difference, forbidding, software
+from edgefer.compare.differences import Difference, forbidding, only_in_one, software
 from edgefer.errors import InputError
 from edgefer.evaluation import metrics
 from edgefer.evaluation.timing import Interval, Latency
@@ -207,6 +207,8 @@ def _changes(old: NetworkEntry, new: NetworkEntry, a: Result, b: Result, apart: 
             )
         elif metric in ("quality.accuracy", "leak_free.accuracy"):
             interval, of = _accuracies(old, new, metric.partition(".")[0]), "difference"
+        elif metric.startswith("evaluations.") and metric.endswith(".accuracy"):
+            interval, of = _evaluated(before, after, metric), "difference"
         noise = None
         if interval:
             unchanged = interval.low <= (1 if of == "ratio" else 0) <= interval.high
@@ -231,6 +233,19 @@ def _accuracies(old: NetworkEntry, new: NetworkEntry, group: str) -> Interval | 
     return difference(
         Interval(before.accuracy, before.low, before.high), Interval(after.accuracy, after.low, after.high)
     )
+
+
+def _evaluated(before: Mapping[str, float | None], after: Mapping[str, float | None], metric: str) -> Interval | None:
+    """Return the difference of an accuracy whose bounds stand beside it; None where one result has none."""
+    start = metric.removesuffix("accuracy")
+    ends = []
+    for each in (before, after):
+        values = [each.get(f"{start}{name}") for name in ("accuracy", "low", "high")]
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):
+            return None
+        ends.append(Interval(*known))
+    return difference(*ends)
 
 
 def difference(a: Interval, b: Interval) -> Interval:
@@ -329,6 +344,7 @@ def _notes(a: Result, b: Result, pairs: Pairs, beside: dict[str, Beside | None])
         load = result.conditions.load_before
         if load is not None and load > result.machine.cores:
             yield f"{letter} was measured with {load:.1f} processes running on {counted(result.machine.cores, 'core')}"
+    yield from only_in_one(a, b)
     same_images = (a.data.digest, a.data.split) == (b.data.digest, b.data.split)
     paired = (
         "both saw the same ones, but a result does not say which each got right: a paired interval, as a rule "

@@ -125,6 +125,59 @@ def problems(path: Path, reading: Reading = NOTHING) -> list[str]:
     return []
 
 
+def names_of(dataset: Dataset) -> dict[int, str]:
+    """Return the path of each picture by its row, ``/`` between the parts; none where the source gives none names.
+
+    Args:
+        dataset: as `load` returned it: its source is listed once more.
+    """
+    if dataset.synthetic or dataset.part:
+        return {}
+    path, reading = settled(Path(dataset.origin), NOTHING)
+    place = _resolve(path)
+    if place.suffix.lower() == ".zip":
+        with reading_of(str(place)), zipfile.ZipFile(place) as archive:
+            if npz.is_npz(archive.namelist()):
+                return {}
+            inside = ZipTree(archive, str(place), limits.entries(place.stat().st_size))
+            if any(entry.rpartition("/")[2] in tables.NAMES for entry in inside.entries):
+                return {}
+            return _names(inside, layouts.find(inside, reading))
+    if place.is_dir():
+        tree = FolderTree(place)
+        found = layouts.find(tree, reading)
+        files = [] if found else _files_of_folder(place)
+        if found or not files or _has_pictures(tree):
+            return _names(tree, found)
+    else:
+        files = [place]
+    first, ending = files[0], files[0].suffix.lower()
+    if ending in arrow.ENDINGS:
+        return _names(*arrow.find(files, place, reading))
+    if ending == ".tar":
+        listed_there = tars.find(files, place)
+        return _names(*listed_there) if listed_there else {}
+    if ending in (".csv", ".tsv", ".txt") and table.is_list(_header(first), reading):
+        beside = FolderTree(first.parent)
+        return _names(beside, table.listed(Finder(beside), first.name, reading))
+    return {}
+
+
+def _has_pictures(tree: Tree) -> bool:
+    try:
+        return bool(folders.look(tree).files)
+    except InputError:
+        return False
+
+
+def _names(tree: Tree, found: Listed | None) -> dict[int, str]:
+    inside = (found.tree if found else None) or tree
+    there = listed.pictures(inside, found) if found else folders.look(inside)
+    named = isinstance(inside, FolderTree)
+    paths_there = (inside.label(file.path) if named else file.path for file in there.files)
+    return {int(row): name.replace("\\", "/") for row, name in zip(there.rows, paths_there, strict=True)}
+
+
 def settled(path: Path, reading: Reading) -> tuple[Path, Reading]:
     """Return the data set that a path stands for and how to read it: a .toml describes both.
 

@@ -264,7 +264,7 @@ def connect(name: str, config: Path | None = None, edgefer: str | None = None) -
     if config is not None and not config.is_file():
         raise InputError(f"{config} is no file; {_CONFIG} names a configuration file of ssh")
     if edgefer is not None and not (edgefer and edgefer.isprintable()):
-        raise InputError(f"{edgefer!r} is no path; --remote-edgefer names the command edgefer on {name}")
+        raise InputError(f"{edgefer!r} is no path; --host {name}:PATH names the command edgefer there")
     for program in ("ssh", "scp"):
         if shutil.which(program) is None:
             raise MissingRequirement(
@@ -360,7 +360,7 @@ def _understand(
     if "missing" in facts:
         raise MissingRequirement(
             f"{name} has no edgefer that runs{said}; install it there (in a checkout: pip install .), or name it: "
-            "--remote-edgefer venv/bin/edgefer"
+            f"--host {name}:venv/bin/edgefer"
         )
     if "full" in facts:
         raise MissingRequirement(
@@ -370,7 +370,7 @@ def _understand(
     folder = facts.get("folder", "")
     if version is None:
         raise MissingRequirement(
-            f"what {name} has as edgefer does not say its version; name another: --remote-edgefer PATH"
+            f"what {name} has as edgefer does not say its version; name another: --host {name}:PATH"
         )
     if not _SAFE_PATH.fullmatch(folder):
         raise MissingRequirement(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,20 @@ from numpy.typing import NDArray
 from edgefer import console
 from edgefer.data.dataset import Split
 from edgefer.errors import InputError
-from edgefer.preprocessing import Preprocessing
 
 # A session's `infer`: float32 (N, C, H, W) to logits, float32 (N, classes).
 Infer: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
+class Prepares(Protocol):
+    """What makes a network's input of pictures: `edgefer.preprocessing.Preprocessing`, or a view of it."""
+
+    def apply(self, images: NDArray[np.uint8], /) -> NDArray[np.float32]:
+        """Return float32, (N, C, H, W), of uint8, (N, H, W) or (N, H, W, 3)."""
+
+
 def logits(
-    infer: Infer, preprocessing: Preprocessing, split: Split, batch: int = 64, description: str = "evaluating"
+    infer: Infer, preprocessing: Prepares, split: Split, batch: int = 64, description: str = "evaluating"
 ) -> NDArray[np.float32]:
     """Return the network's logits for every image of a split.
 

@@ -69,6 +69,7 @@ def html(result: Result, dataset: Dataset | None = None, more: Section | None = 
         accuracy=html_tables.accuracy(result),
         cost=html_tables.cost(result),
         probes=html_tables.probes(result),
+        across=html_tables.across(result),
     )
 
 

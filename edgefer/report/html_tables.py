@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 from edgefer.bench.result import NetworkEntry, Quality, Result
-from edgefer.report import table
-
-
-@dataclass(frozen=True)
-class FigureTable:
-    """A table.
-
-    Attributes:
-        title: above it.
-        heads: of the columns behind the network's name.
-        rows: a network's name and its cells; a network may have several rows.
-        words: how many of the first columns hold words, which stand at the left.
-    """
-
-    title: str
-    heads: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[str]]]
-    words: int = 0
+from edgefer.report import further, table
+from edgefer.report.figure_table import FigureTable
 
 
 def accuracy(result: Result) -> FigureTable:
@@ -67,6 +50,11 @@ def probes(result: Result) -> list[FigureTable]:
         FigureTable(each.title, [column.head for column in each.columns], table.probe_rows(result, each))
         for each in result.probes
     ]
+
+
+def across(result: Result) -> list[FigureTable]:
+    """Return tables of further data sets, protocols and groups."""
+    return further.tables(result, lambda entry: table.name(result, entry))
 
 
 def _column(result: Result, head: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from edgefer.bench.result import Result
 from edgefer.lines import printable
-from edgefer.report import table
+from edgefer.report import further, table
 from edgefer.report.summary import summary
 
 
@@ -51,6 +51,13 @@ def _lines(result: Result) -> Iterator[str]:
         )
     yield from _table(headers, rows)
     yield ""
+    for part in further.tables(result, lambda entry: table.name(result, entry)):
+        yield from [f"**{table.marked(result, part.title)}**", ""]
+        cells = [[code(title), *map(code, row[: part.words]), *row[part.words :]] for title, row in part.rows]
+        yield from _table(["network", *map(_head, part.heads)], cells)
+        yield ""
+        yield from (f"- {code(line)}" for line in part.lines)
+        yield from [""] * bool(part.lines)
     for probe in result.probes:
         yield from [f"{code(probe.title)}", ""]
         shown = [[code(title), *cells] for title, cells in table.probe_rows(result, probe)]
@@ -66,6 +73,11 @@ def _lines(result: Result) -> Iterator[str]:
     classes = [[code(row[0].label), f"{row[0].images:,}", *(f"{each.f1:.3f}" for each in row)] for row in by_class]
     yield from _table(["class", "images", *names], classes)
     yield from ["", f"{code(result.repeat)}", "", "</details>"]
+
+
+def _head(text: str) -> str:
+    """Return a column's head; a class's name may come from anywhere."""
+    return text if text.isascii() and text.replace(" ", "").replace(",", "").replace("%", "").isalnum() else code(text)
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

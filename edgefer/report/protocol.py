@@ -81,8 +81,10 @@ def protocol(result: Result) -> list[tuple[str, str]]:
     found.append(("energy", _energy(result)))
     found += [(each.title, each.how) for each in result.probes]
     asked = {
-        "accuracy under corruptions (--robustness)": any(entry.robustness for entry in result.networks),
-        "images a second by batch and threads (--throughput)": any(entry.throughput for entry in result.networks),
+        "accuracy under corruptions (--measure robustness)": any(entry.robustness for entry in result.networks),
+        "images a second by batch and threads (--measure throughput)": any(
+            entry.throughput for entry in result.networks
+        ),
     }
     left = [name for name, measured in asked.items() if not measured]
     if left:

@@ -23,6 +23,8 @@ from edgefer.bench.result import (
 )
 from edgefer.evaluation.timing import NOISY
 from edgefer.lines import counted, mark
+from edgefer.report import further
+from edgefer.report.figure_table import FigureTable
 
 _SIDE_BY_SIDE = 2  # networks in one per-class table
 _OFTEN_WRONG = 0.2  # share of a class from which a confusion stands out
@@ -31,6 +33,8 @@ _OFTEN_WRONG = 0.2  # share of a class from which a confusion stands out
 def tables(result: Result) -> Group:
     """Return everything that a person wants to see of a result first, for `rich.console.Console.print`."""
     parts: list[RenderableType] = [_heading(result), _quality(result), _latency(result), _cost(result)]
+    for each in further.tables(result, lambda entry: name(result, entry), by_class=False):
+        parts += [_figure_table(result, each), *(Text(line) for line in each.lines)]
     if any(entry.energy for entry in result.networks):
         parts.append(_energy(result))
     if any(entry.throughput for entry in result.networks):
@@ -312,6 +316,15 @@ def _probed(result: Result, probe: Probed) -> Table:
     table = grid(marked(result, probe.title), ["network", *(each.head.replace(", ", "\n") for each in probe.columns)])
     for title, cells in probe_rows(result, probe):
         table.add_row(Text(title), *cells)
+    return table
+
+
+def _figure_table(result: Result, each: FigureTable) -> Table:
+    table = grid(marked(result, each.title), ["network", *(head.replace(", ", "\n") for head in each.heads)])
+    for column in table.columns[1 : each.words + 1]:
+        column.justify = "left"
+    for title, cells in each.rows:
+        table.add_row(Text(title), *map(Text, cells))
     return table
 
 

@@ -82,7 +82,7 @@ def test_bench_counts_where_it_is_asked_to_and_the_tables_fit(tmp_path: Path, mo
         assert entry.latency.p50_low is not None
         assert entry.latency.p50_high is not None
         assert entry.latency.p50_low <= entry.latency.p50 <= entry.latency.p50_high
-    assert result.repeat.endswith("--throughput")
+    assert result.repeat.endswith("--measure throughput")
     console = Console(width=80, highlight=False, record=True, file=io.StringIO())
     console.print(tables(result))
     text = console.export_text()

@@ -115,7 +115,8 @@ def test_without_a_bundle_edgefers_own_is_measured_and_that_is_said(folder: Path
             ["--dla", "0", "--no-cuda-graphs"],
             "--device cpu measures nothing on a GPU; omit --dla, --no-cuda-graphs",
         ),
-        (["--remote-edgefer", "x"], "--remote-edgefer is for --host"),
+        (["--measure", "speed"], "--measure takes robustness or throughput, not speed"),
+        (["--protocol", "five-crop"], "--protocol takes one-crop, flip, ten-crop, not five-crop"),
     ],
 )
 def test_options_that_would_be_ignored_are_refused(folder: Path, options: list[str], said: str) -> None:

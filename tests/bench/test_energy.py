@@ -118,7 +118,7 @@ def notes(device: str) -> list[str]:
     """Return what the probe says of a network that runs on a device; without a sensor it does not run."""
     backend = registry.get(device)
     candidate = Candidate("made", cast(Any, None), "fp32", backend, Options(), cast(Any, None))
-    context = Context([candidate], cast(Any, None), None, [[]], cast(Any, None))
+    context = Context([candidate], cast(Any, None), [[]], cast(Any, None))
     assert energy.PROBE.measure(context) == [{"energy": None}]
     assert context.changes == {}
     return context.notes

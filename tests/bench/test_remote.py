@@ -247,9 +247,8 @@ def test_versions_are_compared(version: str, code: int, tmp_path: Path, folder: 
         (["--host", "-oProxyCommand=touch pwned"], 2, "is not passed to ssh"),
         (["--host", "orin", "--device", "tpu"], 2, "unknown device 'tpu'"),
         (["--host", "orin", "--split", "holdout"], 2, "holdout"),
-        (["--host", "orin", "--remote-edgefer", "a\nb"], 2, "is no path"),
+        (["--host", "orin:a\nb"], 2, "is no path"),
         (["--host", "orin", "--out", FACES], 2, "exists already"),
-        (["--remote-edgefer", "x"], 2, "is for --host"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_sent(

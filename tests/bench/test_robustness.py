@@ -1,4 +1,4 @@
-"""`bench --robustness`: the networks' accuracy under corruptions, beside each other."""
+"""`bench --measure robustness`: the networks' accuracy under corruptions, beside each other."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_each_network_is_run_on_the_same_pictures(result: Result) -> None:
                 right += int((session.infer(samples.PREPROCESSING.apply(dark)).argmax(1) == labels).sum())
         assert worse.accuracy["low light"][4] == right / 70
         assert worse.accuracy["blur"][0] > worse.accuracy["low light"][4]  # these classes differ in brightness alone
-    assert result.repeat.endswith("--robustness")
+    assert result.repeat.endswith("--measure robustness")
     assert Result.model_validate_json(result.model_dump_json()) == result
 
 
@@ -79,4 +79,4 @@ def test_without_being_asked_for_it_is_not_there(tmp_path: Path) -> None:
     assert result.networks[0].robustness is None
     page = report.html(result)
     assert ">Under corruptions" not in page
-    assert "accuracy under corruptions (--robustness)" in page  # what was not asked for is said
+    assert "accuracy under corruptions (--measure robustness)" in page  # what was not asked for is said

@@ -70,7 +70,7 @@ def test_it_names_neither_folder_nor_host(measured: Result, tmp_path: Path) -> N
     spoken = measured.model_copy(
         update={
             "host": "me@orin",
-            "repeat": "edgefer bench mine --host me@orin --remote-edgefer venv/bin/edgefer --split test",
+            "repeat": "edgefer bench mine --host me@orin:venv/bin/edgefer --split test",
             "warnings": [
                 "cannot read /home/me/x/engine.bin: permission denied; 3 images/s",
                 "C:\\Users\\me\\faces",

@@ -107,7 +107,7 @@ def test_a_host_without_edgefer(kind: str, tmp_path: Path) -> None:
             pass
         assert server.left() == []
     message = str(caught.value)
-    assert "--remote-edgefer" in message
+    assert "--host orin:" in message
     assert "\n" not in message
     if kind != "something else":
         assert "in a checkout: pip install ." in message

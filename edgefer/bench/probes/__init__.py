@@ -7,12 +7,20 @@ import pkgutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from edgefer.errors import InputError
+from edgefer.lines import one_line
+
 if TYPE_CHECKING:
     from edgefer.bench.probes.base import Probe
 
 # Fresh processes first, while this one is small; what leaves something for others before them; the rest at the end.
-_ORDER = ("fresh_process", "accuracy", "robustness", "latency", "energy", "throughput")
+_ORDER = ("fresh_process", "accuracy", "evaluations", "groups", "robustness", "latency", "energy", "throughput")
 _NEEDED = ("accuracy", "latency")  # what every result has
+# What `edgefer bench --measure` takes: the names of probes that cost much, with what help says of each.
+ASKED = {
+    "robustness": "accuracy on blurred, noisy, dark ... pictures",
+    "throughput": "images a second by batch and threads",
+}
 
 
 def known() -> list[Probe]:
@@ -23,13 +31,20 @@ def known() -> list[Probe]:
 
 
 def standard(*options: str) -> list[Probe]:
-    """Return the probes that a bench runs where nothing is said, and those that `options` ask for."""
+    """Return the probes that a bench runs where nothing is said, and those of `ASKED` that are named.
+
+    Raises:
+        InputError: there is none of a name.
+    """
+    for name in options:
+        if name not in ASKED:
+            raise InputError(f"--measure takes {' or '.join(ASKED)}, not {one_line(name, 40)}")
     return [each for each in known() if each.option is None or each.option in options]
 
 
-def with_needed(chosen: Iterable[Probe]) -> list[Probe]:
-    """Return probes in order, with those that every result has."""
-    needed = {each.name: each for each in known() if each.name in _NEEDED}
+def with_needed(chosen: Iterable[Probe], *names: str) -> list[Probe]:
+    """Return probes in order, with those that every result has, and others by name."""
+    needed = {each.name: each for each in known() if each.name in (*_NEEDED, *names)}
     return in_order({**needed, **{each.name: each for each in chosen}}.values())
 
 

@@ -133,11 +133,14 @@ def _quality(counted: _Counted) -> Quality:
 
 def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
     context.logits = [
-        predict.logits(each.session.infer, each.preprocessing, context.rows, _BATCH, f"evaluating {each.full_name}")
+        predict.logits(
+            each.session.infer, each.preprocessing, context.first.rows, _BATCH, f"evaluating {each.full_name}"
+        )
         for each in context.candidates
     ]
+    first = context.first
     return [
-        vars(of(each.bundle, context.rows, context.clean, logits, context.shared))
+        vars(of(each.bundle, first.rows, first.clean, logits, first.shared))
         for each, logits in zip(context.candidates, context.logits, strict=True)
     ]
 

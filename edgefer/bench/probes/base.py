@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from edgefer.backends import registry
 from edgefer.backends.base import Backend, Options, Session
 from edgefer.bundle import Bundle
+from edgefer.data.attributes import Attributes
 from edgefer.data.dataset import Split
+from edgefer.evaluation.views import ViewProtocol
 from edgefer.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -54,18 +56,36 @@ class Candidate:
         return registry.open_network(self.bundle, self.name, self.backend.device, options)
 
 
+@dataclass(frozen=True)
+class Images:
+    """Images that networks are evaluated on.
+
+    Attributes:
+        title: of their data set, unique in a bench.
+        rows: the images.
+        clean: those of them without a copy in training; None where that is not asked for.
+        shared: the classes that network and data both know, where some of the network's have no images; else none.
+    """
+
+    title: str
+    rows: Split
+    clean: Split | None
+    shared: Sequence[int] = ()
+
+
 @dataclass
 class Context:
     """What probes measure, and what one of them leaves for those behind it.
 
     Attributes:
         candidates: the networks.
-        rows: images of the split.
-        clean: those of them without a copy in training; None where that is not asked for.
+        first: images of the first data set, which everything is measured on.
         inputs: for each candidate prepared images of batch 1, float32 (1, C, H, W).
         protocol: how the figures are measured.
-        shared: the classes that network and data both know, where some of the network's have no images; else none.
         gpu_bus: PCI address of a GPU with memory of its own; None without one.
+        further: images of further data sets.
+        further_views: protocols beside one crop.
+        attributes: what is known of the first data set's images; None where nobody says.
         logits: of each candidate on `rows`, float32 (n, classes); set by ``accuracy``.
         samples: of each candidate, milliseconds, (rounds, turn); set by ``latency``, with `conditions`.
         changes: fields of the protocol that a probe decides.
@@ -73,17 +93,23 @@ class Context:
     """
 
     candidates: Sequence[Candidate]
-    rows: Split
-    clean: Split | None
+    first: Images
     inputs: Sequence[Sequence[NDArray[np.float32]]]
     protocol: Protocol
     gpu_bus: str | None = None
-    shared: Sequence[int] = ()
+    further: Sequence[Images] = ()
+    further_views: Sequence[ViewProtocol] = ()
+    attributes: Attributes | None = None
     logits: list[NDArray[np.float32]] = field(default_factory=list)
     samples: list[NDArray[np.float64]] = field(default_factory=list)
     conditions: Conditions | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> Split:
+        """Images of the first data set's split."""
+        return self.first.rows
 
 
 @dataclass(frozen=True)
@@ -114,7 +140,7 @@ class Probe:
         title: above its table.
         how: how it is measured, in a sentence for whoever judges the figures.
         columns: of its table.
-        option: of `edgefer bench`, without which it is left out; None: it is always measured.
+        option: its name in `--measure`, without which it is left out; None: it is always measured.
     """
 
     name: str

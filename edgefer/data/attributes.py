@@ -1,0 +1,212 @@
+"""A table of what is known about pictures, such as age, sex or camera: read, and matched to a split's pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgefer import limits
+from edgefer.data.dataset import Dataset, Split
+from edgefer.data.load import names_of
+from edgefer.data.tables import delimiter_of
+from edgefer.data.text import decoded
+from edgefer.errors import InputError
+from edgefer.lines import one_line, printable
+
+KEYS = ("path", "image", "picture", "file", "filename", "file_name", "index", "row")  # headers of the picture's column
+ROWS = ("index", "row")  # those whose cells are row numbers
+PEOPLE = ("person", "subject", "identity", "participant", "actor")  # headers of who is in the picture
+MAX_COLUMNS, MAX_GROUPS = 20, 50
+_RANGES = 8  # that a column of numbers is cut into, at most
+_LONGEST = 60  # characters of a group's name
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What a table says of the pictures of a split.
+
+    Attributes:
+        file: its name.
+        key: the column that names the pictures.
+        columns: by name the value of each picture, in the order of the split; empty where there is none. Of a column of
+            many different numbers the range that each lies in.
+        people: who is in each picture, empty where that is not known; None: neither table nor data set say.
+        matched: pictures of the split with a row in the table.
+        unmatched: pictures of the split without one.
+        unused: rows that name no picture of the split.
+        skipped: columns that make no groups, and why, in lines.
+    """
+
+    file: str
+    key: str
+    columns: dict[str, list[str]]
+    people: list[str] | None
+    matched: int
+    unmatched: int
+    unused: int
+    skipped: list[str]
+
+    def table(self, rows: Split) -> str:
+        """Return the same as a CSV that names pictures by their rows: for another machine, which has no file names."""
+        out = io.StringIO()
+        writer = csv.writer(out)
+        columns = self.columns if self.people is None else {**self.columns, PEOPLE[0]: self.people}
+        writer.writerow([ROWS[0], *columns])
+        writer.writerows(zip(rows.rows.tolist(), *columns.values(), strict=True))
+        return out.getvalue()
+
+
+def read(path: Path, dataset: Dataset, rows: Split) -> Attributes:
+    """Return what a table says of a split's pictures.
+
+    A picture is named by its path as edgefer prints it, by its path below the data set's folder, by its file name where
+    no other picture has the same one, or by its row in the source. In a column called ``index`` or ``row``, and in any
+    column of nothing but whole numbers, cells are rows.
+
+    Args:
+        path: a CSV file with a header; of its columns one names the picture, by default the first.
+        dataset: the whole.
+        rows: of it.
+
+    Raises:
+        InputError: the file is no such table, or none of its rows names a picture.
+    """
+    header, table = _read(path)
+    place = next((i for i, name in enumerate(header) if name.lower() in KEYS), 0)
+    cells = [row[place] for row in table]
+    numbers = {int(row): spot for spot, row in enumerate(rows.rows)}
+    by_row = header[place].lower() in ROWS
+    names = {} if by_row else names_of(dataset)
+    known = _Names(names, numbers)
+    # Whole numbers are rows, unless pictures are called so.
+    if by_row or (all(re.fullmatch(r"\d{1,12}", cell) for cell in cells) and not any(map(known.find, cells))):
+        spots = [numbers.get(int(cell)) if re.fullmatch(r"\d{1,12}", cell) else None for cell in cells]
+    else:
+        spots = [known.find(cell) for cell in cells]
+    found: dict[int, list[str]] = {}
+    unused = 0
+    for number, (cell, spot, row) in enumerate(zip(cells, spots, table, strict=True), 2):
+        if spot is None:
+            unused += 1
+        elif found.setdefault(spot, row) != row:
+            raise InputError(f"{path}, row {number}: {one_line(cell, 80)} stands there twice, with different values")
+    if not found:
+        example = printable(next(iter(names.values()), str(rows.rows[0])))
+        raise InputError(
+            f"no row of {path} names a picture of {dataset.name}'s split {rows.name}: its column {header[place]} has "
+            f"{one_line(cells[0], 80)}, and a picture there is {one_line(example, 120)}"
+        )
+    columns = {
+        name: [found[spot][i] if spot in found else "" for spot in range(len(rows))]
+        for i, name in enumerate(header)
+        if i != place
+    }
+    person = next((name for name in columns if name.lower() in PEOPLE), None)
+    people = None if person is None else columns.pop(person)
+    if people is None and dataset.groups is not None and dataset.grouped.startswith("by person"):
+        people = [str(group) for group in dataset.groups[rows.indices]]
+    kept, skipped = _grouped(columns)
+    return Attributes(path.name, header[place], kept, people, len(found), len(rows) - len(found), unused, skipped)
+
+
+def _read(path: Path) -> tuple[list[str], list[list[str]]]:
+    if not path.is_file():
+        raise InputError(f"{path} is no file; --groups takes a CSV with a header, e.g. path,age,sex")
+    text = decoded(limits.read_bytes(path, limits.GROUPS))
+    lines = text.splitlines()
+    try:
+        # By lines: a cell has none in it, and a file may end them in any way.
+        table = list(csv.reader(lines, delimiter=delimiter_of(lines[0]) if lines else ","))
+    except csv.Error as error:
+        raise InputError(f"{path} is no CSV file ({one_line(error, 80)})") from None
+    rows = [[printable(cell.strip()) for cell in row] for row in table if any(cell.strip() for cell in row)]
+    if len(rows) < 2:
+        raise InputError(f"{path} has no rows; --groups takes a CSV with a header, e.g. path,age,sex")
+    header, *rest = rows
+    named = [name for name in header if name]
+    if len(named) < len(header) or len({*named}) < len(named) or not 2 <= len(header) <= MAX_COLUMNS:
+        raise InputError(
+            f"{path} begins with {one_line(','.join(header), 80)}: its first line names 2 to {MAX_COLUMNS} columns, "
+            "each with a name of its own, e.g. path,age,sex"
+        )
+    for number, row in enumerate(rest, 2):
+        if len(row) != len(header):
+            raise InputError(f"{path}, row {number} has {len(row)} cells where its header has {len(header)}")
+    return header, rest
+
+
+class _Names:
+    """The pictures of a split by what they may be called: the end of a path that no other picture's path has."""
+
+    def __init__(self, names: dict[int, str], numbers: dict[int, int]) -> None:
+        """Take the path of each picture of a data set by its row, and the place of each row in the split."""
+        shared = Counter(end for name in names.values() for end in _ends(name))
+        self._ends = {
+            end: numbers[row]
+            for row, name in names.items()
+            if row in numbers
+            for end in _ends(name)
+            if shared[end] == 1
+        }
+        self._whole = {name: numbers[row] for row, name in names.items() if row in numbers}
+
+    def find(self, text: str) -> int | None:
+        """Return the place in the split of the picture that a cell names, or None; a cell may have more folders."""
+        path = text.replace("\\", "/").removeprefix("./")
+        if path in self._ends:
+            return self._ends[path]
+        return next((self._whole[end] for end in _ends(path) if end in self._whole), None)
+
+
+def _ends(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+def _grouped(columns: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the columns that make groups, and why others do not."""
+    kept, skipped = {}, []
+    for name, values in columns.items():
+        known = {value for value in values if value}
+        if len(known) > _RANGES:
+            values = _in_ranges(values) or values
+            known = {value for value in values if value}
+        if len(known) > MAX_GROUPS:
+            skipped.append(f"column {name} has {len(known):,} different values, more than {MAX_GROUPS} groups")
+        elif known:
+            kept[name] = [one_line(value, _LONGEST) for value in values]
+        else:
+            skipped.append(f"column {name} has no value for any picture of the split")
+    if not kept:
+        raise InputError(f"--groups has no column that makes groups: {'; '.join(skipped)}")
+    return kept, skipped
+
+
+def _in_ranges(values: Sequence[str]) -> list[str] | None:
+    """Return the range that each number lies in, ``20 to 29``; None where a value is no number."""
+    try:
+        numbers = [float(value.replace(",", ".")) if value else math.nan for value in values]
+    except ValueError:
+        return None
+    known = [number for number in numbers if not math.isnan(number)]
+    if not known or not all(map(math.isfinite, known)):
+        return None
+    least, most = min(known), max(known)
+    width = 10.0 ** (math.floor(math.log10(most - least)) - 2)
+    steps = (width * factor for factor in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000))
+    width = next(each for each in steps if math.floor(most / each) - math.floor(least / each) < _RANGES)
+    whole = all(number.is_integer() for number in known) and width >= 1
+
+    def named(number: float) -> str:
+        if math.isnan(number):
+            return ""
+        low = math.floor(number / width) * width
+        return f"{low:.0f} to {low + width - 1:.0f}" if whole else f"{low:.6g} to <{low + width:.6g}"
+
+    return [named(number) for number in numbers]
