@@ -93,10 +93,11 @@ def test_a_condition_may_be_about_it(folder: Path, result: Result) -> None:
 
 def test_those_in_the_folder_are_found_and_run_in_order_and_what_costs_much_only_if_asked() -> None:
     names = [each.name for each in probes.standard()]
-    assert names[:3] == ["fresh_process", "accuracy", "latency"]
+    assert names[:5] == ["fresh_process", "accuracy", "evaluations", "groups", "latency"]
     assert not {"robustness", "throughput"} & set(names)
     assert {each.name for each in probes.standard("robustness", "throughput")} > {"robustness", "throughput"}
     assert [each.name for each in probes.with_needed([TOY])] == ["accuracy", "latency", "toy"]
+    assert {each.option for each in probes.known()} - {None} == {*probes.ASKED}
 
 
 def test_devices_are_timed_in_one_run_and_compared_within_each(tmp_path: Path) -> None:
