@@ -153,10 +153,11 @@ def _matched(result: Result) -> list[str]:
     table = result.groups
     if table is None:
         return []
+    who = "people" if table.people else "images"
     return [
         f"{table.file} has a row for {table.matched:,} of {table.matched + table.unmatched:,} images, matched by "
         f"{table.key}; a group has at least {table.min_images} images; tests of {table.permutations:,} permutations, "
-        f"corrected for {counted(len(table.columns), 'column')}; intervals over {'people' if table.people else 'images'}"
+        f"corrected for {counted(len(table.columns), 'column')}; intervals over {who}"
     ]
 
 
