@@ -44,6 +44,8 @@ def export(
     if context.invoked_subcommand is not None:
         if check is not None:
             raise InputError("--check stands alone: edgefer export --check FILE")
+        if device:
+            raise InputError("--device goes with --check: edgefer export --check FILE --device NAME")
         return
     if check is None:
         raise InputError(

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,26 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ROOT], check=True)
     (wheel,) = folder.glob("edgefer-*.whl")
     return wheel
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as opened:
+        return {name: opened.read(name) for name in opened.namelist()}
+
+
+def test_the_sdist_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    """Tests travel in the sdist; what was lost there would be missing here."""
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path], cwd=ROOT, check=True)
+    (sdist,) = tmp_path.glob("edgefer-*.tar.gz")
+    pip = [sys.executable, "-m", "pip", "--quiet"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path / "again", sdist], check=True)
+    (again,) = (tmp_path / "again").glob("edgefer-*.whl")
+    assert again.name == wheel.name
+    assert contents(again) == contents(wheel)
+
+
+def test_the_wheel_is_the_package_and_nothing_else(wheel: Path) -> None:
+    assert {name.split("/")[0].partition("-")[0] for name in contents(wheel)} == {"edgefer"}
 
 
 def install(python: str, folder: Path, *packages: str | Path) -> Device:

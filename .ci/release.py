@@ -1,0 +1,43 @@
+"""Whether what is here can be released: python .ci/release.py [TAG]
+
+The version stands in pyproject.toml; CITATION.cff and the first section of CHANGELOG.md have the same one. With a tag,
+the tag is v and that version, and CHANGELOG.md has the day of the release. Needs no package, and Python 3.11.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import tomllib
+
+ROOT = Path(__file__).parents[1]
+UNRELEASED = "not released yet"
+
+
+def faults(root: Path, tag: str | None = None) -> list[str]:
+    """Return what is wrong, a line for each."""
+    version = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    cited = re.search(r"^version: (.+)$", (root / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    section = re.search(r"^## (\S+), (.+)$", (root / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    found = []
+    if not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", version):
+        found.append(f"pyproject.toml: {version} is no X.Y.Z")
+    if cited is None or cited[1] != version:
+        found.append(f"CITATION.cff: version is {cited[1] if cited else 'missing'}, not {version}")
+    if section is None or section[1] != version:
+        found.append(f"CHANGELOG.md: the first section is of {section[1] if section else 'nothing'}, not of {version}")
+    elif section[2] != UNRELEASED and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", section[2]):
+        found.append(f"CHANGELOG.md: {section[2]} is neither a day, as in 2026-12-01, nor '{UNRELEASED}'")
+    elif tag and section[2] == UNRELEASED:
+        found.append(f"CHANGELOG.md: {version} is {UNRELEASED}; write the day there")
+    if tag and tag != f"v{version}":
+        found.append(f"the tag is {tag}, the version {version}: the tag must be v{version}")
+    return found
+
+
+if __name__ == "__main__":
+    wrong = faults(ROOT, *sys.argv[1:2])
+    print("\n".join(wrong) or "ready")
+    sys.exit(bool(wrong))
