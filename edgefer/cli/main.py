@@ -37,8 +37,7 @@ from edgefer.errors import Interrupted
 app = typer.Typer(
     name="edgefer",
     cls=Group,
-    add_completion=False,
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -76,14 +75,30 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+_FIRST_SESSION = """\
+Facial expression recognition that runs on the device. A first session:
+
+  edgefer predict photo.jpg   classify the faces in a picture
+  edgefer quickstart          see it all work on synthetic faces, in 3 minutes
+  edgefer doctor              ask what this machine can do, and what it lacks
+
+All commands: edgefer --help. Options of one: edgefer COMMAND --help."""
+
+
 @app.callback()
 def _edgefer(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Train facial-expression networks, compress them to INT8, and measure them where they run."""
     console.enable()
+    if context.invoked_subcommand is None:
+        from edgefer.cli import output
+
+        for line in _FIRST_SESSION.splitlines():
+            output.print_line(line)
 
 
 def main() -> None:

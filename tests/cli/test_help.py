@@ -34,6 +34,25 @@ def test_help_fits_a_screen(words: list[str]) -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_edgefer_alone_shows_the_commands_of_a_first_session() -> None:
+    done = CliRunner().invoke(app, [])
+    assert done.exit_code == 0
+    shown = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("  edgefer ")]
+    assert shown == ["predict", "quickstart", "doctor"]
+    assert set(shown) <= set(group().commands)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_and_options(shell: str) -> None:
+    environment = {"_EDGEFER_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    for typed, completed in (("edgefer comp", ("compare", "compress")), ("edgefer train --vot", ("--votes",))):
+        words = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" ")), "_TYPER_COMPLETE_ARGS": typed}
+        done = CliRunner(env={**environment, **words}).invoke(app, [], prog_name="edgefer")
+        assert all(each in done.stdout for each in completed), done.stdout
+        assert "predict" not in done.stdout
+
+
 def test_bench_has_no_more_than_sixteen_options() -> None:
     params = group().commands["bench"].params
     assert len([each for each in params if each.name != "help"]) <= 16
