@@ -2,6 +2,9 @@
 
 Exit codes: 0 done; 1 a bound was missed, the result stands; 2 wrong input: a file, an option; 3 the machine lacks
 something: an extra, a device, disk space; 70 a bug in edgefer; 130 Ctrl-C; 141 who read the output has left.
+
+`live` on a camera or stream and `serve` go on until Ctrl-C or SIGTERM: that is their end, and they exit with 0. With
+130 a supervisor would note a failure at each stop.
 """
 
 from __future__ import annotations

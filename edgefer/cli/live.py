@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -67,7 +67,7 @@ def live(
     device: RunsOn = "auto",
     threads: CpuThreads = 1,
 ) -> None:
-    """Show what the faces in front of a camera express, as it happens. Ends with Ctrl-C."""
+    """Show what the faces in front of a camera express, as it happens. Ends with Ctrl-C, or with the file."""
     from edgefer import console
     from edgefer.cli import output
     from edgefer.errors import InputError
@@ -99,12 +99,15 @@ def live(
         stack.callback(lambda: console.say(terminal.summary(running.figures())))
         stack.enter_context(view)
         until = None if seconds is None else time.monotonic() + seconds
-        with suppress(KeyboardInterrupt):  # how it ends
+        try:
             while not answers.ended and (until is None or time.monotonic() < until):
                 answered = answers.get(_TICK)
                 if answered is not None and recording is not None:
                     recording.add(*answered)
                 view.show(answered and answered[1], running)
+        except KeyboardInterrupt:
+            if opened.paced:  # a file has an end of its own: scripts must see that this was not it
+                raise
         running.check()
 
 

@@ -118,7 +118,7 @@ class Smoother:
         return False
 
     def state(self) -> dict[str, Any]:
-        """Return all that this smoother knows, as plain JSON values."""
+        """Return all that this smoother knows after a frame, as plain JSON values."""
         return {
             "slow": self._slow.tolist(),
             "quick": self._quick.tolist(),
@@ -144,4 +144,13 @@ class Smoother:
         smoother._time, smoother._age = float(state["time"]), float(state["age"])
         smoother._current = int(state["current"])
         smoother.label, smoother.since = str(state["label"]), float(state["since"])
+        arrays = (smoother._slow, smoother._quick, smoother._evidence)
+        numbers = (smoother._time, smoother._age, smoother.since)
+        if (
+            any(array.shape != (len(labels),) for array in arrays)
+            or not all(np.isfinite(array).all() for array in (*arrays, numbers))
+            or not 0 <= smoother._current < len(labels)
+            or smoother.label not in (*labels, UNSURE)
+        ):
+            raise ValueError("this is no state of a smoother with these labels")
         return smoother

@@ -32,8 +32,13 @@ SCHEMES = ("rtsp", "rtsps", "http", "https")
 _OPEN, _READ = 10.0, 5.0  # seconds that a stream is waited for
 _MAX_PIXELS = 64_000_000  # of a frame; 8K has 33 million
 _RATE = 25  # frames a second of a video that does not say
+_HOLE = 10.0  # seconds; a frame that comes later by its own time is not waited for: recordings are cut and joined
 _MAX_BROKEN = 100  # packets in a row that cannot be decoded
 _DEVICES = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}  # FFmpeg's names
+_STDIN = "pipe:0"
+_NOTHING = (
+    "no video came on stdin; see what the command before the pipe says. Bare pixels need --raw, such as 640x480:rgb24"
+)
 _RAW = re.compile(r"(\d{1,5})x(\d{1,5})(?::(\w+))?", re.ASCII)
 _SIZE = re.compile(r"\d{1,5}x\d{1,5}", re.ASCII)
 
@@ -84,18 +89,19 @@ class Stream:
         Raises:
             EdgeferError: it cannot be opened, or was lost.
         """
-        waits = None if self.url == "pipe:0" else (_OPEN, _READ)  # whoever writes to stdin may take their time
+        waits = None if self.url == _STDIN else (_OPEN, _READ)  # whoever writes to stdin may take their time
         with opened(self.url, self.title, self.format, self.options, waits) as (container, stream):
             if self.url.startswith("http") and container.duration:  # a file that lies on a server
                 self.returns, self.paced = False, True
             start: tuple[float, float] | None = None  # on the clock, and in the file
+            clock = Clock(stream)
             for number, (frame, arrived) in enumerate(decoded(container, stream, self.title)):
                 if stopped.is_set():
                     return
                 if not self.paced:
                     yield Picture(frame, arrived)
                     continue
-                own = moment(frame, number, stream)
+                own = clock.moment(frame, number)
                 start = start or (arrived, own)
                 due = start[0] + own - start[1]
                 if stopped.wait(max(0.0, due - perf_counter())):
@@ -124,7 +130,7 @@ def named(source: str, size: str | None = None, raw: str | None = None) -> Strea
         if sys.stdin is None or sys.stdin.isatty():
             raise InputError("nothing is piped into edgefer; for example: gst-launch-1.0 ... ! fdsink | edgefer live -")
         options = _raw(raw) if raw is not None else {}
-        return Stream("stdin", "pipe:0", returns=False, format="rawvideo" if options else None, options=options)
+        return Stream("stdin", _STDIN, returns=False, format="rawvideo" if options else None, options=options)
     if source.isascii() and source.isdigit():
         return _camera(int(source), size)
     scheme = source.partition("://")[0].lower() if "://" in source else None
@@ -243,6 +249,8 @@ def opened(
         try:
             container = av.open(url, format=format, options={**live, **(options or {})}, timeout=timeout)
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            if url == _STDIN and isinstance(error, ValueError):  # nothing came, or what FFmpeg does not know
+                raise InputError(_NOTHING) from None
             raise InputError(f"{title} cannot be opened: {_said(error, timeout and timeout[0])}") from None
         with container:
             if not container.streams.video:
@@ -286,13 +294,30 @@ def decoded(container: InputContainer, stream: VideoStream, title: str) -> Itera
                 broken = 0
                 frames += 1
                 yield frame, arrived
+    if not frames and container.name == _STDIN:
+        raise InputError(_NOTHING)
     if not frames:
         raise InputError(f"{title} holds no frame that can be decoded")
 
 
-def moment(frame: VideoFrame, number: int, stream: VideoStream) -> float:
-    """Return the time in seconds of the frame with this number; of a video that notes none, what its rate says."""
-    return float(frame.time) if frame.time is not None else number / float(stream.average_rate or _RATE)
+class Clock:
+    """The times of a video's frames, which never run backwards and have no holes of over ten seconds.
+
+    Where the file's own time jumps, as in one that was joined from several, the frame is taken to come one frame later.
+    """
+
+    def __init__(self, stream: VideoStream) -> None:
+        self._rate = float(stream.average_rate or _RATE)
+        self._last: float | None = None
+        self._shift = 0.0
+
+    def moment(self, frame: VideoFrame, number: int) -> float:
+        """Return the time in seconds of the frame with this number; of a video that notes none, what its rate says."""
+        own = float(frame.time) if frame.time is not None else number / self._rate
+        if self._last is not None and not 0 <= own - self._last <= _HOLE:
+            self._shift += 1 / self._rate - (own - self._last)
+        self._last = own
+        return own + self._shift
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -131,8 +130,8 @@ def _judge(
 ) -> None:
     """Judge the frames after `state`, write their rows and save how far it is now and then."""
     saved = time.monotonic()
-    for frame in _after(container, stream, title, state):
-        state.seconds = max(state.seconds, sources.moment(frame, state.frames, stream))
+    for frame, seconds in _after(container, stream, title, state.frames):
+        state.seconds = seconds
         faces = judge.faces(sources.rgb(frame), state.seconds)
         for face in faces:
             _write_row(out, _row(state.frames, state.seconds, face))
@@ -146,11 +145,14 @@ def _judge(
             saved = time.monotonic()
 
 
-def _after(container: Any, stream: VideoStream, title: str, state: _State) -> Iterator[VideoFrame]:
-    """Yield the frames that come after the last one that was judged."""
+def _after(container: Any, stream: VideoStream, title: str, judged: int) -> Iterator[tuple[VideoFrame, float]]:
+    """Yield the frames that come after those that were judged, with their time in seconds."""
+    clock = sources.Clock(stream)
     # Decoding is a small part of the work, and not every file can be searched for a frame.
-    for frame, _ in islice(sources.decoded(container, stream, title), state.frames, None):
-        yield frame
+    for number, (frame, _) in enumerate(sources.decoded(container, stream, title)):
+        seconds = clock.moment(frame, number)
+        if number >= judged:
+            yield frame, seconds
 
 
 def _key(predictor: Predictor, video: Path, settings: Settings) -> dict[str, Any]:

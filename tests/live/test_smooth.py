@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,3 +87,22 @@ def test_a_restored_smoother_goes_on_as_the_first() -> None:
         first.add(logits, number / 10)
         second.add(logits, number / 10)
     assert first.state() == second.state()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"slow": [0.0]},
+        {"quick": [math.nan] * 7},
+        {"evidence": [[0.0] * 7]},
+        {"current": 7},
+        {"label": "bored"},
+        {"age": "x"},
+    ],
+    ids=str,
+)
+def test_a_state_of_another_smoother_is_refused(wrong: dict[str, Any]) -> None:
+    smoother = Smoother(LABELS, Smoothing())
+    smoother.add(answer(sure_of(HAPPY)), 0.0)
+    with pytest.raises(ValueError, match="state of a smoother|could not convert"):
+        Smoother.restored(LABELS, Smoothing(), {**smoother.state(), **wrong})

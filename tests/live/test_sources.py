@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from threading import Event
 
+import av
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -174,6 +179,59 @@ def test_a_file_that_is_no_video_is_one_line(tmp_path: Path, predictor: Predicto
         Live(sources.named(str(tmp_path / "v.mp4")), predictor),
     ):
         pass
+
+
+def test_times_that_jump_hold_nothing_up(frames: list[np.ndarray], tmp_path: Path) -> None:
+    """Two recordings joined, whose times begin anew; in the second, hours are missing."""
+    parts = [videos.write(tmp_path / f"{place}.ts", frames[:8]) for place in range(2)]
+    with av.open(str(tmp_path / "2.ts"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=15)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for number, pixels in enumerate(frames[:8]):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts = number + (3 * 3600 * 15 if number >= 4 else 0)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in (*parts, tmp_path / "2.ts")))
+    found = [picture.time or 0.0 for picture in sources.named(str(joined)).frames(Event())]
+    assert len(found) > 20
+    assert np.diff(found).min() >= 0
+    assert np.diff(found).max() < 1
+    table = tmp_path / "out.csv"
+    done = CliRunner().invoke(
+        app, ["predict", str(joined), "--csv", str(table), "--bundle", "edgefer-nano", "--device", "cpu"]
+    )
+    assert done.exit_code == 0, done.output
+    rows = list(csv.DictReader(table.open()))
+    assert {row["track"] for row in rows} == {"1"}
+    assert len({row["time"] for row in rows}) == len(rows) > 20
+
+
+@pytest.mark.parametrize("content", ["", "no video"])
+def test_nothing_on_stdin_is_one_line(content: str) -> None:
+    done = run("-", "--no-page", stdin=content.encode())
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].decode().startswith("edgefer: no video came on stdin; see what the command")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other signals")
+@pytest.mark.parametrize(("endless", "code"), [(True, 0), (False, 130)])
+def test_ctrl_c_is_how_a_stream_ends_and_cuts_a_file_short(
+    frames: list[np.ndarray], tmp_path: Path, endless: bool, code: int
+) -> None:
+    file = videos.write(tmp_path / "v.mp4", frames * 40)
+    with videos.http(frames, 15) if endless else nullcontext(str(file)) as source:
+        words = ["live", source, "--no-page", "--events", "frames", "--bundle", "edgefer-nano", "--device", "cpu"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edgefer", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=100)
+    assert process.returncode == code, said
+    assert b"frames judged of" in said
 
 
 @pytest.mark.parametrize("raw", ["640", "640x480:nope", "x"])
