@@ -104,5 +104,5 @@ def test_a_restored_smoother_goes_on_as_the_first() -> None:
 def test_a_state_of_another_smoother_is_refused(wrong: dict[str, Any]) -> None:
     smoother = Smoother(LABELS, Smoothing())
     smoother.add(answer(sure_of(HAPPY)), 0.0)
-    with pytest.raises(ValueError, match="state of a smoother|could not convert"):
+    with pytest.raises(ValueError, match=r"state of a smoother|could not convert"):
         Smoother.restored(LABELS, Smoothing(), {**smoother.state(), **wrong})
