@@ -141,6 +141,16 @@ def convert(content: bytes, name: str = "the network") -> bytes:
         raise InputError(f"{name}: {error}") from None
 
 
+def open_file(content: bytes, name: str = "the network", threads: int = 1) -> Session:
+    """Start a LiteRT file's network.
+
+    Raises:
+        InputError: LiteRT refuses it.
+        MissingExtra: LiteRT is not installed.
+    """
+    return Session(content, threads, name)
+
+
 def _open(content: bytes, threads: int, name: str) -> Session:
     _runtime()
     return Session(convert(content, name), threads, name)

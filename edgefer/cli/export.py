@@ -115,7 +115,8 @@ def litert(
 ) -> None:
     """Write a LiteRT file (.tflite) for phones and the Raspberry Pi, with the bundle's own INT8 scales.
 
-    It takes the preprocessed picture, float32 (N, height, width, channels), and returns logits.
+    It takes the preprocessed picture, float32 (N, height, width, channels), and returns logits. Golden vectors lie
+    beside it; `edgefer export --check FILE` runs them.
     """
     from edgefer.cli import output
     from edgefer.cli.options import opened
@@ -129,8 +130,10 @@ def litert(
         f"{written.name}, {written.network}",
         {
             "model": f"{written.model} ({written.bytes:,} bytes)",
+            "golden": f"{written.golden} ({written.vectors} pictures)",
             "input": f"float32 {list(written.input)}, {written.normalization}",
             "output": f"logits: float32 [N, {written.labels}]; softmax(logits / {written.temperature:.4g})",
+            "check": f"edgefer export --check {written.model}",
         },
     )
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgefer import limits
-from edgefer.backends import registry
+from edgefer.backends import litert, registry
 from edgefer.bundle import wire
 from edgefer.errors import InputError, MissingRequirement
+from edgefer.evaluation.metrics import softmax
 from edgefer.export import golden
 from edgefer.export.golden import Golden, Vector
+from edgefer.inputs import pictures
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,13 @@ class Checked:
 
 
 def check(path: Path, devices: Sequence[str] = ()) -> list[Checked]:
-    """Run an exported file on the vectors beside it, ``NAME.golden.json`` for ``NAME.onnx``.
+    """Run an exported file on the vectors beside it, ``NAME.golden.json`` for ``NAME.onnx`` or ``NAME.tflite``.
+
+    A LiteRT file runs on LiteRT alone, and edgefer's own preprocessing stands in front of it.
 
     Args:
         path: the file.
-        devices: on which; by default on each that is here and runs files of any kind.
+        devices: on which; by default on each that is here and runs files of its kind.
 
     Raises:
         InputError: the file or its vectors are not there or are not what `edgefer export` writes, or a runtime that is
@@ -54,6 +59,13 @@ def check(path: Path, devices: Sequence[str] = ()) -> list[Checked]:
     limits.check_file(path, limits.NETWORK)
     vectors = golden.read(beside(path))
     content = limits.read_bytes(path, limits.NETWORK)
+    if path.suffix == ".tflite":
+        if others := set(devices) - {"litert"}:
+            raise InputError(f"{path} runs on litert alone, not on {', '.join(sorted(others))}")
+        with litert.open_file(content, str(path)) as session:
+            images = vectors.preprocessing.apply(list(pictures([each.image for each in vectors.vectors])))
+            answers = [softmax(session.infer(image[None]) / vectors.temperature)[0] for image in images]
+        return [_compared("litert", vectors, answers)]
     wire.check(content, str(path))
     found = []
     for device in devices or [name for name in registry.BACKENDS if not registry.get(name).on_gpu]:
@@ -74,8 +86,11 @@ def beside(path: Path) -> Path:
 def _on(device: str, content: bytes, vectors: Golden) -> Checked:
     backend = registry.get(device)
     backend.check()
+    return _compared(device, vectors, backend.run(content, [_inputs(vector) for vector in vectors.vectors]))
+
+
+def _compared(device: str, vectors: Golden, answers: Sequence[NDArray[np.float32]]) -> Checked:
     labels, largest = 0, 0.0
-    answers = backend.run(content, [_inputs(vector) for vector in vectors.vectors])
     for vector, answer in zip(vectors.vectors, answers, strict=True):
         if answer.shape != (len(vectors.labels),) or not np.isfinite(answer).all():
             raise InputError(
@@ -85,7 +100,7 @@ def _on(device: str, content: bytes, vectors: Golden) -> Checked:
         largest = max(largest, float(np.abs(answer - np.array(vector.probabilities)).max()))
     return Checked(
         device,
-        backend.version(),
+        registry.get(device).version(),
         vectors=len(vectors.vectors),
         labels=labels,
         largest=largest,

@@ -1,7 +1,8 @@
 """Golden vectors: pictures and the probabilities that edgefer's Python gives for them.
 
 A program in another language that returns these probabilities uses the network rightly. The file is JSON, and pixels
-are base64, so that no picture library stands between the two.
+are base64, so that no picture library stands between the two. It says what the network expects of a picture, too, for
+files that cannot: LiteRT's.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from edgefer.errors import InputError
 from edgefer.faces import crop
 from edgefer.lines import complaint
 from edgefer.predictor import Predictor
+from edgefer.preprocessing import Preprocessing
 
 TOLERANCE = 0.05  # of a probability: runtimes round INT8 at ties differently
 _MARGIN = 0.2  # between the first two labels, so that no rounding changes the first
@@ -58,6 +60,8 @@ class Golden(BaseModel):
     name: str
     network_sha256: str = Field(description="of the network's file in the bundle")
     labels: tuple[str, ...]
+    preprocessing: Preprocessing = Field(description="from a picture to the network's input")
+    temperature: float = Field(gt=0, description="by which logits are divided in front of softmax")
     tolerance: float = TOLERANCE
     vectors: tuple[Vector, ...] = Field(min_length=1)
 
@@ -81,6 +85,8 @@ def make(predictor: Predictor, *, box: bool) -> Golden:
         name=predictor.bundle.manifest.name,
         network_sha256=entry.sha256,
         labels=predictor.labels,
+        preprocessing=predictor.bundle.manifest.preprocessing,
+        temperature=predictor.bundle.manifest.temperature,
         vectors=vectors,
     )
 

@@ -11,6 +11,8 @@ from edgefer.backends import litert
 from edgefer.backends.base import fitting
 from edgefer.bundle import Bundle
 from edgefer.errors import InputError
+from edgefer.export import check, golden
+from edgefer.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,9 @@ class Written:
         name: of the bundle's network.
         network: which of its files.
         model: the LiteRT file.
-        bytes: of it.
+        golden: the golden vectors beside it.
+        bytes: of the LiteRT file.
+        vectors: pictures in `golden`.
         input: its shape, (N, height, width, channels).
         normalization: from pixels of 0 to 255 to that input, as a person reads it.
         labels: how many logits there are.
@@ -31,7 +35,9 @@ class Written:
     name: str
     network: str
     model: Path
+    golden: Path
     bytes: int
+    vectors: int
     input: tuple[str | int, ...]
     normalization: str
     labels: int
@@ -39,11 +45,11 @@ class Written:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        return {**asdict(self), "model": str(self.model)}
+        return {**asdict(self), "model": str(self.model), "golden": str(self.golden)}
 
 
 def write(bundle: Bundle, out: Path | None = None, network: str | None = None) -> Written:
-    """Write a network of a bundle as a LiteRT file; one that is there is replaced.
+    """Write a network of a bundle as a LiteRT file, and golden vectors beside it. Files that are there are replaced.
 
     Args:
         bundle: from `edgefer.bundle.load`.
@@ -64,15 +70,20 @@ def write(bundle: Bundle, out: Path | None = None, network: str | None = None) -
         raise InputError(f"{bundle.path} has no network for CPUs; name another by --network")
     name = network or fits[-1]
     content = litert.convert(bundle.content(name), str(bundle.file(name)))
+    with Predictor(bundle, name, device="cpu") as predictor:
+        vectors = golden.make(predictor, box=False)
     with paths.write_atomically(path) as part:
         part.write_bytes(content)
+    golden.write(vectors, check.beside(path))
     spec = manifest.preprocessing
     mean, std = (", ".join(f"{value:g}" for value in values) for values in (spec.mean, spec.std))
     return Written(
         manifest.name,
         name,
         path,
+        check.beside(path),
         len(content),
+        len(vectors.vectors),
         ("N", spec.size, spec.size, spec.channels),
         f"{spec.color}, (pixel / 255 - [{mean}]) / [{std}]",
         len(manifest.labels),

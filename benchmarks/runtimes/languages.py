@@ -1,0 +1,225 @@
+"""A network from Python, Node, C++ and LiteRT: labels that differ, time a picture, first answer, bytes to download.
+
+python benchmarks/runtimes/languages.py [--data fer2013.zip] [--rounds 5]
+
+Each program is started as a user starts it and labels the faces in one file, all of PrivateTest first; labels that
+differ from edgefer's Python on ONNX Runtime are counted. Then the programs are started in turn, round by round, with 1
+and with 401 faces of 48 x 48, preprocessing included, on one thread: the first answer is the wall time from start to
+end with 1 face, a picture's time is the difference over 400. Medians over the rounds; the ratio to edgefer's Python is
+taken within each round. Downloads are the wheels or tarballs that pip or npm fetches, and the network's file; LiteRT
+runs through edgefer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.common import FER2013, command, protocol
+from edgefer import bundle, console, data, paths, versions
+from edgefer.devices import machine
+from edgefer.export import litert_file, onnx_file
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "docs" / "samples"
+OUT = ROOT / "benchmarks" / "results" / "languages.json"
+NETWORKS = ("edgefer-nano", "edgefer-small", "edgefer-base")
+FACES = (1, 401)  # in the files that are timed
+REFERENCE = "Python, edgefer"
+
+Words = list[str | Path]
+
+
+@dataclass(frozen=True)
+class Program:
+    """How a program is started, and what it takes to have it.
+
+    Attributes:
+        title: for tables.
+        runtime: what runs the network.
+        words: in front of the network and the file.
+        model: what names the network: ``.onnx``, ``.tflite``, or nothing for its name.
+        download: bytes that pip or npm fetches.
+    """
+
+    title: str
+    runtime: str
+    words: Words
+    model: str
+    download: int
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=FER2013)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=OUT)
+    arguments = parser.parse_args()
+    console.enable()
+    rows = data.split(data.load(arguments.data), "test")
+    images = [np.repeat(image[:, :, None], 3, axis=2) for image in rows.take(np.arange(len(rows)))]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        listed = programs(folder)
+        lines = [line for name in NETWORKS for line in measure(name, listed, images, arguments.rounds, folder)]
+        node_version = _said("node", "--version")
+    tree = {
+        "kind": "edgefer in other languages",
+        "command": command(),
+        "protocol": protocol(__doc__),
+        "images": len(images),
+        "rounds": arguments.rounds,
+        "programs": lines,
+        "machine": machine.describe().model_dump(mode="json"),
+        "versions": {
+            **versions.installed("ai-edge-litert", "onnxruntime", "openvino", "numpy"),
+            "node": node_version,
+            "onnxruntime-node": _node_package(),
+            "g++": _said("g++", "-dumpfullversion"),
+        },
+    }
+    paths.write_json(arguments.out, tree, indent=1)
+
+
+def programs(folder: Path) -> list[Program]:
+    """Build and install the programs in a folder; return how each is started."""
+    through: Words = [sys.executable, ROOT / "benchmarks" / "runtimes" / "answer.py"]
+    started = node(folder)
+    return [
+        Program(REFERENCE, "ONNX Runtime", [*through, "cpu"], "", wheels(folder / "edgefer", ROOT)),
+        Program("Python, edgefer", "LiteRT", [*through, "litert"], "", wheels(folder / "litert", f"{ROOT}[litert]")),
+        Program(
+            "Python, onnxruntime alone",
+            "ONNX Runtime",
+            [sys.executable, SAMPLES / "python" / "label.py"],
+            ".onnx",
+            wheels(folder / "onnxruntime", "onnxruntime"),
+        ),
+        Program("Node", "ONNX Runtime", started, ".onnx", tarballs(folder / "npm")),
+        Program("C++", "OpenVINO", cpp(folder), ".onnx", wheels(folder / "openvino", "openvino", "--no-deps")),
+    ]
+
+
+def node(folder: Path) -> Words:
+    """Install the sample for Node into a folder; return how it is started."""
+    copy = shutil.copytree(SAMPLES / "node", folder / "node")
+    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error")
+    subprocess.run(["npm", "install", *quiet, "--cache", folder / "npm"], cwd=copy, check=True)
+    return ["node", copy / "label.mjs"]
+
+
+def cpp(folder: Path) -> Words:
+    """Build the sample for C++ in a folder; return how it is started."""
+    import openvino
+
+    config = Path(openvino.__file__).parent / "cmake"
+    settings = (f"-DOpenVINO_DIR={config}", "-DCMAKE_BUILD_TYPE=Release")
+    made = folder / "cpp"
+    subprocess.run(["cmake", "-S", SAMPLES / "cpp", "-B", made, *settings], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--build", made], check=True, stdout=subprocess.DEVNULL)
+    return [made / "label"]
+
+
+def write_pam(path: Path, images: Iterable[NDArray[np.uint8]]) -> None:
+    """Write pictures, uint8 (H, W, 3 or 4), one after another in Netpbm's PAM."""
+    with path.open("wb") as file:
+        for image in images:
+            height, width, depth = image.shape
+            kind = {3: "RGB", 4: "RGB_ALPHA"}[depth]
+            header = f"P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH {depth}\nMAXVAL 255\nTUPLTYPE {kind}\nENDHDR\n"
+            file.write(header.encode() + image.tobytes())
+
+
+def measure(
+    name: str, listed: list[Program], images: list[NDArray[np.uint8]], rounds: int, folder: Path
+) -> list[dict[str, Any]]:
+    """Return a line for each program on one network."""
+    opened = bundle.load(name)
+    onnx = onnx_file.write(opened, folder / f"{name}.onnx", "int8-cpu")
+    lite = litert_file.write(opened, folder / f"{name}.tflite", "int8-cpu")
+    inner = opened.manifest.networks["int8-cpu"].bytes
+    named: dict[str, tuple[str | Path, int]] = {
+        "": (name, inner),
+        ".onnx": (onnx.model, onnx.bytes),
+        ".tflite": (lite.model, lite.bytes),
+    }
+    files = {count: folder / f"{count}.pam" for count in (len(images), *FACES)}
+    for count, file in files.items():
+        write_pam(file, images[:count])
+    words: list[Words] = [[*each.words, named[each.model][0]] for each in listed]
+    answers = [labels([*each, files[len(images)]]) for each in words]
+    few, many = FACES
+    console.say(f"{name}: {rounds} rounds")
+    seconds = [{count: [wall([*each, files[count]]) for each in words] for count in FACES} for _ in range(rounds)]
+    lines = []
+    for place, program in enumerate(listed):
+        slopes = [(one[many][place] - one[few][place]) / (many - few) for one in seconds]
+        base = [(one[many][0] - one[few][0]) / (many - few) for one in seconds]
+        lines.append(
+            {
+                "network": name,
+                "program": program.title,
+                "runtime": program.runtime,
+                "labels_differ": sum(a != b for a, b in zip(answers[place], answers[0], strict=True)),
+                "milliseconds": spread([1000 * each for each in slopes]),
+                "over_python": spread([one / two for one, two in zip(slopes, base, strict=True)]),
+                "first_answer_seconds": spread([one[few][place] for one in seconds]),
+                "download_bytes": program.download + (named[program.model][1] if program.model else 0),
+            }
+        )
+    return lines
+
+
+def labels(words: Words) -> list[str]:
+    return [line.rpartition(" ")[0] for line in _said(*words).splitlines()]
+
+
+def wall(words: Words) -> float:
+    start = time.perf_counter()
+    _said(*words)
+    return time.perf_counter() - start
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Return the median with the least and the largest of all rounds."""
+    return {"median": statistics.median(values), "low": min(values), "high": max(values)}
+
+
+def wheels(folder: Path, *what: str | Path) -> int:
+    """Return the bytes of the wheels that pip fetches for a package, with what it needs."""
+    pinned = ("-c", ROOT / "constraints.txt")
+    pip: Words = [sys.executable, "-m", "pip", "--quiet", "wheel", "--no-cache-dir", *pinned, "-w", folder]
+    subprocess.run([*pip, *what], check=True)
+    return sum(each.stat().st_size for each in folder.glob("*.whl"))
+
+
+def tarballs(cache: Path) -> int:
+    """Return the bytes of the packages in npm's cache; the rest of it is JSON about them."""
+    files = [each for each in (cache / "_cacache" / "content-v2").rglob("*") if each.is_file()]
+    return sum(each.stat().st_size for each in files if each.open("rb").read(2) == b"\x1f\x8b")
+
+
+def _said(*words: str | Path) -> str:
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _node_package() -> str:
+    wanted: dict[str, str] = json.loads((SAMPLES / "node" / "package.json").read_text())["dependencies"]
+    return wanted["onnxruntime-node"]
+
+
+if __name__ == "__main__":
+    main()

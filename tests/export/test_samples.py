@@ -1,0 +1,104 @@
+"""The programs of docs/samples, in their own languages, on the golden vectors."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgefer import bundle
+from edgefer.errors import InputError
+from edgefer.export import check, golden, litert_file, onnx_file
+from tests.helpers import scripts
+
+SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return onnx_file.write(bundle.load("edgefer-nano"), tmp_path_factory.mktemp("export") / "nano.onnx").model
+
+
+@pytest.fixture(scope="module")
+def tflite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("ai_edge_litert")
+    return litert_file.write(bundle.load("edgefer-nano"), tmp_path_factory.mktemp("litert") / "nano.tflite").model
+
+
+def answers(*command: str | Path) -> list[tuple[str, float]]:
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [line.rpartition(" ") for line in done.stdout.splitlines()]
+    return [(label, float(confidence)) for label, _, confidence in lines]
+
+
+def assert_golden(found: list[tuple[str, float]], vectors: golden.Golden) -> None:
+    assert [label for label, _ in found] == [vector.label for vector in vectors.vectors]
+    for (_, confidence), vector in zip(found, vectors.vectors, strict=True):
+        assert confidence == pytest.approx(max(vector.probabilities), abs=vectors.tolerance)
+
+
+def on_golden_vectors(program: Callable[[Path], list[str | Path]], exported: Path, folder: Path) -> None:
+    vectors = golden.read(check.beside(exported))
+    assert {vector.channels for vector in vectors.vectors} == {3, 4}
+    file = folder / "golden.pam"
+    scripts.load("languages").write_pam(file, [vector.image for vector in vectors.vectors])
+    assert_golden(answers(*program(folder), exported, file), vectors)
+
+
+def test_python_with_onnxruntime_alone(exported: Path, tmp_path: Path) -> None:
+    on_golden_vectors(lambda _: [sys.executable, SAMPLES / "python" / "label.py"], exported, tmp_path)
+
+
+@pytest.mark.slow  # fetches 300 MB
+def test_node(exported: Path, tmp_path: Path) -> None:
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("node or npm is not here")
+    on_golden_vectors(scripts.load("languages").node, exported, tmp_path)
+
+
+@pytest.mark.slow
+def test_cpp_through_openvino(exported: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    if not (shutil.which("cmake") and shutil.which("g++")):
+        pytest.skip("cmake or g++ is not here")
+    on_golden_vectors(scripts.load("languages").cpp, exported, tmp_path)
+
+
+def test_litert_with_preprocessing_written_again(tflite: Path, tmp_path: Path) -> None:
+    vectors = golden.read(check.beside(tflite))
+    files = []
+    for number, vector in enumerate(vectors.vectors):
+        files.append(tmp_path / f"{number}.png")
+        Image.fromarray(vector.image).save(files[-1])
+    assert_golden(answers(sys.executable, SAMPLES / "litert" / "label.py", tflite, *files), vectors)
+
+
+def test_check_runs_a_litert_file_and_sees_wrong_preprocessing(tflite: Path, tmp_path: Path) -> None:
+    (found,) = check.check(tflite)
+    assert (found.device, found.labels, found.passed) == ("litert", 0, True)
+    with pytest.raises(InputError, match="runs on litert alone, not on cpu"):
+        check.check(tflite, ["cpu"])
+    vectors = golden.read(check.beside(tflite))
+    wrong = vectors.preprocessing.model_copy(update={"mean": (0.0,)})
+    shutil.copy(tflite, tmp_path / "wrong.tflite")
+    golden.write(vectors.model_copy(update={"preprocessing": wrong}), tmp_path / "wrong.golden.json")
+    assert not check.check(tmp_path / "wrong.tflite")[0].passed
+
+
+def test_a_pam_file_holds_pictures_of_any_size_one_after_another(tmp_path: Path) -> None:
+    script = scripts.load("languages")
+    images = [np.full((height, width, depth), 7, np.uint8) for height, width, depth in ((2, 3, 3), (1, 5, 4))]
+    script.write_pam(tmp_path / "two.pam", images)
+    assert (tmp_path / "two.pam").read_bytes() == (
+        b"P7\nWIDTH 3\nHEIGHT 2\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n"
+        + b"\7" * 18
+        + b"P7\nWIDTH 5\nHEIGHT 1\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n"
+        + b"\7" * 20
+    )
