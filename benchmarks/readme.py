@@ -958,83 +958,16 @@ def ledger() -> str:
 def logs() -> str:
     """How far each of the long trainings got, from its log."""
     rows = []
-    for file in sorted(TRAINING.rglob("*log.csv")):
+    for file in sorted(TRAINING.glob("*-log.csv")):
         with file.open(encoding="utf-8", newline="") as lines:
             epochs = list(csv.DictReader(lines))
         best = max(epochs, key=lambda epoch: float(epoch["val_accuracy"]))
         seconds = statistics.median(float(epoch["seconds"]) for epoch in epochs)
-        name = file.parent.name if file.name == "log.csv" else file.name.removesuffix("-log.csv")
+        name = file.name.removesuffix("-log.csv")
         link = f"[{name}]({file.relative_to(HERE.parent).as_posix()})"
         accuracy = percent(round(float(best["val_accuracy"]) * _VALIDATION) / _VALIDATION)  # the log rounds
         rows.append([link, str(len(epochs)), f"{accuracy} at epoch {best['epoch']}", console.duration(seconds)])
     return table(["log", "epochs", "best on PublicTest", "median epoch"], rows)
-
-
-def ensembles() -> str:
-    """What the networks of the long trainings know together: the best of each size."""
-    result = read("ensembles.json")
-    found = result["ensembles"]  # of one network and more, the best first
-    shown = [*(each for each in found if len(each["of"]) == 1), *_best_of_each_size(found)]
-    rows = []
-    for each in shown:
-        small = result["int8"].get(each["of"][0]) if len(each["of"]) == 1 else None
-        in_int8 = [percent(small["accuracy"]), f"{small['fitted_loss']:.4f}"] if small else ["", ""]
-        losses = [f"{each['loss']:.3f}", f"{each['fitted_loss']:.3f}"]
-        rows.append([" + ".join(each["of"]), percent(each["accuracy"]), *losses, *in_int8])
-    columns = ["accuracy", "loss", "at its temperature", "INT8: accuracy", "loss at its temperature"]
-    return table([f"{result['images']:,} images of PublicTest", *columns], rows) + (
-        "\n\nOf each size the most accurate. From [ensembles.json](benchmarks/results/ensembles.json), "
-        "`python benchmarks/training/ensembles.py fer2013.zip RUN... --int8 BUNDLE...`."
-    )
-
-
-def _best_of_each_size(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return of those with two networks, three and so on the first each."""
-    best = {len(each["of"]): each for each in reversed(found)}
-    return [best[count] for count in sorted(best) if count > 1]
-
-
-def selection() -> str:
-    """How much of a checkpoint's accuracy on PublicTest is owed to being chosen there."""
-    result = read("selection.json")
-    found = result["ensembles"]  # of two networks and more, the least loss in other views first
-    together = {" + ".join(each["of"]): each for each in _best_of_each_size(found)}
-    rows = []
-    for name, each in (result["networks"] | together).items():
-        chosen, others = each["chosen_by"], each["others"]
-        points = f"{100 * (others['accuracy'] - chosen['accuracy']):+.2f}"
-        losses = [f"{view['fitted_loss']:.3f}" for view in (chosen, others)]
-        rows.append([name, percent(chosen["accuracy"]), percent(others["accuracy"]), points, *losses])
-    columns = ["accuracy", "in other views", "points", "loss at its temperature", "in other views"]
-    return table([f"{result['images']:,} images of PublicTest, FP32", *columns], rows) + (
-        "\n\nThe mean over five views, each asked alone; of each size of ensemble that with the least loss there. From "
-        "[selection.json](benchmarks/results/selection.json), `python benchmarks/training/selection.py fer2013.zip "
-        "RUN...`."
-    )
-
-
-def vote_correction() -> str:
-    """What teachers know with votes: each alone at the power that the trainings take, and the best of each size."""
-    result = read("vote_correction.json")
-    found = result["teachers"]  # the least loss first
-    alone = [each for each in found if len(each["of"]) == 1 and each["power"] in (0.0, 0.4)]
-    rows = [
-        [
-            " + ".join(each["of"]),
-            f"{each['power']:.1f}",
-            percent(each["accuracy"]),
-            *(f"{each[name]:.3f}" for name in ("loss", "fitted_loss")),
-            *(percent(each[name]) for name in ("against_votes", "against_votes_known")),
-        ]
-        for each in (*alone, *_best_of_each_size(found))
-    ]
-    unseen, known = (result["images"][name] for name in ("PublicTest", "training"))
-    columns = ["accuracy", "loss", "at its temperature", "P(label) against votes", f"on {known:,} training images"]
-    return table([f"{unseen:,} images of PublicTest", "power of votes", *columns], rows) + (
-        "\n\nOf each size of ensemble that with the least loss. From "
-        "[vote_correction.json](benchmarks/results/vote_correction.json), "
-        "`python benchmarks/training/vote_correction.py fer2013.zip fer2013new.csv RUN...`."
-    )
 
 
 def any_network() -> str:
@@ -1079,9 +1012,6 @@ def any_network() -> str:
 PARTS = {
     "any_network": any_network,
     "logs": logs,
-    "vote_correction": vote_correction,
-    "selection": selection,
-    "ensembles": ensembles,
     "claims": claims,
     "ledger": ledger,
     "fer2013": fer2013,

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from edgefer.bundle.folder import Bundle, NetworkFile, add_engine, default, load, newest, pretrained, shipped, write
+from edgefer.bundle.folder import (
+    Bundle,
+    NetworkFile,
+    add_engine,
+    checkpoint,
+    default,
+    load,
+    newest,
+    pretrained,
+    shipped,
+    write,
+)
 from edgefer.bundle.manifest import (
     Calibration,
     Change,
@@ -32,6 +43,7 @@ __all__ = [
     "Slow",
     "Speed",
     "add_engine",
+    "checkpoint",
     "default",
     "load",
     "newest",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ from pydantic_core import from_json
 from edgefer import limits, locks, paths
 from edgefer.bundle import wire
 from edgefer.bundle.manifest import FORMAT, Description, Engine, Manifest, Network, Precision, Target
-from edgefer.errors import InputError
+from edgefer.errors import InputError, MissingRequirement
 from edgefer.lines import complaint
 
 MANIFEST = "manifest.json"
 _PRETRAINED = Path(__file__).parent.parent / "pretrained"  # the bundles that come with edgefer
+_CHECKPOINTS = "edgefer-checkpoints"  # made by edgefer/pretrained/pyproject.toml
 DEFAULT = "edgefer-base"
 
 
@@ -165,6 +168,27 @@ def pretrained() -> list[str]:
 def shipped(name: str) -> Path | None:
     """Return the folder of one of `pretrained`'s bundles, or None; a folder of that name here goes first."""
     return _PRETRAINED / name if name in pretrained() and not Path(name).exists() else None
+
+
+def checkpoint(name: str) -> Path | None:
+    """Return the folder with the checkpoint of one of `pretrained`'s networks; None where `shipped` has none.
+
+    A checkout has it beside the bundle; the wheel does not, since only a training needs it.
+
+    Raises:
+        MissingRequirement: the distribution ``edgefer-checkpoints``, which has them all, is not installed.
+    """
+    ours = shipped(name)
+    if ours is None:
+        return None
+    places = [ours]
+    with suppress(metadata.PackageNotFoundError):
+        installed = metadata.distribution(_CHECKPOINTS).locate_file(_CHECKPOINTS.replace("-", "_"))
+        places.append(Path(str(installed)) / name)
+    for place in places:
+        if (place / "checkpoint").is_dir():
+            return place / "checkpoint"
+    raise MissingRequirement(f"the checkpoint of {name} is not installed; run: pip install {_CHECKPOINTS}")
 
 
 def load(path: Path | str) -> Bundle:

@@ -83,13 +83,13 @@ def place(path: Path | None) -> Path:
 
     Raises:
         InputError: there is no run yet.
+        MissingRequirement: the pretrained networks' checkpoints are not installed.
     """
     if path is None:
         path = paths.latest("train")
         if path is None:
             raise InputError("no trained network in runs/train; run `edgefer train` first, or name a run's folder")
-    ours = bundle.shipped(str(path))
-    return ours / "checkpoint" if ours else path
+    return bundle.checkpoint(str(path)) or path
 
 
 def find(path: Path | None) -> Path:

@@ -102,8 +102,8 @@ def read(folder: Path) -> Run:
 
 def _name(folder: Path) -> str:
     """Return what a run is called: its folder's name, or that of the network that came with edgefer."""
-    ours = (name for name in bundle.pretrained() if bundle.shipped(name) == folder.parent)
-    return next(ours, folder.resolve().name)
+    ours = folder.name == "checkpoint" and folder.parent.name in bundle.pretrained()
+    return folder.parent.name if ours else folder.resolve().name
 
 
 def _read_log(file: Path) -> list[Epoch]:

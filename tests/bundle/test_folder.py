@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from edgefer import bundle, paths
 from edgefer.backends import registry
-from edgefer.errors import InputError
+from edgefer.errors import InputError, MissingRequirement
 from edgefer.labels import LABELS
 from tests.helpers import samples
 
@@ -268,3 +269,39 @@ def test_a_network_whose_weights_lie_in_a_file_that_the_manifest_does_not_name_i
     bundle.write(tmp_path / "made", samples.description(), {"fp32": part})
     with pytest.raises(InputError, match=r"fp32\.onnx keeps weights in a file of their own"):
         bundle.load(tmp_path / "made")
+
+
+@pytest.fixture
+def without_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """edgefer as the wheel has it: pretrained networks without the checkpoints that they were made of."""
+    installed = tmp_path / "pretrained"
+    ours = bundle.shipped("edgefer-nano")
+    assert ours
+    shutil.copytree(ours, installed / "edgefer-nano", ignore=shutil.ignore_patterns("checkpoint"))
+    monkeypatch.setattr("edgefer.bundle.folder._PRETRAINED", installed)
+    return tmp_path
+
+
+def test_a_checkpoint_stands_beside_its_bundle_in_a_checkout() -> None:
+    found = bundle.checkpoint("edgefer-nano")
+    assert found
+    assert (found / "best.json").is_file()
+    assert bundle.checkpoint("runs/train/mine") is None
+
+
+def test_a_checkpoint_that_is_not_installed_names_what_to_install(without_checkpoints: Path) -> None:
+    with pytest.raises(
+        MissingRequirement, match=r"edgefer-nano is not installed; run: pip install edgefer-checkpoints$"
+    ):
+        bundle.checkpoint("edgefer-nano")
+
+
+def test_a_checkpoint_of_the_distribution_is_found(without_checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = without_checkpoints / "site-packages"
+    (site / "edgefer_checkpoints" / "edgefer-nano" / "checkpoint").mkdir(parents=True)
+    (site / "edgefer_checkpoints-0.1.0.dist-info").mkdir()
+    (site / "edgefer_checkpoints-0.1.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: edgefer-checkpoints\nVersion: 0.1.0\n"
+    )
+    monkeypatch.syspath_prepend(site)
+    assert bundle.checkpoint("edgefer-nano") == site / "edgefer_checkpoints" / "edgefer-nano" / "checkpoint"

@@ -86,6 +86,24 @@ def test_the_wheel_is_the_package_and_nothing_else(wheel: Path) -> None:
     assert {name.split("/")[0].partition("-")[0] for name in contents(wheel)} == {"edgefer"}
 
 
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    pip = [sys.executable, "-m", "pip", "--quiet"]
+    ours = ROOT / "edgefer" / "pretrained"
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ours], check=True)
+    (wheel,) = folder.glob("edgefer_checkpoints-*.whl")
+    return wheel
+
+
+def test_checkpoints_are_in_a_wheel_of_their_own_and_of_the_same_version(wheel: Path, checkpoints: Path) -> None:
+    assert [name for name in contents(wheel) if "checkpoint/" in name or name.endswith(".safetensors")] == []
+    ours = [path for path in (ROOT / "edgefer" / "pretrained").glob("*/checkpoint/*") if path.is_file()]
+    there = contents(checkpoints)
+    assert {f"edgefer_checkpoints/{path.parts[-3]}/checkpoint/{path.name}" for path in ours} <= set(there)
+    assert wheel.name.split("-")[1] == checkpoints.name.split("-")[1]
+
+
 def install(python: str, folder: Path, *packages: str | Path) -> Device:
     """Install packages into a virtual environment of their own."""
     subprocess.run([python, "-m", "venv", folder / "venv"], check=True)
@@ -173,6 +191,14 @@ print(dark.label)
 """
     done = device.run(device.python, "-c", script)
     assert done.stdout == "angry\n", done.stderr
+
+
+def test_a_checkpoint_is_found_once_its_wheel_is_installed(device: Device, checkpoints: Path) -> None:
+    script = "from edgefer import bundle; print(bundle.checkpoint('edgefer-base'))"
+    assert "run: pip install edgefer-checkpoints" in device.run(device.python, "-c", script).stderr
+    device.run(device.python, "-m", "pip", "--quiet", "--no-cache-dir", "install", "--no-index", checkpoints)
+    assert (Path(device.run(device.python, "-c", script).stdout.strip()) / "best.json").is_file()
+    device.run(device.python, "-m", "pip", "--quiet", "uninstall", "-y", "edgefer-checkpoints")
 
 
 def test_types_reach_whoever_imports_it(device: Device) -> None:
