@@ -17,6 +17,7 @@ from edgefer.cli.build import build
 from edgefer.cli.claims import claims
 from edgefer.cli.compare import compare
 from edgefer.cli.compress import compress
+from edgefer.cli.crop import crop
 from edgefer.cli.data import info
 from edgefer.cli.doctor import doctor
 from edgefer.cli.ending import Group
@@ -64,6 +65,7 @@ app.command()(doctor)
 app.add_typer(data, name="data")
 app.command()(recipes)
 data.command()(info)
+data.command()(crop)
 
 
 def _print_version(wanted: bool) -> None:

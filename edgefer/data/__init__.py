@@ -7,11 +7,12 @@ from edgefer.data.classes import only, with_classes
 from edgefer.data.dataset import SPLITS, Dataset, Division, Split
 from edgefer.data.faces import builtin
 from edgefer.data.find import find
-from edgefer.data.load import load, problems
+from edgefer.data.load import load
 from edgefer.data.naming import check_named, guessed
 from edgefer.data.reading import Reading, description
 from edgefer.data.record import as_recorded, record, splits_of
 from edgefer.data.splits import split
+from edgefer.data.whole import problems
 
 __all__ = [
     "SPLITS",

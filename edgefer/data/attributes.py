@@ -13,9 +13,9 @@ from pathlib import Path
 
 from edgefer import limits
 from edgefer.data.dataset import Dataset, Split
-from edgefer.data.load import names_of
 from edgefer.data.tables import delimiter_of
 from edgefer.data.text import decoded
+from edgefer.data.whole import names_of
 from edgefer.errors import InputError
 from edgefer.lines import one_line, printable
 

@@ -23,7 +23,7 @@ from edgefer.data.folders import Pictures
 from edgefer.data.layouts import table, tars
 from edgefer.data.listed import Finder, Listed
 from edgefer.data.pictures import Form, NotAlikeError
-from edgefer.data.reading import NOTHING, Reading, described
+from edgefer.data.reading import Reading, described
 from edgefer.data.text import decoded
 from edgefer.data.trees import FolderTree, Tree, ZipTree
 from edgefer.errors import InputError
@@ -88,96 +88,6 @@ def load(
     return replace(dataset, origin=str(path)) if place != Path(path) else dataset
 
 
-def problems(path: Path, reading: Reading = NOTHING) -> list[str]:
-    """Return what is wrong with each picture or row of a data set that cannot be read; nothing where it is the whole.
-
-    Args:
-        path: of the data set.
-        reading: of it.
-    """
-    try:
-        path, reading = settled(path, reading)
-        place = _resolve(path)
-        if place.is_dir():
-            tree: Tree = FolderTree(place)
-            said = layouts.find(tree, reading)
-            tree = (said.tree if said else None) or tree
-            return pictures.problems(tree, listed.pictures(tree, said) if said else folders.look(tree))
-        if place.suffix.lower() == ".csv" and not table.is_list(_header(place), reading):
-            found: list[str] = []
-            with reading_of(str(place)), place.open("rb") as file:
-                numbers = reading.labels is not None
-                size = os.fstat(file.fileno()).st_size
-                contents = tables.read(file, str(place), size, "", reading.label_column, numbers, found)
-                for _ in contents.blocks:
-                    pass
-            return found
-        if place.suffix.lower() == ".zip":
-            size = place.stat().st_size
-            with zipfile.ZipFile(place) as archive:
-                tree = ZipTree(archive, str(place), limits.entries(size))
-                return pictures.problems(tree, folders.look(tree))
-        if place.suffix.lower() in (".csv", ".tsv", ".txt"):
-            tree = FolderTree(place.parent)
-            return pictures.problems(tree, listed.pictures(tree, table.listed(Finder(tree), place.name, reading)))
-    except (InputError, OSError, zipfile.BadZipFile):
-        pass
-    return []
-
-
-def names_of(dataset: Dataset) -> dict[int, str]:
-    """Return the path of each picture by its row, ``/`` between the parts; none where the source gives none names.
-
-    Args:
-        dataset: as `load` returned it: its source is listed once more.
-    """
-    if dataset.synthetic or dataset.part:
-        return {}
-    path, reading = settled(Path(dataset.origin), NOTHING)
-    place = _resolve(path)
-    if place.suffix.lower() == ".zip":
-        with reading_of(str(place)), zipfile.ZipFile(place) as archive:
-            if npz.is_npz(archive.namelist()):
-                return {}
-            inside = ZipTree(archive, str(place), limits.entries(place.stat().st_size))
-            if any(entry.rpartition("/")[2] in tables.NAMES for entry in inside.entries):
-                return {}
-            return _names(inside, layouts.find(inside, reading))
-    if place.is_dir():
-        tree = FolderTree(place)
-        found = layouts.find(tree, reading)
-        files = [] if found else _files_of_folder(place)
-        if found or not files or _has_pictures(tree):
-            return _names(tree, found)
-    else:
-        files = [place]
-    first, ending = files[0], files[0].suffix.lower()
-    if ending in arrow.ENDINGS:
-        return _names(*arrow.find(files, place, reading))
-    if ending == ".tar":
-        listed_there = tars.find(files, place)
-        return _names(*listed_there) if listed_there else {}
-    if ending in (".csv", ".tsv", ".txt") and table.is_list(_header(first), reading):
-        beside = FolderTree(first.parent)
-        return _names(beside, table.listed(Finder(beside), first.name, reading))
-    return {}
-
-
-def _has_pictures(tree: Tree) -> bool:
-    try:
-        return bool(folders.look(tree).files)
-    except InputError:
-        return False
-
-
-def _names(tree: Tree, found: Listed | None) -> dict[int, str]:
-    inside = (found.tree if found else None) or tree
-    there = listed.pictures(inside, found) if found else folders.look(inside)
-    named = isinstance(inside, FolderTree)
-    paths_there = (inside.label(file.path) if named else file.path for file in there.files)
-    return {int(row): name.replace("\\", "/") for row, name in zip(there.rows, paths_there, strict=True)}
-
-
 def settled(path: Path, reading: Reading) -> tuple[Path, Reading]:
     """Return the data set that a path stands for and how to read it: a .toml describes both.
 
@@ -192,7 +102,7 @@ def settled(path: Path, reading: Reading) -> tuple[Path, Reading]:
 
 def _open(path: Path, reading: Reading) -> Dataset:
     """Return a data set as its source says."""
-    place = _resolve(path)
+    place = resolve(path)
     name = _stem(place)
     asked = None if reading.groups is None else grouping.asked(reading.groups)
     if place.is_dir():
@@ -213,7 +123,7 @@ def _open(path: Path, reading: Reading) -> Dataset:
         found_tar = tars.find([place], place)
         if found_tar is not None:
             return _load_listed(*found_tar, name, str(place), asked, reading)
-    header = [] if start.startswith(b"PK") else _header(place)
+    header = [] if start.startswith(b"PK") else header_of(place)
     if place.suffix.lower() in (".csv", ".tsv", ".txt") and table.is_list(header, reading):
         tree = FolderTree(place.parent)
         return _load_listed(tree, table.listed(Finder(tree), place.name, reading), name, str(place), asked, reading)
@@ -232,7 +142,7 @@ def _open(path: Path, reading: Reading) -> Dataset:
     raise InputError(f"{place} is no data set: edgefer reads {_KINDS}")
 
 
-def _header(place: Path) -> list[list[str]]:
+def header_of(place: Path) -> list[list[str]]:
     """Return the first two rows of a table."""
     with reading_of(str(place)), limits.opened(place) as file:
         lines = decoded(file.read(1 << 16)).splitlines()[:2]
@@ -271,7 +181,7 @@ def _no_names(place: Path) -> InputError:
     return InputError(f"{place} is a table, whose pictures have no names for --groups; omit it")
 
 
-def _resolve(path: Path) -> Path:
+def resolve(path: Path) -> Path:
     """Return the file or the folder of class folders that a path stands for."""
     try:
         mode = path.stat().st_mode
@@ -303,7 +213,7 @@ def _load_folder(place: Path, name: str, asked: grouping.Asked | None, reading: 
         try:
             chosen = folders.look(tree)
         except InputError:
-            others = _files_of_folder(place)
+            others = files_of_folder(place)
             if not others:
                 raise
             return _load_files(others, place, name, asked, reading)
@@ -313,7 +223,7 @@ def _load_folder(place: Path, name: str, asked: grouping.Asked | None, reading: 
     return _load_listed(tree, found, name, str(place), asked, reading)
 
 
-def _files_of_folder(place: Path) -> list[Path]:
+def files_of_folder(place: Path) -> list[Path]:
     """Return the tables or archives of a folder that has no class folders: Parquet, Arrow, .tar, or one .csv."""
     names = [*_SPLIT_PLACES, *(each.name for each in place.iterdir() if each.name.lower() in folders.SPLIT_FOLDERS)]
     there = [file for each in names if (place / each).is_dir() for file in sorted((place / each).iterdir())]

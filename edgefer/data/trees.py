@@ -14,6 +14,7 @@ from edgefer.data.contents import reading
 from edgefer.errors import InputError
 from edgefer.lines import printable
 
+OURS = "edgefer-crop"  # what `edgefer data crop` notes beside faces
 _RATIO = 200  # bytes that a zip may inflate to for each of its own: pictures are packed already
 
 
@@ -144,8 +145,8 @@ def join(folder: str, name: str) -> str:
 
 
 def hidden(name: str) -> bool:
-    """Say whether a file or folder is the system's own business (.DS_Store, ._x, __MACOSX, ...)."""
-    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
+    """Say whether a file or folder is the system's own business, or edgefer's (.DS_Store, ._x, __MACOSX, ...)."""
+    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini", OURS)
 
 
 def safe_path(name: str, archive: str) -> str:

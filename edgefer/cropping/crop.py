@@ -1,0 +1,190 @@
+"""The work: each picture is read, its faces are found, cut out as `predict` judges them, and written."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edgefer import console, paths
+from edgefer.cropping import sheet
+from edgefer.cropping.journal import Cut, Done, Journal
+from edgefer.cropping.sources import Source
+from edgefer.data.trees import OURS
+from edgefer.errors import InputError
+from edgefer.faces import crop
+from edgefer.faces.face import Detector, Face
+from edgefer.predictor import needs_detector
+
+WITHOUT_FACE, DAMAGED = "without-face.txt", "damaged.txt"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How faces are cut.
+
+    Attributes:
+        every_face: all faces of a picture, not the one alone that ranks first.
+        min_face: side in pixels of the smallest face to look for; None for the detector's own.
+        size: longest side of what is written, in pixels.
+    """
+
+    every_face: bool = False
+    min_face: int | None = None
+    size: int = 256
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run leaves.
+
+    Attributes:
+        pictures: looked at, those of earlier runs into the same folder among them.
+        resumed: of these, by earlier runs.
+        faces: cut out.
+        folders: how many faces each folder has.
+        without_face: names of the pictures without a face.
+        damaged: what is wrong with each picture that could not be read.
+        detector: that found them.
+        sheet: the page to look at.
+        seconds: of this run.
+    """
+
+    pictures: int
+    resumed: int
+    faces: int
+    folders: dict[str, int]
+    without_face: list[str]
+    damaged: list[str]
+    detector: str
+    sheet: Path
+    seconds: float
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the attributes as plain JSON values."""
+        return {**asdict(self), "sheet": str(self.sheet)}
+
+
+def cut(
+    sources: Iterable[Source], folder: Path, detector: Detector, settings: Settings, total: int | None = None
+) -> Result:
+    """Cut the faces out of pictures; each is written beside its place and renamed.
+
+    Args:
+        sources: the pictures.
+        folder: for the faces. What an earlier run has cut is left as it is: a face that a person has removed stays
+            removed.
+        detector: that finds them.
+        settings: how.
+        total: how many pictures there are; None where that is not known before.
+
+    Raises:
+        InputError: the folder has other files, or another process writes it; or no picture has a face.
+        KeyboardInterrupt: Ctrl-C, where `total` is known; what was cut stands in the folder.
+    """
+    started = time.monotonic()
+    with paths.alone(_made(folder)), Journal(folder, {**asdict(settings), "detector": detector.title}) as journal:
+        resumed = len(journal.done)
+        owners = {face.file.lower(): each.key for each in journal.done.values() for face in each.faces}
+        left = (source for source in sources if source.key not in journal.done)
+        with console.progress("cutting out faces", total or 0, resumed if total else 0) as advance:
+            try:
+                for source in left:
+                    done = _one(source, folder, detector, settings, owners)
+                    owners.update({face.file.lower(): done.key for face in done.faces})
+                    journal.add(done)
+                    advance(1, f"{len(owners):,} faces")
+            except KeyboardInterrupt:
+                if total is not None:
+                    raise
+                # else Ctrl-C is how a camera ends
+        every = [*journal.done.values()]
+        if not any(each.faces for each in every):
+            raise InputError(_nothing(every, detector))
+        return _finished(every, folder, detector, resumed, time.monotonic() - started)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _one(source: Source, folder: Path, detector: Detector, settings: Settings, owners: dict[str, str]) -> Done:
+    try:
+        picture = source.read()
+    except InputError as error:
+        return Done(source.key, source.name, problem=str(error))
+    faces = []
+    for number, (face, pixels) in enumerate(_faces(picture, detector, settings), 1):
+        stem = source.target if number == 1 else f"{source.target}-face{number}"
+        file, more = f"{stem}.png", 1
+        while owners.get(file.lower(), source.key) != source.key:  # another picture's, of an earlier run
+            more += 1
+            file = f"{stem}-{more}.png"
+        with paths.write_atomically(folder / file) as part:
+            _small(pixels, settings.size).save(part, "PNG")
+        side = round(face.side) if face else max(picture.shape[:2])
+        score = None if face is None or face.score is None else round(face.score, 3)
+        faces.append(Cut(file, side, score, round(face.roll, 1) if face else 0.0))
+    return Done(source.key, source.name, tuple(faces))
+
+
+def _faces(
+    picture: NDArray[np.uint8], detector: Detector, settings: Settings
+) -> list[tuple[Face | None, NDArray[np.uint8]]]:
+    """Return the faces that `predict` would judge, and the pixels that its network would get."""
+    if not needs_detector(picture, "auto"):
+        blank = (picture == picture[0, 0]).all()
+        return [] if blank else [(None, picture)]
+    found = detector.find(picture, settings.min_face)
+    return [(face, crop.of(picture, face)) for face in (found if settings.every_face else found[:1])]
+
+
+def _small(pixels: NDArray[np.uint8], size: int) -> Image.Image:
+    image = Image.fromarray(pixels)
+    longest = max(image.size)
+    if longest <= size:
+        return image
+    sides = tuple(max(1, round(side * size / longest)) for side in image.size)
+    return image.resize((sides[0], sides[1]), Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def _nothing(every: list[Done], detector: Detector) -> str:
+    damaged = [each.problem for each in every if each.problem]
+    if damaged and len(damaged) == len(every):
+        return f"none of {len(every):,} pictures can be read: {damaged[0]}"
+    return f"{detector.title} found no face in {len(every):,} pictures; name a smaller --min-face, or other pictures"
+
+
+def _finished(every: list[Done], folder: Path, detector: Detector, resumed: int, seconds: float) -> Result:
+    without = [each.name for each in every if not each.faces and not each.problem]
+    damaged = [each.problem for each in every if each.problem]
+    for name, lines in ((WITHOUT_FACE, without), (DAMAGED, damaged)):
+        file = folder / OURS / name
+        with paths.write_atomically(file) as part:
+            part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        if not lines:
+            file.unlink()
+    # What a person has removed since is no longer there.
+    faces = [(face, each.name) for each in every for face in each.faces if (folder / face.file).is_file()]
+    page = folder / OURS / "sheet.html"
+    with paths.write_atomically(page) as part:
+        part.write_text(sheet.html(faces, without, damaged, detector.title), encoding="utf-8")
+    folders = Counter(face.file.rpartition("/")[0] or "." for face, _ in faces)
+    return Result(
+        len(every),
+        resumed,
+        len(faces),
+        dict(sorted(folders.items())),
+        without,
+        damaged,
+        detector.title,
+        page,
+        round(seconds, 1),
+    )

@@ -1,0 +1,113 @@
+"""What was cut already, a line for each picture, so that a process that was killed is gone on with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from edgefer import limits, paths
+from edgefer.data.trees import OURS
+from edgefer.errors import InputError
+
+_FILE = "done.jsonl"
+_FORM = 1
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A face that was cut out.
+
+    Attributes:
+        file: below the folder.
+        side: of the square in the whole picture, in pixels.
+        score: how sure the detector is; None of a picture that was taken for a face as it is.
+        roll: degrees that it was turned.
+    """
+
+    file: str
+    side: int
+    score: float | None
+    roll: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """A picture that was looked at.
+
+    Attributes:
+        key: see `edgefer.cropping.sources.Source`.
+        name: for a person.
+        faces: none where none was found.
+        problem: why it could not be read, or nothing.
+    """
+
+    key: str
+    name: str
+    faces: tuple[Cut, ...] = ()
+    problem: str = ""
+
+
+class Journal:
+    """The journal of a folder of faces; a context manager. A last line that a kill tore is dropped.
+
+    Args:
+        folder: of the faces.
+        settings: with which they are cut, all plain JSON values.
+
+    Raises:
+        InputError: the folder has other files, or faces that were cut with other settings.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self.done: dict[str, Done] = {}
+        self._file = folder / OURS / _FILE
+        head = {"form": _FORM, "settings": settings}
+        if not self._file.exists():
+            if not _only_ours(folder):
+                paths.check_empty(folder, "DST")
+        else:
+            before, lines = self._read()
+            if before != head:
+                said = ", ".join(f"{key} {value}" for key, value in (before.get("settings") or {}).items())
+                raise InputError(f"{folder} has faces that were cut otherwise ({said}); name another folder")
+            self.done = {each.key: each for each in lines}
+        with paths.write_atomically(self._file) as part:
+            text = [json.dumps(head), *(json.dumps(asdict(each)) for each in self.done.values())]
+            part.write_text("".join(f"{line}\n" for line in text), encoding="utf-8")
+        self._out = self._file.open("a", encoding="utf-8")
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._out.close()
+
+    def add(self, done: Done) -> None:
+        """Note a picture, whose faces are written."""
+        self._out.write(json.dumps(asdict(done)) + "\n")
+        self._out.flush()
+        self.done[done.key] = done
+
+    def _read(self) -> tuple[dict[str, Any], list[Done]]:
+        lines = limits.read_bytes(self._file, limits.TABLE).decode("utf-8", "replace").splitlines()
+        read: list[dict[str, Any]] = []
+        for line in lines:
+            try:
+                read.append(json.loads(line))
+            except ValueError:
+                break  # the process was killed in it
+        try:
+            head, *rest = read or [{}]
+            return head, [Done(**{**each, "faces": tuple(Cut(**face) for face in each["faces"])}) for each in rest]
+        except (TypeError, KeyError):
+            raise InputError(f"{self._file} is no list of what was cut; remove {self._file.parent}") from None
+
+
+def _only_ours(folder: Path) -> bool:
+    """Return whether a folder holds nothing but what a process leaves that was killed before its first line."""
+    return folder.is_dir() and all(each.name == OURS for each in folder.iterdir())

@@ -1,0 +1,187 @@
+"""Where whole pictures come from: a data set in any layout, a folder without labels, a video or a camera."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefer import console
+from edgefer.data import pictures, whole
+from edgefer.data.dataset import SPLITS
+from edgefer.data.folders import Pictures
+from edgefer.data.listed import Finder, walk
+from edgefer.data.reading import NOTHING, Reading
+from edgefer.data.trees import File, FolderTree, Tree
+from edgefer.errors import InputError
+from edgefer.labels import possible
+from edgefer.lines import one_line, printable
+from edgefer.live import sources as streams
+from edgefer.live.video import is_video
+
+_MAX_PIXELS = 120_000_000
+_NO_NAME = re.compile(r'[/\\:*?"<>|\x00-\x1f]+')  # in a file's name, on one system or another
+
+
+@dataclass(frozen=True)
+class Source:
+    """A whole picture.
+
+    Attributes:
+        key: what tells it from all others, and a changed one from what it was.
+        name: for a person.
+        target: path of its face below the folder that is written, without the ending.
+        read: returns its pixels, uint8, (H, W) or (H, W, 3) RGB; InputError where it is damaged.
+    """
+
+    key: str
+    name: str
+    target: str
+    read: Callable[[], NDArray[np.uint8]]
+
+
+@contextmanager
+def of_data(path: Path, reading: Reading = NOTHING) -> Iterator[list[Source]]:
+    """Yield the pictures of a data set, in folders as it has them; where labels stand in a list, in folders by label.
+
+    A folder that is no data set, such as one of pictures without labels, keeps its folders too.
+
+    Raises:
+        InputError: there are no pictures.
+    """
+    origin = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]  # no folder of this machine is in it
+    context = whole.opened(path, reading)
+    try:
+        found = context.__enter__()
+    except InputError as error:
+        if not path.is_dir():
+            raise
+        tree = FolderTree(path)
+        files = list(walk(Finder(tree), ""))
+        if not files:
+            raise
+        console.say(f"labels are not read: {error}; folders stay as they are")
+        yield _sources(tree, files, [file.path for file in files], origin)
+        return
+    try:
+        files = found.pictures.files
+        yield _sources(found.tree, files, _targets(found.pictures, found.listed), origin)
+    finally:
+        context.__exit__(None, None, None)
+
+
+def of_video(source: str, label: str, every: float, seconds: float | None) -> Iterator[Source]:
+    """Yield frames of a video, a stream or a camera; of one that is live those that are there when they are asked for.
+
+    Args:
+        source: as for `edgefer live`.
+        label: folder of the faces.
+        every: seconds between two frames.
+        seconds: after which it ends.
+
+    Raises:
+        InputError: it cannot be opened.
+        MissingExtra: PyAV is not installed.
+    """
+    stream = streams.named(source)
+    live = not is_video(source)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    if live:
+        title = f"camera-{stamp}" if source.isdigit() else f"stream-{stamp}"
+        key = title
+    else:
+        stream.paced = False
+        status = Path(source).stat()
+        title = _name(Path(source).stem)
+        origin = hashlib.sha256(os.fsencode(Path(source).resolve())).hexdigest()[:8]
+        key = f"{origin}/{status.st_size}-{status.st_mtime_ns}"
+    start = due = None
+    with streams.opened(stream.url, stream.title, stream.format, stream.options) as (container, video):
+        for number, (frame, arrived) in enumerate(streams.decoded(container, video, stream.title)):
+            moment = arrived if live else streams.moment(frame, number, video)
+            start = moment if start is None else start
+            if seconds is not None and moment - start > seconds:
+                return
+            if due is not None and moment < due:
+                continue
+            due = moment + every if due is None or live else due + every
+            place = f"{moment - start:.2f}"
+            yield Source(
+                f"{key}#{place}",
+                f"{title} at {place} s",
+                f"{_folder(label)}/{title}-{round(100 * (moment - start)):06}",
+                lambda frame=frame: streams.rgb(frame),  # type: ignore[misc]
+            )
+
+
+def is_stream(source: str) -> bool:
+    """Return whether a source is a video, a stream or a camera and not a data set."""
+    return (source.isascii() and source.isdigit()) or "://" in source or is_video(source)
+
+
+def _sources(tree: Tree, files: list[File], targets: list[str], origin: str) -> list[Source]:
+    taken: set[str] = set()
+    found = []
+    for file, target in zip(files, targets, strict=True):
+        stem, dot, ending = target.rpartition(".")
+        stem = stem if dot and "/" not in ending else target
+        if stem.lower() in taken:  # a.png beside a.jpg, or a.png of another folder
+            stem = next(name for n in range(2, len(files) + 2) if (name := f"{stem}-{n}").lower() not in taken)
+        taken.add(stem.lower())
+        changed = "-".join(map(str, (file.size, *file.changed[:1])))
+        found.append(Source(f"{origin}/{file.path}?{changed}", printable(file.path), stem, _reader(tree, file.path)))
+    return found
+
+
+def _reader(tree: Tree, path: str) -> Callable[[], NDArray[np.uint8]]:
+    def read() -> NDArray[np.uint8]:
+        try:
+            content = io.BytesIO(tree.read(path))
+            with pictures.opened(content, tree.label(path), _MAX_PIXELS) as image:
+                return pictures.as_array(pictures.plain(image, last=True))
+        except InputError as error:  # it is written down, without a folder of this machine
+            raise InputError(str(error).replace(tree.label(path), printable(path))) from None
+
+    return read
+
+
+def _targets(found: Pictures, listed: bool) -> list[str]:
+    """Return where each picture's face belongs, with the ending that the picture has."""
+    if not listed:
+        top = f"{found.top}/" if found.top else ""
+        return [file.path.removeprefix(top) for file in found.files]
+    people = {name: number for number, name in enumerate(sorted({name for name in found.people if name}), 1)}
+    targets = []
+    for file, label, split, person in zip(found.files, found.labels, found.splits, found.people, strict=True):
+        parts = [_folder(found.classes[label])]
+        if "test" not in found.carved:  # the source has splits
+            parts.insert(0, SPLITS[split])
+        name = _name(file.path.rpartition("/")[2])
+        parts.append(f"person{people[person]}_{name}" if person else name)
+        targets.append("/".join(parts))
+    return targets
+
+
+def _folder(label: str) -> str:
+    """Return a label as a folder's name.
+
+    Raises:
+        InputError: none is like it.
+    """
+    name = _name(label)
+    if not possible(label) or name.startswith("."):
+        raise InputError(f"{one_line(label, 40) or 'an empty label'} makes no folder; give another label")
+    return name
+
+
+def _name(text: str) -> str:
+    return _NO_NAME.sub("_", text).strip() or "_"
