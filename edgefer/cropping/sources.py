@@ -106,8 +106,9 @@ def of_video(source: str, label: str, every: float, seconds: float | None) -> It
         key = f"{origin}/{status.st_size}-{status.st_mtime_ns}"
     start = due = None
     with streams.opened(stream.url, stream.title, stream.format, stream.options) as (container, video):
+        clock = streams.Clock(video)
         for number, (frame, arrived) in enumerate(streams.decoded(container, video, stream.title)):
-            moment = arrived if live else streams.moment(frame, number, video)
+            moment = arrived if live else clock.moment(frame, number)
             start = moment if start is None else start
             if seconds is not None and moment - start > seconds:
                 return
