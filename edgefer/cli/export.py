@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -144,6 +144,9 @@ def web(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Default: NAME-web here.", show_default=False)
     ] = None,
+    form: Annotated[
+        Literal["large", "small"], typer.Option(help="Runtime: ONNX Runtime Web, or a small one of edgefer's own.")
+    ] = "large",
     detector: Detector = None,
     as_json: Json = False,
 ) -> None:
@@ -160,6 +163,7 @@ def web(
         out,
         notice=NOTICE[:-1],  # its last line is about recordings
         min_confidence=Smoothing().min_confidence,
+        form=form,
         detector=detector,
     )
     if as_json:
@@ -169,7 +173,7 @@ def web(
         f"{written.name}, {written.form} form",
         {
             "folder": f"{written.folder} ({written.bytes / 1e6:.1f} MB)",
-            "download": f"{written.first / 1e6:.1f} MB until the first answer",
+            "download": f"{written.first / 1e6:.2f} MB until the first answer",
             "golden": f"{written.vectors} pictures; 'Measure this device' runs them",
             "look": f"python3 -m http.server --bind 127.0.0.1 --directory {written.folder}",
         },

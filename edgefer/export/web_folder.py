@@ -1,7 +1,8 @@
 """A bundle as a page: one folder of plain files that any web server hands out.
 
-The large form runs the bundle's INT8 network with ONNX Runtime Web, and its FP16 or FP32 network on WebGPU.
-Preprocessing in JavaScript is held to golden vectors, which lie in the folder.
+The large form runs the bundle's INT8 network with ONNX Runtime Web, and its FP16 or FP32 network on WebGPU. The small
+form runs the FP32 network, with weights in FP16, on a few kilobytes of kernels of its own (`small_network`): of a small
+network, ONNX Runtime would be most of the download. Golden vectors in the folder hold JavaScript to Python's answers.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import onnx
+from onnx import ModelProto
 
 import edgefer
 from edgefer import pages, paths
 from edgefer.bundle import Bundle
 from edgefer.errors import InputError
-from edgefer.export import golden
+from edgefer.export import golden, small_network
 from edgefer.export.npm import ONNXRUNTIME
 from edgefer.faces import detector as detectors
 from edgefer.faces import file as detector_file
@@ -38,6 +40,27 @@ _ORT = {  # for wasm; for WebGPU
 }
 _STAYS = "Pictures never leave this page: nothing is stored and nothing is sent."
 
+Form: TypeAlias = Literal["large", "small"]
+
+
+@dataclass(frozen=True)
+class _Networks:
+    """What differs between the forms.
+
+    Attributes:
+        first: files that a browser fetches before its first answer.
+        later: files that it fetches when somebody asks for what they do.
+        detector: file of the detector.
+        runtimes: which network runs how; the first one does unless somebody chooses another.
+        licences: of what came from elsewhere, a line each.
+    """
+
+    first: dict[str, bytes]
+    later: dict[str, bytes]
+    detector: str
+    runtimes: list[dict[str, Any]]
+    licences: str
+
 
 @dataclass(frozen=True)
 class Written:
@@ -45,11 +68,11 @@ class Written:
 
     Attributes:
         name: of the bundle's network.
-        form: ``large``.
+        form: ``large`` or ``small``.
         folder: with the page in it.
         bytes: of all files.
         first: bytes that a browser fetches before its first answer.
-        network: which of the bundle's networks runs on the CPU.
+        network: which of the bundle's networks answers.
         vectors: golden vectors in the folder.
     """
 
@@ -72,6 +95,7 @@ def write(
     *,
     notice: Sequence[str],
     min_confidence: float,
+    form: Form = "large",
     detector: str | os.PathLike[str] | None = None,
 ) -> Written:
     """Write a bundle's page into a new folder.
@@ -81,10 +105,11 @@ def write(
         out: the folder; by default ``NAME-web`` in the current one.
         notice: what must be known before a camera is switched on, a sentence each.
         min_confidence: probability below which the page says ``unsure``.
+        form: ``large`` with ONNX Runtime Web, ``small`` with kernels of its own.
         detector: YuNet's file; by default EDGEFER_DETECTOR, else the one in the cache, which is fetched once.
 
     Raises:
-        InputError: `out` is not empty, or `detector` is no YuNet.
+        InputError: `out` is not empty, `detector` is no YuNet, or the small form lacks a layer of the network.
         MissingRequirement: the detector or ONNX Runtime Web is not in the cache and cannot be fetched.
     """
     folder = out or Path(f"{bundle.manifest.name}-web")
@@ -92,60 +117,45 @@ def write(
     name = detectors.named(detector)
     yunet = Path(name) if name else detector_file.fetch()
     YuNet(yunet)  # refuses another network
-    with Predictor(bundle, device="cpu") as predictor:
+    network = None if form == "large" else _float_name(bundle)
+    with Predictor(bundle, network, device="cpu") as predictor:
         network = predictor.network
         vectors = golden.make(predictor, box=False)
         boxed = golden.make(predictor, box=True).vectors
     vectors = vectors.model_copy(update={"vectors": (*vectors.vectors, *boxed)})
-    on_cpu, fp32, fp16 = bundle.content(network), *_floats(bundle)
+    networks = (_large if form == "large" else _small)(bundle, network, yunet.read_bytes())
     manifest = bundle.manifest
-    precision = manifest.networks[network].precision
     about = {
         "name": manifest.name,
         "version": edgefer.__version__,
-        "form": "large",
+        "form": form,
         "network_sha256": manifest.networks[network].sha256,
         "labels": manifest.labels,
         "temperature": manifest.temperature,
         "preprocessing": manifest.preprocessing.model_dump(),
         "min_confidence": min_confidence,
         "notice": [*notice, _STAYS],
-        "detector": "detector.onnx",
-        "runtimes": [
-            {"id": f"wasm, {precision}", "network": "network.onnx", "webgpu": False},
-            {"id": "WebGPU", "network": "network.fp32.onnx", "fp16": "network.fp16.onnx", "webgpu": True},
-        ],
-    }
-    ort = {
-        gpu: {f"ort/{Path(name).name}": content for name, content in ONNXRUNTIME.files(names).items()}
-        for gpu, names in _ORT.items()
+        "detector": networks.detector,
+        "runtimes": networks.runtimes,
     }
     first = {
-        **{name: (_PAGE / name).read_bytes() for name in (*_MODULES, "runtime.js")},
+        **{name: (_PAGE / name).read_bytes() for name in _MODULES},
         "style.css": b"".join(path.read_bytes() for path in _STYLE),
         "model.json": _json(about),
-        "network.onnx": on_cpu,
-        "detector.onnx": yunet.read_bytes(),
-        **ort[False],
+        **networks.first,
     }
-    later = {
-        "network.fp32.onnx": fp32,
-        "network.fp16.onnx": fp16,
+    beside = {
         "golden.json": _json(vectors.model_dump(mode="json")),
-        "licences.txt": _licences(bundle).encode(),
-        **ort[True],
+        "licences.txt": f"{_licences(bundle)}{networks.licences}".encode(),
     }
-    worker = {
-        "offline.js": _offline({**first, "golden.json": later["golden.json"], "licences.txt": later["licences.txt"]})
-    }
-    files = {**first, **later, **worker}
+    files = {**first, **beside, **networks.later, "offline.js": _offline({**first, **beside})}
     with paths.write_folder_atomically(folder) as part:
         for name, content in files.items():
             (part / name).parent.mkdir(exist_ok=True)
             (part / name).write_bytes(content)
     return Written(
         manifest.name,
-        "large",
+        form,
         folder,
         sum(map(len, files.values())),
         sum(map(len, first.values())),
@@ -154,20 +164,69 @@ def write(
     )
 
 
-def _floats(bundle: Bundle) -> tuple[bytes, bytes]:
-    """Return the bundle's network in FP32 and in FP16; one is made of the other where it lacks one.
+def _large(bundle: Bundle, network: str, yunet: bytes) -> _Networks:
+    fp32, fp16 = _floats(bundle)
+    ort = {
+        gpu: {f"ort/{Path(name).name}": content for name, content in ONNXRUNTIME.files(names).items()}
+        for gpu, names in _ORT.items()
+    }
+    return _Networks(
+        {
+            "runtime.js": (_PAGE / "runtime.js").read_bytes(),
+            "network.onnx": bundle.content(network),
+            "detector.onnx": yunet,
+            **ort[False],
+        },
+        {"network.fp32.onnx": fp32.SerializeToString(), "network.fp16.onnx": fp16.SerializeToString(), **ort[True]},
+        "detector.onnx",
+        [
+            {
+                "id": f"wasm, {bundle.manifest.networks[network].precision}",
+                "network": "network.onnx",
+                "webgpu": False,
+            },
+            {"id": "WebGPU", "network": "network.fp32.onnx", "fp16": "network.fp16.onnx", "webgpu": True},
+        ],
+        f"{ONNXRUNTIME.name} {ONNXRUNTIME.version} (ort/): {ONNXRUNTIME.licence}, {ONNXRUNTIME.origin}\n",
+    )
+
+
+def _small(bundle: Bundle, network: str, yunet: bytes) -> _Networks:
+    fp32 = _floats(bundle)[0]
+    return _Networks(
+        {
+            "runtime.js": (_PAGE / "runtime-small.js").read_bytes(),
+            "kernels.wasm": (_PAGE / "kernels.wasm").read_bytes(),
+            "network.bin": small_network.convert(fp32),
+            "detector.bin": small_network.convert(onnx.load_from_string(yunet)),
+        },
+        {},
+        "detector.bin",
+        [{"id": "wasm, fp32", "network": "network.bin", "webgpu": False}],
+        "",
+    )
+
+
+def _float_name(bundle: Bundle) -> str:
+    """Return the name of the bundle's network in FP32, else in FP16.
 
     Raises:
         InputError: it has neither.
     """
     by_precision = {entry.precision: name for name, entry in bundle.manifest.networks.items()}
-    fp32, fp16 = (bundle.content(by_precision[each]) if each in by_precision else None for each in ("fp32", "fp16"))
-    if fp32 is None and fp16 is None:
+    found = by_precision.get("fp32", by_precision.get("fp16"))
+    if found is None:
         raise InputError(f"{bundle.path} has no FP32 or FP16 network; compress it again")
-    return (
-        fp32 or to_fp32(onnx.load_from_string(fp16 or b"")).SerializeToString(),
-        fp16 or to_fp16(onnx.load_from_string(fp32 or b"")).SerializeToString(),
-    )
+    return found
+
+
+def _floats(bundle: Bundle) -> tuple[ModelProto, ModelProto]:
+    """Return the bundle's network in FP32 and in FP16; one is made of the other where it lacks one."""
+    name = _float_name(bundle)
+    model = onnx.load_from_string(bundle.content(name))
+    if bundle.manifest.networks[name].precision == "fp16":
+        return to_fp32(model), model
+    return model, to_fp16(model)
 
 
 def _offline(files: Mapping[str, bytes]) -> bytes:
@@ -184,7 +243,7 @@ def _licences(bundle: Bundle) -> str:
     return (
         f"edgefer {edgefer.__version__}, the page and its scripts: Apache-2.0, https://pypi.org/project/edgefer\n"
         f"{bundle.manifest.name}, the network: see its model card.\n"
-        "YuNet (detector.onnx): Apache-2.0, Wu et al. 2023, "
+        f"YuNet (detector.onnx: Apache-2.0, Wu et al. 2023, "
         "https://github.com/ShiqiYu/libfacedetection.train\n"
         f"{ONNXRUNTIME.name} {ONNXRUNTIME.version} (ort/): {ONNXRUNTIME.licence}, {ONNXRUNTIME.origin}\n"
     )

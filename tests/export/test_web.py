@@ -14,13 +14,16 @@ from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
+from onnx import numpy_helper, parser
 from PIL import Image
 from typer.testing import CliRunner
 
 import edgefer
 from edgefer import paths
 from edgefer.cli.main import app
+from edgefer.export import small_network
 from edgefer.export.npm import ONNXRUNTIME, Package
 from edgefer.inputs import pictures as as_pictures
 from edgefer.preprocessing import Preprocessing
@@ -75,6 +78,11 @@ def large(tmp_path_factory: pytest.TempPathFactory, yunet: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, yunet: Path) -> Path:
+    return exported(tmp_path_factory.mktemp("web") / "small", "--form", "small", "--detector", str(yunet))
+
+
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory, fer2013: Path) -> Iterator[Browser]:
     """A browser whose camera shows one happy face."""
     folder = tmp_path_factory.mktemp("camera")
@@ -101,20 +109,34 @@ STATE = "document.getElementById('state').textContent"
 LABELS = "[...document.querySelectorAll('#faces h3 span')].map((each) => each.textContent)"
 
 
-@pytest.fixture
-def page(browser: Browser, large: Path) -> Iterator[str]:
-    with served(large) as address:
+@contextmanager
+def opened(browser: Browser, folder: Path) -> Iterator[str]:
+    with served(folder) as address:
         browser.open(address)
         until(browser, STATE, lambda state: state == "Ready")
         yield address
         browser.open(BLANK)
 
 
+@pytest.fixture
+def page(browser: Browser, small: Path) -> Iterator[str]:
+    with opened(browser, small) as address:
+        yield address
+
+
+@pytest.fixture(params=["large", "small"])
+def each_form(browser: Browser, request: pytest.FixtureRequest) -> Iterator[str]:
+    with opened(browser, request.getfixturevalue(request.param)) as address:
+        yield address
+
+
 def click(browser: Browser, name: str) -> None:
     browser.run(f"document.getElementById('{name}').click()")
 
 
-def test_golden_vectors_are_answered_as_python_answers_and_the_row_can_be_copied(browser: Browser, page: str) -> None:
+def test_golden_vectors_are_answered_as_python_answers_and_the_row_can_be_copied(
+    browser: Browser, each_form: str
+) -> None:
     click(browser, "measure")
     until(browser, "document.getElementById('measured').hidden", lambda hidden: not hidden)
     names = browser.run("[...document.querySelectorAll('#columns th')].map((each) => each.textContent)")
@@ -156,7 +178,7 @@ def compare_pixels(browser: Browser, color: str, interpolation: str) -> None:
             )
 
 
-def test_a_camera_s_face_is_found_and_labelled(browser: Browser, page: str) -> None:
+def test_a_camera_s_face_is_found_and_labelled(browser: Browser, each_form: str) -> None:
     click(browser, "agreed")
     click(browser, "camera")
     assert until(browser, LABELS, lambda labels: labels == ["happy"])
@@ -169,7 +191,7 @@ def test_a_camera_s_face_is_found_and_labelled(browser: Browser, page: str) -> N
 
 
 def test_faces_of_a_file_are_those_of_python(
-    browser: Browser, page: str, fer2013: Path, yunet: Path, tmp_path: Path
+    browser: Browser, each_form: str, fer2013: Path, yunet: Path, tmp_path: Path
 ) -> None:
     faces = pictures.happy(fer2013, 3)
     picture = pictures.lay([(faces[0], 40, 60, 160), (faces[1], 260, 200, 240)])
@@ -224,9 +246,88 @@ def test_nothing_but_its_own_server_can_be_reached(browser: Browser, page: str) 
     assert any("Content Security Policy" in each for each in browser.said)
 
 
-def test_it_works_without_its_server(browser: Browser, large: Path) -> None:
-    with served(large) as address:
+def test_it_works_without_its_server(browser: Browser, small: Path) -> None:
+    with served(small) as address:
         browser.open(address)
         until(browser, "navigator.serviceWorker.ready.then(() => navigator.serviceWorker.controller !== null)")
     browser.open(address)
     assert until(browser, STATE, lambda state: state == "Ready")
+
+
+def test_the_small_form_is_small(small: Path) -> None:
+    """Network, runtime and detector together: at most 1.6 MB; no file of others' is among them but the detector."""
+    later = {"golden.json", "licences.txt", "offline.js"}
+    assert sum(file.stat().st_size for file in small.iterdir() if file.name not in later) < 400_000
+
+
+def test_the_small_form_s_kernels_compute_what_onnx_says(browser: Browser, small: Path, tmp_path: Path) -> None:
+    model = parser.parse_model(ODD)
+    random = np.random.default_rng(0)
+    for name, shape in WEIGHTS.items():
+        # multiples of an eighth, which float16 has
+        values = (random.integers(-16, 17, shape) / 8).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(values, name))
+    image = random.normal(size=(1, 3, 14, 10)).astype(np.float32)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    expected = dict(
+        zip([each.name for each in session.get_outputs()], session.run(None, {"image": image}), strict=True)
+    )
+    folder = tmp_path / "page"
+    shutil.copytree(small, folder)
+    (folder / "odd.bin").write_bytes(small_network.convert(model))
+    with served(folder) as address:
+        browser.open(address)
+        found = browser.run(
+            "import('./runtime.js').then(async ({open}) => { const [run] = await open(['odd.bin']); "
+            f"const image = Float32Array.from({image.ravel().tolist()}); await run(image, [1, 3, 14, 10]); "
+            "await run(new Float32Array(3 * 6 * 6), [1, 3, 6, 6]); const out = await run(image, [1, 3, 14, 10]); "
+            "return Object.fromEntries(Object.entries(out).map(([name, values]) => [name, Array.from(values)])); })"
+        )
+        browser.open(BLANK)
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values.ravel(), rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+# Channels that are no multiple of 4 or 8, rows that leave 1, 2 and 3 pixels, both paddings and strides, three sizes.
+ODD = """<ir_version: 8, opset_import: ["" : 13]>
+odd (float[1, 3, height, width] image) => (float[n, places, 5] heads, float[1, 7] logits, float[n, q, p, 1] score)
+<float[4] twice = {1.0, 1.0, 2.0, 2.0}, int64[3] rows = {1, -1, 5}>
+{
+  a = Conv <pads = [1, 1, 1, 1]> (image, w_a, b_a)
+  a_relu = Relu (a)
+  deep = Conv <pads = [1, 1, 1, 1], group = 12> (a_relu, w_deep, b_deep)
+  pooled = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (deep)
+  point = Conv (pooled, w_point, b_point)
+  large = Resize <mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor">
+    (point, , twice)
+  both = Add (a_relu, large)
+  strided = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (both, w_strided, b_strided)
+  skip = Conv <strides = [2, 2]> (both, w_skip, b_skip)
+  joined = Add (strided, skip)
+  joined_relu = Relu (joined)
+  four = Conv (joined_relu, w_four, b_four)
+  average = GlobalAveragePool (four)
+  flat = Flatten (average)
+  logits = Gemm <transB = 1> (flat, w_logits, b_logits)
+  head = Conv <pads = [1, 1, 1, 1]> (joined_relu, w_head, b_head)
+  head_last = Transpose <perm = [0, 2, 3, 1]> (head)
+  heads = Reshape (head_last, rows)
+  raw = Conv (joined_relu, w_score, b_score)
+  raw_last = Transpose <perm = [0, 2, 3, 1]> (raw)
+  score_4 = Sigmoid (raw_last)
+  score = Identity (score_4)
+}
+"""
+WEIGHTS = {
+    "w_a": (12, 3, 3, 3),
+    "w_deep": (12, 1, 3, 3),
+    "w_point": (12, 12, 1, 1),
+    "w_strided": (9, 12, 3, 3),
+    "w_skip": (9, 12, 1, 1),
+    "w_four": (6, 9, 4, 4),
+    "w_logits": (7, 6),
+    "w_head": (5, 9, 3, 3),
+    "w_score": (1, 9, 1, 1),
+}
+WEIGHTS |= {f"b_{name[2:]}": shape[:1] for name, shape in WEIGHTS.items()}

@@ -19,6 +19,7 @@ NEED_EXTRAS: tuple[str, ...] = (
     "learning/",
     "models/",
     "export/onnx_file.py",
+    "export/small_network.py",
     "export/web_folder.py",
     "projection/",
     "review/",

@@ -1,0 +1,47 @@
+"""Networks for the small form: what it cannot run is refused, and its kernels are those of their source."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import numpy_helper, parser
+
+from edgefer.errors import InputError
+from edgefer.export import small_network, web_folder
+
+PAGE = Path(web_folder.__file__).parent / "web"
+
+
+def test_the_kernels_were_compiled_from_the_source_beside_them() -> None:
+    """After a change of kernels.c: bash edgefer/export/web/build.sh."""
+    for line in (PAGE / "kernels.sha256").read_text(encoding="utf-8").splitlines():
+        digest, name = line.split()
+        assert hashlib.sha256((PAGE / name).read_bytes()).hexdigest() == digest, name
+
+
+@pytest.mark.parametrize(
+    ("node", "says"),
+    [
+        ("y = Sin (image)", "no Sin"),
+        ("y = Conv <group = 2> (image, w, b)", "no Conv with 2 groups"),
+        ("y = Conv <pads = [2, 2, 2, 2]> (image, w, b)", "no Conv with such padding"),
+        ("y = Conv <dilations = [2, 2]> (image, w, b)", "no Conv with such padding, stride or dilation"),
+        ("y = Conv (image, w)", "no Conv without bias"),
+        ("y = MaxPool <kernel_shape = [3, 3], strides = [2, 2]> (image)", "no MaxPool"),
+        ("y = Relu (image)", "no Relu"),
+        ("y = Flatten (image)", "no Flatten"),
+        ("y = Transpose <perm = [0, 1, 3, 2]> (image)", "no Transpose"),
+        ("last = Transpose <perm = [0, 2, 3, 1]> (image) y = Conv (last, w, b)", "no Conv behind a Transpose"),
+    ],
+)
+def test_what_it_cannot_run_is_refused_in_one_line(node: str, says: str) -> None:
+    model = parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : 13]> g (float[1, 4, 8, 8] image) => (float[1, 4, h, w] y) {{ {node} }}'
+    )
+    for name, shape in (("w", (4, 4, 3, 3)), ("b", (4,))):
+        model.graph.initializer.append(numpy_helper.from_array(np.ones(shape, np.float32), name))
+    with pytest.raises(InputError, match=f"the small form has {says}.*use --form large"):
+        small_network.convert(model)
