@@ -94,7 +94,7 @@ def read(path: Path, dataset: Dataset, rows: Split) -> Attributes:
     for number, (cell, spot, row) in enumerate(zip(cells, spots, table, strict=True), 2):
         if spot is None:
             unused += 1
-        elif found.setdefault(spot, row) != row:
+        elif _without(found.setdefault(spot, row), place) != _without(row, place):
             raise InputError(f"{path}, row {number}: {one_line(cell, 80)} stands there twice, with different values")
     if not found:
         example = printable(next(iter(names.values()), str(rows.rows[0])))
@@ -113,6 +113,10 @@ def read(path: Path, dataset: Dataset, rows: Split) -> Attributes:
         people = [str(group) for group in dataset.groups[rows.indices]]
     kept, skipped = _grouped(columns)
     return Attributes(path.name, header[place], kept, people, len(found), len(rows) - len(found), unused, skipped)
+
+
+def _without(row: list[str], place: int) -> list[str]:
+    return row[:place] + row[place + 1 :]
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
