@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,6 +61,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 VERSION = f'[ "$1" = --version ] && echo edgefer {edgefer.__version__} && exit; '
 
 
+def more_data() -> list[str]:
+    """Write a second data set and a table of groups, and return the options that name them."""
+    for name in ("happy", "sad"):
+        shutil.copytree(Path(FACES, "test", name), Path("o'ther", "test", name))
+    lines = [
+        f"{file.relative_to(FACES).as_posix()},{place % 2}"
+        for place, file in enumerate(sorted(Path(FACES).rglob("*.png")))
+    ]
+    Path("people.csv").write_text("\n".join(["path,side", *lines]))
+    return ["--data", "o'ther", "--groups", "people.csv", "--protocol", "flip"]
+
+
 def run(server: sshd.Server, *arguments: str) -> Result:
     words = ["bench", BUNDLE, "--host", "orin", "--data", FACES]
     return CliRunner(env={"EDGEFER_SSH_CONFIG": str(server.config)}).invoke(
@@ -74,13 +87,14 @@ def assert_nothing_is_left(server: sshd.Server) -> None:
 
 
 def test_a_bench_there_has_the_figures_of_a_bench_here(server: sshd.Server, folder: Path) -> None:
-    there = run(server)
+    more = more_data()
+    there = run(server, *more)
     assert there.exit_code == 0, there.output
     kept = paths.latest("bench")
     assert kept is not None
     assert sorted(file.name for file in kept.iterdir()) == ["report.html", "result.json"]
     assert server.left() == []
-    here = CliRunner().invoke(app, ["bench", BUNDLE, "--data", FACES, "--seconds", "0.1", "--out", "here"])
+    here = CliRunner().invoke(app, ["bench", BUNDLE, "--data", FACES, *more, "--seconds", "0.1", "--out", "here"])
     assert here.exit_code == 0, here.output
 
     one, other = (schema.Result.model_validate_json((run / "result.json").read_text()) for run in (kept, Path("here")))
@@ -88,8 +102,11 @@ def test_a_bench_there_has_the_figures_of_a_bench_here(server: sshd.Server, fold
     assert one.data.leak_free_images == 25
     assert one.bundles == other.bundles
     for entry, same in zip(one.networks, other.networks, strict=True):
-        for field in ("network", "sha256", "quality", "leak_free", "per_class", "confusion", "runtime"):
+        for field in ("network", "sha256", "quality", "leak_free", "per_class", "confusion", "runtime", "groups"):
             assert getattr(entry, field) == getattr(same, field)
+        assert [each.quality for each in entry.evaluations] == [each.quality for each in same.evaluations]
+    assert (one.further_data[0].digest, one.groups) == (other.further_data[0].digest, other.groups)
+    assert one.networks[0].groups[0].small
     assert not any("was trained on" in warning for warning in one.warnings)
     assert (one.host, other.host) == ("orin", None)
     typed = ["bash", "-c", f"printf '%s\\0' {one.repeat}"]  # $'...' is not for shlex
@@ -97,6 +114,8 @@ def test_a_bench_there_has_the_figures_of_a_bench_here(server: sshd.Server, fold
     assert words[:3] == ["edgefer", "bench", BUNDLE]
     assert words[words.index("--data") + 1] == FACES
     assert words[words.index("--host") + 1] == "orin"
+    assert [words[place + 1] for place, word in enumerate(words) if word == "--data"] == [FACES, "o'ther"]
+    assert words[words.index("--groups") + 1] == "people.csv"
     assert f"{one.networks[0].latency.p50:.3f}" in there.stdout  # the table
     assert "orin: data: " in there.stderr  # what was said there
     assert "report.html" not in there.stderr
