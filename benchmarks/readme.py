@@ -727,6 +727,28 @@ def arenas(result: dict[str, Any]) -> str:
     )
 
 
+def install_sizes() -> str:
+    """How much each way to install takes."""
+    result = read("install_sizes.json")
+    rows = []
+    for way, found in result["ways"].items():
+        command = f"`pip install '.[{','.join(found['extras'])}]'`" if found["extras"] else "`pip install .`"
+        cuda = found["of_cuda"]
+        rows.append(
+            [
+                way,
+                command,
+                str(found["packages"]),
+                f"{found['bytes'] / 1e6:,.0f} MB",
+                f"{cuda / 1e6:,.0f} MB" * bool(cuda),
+            ]
+        )
+    return table(["size", "command", "packages", "installed", "of that CUDA"], rows) + (
+        f"\n\nPython {result['python']}, {result['machine']}, the versions of constraints.txt. "
+        "From [install_sizes.json](benchmarks/results/install_sizes.json), `python benchmarks/install_sizes.py`."
+    )
+
+
 def pi() -> str:
     """The least times of the pretrained network on both boards, by the data sheets."""
     result = read("projection-pi.json")
@@ -1026,6 +1048,7 @@ PARTS = {
     "robustness": robustness,
     "serving": serving,
     "trust": trust,
+    "install_sizes": install_sizes,
     "pi": pi,
     "projection": projection,
     "submissions": submissions,
