@@ -9,6 +9,7 @@ Pillow's by one at ties. Two products with a matrix of Pillow's weights run alik
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from edgefer.preprocessing import LUMA, Preprocessing
 
 OPSET = 18  # Split and reductions as they are since
 IR = 8
-CONTRACT = 1  # of inputs, output and metadata, as docs/export.md has them
+CONTRACT = 1  # of inputs, output and metadata, as docs/languages.md has them
 _BITS = 22  # of a weight behind the point, as in Pillow's Resample.c
 
 
@@ -124,7 +125,7 @@ def export(bundle: Bundle, network: str, *, box: bool = False) -> ModelProto:
 
 def metadata(bundle: Bundle, network: str, box: bool) -> dict[str, str]:
     """Return what the file says of itself, each value a text."""
-    manifest = bundle.manifest
+    manifest, told = bundle.manifest, card(bundle)
     score = next((each for each in manifest.scores if each.network == network), None)
     return {
         "edgefer.contract": str(CONTRACT),
@@ -137,7 +138,8 @@ def metadata(bundle: Bundle, network: str, box: bool) -> dict[str, str]:
         "edgefer.preprocessing": manifest.preprocessing.model_dump_json(),
         "edgefer.inputs": json.dumps(["image", "box"] if box else ["image"]),
         "edgefer.accuracy": json.dumps(score.model_dump() if score else None),
-        "edgefer.card": card(bundle),
+        "edgefer.licence": licence(told),
+        "edgefer.card": told,
     }
 
 
@@ -149,6 +151,12 @@ def card(bundle: Bundle) -> str:
     """
     path = bundle.path / "MODEL_CARD.md"
     return limits.read_text(path, limits.NOTE) if path.is_file() else ""
+
+
+def licence(told: str) -> str:
+    """Return what a model card, Markdown, says under its heading Licence or License; empty where it says nothing."""
+    found = re.search(r"^## Licen[cs]e\n(.*?)(?=^## |\Z)", told, re.MULTILINE | re.DOTALL | re.IGNORECASE)
+    return found[1].strip() if found else ""
 
 
 def _raised(model: ModelProto, network: str) -> ModelProto:

@@ -83,7 +83,10 @@ def test_it_says_what_it_is(exported: Path) -> None:
     assert tuple(json.loads(told["edgefer.labels"])) == nano.labels
     assert told["edgefer.network_sha256"] == nano.networks["int8-cpu"].sha256
     assert Preprocessing.model_validate_json(told["edgefer.preprocessing"]) == nano.preprocessing
-    assert "Licence" in told["edgefer.card"]
+    assert "## Licence" in told["edgefer.card"]
+    assert told["edgefer.licence"].startswith("The network's files come under edgefer's Apache License 2.0.")
+    assert onnx_file.licence("# Mine\n\n## License\n\nMIT\n\n## More\n") == "MIT"
+    assert onnx_file.licence("# Mine\n") == ""
 
 
 def test_check_runs_the_golden_vectors_on_each_runtime_that_is_here(exported: Path) -> None:
