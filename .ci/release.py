@@ -1,6 +1,7 @@
 """Whether what is here can be released: python .ci/release.py [TAG]
 
-The version stands in pyproject.toml; CITATION.cff and the first section of CHANGELOG.md have the same one. With a tag,
+The version stands in pyproject.toml; CITATION.cff, edgefer-checkpoints and the first section of CHANGELOG.md have the
+same one. With a tag,
 the tag is v and that version, and CHANGELOG.md has the day of the release. Needs no package, and Python 3.11.
 """
 
@@ -13,17 +14,22 @@ from pathlib import Path
 import tomllib
 
 ROOT = Path(__file__).parents[1]
+DISTRIBUTIONS = ("pyproject.toml", "edgefer/pretrained/pyproject.toml")
 UNRELEASED = "not released yet"
 
 
 def faults(root: Path, tag: str | None = None) -> list[str]:
     """Return what is wrong, a line for each."""
-    version = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    version, checkpoints = (
+        tomllib.loads((root / name).read_text(encoding="utf-8"))["project"]["version"] for name in DISTRIBUTIONS
+    )
     cited = re.search(r"^version: (.+)$", (root / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
     section = re.search(r"^## (\S+), (.+)$", (root / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     found = []
     if not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", version):
         found.append(f"pyproject.toml: {version} is no X.Y.Z")
+    if checkpoints != version:
+        found.append(f"{DISTRIBUTIONS[1]}: version is {checkpoints}, not {version}")
     if cited is None or cited[1] != version:
         found.append(f"CITATION.cff: version is {cited[1] if cited else 'missing'}, not {version}")
     if section is None or section[1] != version:

@@ -30,7 +30,7 @@ from edgefer.preprocessing import LUMA, Preprocessing
 
 OPSET = 18  # Split and reductions as they are since
 IR = 8
-CONTRACT = 1  # of inputs, output and metadata, as docs/languages.md has them
+CONTRACT = 1  # of inputs, output and metadata, as docs/export.md has them
 _BITS = 22  # of a weight behind the point, as in Pillow's Resample.c
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.helpers import scripts
 
 ROOT = Path(__file__).parents[2]
+CHECKPOINTS = "edgefer/pretrained/pyproject.toml"
 WORKFLOW = ROOT / ".github" / "workflows" / "release.yml"
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="a release is made with Python 3.11 or newer")
@@ -24,8 +25,9 @@ def faults(root: Path, tag: str | None = None) -> list[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for name in ("pyproject.toml", "CITATION.cff", "CHANGELOG.md"):
-        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / CHECKPOINTS).parent.mkdir(parents=True)
+    for name in ("pyproject.toml", CHECKPOINTS, "CITATION.cff", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
 
@@ -41,7 +43,8 @@ def test_changelog_citation_and_pyproject_name_one_version() -> None:
 
 
 def test_a_tag_needs_the_version_and_a_day(copy: Path) -> None:
-    change(copy / "pyproject.toml", r'^version = ".*"', 'version = "7.8.9"')
+    for name in ("pyproject.toml", CHECKPOINTS):
+        change(copy / name, r'^version = "[^"]*"', 'version = "7.8.9"')
     change(copy / "CITATION.cff", r"^version: .*", "version: 7.8.9")
     change(copy / "CHANGELOG.md", r"^## .*", "## 7.8.9, not released yet")
     assert faults(copy) == []
@@ -56,6 +59,7 @@ def test_a_tag_needs_the_version_and_a_day(copy: Path) -> None:
     [
         ("pyproject.toml", r'^version = ".*"', 'version = "0.9.9"', "not of 0.9.9"),
         ("pyproject.toml", r'^version = ".*"', 'version = "1.2"', "1.2 is no X.Y.Z"),
+        (CHECKPOINTS, r'^version = "[^"]*"', 'version = "3.0.0"', "version is 3.0.0"),
         ("CITATION.cff", r"^version: .*", "version: 3.0.0", "CITATION.cff: version is 3.0.0"),
         ("CHANGELOG.md", r"^## .*", "## 3.0.0, not released yet", "the first section is of 3.0.0"),
         ("CHANGELOG.md", r"^(## .*), .*", r"\1, soon", "soon is neither a day"),
