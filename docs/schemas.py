@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from edgefer import paths
-from edgefer.bench.result import Result
+from edgefer.bench.result import BenchResult
 from edgefer.bundle.manifest import Manifest
 from edgefer.projection.result import Projection
 
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 # Each file: its model, title and description.
 FILES: dict[str, tuple[type[BaseModel], str, str]] = {
     "result": (
-        Result,
+        BenchResult,
         "edgefer's result.json",
         "What `edgefer bench` measured: machine, protocol, data, and every network with its figures. `edgefer bench "
         "--json` prints the same with fields more: command, and the files that were written.",

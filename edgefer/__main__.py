@@ -1,5 +1,5 @@
 """`python -m edgefer` is `edgefer`."""
 
-from edgefer.cli.main import main
+from edgefer.cli.main import run_command
 
-main()
+run_command()

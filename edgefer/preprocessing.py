@@ -2,7 +2,7 @@
 
 The recipe writes it once; it goes along in the checkpoint and in the bundle's manifest, and training's
 evaluation, calibration, runtimes and predict all call `apply`. But for the steps of a training, whose augmentation
-samples with the same crop, mean and std (`edgefer.learning.augment`) and whose teachers take a student's input as
+samples with the same crop, mean and std (`edgefer.learning.augmentation`) and whose teachers take a student's input as
 their own (`edgefer.training.teachers`), nothing else in edgefer turns pixels into input.
 """
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from edgefer import inputs, limits, recipes
-from edgefer.bench import read as results
+from edgefer.bench import result_file
 from edgefer.claims import ledger
 from edgefer.compression import calibrate
 from edgefer.data import groups, votes
 from edgefer.errors import InputError
-from edgefer.graph import read as graphs
+from edgefer.graph import reading
 from edgefer.learning import state
-from edgefer.models.create import create
+from edgefer.models.creation import create
 from tests.helpers import samples
 
 
@@ -76,14 +76,14 @@ def holes(path: Path) -> None:
 
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "result.json": results.read,
+    "result.json": result_file.read,
     "recipe.toml": lambda path: recipes.load(str(path)),
     "scheme.toml": lambda path: calibrate.load(str(path)),
     "fer2013new.csv": lambda path: votes.read(path, samples.dataset()),
     "claims.toml": ledger.read,
     "last.json": state.read,
     "groups.csv": lambda path: groups.asked(str(path)),
-    "network.onnx": graphs.read,
+    "network.onnx": reading.read,
     "face.png": inputs.read,
     "weights.safetensors": lambda path: create("plain-cnn", 7, 1, weights=str(path)),
 }
@@ -104,4 +104,4 @@ def test_a_result_of_40_mb_is_refused_by_its_size(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     file.write_text(json.dumps({"kind": "edgefer bench", "x": "0" * (17 * limits.MEGA)}))
     with pytest.raises(InputError, match="larger than edgefer reads"):
-        results.read(file)
+        result_file.read(file)

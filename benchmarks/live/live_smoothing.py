@@ -32,7 +32,7 @@ from benchmarks.common import FER2013, command, protocol
 from edgefer import bundle, console, data, paths
 from edgefer.devices import machine
 from edgefer.faces.face import Detector, Face
-from edgefer.live.judge import Judge, Settings
+from edgefer.live.judge import Judge, JudgeSettings
 from edgefer.live.smooth import Smoother, Smoothing
 
 HERE = Path(__file__).parents[1]
@@ -119,7 +119,7 @@ def watch(pictures: list[list[NDArray[np.uint8]]], names: list[str], seed: int) 
     detector = Once(next(iter(networks.values())).start_detector())
     for network in networks.values():
         network.start_detector = lambda: detector  # type: ignore[method-assign]
-    judges = {name: Judge(network, Settings(smoothing=OWN)) for name, network in networks.items()}
+    judges = {name: Judge(network, JudgeSettings(smoothing=OWN)) for name, network in networks.items()}
     seen = {name: [Seen([], [], []) for _ in range(FACES)] for name in names}
     for number, pixels in enumerate(video(pictures, np.random.default_rng(seed))):
         time = number / RATE
@@ -241,7 +241,7 @@ def main() -> None:
         "protocol": protocol(__doc__),
         "split": options.split,
         "steady_faces": FACES * options.videos,
-        "settings": {**asdict(Smoothing()), "every": Settings().every, "frames_a_second": RATE},
+        "settings": {**asdict(Smoothing()), "every": JudgeSettings().every, "frames_a_second": RATE},
         "machine": machine.describe().model_dump(mode="json"),
         "networks": found,
     }

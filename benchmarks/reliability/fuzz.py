@@ -43,7 +43,7 @@ from PIL import Image
 import edgefer
 from benchmarks.common import command, protocol
 from edgefer import data, paths, recipes, versions
-from edgefer.bench import read as results
+from edgefer.bench import result_file
 from edgefer.claims import ledger
 from edgefer.cli import ending
 from edgefer.compression import calibrate
@@ -51,12 +51,11 @@ from edgefer.data import packed, votes
 from edgefer.data.dataset import Dataset
 from edgefer.devices import machine
 from edgefer.errors import EdgeferError
-from edgefer.graph import lint
-from edgefer.graph import read as graphs
+from edgefer.graph import linter, reading
 from edgefer.inputs import read as read_picture
 from edgefer.labels import LABELS
 from edgefer.learning import checkpoint, state
-from edgefer.models.create import _load_weights
+from edgefer.models.creation import _load_weights
 from edgefer.review import run as runs
 from edgefer.training import trainer, unfinished
 
@@ -163,9 +162,9 @@ def _train(run: Path) -> None:
 
 
 def _lint(path: Path) -> None:
-    model = graphs.read(path)
+    model = reading.read(path)
     for target in ("cpu", "tensorrt"):
-        lint.lint(model, target)
+        linter.lint(model, target)
 
 
 def _predict(path: Path) -> None:
@@ -190,7 +189,7 @@ READERS: dict[str, tuple[tuple[str, ...], Callable[[Path], object]]] = {
     "onnx": (("network.onnx",), _lint),
     "checkpoint": (("checkpoint",), lambda path: checkpoint.build(checkpoint.read(path))),
     "saved state": (("run",), _take_up),
-    "result": (("result.json",), results.read),
+    "result": (("result.json",), result_file.read),
     "recipe": (("recipe.toml",), lambda path: recipes.load(str(path))),
     "votes": (("votes.csv",), lambda path: votes.read(path, dataset())),
     "scheme": (("scheme.toml",), lambda path: calibrate.load(str(path))),

@@ -35,7 +35,7 @@ from PIL import Image
 from benchmarks.common import protocol
 from edgefer import data, paths, versions
 from edgefer.bundle import folder as bundles
-from edgefer.cli.main import main as edgefer
+from edgefer.cli.main import run_command as edgefer
 from edgefer.compression.extension import load_extension
 from edgefer.devices import machine
 from edgefer.learning import state
@@ -257,7 +257,12 @@ def measure(kills: int, seed: int, work: Path, names: tuple[str, ...] = ()) -> d
     """
     random_ = random.Random(seed)
     load_extension()  # in all children, as are these
-    for module in ("edgefer.bench.bench", "edgefer.report.html", "edgefer.compression.compressor", "tensorrt_rtx"):
+    for module in (
+        "edgefer.bench.measurement",
+        "edgefer.report.html",
+        "edgefer.compression.compressor",
+        "tensorrt_rtx",
+    ):
         importlib.import_module(module)
     made = work / "made"
     prepare(made)

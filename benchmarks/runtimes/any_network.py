@@ -38,7 +38,7 @@ from timm.models import list_modules
 from benchmarks.common import protocol
 from edgefer import bundle, console, paths, recipes, versions
 from edgefer.backends import onnxruntime
-from edgefer.bench import bench as benching
+from edgefer.bench import measurement
 from edgefer.compression import worth
 from edgefer.compression.compressor import compress
 from edgefer.compression.config import CompressConfig
@@ -71,7 +71,7 @@ def main() -> None:
         choose()
     else:
         denormals_as_zero()
-        benching.MAX_SECONDS = ENOUGH_SECONDS
+        measurement.MAX_SECONDS = ENOUGH_SECONDS
         measure(arguments.out, arguments.only)
 
 
@@ -162,7 +162,7 @@ def through(network: str, size: int) -> dict[str, Any]:
                 work / "bundle",
                 CompressConfig(ptq=True, scheme=str(work / "scheme.toml"), max_drop=100.0, allow_float=True),
             )
-            result = benching.bench([bundle.load(packed.bundle)], drawn, seconds=SECONDS, probes=[])
+            result = measurement.bench([bundle.load(packed.bundle)], drawn, seconds=SECONDS, probes=[])
         except Exception as error:  # whatever it is, it came too late
             return {"result": "failed", "reason": one_line(f"{type(error).__name__}: {error}", 300)}
     small = next(each for each in result.comparisons if each.network == "int8-cpu")

@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.common import protocol
 from edgefer import paths
 from edgefer.backends.tensorrt.cuda import driver
-from edgefer.backends.tensorrt.cuda.driver import Buffer, Cuda, Device, Stream
+from edgefer.backends.tensorrt.cuda.driver import Buffer, Cuda, CudaDevice, CudaStream
 from edgefer.devices import machine, nvidia
 from edgefer.errors import EdgeferError
 
@@ -39,10 +39,10 @@ class _NotThere(Exception):
 class Lane:
     """What a thread has: a stream and a buffer, in the context that is current while it is used."""
 
-    def __init__(self, cuda: Cuda, device: Device) -> None:
+    def __init__(self, cuda: Cuda, device: CudaDevice) -> None:
         self.cuda, self.device, self._stack = cuda, device, ExitStack()
         with cuda.current(device):
-            self.stream: Stream = self._stack.enter_context(cuda.stream(device))
+            self.stream: CudaStream = self._stack.enter_context(cuda.stream(device))
             self.buffer: Buffer = self._stack.enter_context(cuda.buffer(self.stream, _BYTES))
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class Lane:
         return bool((self.buffer.host == value).all())
 
 
-def threads(cuda: Cuda, device: Device, count: int) -> str:
+def threads(cuda: Cuda, device: CudaDevice, count: int) -> str:
     """Each thread has the context current for itself, and its own stream and buffer."""
     together = threading.Barrier(count)
 
@@ -81,7 +81,7 @@ def threads(cuda: Cuda, device: Device, count: int) -> str:
     return f"{count} threads at once, 20 round trips of {_BYTES:,} bytes each"
 
 
-def graphs(cuda: Cuda, device: Device) -> str:
+def graphs(cuda: Cuda, device: CudaDevice) -> str:
     """A copy that was recorded copies what is in the buffer when it is launched, as often as it is launched."""
     lane = Lane(cuda, device)
     times = []
@@ -123,7 +123,7 @@ def order(cuda: Cuda) -> str:
     return "first and third closed, the second still worked"
 
 
-def memory(cuda: Cuda, device: Device) -> str:
+def memory(cuda: Cuda, device: CudaDevice) -> str:
     """What was taken is given back."""
     with cuda.current(device):
         before = cuda.free()
@@ -137,7 +137,7 @@ def memory(cuda: Cuda, device: Device) -> str:
     return f"{before:,} bytes free, {max(0, lost):,} fewer after 50 buffers"
 
 
-def readings(device: Device) -> str:
+def readings(device: CudaDevice) -> str:
     """What NVML says of the card, by nvidia-smi."""
     card = nvidia.describe(None if device.gpu.integrated else device.gpu.bus)
     if card is None:

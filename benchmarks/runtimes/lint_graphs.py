@@ -21,10 +21,10 @@ from benchmarks.common import protocol
 from benchmarks.runtimes import forked, random_graphs
 from edgefer import paths
 from edgefer.devices import machine
-from edgefer.graph.lint import lint
-from edgefer.graph.lint.asking import ask
-from edgefer.graph.lint.structure import problem
-from edgefer.graph.lint.view import View
+from edgefer.graph.linter import lint
+from edgefer.graph.linter.asking import ask
+from edgefer.graph.linter.structure import problem
+from edgefer.graph.linter.view import View
 
 OUT = Path(__file__).parents[1] / "results" / "lint_graphs.json"
 TARGETS: tuple[str, ...] = ("cpu", "rtx")

@@ -20,8 +20,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from benchmarks.runtimes import forked, random_graphs
 from edgefer.backends.tensorrt import builder
 from edgefer.errors import InputError
-from edgefer.graph.lint.onnxruntime import formals
-from edgefer.graph.lint.view import View
+from edgefer.graph.linter.onnxruntime import formals
+from edgefer.graph.linter.view import View
 
 OUT = Path(__file__).parents[2] / "edgefer" / "graph" / "lint"
 KINDS = (1, 10, 16, 11, 6, 7, 3, 2, 9, 17, 22, 23)

@@ -108,7 +108,9 @@ def other(labels: dict[tuple[str, str], NDArray[np.int64]], key: tuple[str, str]
 def fp32(made: bundle.Bundle, spec: Preprocessing) -> bytes:
     """Return the FP32 network of the checkpoint that ships, BatchNorm fused."""
     example = torch.zeros(1, spec.channels, spec.size, spec.size)
-    network = models.exportable(checkpoint.build(checkpoint.read(checkpoint.find(Path(made.manifest.name)))), example)
+    network = models.as_exportable(
+        checkpoint.build(checkpoint.read(checkpoint.find(Path(made.manifest.name)))), example
+    )
     content: bytes = export.fp32(network, example).SerializeToString()
     return content
 

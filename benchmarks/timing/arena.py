@@ -39,7 +39,7 @@ INFERENCES = 50
 PROCESSES = 5
 
 
-def activate(file: Path, kind: str) -> onnxruntime.Session:
+def activate(file: Path, kind: str) -> onnxruntime.OnnxRuntimeSession:
     """Start a network as edgefer does but for its arena. At most one `same as requested` in a process."""
     options = onnxruntime.options()
     options.enable_cpu_mem_arena = kind != "none"
@@ -49,7 +49,7 @@ def activate(file: Path, kind: str) -> onnxruntime.Session:
         ort.create_and_register_allocator(cpu, ort.OrtArenaCfg(0, 1, -1, -1))
         options.add_session_config_entry("session.use_env_allocators", "1")
     inner = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return onnxruntime.Session(inner, f"{file.name}, {kind}")
+    return onnxruntime.OnnxRuntimeSession(inner, f"{file.name}, {kind}")
 
 
 def memory(kind: str, batch: int) -> dict[str, int]:

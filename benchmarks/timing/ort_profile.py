@@ -50,14 +50,14 @@ def files(folder: Path) -> dict[str, Path]:
     return {"fp32": fp32, "int8-cpu": made.file("int8-cpu")}
 
 
-def activate(file: Path, profile: Path | None) -> tuple[onnxruntime.Session, ort.InferenceSession]:
+def activate(file: Path, profile: Path | None) -> tuple[onnxruntime.OnnxRuntimeSession, ort.InferenceSession]:
     """Start a network as edgefer does but for profiling; both the session of ours and ONNX Runtime's are returned."""
     options = onnxruntime.options()
     if profile:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)
     inner = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return onnxruntime.Session(inner, file.name), inner
+    return onnxruntime.OnnxRuntimeSession(inner, file.name), inner
 
 
 def profiled(inner: ort.InferenceSession, timed: tuple[int, ...]) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from benchmarks.common import FER2013, protocol
 from benchmarks.runtimes.aarch64 import agreement, output
 from edgefer import bundle, data, paths, versions
-from edgefer.backends.onnxruntime import Session, options
+from edgefer.backends.onnxruntime import OnnxRuntimeSession, options
 from edgefer.devices import machine
 from edgefer.evaluation import timing
 
@@ -72,7 +72,7 @@ def cost(model: Path, inputs: NDArray[np.float32], seconds: float) -> dict[str, 
         settings = options()
         settings.add_session_config_entry("session.x64quantprecision", exact)
         inner = onnxruntime.InferenceSession(str(model), settings, providers=["CPUExecutionProvider"])
-        sessions.append(Session(inner, model.name))
+        sessions.append(OnnxRuntimeSession(inner, model.name))
     batches = [image[None] for image in inputs]
     fast, exact_samples = timing.in_turn([each.infer for each in sessions], [batches] * 2, seconds=seconds)
     return {

@@ -21,7 +21,7 @@ from torch import nn
 
 from edgefer import console, data, models, paths, recipes, versions
 from edgefer.backends import onnxruntime
-from edgefer.compression import export, quantize, targets
+from edgefer.compression import export, quantization, targets
 from edgefer.data.dataset import Dataset
 from edgefer.devices import machine
 from edgefer.evaluation import timing
@@ -95,7 +95,7 @@ def main() -> None:
             network = random_network(candidate)
             given = [random.normal(size=(1, 1, side, side)).astype(np.float32) for _ in range(32)]
             example = torch.from_numpy(given[0])
-            quantized = quantize.quantize(network, torch.from_numpy(np.concatenate(given[:8])), "minmax", False)
+            quantized = quantization.quantize(network, torch.from_numpy(np.concatenate(given[:8])), "minmax", False)
             content = targets.lowered(export.int8(quantized, example))["int8-cpu"].model.SerializeToString()
             found.append(
                 {

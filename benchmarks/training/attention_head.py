@@ -57,7 +57,7 @@ def heads(attention: int, maps: tuple[int, ...], learning: int, others: int) -> 
 
 def main() -> None:
     backbone = models.create("efficientnet_b0", CLASSES, 3)
-    learning, others = models.keras_count(backbone)
+    learning, others = models.count_like_keras(backbone)
     learning -= conv(CHANNELS, CLASSES, 1)
     wanted = LEARNING - learning, OTHERS - others
     looked = list(attentions())

@@ -14,7 +14,7 @@ import torch
 
 from edgefer import data, models, paths, recipes
 from edgefer.devices import machine
-from edgefer.learning import augment, images, loss, optimizer
+from edgefer.learning import augmentation, images, loss, optimizer
 from edgefer.training import precision
 
 OUT = Path(__file__).parents[1] / "results" / "augmentation.json"
@@ -36,10 +36,10 @@ def main() -> None:
     model = models.create(recipe.model.name, 7, recipe.preprocessing.channels, recipe.model.args)
     model = model.to(memory_format=torch.channels_last).train()
     criterion = loss.cross_entropy(recipe.train, training.labels, 7)
-    stepper = optimizer.optimizer(model, recipe.phases[0])
+    stepper = optimizer.make_optimizer(model, recipe.phases[0])
 
     def augmented() -> torch.Tensor:
-        x = augment.augment(pixels, recipe.augment, recipe.preprocessing)
+        x = augmentation.augment(pixels, recipe.augment, recipe.preprocessing)
         return x.contiguous(memory_format=torch.channels_last)
 
     chosen = precision.choose(model, augmented(), labels)

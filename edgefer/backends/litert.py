@@ -31,7 +31,7 @@ _MAX_BATCH = 32
 _quiet = threading.Lock()
 
 
-class Session(Closing):
+class LiteRTSession(Closing):
     """A network that is ready to run; see `edgefer.backends.base.Session`.
 
     LiteRT's interpreters belong to one thread and one batch size: each thread has its own for 1, 2, 4, ... images.
@@ -105,11 +105,11 @@ class LiteRt:
         """Return plain networks, and those for CPUs."""
         return fitting(bundle, self.targets)
 
-    def open(self, bundle: Bundle, network: str, options: Options) -> Session:
+    def open(self, bundle: Bundle, network: str, options: Options) -> LiteRTSession:
         """Start a network of a bundle."""
         return _open(bundle.content(network), options.threads, str(bundle.file(network)))
 
-    def open_model(self, model: Path | bytes, threads: int = 1) -> Session:
+    def open_model(self, model: Path | bytes, threads: int = 1) -> LiteRTSession:
         """Start an ONNX file."""
         if isinstance(model, bytes):
             return _open(model, threads, "the network")
@@ -141,19 +141,19 @@ def convert(content: bytes, name: str = "the network") -> bytes:
         raise InputError(f"{name}: {error}") from None
 
 
-def open_file(content: bytes, name: str = "the network", threads: int = 1) -> Session:
+def open_file(content: bytes, name: str = "the network", threads: int = 1) -> LiteRTSession:
     """Start a LiteRT file's network.
 
     Raises:
         InputError: LiteRT refuses it.
         MissingExtra: LiteRT is not installed.
     """
-    return Session(content, threads, name)
+    return LiteRTSession(content, threads, name)
 
 
-def _open(content: bytes, threads: int, name: str) -> Session:
+def _open(content: bytes, threads: int, name: str) -> LiteRTSession:
     _runtime()
-    return Session(convert(content, name), threads, name)
+    return LiteRTSession(convert(content, name), threads, name)
 
 
 def _started(content: bytes, threads: int, size: int) -> Any:

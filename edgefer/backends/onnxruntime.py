@@ -33,7 +33,7 @@ _MAX_THREADS = 1024  # ONNX Runtime would start a million
 _FATAL = 4  # what ONNX Runtime would print about a broken file is in the exception already
 
 
-class Session(Closing):
+class OnnxRuntimeSession(Closing):
     """A network that is ready to run; see `edgefer.backends.base.Session`. ONNX Runtime's own sessions are thread-safe.
 
     Attributes:
@@ -79,7 +79,9 @@ class Session(Closing):
         return Details()
 
 
-def open_model(model: Path | bytes, threads: int = 1, optimize: bool = True, name: str = "the network") -> Session:
+def open_model(
+    model: Path | bytes, threads: int = 1, optimize: bool = True, name: str = "the network"
+) -> OnnxRuntimeSession:
     """Load a network with ONNX Runtime's CPU provider.
 
     ONNX Runtime gets bytes and never a path, so it can open no other file.
@@ -116,7 +118,7 @@ def open_model(model: Path | bytes, threads: int = 1, optimize: bool = True, nam
             )
     except Exception as error:  # onnxruntime's own errors share no base class
         raise InputError(f"{name} cannot be loaded by ONNX Runtime: {said(error)}") from error
-    return Session(session, name)
+    return OnnxRuntimeSession(session, name)
 
 
 def open_session(content: bytes, settings: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
@@ -193,11 +195,11 @@ class OnnxRuntime:
         """Return plain networks and those for CPUs."""
         return fitting(bundle, self.targets)
 
-    def open(self, bundle: Bundle, network: str, options: Options) -> Session:
+    def open(self, bundle: Bundle, network: str, options: Options) -> OnnxRuntimeSession:
         """Start a network of a bundle."""
         return open_model(bundle.content(network), options.threads, name=str(bundle.file(network)))
 
-    def open_model(self, model: Path | bytes, threads: int = 1) -> Session:
+    def open_model(self, model: Path | bytes, threads: int = 1) -> OnnxRuntimeSession:
         """Start an ONNX file."""
         return open_model(model, threads)
 

@@ -23,7 +23,7 @@ _MAX_BATCH = 32
 _FP32 = "f32"
 
 
-class Session(Closing):
+class OpenVINOSession(Closing):
     """A network that is ready to run; see `edgefer.backends.base.Session`.
 
     A network whose shapes are known runs faster, so there is one for each batch of 1, 2, 4, ... images, compiled when
@@ -130,12 +130,12 @@ class OpenVino:
         """Return plain networks, and those for CPUs and TensorRT."""
         return fitting(bundle, self.targets)
 
-    def open(self, bundle: Bundle, network: str, options: Options) -> Session:
+    def open(self, bundle: Bundle, network: str, options: Options) -> OpenVINOSession:
         """Start a network of a bundle."""
         int8 = bundle.manifest.networks[network].precision == "int8"
         return open_model(bundle.content(network), options.threads, int8, str(bundle.file(network)))
 
-    def open_model(self, model: Path | bytes, threads: int = 1) -> Session:
+    def open_model(self, model: Path | bytes, threads: int = 1) -> OpenVINOSession:
         """Start an ONNX file, in FP32 where it is not quantized."""
         if isinstance(model, bytes):
             return open_model(model, threads, int8=True)
@@ -162,7 +162,7 @@ BACKEND = OpenVino()
 _TYPES = {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}
 
 
-def open_model(content: bytes, threads: int = 1, int8: bool = False, name: str = "the network") -> Session:
+def open_model(content: bytes, threads: int = 1, int8: bool = False, name: str = "the network") -> OpenVINOSession:
     """Load a network with OpenVINO's CPU plugin.
 
     Args:
@@ -185,7 +185,7 @@ def open_model(content: bytes, threads: int = 1, int8: bool = False, name: str =
         found = core.read_model(content)
     except RuntimeError as error:
         raise InputError(f"{name} cannot be loaded by OpenVINO: {_said(error)}") from error
-    return Session(core, found, name, settings)
+    return OpenVINOSession(core, found, name, settings)
 
 
 def _openvino() -> Any:

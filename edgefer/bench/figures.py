@@ -30,7 +30,7 @@ _GROUPS = {
 RAILS = "energy.rails."
 
 
-def figures(entry: NetworkEntry) -> dict[str, float | None]:
+def figures_of(entry: NetworkEntry) -> dict[str, float | None]:
     """Return the figures of a network; one that was not measured is None, a rail that is not there is left out.
 
     Curves (quantiles, throughput, robustness) and the confusion matrix have none.

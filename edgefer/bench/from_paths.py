@@ -7,11 +7,11 @@ from pathlib import Path
 
 from edgefer import bundle, console, paths
 from edgefer.bench import probes
-from edgefer.bench.bench import bench as measured
-from edgefer.bench.result import Result
+from edgefer.bench.measurement import bench as measured
+from edgefer.bench.result import BenchResult
 from edgefer.bundle import Bundle
 from edgefer.data.dataset import Dataset
-from edgefer.data.find import given
+from edgefer.data.default import given
 
 Named = Bundle | Path | str
 
@@ -27,7 +27,7 @@ def bench(
     measure: Sequence[str] = (),
     protocols: Sequence[str] = (),
     groups: Path | str | None = None,
-) -> Result:
+) -> BenchResult:
     """Measure every network of the bundles that runs on the device: accuracy, latency, memory, cold starts.
 
     >>> import edgefer

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from edgefer import console, paths, versions
 from edgefer.backends import registry
-from edgefer.bench import inputs
-from edgefer.bench import read as reading
-from edgefer.bench.result import Result
+from edgefer.bench import inputs, result_file
+from edgefer.bench.result import BenchResult
 from edgefer.bundle import Bundle
 from edgefer.bundle.folder import MANIFEST
 from edgefer.data import attributes, packed
@@ -39,7 +38,7 @@ def bench(
     further: Sequence[Dataset] = (),
     protocols: Sequence[str] = (),
     groups: Path | None = None,
-) -> Result:
+) -> BenchResult:
     """Measure bundles on another machine; the result is that of a bench here but for the machine that it names.
 
     Of the bundles their networks' files are copied, of the data the images of the split.
@@ -192,7 +191,7 @@ def _run(there: remote.Host, words: Sequence[str], names: Mapping[str, str]) -> 
     raise MissingRequirement(f"the bench on {there.name} ended with exit code {code}; what it said stands above")
 
 
-def _read(path: Path, host: str, digest: str, bundles: Sequence[Bundle]) -> Result:
+def _read(path: Path, host: str, digest: str, bundles: Sequence[Bundle]) -> BenchResult:
     """Read the result of the networks and images that were sent.
 
     Raises:
@@ -202,7 +201,7 @@ def _read(path: Path, host: str, digest: str, bundles: Sequence[Bundle]) -> Resu
         f"what {host} answered is not the result of this bench; install the edgefer there that is here"
     )
     try:
-        result = reading.read(path)  # a stranger's, like any other: strict, and its texts printable
+        result = result_file.read(path)  # a stranger's, like any other: strict, and its texts printable
     except InputError:
         raise problem from None
     sent = {network.sha256 for bundle in bundles for network in bundle.manifest.networks.values()}

@@ -11,10 +11,10 @@ from edgefer.bench.probes.cold_start import ColdStart
 from edgefer.bench.probes.energy import Energy
 from edgefer.bench.probes.gpu_memory import GpuMemory
 from edgefer.bench.probes.memory import Memory
-from edgefer.bench.probes.mistakes import Mistake
+from edgefer.bench.probes.mistakes import MistakenFace
 from edgefer.bench.probes.robustness import Robustness
 from edgefer.bench.probes.throughput import Point
-from edgefer.bundle.manifest import Data, Precision, Target
+from edgefer.bundle.manifest import DataEntry, Precision, Target
 from edgefer.data.dataset import Division
 from edgefer.devices.gpu import Gpu
 from edgefer.devices.jetson import Jetson
@@ -153,7 +153,7 @@ class BundleEntry(_Part):
     preprocessing: Preprocessing
     parameters: int
     macs: int | None = Field(description="multiply-accumulates of one image; null where they cannot be counted")
-    trained_on: Data
+    trained_on: DataEntry
     training: Training | None = Field(None, description="null: an older edgefer wrote this")
 
 
@@ -268,7 +268,7 @@ class Probed(_Part):
     columns: list[Column]
 
 
-class Result(_Part):
+class BenchResult(_Part):
     """A bench: what was measured, on what, how, and what came out."""
 
     kind: Literal["edgefer bench"] = "edgefer bench"
@@ -288,11 +288,11 @@ class Result(_Part):
     networks: list[NetworkEntry]
     comparisons: list[Comparison]
     recommendations: list[Recommendation] = []
-    mistakes: list[Mistake] = Field([], description="faces most often wrong, by their rows; no pixels")
+    mistakes: list[MistakenFace] = Field([], description="faces most often wrong, by their rows; no pixels")
     probes: list[Probed] = Field([], description="further probes that ran; what they found stands in `networks`")
     warnings: list[str]
 
 
-def devices(result: Result) -> list[str]:
+def devices(result: BenchResult) -> list[str]:
     """Return the devices that networks of a result ran on, in order."""
     return list(dict.fromkeys([result.device, *(entry.device or result.device for entry in result.networks)]))

@@ -19,7 +19,7 @@ _DRIFTED = 0.05  # of the latency
 
 
 @dataclass(frozen=True)
-class State:
+class MachineState:
     """One moment."""
 
     load: float | None
@@ -30,7 +30,7 @@ class State:
     gpu: nvidia.GpuState | None
 
 
-def now(gpu: str | None = None, meanwhile: Callable[[], object] | None = None) -> State:
+def now(gpu: str | None = None, meanwhile: Callable[[], object] | None = None) -> MachineState:
     """Look at the machine, at the board where this is a Jetson, and at a GPU.
 
     Args:
@@ -43,7 +43,7 @@ def now(gpu: str | None = None, meanwhile: Callable[[], object] | None = None) -
         while time.monotonic() < end:
             meanwhile()
         board = jetson.describe()
-    return State(
+    return MachineState(
         load=machine.load_average(),
         stolen=machine.stolen(),
         waited=machine.waited(),
@@ -53,7 +53,7 @@ def now(gpu: str | None = None, meanwhile: Callable[[], object] | None = None) -
     )
 
 
-def between(before: State, after: State, drift: float | None = None) -> Conditions:
+def between(before: MachineState, after: MachineState, drift: float | None = None) -> Conditions:
     """Return what a result says of the time between two moments; `drift` is that of `timing.drift`."""
     stolen = None
     if before.stolen and after.stolen and after.stolen[1] > before.stolen[1]:

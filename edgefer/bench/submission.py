@@ -15,8 +15,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgefer import public
-from edgefer.bench import read as reading
-from edgefer.bench.result import Result
+from edgefer.bench import result_file
+from edgefer.bench.result import BenchResult
 from edgefer.errors import InputError
 from edgefer.lines import complaint, one_line, printable, typed
 
@@ -40,7 +40,7 @@ class Submission(BaseModel):
         min_length=MIN_WORDS, max_length=MAX_WORDS, description="the submitter's words on cooling and power"
     )
     digest: str = Field(description="SHA-256 of `conditions` and `result`: an edit by hand is seen")
-    result: Result = Field(
+    result: BenchResult = Field(
         description="of the bench, without folders, host, mistakes, groups and how networks were trained"
     )
 
@@ -78,7 +78,7 @@ def _are_words(words: str) -> bool:
     return fitting and words.isprintable() and not _FOLDER.search(words)
 
 
-def make(result: Result, words: str) -> Submission:
+def make(result: BenchResult, words: str) -> Submission:
     """Return what to send of a result.
 
     Args:
@@ -96,7 +96,7 @@ def make(result: Result, words: str) -> Submission:
         **{"networks": networks, "groups": None},
     }
     tree = _without_folders(result.model_copy(update=changes).model_dump(mode="json"))
-    return Submission(conditions=words, digest=_digest(words, tree), result=Result.model_validate(tree))
+    return Submission(conditions=words, digest=_digest(words, tree), result=BenchResult.model_validate(tree))
 
 
 def read(path: Path) -> Submission:
@@ -105,10 +105,10 @@ def read(path: Path) -> Submission:
     Raises:
         InputError: it is none, was changed by hand, or names a folder or a host.
     """
-    raw = reading.values(path)
+    raw = result_file.values(path)
     if not isinstance(raw, dict) or raw.get("kind") != "edgefer submission":
         raise InputError(f"{path} is no submission; write one with edgefer bench --submit")
-    result = reading.checked(raw.get("result"), path)
+    result = result_file.checked(raw.get("result"), path)
     try:
         found = Submission.model_validate({**raw, "result": result})
     except ValidationError as error:

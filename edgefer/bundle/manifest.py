@@ -69,7 +69,7 @@ class Score(_Part):
     macro_f1: float = Field(ge=0, le=1)
 
 
-class Change(_Part):
+class AnswerChange(_Part):
     """What one INT8 network does otherwise than FP32, image by image, on the split of `scores`."""
 
     network: NetworkName = Field(description="key of `networks`")
@@ -85,7 +85,7 @@ class Change(_Part):
     runtime: str = Field(description="what ran it: ONNX Runtime, also in the place of TensorRT")
 
 
-class Slow(_Part):
+class SlowReason(_Part):
     """One reason why INT8 is not faster, and where."""
 
     reason: str
@@ -111,7 +111,7 @@ class Speed(_Part):
     ratio: float = Field(gt=0, description="INT8's median over FP32's")
     low: float = Field(gt=0, description="lower end of its 95 % interval")
     high: float = Field(gt=0)
-    slow: list[Slow] = Field(description="why INT8 is not faster; empty where it is")
+    slow: list[SlowReason] = Field(description="why INT8 is not faster; empty where it is")
 
     @property
     def faster(self) -> bool:
@@ -142,7 +142,7 @@ class Calibration(_Part):
     digest: str = Field(description="SHA-256 over the pixels of these images, in that order")
 
 
-class Division(_Part):
+class DivisionEntry(_Part):
     """How edgefer took splits from the data set's training images."""
 
     by: Literal["person", "sequence", "picture"] = Field(description="what stays on one side")
@@ -155,7 +155,7 @@ class Division(_Part):
     )
 
 
-class Naming(_Part):
+class NamingEntry(_Part):
     """How the data set's labels were changed after it was read."""
 
     source: str = Field(pattern=_DIGEST, description="digest of the data set as it was read")
@@ -165,15 +165,15 @@ class Naming(_Part):
     votes: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of FER+ votes that labels are from")
 
 
-class Data(_Part):
+class DataEntry(_Part):
     """The data set the network was trained on."""
 
     name: Shown
     digest: str = Field(pattern=_DIGEST)
     synthetic: bool
     pictures: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the pixels alone, if it is known")
-    division: Division | None = Field(None, description="null: the source has splits of its own")
-    naming: Naming | None = Field(None, description="null: the labels are what the source says")
+    division: DivisionEntry | None = Field(None, description="null: the source has splits of its own")
+    naming: NamingEntry | None = Field(None, description="null: the labels are what the source says")
 
 
 class Description(_Part):
@@ -185,13 +185,13 @@ class Description(_Part):
     preprocessing: Preprocessing
     parameters: int = Field(ge=0, description="trained numbers of the FP32 network: weights, biases, BN scale, shift")
     macs: int | None = Field(ge=0, description="multiply-accumulates of one image; null where a shape cannot be known")
-    data: Data
+    data: DataEntry
     calibration: Calibration | None
     scores: list[Score]
     agreement: float | None = Field(
         None, ge=0, le=1, description="share of the split where INT8 and FP32 predict the same"
     )
-    changes: list[Change] = Field([], description="each INT8 network against FP32")
+    changes: list[AnswerChange] = Field([], description="each INT8 network against FP32")
     speed: Speed | None = Field(None, description="measured when the bundle was made; `edgefer bench` measures more")
     confidence: Confidence | None = Field(None, description="fitted when the bundle was made")
     recipe: dict[str, Any] = Field(description="the recipe the checkpoint was trained with, settings as they ran")

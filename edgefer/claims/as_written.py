@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgefer import recipes
-from edgefer.bench.result import Result, Training
-from edgefer.bundle.manifest import Data
+from edgefer.bench.result import BenchResult, Training
+from edgefer.bundle.manifest import DataEntry
 from edgefer.claims import images
 from edgefer.errors import InputError
 from edgefer.labels import LABELS
@@ -21,7 +21,7 @@ _UNREADABLE = "with settings that this edgefer cannot read"
 _SAID = 60  # characters of a setting
 
 
-def differences(training: Training, trained_on: Data) -> list[str]:
+def differences(training: Training, trained_on: DataEntry) -> list[str]:
     """Return in which ways a training was not as the recipe of its name has it, the plainest first.
 
     Args:
@@ -51,7 +51,7 @@ def differences(training: Training, trained_on: Data) -> list[str]:
     return found + settings
 
 
-def of_network(training: Training, result: Result) -> list[str]:
+def of_network(training: Training, result: BenchResult) -> list[str]:
     """Return in which ways the network itself is not that of the recipe: what decides speed, size and memory.
 
     Raises:
@@ -68,7 +68,7 @@ def of_network(training: Training, result: Result) -> list[str]:
     return found
 
 
-def of_test(training: Training, result: Result, splits: tuple[str, ...]) -> list[str]:
+def of_test(training: Training, result: BenchResult, splits: tuple[str, ...]) -> list[str]:
     """Return in which ways the images of a bench are not those that a document tests on.
 
     Args:

@@ -29,7 +29,7 @@ class F1(_Part):
     recall: Id
 
 
-class Mean(_Part):
+class MeanCheck(_Part):
     """The claim is the mean of other claims: a macro average."""
 
     kind: Literal["mean"]
@@ -44,7 +44,7 @@ class Weighted(_Part):
     supports: Name
 
 
-class Accuracy(_Part):
+class AccuracyCheck(_Part):
     """The claim follows from recalls and supports."""
 
     kind: Literal["accuracy"]
@@ -77,7 +77,7 @@ class Sum(_Part):
     of: tuple[Name, ...] = Field(min_length=1)
 
 
-class Part(_Part):
+class PartCheck(_Part):
     """The claim and others add up to one."""
 
     kind: Literal["part"]
@@ -161,7 +161,7 @@ class Head(_Part):
     dense: tuple[Count, ...] = Field((), description="inputs, hidden ones, outputs; with bias")
 
 
-class Network(_Part):
+class TimmNetwork(_Part):
     """A network of timm's."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
@@ -176,12 +176,12 @@ class Network(_Part):
     head: Head | None = None
 
 
-class Parameters(_Part):
+class ParameterCheck(_Part):
     """The claim counts parameters; each of the networks fits."""
 
     kind: Literal["parameters"]
-    networks: tuple[Network, ...] = Field(min_length=1)
-    explained: tuple[Network, ...] = Field((), description="where the figure may come from, if it is not theirs")
+    networks: tuple[TimmNetwork, ...] = Field(min_length=1)
+    explained: tuple[TimmNetwork, ...] = Field((), description="where the figure may come from, if it is not theirs")
     fitted: bool = Field(
         False,
         description="their layers were searched for so as to give the figure: it says where that can come from, "
@@ -193,8 +193,8 @@ class ParameterRatio(_Part):
     """The claim is how many times the parameters of one network another one has."""
 
     kind: Literal["parameter-ratio"]
-    over: Network
-    under: Network
+    over: TimmNetwork
+    under: TimmNetwork
 
 
 class Input(_Part):
@@ -206,13 +206,13 @@ class Input(_Part):
 
 Check = Annotated[
     F1
-    | Mean
+    | MeanCheck
     | Weighted
-    | Accuracy
+    | AccuracyCheck
     | Predictions
     | MicroPrecision
     | Sum
-    | Part
+    | PartCheck
     | Agrees
     | Attainable
     | Least
@@ -220,7 +220,7 @@ Check = Annotated[
     | Reduction
     | Bytes
     | Images
-    | Parameters
+    | ParameterCheck
     | ParameterRatio
     | Input,
     Field(discriminator="kind"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgefer.claims.result import Cost
-from edgefer.claims.trials import Trained
+from edgefer.claims.trials import TrialBundle
 
 
-def of(recipes: Sequence[str], trained: Sequence[Trained]) -> list[Cost]:
+def of(recipes: Sequence[str], trained: Sequence[TrialBundle]) -> list[Cost]:
     """Return what each network of these recipes costs, in the order of the benches."""
     return [
         Cost(

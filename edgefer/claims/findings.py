@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from edgefer.claims import arithmetic, checks, images, ledger, spans
-from edgefer.claims.checks import Check, Network
+from edgefer.claims.checks import Check, TimmNetwork
 from edgefer.claims.ledger import Claim
 from edgefer.claims.spans import SCALES, Span
 from edgefer.data.dataset import Dataset
@@ -22,7 +22,7 @@ _MANY = {"precision": "precisions", "recall": "recalls", "f1": "F1", "support": 
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckFinding:
     """What came out of a check.
 
     Attributes:
@@ -57,7 +57,7 @@ class Sources:
     dataset: Dataset | None = None
 
 
-def find(check: Check, claim: Claim, sources: Sources) -> Finding:
+def find(check: Check, claim: Claim, sources: Sources) -> CheckFinding:
     """Return what a check finds of a claim."""
     return _FIND[check.kind](check, claim, sources)
 
@@ -84,8 +84,8 @@ def _spread(span: Span, claim: Claim) -> str:
     return mid if low == high else f"{mid} ({low} to {high} by rounding)"
 
 
-def _derived(claim: Claim, span: Span, start: str, beside: Sequence[str] = ()) -> Finding:
-    return Finding(
+def _derived(claim: Claim, span: Span, start: str, beside: Sequence[str] = ()) -> CheckFinding:
+    return CheckFinding(
         claim.span.meets(span), "arithmetic", shown(span.mid, claim), f"{start} {_spread(span, claim)}", tuple(beside)
     )
 
@@ -103,26 +103,26 @@ def _plural(name: str) -> str:
     return _MANY.get(name.rpartition(".")[2], "numbers")
 
 
-def _f1(check: checks.F1, claim: Claim, sources: Sources) -> Finding:
+def _f1(check: checks.F1, claim: Claim, sources: Sources) -> CheckFinding:
     precision, recall = sources.claims[check.precision], sources.claims[check.recall]
     start = f"precision {precision.value} and recall {recall.value} beside it give"
     return _derived(claim, arithmetic.f1(precision.span, recall.span), start)
 
 
-def _mean(check: checks.Mean, claim: Claim, sources: Sources) -> Finding:
+def _mean(check: checks.MeanCheck, claim: Claim, sources: Sources) -> CheckFinding:
     values, _ = _column(sources, check.of)
     start = f"the mean of the {len(values)} {_plural(check.of)} is"
     return _derived(claim, arithmetic.mean(values), start)
 
 
-def _weighted(check: checks.Weighted, claim: Claim, sources: Sources) -> Finding:
+def _weighted(check: checks.Weighted, claim: Claim, sources: Sources) -> CheckFinding:
     values, _ = _column(sources, check.of)
     supports = _counts(sources, check.supports)
     start = f"the mean of the {len(values)} {_plural(check.of)} over the {sum(supports):,} images is"
     return _derived(claim, arithmetic.mean(values, supports), start)
 
 
-def _accuracy(check: checks.Accuracy, claim: Claim, sources: Sources) -> Finding:
+def _accuracy(check: checks.AccuracyCheck, claim: Claim, sources: Sources) -> CheckFinding:
     recalls, _ = _column(sources, check.recalls)
     supports = _counts(sources, check.supports)
     span = arithmetic.accuracy(recalls, supports)
@@ -132,7 +132,7 @@ def _accuracy(check: checks.Accuracy, claim: Claim, sources: Sources) -> Finding
     return _derived(claim, span, start)
 
 
-def _predictions(check: checks.Predictions, claim: Claim, sources: Sources) -> Finding:
+def _predictions(check: checks.Predictions, claim: Claim, sources: Sources) -> CheckFinding:
     precisions, _ = _column(sources, check.precisions)
     recalls, _ = _column(sources, check.recalls)
     supports = _counts(sources, check.supports)
@@ -142,10 +142,10 @@ def _predictions(check: checks.Predictions, claim: Claim, sources: Sources) -> F
     low, mid, high = (round(value) for value in (span.low, span.mid, span.high))
     spread = f"{mid:,}" if low == high else f"{low:,} to {high:,}"
     says = f"the precisions and recalls take {spread} predictions for {sum(supports):,} images"
-    return Finding(span.low <= sum(supports) <= span.high, "arithmetic", "", says)
+    return CheckFinding(span.low <= sum(supports) <= span.high, "arithmetic", "", says)
 
 
-def _micro_precision(check: checks.MicroPrecision, claim: Claim, sources: Sources) -> Finding:
+def _micro_precision(check: checks.MicroPrecision, claim: Claim, sources: Sources) -> CheckFinding:
     precisions, _ = _column(sources, check.precisions)
     recalls, _ = _column(sources, check.recalls)
     span = arithmetic.micro_precision(precisions, recalls, _counts(sources, check.supports))
@@ -154,18 +154,18 @@ def _micro_precision(check: checks.MicroPrecision, claim: Claim, sources: Source
     return _derived(claim, span, "all hits over all predictions, from the precisions, recalls and supports, are")
 
 
-def _impossible(recalls: str) -> Finding:
-    return Finding(False, "arithmetic", "", f"no whole numbers of images give the {_plural(recalls)}")
+def _impossible(recalls: str) -> CheckFinding:
+    return CheckFinding(False, "arithmetic", "", f"no whole numbers of images give the {_plural(recalls)}")
 
 
-def _sum(check: checks.Sum, claim: Claim, sources: Sources) -> Finding:
+def _sum(check: checks.Sum, claim: Claim, sources: Sources) -> CheckFinding:
     values = [span for name in check.of for span in _column(sources, name)[0]]
     start = f"the {len(values)} numbers that make it up add up to"
     single = [name for name in check.of if "*" not in name]
     return _derived(claim, arithmetic.total(values), start, single)
 
 
-def _part(check: checks.Part, claim: Claim, sources: Sources) -> Finding:
+def _part(check: checks.PartCheck, claim: Claim, sources: Sources) -> CheckFinding:
     whole, others = sources.claims[check.whole], [sources.claims[name] for name in check.others]
     rest = arithmetic.total([other.span for other in others])
     found = Span(whole.span.low - rest.high, whole.span.mid - rest.mid, whole.span.high - rest.low)
@@ -173,15 +173,15 @@ def _part(check: checks.Part, claim: Claim, sources: Sources) -> Finding:
     return _derived(claim, found, start, (whole.id, *check.others))
 
 
-def _agrees(check: checks.Agrees, claim: Claim, sources: Sources) -> Finding:
+def _agrees(check: checks.Agrees, claim: Claim, sources: Sources) -> CheckFinding:
     other = sources.claims[check.other]
     agrees = claim.span.meets(other.span)
     where = other.place if other.document == claim.document else f"{other.document}, {other.place}"
     says = f"{where} has “{other.quote}” {'too' if agrees else 'instead'}"
-    return Finding(agrees, "arithmetic", written(other), says, (other.id,))
+    return CheckFinding(agrees, "arithmetic", written(other), says, (other.id,))
 
 
-def _attainable(check: checks.Attainable, claim: Claim, sources: Sources) -> Finding:
+def _attainable(check: checks.Attainable, claim: Claim, sources: Sources) -> CheckFinding:
     totals = check.images or (int(sources.claims[str(check.support)].value),)
     fitting = {each: arithmetic.attainable(claim.span, each) for each in totals}
     said = []
@@ -191,31 +191,31 @@ def _attainable(check: checks.Attainable, claim: Claim, sources: Sources) -> Fin
         else:
             which = f"{int(right.low):,}" if right.low == right.high else f"{int(right.low):,} to {int(right.high):,}"
             said.append(f"{which} of {total:,} images are {written(claim)}")
-    return Finding(any(right is not None for right in fitting.values()), "arithmetic", "", ", ".join(said))
+    return CheckFinding(any(right is not None for right in fitting.values()), "arithmetic", "", ", ".join(said))
 
 
-def _least(check: checks.Least, claim: Claim, sources: Sources) -> Finding:
+def _least(check: checks.Least, claim: Claim, sources: Sources) -> CheckFinding:
     values, claims = _column(sources, check.of)
     least = min(claims, key=lambda each: each.span.mid)
     agrees = claim.span.low <= min(value.high for value in values)
     says = f"the least of the {len(values)} {_plural(check.of)} is {least.quote} ({least.place})"
-    return Finding(agrees, "arithmetic", written(least), says, (least.id,))
+    return CheckFinding(agrees, "arithmetic", written(least), says, (least.id,))
 
 
-def _ratio(check: checks.Ratio, claim: Claim, sources: Sources) -> Finding:
+def _ratio(check: checks.Ratio, claim: Claim, sources: Sources) -> CheckFinding:
     over, under = sources.claims[check.over], sources.claims[check.under]
     found = arithmetic.ratio(over.span, under.span)
     return _derived(claim, found, f"“{over.quote}” over “{under.quote}” is", (over.id, under.id))
 
 
-def _reduction(check: checks.Reduction, claim: Claim, sources: Sources) -> Finding:
+def _reduction(check: checks.Reduction, claim: Claim, sources: Sources) -> CheckFinding:
     before, after = sources.claims[check.before], sources.claims[check.after]
     found = arithmetic.reduction(before.span, after.span)
     start = f"from “{before.quote}” to “{after.quote}” ({after.place}) it is"
     return _derived(claim, found, start, (before.id, after.id))
 
 
-def _bytes(check: checks.Bytes, claim: Claim, sources: Sources) -> Finding:
+def _bytes(check: checks.Bytes, claim: Claim, sources: Sources) -> CheckFinding:
     of = sources.claims[check.of]
     count = int(of.span.mid)
     size = Fraction(count * check.each)
@@ -223,17 +223,17 @@ def _bytes(check: checks.Bytes, claim: Claim, sources: Sources) -> Finding:
     if not _within(claim, size) and check.wide:
         size += check.wide * (8 - check.each)
         says += f", and {shown(size, claim)} where {check.wide} of them has 8"
-    return Finding(_within(claim, size), "arithmetic", shown(size, claim), says, (of.id,))
+    return CheckFinding(_within(claim, size), "arithmetic", shown(size, claim), says, (of.id,))
 
 
-def _images(check: checks.Images, claim: Claim, sources: Sources) -> Finding:
+def _images(check: checks.Images, claim: Claim, sources: Sources) -> CheckFinding:
     if sources.dataset is None:
-        return Finding(None, "data", "", "it counts FER2013, which is not here", lacks="FER2013")
+        return CheckFinding(None, "data", "", "it counts FER2013, which is not here", lacks="FER2013")
     dataset = sources.dataset
     if check.what in ("classes", "side"):
         value = images.count(dataset, check, "all")
         what = "classes" if check.what == "classes" else "pixels to each side of its images"
-        return Finding(_within(claim, value), "data", f"{int(value)}", f"FER2013 has {int(value)} {what}")
+        return CheckFinding(_within(claim, value), "data", f"{int(value)}", f"FER2013 has {int(value)} {what}")
     values = {split: images.count(dataset, check, split) for split in check.splits}
     best = next((split for split, value in values.items() if _within(claim, value)), check.splits[0])
     whose = {"all": "images", "class": f"images of {' and '.join(check.labels)}"}.get(
@@ -241,14 +241,14 @@ def _images(check: checks.Images, claim: Claim, sources: Sources) -> Finding:
     )
     chosen = [best] if _within(claim, values[best]) else list(values)
     says = " and ".join(f"{shown(values[split], claim)} in {images.TITLES[split]}" for split in chosen)
-    return Finding(_within(claim, values[best]), "data", shown(values[best], claim), f"counted {whose}: {says}")
+    return CheckFinding(_within(claim, values[best]), "data", shown(values[best], claim), f"counted {whose}: {says}")
 
 
 def _within(claim: Claim, value: Fraction) -> bool:
     return claim.span.meets(spans.point(value))
 
 
-def _parameters(check: checks.Parameters, claim: Claim, sources: Sources) -> Finding:
+def _parameters(check: checks.ParameterCheck, claim: Claim, sources: Sources) -> CheckFinding:
     try:
         from edgefer.claims import networks
     except MissingExtra:
@@ -264,20 +264,20 @@ def _parameters(check: checks.Parameters, claim: Claim, sources: Sources) -> Fin
         said += ", layers that were looked for to give it, which others may too: that decides nothing"
     values = [shown(value, claim) for value in sorted({value for _, value in counted})]
     found = values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}"
-    return Finding(agrees, "network", found, said, decides=not check.fitted)
+    return CheckFinding(agrees, "network", found, said, decides=not check.fitted)
 
 
 def _exact(value: Fraction, claim: Claim) -> str:
     return f"{int(value):,}" if claim.unit == "" else f"{shown(value, claim)} ({int(value):,})"
 
 
-def _parameter_ratio(check: checks.ParameterRatio, claim: Claim, sources: Sources) -> Finding:
+def _parameter_ratio(check: checks.ParameterRatio, claim: Claim, sources: Sources) -> CheckFinding:
     try:
         from edgefer.claims import networks
     except MissingExtra:
         return _no_extra()
 
-    def count(network: Network) -> int:
+    def count(network: TimmNetwork) -> int:
         return networks.parameters(network)
 
     value = Fraction(count(check.over), count(check.under))
@@ -285,24 +285,24 @@ def _parameter_ratio(check: checks.ParameterRatio, claim: Claim, sources: Source
         f"counted, {check.over.title} has {shown(value, claim)} times as many parameters as {check.under.title}: "
         f"{count(check.over):,} and {count(check.under):,}"
     )
-    return Finding(_within(claim, value), "network", shown(value, claim), says)
+    return CheckFinding(_within(claim, value), "network", shown(value, claim), says)
 
 
-def _input(check: checks.Input, claim: Claim, sources: Sources) -> Finding:
+def _input(check: checks.Input, claim: Claim, sources: Sources) -> CheckFinding:
     try:
         from edgefer.claims import networks
     except MissingExtra:
         return _no_extra()
     value = networks.side(check.network)
     says = f"the input of timm's {check.network} has {value} x {value} pixels"
-    return Finding(_within(claim, Fraction(value)), "network", str(value), says)
+    return CheckFinding(_within(claim, Fraction(value)), "network", str(value), says)
 
 
-def _no_extra() -> Finding:
-    return Finding(None, "network", "", "it counts a network, which takes torch and timm", lacks="the extra train")
+def _no_extra() -> CheckFinding:
+    return CheckFinding(None, "network", "", "it counts a network, which takes torch and timm", lacks="the extra train")
 
 
-_FIND: dict[str, Callable[[Any, Claim, Sources], Finding]] = {
+_FIND: dict[str, Callable[[Any, Claim, Sources], CheckFinding]] = {
     "f1": _f1,
     "mean": _mean,
     "weighted": _weighted,

@@ -28,7 +28,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Conditions(_Part):
+class ClaimConditions(_Part):
     """What a figure was got under, as far as the document says."""
 
     classes: int | None = None
@@ -58,10 +58,10 @@ class Document(_Part):
     key: Id
     title: Line
     file: Line = Field(description="its name among the papers, which are not part of the project")
-    conditions: Conditions = Conditions()
+    conditions: ClaimConditions = ClaimConditions()
 
 
-class Training(_Part):
+class ClaimedTraining(_Part):
     """The recipe that a document's system is, and what its figures are of."""
 
     recipe: Id
@@ -127,7 +127,7 @@ class Claim(_Part):
     unit: Unit = ""
     reading: Reading = "rounded"
     metric: Line
-    conditions: Conditions = Conditions()
+    conditions: ClaimConditions = ClaimConditions()
     also: tuple[Place, ...] = ()
     checks: tuple[Check, ...] = ()
     needs: Literal["weights", "training"] | None = Field(
@@ -172,11 +172,11 @@ class Ledger(_Part):
     document: tuple[Document, ...] = Field(min_length=1)
     claim: tuple[Claim, ...] = Field(min_length=1)
     misprint: tuple[Misprint, ...] = ()
-    training: tuple[Training, ...] = ()
+    training: tuple[ClaimedTraining, ...] = ()
     statement: tuple[Statement, ...] = ()
 
     @cached_property
-    def trainings(self) -> dict[str, Training]:
+    def trainings(self) -> dict[str, ClaimedTraining]:
         """The trainings by recipe."""
         return {training.recipe: training for training in self.training}
 

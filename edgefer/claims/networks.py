@@ -5,19 +5,19 @@ from __future__ import annotations
 from functools import cache
 from itertools import pairwise
 
-from edgefer.claims.checks import Network
+from edgefer.claims.checks import TimmNetwork
 from edgefer.errors import InputError, MissingExtra
 
 try:
     import timm
     import torch
 
-    from edgefer.models.keras_count import NORMALIZATION, keras_count
+    from edgefer.models.keras_count import NORMALIZATION, count_like_keras
 except ModuleNotFoundError as missing:
     raise MissingExtra.of(missing, "train") from None
 
 
-def parameters(network: Network) -> int:
+def parameters(network: TimmNetwork) -> int:
     """Return the number of parameters of a network and its head, of the kind that `network` names.
 
     Raises:
@@ -55,4 +55,4 @@ def _of_timm(name: str, classes: int) -> tuple[int, int]:
         raise InputError(f"timm {timm.__version__} has no network {name}")
     with torch.device("meta"):  # shapes alone: VGG16 takes neither memory nor time
         network = timm.create_model(name, pretrained=False, num_classes=classes)
-    return keras_count(network, normalization=False)
+    return count_like_keras(network, normalization=False)

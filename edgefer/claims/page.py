@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgefer.claims import table
-from edgefer.claims.result import VERDICTS, Entry, Result
+from edgefer.claims.result import VERDICTS, ClaimsResult, Entry
 from edgefer.errors import MissingExtra
 from edgefer.pages.page import shown
 
@@ -18,12 +18,12 @@ except ModuleNotFoundError as missing:
 _FOLDER = Path(__file__).parent
 
 
-def html(result: Result) -> str:
+def html(result: ClaimsResult) -> str:
     """Return the page. Each claim has an anchor of its id, so that a link can lead to it."""
     return _environment().get_template("page.html.j2").render(result=result, style=Markup(style()))
 
 
-def section(result: Result) -> str:
+def section(result: ClaimsResult) -> str:
     """Return the ledger as a section of another page, with `style`: what stands out first, the rest folded."""
     return _environment().get_template("section.html.j2").render(result=result, groups=_groups(result))
 
@@ -33,7 +33,7 @@ def style() -> str:
     return (_FOLDER / "ledger.css").read_text(encoding="utf-8")
 
 
-def _groups(result: Result) -> tuple[list[Entry], list[Entry], list[Entry]]:
+def _groups(result: ClaimsResult) -> tuple[list[Entry], list[Entry], list[Entry]]:
     """Return the claims with a measurement, of these the decided ones first; others that are contradicted; the rest."""
     order = ("contradicted", "holds", "not run", "not comparable")
     measured = sorted(

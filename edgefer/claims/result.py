@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgefer.claims.checks import Id
-from edgefer.claims.ledger import Conditions, Place
+from edgefer.claims.ledger import ClaimConditions, Place
 
 FORMAT: Literal[1] = 1
 
@@ -19,7 +19,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Beside(_Part):
+class ComparedClaim(_Part):
     """A claim that another one was held against."""
 
     id: Id
@@ -27,7 +27,7 @@ class Beside(_Part):
     quote: str
 
 
-class Trained(_Part):
+class TrainedBundle(_Part):
     """A bundle whose training was held against the claims."""
 
     recipe: str
@@ -38,7 +38,7 @@ class Trained(_Part):
     )
 
 
-class Measured(_Part):
+class MeasuredClaim(_Part):
     """A training's figure beside a claim."""
 
     recipe: str
@@ -91,9 +91,9 @@ class Entry(_Part):
     quote: str = Field(description="as the document writes it")
     metric: str
     claimed: str = Field(description="the number with its unit, and how it is meant: about, over")
-    conditions: Conditions
+    conditions: ClaimConditions
     found: str = Field(description="measured, counted or recomputed, beside the claim; empty where nothing was")
-    beside: list[Beside] = Field(description="what it was held against in other places; both stand here")
+    beside: list[ComparedClaim] = Field(description="what it was held against in other places; both stand here")
     verdict: Verdict
     by: Literal["arithmetic", "data", "network", "rule", "training"] = Field(
         description="what decides it: the document's own numbers, FER2013, a network's parameters, a rule, a training"
@@ -103,11 +103,11 @@ class Entry(_Part):
     lacks: str = Field(description="of that, what is not here, in a few words: weights, FER2013, the extra train")
     command: str = Field(description="that decides it")
     headline: bool
-    measured: list[Measured] = Field([], description="its figure in each training of the document's recipe")
+    measured: list[MeasuredClaim] = Field([], description="its figure in each training of the document's recipe")
     costs: list[Cost] = Field([], description="what its network costs, where the claim is about that")
 
 
-class Summary(_Part):
+class DocumentTally(_Part):
     """How many claims of a document have which verdict."""
 
     document: Id
@@ -117,7 +117,7 @@ class Summary(_Part):
     holds_by_arithmetic: int = Field(description="of those that hold, by the document's own numbers alone")
 
 
-class Reading(_Part):
+class Misreading(_Part):
     """Digits that may have been misread, and what would follow."""
 
     document: Id
@@ -128,7 +128,7 @@ class Reading(_Part):
     says: str
 
 
-class Result(_Part):
+class ClaimsResult(_Part):
     """The ledger, decided as far as it can be here."""
 
     kind: Literal["edgefer claims"] = "edgefer claims"
@@ -140,9 +140,9 @@ class Result(_Part):
     claims: int
     places: int = Field(description="where they stand: a claim that is made again counts once above and here each time")
     verdicts: dict[Verdict, int]
-    documents: list[Summary]
+    documents: list[DocumentTally]
     entries: list[Entry]
-    readings: list[Reading]
-    trained: list[Trained] = Field([], description="trainings that were held against claims")
+    readings: list[Misreading]
+    trained: list[TrainedBundle] = Field([], description="trainings that were held against claims")
     statements: list[Said] = Field([], description="claims of efficiency without a number")
     notes: list[str] = Field(description="what is not here and would decide more")

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from edgefer.claims.result import VERDICTS, Cost, Entry, Measured, Result, Said
+from edgefer.claims.result import VERDICTS, ClaimsResult, Cost, Entry, MeasuredClaim, Said
 from edgefer.lines import counted
 from edgefer.report.table import grid, milliseconds
 
@@ -19,7 +19,7 @@ _DIFFERENCES = 3  # said beside each claim; the list of trainings has them all
 STYLES = {"holds": "green", "contradicted": "bold red", "not comparable": "yellow", "not run": ""}
 
 
-def tables(result: Result, measured: bool = False) -> Group:
+def tables(result: ClaimsResult, measured: bool = False) -> Group:
     """Return everything, the summary last: it is what stands on the screen in the end.
 
     Args:
@@ -51,7 +51,7 @@ def verdict(entry: Entry) -> str:
     return f"{entry.verdict}: needs {entry.lacks}" if entry.lacks else entry.verdict
 
 
-def summary_line(result: Result) -> str:
+def summary_line(result: ClaimsResult) -> str:
     """Return what the ledger has and how far it is decided, in a line."""
     counts = ", ".join(f"{result.verdicts[each]} {each.replace('holds', 'hold')}" for each in VERDICTS)
     alone = sum(document.holds_by_arithmetic for document in result.documents)
@@ -61,7 +61,7 @@ def summary_line(result: Result) -> str:
     )
 
 
-def beside(measured: Measured) -> str:
+def beside(measured: MeasuredClaim) -> str:
     """Return a training's figure as it stands beside a claim."""
     if measured.as_written:
         return measured.says
@@ -150,7 +150,7 @@ def conditions(entry: Entry) -> str:
     return "; ".join(f"{name}: {value}" if name else value for name, value in named.items() if value)
 
 
-def _summary(result: Result) -> Table:
+def _summary(result: ClaimsResult) -> Table:
     table = grid("Claims of the papers", ("document", "claims", *(each.replace(" ", "\n") for each in VERDICTS)))
     for document in result.documents:
         table.add_row(Text(document.title), str(document.claims), *(str(document.verdicts[each]) for each in VERDICTS))

@@ -24,11 +24,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from edgefer.bench.result import BundleEntry, NetworkEntry, Result
+from edgefer.bench.result import BenchResult, BundleEntry, NetworkEntry
 from edgefer.claims import as_written, figures
 from edgefer.claims.figures import Figure
 from edgefer.claims.findings import shown
-from edgefer.claims.ledger import Claim, Ledger, Training
+from edgefer.claims.ledger import Claim, ClaimedTraining, Ledger
 from edgefer.claims.spans import Span
 from edgefer.errors import InputError
 
@@ -38,7 +38,7 @@ _OF_TRAINING = ("validation-accuracy", "best-epoch")  # these are not of the ben
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrialBundle:
     """A bundle of a bench whose training has the name of a recipe that the ledger names.
 
     Attributes:
@@ -53,7 +53,7 @@ class Trained:
     """
 
     source: str
-    result: Result
+    result: BenchResult
     bundle: BundleEntry
     networks: tuple[NetworkEntry, ...]
     recipe: str
@@ -81,7 +81,7 @@ class Trial:
         lacks: that in a few words.
     """
 
-    trained: Trained
+    trained: TrialBundle
     figure: Figure
     differences: tuple[str, ...]
     agrees: bool | None
@@ -90,7 +90,7 @@ class Trial:
     lacks: str = ""
 
 
-def find(results: Sequence[tuple[str, Result]], ledger: Ledger) -> tuple[list[Trained], list[str]]:
+def find(results: Sequence[tuple[str, BenchResult]], ledger: Ledger) -> tuple[list[TrialBundle], list[str]]:
     """Return the bundles in results that trained a document's recipe, and notes on those that may have.
 
     Args:
@@ -117,7 +117,7 @@ def find(results: Sequence[tuple[str, Result]], ledger: Ledger) -> tuple[list[Tr
                     raise InputError(f"{source}: the figures of {bundle.title} {entry.network} cannot be right")
             splits = ledger.trainings[name].splits if name in ledger.trainings else ()
             found.append(
-                Trained(
+                TrialBundle(
                     source=source,
                     result=result,
                     bundle=bundle,
@@ -133,7 +133,7 @@ def find(results: Sequence[tuple[str, Result]], ledger: Ledger) -> tuple[list[Tr
     return found, notes
 
 
-def trials(claim: Claim, trained: Sequence[Trained], ledger: Ledger) -> list[Trial]:
+def trials_of(claim: Claim, trained: Sequence[TrialBundle], ledger: Ledger) -> list[Trial]:
     """Return a claim's figure in each training of its recipe."""
     wanted = claim.test
     if wanted is None:
@@ -162,7 +162,7 @@ def spread(figure: Figure, claim: Claim) -> str:
     return value if figure.images is None else f"{value} ({shown(span.low, claim)} to {shown(span.high, claim)})"
 
 
-def _judged(claim: Claim, trained: Trained, figure: Figure, training: Training) -> Trial:
+def _judged(claim: Claim, trained: TrialBundle, figure: Figure, training: ClaimedTraining) -> Trial:
     """Hold a figure against a claim: see the top of this file."""
     assert claim.test is not None
     span, claimed = _span(figure), claim.span

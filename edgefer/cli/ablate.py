@@ -21,10 +21,10 @@ from edgefer.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from edgefer.training.ablate import Ablations
+    from edgefer.training.ablation import Ablations
 
 
-def ablate(
+def command(
     recipe: Annotated[str, typer.Argument(help="A recipe that lists ablations, by name or TOML file.")],
     data: Data = None,
     groups: Groups = None,
@@ -52,15 +52,15 @@ def ablate(
     check_device(device)
     with output.needs_extra("train"):
         from edgefer.recipes.schema import WHOLE
-        from edgefer.training import ablate as ablating
+        from edgefer.training import ablation
     prepare_torch(device, threads)
     changed = [*(settings or []), *start_settings(pretrained, None)]
-    name = next(ablating.variants(recipe, changed, epochs, seed))[3].name.removesuffix(f"-{WHOLE}")
+    name = next(ablation.variants(recipe, changed, epochs, seed))[3].name.removesuffix(f"-{WHOLE}")
     dataset = datasets.find(data, groups)
     check_divided(dataset, groups)
     with paths.run_folder(out, "ablate", name) as folder:
-        found = ablating.ablate(recipe, dataset, folder, changed, epochs, seed, device)
-    file = folder / ablating.RESULT
+        found = ablation.ablate(recipe, dataset, folder, changed, epochs, seed, device)
+    file = folder / ablation.RESULT
     if as_json:
         output.print_json({"command": "ablate", "file": str(file), **found.as_dict()})
         return

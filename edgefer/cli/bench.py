@@ -12,13 +12,13 @@ from edgefer.cli.options import Bundles, CpuThreads, Json, Judged, opened
 from edgefer.errors import InputError
 
 if TYPE_CHECKING:
-    from edgefer.bench.result import Result
+    from edgefer.bench.result import BenchResult
     from edgefer.data.dataset import Dataset
 
 _FACES = 1000  # a second or two to draw on a board, once
 
 
-def bench(
+def command(
     bundles: Bundles = None,
     devices: Annotated[
         list[str] | None,
@@ -81,7 +81,7 @@ def bench(
 ) -> None:
     """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
     from edgefer.backends import registry
-    from edgefer.cli import project as projecting
+    from edgefer.cli import project
     from edgefer.devices import present
 
     if submit is not None:
@@ -92,18 +92,17 @@ def bench(
     elsewhere = host is not None or fallback or others
     absent = first in registry.BACKENDS and not present.here(first) and not _runs(first)
     named: list[Path | None] = [*data] if data else [None]
-    if not elsewhere and projecting.projected(first) and absent:
+    if not elsewhere and project.projected(first) and absent:
         further = {"a second --data": len(named) > 1, "--groups": groups is not None, "--protocol": bool(protocol)}
         foreign = [name for name, given in further.items() if given]
         if foreign:
             raise InputError(f"there is no {first} here, and a projection takes no {' and no '.join(foreign)}")
-        projecting.run(first, bundles, named[0], out=out, threads=threads, split=split, asked=False, as_json=as_json)
+        project.run(first, bundles, named[0], out=out, threads=threads, split=split, asked=False, as_json=as_json)
         return
     from edgefer import data as datasets
     from edgefer import paths
     from edgefer.backends.base import Options
-    from edgefer.bench import bench as benching
-    from edgefer.bench import inputs
+    from edgefer.bench import inputs, measurement
     from edgefer.bench import probes as probing
     from edgefer.cli import output
     from edgefer.report.table import tables
@@ -125,7 +124,7 @@ def bench(
     title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
     with paths.run_folder(out, "bench", title) as folder:
         if host is None:
-            result = benching.bench(
+            result = measurement.bench(
                 found,
                 dataset,
                 device=devices,
@@ -143,7 +142,7 @@ def bench(
             from edgefer.bench import remote
 
             name, _, remote_edgefer = host.partition(":")
-            words = benching.words(threads, seconds, options, fallback=fallback, probes=chosen)
+            words = measurement.words(threads, seconds, options, fallback=fallback, probes=chosen)
             result = remote.bench(
                 found,
                 dataset,
@@ -176,8 +175,8 @@ def _given(data: Path | None) -> Dataset:
     """Return the data for a bench on a GPU; if there is none, a few synthetic faces."""
     from edgefer import console
     from edgefer import data as datasets
+    from edgefer.data.default import named
     from edgefer.data.faces import builtin
-    from edgefer.data.find import named
 
     if named(data) is not None:
         return datasets.find(data)
@@ -200,7 +199,7 @@ def _runs(device: str) -> bool:
     return True
 
 
-def write(result: Result, folder: Path, submit: str | None = None) -> dict[str, str]:
+def write(result: BenchResult, folder: Path, submit: str | None = None) -> dict[str, str]:
     """Write a bench's files, ``result.json`` and where its extra is installed ``report.html``; return their paths.
 
     With words on cooling and power, ``submission.json`` too.
@@ -216,7 +215,7 @@ def write(result: Result, folder: Path, submit: str | None = None) -> dict[str, 
     try:
         from edgefer.report import html as report
 
-        files["report.html"] = report.html(result)
+        files["report.html"] = report.render_html(result)
     except MissingExtra as error:
         console.say(f"no report.html: {error}")
     with paths.write_folder_atomically(folder) as part:

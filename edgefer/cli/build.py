@@ -19,7 +19,7 @@ _MAX_BATCH = 32
 NOT_RUN = "not run here: an engine needs a GPU of these, and the same version of TensorRT for RTX"
 
 
-def build(
+def command(
     bundle: Annotated[
         Path | None, typer.Argument(help="Default: the newest in runs/compress.", show_default=False)
     ] = None,
@@ -93,9 +93,9 @@ def _check(graph: Path) -> None:
 
     try:
         with output.needs_extra("compress"):
-            from edgefer.graph import lint
-            from edgefer.graph.read import read
+            from edgefer.graph import linter
+            from edgefer.graph.reading import read
     except MissingExtra:
         console.say_once("the graphs are not looked through before they are built: that takes the extra compress")
         return
-    lint.check(read(graph), "rtx")
+    linter.check(read(graph), "rtx")

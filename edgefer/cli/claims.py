@@ -12,15 +12,15 @@ from edgefer.cli.options import Data, Json
 from edgefer.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from edgefer.bench.result import Result as Bench
-    from edgefer.claims.result import Result
+    from edgefer.bench.result import BenchResult
+    from edgefer.claims.result import ClaimsResult
     from edgefer.data.dataset import Dataset
     from edgefer.report.html import Section
 
 JSON = "claims.json"
 
 
-def claims(
+def command(
     data: Data = None,
     results: Annotated[
         list[Path] | None,
@@ -36,7 +36,7 @@ def claims(
     from edgefer import data as datasets
     from edgefer import paths
     from edgefer.cli import output
-    from edgefer.data.find import named
+    from edgefer.data.default import named
 
     if out is not None:
         paths.check_unused(out)
@@ -53,31 +53,31 @@ def claims(
     output.print_rows("written", files)
 
 
-def read(results: Sequence[Path]) -> list[tuple[str, Bench]]:
+def read(results: Sequence[Path]) -> list[tuple[str, BenchResult]]:
     """Return finished benches with their names, as a ledger says them.
 
     Raises:
         InputError: one is none.
     """
     from edgefer import public
-    from edgefer.bench.read import read as checked
+    from edgefer.bench.result_file import read as checked
 
     return [(public.place(path), checked(path)) for path in results]
 
 
-def decided(benches: Sequence[tuple[str, Bench]], dataset: Dataset | None) -> Result:
+def decided(benches: Sequence[tuple[str, BenchResult]], dataset: Dataset | None) -> ClaimsResult:
     """Return the ledger, held against benches.
 
     Raises:
         InputError: figures of a bench cannot be right.
     """
     from edgefer.claims import ledger
-    from edgefer.claims.decide import decide
+    from edgefer.claims.verdicts import decide
 
     return decide(ledger.read(), dataset, benches)
 
 
-def section(result: Result) -> Section:
+def section(result: ClaimsResult) -> Section:
     """Return the ledger as a section of a bench's report.
 
     Raises:
@@ -89,7 +89,7 @@ def section(result: Result) -> Section:
     return Section(page.section(result), page.style())
 
 
-def write(result: Result, folder: Path) -> dict[str, str]:
+def write(result: ClaimsResult, folder: Path) -> dict[str, str]:
     """Write ``claims.json`` and where its extra is installed ``claims.html``; return their paths."""
     from edgefer import console, paths
 
@@ -106,6 +106,6 @@ def write(result: Result, folder: Path) -> dict[str, str]:
     return {name.partition(".")[2]: str(folder / name) for name in files}
 
 
-def text(result: Result) -> str:
+def text(result: ClaimsResult) -> str:
     """Return what ``claims.json`` holds."""
     return result.model_dump_json(indent=1) + "\n"

@@ -14,15 +14,15 @@ from edgefer.cli.options import Json, Markdown
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from edgefer.bench.result import Result
-    from edgefer.compare.pairs import Change, Compared, Network
+    from edgefer.bench.result import BenchResult
+    from edgefer.compare.pairs import Compared, FigureChange, NetworkPair
 
 _HEADERS = ("", "A", "B", "B against A", "95 % interval")
 _NOISE = "may be noise"
 _WIDTH = 100  # of a note in Markdown
 
 
-def compare(
+def command(
     a: Annotated[Path, typer.Argument(metavar="A", help="The reference: a result.json, or a bench's folder.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="The new one.")],
     fail_if: Annotated[
@@ -36,17 +36,17 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare two benches' results: what changed, and what of it may be noise. Nothing is measured."""
-    from edgefer.bench.read import read
+    from edgefer.bench.result_file import read
     from edgefer.cli import output
     from edgefer.cli.options import check_printed
     from edgefer.compare.conditions import parse
-    from edgefer.compare.pairs import Named
+    from edgefer.compare.pairs import NamedResult
     from edgefer.compare.pairs import compare as comparing
     from edgefer.errors import GateFailed
 
     check_printed(markdown, as_json)
     parsed = [parse(text) for text in fail_if or []]
-    old, new = (Named(path, read(path)) for path in (a, b))
+    old, new = (NamedResult(path, read(path)) for path in (a, b))
     compared = comparing(old, new, parsed, allow_different=allow_different)
     failed = None if compared.failure is None else GateFailed(compared.failure)
     if as_json:
@@ -62,7 +62,7 @@ def compare(
         raise failed
 
 
-def _tables(compared: Compared, new: Result) -> Iterator[RenderableType]:
+def _tables(compared: Compared, new: BenchResult) -> Iterator[RenderableType]:
     from rich.text import Text
 
     from edgefer.lines import printable
@@ -83,7 +83,7 @@ def _tables(compared: Compared, new: Result) -> Iterator[RenderableType]:
     yield Text("\n".join([*_notes(compared), *filter(None, [compared.verdict])]))
 
 
-def _markdown(compared: Compared, new: Result) -> Iterator[str]:
+def _markdown(compared: Compared, new: BenchResult) -> Iterator[str]:
     from edgefer.report import table
     from edgefer.report.markdown import code as _code
 
@@ -123,7 +123,7 @@ def _markdown(compared: Compared, new: Result) -> Iterator[str]:
     yield "</details>"
 
 
-def _title(network: Network, compared: Compared) -> str:
+def _title(network: NetworkPair, compared: Compared) -> str:
     return f"{network.network}{', the same file in both' if network.same_file else ''}{_mark(compared)}"
 
 
@@ -145,7 +145,7 @@ def _notes(compared: Compared) -> list[str]:
     return [*lines, *(f"note: {note}" for note in compared.notes)]
 
 
-def _rows(network: Network) -> Iterator[tuple[str, str, str, str, str]]:
+def _rows(network: NetworkPair) -> Iterator[tuple[str, str, str, str, str]]:
     """Return the rows of one network's table; what neither result has is left out."""
     changes = {each.metric: each for each in network.changes}
     for percentile in ("p50", "p90", "p95", "p99"):
@@ -170,7 +170,7 @@ def _rows(network: Network) -> Iterator[tuple[str, str, str, str, str]]:
             yield from _ratio(change, f"{rail}, mJ", 1e3, 3)
 
 
-def _ratio(change: Change, title: str, scale: float, digits: int) -> Iterator[tuple[str, str, str, str, str]]:
+def _ratio(change: FigureChange, title: str, scale: float, digits: int) -> Iterator[tuple[str, str, str, str, str]]:
     if change.a is None and change.b is None:
         return
     a, b = ("none" if value is None else f"{scale * value:,.{digits}f}" for value in (change.a, change.b))
@@ -180,7 +180,7 @@ def _ratio(change: Change, title: str, scale: float, digits: int) -> Iterator[tu
     yield title, a, b, "" if change.ratio is None else f"{change.ratio:.2f}x", _marked(change, interval)
 
 
-def _points(change: Change, title: str) -> Iterator[tuple[str, str, str, str, str]]:
+def _points(change: FigureChange, title: str) -> Iterator[tuple[str, str, str, str, str]]:
     if change.a is None and change.b is None:
         return
     a, b = ("none" if value is None else f"{100 * value:.2f}" for value in (change.a, change.b))
@@ -191,5 +191,5 @@ def _points(change: Change, title: str) -> Iterator[tuple[str, str, str, str, st
     yield title, a, b, changed, _marked(change, interval)
 
 
-def _marked(change: Change, interval: str) -> str:
+def _marked(change: FigureChange, interval: str) -> str:
     return f"{interval}, {_NOISE}" if change.may_be_noise else interval

@@ -17,8 +17,8 @@ from edgefer.compression.config import CompressConfig
 from edgefer.lines import shell
 
 if TYPE_CHECKING:
-    from edgefer.bundle import Change, Slow, Speed
-    from edgefer.compression.result import Result
+    from edgefer.bundle import AnswerChange, SlowReason, Speed
+    from edgefer.compression.result import CompressResult
 
 Value = TypeVar("Value")
 
@@ -34,7 +34,7 @@ _SHOWN = 4  # nodes of one reason; --json has them all
 
 
 @with_options_of(CompressConfig, after="out")
-def compress(
+def command(
     checkpoint: Annotated[
         Path | None, typer.Argument(help="A training's folder. Default: the newest in runs/train.", show_default=False)
     ] = None,
@@ -163,7 +163,7 @@ def _once(of: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in of.items() if not name.endswith("-rtx")}
 
 
-def _print_worst(result: Result) -> None:
+def _print_worst(result: CompressResult) -> None:
     from edgefer.cli import output
 
     when = ", before the repair" if result.in_fp32 else ""
@@ -175,13 +175,13 @@ def _print_worst(result: Result) -> None:
         output.print_line(f"  {figures} {each.part.title}")
 
 
-def _method(result: Result) -> str:
+def _method(result: CompressResult) -> str:
     if result.method == "qat":
         return "calibrated and fine-tuned"
     return "calibrated; no epoch of fine-tuning was better" if result.tuned else "calibrated"
 
 
-def _change(change: Change) -> str:
+def _change(change: AnswerChange) -> str:
     points, low, high = (100 * value for value in (change.accuracy, change.low, change.high))
     return f"{points:+.2f} points (95 %: {low:+.2f} to {high:+.2f}; {change.gained} images gained, {change.lost} lost)"
 
@@ -198,7 +198,7 @@ def _latency(speed: Speed) -> str:
     )
 
 
-def _where(slow: Slow) -> str:
+def _where(slow: SlowReason) -> str:
     if not slow.nodes:
         return ""
     more = f" and {len(slow.nodes) - _SHOWN} more" if len(slow.nodes) > _SHOWN else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgefer.cli.options import Json
 
 
-def doctor(
+def command(
     as_json: Json = False,
 ) -> None:
     """Say what this machine is and can do, line by line, with a remedy for each thing that is missing."""

@@ -11,7 +11,7 @@ import typer
 from edgefer.cli.options import Detector, Json
 
 if TYPE_CHECKING:
-    from edgefer.export.check import Checked
+    from edgefer.export.checking import Checked
 
 _Bundle = Annotated[
     Path | None,
@@ -27,7 +27,7 @@ app = typer.Typer(invoke_without_command=True, help="Hand a network to another p
 
 
 @app.callback()
-def export(
+def command(
     context: typer.Context,
     check: Annotated[
         Path | None,
@@ -52,9 +52,9 @@ def export(
             "export what? edgefer export onnx BUNDLE, export litert BUNDLE, export web BUNDLE, or --check FILE"
         )
     from edgefer.cli import output
-    from edgefer.export import check as checks
+    from edgefer.export import checking
 
-    found = checks.check(check, device or ())
+    found = checking.check(check, device or ())
     ran = [each for each in found if not each.why]
     failed = None
     if wrong := [each.device for each in ran if not each.passed]:

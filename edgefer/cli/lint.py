@@ -12,7 +12,7 @@ from edgefer.cli.options import Json
 _SHOWN = 20  # findings in the table; --json has them all
 
 
-def lint(
+def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An INT8 network with Q/DQ nodes.")],
     target: Annotated[str, typer.Option(help="tensorrt, cpu or rtx: where it is to run.")],
     as_json: Json = False,
@@ -26,9 +26,9 @@ def lint(
 
     with output.needs_extra("compress"):
         from edgefer.backends import registry
-        from edgefer.graph import lint as linter
-        from edgefer.graph.lint.asking import ask_in_subprocess, settled
-        from edgefer.graph.read import read
+        from edgefer.graph import linter
+        from edgefer.graph.linter.asking import ask_in_subprocess, settled
+        from edgefer.graph.reading import read
     if target not in registry.targets():
         raise InputError(f"no target named {target}; there are {', '.join(registry.targets())}")
     network = read(model)

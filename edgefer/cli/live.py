@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _TICK = 0.25  # seconds between two looks at the clock, and two pictures of the terminal
 
 
-def live(
+def command(
     source: Annotated[
         str, typer.Argument(help="Camera number, video file, rtsp:// or http:// stream, or - for stdin.")
     ] = "0",
@@ -72,7 +72,7 @@ def live(
     from edgefer.cli import output
     from edgefer.errors import InputError
     from edgefer.live import sources, terminal
-    from edgefer.live.judge import Settings
+    from edgefer.live.judge import JudgeSettings
     from edgefer.live.notice import NOTICE
     from edgefer.live.pipeline import Live
     from edgefer.live.record import Recording
@@ -89,7 +89,7 @@ def live(
         for line in NOTICE:
             console.say(line)
         view = _View(opened.title, events)
-        running = Live(opened, predictor, Settings(every, min_face, smoothing), view.say)
+        running = Live(opened, predictor, JudgeSettings(every, min_face, smoothing), view.say)
         # The page and this command are there before the first frame is.
         where = stack.enter_context(_page(running, predictor, listen, token)) if page else None
         answers = stack.enter_context(running.subscribe(size=4))

@@ -11,28 +11,30 @@ from typing import Annotated
 import typer
 
 from edgefer import console
-from edgefer.cli.ablate import ablate
-from edgefer.cli.bench import bench
-from edgefer.cli.build import build
-from edgefer.cli.claims import claims
-from edgefer.cli.compare import compare
-from edgefer.cli.compress import compress
+from edgefer.cli import (
+    ablate,
+    bench,
+    build,
+    claims,
+    compare,
+    compress,
+    doctor,
+    lint,
+    live,
+    predict,
+    project,
+    quickstart,
+    recipes,
+    report,
+    review,
+    serve,
+    train,
+)
 from edgefer.cli.crop import crop
 from edgefer.cli.data import info
-from edgefer.cli.doctor import doctor
 from edgefer.cli.ending import Group
 from edgefer.cli.export import app as export
-from edgefer.cli.lint import lint
-from edgefer.cli.live import live
-from edgefer.cli.predict import predict
-from edgefer.cli.project import project
-from edgefer.cli.quickstart import quickstart
-from edgefer.cli.recipes import recipes
-from edgefer.cli.report import report
-from edgefer.cli.review import review
-from edgefer.cli.serve import serve
 from edgefer.cli.signals import interrupt_by_all
-from edgefer.cli.train import train
 from edgefer.errors import Interrupted
 
 app = typer.Typer(
@@ -45,25 +47,25 @@ app = typer.Typer(
 )
 data = typer.Typer(no_args_is_help=True, help="Look at data sets.")
 
-app.command()(quickstart)
-app.command()(train)
-app.command()(review)
-app.command()(ablate)
-app.command()(compress)
-app.command()(build)
+app.command("quickstart")(quickstart.command)
+app.command("train")(train.command)
+app.command("review")(review.command)
+app.command("ablate")(ablate.command)
+app.command("compress")(compress.command)
+app.command("build")(build.command)
 app.add_typer(export, name="export")
-app.command()(bench)
-app.command()(report)
-app.command()(compare)
-app.command()(project)
-app.command()(claims)
-app.command()(predict)
-app.command()(live)
-app.command()(serve)
-app.command()(lint)
-app.command()(doctor)
+app.command("bench")(bench.command)
+app.command("report")(report.command)
+app.command("compare")(compare.command)
+app.command("project")(project.command)
+app.command("claims")(claims.command)
+app.command("predict")(predict.command)
+app.command("live")(live.command)
+app.command("serve")(serve.command)
+app.command("lint")(lint.command)
+app.command("doctor")(doctor.command)
 app.add_typer(data, name="data")
-app.command()(recipes)
+app.command("recipes")(recipes.command)
 data.command()(info)
 data.command()(crop)
 
@@ -103,7 +105,7 @@ def _edgefer(
             output.print_line(line)
 
 
-def main() -> None:
+def run_command() -> None:
     """Run the command that was typed; ends the process."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgefer.predictions import PicturePrediction
 
 
-def predict(
+def command(
     pictures: Annotated[
         list[str],
         typer.Argument(help="Pictures: files, folders, patterns ('in/*.jpg'), http(s) addresses; or one video."),
@@ -57,7 +57,7 @@ def predict(
     from edgefer.cli import output, predict_video
     from edgefer.cli.ending import explain
     from edgefer.errors import EdgeferError, InputError
-    from edgefer.live.judge import Settings
+    from edgefer.live.judge import JudgeSettings
     from edgefer.live.smooth import Smoothing
     from edgefer.live.video import is_video
     from edgefer.predictor import Predictor
@@ -69,7 +69,7 @@ def predict(
         if annotate is not None and csv.resolve() == annotate.resolve():
             raise InputError(f"--csv and --annotate are both {csv}; name a file and a folder")
     if any(is_video(picture) for picture in pictures):
-        settings = Settings(min_face=min_face, smoothing=Smoothing(min_confidence=min_confidence))
+        settings = JudgeSettings(min_face=min_face, smoothing=Smoothing(min_confidence=min_confidence))
         predict_video.check(pictures, faces, csv, annotate)
         with output.needs_extra("live"), Predictor.load(bundle, None, threads, device, detector) as predictor:
             predict_video.write(predictor, Path(pictures[0]), csv or Path(), settings, as_json)

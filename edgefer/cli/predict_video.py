@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgefer.live.judge import Settings
+    from edgefer.live.judge import JudgeSettings
     from edgefer.predictor import Predictor
 
 
@@ -33,7 +33,7 @@ def check(videos: list[str], faces: str, csv: Path | None, annotate: Path | None
         raise InputError(f"there is no video {printable(videos[0])}")
 
 
-def write(predictor: Predictor, file: Path, csv: Path, settings: Settings, as_json: bool) -> None:
+def write(predictor: Predictor, file: Path, csv: Path, settings: JudgeSettings, as_json: bool) -> None:
     """Judge every frame of a video and write a row for each face and frame."""
     from edgefer.cli import output
     from edgefer.cli.ending import resumable

@@ -23,7 +23,7 @@ _ABSENT = {
 }
 
 
-def project(
+def command(
     bundles: Bundles = None,
     device: Annotated[str, typer.Option(help="jetson, rtx or pi (Raspberry Pi).")] = "jetson",
     data: Data = None,
@@ -69,7 +69,7 @@ def run(
 
     try:
         with output.needs_extra("compress"):
-            from edgefer.projection.project import project, statement
+            from edgefer.projection.estimate import project, statement
             from edgefer.projection.table import tables
     except MissingExtra as missing:
         raise MissingRequirement(f"{_ABSENT[device]} to measure on; for a projection: {missing}") from None

@@ -9,7 +9,7 @@ import typer
 from edgefer.cli.options import Json
 
 
-def quickstart(
+def command(
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the training.")] = 0,
     as_json: Json = False,
 ) -> None:

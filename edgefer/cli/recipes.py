@@ -9,7 +9,7 @@ import typer
 from edgefer.cli.options import Json
 
 
-def recipes(
+def command(
     name: Annotated[str | None, typer.Argument(help="Show this recipe.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:

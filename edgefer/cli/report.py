@@ -12,11 +12,11 @@ from edgefer.cli.options import Data, Json, Markdown, check_printed
 from edgefer.errors import InputError
 
 if TYPE_CHECKING:
-    from edgefer.bench.result import Result
+    from edgefer.bench.result import BenchResult
     from edgefer.data.dataset import Dataset
 
 
-def report(
+def command(
     results: Annotated[list[Path], typer.Argument(metavar="RESULT", help="A result.json, or a bench's folder.")],
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the page; of several as FILE-2, ...")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a line for each network.")] = None,
@@ -31,7 +31,7 @@ def report(
     """Show finished benches: tables, a page, Markdown, CSV. Nothing is measured; --data is for faces and claims."""
     from edgefer import data as datasets
     from edgefer import paths
-    from edgefer.bench.read import read
+    from edgefer.bench.result_file import read
     from edgefer.cli import output
     from edgefer.report.table import tables
 
@@ -63,7 +63,7 @@ def report(
         if markdown:
             from edgefer.report import markdown as printed
 
-            output.print_text(printed.markdown(result))
+            output.print_text(printed.render_markdown(result))
         else:
             output.screen().print(tables(result))
     if files and not markdown:
@@ -86,7 +86,7 @@ def _places(html: Path, count: int) -> Sequence[Path]:
     return places
 
 
-def _page(path: Path, result: Result, dataset: Dataset | None, *, faces: bool, claims: bool) -> str:
+def _page(path: Path, result: BenchResult, dataset: Dataset | None, *, faces: bool, claims: bool) -> str:
     """Return a result's page.
 
     Raises:
@@ -97,4 +97,4 @@ def _page(path: Path, result: Result, dataset: Dataset | None, *, faces: bool, c
     from edgefer.report import html
 
     more = deciding.section(deciding.decided([(public.place(path), result)], dataset)) if claims else None
-    return html.html(result, dataset if faces else None, more)
+    return html.render_html(result, dataset if faces else None, more)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgefer.review.run import Run
 
 
-def review(
+def command(
     run: Annotated[
         Path | None,
         typer.Argument(help="A run's folder, finished or not. Default: the newest in runs/train.", show_default=False),
@@ -85,7 +85,7 @@ def write(
         run: from `edgefer.review.run.read`.
         dataset: to ask the network about.
         folder: for the files.
-        split: likewise, like the others see `edgefer.review.review.review`.
+        split: likewise, like the others see `edgefer.review.reviewing.review`.
         with_faces: likewise.
         device: likewise.
 
@@ -96,8 +96,7 @@ def write(
     import json
 
     from edgefer import paths
-    from edgefer.review import page
-    from edgefer.review import review as reviewing
+    from edgefer.review import page, reviewing
 
     found, pictures = reviewing.review(run, dataset, split, with_faces, device)
     texts = {

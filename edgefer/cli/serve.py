@@ -9,7 +9,7 @@ import typer
 from edgefer.cli.options import CpuThreads, Detector, RunsOn
 
 
-def serve(
+def command(
     bundle: Annotated[
         str | None,
         typer.Argument(
@@ -48,10 +48,10 @@ def serve(
 
     with output.needs_extra("live"):
         from edgefer.server import address, run
-        from edgefer.server.app import Settings, application
+        from edgefer.server.app import ServerSettings, application
     wanted = address.parse(listen)
     secret = address.token_for(wanted, token)
-    settings = Settings(workers or os.cpu_count() or 1, queue, max_mb << 20, min_confidence=min_confidence)
+    settings = ServerSettings(workers or os.cpu_count() or 1, queue, max_mb << 20, min_confidence=min_confidence)
     with Predictor.load(bundle, threads=threads, device=device, detector=detector) as predictor:
         predictor.start_detector()  # what it lacks shows now, not at the first picture
         listening, here = address.bind(wanted)

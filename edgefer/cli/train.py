@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edgefer.recipes import Recipe
 
 
-def train(
+def command(
     recipe: Annotated[
         str | None, typer.Argument(help="A recipe's name (see `edgefer recipes`) or a TOML file.", show_default=False)
     ] = None,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgefer.bench.figures import figures, is_rail, is_share, summary
+from edgefer.bench.figures import figures_of, is_rail, is_share, summary
 from edgefer.bench.result import NetworkEntry
 from edgefer.errors import InputError
 from edgefer.lines import printable
@@ -136,7 +136,7 @@ def judge(conditions: Sequence[Condition], pairs: Pairs, gone: Sequence[str] = (
             alone = "" if condition.network else f"; name those it is about: '{next(iter(pairs))}: {condition}'"
             raise InputError(f"--fail-if '{condition}': the new result has no network {', '.join(lost)}{alone}")
     return [
-        _judge(condition, name, figures(pairs[name][0]), figures(pairs[name][1]))
+        _judge(condition, name, figures_of(pairs[name][0]), figures_of(pairs[name][1]))
         for condition in conditions
         for name in _about(condition, pairs)
     ]

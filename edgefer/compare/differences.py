@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgefer.bench.result import Result, devices
+from edgefer.bench.result import BenchResult, devices
 from edgefer.lines import one_line
 
 _SHOWN = 40  # characters of a value
@@ -36,7 +36,7 @@ _BESIDE = ("energy_seconds", "with_preprocessing_seconds")
 _ROWS_OF_THEIR_OWN = {"further_views"}
 
 
-def forbidding(a: Result, b: Result) -> list[Difference]:
+def forbidding(a: BenchResult, b: BenchResult) -> list[Difference]:
     """Return the differences that make figures of two results ones that must not be compared."""
     kinds: tuple[tuple[Kind, Any], ...] = (
         ("protocol", lambda result: result.protocol.model_dump(exclude=_ROWS_OF_THEIR_OWN)),
@@ -48,7 +48,7 @@ def forbidding(a: Result, b: Result) -> list[Difference]:
     return [each for each in found if not (each.name in _BESIDE and _said(None) in (each.a, each.b))]
 
 
-def software(a: Result, b: Result) -> list[Difference]:
+def software(a: BenchResult, b: BenchResult) -> list[Difference]:
     """Return the differences in versions, which are to be known and are no obstacle: to compare them is a purpose."""
     return _between("software", _software(a), _software(b))
 
@@ -62,7 +62,7 @@ def _between(kind: Kind, a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Dif
     ]
 
 
-def _hardware(result: Result) -> dict[str, Any]:
+def _hardware(result: BenchResult) -> dict[str, Any]:
     """What decides speed and is no software, with the settings that hold it back.
 
     The load before and after, temperatures and the clock of the moment are what a bench happened upon, not what it
@@ -87,12 +87,12 @@ def _hardware(result: Result) -> dict[str, Any]:
     return found
 
 
-def _data(result: Result) -> dict[str, Any]:
+def _data(result: BenchResult) -> dict[str, Any]:
     data = result.data
     return {"digest": data.digest, "split": data.split, "images": data.images, "classes": list(data.classes)}
 
 
-def _further(a: Result, b: Result) -> list[Difference]:
+def _further(a: BenchResult, b: BenchResult) -> list[Difference]:
     """Return the further data sets that have one title in both results and other images."""
     before, after = ({each.title: each for each in result.further_data} for result in (a, b))
     return [
@@ -102,7 +102,7 @@ def _further(a: Result, b: Result) -> list[Difference]:
     ]
 
 
-def only_in_one(a: Result, b: Result) -> list[str]:
+def only_in_one(a: BenchResult, b: BenchResult) -> list[str]:
     """Return which further rows one of two results has alone, in lines: these are not compared."""
     found = []
     for one, other, letter in ((a, b, "A"), (b, a, "B")):
@@ -119,7 +119,7 @@ def only_in_one(a: Result, b: Result) -> list[str]:
     return found
 
 
-def _software(result: Result) -> dict[str, Any]:
+def _software(result: BenchResult) -> dict[str, Any]:
     machine, gpu = result.machine, result.gpu
     board, gpu_state = result.conditions.jetson_before, result.conditions.gpu_before
     found: dict[str, Any] = dict(machine.versions)

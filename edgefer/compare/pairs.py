@@ -14,8 +14,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgefer.bench.figures import figures
-from edgefer.bench.result import Comparison, NetworkEntry, Result, devices
+from edgefer.bench.figures import figures_of
+from edgefer.bench.result import BenchResult, Comparison, NetworkEntry, devices
 from edgefer.compare import conditions as judging
 from edgefer.compare.conditions import Condition, Judged, Pairs, parse, ratio
 from edgefer.compare.differences import Difference, forbidding, only_in_one, software
@@ -43,7 +43,7 @@ class Side(_Part):
     host: str | None
 
 
-class Change(_Part):
+class FigureChange(_Part):
     """One figure of a network in both results."""
 
     metric: str = Field(description="its path in an entry of `networks` of result.json")
@@ -60,20 +60,20 @@ class Change(_Part):
     )
 
 
-class Beside(_Part):
+class RelativeChange(_Part):
     """The change of a network's latency over that of another one whose file is the same in both results."""
 
     network: str = Field(description="the other one: what slowed the machine slowed it too, as they ran in turn")
     latency: Interval = Field(description="ratio of B's ratio of medians to A's, 95 %")
 
 
-class Network(_Part):
+class NetworkPair(_Part):
     """One network that is in both results."""
 
     network: str = Field(description="its name, with its bundle's where there are several")
     same_file: bool = Field(description="its file is the same in both")
-    changes: list[Change]
-    beside: Beside | None
+    changes: list[FigureChange]
+    beside: RelativeChange | None
 
 
 class Compared(_Part):
@@ -88,7 +88,7 @@ class Compared(_Part):
     software: list[Difference]
     only_in_a: list[str]
     only_in_b: list[str]
-    networks: list[Network]
+    networks: list[NetworkPair]
     conditions: list[Judged]
     notes: list[str] = Field(description="what the intervals hold and what they do not")
 
@@ -120,14 +120,16 @@ class Compared(_Part):
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedResult:
     """A result and where it is from."""
 
     path: Path
-    result: Result
+    result: BenchResult
 
 
-def compare(a: Named, b: Named, conditions: Sequence[Condition] = (), *, allow_different: bool = False) -> Compared:
+def compare(
+    a: NamedResult, b: NamedResult, conditions: Sequence[Condition] = (), *, allow_different: bool = False
+) -> Compared:
     """Hold a new result against a reference.
 
     Args:
@@ -164,7 +166,7 @@ def compare(a: Named, b: Named, conditions: Sequence[Condition] = (), *, allow_d
         only_in_a=gone,
         only_in_b=[name for name in after if name not in before],
         networks=[
-            Network(
+            NetworkPair(
                 network=name,
                 same_file=old.sha256 == new.sha256,
                 changes=list(_changes(old, new, a.result, b.result, apart)),
@@ -177,12 +179,12 @@ def compare(a: Named, b: Named, conditions: Sequence[Condition] = (), *, allow_d
     )
 
 
-def _side(named: Named) -> Side:
+def _side(named: NamedResult) -> Side:
     result = named.result
     return Side(path=str(named.path), created=result.created, repeat=result.repeat, host=result.host)
 
 
-def _by_name(result: Result, other: Result) -> dict[str, NetworkEntry]:
+def _by_name(result: BenchResult, other: BenchResult) -> dict[str, NetworkEntry]:
     """Return a result's networks by what tells them apart: where both have one bundle, its title may change."""
     alone = len(result.bundles) == len(other.bundles) == 1
     several = max(len(devices(result)), len(devices(other))) > 1
@@ -193,9 +195,11 @@ def _by_name(result: Result, other: Result) -> dict[str, NetworkEntry]:
     }
 
 
-def _changes(old: NetworkEntry, new: NetworkEntry, a: Result, b: Result, apart: float) -> Iterator[Change]:
+def _changes(
+    old: NetworkEntry, new: NetworkEntry, a: BenchResult, b: BenchResult, apart: float
+) -> Iterator[FigureChange]:
     """Return the changes of a network's figures; `apart` is how far p50 moved, in logs, where nothing was changed."""
-    before, after = figures(old), figures(new)
+    before, after = figures_of(old), figures_of(new)
     for metric in dict.fromkeys([*before, *after]):
         first, second = before.get(metric), after.get(metric)
         interval: Interval | None = None
@@ -214,7 +218,7 @@ def _changes(old: NetworkEntry, new: NetworkEntry, a: Result, b: Result, apart: 
             unchanged = interval.low <= (1 if of == "ratio" else 0) <= interval.high
             as_apart = metric == "latency.p50" and abs(_change((old, new))) <= apart
             noise = first != second and (unchanged or as_apart)
-        yield Change(
+        yield FigureChange(
             metric=metric,
             a=first,
             b=second,
@@ -301,7 +305,7 @@ def _same_run(pair: tuple[NetworkEntry, NetworkEntry]) -> bool:
     return old.sha256 == new.sha256 and old.runtime == new.runtime
 
 
-def _beside(a: Result, b: Result, pairs: Pairs, name: str) -> Beside | None:
+def _beside(a: BenchResult, b: BenchResult, pairs: Pairs, name: str) -> RelativeChange | None:
     """Compare a network's latency over FP32's, from the results' own intervals, if FP32 is the same in both."""
     old, new = pairs[name]
     first, second = _over(a, old), _over(b, new)
@@ -312,11 +316,11 @@ def _beside(a: Result, b: Result, pairs: Pairs, name: str) -> Beside | None:
         if is_it and _same_run((before, after)):
             change = difference(_log(first.latency), _log(second.latency))
             if change.high < _LARGEST_LOG:
-                return Beside(network=other, latency=_each(math.exp, change))
+                return RelativeChange(network=other, latency=_each(math.exp, change))
     return None
 
 
-def _over(result: Result, entry: NetworkEntry) -> Comparison | None:
+def _over(result: BenchResult, entry: NetworkEntry) -> Comparison | None:
     """Return a result's own comparison of a network with FP32."""
     for each in result.comparisons:
         latency = each.latency
@@ -337,7 +341,7 @@ def _each(function: Callable[[float], float], interval: Interval) -> Interval:
     return Interval(function(interval.estimate), function(interval.low), function(interval.high))
 
 
-def _notes(a: Result, b: Result, pairs: Pairs, beside: dict[str, Beside | None]) -> Iterator[str]:
+def _notes(a: BenchResult, b: BenchResult, pairs: Pairs, beside: dict[str, RelativeChange | None]) -> Iterator[str]:
     if b.created < a.created:
         yield "B is older than A: the reference goes first"
     for result, letter in ((a, "A"), (b, "B")):

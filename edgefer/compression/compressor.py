@@ -21,24 +21,24 @@ from edgefer.bundle import Speed
 from edgefer.compression import (
     calibrate,
     confidence,
-    diagnose,
+    diagnosis,
     export,
     fine_tuning,
+    fp32_fallback,
     gate,
-    repair,
+    quantization,
     speed,
     targets,
     unfinished,
     worth,
 )
-from edgefer.compression import quantize as quantization
 from edgefer.compression.activation import with_relu
 from edgefer.compression.config import CompressConfig
-from edgefer.compression.diagnose import Damage
+from edgefer.compression.diagnosis import Damage
+from edgefer.compression.fp32_fallback import Repaired
 from edgefer.compression.gate import Verdict
-from edgefer.compression.repair import Repaired
-from edgefer.compression.result import Rejected, Result
-from edgefer.compression.setup import Setup, prepare
+from edgefer.compression.result import CompressResult, Rejected
+from edgefer.compression.setup import CompressSetup, prepare
 from edgefer.compression.worth import Worth
 from edgefer.data.contents import name_shown
 from edgefer.data.dataset import Dataset
@@ -63,7 +63,7 @@ def compress(
     out: Path,
     config: CompressConfig | None = None,
     resume: Path | None = None,
-) -> Result:
+) -> CompressResult:
     """Make an INT8 bundle of a trained network.
 
     Args:
@@ -91,7 +91,7 @@ def compress(
     console.say(f"calibrating on {len(chosen)} training images ({job.plan.name})")
     inputs = spec.apply(chosen.take(slice(None)))
     example = torch.from_numpy(inputs[:1])
-    network = models.exportable(checkpoints.build(job.trained), example)
+    network = models.as_exportable(checkpoints.build(job.trained), example)
     fp32 = {"fp32": export.fp32(network, example)}
     fp16_model = to_fp16(fp32["fp32"])
     for name, model in {**fp32, **dict.fromkeys(targets.FP16_MODELS, fp16_model)}.items():
@@ -128,7 +128,7 @@ def compress(
         preprocessing=spec,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         macs=count.macs(fp32["fp32"]),
-        data=bundle.Data(**{**job.trained.data, "name": name_shown(job.trained.data["name"])}),
+        data=bundle.DataEntry(**{**job.trained.data, "name": name_shown(job.trained.data["name"])}),
         calibration=calibrate.record(job.plan, chosen),
         scores=verdict.scores,
         agreement=changes["int8-cpu"].agreement,
@@ -146,7 +146,7 @@ def compress(
     )
     int8 = {name: graph.model for name, graph in graphs.items()}
     written = _write(job, description, fp32, {**dict.fromkeys(targets.FP16_MODELS, fp16_model), **int8}, not complaints)
-    result = Result(
+    result = CompressResult(
         bundle=written.path,
         method=student.method,
         tuned=student.tuned.epoch if student.tuned else 0,
@@ -190,7 +190,7 @@ class _Student:
     network: torch.nn.Module
     quantized: torch.nn.Module
     worthwhile: bool
-    settings: fine_tuning.Settings | None
+    settings: fine_tuning.FineTuneSettings | None
     tuned: Progress | None
     activation: dict[str, Any] | None
 
@@ -200,7 +200,9 @@ class _Student:
         return "qat" if self.tuned and self.tuned.best_epoch else "ptq"
 
 
-def _fine_tuned(job: Setup, network: torch.nn.Module, fp32: dict[str, ModelProto], images: torch.Tensor) -> _Student:
+def _fine_tuned(
+    job: CompressSetup, network: torch.nn.Module, fp32: dict[str, ModelProto], images: torch.Tensor
+) -> _Student:
     """Quantize and fine-tune a network; a copy with other activations joins the graphs in `fp32`."""
     config, example = job.config, images[:1]
     student, activation = network, None
@@ -210,7 +212,7 @@ def _fine_tuned(job: Setup, network: torch.nn.Module, fp32: dict[str, ModelProto
         graphs = targets.lowered(export.int8(calibrated, example, job.half_range))
         return calibrated, worth.judge(fp32["fp32"], graphs)
 
-    def finetune(network_to_tune: torch.nn.Module, settings: fine_tuning.Settings) -> Progress:
+    def finetune(network_to_tune: torch.nn.Module, settings: fine_tuning.FineTuneSettings) -> Progress:
         data = (job.training, job.validation, job.recipe)
         return fine_tuning.finetune(network_to_tune, network, *data, settings, job.work, job.notes, job.where)
 
@@ -238,7 +240,7 @@ def _fine_tuned(job: Setup, network: torch.nn.Module, fp32: dict[str, ModelProto
 
 
 def _diagnosed(
-    job: Setup,
+    job: CompressSetup,
     student: _Student,
     qdq: ModelProto,
     verdict: Verdict,
@@ -251,24 +253,24 @@ def _diagnosed(
     if not (job.diagnosis or repairs):
         return [], None
     floats = export.fp32(quantization.unquantized(student.network, student.quantized), torch.from_numpy(inputs[:1]))
-    diagnosed = partial(diagnose.diagnose, qdq, floats, job.spec, job.validation, inputs)
+    diagnosed = partial(diagnosis.diagnose, qdq, floats, job.spec, job.validation, inputs)
     damages = diagnosed()
     if job.diagnosis:
         _write_diagnosis(job, job.diagnosis, damages, noted=student.tuned is not None)
     if not repairs:
         return damages, None
     console.say(f"INT8 lost {verdict.drop:.2f} points; leaving what costs most in FP32")
-    return damages, repair.repair(qdq, floats, damages, diagnosed, judge, most)
+    return damages, fp32_fallback.repair(qdq, floats, damages, diagnosed, judge, most)
 
 
-def _write_diagnosis(job: Setup, folder: Path, damages: list[Damage], noted: bool) -> None:
+def _write_diagnosis(job: CompressSetup, folder: Path, damages: list[Damage], noted: bool) -> None:
     """Write table and picture; with `noted`, the fine-tuning's folder says that they are its own."""
     from edgefer.compression import plot
 
     if job.resume and unfinished.is_diagnosis_of(job.work, folder):
         shutil.rmtree(folder)
     with paths.write_folder_atomically(folder) as part:
-        diagnose.write_table(part / unfinished.TABLE, damages)
+        diagnosis.write_table(part / unfinished.TABLE, damages)
         plot.draw(part / "diagnosis.png", damages, f"{job.recipe.name}: what INT8 costs, and where")
         if noted:
             (job.work / unfinished.NOTE).write_text(paths.sha256(part / unfinished.TABLE))
@@ -297,7 +299,7 @@ def _complaints(config: CompressConfig, student: _Student, verdict: Verdict, spe
     return complaints
 
 
-def _how(job: Setup, student: _Student, repaired: Repaired | None) -> dict[str, Any]:
+def _how(job: CompressSetup, student: _Student, repaired: Repaired | None) -> dict[str, Any]:
     """Return what the manifest tells of the making of INT8."""
     trained, tuned, settings = job.trained, student.tuned, student.settings
     return {
@@ -336,7 +338,7 @@ def _gate(config: CompressConfig, verdict: Verdict, speed: Speed, gain: Worth, p
 
 
 def _write(
-    job: Setup,
+    job: CompressSetup,
     description: bundle.Description,
     fp32: Mapping[str, ModelProto],
     others: Mapping[str, ModelProto],
@@ -357,7 +359,7 @@ def _write(
     return written
 
 
-def _rejected(job: Setup, result: Result, complaints: list[str], gain: Worth) -> Rejected:
+def _rejected(job: CompressSetup, result: CompressResult, complaints: list[str], gain: Worth) -> Rejected:
     option = "--allow-float" if gain.complaint and not job.config.allow_float else "--auto-repair"
     kept = f"; its fine-tuning is kept: edgefer compress --resume {shell(job.work)} {option}" if result.tuned else ""
     return Rejected(f"{'; '.join(complaints)}; the bundle is in {result.bundle}{kept}", result)

@@ -32,7 +32,7 @@ class CompressConfig:
             ONNX Runtime runs less than half in integers. Without it such a network is not fine-tuned.
         activation: ``relu`` fine-tunes a copy with ReLU in the place of SiLU and HardSwish, which ONNX Runtime does not
             fuse. FP32, its teacher, stays as it was trained; the copy before INT8 stands beside it as ``fp32-relu``.
-        ignore: name patterns of layers that stay FP32 (`edgefer.compression.quantize.layers`).
+        ignore: name patterns of layers that stay FP32 (`edgefer.compression.quantization.layers`).
         diagnose: find out what each tensor and layer costs, and write ``<out>.diagnosis``.
         auto_repair: where INT8 lost more than `max_drop`, leave the parts that cost most in FP32 until it did not.
         seed: of the fine-tuning.

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from edgefer import paths
 from edgefer.compression.extension import quiet
-from edgefer.compression.quantize import Root, strip
+from edgefer.compression.quantization import Root, strip
 from edgefer.compression.tracing import batch_for, known_shapes
 from edgefer.errors import InputError
 from edgefer.graph.bias import hold_bias
 from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.padding import fold_padding
-from edgefer.graph.requantize import requantize
+from edgefer.graph.requantization import requantize
 from edgefer.graph.strip import stripped
 from edgefer.graph.weights import fold_weights, limit_weights
 from edgefer.lines import one_line

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from edgefer import console
 from edgefer.data.dataset import Split
 from edgefer.errors import Diverged
-from edgefer.learning import augment, evaluate, images, loop, loss, optimizer, private, randomness, state
+from edgefer.learning import augmentation, evaluate, images, loop, loss, optimizer, private, randomness, state
 from edgefer.learning.loop import Progress
 from edgefer.lines import shell
 from edgefer.recipes import Recipe
@@ -36,7 +36,7 @@ _ADAPTIVE_LR = 1e-4
 
 
 @dataclass(frozen=True)
-class Settings:
+class FineTuneSettings:
     """How long and how fast.
 
     Attributes:
@@ -62,7 +62,7 @@ def settings(
     max_steps: int,
     seed: int,
     lr: float | None = None,
-) -> Settings:
+) -> FineTuneSettings:
     """Return settings for a network that was trained with `recipe`.
 
     Args:
@@ -79,7 +79,7 @@ def settings(
     rate = last.lr * _LR_SHARE[stage]
     if stage == "int8" and last.optimizer != "sgd":
         rate = min(last.lr, _ADAPTIVE_LR)
-    return Settings(stage, epochs or 1, whole if epochs else min(whole, max_steps), lr or rate, seed)
+    return FineTuneSettings(stage, epochs or 1, whole if epochs else min(whole, max_steps), lr or rate, seed)
 
 
 def _progress(said: Any) -> Progress:
@@ -104,7 +104,7 @@ def finetune(
     training: Split,
     validation: Split,
     recipe: Recipe,
-    plan: Settings,
+    plan: FineTuneSettings,
     work: Path,
     notes: dict[str, Any],
     where: dict[str, Any] | None = None,
@@ -140,7 +140,7 @@ def finetune(
     student.eval()
     last = recipe.phases[-1]
     phase = Phase(name=plan.stage, epochs=plan.epochs, optimizer=last.optimizer, lr=plan.lr, momentum=last.momentum)
-    stepper = optimizer.optimizer(student, phase)
+    stepper = optimizer.make_optimizer(student, phase)
     schedule = optimizer.Schedule(stepper, phase, plan.steps)
     pixels = images.load(training, recipe.preprocessing)
     batch_size = min(recipe.train.batch_size, len(training))
@@ -185,7 +185,7 @@ def finetune(
             for step in running.steps():
                 schedule.step(progress.epoch * plan.steps + step)
                 batch = order[step * batch_size :][:batch_size]
-                x = augment.augment(pixels[batch], recipe.augment, recipe.preprocessing)
+                x = augmentation.augment(pixels[batch], recipe.augment, recipe.preprocessing)
                 x = x.contiguous(memory_format=torch.channels_last)
                 with torch.no_grad():
                     wanted = teacher(x).softmax(dim=1)
@@ -219,7 +219,7 @@ def finetune(
     return progress
 
 
-def _diverged(plan: Settings, progress: Progress, rows: NDArray[np.int64], notes: dict[str, Any]) -> Diverged:
+def _diverged(plan: FineTuneSettings, progress: Progress, rows: NDArray[np.int64], notes: dict[str, Any]) -> Diverged:
     remedy = "omit --activation" if notes.get("config", {}).get("activation") else "try --ptq, without fine-tuning"
     return Diverged(
         f"the loss of {STAGES[plan.stage]} is not finite at epoch {progress.epoch + 1}, step {progress.step + 1} "

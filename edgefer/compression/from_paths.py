@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from edgefer import paths
 from edgefer.compression.config import CompressConfig
 from edgefer.data.dataset import Dataset
-from edgefer.data.find import given
+from edgefer.data.default import given
 from edgefer.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from edgefer.compression.result import Result as Compressed
+    from edgefer.compression.result import CompressResult
 
 
 def compress(
@@ -20,7 +20,7 @@ def compress(
     data: Dataset | Path | str | None = None,
     out: Path | str | None = None,
     config: CompressConfig | None = None,
-) -> Compressed:
+) -> CompressResult:
     """Make an INT8 bundle of a trained network: calibrate, fine-tune, one file for each target, checked against FP32.
 
     >>> import edgefer

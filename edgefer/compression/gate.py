@@ -32,7 +32,7 @@ class Verdict:
     """
 
     scores: list[bundle.Score]
-    changes: list[bundle.Change]
+    changes: list[bundle.AnswerChange]
     drop: float
 
 
@@ -101,7 +101,7 @@ def score(name: str, split: Split, predictions: NDArray[np.int64], classes: int)
 
 def change(
     name: str, labels: NDArray[np.int64], full: NDArray[np.int64], small: NDArray[np.int64], classes: int, runtime: str
-) -> bundle.Change:
+) -> bundle.AnswerChange:
     """Return what an INT8 network changes.
 
     Args:
@@ -117,7 +117,7 @@ def change(
     gained = int(((small == labels) & (full != labels)).sum())
     lost = int(((full == labels) & (small != labels)).sum())
     difference = interval(gained, lost, len(labels))
-    return bundle.Change(
+    return bundle.AnswerChange(
         network=name,
         accuracy=difference.estimate,
         low=difference.low,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgefer import paths
-from edgefer.compression.diagnose import Damage
+from edgefer.compression.diagnosis import Damage
 from edgefer.errors import MissingExtra
 
 try:

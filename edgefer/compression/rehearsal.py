@@ -16,7 +16,7 @@ import torch
 
 from edgefer import console, models, paths, versions
 from edgefer.backends import onnxruntime
-from edgefer.compression import export, quantize, targets, worth
+from edgefer.compression import export, quantization, targets, worth
 from edgefer.compression.extension import load_nncf
 from edgefer.errors import InputError
 from edgefer.graph.fp16 import to_fp16
@@ -73,7 +73,7 @@ def _warn(name: str, complaint: str) -> None:
 def _go(network: torch.nn.Module, images: torch.Tensor) -> str:
     """Take a network the way that `compress` takes a trained one; return why INT8 is not worth having, if it is not."""
     example = images[:1]
-    network = models.exportable(network.eval(), example)
+    network = models.as_exportable(network.eval(), example)
     floats = export.fp32(network, example)
     with torch.no_grad():
         wanted = network(images).numpy()
@@ -83,7 +83,7 @@ def _go(network: torch.nn.Module, images: torch.Tensor) -> str:
         raise InputError("its ONNX file computes something else for several images than for one")
     for name, model in {"fp32": floats, **dict.fromkeys(targets.FP16_MODELS, to_fp16(floats))}.items():
         targets.check_float(name, model)
-    quantized = quantize.quantize(network, images, "minmax", half_range=False)
+    quantized = quantization.quantize(network, images, "minmax", half_range=False)
     graphs = targets.lowered(export.int8(quantized, example))
     with onnxruntime.open_model(graphs["int8-cpu"].model.SerializeToString(), torch.get_num_threads()) as session:
         session.infer(images.numpy())

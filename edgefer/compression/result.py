@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgefer.bundle import Change, Speed
-from edgefer.compression.diagnose import Damage
+from edgefer.bundle import AnswerChange, Speed
+from edgefer.compression.diagnosis import Damage
 from edgefer.data.dataset import Division
 from edgefer.errors import GateFailed
 
 
 @dataclass(frozen=True)
-class Result:
+class CompressResult:
     """What a compression leaves.
 
     Attributes:
@@ -49,7 +49,7 @@ class Result:
     integer_share: float
     accuracy: dict[str, float]
     macro_f1: dict[str, float]
-    changes: dict[str, Change]
+    changes: dict[str, AnswerChange]
     speed: Speed
     agreement: float
     bytes: dict[str, int]
@@ -85,6 +85,6 @@ class Rejected(GateFailed):
         result: what was written.
     """
 
-    def __init__(self, message: str, result: Result) -> None:
+    def __init__(self, message: str, result: CompressResult) -> None:
         super().__init__(message)
         self.result = result

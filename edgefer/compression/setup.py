@@ -22,7 +22,7 @@ from edgefer.recipes import Recipe
 
 
 @dataclass(frozen=True)
-class Setup:
+class CompressSetup:
     """A compression before its work; `prepare` makes it.
 
     Attributes:
@@ -66,7 +66,9 @@ class Setup:
         return self.recipe.preprocessing
 
 
-def prepare(checkpoint: Path, dataset: Dataset, out: Path, config: CompressConfig, resume: Path | None) -> Setup:
+def prepare(
+    checkpoint: Path, dataset: Dataset, out: Path, config: CompressConfig, resume: Path | None
+) -> CompressSetup:
     """Return a compression before its work. See `edgefer.compression.compressor.compress`.
 
     Raises:
@@ -93,7 +95,7 @@ def prepare(checkpoint: Path, dataset: Dataset, out: Path, config: CompressConfi
     if half_range:
         console.say("weights at half range, for CPUs without VNNI, whose fast 8-bit products saturate")
     settled = replace(config, scheme=plan.name, half_range=half_range)
-    return Setup(
+    return CompressSetup(
         out=out,
         work=work,
         resume=resume,

@@ -42,7 +42,8 @@ def measure(name: str, fp32: ModelProto, int8: ModelProto, inputs: NDArray[np.fl
         low=ratio.low,
         high=ratio.high,
         slow=[
-            bundle.Slow(reason=each.reason, remedy=each.remedy, macs=each.macs, nodes=list(each.nodes)) for each in slow
+            bundle.SlowReason(reason=each.reason, remedy=each.remedy, macs=each.macs, nodes=list(each.nodes))
+            for each in slow
         ],
     )
 

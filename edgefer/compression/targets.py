@@ -15,8 +15,8 @@ from edgefer import bundle, console, limits
 from edgefer.backends import onnxruntime, registry
 from edgefer.graph import count
 from edgefer.graph.leftovers import in_half
-from edgefer.graph.lint import check
-from edgefer.graph.lower import Lowered, lower
+from edgefer.graph.linter import check
+from edgefer.graph.lowering import Lowered, lower
 from edgefer.graph.strip import stripped
 
 FP16_MODELS = {f"fp16-{name}": name for name, target in registry.targets().items() if target.fp16}

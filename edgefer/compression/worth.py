@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from onnx import ModelProto
 
 from edgefer.graph import fusions
-from edgefer.graph.lower import Lowered
+from edgefer.graph.lowering import Lowered
 
 MIN_SHARE = 0.5  # of the multiply-accumulates, in ONNX Runtime's 8-bit kernels
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from edgefer.data.audit import Audit, Identical, NearDuplicates, People, audit
+from edgefer.data.auditing import Audit, Identical, NearDuplicates, People, audit
 from edgefer.data.classes import only, with_classes
 from edgefer.data.dataset import SPLITS, Dataset, Division, Split
+from edgefer.data.default import find
 from edgefer.data.faces import builtin
-from edgefer.data.find import find
-from edgefer.data.load import load
+from edgefer.data.loading import load
 from edgefer.data.naming import check_named, guessed
+from edgefer.data.provenance import as_recorded, record, splits_of
 from edgefer.data.reading import Reading, description
-from edgefer.data.record import as_recorded, record, splits_of
 from edgefer.data.splits import split
 from edgefer.data.whole import problems
 

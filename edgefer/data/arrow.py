@@ -18,7 +18,7 @@ from typing import Any
 
 from edgefer import limits
 from edgefer.data.contents import reading
-from edgefer.data.listed import Listed, Row, number, split_named
+from edgefer.data.listed import Listed, ListedPicture, number, split_named
 from edgefer.data.reading import Reading as Options
 from edgefer.data.trees import File
 from edgefer.errors import InputError, MissingExtra
@@ -35,7 +35,7 @@ class ArrowTree:
 
     def __init__(self, tables: list[Path], top: Path, options: Options) -> None:
         self.top = top
-        self.rows: list[Row] = []
+        self.rows: list[ListedPicture] = []
         self._options = options
         self._tables = {(path.relative_to(top).as_posix() if path != top else path.name): path for path in tables}
         self._starts: dict[str, list[int]] = {}
@@ -93,7 +93,7 @@ class ArrowTree:
                     said = _label(value, words)
                     if said is None:
                         self._unlabelled.append(f"{name}#{row}")
-                    self.rows.append(Row(f"{name}#{row}", said or "", split))
+                    self.rows.append(ListedPicture(f"{name}#{row}", said or "", split))
                     self._files.append(File(f"{name}#{row}", 0, (status.st_mtime_ns, status.st_ctime_ns)))
                     row += 1
 

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from edgefer import paths
 from edgefer.data import near_duplicates
-from edgefer.data.carve import carve, division, trusted, units
 from edgefer.data.contents import Contents, Groups, name_shown, reading
 from edgefer.data.dataset import SPLITS, USAGES, Dataset, Division
 from edgefer.data.folders import check_labels
 from edgefer.data.identical import by_file, groups
+from edgefer.data.new_splits import carve, division, trusted, units
 from edgefer.data.trees import File
 from edgefer.errors import InputError, MissingRequirement
 

@@ -21,7 +21,7 @@ from edgefer.lines import one_line
 
 
 @dataclass(frozen=True)
-class Block:
+class ImageBlock:
     """Some images in the order of their rows.
 
     Attributes:
@@ -49,7 +49,7 @@ class Contents:
         shape: of one image: (H, W) or (H, W, 3).
         usage: True if the source says Training, PublicTest or PrivateTest of each image.
         blocks: the images; at least one. Taking them raises InputError where the source is wrong.
-        carved: splits that are to be taken from the blocks' training images (`edgefer.data.carve`).
+        carved: splits that are to be taken from the blocks' training images (`edgefer.data.new_splits`).
         groups: what belongs together, or why that is not known.
         by_appearance: `classes` are in the order in which they appear, and are yet to be ordered.
     """
@@ -58,7 +58,7 @@ class Contents:
     classes: Sequence[str]
     shape: tuple[int, ...]
     usage: bool
-    blocks: Iterator[Block]
+    blocks: Iterator[ImageBlock]
     carved: tuple[str, ...] = ()
     groups: Groups | str = ""
     by_appearance: bool = False

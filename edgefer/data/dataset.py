@@ -57,7 +57,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Part:
+class PackedPart:
     """What a packed data set is a part of, as the one who packed it says: the part itself can't tell.
 
     Attributes:
@@ -153,7 +153,7 @@ class Dataset:
     synthetic: bool = False
     layout: str = ""
     carved: tuple[str, ...] = ()
-    part: Part | None = None
+    part: PackedPart | None = None
     division: Division | None = None
     groups: NDArray[np.int64] | None = None
     grouped: str = ""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edgefer import console
 from edgefer.data import cache
-from edgefer.data.contents import Block, Contents
+from edgefer.data.contents import Contents, ImageBlock
 from edgefer.data.dataset import Dataset
 from edgefer.data.shapes import PIXEL, SIDE, Array, ellipse, lens, line, paint, spot, step, stroke
 from edgefer.errors import InputError
@@ -81,7 +81,7 @@ def _contents(seed: int, counts: tuple[int, ...]) -> Contents:
     return Contents("synthetic, no photographs", LABELS, (SIDE, SIDE), False, _blocks(seed, counts))
 
 
-def _blocks(seed: int, counts: tuple[int, ...]) -> Iterator[Block]:
+def _blocks(seed: int, counts: tuple[int, ...]) -> Iterator[ImageBlock]:
     first = 0
     with console.progress("drawing faces", sum(counts)) as advance:
         for split, count in enumerate(counts):
@@ -90,7 +90,7 @@ def _blocks(seed: int, counts: tuple[int, ...]) -> Iterator[Block]:
                 part = labels[start : start + _BATCH]
                 images = _draw(part, np.random.default_rng([seed, split, 1, start]))
                 rows = np.arange(first + start, first + start + len(part), dtype=np.int64)
-                yield Block(images, part, np.full(len(part), split, dtype=np.uint8), rows)
+                yield ImageBlock(images, part, np.full(len(part), split, dtype=np.uint8), rows)
                 advance(len(part))
             first += count
 

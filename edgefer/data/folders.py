@@ -62,7 +62,7 @@ class Pictures:
 
 
 @dataclass
-class Found:
+class FoundPictures:
     """Pictures of a data set in the order in which they were found."""
 
     files: list[File]
@@ -80,7 +80,7 @@ def look(tree: Tree) -> Pictures:
     """
     top = _top(tree)
     folders, files = tree.listing(top)
-    found = Found([], [], [], [], [])
+    found = FoundPictures([], [], [], [], [])
     levels = [name for name in folders if name.lower() in SPLIT_FOLDERS]
     if levels and any(canonical(name) for name in folders):
         raise InputError(f"{tree.label(top) or '.'} has class folders beside {levels[0]}; keep one of the two")
@@ -144,7 +144,7 @@ def _are_people(tree: Tree, folder: str, names: list[str]) -> bool:
     )
 
 
-def _split_folder(tree: Tree, folder: str, split: str | None, found: Found) -> None:
+def _split_folder(tree: Tree, folder: str, split: str | None, found: FoundPictures) -> None:
     """Take the pictures of all class folders in `folder`, or in the folders of people in it."""
     names, files = tree.listing(folder)
     _note_strays(tree, files, found)
@@ -182,7 +182,9 @@ def _has_any(tree: Tree, folder: str) -> bool:
     return bool(folders) or bool(only_pictures(files))
 
 
-def _class_folder(tree: Tree, path: str, name: str, split: str | None, found: Found, person: str | None) -> None:
+def _class_folder(
+    tree: Tree, path: str, name: str, split: str | None, found: FoundPictures, person: str | None
+) -> None:
     """Take the pictures of a class folder: in it, or in a folder for each person in it."""
     label = label_of(name)
     deeper, files = tree.listing(path)
@@ -200,7 +202,7 @@ def _class_folder(tree: Tree, path: str, name: str, split: str | None, found: Fo
 
 
 def _take(
-    tree: Tree, path: str, files: list[File], label: str, split: str | None, found: Found, person: str | None
+    tree: Tree, path: str, files: list[File], label: str, split: str | None, found: FoundPictures, person: str | None
 ) -> None:
     """Take the pictures of one folder."""
     pictures = only_pictures(files)
@@ -224,7 +226,7 @@ def only_pictures(files: list[File]) -> list[File]:
     return [file for file in files if is_picture(file)]
 
 
-def _note_strays(tree: Tree, files: list[File], found: Found) -> None:
+def _note_strays(tree: Tree, files: list[File], found: FoundPictures) -> None:
     for picture in only_pictures(files):
         raise InputError(f"{tree.label(picture.path)} lies in no class folder; move it into one or remove it")
     found.ignored += [file.path for file in files]
@@ -271,7 +273,7 @@ def _shown(name: str) -> str:
     return printable(name[:40]) or "an empty name"
 
 
-def order(tree: Tree, found: Found, layout: str, top: str) -> Pictures:
+def order(tree: Tree, found: FoundPictures, layout: str, top: str) -> Pictures:
     """Return the pictures in the order of their rows: those that file names say, else that of `found`."""
     classes = ordered(found.names)
     places = {name: place for place, name in enumerate(classes)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from edgefer import limits
 from edgefer.data.dataset import SPLITS, USAGES
-from edgefer.data.folders import SPLIT_FOLDERS, Found, Pictures, check_labels, is_picture, order
+from edgefer.data.folders import SPLIT_FOLDERS, FoundPictures, Pictures, check_labels, is_picture, order
 from edgefer.data.trees import File, Tree, join
 from edgefer.errors import InputError
 from edgefer.labels import is_number, label_of
@@ -18,7 +18,7 @@ _NAMED = 5  # in one line
 
 
 @dataclass(frozen=True)
-class Row:
+class ListedPicture:
     """A picture as a list names it.
 
     Attributes:
@@ -47,7 +47,7 @@ class Listed:
     """
 
     layout: str
-    rows: list[Row]
+    rows: list[ListedPicture]
     tree: Tree | None = None
     lists: list[File] = field(default_factory=list)
     people: str = ""
@@ -123,7 +123,7 @@ def pictures(tree: Tree, listed: Listed) -> Pictures:
         InputError: some are not there, or their labels are none of a data set's; all are named.
     """
     finder = Finder(tree)
-    found = Found([], [], [], [], [])
+    found = FoundPictures([], [], [], [], [])
     missing = []
     for row in listed.rows:
         file = finder.file(row.path)
@@ -143,7 +143,7 @@ def pictures(tree: Tree, listed: Listed) -> Pictures:
     return replace(ordered, people_rule=listed.people) if listed.people else ordered
 
 
-def _check_told_once(tree: Tree, found: Found) -> None:
+def _check_told_once(tree: Tree, found: FoundPictures) -> None:
     """Refuse a list that has a picture with two labels."""
     told: dict[str, str] = {}
     torn = {

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import limits
-from edgefer.data.contents import Block, Contents
+from edgefer.data.contents import Contents, ImageBlock
 from edgefer.data.dataset import SPLITS
 from edgefer.data.folders import check_labels
 from edgefer.data.listed import split_named
@@ -90,12 +90,12 @@ def read(archive: zipfile.ZipFile, place: Path) -> Contents:
 
 def _blocks(
     images: NDArray[np.uint8], labels: NDArray[np.int64], splits: NDArray[np.uint8], carved: bool
-) -> Iterator[Block]:
+) -> Iterator[ImageBlock]:
     for start in range(0, len(labels), _BLOCK):
         part = slice(start, start + _BLOCK)
         block = images[part]
         files = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in block] if carved else []
-        yield Block(block, labels[part], splits[part], np.arange(start, start + len(block), dtype=np.int64), files)
+        yield ImageBlock(block, labels[part], splits[part], np.arange(start, start + len(block), dtype=np.int64), files)
 
 
 def _entry(there: dict[str, str], names: tuple[str, ...], split: str | None) -> str | None:

@@ -22,7 +22,7 @@ from edgefer import limits
 from edgefer.data import splits
 from edgefer.data.cache import ARRAYS, NPY_HEADER, npy_header
 from edgefer.data.contents import name_shown, reading
-from edgefer.data.dataset import SPLITS, By, Dataset, Division, Part
+from edgefer.data.dataset import SPLITS, By, Dataset, Division, PackedPart
 from edgefer.data.identical import groups
 from edgefer.errors import InputError
 from edgefer.lines import complaint, one_line
@@ -147,7 +147,7 @@ def load(folder: Path) -> Dataset:
         synthetic=meta.synthetic,
         layout=f"packed: the split {meta.split} of a data set",
         carved=tuple(meta.carved),
-        part=Part(meta.split, meta.whole),
+        part=PackedPart(meta.split, meta.whole),
         division=Division(**meta.division.model_dump()) if meta.division else None,
     )
 

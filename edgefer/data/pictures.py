@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from edgefer import console, limits
-from edgefer.data.contents import Block, Contents, Groups
+from edgefer.data.contents import Contents, Groups, ImageBlock
 from edgefer.data.folders import ENDINGS, Pictures
 from edgefer.data.trees import Tree
 from edgefer.errors import InputError
@@ -126,7 +126,7 @@ def read(tree: Tree, pictures: Pictures, form: Form, layout: str, groups: Groups
     return Contents(layout, pictures.classes, shape, pictures.usage, blocks, pictures.carved, groups)
 
 
-def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) -> Iterator[Block]:
+def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) -> Iterator[ImageBlock]:
     work = _Work()
     with console.progress("reading pictures", len(pictures.files)) as advance:
         for start in range(0, len(pictures.files), _IMAGES_IN_BLOCK):
@@ -141,7 +141,7 @@ def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) 
                 with opened(io.BytesIO(content), tree.label(file.path), _MAX_PIXELS) as image:
                     work.add(image, content, tree.label(file.path))
                     target[:] = _as_it_is(image, form) if form.alike else _fitted(image, form)
-            yield Block(images, pictures.labels[part], pictures.splits[part], pictures.rows[part], hashes)
+            yield ImageBlock(images, pictures.labels[part], pictures.splits[part], pictures.rows[part], hashes)
             advance(len(files))
 
 

@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgefer.data.carve import SHARE, divide
 from edgefer.data.components import of_both
 from edgefer.data.dataset import SPLITS, Dataset, Split
 from edgefer.data.identical import groups
+from edgefer.data.new_splits import SHARE, divide
 from edgefer.errors import InputError
 
 LEAK_FREE = "test-leak-free"

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer import console, limits
-from edgefer.data.contents import Block, Contents, reading
+from edgefer.data.contents import Contents, ImageBlock, reading
 from edgefer.data.dataset import SPLITS, USAGES
 from edgefer.data.listed import split_named
 from edgefer.data.text import encoding_of
@@ -160,17 +160,17 @@ def _blocks(
     side: int,
     shown: list[Callable[[int], None]],
     problems: list[str] | None,
-) -> Iterator[Block]:
+) -> Iterator[ImageBlock]:
     images = np.empty((_ROWS_IN_BLOCK, side * side), dtype=np.uint8)
     labels = np.empty(_ROWS_IN_BLOCK, dtype=np.int64)
     splits = np.zeros(_ROWS_IN_BLOCK, dtype=np.uint8)
     numbers = np.empty(_ROWS_IN_BLOCK, dtype=np.int64)
     total = 0
 
-    def block(n: int) -> Block:
+    def block(n: int) -> ImageBlock:
         taken = images[:n].reshape(n, side, side).copy()
         files = [] if columns.split is not None else [_hash(image) for image in taken]
-        return Block(taken, labels[:n].copy(), splits[:n].copy(), numbers[:n].copy(), files)
+        return ImageBlock(taken, labels[:n].copy(), splits[:n].copy(), numbers[:n].copy(), files)
 
     with reading(name), console.progress(f"reading {name} (MB)", -(-size // _MEGABYTE)) as advance:
         shown[0] = advance

@@ -17,7 +17,7 @@ from edgefer.data.dataset import Dataset
 from edgefer.data.folders import Pictures
 from edgefer.data.layouts import table, tars
 from edgefer.data.listed import Finder, Listed
-from edgefer.data.load import files_of_folder, header_of, resolve, settled
+from edgefer.data.loading import files_of_folder, header_of, resolve, settled
 from edgefer.data.reading import NOTHING, Reading
 from edgefer.data.trees import FolderTree, Tree, ZipTree
 from edgefer.errors import InputError

@@ -19,7 +19,7 @@ Family = Literal["jetson", "rtx", "pi"]
 _FILE = Path(__file__).with_name("specs.toml")
 
 
-class Device(BaseModel):
+class DeviceSpec(BaseModel):
     """One GPU in its highest power mode (dense arithmetic, no DLA, fastest accumulator), or one core of a CPU."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -44,21 +44,21 @@ class Device(BaseModel):
     checked: str = Field(min_length=10, description="where the figures were looked up")
 
     @model_validator(mode="after")
-    def _says_why_it_has_no_int8(self) -> Device:
+    def _says_why_it_has_no_int8(self) -> DeviceSpec:
         if (self.int8 is None) != bool(self.no_int8):
             raise ValueError("either int8 or no_int8")
         return self
 
     @model_validator(mode="after")
-    def _is_a_gpu_or_a_cpu(self) -> Device:
+    def _is_a_gpu_or_a_cpu(self) -> DeviceSpec:
         if (self.fp16 is None) == (self.fp32 is None) or (self.compute is None) != (self.fp16 is None):
             raise ValueError("a GPU has compute and fp16, a CPU has fp32")
         return self
 
 
 @cache
-def devices(family: Family) -> tuple[Device, ...]:
+def devices(family: Family) -> tuple[DeviceSpec, ...]:
     """Return the devices of a family, in the order of the file: boards by age, cards by generation."""
     tree = tomllib.loads(_FILE.read_text(encoding="utf-8"))
-    found = [Device.model_validate(each) for each in tree["device"]]
+    found = [DeviceSpec.model_validate(each) for each in tree["device"]]
     return tuple(device for device in found if device.family == family)

@@ -11,12 +11,12 @@ from edgefer.backends import litert
 from edgefer.backends.base import fitting
 from edgefer.bundle import Bundle
 from edgefer.errors import InputError
-from edgefer.export import check, golden
+from edgefer.export import checking, golden
 from edgefer.predictor import Predictor
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenLiteRT:
     """What `write` wrote.
 
     Attributes:
@@ -48,7 +48,7 @@ class Written:
         return {**asdict(self), "model": str(self.model), "golden": str(self.golden)}
 
 
-def write(bundle: Bundle, out: Path | None = None, network: str | None = None) -> Written:
+def write(bundle: Bundle, out: Path | None = None, network: str | None = None) -> WrittenLiteRT:
     """Write a network of a bundle as a LiteRT file, and golden vectors beside it. Files that are there are replaced.
 
     Args:
@@ -74,14 +74,14 @@ def write(bundle: Bundle, out: Path | None = None, network: str | None = None) -
         vectors = golden.make(predictor, box=False)
     with paths.write_atomically(path) as part:
         part.write_bytes(content)
-    golden.write(vectors, check.beside(path))
+    golden.write(vectors, checking.beside(path))
     spec = manifest.preprocessing
     mean, std = (", ".join(f"{value:g}" for value in values) for values in (spec.mean, spec.std))
-    return Written(
+    return WrittenLiteRT(
         manifest.name,
         name,
         path,
-        check.beside(path),
+        checking.beside(path),
         len(content),
         len(vectors.vectors),
         ("N", spec.size, spec.size, spec.channels),

@@ -23,8 +23,8 @@ import edgefer
 from edgefer import limits, paths
 from edgefer.bundle import Bundle
 from edgefer.errors import InputError
-from edgefer.export import check, golden
-from edgefer.graph.read import read
+from edgefer.export import checking, golden
+from edgefer.graph.reading import read
 from edgefer.predictor import Predictor
 from edgefer.preprocessing import LUMA, Preprocessing
 
@@ -35,7 +35,7 @@ _BITS = 22  # of a weight behind the point, as in Pillow's Resample.c
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenOnnx:
     """What `write` wrote.
 
     Attributes:
@@ -63,7 +63,7 @@ class Written:
         return {**asdict(self), "model": str(self.model), "golden": str(self.golden)}
 
 
-def write(bundle: Bundle, out: Path | None = None, network: str | None = None, *, box: bool = False) -> Written:
+def write(bundle: Bundle, out: Path | None = None, network: str | None = None, *, box: bool = False) -> WrittenOnnx:
     """Write a network of a bundle as one file, and golden vectors beside it. Files that are there are replaced.
 
     Args:
@@ -81,11 +81,11 @@ def write(bundle: Bundle, out: Path | None = None, network: str | None = None, *
     with Predictor(bundle, network, device="cpu") as predictor:
         content = export(bundle, predictor.network, box=box).SerializeToString()
         vectors = golden.make(predictor, box=box)
-        beside = check.beside(path)
+        beside = checking.beside(path)
         with paths.write_atomically(path) as part:
             part.write_bytes(content)
         golden.write(vectors, beside)
-        return Written(
+        return WrittenOnnx(
             bundle.manifest.name,
             predictor.network,
             path,

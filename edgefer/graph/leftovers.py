@@ -23,7 +23,7 @@ _RENAMES = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 _SMALLEST = float(np.finfo(np.float16).tiny)  # a scale below it loses bits
 
 
-def leftovers(model: ModelProto) -> list[str]:
+def float_nodes(model: ModelProto) -> list[str]:
     """Return the names of the nodes that run in floating point, in kernels of their own."""
     graph = Graph(model)
     return [node.name or node.output[0] for node in graph.nodes if _is_left(graph, node)]
@@ -36,9 +36,9 @@ def in_half(model: ModelProto) -> ModelProto:
     for: below 6e-5 it loses bits, and its quantizer would clip elsewhere.
 
     Args:
-        model: lowered for TensorRT (`edgefer.graph.lower`).
+        model: lowered for TensorRT (`edgefer.graph.lowering`).
     """
-    if not leftovers(model) or not _scales_fit(Graph(model)):
+    if not float_nodes(model) or not _scales_fit(Graph(model)):
         return model
     newer = model
     if max(each.version for each in model.opset_import if each.domain in ("", "ai.onnx")) < _OPSET:

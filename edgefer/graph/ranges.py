@@ -40,7 +40,7 @@ SELECTING = frozenset(
 _AVERAGING = frozenset(("GlobalAveragePool", "ReduceMean"))
 
 
-def ranges(graph: Graph) -> dict[str, Range]:
+def value_ranges(graph: Graph) -> dict[str, Range]:
     """Return the lowest and highest value of each tensor, as far as the operators alone tell; infinite where not.
 
     A quantized tensor stands for the numbers that DequantizeLinear makes of it. Rounding of float32 sums is left out:

@@ -24,7 +24,7 @@ from typing import Literal
 
 from onnx import ModelProto, NodeProto
 
-from edgefer.devices.specs import Device
+from edgefer.devices.specs import DeviceSpec
 from edgefer.errors import InputError
 from edgefer.graph.count import macs_by_node
 from edgefer.graph.graph import LAYERS, Graph
@@ -131,7 +131,7 @@ def kernels(model: ModelProto, precision: Literal["fp32", "fp16"] | None = None)
     return [reader.kernel(group, counts) for group in dict.fromkeys(groups.values())]
 
 
-def min_time(network: Iterable[Kernel], device: Device, threads: int = 1) -> Time | None:
+def min_time(network: Iterable[Kernel], device: DeviceSpec, threads: int = 1) -> Time | None:
     """Return the least time of a network's kernels, one after another, or None where the device has no figure for INT8.
 
     On a GPU, what runs in FP32 is held to the rate of FP16, since no arithmetic on 32 bits, TF32 included, is faster.

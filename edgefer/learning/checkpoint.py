@@ -23,7 +23,7 @@ class Checkpoint:
     Attributes:
         recipe: settings as they ran, with names in the place of paths; `recipe.preprocessing` is the network's.
         classes: names of the classes.
-        data: `edgefer.data.record` of the data set: name, digests, synthetic mark, and how edgefer divided it.
+        data: `edgefer.data.provenance` of the data set: name, digests, synthetic mark, and how edgefer divided it.
         epoch: epochs done when these weights were taken, from 1.
         val_accuracy: share of right answers on the validation split, 0 to 1.
         precision: ``bf16`` or ``fp32``, as the steps ran.

@@ -15,7 +15,7 @@ _CHUNK = 4096
 
 
 def load(split: Split, preprocessing: Preprocessing) -> Tensor:
-    """Return a split's images for `edgefer.learning.augment`.
+    """Return a split's images for `edgefer.learning.augmentation`.
 
     The whole picture is kept (shift and rotation need what lies around the crop). Pictures much larger than the
     network's input are first made smaller with Pillow's antialiasing. Grey pictures stay one channel.

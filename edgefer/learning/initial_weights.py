@@ -60,7 +60,7 @@ def check_divided_alike(what: str, said: Mapping[str, Any], dataset: Dataset) ->
 
     Args:
         what: the network, for the message.
-        said: of its data (`edgefer.data.record`).
+        said: of its data (`edgefer.data.provenance`).
         dataset: the whole that is trained on now.
 
     Raises:

@@ -56,7 +56,7 @@ def batchnorms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
-def optimizer(model: nn.Module, phase: Phase) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, phase: Phase) -> torch.optim.Optimizer:
     """Return the phase's optimizer over the weights that learn; biases and norms get no weight decay."""
     groups = param_groups_weight_decay(model, phase.weight_decay)
     groups = [group for group in groups if group["params"]]

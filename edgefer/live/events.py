@@ -10,7 +10,7 @@ from edgefer.faces.face import Box
 
 
 @dataclass(frozen=True)
-class Face:
+class TrackedFace:
     """One face in one frame.
 
     Attributes:
@@ -76,7 +76,7 @@ class Frame:
     captured_at: float
     width: int
     height: int
-    faces: tuple[Face, ...]
+    faces: tuple[TrackedFace, ...]
     latency_ms: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Change:
+class FaceChange:
     """What is different in a frame: a face came, shows another label, or left.
 
     Attributes:
@@ -144,7 +144,7 @@ class Change:
     frame: int
     time: float
     captured_at: float
-    face: Face
+    face: TrackedFace
     before: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -159,7 +159,7 @@ class Change:
         }
 
 
-def changes(before: Frame | None, now: Frame) -> Iterator[Change]:
+def changes(before: Frame | None, now: Frame) -> Iterator[FaceChange]:
     """Yield what is different between two frames, which need not be neighbours: first who left, then by track.
 
     Args:
@@ -171,9 +171,9 @@ def changes(before: Frame | None, now: Frame) -> Iterator[Change]:
     where = (now.index, now.time, now.captured_at)
     for track, face in old.items():
         if track not in new:
-            yield Change("left", *where, face, face.label)
+            yield FaceChange("left", *where, face, face.label)
     for track, face in new.items():
         if track not in old:
-            yield Change("appeared", *where, face)
+            yield FaceChange("appeared", *where, face)
         elif face.label != old[track].label:
-            yield Change("changed", *where, face, old[track].label)
+            yield FaceChange("changed", *where, face, old[track].label)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefer.faces import crop, notes
-from edgefer.live.events import Face
+from edgefer.live.events import TrackedFace
 from edgefer.live.smooth import Smoother, Smoothing
 from edgefer.live.track import Track, Tracker
 from edgefer.predictor import Prediction, Predictor
@@ -20,7 +20,7 @@ _LOOK = 0.5  # seconds after which faces are looked for again: less than a track
 
 
 @dataclass(frozen=True)
-class Settings:
+class JudgeSettings:
     """How frames are judged.
 
     Attributes:
@@ -44,8 +44,8 @@ class Judge:
         settings: how frames are judged.
     """
 
-    def __init__(self, predictor: Predictor, settings: Settings | None = None) -> None:
-        self._predictor, self._settings = predictor, settings or Settings()
+    def __init__(self, predictor: Predictor, settings: JudgeSettings | None = None) -> None:
+        self._predictor, self._settings = predictor, settings or JudgeSettings()
         self._tracker = Tracker()
         self._smoothers: dict[int, Smoother] = {}
         self._last: dict[int, Prediction] = {}
@@ -53,7 +53,7 @@ class Judge:
         self._frames = self._settings.every  # since faces were looked for
         self._looked = 0.0  # time of the frame in which they were
 
-    def faces(self, pixels: NDArray[np.uint8], time: float) -> tuple[Face, ...]:
+    def faces(self, pixels: NDArray[np.uint8], time: float) -> tuple[TrackedFace, ...]:
         """Return the faces of a frame, by track.
 
         Args:
@@ -118,10 +118,10 @@ class Judge:
             for number in kept.keys() - known:
                 del kept[number]
 
-    def _face(self, track: Track, pixels: NDArray[np.uint8]) -> Face:
+    def _face(self, track: Track, pixels: NDArray[np.uint8]) -> TrackedFace:
         smoother, last = self._smoothers[track.number], self._last[track.number]
         probabilities = smoother.probabilities
-        return Face(
+        return TrackedFace(
             track=track.number,
             box=track.face.box(pixels),
             score=track.face.score,

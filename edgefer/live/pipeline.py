@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edgefer import console
 from edgefer.errors import EdgeferError
 from edgefer.live.events import Figures, Frame
-from edgefer.live.judge import Judge, Settings
+from edgefer.live.judge import Judge, JudgeSettings
 from edgefer.live.meter import Meter
 from edgefer.live.newest import Newest
 from edgefer.predictor import Predictor
@@ -91,7 +91,7 @@ class Live:
         self,
         source: Source,
         predictor: Predictor,
-        settings: Settings | None = None,
+        settings: JudgeSettings | None = None,
         say: Callable[[str], None] = console.say,
     ) -> None:
         self.source = source

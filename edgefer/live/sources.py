@@ -44,7 +44,7 @@ _SIZE = re.compile(r"\d{1,5}x\d{1,5}", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedPicture:
     """A decoded frame, which becomes RGB only if it is judged. See `edgefer.live.pipeline.Picture`."""
 
     frame: VideoFrame
@@ -64,7 +64,7 @@ def rgb(frame: VideoFrame) -> NDArray[np.uint8]:
 
 
 @dataclass
-class Stream:
+class FFmpegStream:
     """A source that FFmpeg opens. See `edgefer.live.pipeline.Source`.
 
     Attributes:
@@ -83,7 +83,7 @@ class Stream:
     format: str | None = None
     options: dict[str, str] = field(default_factory=dict)
 
-    def frames(self, stopped: Event) -> Iterator[Picture]:
+    def frames(self, stopped: Event) -> Iterator[DecodedPicture]:
         """Open the source and yield its frames as they come, until it ends or `stopped` is set.
 
         Raises:
@@ -99,17 +99,17 @@ class Stream:
                 if stopped.is_set():
                     return
                 if not self.paced:
-                    yield Picture(frame, arrived)
+                    yield DecodedPicture(frame, arrived)
                     continue
                 own = clock.moment(frame, number)
                 start = start or (arrived, own)
                 due = start[0] + own - start[1]
                 if stopped.wait(max(0.0, due - perf_counter())):
                     return
-                yield Picture(frame, max(due, arrived), own - start[1])
+                yield DecodedPicture(frame, max(due, arrived), own - start[1])
 
 
-def named(source: str, size: str | None = None, raw: str | None = None) -> Stream:
+def named(source: str, size: str | None = None, raw: str | None = None) -> FFmpegStream:
     """Return the source that a user means.
 
     Args:
@@ -130,7 +130,7 @@ def named(source: str, size: str | None = None, raw: str | None = None) -> Strea
         if sys.stdin is None or sys.stdin.isatty():
             raise InputError("nothing is piped into edgefer; for example: gst-launch-1.0 ... ! fdsink | edgefer live -")
         options = _raw(raw) if raw is not None else {}
-        return Stream("stdin", _STDIN, returns=False, format="rawvideo" if options else None, options=options)
+        return FFmpegStream("stdin", _STDIN, returns=False, format="rawvideo" if options else None, options=options)
     if source.isascii() and source.isdigit():
         return _camera(int(source), size)
     scheme = source.partition("://")[0].lower() if "://" in source else None
@@ -139,7 +139,7 @@ def named(source: str, size: str | None = None, raw: str | None = None) -> Strea
             raise InputError(f"{shown(source)} is no address of a stream that edgefer reads: {', '.join(SCHEMES)}")
         _no_size(size)
         options = {"rtsp_transport": "tcp"} if scheme.startswith("rtsp") else {}
-        return Stream(shown(source), source, returns=True, options=options)
+        return FFmpegStream(shown(source), source, returns=True, options=options)
     return _file(source, size)
 
 
@@ -148,7 +148,7 @@ def _no_size(size: str | None) -> None:
         raise InputError("--size asks a camera for a size; omit it for other sources")
 
 
-def _file(source: str, size: str | None) -> Stream:
+def _file(source: str, size: str | None) -> FFmpegStream:
     path = Path(source)
     try:
         mode = path.stat().st_mode
@@ -157,14 +157,14 @@ def _file(source: str, size: str | None) -> Stream:
         raise InputError(f"{printable(source)}: {reason}; name a camera's number, a video, an address or -") from None
     if stat.S_ISCHR(mode) and sys.platform == "linux":
         options = {"video_size": size} if size else {}
-        return Stream(printable(source), source, returns=True, format="v4l2", options=options)
+        return FFmpegStream(printable(source), source, returns=True, format="v4l2", options=options)
     _no_size(size)
     if not stat.S_ISREG(mode):
         raise InputError(f"{printable(source)} is no video file; for frames from a pipe: edgefer live - < PIPE")
-    return Stream(printable(source), f"file:{source}", returns=False, paced=True)
+    return FFmpegStream(printable(source), f"file:{source}", returns=False, paced=True)
 
 
-def _camera(number: int, size: str | None) -> Stream:
+def _camera(number: int, size: str | None) -> FFmpegStream:
     kind = _DEVICES.get(sys.platform)
     if kind is None:
         raise InputError(f"cameras by number work on Linux, macOS and Windows; on {sys.platform} use - or a stream")
@@ -182,7 +182,7 @@ def _camera(number: int, size: str | None) -> Stream:
     elif kind == "v4l2" and not Path(url).exists():
         there = ", ".join(sorted(path.name.removeprefix("video") for path in Path("/dev").glob("video[0-9]*")))
         raise InputError(f"there is no camera {number} ({url}); cameras: {there or 'none'}")
-    return Stream(f"camera {number}", url, returns=True, format=kind, options=options)
+    return FFmpegStream(f"camera {number}", url, returns=True, format=kind, options=options)
 
 
 def _windows_cameras() -> list[str]:

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgefer.lines import counted, printable
-from edgefer.live.events import Change, Figures, Frame
+from edgefer.live.events import FaceChange, Figures, Frame
 
 _CELLS = 20  # of a bar
 
@@ -52,7 +52,7 @@ def line(figures: Figures) -> str:
     )
 
 
-def told(change: Change) -> str:
+def told(change: FaceChange) -> str:
     """Return a change in one line."""
     face = change.face
     what = {

@@ -21,8 +21,8 @@ from edgefer import console, limits, locks, paths
 from edgefer.errors import InputError
 from edgefer.lines import cell, printable
 from edgefer.live import sources
-from edgefer.live.events import Face
-from edgefer.live.judge import Judge, Settings
+from edgefer.live.events import TrackedFace
+from edgefer.live.judge import Judge, JudgeSettings
 from edgefer.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _FORM = 2  # of the state
 
 
 @dataclass(frozen=True)
-class Summary:
+class VideoSummary:
     """What was found in a video.
 
     Attributes:
@@ -68,7 +68,7 @@ def is_video(name: str) -> bool:
     return name.lower().endswith(ENDINGS) and "://" not in name
 
 
-def write_csv(predictor: Predictor, video: Path, table: Path, settings: Settings | None = None) -> Summary:
+def write_csv(predictor: Predictor, video: Path, table: Path, settings: JudgeSettings | None = None) -> VideoSummary:
     """Judge every frame of a video and write a row for each face and frame, as CSV.
 
     Args:
@@ -82,7 +82,7 @@ def write_csv(predictor: Predictor, video: Path, table: Path, settings: Settings
         MissingRequirement: there is no face detector.
         MissingExtra: PyAV is not installed.
     """
-    settings = settings or Settings()
+    settings = settings or JudgeSettings()
     table = table.resolve()
     rows_file, state_file = (table.with_name(f"{table.name}.unfinished{ending}") for ending in ("", ".json"))
     title = printable(str(video))
@@ -115,7 +115,7 @@ def write_csv(predictor: Predictor, video: Path, table: Path, settings: Settings
             ) from None
     with suppress(FileNotFoundError):
         state_file.unlink()
-    return Summary(state.frames, state.rows, judge.tracks, state.seconds, resumed)
+    return VideoSummary(state.frames, state.rows, judge.tracks, state.seconds, resumed)
 
 
 def _judge(
@@ -155,7 +155,7 @@ def _after(container: Any, stream: VideoStream, title: str, judged: int) -> Iter
             yield frame, seconds
 
 
-def _key(predictor: Predictor, video: Path, settings: Settings) -> dict[str, Any]:
+def _key(predictor: Predictor, video: Path, settings: JudgeSettings) -> dict[str, Any]:
     """Return what must be the same for a table to be gone on with."""
     stat = video.stat()
     return {
@@ -198,7 +198,7 @@ def _columns(labels: Sequence[str]) -> list[object]:
     ]
 
 
-def _row(number: int, seconds: float, face: Face) -> list[object]:
+def _row(number: int, seconds: float, face: TrackedFace) -> list[object]:
     return [
         *(number, f"{seconds:.3f}", face.track, *face.box),
         "" if face.score is None else f"{face.score:.4f}",

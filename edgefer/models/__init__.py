@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from edgefer.models.check import check
 from edgefer.models.constant_weights import with_constant_weights
-from edgefer.models.create import OURS, create, for_classes, merged, narrowed, take, widen
-from edgefer.models.exportable import exportable
+from edgefer.models.creation import OURS, create, for_classes, merged, narrowed, take, widen
+from edgefer.models.exportable import as_exportable
 from edgefer.models.from_timm import hub_id
 from edgefer.models.growth import grown
-from edgefer.models.keras_count import keras_count
-from edgefer.models.mirror import find_channel_pairs, mirror
+from edgefer.models.keras_count import count_like_keras
+from edgefer.models.mirroring import find_channel_pairs, mirror
 from edgefer.models.padding import fix_padding
 from edgefer.models.plain_resnet import PlainResNet
 from edgefer.models.pooling import fix_pooling
+from edgefer.models.trial_step import check
 
 __all__ = [
     "OURS",
     "PlainResNet",
+    "as_exportable",
     "check",
+    "count_like_keras",
     "create",
-    "exportable",
     "find_channel_pairs",
     "fix_padding",
     "fix_pooling",
     "for_classes",
     "grown",
     "hub_id",
-    "keras_count",
     "merged",
     "mirror",
     "narrowed",

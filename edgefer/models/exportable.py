@@ -5,12 +5,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from edgefer.models.constant_weights import with_constant_weights
-from edgefer.models.create import merged
+from edgefer.models.creation import merged
 from edgefer.models.padding import fix_padding
 from edgefer.models.pooling import fix_pooling
 
 
-def exportable(network: nn.Module, example: Tensor) -> nn.Module:
+def as_exportable(network: nn.Module, example: Tensor) -> nn.Module:
     """Return a copy with merged branches, whose weights, padding and pooling are constants.
 
     Args:

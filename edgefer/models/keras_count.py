@@ -7,7 +7,7 @@ from torch import nn
 NORMALIZATION = 7  # in Keras's EfficientNets: mean and variance of three channels, and a counter
 
 
-def keras_count(network: nn.Module, normalization: bool = True) -> tuple[int, int]:
+def count_like_keras(network: nn.Module, normalization: bool = True) -> tuple[int, int]:
     """Return how many numbers of a network learn and how many do not.
 
     Keras counts BatchNorm's running means and variances as non-trainable parameters; torch calls them buffers.

@@ -17,7 +17,7 @@ def _conv(inputs: int, outputs: int, side: int, stride: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, side, stride, padding, bias=False), nn.BatchNorm2d(outputs))
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """relu(bn(conv3x3(relu(bn(conv3x3(x))))) + skip(x)): (N, inputs, H, W) -> (N, outputs, H/stride, W/stride)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -45,7 +45,7 @@ class PlainResNet(nn.Module):
         blocks: blocks of each stage.
         stem_stride: stride of the first convolution.
         stem_side: side of its kernel, 2 or more. An even one takes no padding: 4 leaves 41 positions of 44 pixels,
-            which halve to 21, 11 and 6, as `edgefer.models.mirror` needs them.
+            which halve to 21, 11 and 6, as `edgefer.models.mirroring` needs them.
         dropout: share of pooled features set to zero in training.
     """
 
@@ -69,7 +69,7 @@ class PlainResNet(nn.Module):
         inputs = widths[0]
         for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             for block in range(count):
-                stages.append(Block(inputs, width, stride=2 if stage > 0 and block == 0 else 1))
+                stages.append(ResidualBlock(inputs, width, stride=2 if stage > 0 and block == 0 else 1))
                 inputs = width
         self.stages = nn.Sequential(*stages)
         self.pool = nn.AdaptiveAvgPool2d(1)

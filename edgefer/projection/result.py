@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgefer.bench.result import BundleEntry, ClassRow, Quality, TestData
 from edgefer.bundle.manifest import Precision, Target
 from edgefer.devices.machine import Machine
-from edgefer.devices.specs import Device, Family
+from edgefer.devices.specs import DeviceSpec, Family
 
 FORMAT: Literal[2] = 2
 
@@ -18,7 +18,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class NetworkEntry(_Part):
+class ProjectedNetwork(_Part):
     """One network of a bundle that the device would run; its accuracy was measured here."""
 
     bundle: str = Field(description="title of its bundle")
@@ -80,8 +80,8 @@ class Projection(_Part):
     versions: dict[str, str]
     data: TestData
     bundles: list[BundleEntry]
-    networks: list[NetworkEntry]
+    networks: list[ProjectedNetwork]
     workloads: list[Workload]
-    devices: list[Device] = Field(description="their makers' figures, each with its source")
+    devices: list[DeviceSpec] = Field(description="their makers' figures, each with its source")
     projected: list[Projected]
     warnings: list[str]

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgefer.devices.specs import Device
+from edgefer.devices.specs import DeviceSpec
 from edgefer.projection.result import Projected, Projection, Workload
 from edgefer.report.table import bundle_line, data_line, grid, marked, name
 
@@ -66,7 +66,7 @@ def _times(projection: Projection, bundle: str, workloads: Sequence[Workload]) -
     return table
 
 
-def _rates(device: Device) -> tuple[float | None, float | None]:
+def _rates(device: DeviceSpec) -> tuple[float | None, float | None]:
     """Return the rates to show: FP16 and INT8 of a GPU in 10^12 a second, FP32 and INT8 of a CPU's core in 10^9."""
     if device.fp32 is None:
         return device.fp16, device.int8

@@ -13,7 +13,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Data(_Section):
+class DataSection(_Section):
     """Which images train and which select the checkpoint. PrivateTest is never among them."""
 
     split: Literal["official", "stratified"] = Field(
@@ -149,7 +149,7 @@ class Recipe(_Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="names folders and the bundle")
     description: str
-    data: Data = Data()
+    data: DataSection = DataSection()
     model: Model
     preprocessing: Preprocessing
     augment: Augment = Augment()

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from edgefer.bench.result import NetworkEntry, Result
+from edgefer.bench.result import BenchResult, NetworkEntry
 from edgefer.evaluation.corruptions import STRENGTHS
 from edgefer.lines import counted
 from edgefer.pages import svg
@@ -66,13 +66,13 @@ def size_cost(entry: NetworkEntry) -> float:
     return (entry.engine_bytes or entry.file_bytes) / 1e6
 
 
-def on_front(result: Result, cost: Callable[[NetworkEntry], float]) -> list[int]:
+def on_front(result: BenchResult, cost: Callable[[NetworkEntry], float]) -> list[int]:
     """Return which networks no other one beats in accuracy and a cost, the cheapest first."""
     costs = [cost(entry) for entry in result.networks]
     return front(costs, [entry.quality.accuracy for entry in result.networks])
 
 
-def trade(result: Result, cost: Callable[[NetworkEntry], float], title: str, unit: str) -> Markup:
+def trade(result: BenchResult, cost: Callable[[NetworkEntry], float], title: str, unit: str) -> Markup:
     """Draw accuracy over a cost, with the Pareto front.
 
     Args:
@@ -117,7 +117,7 @@ def trade(result: Result, cost: Callable[[NetworkEntry], float], title: str, uni
     )
 
 
-def _said(result: Result, entry: NetworkEntry, cost: str) -> str:
+def _said(result: BenchResult, entry: NetworkEntry, cost: str) -> str:
     quality = entry.quality
     return (
         f"{table.name(result, entry)}: {100 * quality.accuracy:.2f} % "
@@ -166,7 +166,7 @@ def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float,
     return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
-def strips(result: Result) -> Strips | None:
+def strips(result: BenchResult) -> Strips | None:
     """Draw how latency is distributed; None where no network has its quantiles, as in older results.
 
     The axis ends at the largest 99th percentile: what is slower, a hundredth, is told in words.
@@ -186,7 +186,7 @@ def strips(result: Result) -> Strips | None:
     )
 
 
-def _strip(result: Result, entry: NetworkEntry, axis: Scale) -> Markup:
+def _strip(result: BenchResult, entry: NetworkEntry, axis: Scale) -> Markup:
     values = entry.quantiles
     height, floor = 24.0, 26.0
     edges = np.linspace(axis.start, axis.end, _BINS + 1)
@@ -234,7 +234,7 @@ class Small:
     chart: Markup
 
 
-def robustness(result: Result, entries: Sequence[NetworkEntry]) -> list[Small]:
+def robustness(result: BenchResult, entries: Sequence[NetworkEntry]) -> list[Small]:
     """Draw a small chart for each kind of change, with a line for each network; nothing where none was measured."""
     worse = [(entry, entry.robustness) for entry in entries if entry.robustness]
     if not worse:
@@ -259,7 +259,7 @@ def robustness(result: Result, entries: Sequence[NetworkEntry]) -> list[Small]:
     return found
 
 
-def throughput(result: Result, entries: Sequence[NetworkEntry]) -> list[Small]:
+def throughput(result: BenchResult, entries: Sequence[NetworkEntry]) -> list[Small]:
     """Draw images a second over the batch, a small chart for each number of threads; nothing if none was measured."""
     measured = [entry for entry in entries if entry.throughput]
     if not measured:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from edgefer.bench.result import ClassRow, FurtherData, NetworkEntry, Quality, Result
+from edgefer.bench.result import BenchResult, ClassRow, FurtherData, NetworkEntry, Quality
 from edgefer.evaluation.by_group import LEVEL, ColumnFigures, GroupFigures
 from edgefer.lines import counted
 from edgefer.report.figure_table import FigureTable
@@ -13,7 +13,7 @@ Name = Callable[[NetworkEntry], str]
 _NAMED = 8  # small groups in a line
 
 
-def tables(result: Result, name: Name, by_class: bool = True) -> list[FigureTable]:
+def tables(result: BenchResult, name: Name, by_class: bool = True) -> list[FigureTable]:
     """Return what a result has of further data sets, protocols and groups: nothing where none were asked for.
 
     Args:
@@ -29,7 +29,7 @@ def tables(result: Result, name: Name, by_class: bool = True) -> list[FigureTabl
     return found
 
 
-def across(result: Result, name: Name) -> FigureTable:
+def across(result: BenchResult, name: Name) -> FigureTable:
     """Return accuracy on each data set by each protocol, the first data set's one crop first."""
     further = {each.title: each for each in result.further_data}
     shared = any(among for entry in result.networks for *_, among in _judged(result, entry))
@@ -47,7 +47,7 @@ def across(result: Result, name: Name) -> FigureTable:
     return FigureTable(title, heads, rows, 2, _lines(result))
 
 
-def by_group(result: Result, name: Name) -> FigureTable:
+def by_group(result: BenchResult, name: Name) -> FigureTable:
     """Return accuracy and calibration by group, and what is to be said of each column's worst gap."""
     people = result.groups is not None and result.groups.people
     heads = ["column", "group", "images", *["people"] * people, "accuracy, %", "95 % interval"]
@@ -80,7 +80,7 @@ def gap_line(column: ColumnFigures) -> str:
     )
 
 
-def _recall_by_group(result: Result, name: Name) -> FigureTable:
+def _recall_by_group(result: BenchResult, name: Name) -> FigureTable:
     rows = [
         (name(entry), [column.column, group.group, *_recalls(result, group)])
         for entry in result.networks
@@ -91,7 +91,7 @@ def _recall_by_group(result: Result, name: Name) -> FigureTable:
     return FigureTable("Recall by group, % (images; 95 % interval)", heads, rows, 2)
 
 
-def _recalls(result: Result, group: GroupFigures) -> list[str]:
+def _recalls(result: BenchResult, group: GroupFigures) -> list[str]:
     found = {each.label: each for each in group.recall}
     return [
         f"{100 * each.recall:.0f} ({each.images:,}; {_interval(each.low, each.high, 0)})" if each else ""
@@ -99,7 +99,7 @@ def _recalls(result: Result, group: GroupFigures) -> list[str]:
     ]
 
 
-def _by_class(result: Result, name: Name) -> FigureTable:
+def _by_class(result: BenchResult, name: Name) -> FigureTable:
     rows = []
     for entry in result.networks:
         own: list[tuple[str, str, Sequence[ClassRow]]] = [(result.data.name, "one-crop", entry.per_class)]
@@ -111,21 +111,21 @@ def _by_class(result: Result, name: Name) -> FigureTable:
     return FigureTable("F1 by class", ["data", "protocol", *result.data.classes], rows, 2)
 
 
-def _judged(result: Result, entry: NetworkEntry) -> list[tuple[str, str, Quality, Quality | None]]:
+def _judged(result: BenchResult, entry: NetworkEntry) -> list[tuple[str, str, Quality, Quality | None]]:
     return [
         (result.data.name, "one-crop", entry.quality, entry.shared),
         *((each.data, each.protocol, each.quality, each.shared) for each in entry.evaluations),
     ]
 
 
-def _classes(result: Result, entry: NetworkEntry, data: FurtherData | None) -> int:
+def _classes(result: BenchResult, entry: NetworkEntry, data: FurtherData | None) -> int:
     """Return how many classes network and data share."""
     if data is not None:
         return len(data.shared_classes)
     return sum(row.images > 0 for row in entry.per_class) if entry.shared else len(result.data.classes)
 
 
-def _lines(result: Result) -> list[str]:
+def _lines(result: BenchResult) -> list[str]:
     views = result.protocol.further_views
     said = {
         "flip": "flip: the outputs for the crop and its mirror image, averaged",
@@ -149,7 +149,7 @@ def _of_people(people: int | None) -> str:
     return "" if people is None else " of 1 person" if people == 1 else f" of {people:,} people"
 
 
-def _matched(result: Result) -> list[str]:
+def _matched(result: BenchResult) -> list[str]:
     table = result.groups
     if table is None:
         return []

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from edgefer import data
 from edgefer.bench.probes import mistakes
-from edgefer.bench.result import NetworkEntry, Result
+from edgefer.bench.result import BenchResult, NetworkEntry
 from edgefer.data.dataset import Dataset
 from edgefer.errors import InputError
 from edgefer.evaluation.corruptions import STRENGTHS
 from edgefer.pages import page
 from edgefer.pages.svg import Markup
 from edgefer.report import charts, html_tables, protocol, table
-from edgefer.report.summary import summary
+from edgefer.report.summary import summarize
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 _OPEN = 2  # bundles whose details are unfolded from the start
@@ -34,7 +34,7 @@ class Section:
     style: str
 
 
-def html(result: Result, dataset: Dataset | None = None, more: Section | None = None) -> str:
+def render_html(result: BenchResult, dataset: Dataset | None = None, more: Section | None = None) -> str:
     """Return the page.
 
     Args:
@@ -46,7 +46,7 @@ def html(result: Result, dataset: Dataset | None = None, more: Section | None = 
     return page.html(
         _TEMPLATE,
         result=result,
-        summary=summary(result),
+        summary=summarize(result),
         bundles=bundles,
         table=table,
         title=_title(result),
@@ -64,7 +64,7 @@ def html(result: Result, dataset: Dataset | None = None, more: Section | None = 
         unfolded=len(bundles) <= _OPEN,
         strengths=STRENGTHS,
         faces=_faces(result, dataset),
-        protocol=protocol.protocol(result),
+        protocol=protocol.describe_protocol(result),
         conditions=protocol.conditions(result),
         accuracy=html_tables.accuracy(result),
         cost=html_tables.cost(result),
@@ -73,7 +73,7 @@ def html(result: Result, dataset: Dataset | None = None, more: Section | None = 
     )
 
 
-def _title(result: Result) -> str:
+def _title(result: BenchResult) -> str:
     names = [bundle.title for bundle in result.bundles]
     return ", ".join(names) if len(names) <= 3 else f"{len(names)} bundles"
 
@@ -99,7 +99,7 @@ def _differences(entries: Sequence[NetworkEntry]) -> list[tuple[NetworkEntry, Ne
     return found
 
 
-def _faces(result: Result, dataset: Dataset | None) -> list[tuple[mistakes.Mistake, str]]:
+def _faces(result: BenchResult, dataset: Dataset | None) -> list[tuple[mistakes.MistakenFace, str]]:
     """Return the faces that the result names and the data set has, each with its picture."""
     if dataset is None or not result.mistakes:
         return []

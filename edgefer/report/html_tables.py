@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from edgefer.bench.result import NetworkEntry, Quality, Result
+from edgefer.bench.result import BenchResult, NetworkEntry, Quality
 from edgefer.report import further, table
 from edgefer.report.figure_table import FigureTable
 
 
-def accuracy(result: Result) -> FigureTable:
+def accuracy(result: BenchResult) -> FigureTable:
     """Return everything on accuracy over all classes, with the images that have no copy in the training split apart."""
     heads = ("images", "number", "accuracy, %", "95 % interval", "macro F1", "weighted F1", "calibration error")
     rows = []
@@ -34,7 +34,7 @@ def _quality(quality: Quality, which: str) -> list[str]:
     ]
 
 
-def cost(result: Result) -> FigureTable | None:
+def cost(result: BenchResult) -> FigureTable | None:
     """Return size, memory and cold start; None where there is nothing but a file."""
     columns = [each for each in _COSTS if any(value for value in _column(result, each))]
     if len(columns) < 2:
@@ -44,7 +44,7 @@ def cost(result: Result) -> FigureTable | None:
     return FigureTable("What each network takes", columns, rows)
 
 
-def probes(result: Result) -> list[FigureTable]:
+def probes(result: BenchResult) -> list[FigureTable]:
     """Return a table for each further probe."""
     return [
         FigureTable(each.title, [column.head for column in each.columns], table.probe_rows(result, each))
@@ -52,12 +52,12 @@ def probes(result: Result) -> list[FigureTable]:
     ]
 
 
-def across(result: Result) -> list[FigureTable]:
+def across(result: BenchResult) -> list[FigureTable]:
     """Return tables of further data sets, protocols and groups."""
     return further.tables(result, lambda entry: table.name(result, entry))
 
 
-def _column(result: Result, head: str) -> list[str]:
+def _column(result: BenchResult, head: str) -> list[str]:
     return [_COSTS[head](entry) for entry in result.networks]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgefer.bench.result import Result
+from edgefer.bench.result import BenchResult
 from edgefer.lines import printable
 from edgefer.report import further, table
-from edgefer.report.summary import summary
+from edgefer.report.summary import summarize
 
 
 def code(text: str) -> str:
@@ -15,13 +15,13 @@ def code(text: str) -> str:
     return f"`{printable(text).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
 
-def markdown(result: Result) -> str:
+def render_markdown(result: BenchResult) -> str:
     """Return the result: what to deploy, a line for each network, F1 by class, and how it was measured."""
     return "\n".join(_lines(result)) + "\n"
 
 
-def _lines(result: Result) -> Iterator[str]:
-    found = summary(result)
+def _lines(result: BenchResult) -> Iterator[str]:
+    found = summarize(result)
     yield f"### {table.marked(result, 'edgefer bench')}"
     yield ""
     yield f"- {code(table.data_line(result))}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from edgefer.bench.result import Result
+from edgefer.bench.result import BenchResult
 from edgefer.evaluation import timing
 from edgefer.lines import counted
 from edgefer.report import table
 
 
-def protocol(result: Result) -> list[tuple[str, str]]:
+def describe_protocol(result: BenchResult) -> list[tuple[str, str]]:
     """Return what ran and how it was measured, as names and lines; what a device does not have is left out."""
     machine, how, gpu = result.machine, result.protocol, result.gpu
     memory = f", {machine.memory_bytes / 1e9:.1f} GB" if machine.memory_bytes else ""
@@ -99,7 +99,7 @@ def protocol(result: Result) -> list[tuple[str, str]]:
     return found
 
 
-def _memory(result: Result) -> list[tuple[str, str]]:
+def _memory(result: BenchResult) -> list[tuple[str, str]]:
     how, found = result.protocol, []
     if how.memory and any(entry.memory for entry in result.networks):
         arena = f"; ONNX Runtime's memory arena on: it grows to the {how.arena} and keeps what it has" * bool(how.arena)
@@ -124,7 +124,7 @@ def _memory(result: Result) -> list[tuple[str, str]]:
     return found
 
 
-def _energy(result: Result) -> str:
+def _energy(result: BenchResult) -> str:
     """Return how energy was read, or why it was not."""
     spent = next((entry.energy for entry in result.networks if entry.energy), None)
     if spent is None:
@@ -139,7 +139,7 @@ def _energy(result: Result) -> str:
     return f"{spent.sensor or 'power sensors'}, read {spent.readings:,} times; {alone}; by rail"
 
 
-def conditions(result: Result) -> list[tuple[str, str, str]]:
+def conditions(result: BenchResult) -> list[tuple[str, str, str]]:
     """Return what was so before and after the timing, in three columns; what a device does not say is left out."""
     state = result.conditions
     found: list[tuple[str, object, object]] = [

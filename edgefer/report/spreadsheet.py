@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgefer import paths
-from edgefer.bench.figures import figures
-from edgefer.bench.result import Result
+from edgefer.bench.figures import figures_of
+from edgefer.bench.result import BenchResult
 from edgefer.lines import cell
 
 
-def write(results: Sequence[Result], path: Path) -> None:
+def write(results: Sequence[BenchResult], path: Path) -> None:
     """Write the file. Texts that a spreadsheet would take for a formula begin with an apostrophe."""
     rows = [row for result in results for row in _rows(result)]
     # Power rails differ from network to network where one could not be read.
@@ -23,7 +23,7 @@ def write(results: Sequence[Result], path: Path) -> None:
         table.writerows([cell(row.get(name)) for name in columns] for row in rows)
 
 
-def _rows(result: Result) -> Iterator[dict[str, object]]:
+def _rows(result: BenchResult) -> Iterator[dict[str, object]]:
     about = {
         "created": result.created,
         "device": result.device,
@@ -41,6 +41,6 @@ def _rows(result: Result) -> Iterator[dict[str, object]]:
             "runtime": entry.runtime,
             "sha256": entry.sha256,
             "engine_bytes": entry.engine_bytes,
-            **figures(entry),
+            **figures_of(entry),
             **about,
         }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgefer.bench.recommend import MAX_LOST
-from edgefer.bench.result import Comparison, NetworkEntry, Recommendation, Result
+from edgefer.bench.recommendation import MAX_LOST
+from edgefer.bench.result import BenchResult, Comparison, NetworkEntry, Recommendation
 from edgefer.report import table
 
 
@@ -31,7 +31,7 @@ class Summary:
     path: str
 
 
-def summary(result: Result) -> Summary:
+def summarize(result: BenchResult) -> Summary:
     """Return the summary of a result.
 
     For one bundle it is the bench's own recommendation. Among several bundles it is the fastest of those that the
@@ -62,7 +62,7 @@ def _alone(entry: NetworkEntry, entries: Sequence[NetworkEntry]) -> bool:
     return sum((other.bundle, other.device) == (entry.bundle, entry.device) for other in entries) == 1
 
 
-def _reason(result: Result, entry: NetworkEntry, best: NetworkEntry, fit: Sequence[NetworkEntry]) -> str:
+def _reason(result: BenchResult, entry: NetworkEntry, best: NetworkEntry, fit: Sequence[NetworkEntry]) -> str:
     if len(result.networks) == 1:
         return "the only network that was measured"
     if entry.quality.accuracy == best.quality.accuracy:

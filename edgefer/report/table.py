@@ -12,12 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from edgefer.bench.result import (
+    BenchResult,
     BundleEntry,
     Comparison,
     NetworkEntry,
     Probed,
     Recommendation,
-    Result,
     TestData,
     devices,
 )
@@ -30,7 +30,7 @@ _SIDE_BY_SIDE = 2  # networks in one per-class table
 _OFTEN_WRONG = 0.2  # share of a class from which a confusion stands out
 
 
-def tables(result: Result) -> Group:
+def tables(result: BenchResult) -> Group:
     """Return everything that a person wants to see of a result first, for `rich.console.Console.print`."""
     parts: list[RenderableType] = [_heading(result), _quality(result), _latency(result), _cost(result)]
     for each in further.tables(result, lambda entry: name(result, entry), by_class=False):
@@ -66,7 +66,7 @@ class Shown(Protocol):
         """Each with a title."""
 
 
-class Named(Protocol):
+class NamedNetwork(Protocol):
     """A network of one of the bundles."""
 
     @property
@@ -83,18 +83,18 @@ def marked(result: Shown, text: str) -> str:
     return text + mark(result.data.synthetic)
 
 
-def name(result: Shown, entry: Named) -> str:
+def name(result: Shown, entry: NamedNetwork) -> str:
     """Return a network's name, with its bundle's and its device where there are several."""
     of_bundle = "" if len(result.bundles) == 1 else f"{entry.bundle} "
     return f"{of_bundle}{entry.network}{_on(result, entry)}"
 
 
-def _on(result: Shown, entry: Named) -> str:
-    several = isinstance(result, Result) and len(devices(result)) > 1
+def _on(result: Shown, entry: NamedNetwork) -> str:
+    several = isinstance(result, BenchResult) and len(devices(result)) > 1
     return f" on {getattr(entry, 'device', None) or ''}".rstrip() if several else ""
 
 
-def probe_rows(result: Result, probe: Probed) -> list[tuple[str, list[str]]]:
+def probe_rows(result: BenchResult, probe: Probed) -> list[tuple[str, list[str]]]:
     """Return the rows of a probe's table: a network's name, and a cell for each column."""
     found = []
     for entry in result.networks:
@@ -117,7 +117,7 @@ def data_line(result: Shown) -> str:
     return f"{data.name}, {data.split}: {data.images:,} images{clean}{how}"
 
 
-def machine_line(result: Result) -> str:
+def machine_line(result: BenchResult) -> str:
     """Return what ran the networks, in one line."""
     machine, threads = result.machine, result.protocol.threads
     here = f"{machine.cpu}, {counted(machine.cores, 'core')}{', virtual' if machine.virtual else ''}"
@@ -132,13 +132,13 @@ def machine_line(result: Result) -> str:
     return f"{board}{gpu.name} (SM {gpu.compute}); {runtime}, CUDA {gpu.cuda}{system}{driver}{mode}"
 
 
-def recommendation_line(result: Result, each: Recommendation) -> str:
+def recommendation_line(result: BenchResult, each: Recommendation) -> str:
     """Return which network to deploy and why, in one line."""
     of_bundle = "" if len(result.bundles) == 1 else f" of {each.bundle}"
     return f"deploy {each.network}{of_bundle}{_on(result, each)}: {each.reason}{mark(result.data.synthetic)}"
 
 
-def comparison_line(result: Result, each: Comparison) -> str:
+def comparison_line(result: BenchResult, each: Comparison) -> str:
     """Return how a network stands against FP32, in one line."""
     return (
         f"{name(result, each)} against {each.against}: {each.latency.estimate:.2f} x the latency "
@@ -148,7 +148,7 @@ def comparison_line(result: Result, each: Comparison) -> str:
     )
 
 
-def robustness_line(result: Result, entry: NetworkEntry) -> str:
+def robustness_line(result: BenchResult, entry: NetworkEntry) -> str:
     """Return how a network stands against its bundle's FP32 one under corruptions, in one line; else nothing."""
     like = (entry.bundle, entry.device, "fp32")
     full = next((each for each in result.networks if (each.bundle, each.device, each.precision) == like), entry)
@@ -177,7 +177,7 @@ def bundle_line(bundle: BundleEntry) -> str:
     )
 
 
-def _heading(result: Result) -> Text:
+def _heading(result: BenchResult) -> Text:
     return Text("\n".join([data_line(result), machine_line(result), *map(bundle_line, result.bundles)]))
 
 
@@ -198,7 +198,7 @@ def grid(title: str, headers: Sequence[str]) -> Table:
     return table
 
 
-def _quality(result: Result) -> Table:
+def _quality(result: BenchResult) -> Table:
     headers = (
         "network",
         "accuracy\n%",
@@ -225,7 +225,7 @@ def _quality(result: Result) -> Table:
     return table
 
 
-def _latency(result: Result) -> Table:
+def _latency(result: BenchResult) -> Table:
     headers = ["network", "p50\nms", "p90\nms", "p95\nms", "p99\nms", "CV"]
     whole = any(entry.with_preprocessing for entry in result.networks)
     table = grid(marked(result, "Latency at batch 1"), [*headers, *["p50 from\npixels ms"] * whole])
@@ -241,7 +241,7 @@ def _latency(result: Result) -> Table:
     return table
 
 
-def _cost(result: Result) -> Table:
+def _cost(result: BenchResult) -> Table:
     """What a device does not have is left out: a CPU has no engine and no memory of its own."""
     gpu = result.gpu is not None
     columns = [("file\nMB", [megabytes(entry.file_bytes, 2) for entry in result.networks])]
@@ -269,7 +269,7 @@ def megabytes(size: int | None, digits: int = 0) -> str:
     return "" if size is None else f"{size / 1e6:.{digits}f}"
 
 
-def _throughput(result: Result) -> Table:
+def _throughput(result: BenchResult) -> Table:
     measured = [entry for entry in result.networks if entry.throughput]
     batches = sorted({point.batch for point in measured[0].throughput})
     table = grid(marked(result, "Images a second, by batch"), ["network", "threads", *map(str, batches)])
@@ -280,7 +280,7 @@ def _throughput(result: Result) -> Table:
     return table
 
 
-def _robustness(result: Result) -> Table:
+def _robustness(result: BenchResult) -> Table:
     """The mean over five strengths; the strengths one by one stand in the report and in the JSON."""
     worse = [(entry, entry.robustness) for entry in result.networks if entry.robustness]
     kinds = list(worse[0][1].accuracy)
@@ -292,7 +292,7 @@ def _robustness(result: Result) -> Table:
     return table
 
 
-def _energy(result: Result) -> Table:
+def _energy(result: BenchResult) -> Table:
     """Rails may overlap (VDD_IN feeds the others), so that they are not added up."""
     table = grid(
         marked(result, energy_title(result)),
@@ -305,21 +305,21 @@ def _energy(result: Result) -> Table:
     return table
 
 
-def energy_title(result: Result) -> str:
+def energy_title(result: BenchResult) -> str:
     """Return what a table of energy is of, with the sensor that it is from."""
     sensors = dict.fromkeys(entry.energy.sensor for entry in result.networks if entry.energy and entry.energy.sensor)
     of = f" ({', '.join(sensors)})" if sensors else ""
     return f"Energy by {'domain' if 'RAPL' in sensors else 'power rail'}{of}, one network alone, batch 1"
 
 
-def _probed(result: Result, probe: Probed) -> Table:
+def _probed(result: BenchResult, probe: Probed) -> Table:
     table = grid(marked(result, probe.title), ["network", *(each.head.replace(", ", "\n") for each in probe.columns)])
     for title, cells in probe_rows(result, probe):
         table.add_row(Text(title), *cells)
     return table
 
 
-def _figure_table(result: Result, each: FigureTable) -> Table:
+def _figure_table(result: BenchResult, each: FigureTable) -> Table:
     table = grid(marked(result, each.title), ["network", *(head.replace(", ", "\n") for head in each.heads)])
     for column in table.columns[1 : each.words + 1]:
         column.justify = "left"
@@ -333,7 +333,7 @@ def milliseconds(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}" if value < 10 else f"{value:.1f}"
 
 
-def _per_class(result: Result, entries: Sequence[NetworkEntry]) -> Table:
+def _per_class(result: BenchResult, entries: Sequence[NetworkEntry]) -> Table:
     headers = ["class", "images"]
     for entry in entries:
         headers += [f"{name(result, entry)}\n{what}" for what in ("precision", "recall", "F1")]
@@ -344,7 +344,7 @@ def _per_class(result: Result, entries: Sequence[NetworkEntry]) -> Table:
     return table
 
 
-def _confusion(result: Result, entry: NetworkEntry) -> Table:
+def _confusion(result: BenchResult, entry: NetworkEntry) -> Table:
     title = f"{name(result, entry)}: % of each class (row) predicted as (column)"
     table = grid(marked(result, title), ["", *result.data.classes])
     for place, (label, counts) in enumerate(zip(result.data.classes, entry.confusion, strict=True)):

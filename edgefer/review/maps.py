@@ -24,7 +24,7 @@ _HEAT = (200, 88, 12)
 
 
 @dataclass(frozen=True)
-class Found:
+class ImageMaps:
     """Maps of some images.
 
     Attributes:
@@ -47,7 +47,7 @@ def right_ones(predicted: NDArray[np.int64], labels: NDArray[np.int64], classes:
 
 def grad_cam(
     network: nn.Module, rows: Split, preprocessing: Preprocessing, advance: Callable[..., None]
-) -> Found | None:
+) -> ImageMaps | None:
     """Return Grad-CAM of each image's label, each map over its own largest value.
 
     The layer is the last one whose output has 4 x 4 positions or more; where none has, the last with more than one.
@@ -82,10 +82,10 @@ def grad_cam(
         heat = torch.nan_to_num(heat.detach().float()[:, 0])
         found.append((heat / heat.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)).cpu().numpy())
         advance(len(labels))
-    return Found(name, np.concatenate(found))
+    return ImageMaps(name, np.concatenate(found))
 
 
-def attention(network: nn.Module, rows: Split, preprocessing: Preprocessing) -> Found | None:
+def attention(network: nn.Module, rows: Split, preprocessing: Preprocessing) -> ImageMaps | None:
     """Return what the network's spatial attention multiplies each place with, as the mean over channels.
 
     Returns:
@@ -108,7 +108,7 @@ def attention(network: nn.Module, rows: Split, preprocessing: Preprocessing) -> 
                 network(_input(rows, preprocessing, slice(start, start + _BATCH), device))
     finally:
         hook.remove()
-    return Found(name, np.concatenate(found))
+    return ImageMaps(name, np.concatenate(found))
 
 
 def last_map(network: nn.Module, image: Tensor) -> str | None:
@@ -139,7 +139,7 @@ def last_map(network: nn.Module, image: Tensor) -> str | None:
     return some[-1] if some else None
 
 
-def mean_by_class(found: Found, groups: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+def mean_by_class(found: ImageMaps, groups: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
     """Return the mean map of each class, float32, (classes, h, w); 0 for a class without images.
 
     Args:

@@ -13,7 +13,7 @@ from edgefer.recipes import Recipe
 from edgefer.review import charts
 from edgefer.review.evaluation import KNOWN
 from edgefer.review.result import Maps, Review
-from edgefer.review.review import Pictures
+from edgefer.review.reviewing import ReviewPictures
 
 _TEMPLATE = Path(__file__).with_name("run.html.j2")
 _KEY: dict[str, tuple[svg.Shape, str]] = {
@@ -23,7 +23,7 @@ _KEY: dict[str, tuple[svg.Shape, str]] = {
 }
 
 
-def html(review: Review, pictures: Pictures) -> str:
+def html(review: Review, pictures: ReviewPictures) -> str:
     """Return the page."""
     recipe = Recipe.model_validate(review.run.recipe)
     history, best = review.history, review.run.best_epoch

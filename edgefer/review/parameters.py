@@ -8,10 +8,10 @@ from torch import nn
 
 from edgefer.learning import optimizer
 from edgefer.recipes.schema import Phase
-from edgefer.review.result import Parameters, Part
+from edgefer.review.result import NetworkPart, ParameterCounts
 
 
-def count(network: nn.Module, phases: Sequence[Phase]) -> Parameters:
+def count(network: nn.Module, phases: Sequence[Phase]) -> ParameterCounts:
     """Return the table. Afterwards the network is as it was.
 
     Raises:
@@ -31,8 +31,8 @@ def count(network: nn.Module, phases: Sequence[Phase]) -> Parameters:
             learning[-1][of[name]] += parameter.numel() * parameter.requires_grad
     for parameter, learns in zip(network.parameters(), before, strict=True):
         parameter.requires_grad = learns
-    parts = [Part(name, totals[name], [each[name] for each in learning]) for name in names if totals[name]]
-    return Parameters(
+    parts = [NetworkPart(name, totals[name], [each[name] for each in learning]) for name in names if totals[name]]
+    return ParameterCounts(
         phases=[phase.name for phase in phases],
         parts=parts,
         total=sum(totals.values()),

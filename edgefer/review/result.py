@@ -66,7 +66,7 @@ class RunInfo:
 
 
 @dataclass(frozen=True)
-class Data:
+class ReviewedData:
     """What the review looked at.
 
     Attributes:
@@ -200,7 +200,7 @@ class Maps:
 
 
 @dataclass(frozen=True)
-class Part:
+class NetworkPart:
     """A part of the network.
 
     Attributes:
@@ -215,7 +215,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Parameters:
+class ParameterCounts:
     """What learns and what is frozen.
 
     Attributes:
@@ -227,7 +227,7 @@ class Parameters:
     """
 
     phases: list[str]
-    parts: list[Part]
+    parts: list[NetworkPart]
     total: int
     learning: list[int]
     statistics: int
@@ -255,11 +255,11 @@ class Review:
     created: str
     edgefer: str
     run: RunInfo
-    data: Data
+    data: ReviewedData
     classes: list[str]
     counts: list[ClassCount]
     history: list[Epoch]
-    parameters: Parameters
+    parameters: ParameterCounts
     evaluation: Evaluation | None
     maps: list[Maps]
     mistakes: list[Mistake] = field(default_factory=list)

@@ -32,7 +32,7 @@ class Run:
         info: see `edgefer.review.result.RunInfo`.
         history: the log; empty where there is none.
         checkpoint: the best weights; None before the first epoch is done.
-        data: `edgefer.data.record` of what it was trained on.
+        data: `edgefer.data.provenance` of what it was trained on.
     """
 
     folder: Path
@@ -72,7 +72,7 @@ def read(folder: Path) -> Run:
     if saved is not None:
         try:
             recipe = recipes.parse(saved["recipe"], str(last))
-            progress = unfinished.Progress(**saved["progress"])
+            progress = unfinished.TrainingProgress(**saved["progress"])
             history = _epochs(progress.history)
             finished = unfinished.is_finished(recipe, progress)
             data, start, precision = saved["data"], saved.get("initial_weights"), str(saved["precision"])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edgefer import data
 from edgefer.data.dataset import Split
-from edgefer.learning import augment, images, randomness
+from edgefer.learning import augmentation, images, randomness
 from edgefer.pages import picture
 from edgefer.preprocessing import Preprocessing
 from edgefer.recipes import Recipe
@@ -26,7 +26,7 @@ _GAP = 2
 
 
 @dataclass(frozen=True)
-class Row:
+class SampleRow:
     """A face as it is and as training sees it.
 
     Attributes:
@@ -61,7 +61,7 @@ class Samples:
         synthetic: no person is in them.
     """
 
-    rows: list[Row]
+    rows: list[SampleRow]
     mixes: list[Mix]
     synthetic: bool
 
@@ -98,12 +98,12 @@ def _of_each_class(source: Split, count: int, seed: int) -> NDArray[np.int64]:
     return np.array(turns[:count], dtype=np.int64)
 
 
-def _row(source: Split, place: int, recipe: Recipe, classes: tuple[str, ...]) -> Row:
+def _row(source: Split, place: int, recipe: Recipe, classes: tuple[str, ...]) -> SampleRow:
     one = source.subset(np.array([place]))
     whole = torch.from_numpy(recipe.preprocessing.apply(one.take(slice(None))))
     pixels = images.load(one, recipe.preprocessing).expand(DRAWS, -1, -1, -1)
-    cells = pictures(torch.cat([whole, augment.augment(pixels, recipe.augment, recipe.preprocessing)]), recipe)
-    return Row(classes[one.labels[0]], picture.address(_side_by_side(cells), (DRAWS + 1) * _SIDE))
+    cells = pictures(torch.cat([whole, augmentation.augment(pixels, recipe.augment, recipe.preprocessing)]), recipe)
+    return SampleRow(classes[one.labels[0]], picture.address(_side_by_side(cells), (DRAWS + 1) * _SIDE))
 
 
 def _mixes(source: Split, recipe: Recipe, classes: tuple[str, ...]) -> list[Mix]:
@@ -111,7 +111,7 @@ def _mixes(source: Split, recipe: Recipe, classes: tuple[str, ...]) -> list[Mix]
     found = []
     for first in range(0, min(2 * MIXES, len(source) - 1), 2):
         two = source.subset(np.array([first, first + 1]))
-        seen = augment.augment(images.load(two, recipe.preprocessing), recipe.augment, recipe.preprocessing)
+        seen = augmentation.augment(images.load(two, recipe.preprocessing), recipe.augment, recipe.preprocessing)
         mixed, shares = mixup(seen, torch.tensor([0, 1]))
         names = [classes[label] for label in two.labels]
         parts = sorted(zip(shares[0].tolist(), names, strict=True), reverse=True)

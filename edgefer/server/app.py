@@ -23,7 +23,7 @@ from edgefer.predictor import Faces, Predictor
 from edgefer.server import body, page
 from edgefer.server.access import Guard
 from edgefer.server.metrics import CONTENT_TYPE, Metrics
-from edgefer.server.schemas import Answer, Face, Health, Problem
+from edgefer.server.schemas import Answer, FaceAnswer, Health, Problem
 from edgefer.server.watch import Watch
 from edgefer.server.work import Busy, Pool
 
@@ -46,7 +46,7 @@ _WHY = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServerSettings:
     """How pictures are taken and answered.
 
     Attributes:
@@ -64,17 +64,17 @@ class Settings:
     min_confidence: float = 0.0
 
 
-class State:
+class ServerState:
     """What one application keeps."""
 
-    def __init__(self, predictor: Predictor, settings: Settings, live: Live | None) -> None:
+    def __init__(self, predictor: Predictor, settings: ServerSettings, live: Live | None) -> None:
         self.predictor, self.settings = predictor, settings
         self.pool = Pool(settings.workers, settings.queue)
         self.metrics = Metrics(lambda: self.pool.taken, live.figures if live else None)
 
 
 def application(
-    predictor: Predictor, settings: Settings | None = None, token: str | None = None, live: Live | None = None
+    predictor: Predictor, settings: ServerSettings | None = None, token: str | None = None, live: Live | None = None
 ) -> FastAPI:
     """Return the application, for uvicorn or another ASGI server.
 
@@ -84,7 +84,7 @@ def application(
         token: that requests must have; None to answer this machine alone.
         live: a live picture to show on a page at ``/``. It stays open.
     """
-    state = State(predictor, settings or Settings(), live)
+    state = ServerState(predictor, settings or ServerSettings(), live)
     watch = Watch(live, predictor) if live else None
 
     @asynccontextmanager
@@ -131,7 +131,7 @@ async def predict(
     min_confidence: Annotated[float | None, Query(ge=0, le=1, description="Below it a label is `unsure`.")] = None,
 ) -> Answer | Response:
     """Return the expression of each face in the picture that the body holds, or a form's one file."""
-    state: State = request.app.state.edgefer
+    state: ServerState = request.app.state.edgefer
     start = time.perf_counter()
     try:
         with state.pool.place():
@@ -153,7 +153,7 @@ async def predict(
     return answer
 
 
-def _answer(state: State, content: bytes, faces: Faces, min_face: int | None, min_confidence: float) -> Answer:
+def _answer(state: ServerState, content: bytes, faces: Faces, min_face: int | None, min_confidence: float) -> Answer:
     predictor = state.predictor
     start = time.perf_counter()
     pixels = inputs.decoded(content, "the picture", state.settings.max_pixels)
@@ -164,7 +164,7 @@ def _answer(state: State, content: bytes, faces: Faces, min_face: int | None, mi
         device=predictor.device,
         width=pixels.shape[1],
         height=pixels.shape[0],
-        faces=[Face.of(face, min_confidence) for face in found],
+        faces=[FaceAnswer.of(face, min_confidence) for face in found],
         milliseconds=round((time.perf_counter() - start) * 1000, 3),
     )
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgefer.live.events import Change, Frame, changes
+from edgefer.live.events import FaceChange, Frame, changes
 from edgefer.live.notice import NOTICE
 from edgefer.live.pipeline import Live
 from edgefer.predictor import Predictor
@@ -52,7 +52,7 @@ class History:
     def __init__(self) -> None:
         self._segments: deque[Segment] = deque(maxlen=_SEGMENTS)
         self._open: dict[int, Segment] = {}
-        self._changes: deque[tuple[int, Change]] = deque(maxlen=_CHANGES)
+        self._changes: deque[tuple[int, FaceChange]] = deque(maxlen=_CHANGES)
         self._number = 0
         self._before: Frame | None = None
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from edgefer import paths, recipes
 from edgefer.data.dataset import Dataset
-from edgefer.data.find import given
+from edgefer.data.default import given
 from edgefer.errors import InputError, MissingExtra
 from edgefer.recipes import Recipe
 
 if TYPE_CHECKING:
-    from edgefer.training.trainer import Result as Trained
+    from edgefer.training.trainer import TrainResult
 
 
 def train(
@@ -25,7 +25,7 @@ def train(
     epochs: int | None = None,
     seed: int | None = None,
     device: str | None = None,
-) -> Trained:
+) -> TrainResult:
     """Train a network and keep the checkpoint with the best validation accuracy.
 
     >>> import edgefer

@@ -26,13 +26,13 @@ from edgefer.recipes.schema import Phase, Teaching
 from edgefer.training import precision, unfinished
 from edgefer.training.targets import Batch, Targets
 from edgefer.training.teachers import Teachers
-from edgefer.training.unfinished import Progress
+from edgefer.training.unfinished import TrainingProgress
 
 PACKAGES = ("torch", "timm", "numpy", "safetensors")
 
 
 @dataclass
-class Setup:
+class TrainSetup:
     """A training before its first step; `prepare` makes it.
 
     Attributes:
@@ -46,7 +46,7 @@ class Setup:
         targets: the training images with all that is known of them.
         model: the network, on the device.
         averaged: the running average of its weights, if the recipe asks for one.
-        channel_pairs: the channels that `edgefer.models.mirror` ties, if the recipe asks for it.
+        channel_pairs: the channels that `edgefer.models.mirroring` ties, if the recipe asks for it.
         precision: of the steps.
         steps: of an epoch; what does not fill a batch has its turn in another epoch's order.
         progress: how far it is.
@@ -68,7 +68,7 @@ class Setup:
     channel_pairs: Any
     precision: precision.Precision
     steps: int
-    progress: Progress
+    progress: TrainingProgress
     metadata: dict[str, Any]
     sources: dict[str, Any] | None
     saved: dict[str, Any] | None
@@ -112,7 +112,7 @@ class Setup:
         """Return the optimizer and the schedule of a phase, taken up where a saved state was in it."""
         optimizer.choose_weights(self.model, phase)
         self.model.zero_grad()  # of weights that are frozen from here on: in no norm, as after a resume
-        stepper = optimizer.optimizer(self.model, phase)
+        stepper = optimizer.make_optimizer(self.model, phase)
         schedule = optimizer.Schedule(stepper, phase, self.steps)
         if self.saved and self.saved["phase"] == self.progress.phase:
             with unfinished.of_this_version(self.run):
@@ -147,7 +147,7 @@ class Setup:
         states.save(self.run, checkpoint.LAST, tree)
 
 
-def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: str | None) -> Setup:
+def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: str | None) -> TrainSetup:
     """Return a training before its first step, and write ``recipe.json`` into its folder.
 
     Args:
@@ -175,7 +175,7 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
     if saved and saved["data"]["digest"] != dataset.digest:
         raise InputError(f"{run} was trained on other data ({saved['data']['name']}); name that with --data")
     with unfinished.of_this_version(run):
-        progress = Progress(**saved["progress"]) if saved else Progress()
+        progress = TrainingProgress(**saved["progress"]) if saved else TrainingProgress()
     teachers = Teachers(
         recipe.teaching.teachers, dataset, validation, recipe.preprocessing, device, recipe.teaching.mirrored
     )
@@ -210,7 +210,7 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
         randomness.seed(settings.seed)
     shown = recipes.named(recipe).model_dump(mode="json")  # in all files but private.json
     _write_recipe(run, recipe, dataset, shown)
-    return Setup(
+    return TrainSetup(
         recipe=recipe,
         run=run,
         device=device,

@@ -12,7 +12,7 @@ from timm.data import Mixup
 from torch import Tensor
 
 from edgefer.data.dataset import Split
-from edgefer.learning import augment, images, loss
+from edgefer.learning import augmentation, images, loss
 from edgefer.recipes import Recipe
 from edgefer.training import precision
 from edgefer.training.teachers import Teachers
@@ -91,7 +91,7 @@ class Targets:
 
     def augmented(self, rows: NDArray[np.int64] | slice) -> Tensor:
         """Return a network's input of images, normalized, float32, (N, C, S, S), channels last."""
-        x = augment.augment(self.pixels[rows], self._recipe.augment, self._recipe.preprocessing)
+        x = augmentation.augment(self.pixels[rows], self._recipe.augment, self._recipe.preprocessing)
         return x.contiguous(memory_format=torch.channels_last)
 
     def take(self, rows: NDArray[np.int64], step_precision: precision.Precision) -> Batch:

@@ -24,11 +24,11 @@ from edgefer.learning import checkpoint, evaluate, images, loop, optimizer
 from edgefer.lines import mark, shell
 from edgefer.recipes import Recipe
 from edgefer.training import log
-from edgefer.training.setup import PACKAGES, Setup, prepare
+from edgefer.training.setup import PACKAGES, TrainSetup, prepare
 
 
 @dataclass(frozen=True)
-class Result:
+class TrainResult:
     """What a finished training leaves.
 
     Attributes:
@@ -79,7 +79,7 @@ def train(
     resume: bool = False,
     tensorboard: bool = False,
     device: str | None = None,
-) -> Result:
+) -> TrainResult:
     """Train a network and keep the checkpoint with the best validation accuracy, or loss (`recipe.train.best`).
 
     Args:
@@ -163,7 +163,7 @@ def train(
     return _result(job)
 
 
-def _say_what_begins(job: Setup) -> None:
+def _say_what_begins(job: TrainSetup) -> None:
     recipe, dataset = job.recipe, job.dataset
     console.say(
         f"training {recipe.name} on {dataset.name}: {len(job.training):,} images, {recipe.epochs} epochs of "
@@ -175,9 +175,9 @@ def _say_what_begins(job: Setup) -> None:
         console.say(f"class weights: {', '.join(f'{name} {weight:.2f}' for name, weight in shares)}")
 
 
-def _result(job: Setup) -> Result:
+def _result(job: TrainSetup) -> TrainResult:
     progress, dataset, kept = job.progress, job.dataset, job.kept()
-    return Result(
+    return TrainResult(
         run=job.run,
         epochs=progress.epoch,
         best_epoch=progress.best_epoch,
@@ -208,7 +208,7 @@ def _validate(model: nn.Module, validation: Split, recipe: Recipe, classes: int)
     return mean_loss, float((logits.argmax(axis=1) == validation.labels).mean())
 
 
-def _diverged(job: Setup, rows: NDArray[np.int64] | None) -> Diverged:
+def _diverged(job: TrainSetup, rows: NDArray[np.int64] | None) -> Diverged:
     """Return what is said of a loss that is not finite: of the step on `rows`, or without them of the validation."""
     progress, weight = job.progress, job.targets.criterion.weight
     kept = f"the best checkpoint, of epoch {progress.best_epoch}, stays in {job.run}" if progress.best_epoch else ""

@@ -21,7 +21,7 @@ from edgefer.training.targets import Batch
 
 
 @dataclass
-class Progress(loop.Progress):
+class TrainingProgress(loop.Progress):
     """How far a training is; part of the saved state.
 
     Attributes:
@@ -82,7 +82,7 @@ def data_of(run: Path) -> Path | None:
     return Path(place) if place and Path(place).exists() else None
 
 
-def is_finished(recipe: Recipe, progress: Progress) -> bool:
+def is_finished(recipe: Recipe, progress: TrainingProgress) -> bool:
     """Return whether the last phase is done, or stopped early."""
     return progress.phase == len(recipe.phases) - 1 and progress.is_at_end_of(recipe)
 
@@ -162,7 +162,7 @@ def _damage(saved: dict[str, Any]) -> str:
 def _is_progress(said: dict[str, Any]) -> bool:
     """Return whether a state says how far a training is, in numbers that can be."""
     try:
-        progress = Progress(**said)
+        progress = TrainingProgress(**said)
         counts = ("phase", "first_epoch", "epoch", "step", "right", "seen", "best_epoch")
         parts = [progress.loss_sum, progress.seconds_in_epoch, progress.best_accuracy, progress.best_loss or 0.0]
         parts += [line[name] for line in progress.history for name in ("epoch", "val_loss", "val_accuracy", "seconds")]

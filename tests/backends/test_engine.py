@@ -57,7 +57,7 @@ def loaded(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> fake_gpu.Eng
     return made
 
 
-def opened(layer: cuda_driver.Cuda, **options: object) -> engine.Session:
+def opened(layer: cuda_driver.Cuda, **options: object) -> engine.EngineSession:
     return engine.open_engine(b"engine", "tensorrt_rtx", layer, **options)  # type: ignore[arg-type]
 
 

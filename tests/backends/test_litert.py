@@ -20,7 +20,7 @@ from edgefer.cli.main import app
 from edgefer.data import faces
 from edgefer.errors import InputError, MissingExtra
 from edgefer.graph.fold import fold_batchnorm
-from edgefer.graph.lower import lower
+from edgefer.graph.lowering import lower
 from edgefer.graph.strip import stripped
 from edgefer.graph.weights import fold_weights
 from tests.helpers import onnx_networks

@@ -19,13 +19,13 @@ from edgefer import bundle
 from edgefer.backends import registry, targets
 from edgefer.backends.base import Details, Options, Sides, fitting
 from edgefer.backends.targets import Target
-from edgefer.bench.bench import bench
+from edgefer.bench.measurement import bench
 from edgefer.cli.main import app
 from edgefer.compression import gate
 from edgefer.compression import targets as compression
 from edgefer.errors import InputError, MissingRequirement
-from edgefer.graph import lower
-from edgefer.graph.lower import Lowered
+from edgefer.graph import lowering
+from edgefer.graph.lowering import Lowered
 from tests.helpers import samples
 
 
@@ -145,7 +145,7 @@ def test_it_is_benched(made: bundle.Bundle, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_its_target_is_lowered_for_and_linted(made: bundle.Bundle) -> None:
     symmetric = onnx.load(made.file("int8-cpu"))
-    assert lower.lower(symmetric, "toy").model.producer_name == "toy box"
+    assert lowering.lower(symmetric, "toy").model.producer_name == "toy box"
     assert "int8-toy" in compression.lowered(symmetric)
     assert compression.part("int8-toy", symmetric).file == "int8.toy.onnx"
     done = CliRunner().invoke(app, ["lint", str(made.file("int8-cpu")), "--target", "toy"])

@@ -22,11 +22,11 @@ from edgefer import bundle, console, models
 from edgefer.backends import onnxruntime
 from edgefer.backends.tensorrt import builder
 from edgefer.cli.main import app
-from edgefer.compression import export, quantize, targets
+from edgefer.compression import export, quantization, targets
 from edgefer.errors import InputError, MissingExtra, MissingRequirement
 from edgefer.graph.fp16 import to_fp16
 from edgefer.graph.graph import Graph
-from edgefer.graph.lint import check
+from edgefer.graph.linter import check
 from tests.helpers import samples
 
 trt = pytest.importorskip("tensorrt_rtx")
@@ -52,7 +52,7 @@ def graphs() -> Callable[[str], dict[str, ModelProto]]:
     def graphs(name: str) -> dict[str, ModelProto]:
         if name not in made:
             float32, images = network(name)
-            qdq = export.int8(quantize.quantize(float32, images, "minmax", False), images[:1])
+            qdq = export.int8(quantization.quantize(float32, images, "minmax", False), images[:1])
             int8 = targets.lowered(qdq)["int8-rtx"].model
             made[name] = {"int8": int8, "fp16": to_fp16(export.fp32(float32, images[:1]))}
         return made[name]

@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 
 from edgefer import bundle
-from edgefer.bench import bench as benching
-from edgefer.bench.bench import bench
+from edgefer.bench import measurement
 from edgefer.bench.inputs import data_warnings
-from edgefer.bench.result import Comparison, NetworkEntry, Result
+from edgefer.bench.measurement import bench
+from edgefer.bench.result import BenchResult, Comparison, NetworkEntry
 from edgefer.devices.machine import Machine
 from edgefer.errors import InputError
 from edgefer.evaluation import timing
@@ -34,15 +34,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> bundle.Bundle:
 
 
 @pytest.fixture(scope="module")
-def result(made: bundle.Bundle) -> Result:
+def result(made: bundle.Bundle) -> BenchResult:
     return bench([made], samples.dataset(), seconds=0.05)
 
 
-def test_the_networks_for_this_device_are_measured_fp32_first(result: Result) -> None:
+def test_the_networks_for_this_device_are_measured_fp32_first(result: BenchResult) -> None:
     assert [entry.network for entry in result.networks] == ["fp32", "int8-cpu"]
 
 
-def test_accuracy_is_that_of_networks_with_known_mistakes(result: Result) -> None:
+def test_accuracy_is_that_of_networks_with_known_mistakes(result: BenchResult) -> None:
     fp32, int8 = result.networks
     labels = samples.dataset().labels[140:]
     fears = int((labels == FEAR).sum())
@@ -56,7 +56,7 @@ def test_accuracy_is_that_of_networks_with_known_mistakes(result: Result) -> Non
     assert int8.quality.low < int8.quality.accuracy < int8.quality.high
 
 
-def test_images_that_stand_in_training_are_left_out_of_the_leak_free_figure(result: Result) -> None:
+def test_images_that_stand_in_training_are_left_out_of_the_leak_free_figure(result: BenchResult) -> None:
     labels = samples.dataset().labels[150:]
     assert result.data.leak_free_images == 60
     leak_free = result.networks[1].leak_free
@@ -65,7 +65,7 @@ def test_images_that_stand_in_training_are_left_out_of_the_leak_free_figure(resu
     assert leak_free.accuracy == pytest.approx((labels != FEAR).mean())
 
 
-def test_int8_is_compared_with_fp32(result: Result) -> None:
+def test_int8_is_compared_with_fp32(result: BenchResult) -> None:
     (comparison,) = result.comparisons
     fp32, int8 = result.networks
     assert (comparison.network, comparison.against) == ("int8-cpu", "fp32")
@@ -87,7 +87,7 @@ def test_a_second_fp32_network_is_compared_with_the_first_as_int8_is(tmp_path: P
     assert compared[0].accuracy < 0
 
 
-def test_what_decides_the_figures_is_in_the_result(made: bundle.Bundle, result: Result) -> None:
+def test_what_decides_the_figures_is_in_the_result(made: bundle.Bundle, result: BenchResult) -> None:
     assert result.protocol.threads == 1
     assert result.machine.versions["onnxruntime"]
     assert result.data.digest == "d" * 64
@@ -100,14 +100,14 @@ def test_what_decides_the_figures_is_in_the_result(made: bundle.Bundle, result: 
     assert (result.bundles[0].parameters, result.bundles[0].macs) == (14, 7)
 
 
-def test_the_result_survives_json(result: Result) -> None:
-    assert Result.model_validate_json(result.model_dump_json()) == result
+def test_the_result_survives_json(result: BenchResult) -> None:
+    assert BenchResult.model_validate_json(result.model_dump_json()) == result
 
 
-def test_other_data_than_the_training_s_is_named(made: bundle.Bundle, result: Result) -> None:
+def test_other_data_than_the_training_s_is_named(made: bundle.Bundle, result: BenchResult) -> None:
     assert not any("was trained on" in warning for warning in result.warnings)
     other = samples.write(
-        made.path.parent / "other", data=bundle.Data(name="FER2013", digest="f" * 64, synthetic=False)
+        made.path.parent / "other", data=bundle.DataEntry(name="FER2013", digest="f" * 64, synthetic=False)
     )
     warnings = bench([other], samples.dataset(), seconds=0.01).warnings
     assert "grey was trained on FER2013 (ffffffff), but is evaluated on greys (dddddddd)" in warnings
@@ -174,7 +174,7 @@ def test_a_device_that_edgefer_does_not_know_is_an_error(made: bundle.Bundle) ->
         bench([made], samples.dataset(), device="tpu")
 
 
-def test_tables_fit_80_columns_and_hold_the_figures(result: Result) -> None:
+def test_tables_fit_80_columns_and_hold_the_figures(result: BenchResult) -> None:
     console = Console(width=80, highlight=False, record=True, file=io.StringIO())
     console.print(tables(result))
     text = console.export_text()
@@ -188,7 +188,7 @@ def test_tables_fit_80_columns_and_hold_the_figures(result: Result) -> None:
         assert f"{title} (synthetic faces)" in unwrapped
 
 
-def test_labels_are_not_read_as_markup(result: Result) -> None:
+def test_labels_are_not_read_as_markup(result: BenchResult) -> None:
     hostile = "[red]sad[/red]"
     data = result.data.model_copy(update={"classes": (hostile, *LABELS[1:])})
     console = Console(width=160, highlight=False, record=True, file=io.StringIO())
@@ -198,7 +198,7 @@ def test_labels_are_not_read_as_markup(result: Result) -> None:
 
 def test_what_concerns_many_bundles_is_one_note(made: bundle.Bundle) -> None:
     other = samples.write(
-        made.path.parent / "others", data=bundle.Data(name="FER2013", digest="f" * 64, synthetic=False)
+        made.path.parent / "others", data=bundle.DataEntry(name="FER2013", digest="f" * 64, synthetic=False)
     )
     rows = data_warnings(["a", "b", "c", "d", "e", "f"], [other] * 6, samples.dataset(), "test")
     assert rows == ["a, b, c, d and 2 more were trained on FER2013 (ffffffff), but are evaluated on greys (dddddddd)"]
@@ -225,7 +225,7 @@ def test_a_split_that_chose_the_checkpoint_is_said_to_flatter(
     assert bool(rows) == flattered
 
 
-def test_what_speaks_against_a_figure_is_a_warning(result: Result) -> None:
+def test_what_speaks_against_a_figure_is_a_warning(result: BenchResult) -> None:
     """INT8 that is no faster, noise, and a CPU whose fast products saturate."""
     quiet = [
         entry.model_copy(update={"latency": replace(entry.latency, coefficient_of_variation=0.01)})
@@ -239,7 +239,7 @@ def test_what_speaks_against_a_figure_is_a_warning(result: Result) -> None:
         networks: Sequence[NetworkEntry] = quiet,
         comparisons: Sequence[Comparison] = faster,
     ) -> list[str]:
-        return benching._warnings(this_machine, networks, comparisons)
+        return measurement._warnings(this_machine, networks, comparisons)
 
     assert said() == []
     [line] = said(plain.model_copy(update={"flags": ["avx2"]}))

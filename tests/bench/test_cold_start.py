@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from edgefer.bench import probes, state
-from edgefer.bench.bench import bench
+from edgefer.bench.measurement import bench
 from edgefer.bench.probes import cold_start, throughput
 from edgefer.devices import machine
 from edgefer.errors import InputError
@@ -169,7 +169,7 @@ def test_this_process_waits_while_another_one_has_its_core() -> None:
 def test_latency_that_drifts_is_noted(first: float, last: float, said: str) -> None:
     steps = np.linspace(first, last, 5)[[0, 2, 2, 4]]
     samples = np.repeat(steps, 25)[:, None] * np.ones((1, 4)) * 1e-3
-    quiet = state.State(None, None, None, None, None, None)
+    quiet = state.MachineState(None, None, None, None, None, None)
     notes = state.warnings(state.between(quiet, quiet, timing.drift([samples, 3 * samples])))
     assert ("".join(notes)).count(said) >= 1 if said else notes == []
     assert timing.drift([samples[:30]]) is None

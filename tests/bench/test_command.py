@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from edgefer import bundle, console, data, paths
 from edgefer.bench import result as schema
-from edgefer.bench.read import read
+from edgefer.bench.result_file import read
 from edgefer.cli.main import app
 from edgefer.labels import LABELS
 from tests.helpers import samples
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(dataset.images[row]).save(place / f"{row}.png")
     digest = data.load(Path("faces")).digest
-    origin = bundle.Data(name="greys", digest=digest, synthetic=False)
+    origin = bundle.DataEntry(name="greys", digest=digest, synthetic=False)
     paths.mark_latest(samples.write(paths.new_run("compress", "grey"), data=origin).path)
     yield tmp_path
     console.enable(False)
@@ -49,7 +49,7 @@ def test_the_newest_bundle_is_measured_and_the_result_kept(folder: Path) -> None
     run = paths.latest("bench")
     assert run is not None
     assert sorted(file.name for file in run.iterdir()) == ["report.html", "result.json"]
-    result = schema.Result.model_validate_json((run / "result.json").read_text())
+    result = schema.BenchResult.model_validate_json((run / "result.json").read_text())
     assert result.data.images == 35
     assert not any("was trained on" in warning for warning in result.warnings)
     assert f"{result.networks[0].latency.p50:.3f}" in done.stdout

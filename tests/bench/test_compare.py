@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from edgefer import bundle, console
-from edgefer.bench.bench import bench
-from edgefer.bench.figures import figures
+from edgefer.bench.figures import figures_of
+from edgefer.bench.measurement import bench
 from edgefer.bench.probes import cold_start
-from edgefer.bench.read import read
-from edgefer.bench.result import Result as Bench
+from edgefer.bench.result import BenchResult
+from edgefer.bench.result_file import read
 from edgefer.cli.main import app
 from edgefer.compare import conditions
 from edgefer.compare.conditions import Condition, parse
-from edgefer.compare.pairs import Compared, Named, compare, difference
+from edgefer.compare.pairs import Compared, NamedResult, compare, difference
 from edgefer.errors import InputError
 from edgefer.evaluation.metrics import wilson
 from edgefer.evaluation.timing import Interval
@@ -123,7 +123,7 @@ def both(*edits: Edit) -> Edit:
 
 
 def held(a: Path, b: Path, *texts: str, **options: bool) -> Compared:
-    return compare(Named(a, read(a)), Named(b, read(b)), [parse(text) for text in texts], **options)
+    return compare(NamedResult(a, read(a)), NamedResult(b, read(b)), [parse(text) for text in texts], **options)
 
 
 def test_a_result_is_what_was_written_or_printed_or_the_folder_of_it(
@@ -133,7 +133,7 @@ def test_a_result_is_what_was_written_or_printed_or_the_folder_of_it(
     printed = place("b.json", lambda raw: raw.update(command="bench", result="x/result.json", report="x/report.html"))
     Path("run").mkdir()
     place("run/result.json")
-    expected = Bench.model_validate(measured)
+    expected = BenchResult.model_validate(measured)
     assert read(alone) == read(printed) == read(Path("run")) == expected
 
 
@@ -153,7 +153,7 @@ def test_the_change_of_every_figure_is_there(place: Callable[..., Path]) -> None
     a = place("a.json")
     b = place("b.json", both(slower(2), lambda raw: network(raw).update(file_bytes=3 * network(raw)["file_bytes"])))
     changes = {each.metric: each for each in held(a, b).networks[1].changes}
-    assert list(changes) == list(figures(read(a).networks[1]))
+    assert list(changes) == list(figures_of(read(a).networks[1]))
     assert changes["latency.p50"].ratio == pytest.approx(2)
     assert changes["latency.p99"].ratio == pytest.approx(2)
     assert changes["file_bytes"].ratio == 3

@@ -15,11 +15,11 @@ from rich.console import Console
 
 from edgefer.backends import registry
 from edgefer.backends.base import Options
-from edgefer.bench.bench import bench
+from edgefer.bench.measurement import bench
 from edgefer.bench.probes import energy
 from edgefer.bench.probes.base import Candidate, Context
 from edgefer.devices import jetson, rapl
-from edgefer.report.protocol import protocol
+from edgefer.report.protocol import describe_protocol
 from edgefer.report.table import tables
 from tests.helpers import jetsons, powercap, samples
 
@@ -81,7 +81,7 @@ def test_a_domain_that_vanishes_while_it_is_measured_is_left_out(root: Path) -> 
     assert source is not None
     original, seen = source.during, []
 
-    def during(work: Callable[[], None]) -> energy.Mean:
+    def during(work: Callable[[], None]) -> energy.SensorMean:
         seen.append(original(work))
         if len(seen) == 2:
             return replace(seen[1], watts={name: each for name, each in seen[1].watts.items() if name != "psys"})
@@ -110,7 +110,7 @@ def test_a_bench_names_sensor_and_rails_and_adds_nothing_up(
     text = terminal.export_text()
     assert "Energy by domain (RAPL), one network alone" in text
     assert "total" not in text
-    assert "RAPL" in dict(protocol(result))["energy"]
+    assert "RAPL" in dict(describe_protocol(result))["energy"]
     assert not [line for line in result.warnings if "energy" in line]
 
 

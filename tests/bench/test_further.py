@@ -18,12 +18,12 @@ from typer.testing import Result as Ran
 
 from edgefer import console, data
 from edgefer.bench import submission
-from edgefer.bench.bench import bench
-from edgefer.bench.read import checked, read
-from edgefer.bench.result import Result
+from edgefer.bench.measurement import bench
+from edgefer.bench.result import BenchResult
+from edgefer.bench.result_file import checked, read
 from edgefer.bundle import load
 from edgefer.cli.main import app
-from edgefer.compare.pairs import Named, compare
+from edgefer.compare.pairs import NamedResult, compare
 from edgefer.errors import InputError
 from edgefer.evaluation import metrics, views
 from edgefer.labels import LABELS
@@ -86,12 +86,12 @@ def folder(place: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def result(folder: Path) -> Result:
+def result(folder: Path) -> BenchResult:
     return read(folder)
 
 
 def test_each_data_set_has_a_row_for_each_protocol_and_the_first_figures_are_one_crop_alone(
-    place: Path, result: Result
+    place: Path, result: BenchResult
 ) -> None:
     (entry,) = result.networks
     said = [(each.data, each.protocol, each.quality.images) for each in entry.evaluations]
@@ -119,12 +119,12 @@ def test_each_data_set_has_a_row_for_each_protocol_and_the_first_figures_are_one
     assert any(line.startswith("lab: judged on the 3 classes") for line in result.warnings)
 
 
-def test_its_command_measures_the_same_again(result: Result) -> None:
+def test_its_command_measures_the_same_again(result: BenchResult) -> None:
     assert "--data faces --split test" in result.repeat
     assert "--data lab --protocol flip --protocol ten-crop --groups people.csv" in result.repeat
 
 
-def test_groups_are_matched_by_the_end_of_paths_and_those_without_a_row_are_counted(result: Result) -> None:
+def test_groups_are_matched_by_the_end_of_paths_and_those_without_a_row_are_counted(result: BenchResult) -> None:
     table = result.groups
     assert table is not None
     assert (table.key, table.columns) == ("path", ["age", "sex", "camera"])
@@ -163,23 +163,23 @@ def test_it_is_shown_wherever_a_result_is(folder: Path, tmp_path: Path) -> None:
     assert 0 < float(row["groups.sex.gap.p_corrected"]) <= 1
 
 
-def test_compare_holds_row_against_row_and_says_what_one_has_alone(folder: Path, result: Result) -> None:
+def test_compare_holds_row_against_row_and_says_what_one_has_alone(folder: Path, result: BenchResult) -> None:
     (entry,) = result.networks
     alone = entry.model_copy(update={"evaluations": [], "groups": []})
     protocol = result.protocol.model_copy(update={"further_views": []})
     plain = result.model_copy(update={"networks": [alone], "protocol": protocol, "further_data": [], "groups": None})
-    held = compare(Named(folder, result), Named(folder, plain))
+    held = compare(NamedResult(folder, result), NamedResult(folder, plain))
     assert "data lab; protocol flip, ten-crop; groups by age, sex, camera: in A alone, so not compared" in held.notes
-    same = compare(Named(folder, result), Named(folder, result))
+    same = compare(NamedResult(folder, result), NamedResult(folder, result))
     metrics_of = {each.metric: each for each in same.networks[0].changes}
     assert metrics_of["evaluations.lab.ten-crop.accuracy"].interval is not None
     (lab,) = result.further_data
     other = result.model_copy(update={"further_data": [lab.model_copy(update={"digest": "0" * 64})]})
     with pytest.raises(InputError, match="digest of lab"):
-        compare(Named(folder, result), Named(folder, other))
+        compare(NamedResult(folder, result), NamedResult(folder, other))
 
 
-def test_groups_of_people_are_in_no_submission(result: Result) -> None:
+def test_groups_of_people_are_in_no_submission(result: BenchResult) -> None:
     sent = submission.make(result, "no fan, on a desk").result
     assert sent.groups is None
     assert sent.networks[0].groups == []

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from edgefer.bench import probes
-from edgefer.bench.bench import bench
+from edgefer.bench.measurement import bench
 from edgefer.bench.probes import load_time
 from edgefer.report.table import tables
 from tests.helpers import samples

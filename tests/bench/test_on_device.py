@@ -24,9 +24,9 @@ from edgefer.backends.base import Options
 from edgefer.backends.tensorrt import builder
 from edgefer.backends.tensorrt.builder import Built
 from edgefer.bench import probes
-from edgefer.bench.bench import bench
+from edgefer.bench.measurement import bench
 from edgefer.bench.probes import energy, gpu_memory
-from edgefer.bench.result import Result
+from edgefer.bench.result import BenchResult
 from edgefer.cli import bench as bench_command
 from edgefer.cli.main import app
 from edgefer.devices import jetson, nvidia, present
@@ -109,7 +109,7 @@ def made(tmp_path: Path) -> bundle.Bundle:
     return samples.write(tmp_path / "made")
 
 
-def on(device: str, made: bundle.Bundle, **options: object) -> Result:
+def on(device: str, made: bundle.Bundle, **options: object) -> BenchResult:
     return bench([made], samples.dataset(), device=device, seconds=0.05, **options)  # type: ignore[arg-type]
 
 
@@ -133,7 +133,7 @@ def test_a_jetson_runs_the_engines_that_it_built_and_the_result_says_what_decide
     assert (before.model, before.jetpack, before.power_mode) == ("NVIDIA Jetson Orin Nano Developer Kit", "6.2", "15W")
     assert before.temperatures["gpu"] == 46.906
     assert result.conditions.jetson_after == before
-    assert Result.model_validate_json(result.model_dump_json()) == result
+    assert BenchResult.model_validate_json(result.model_dump_json()) == result
     on("jetson", made)
     assert len(card) == 2  # the second time they are in the cache
 
@@ -445,4 +445,4 @@ def test_the_command_benches_on_a_device(
     command = ["bench", str(made.path), "--device", "jetson", "--seconds", "0.1", "--out", str(out)]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
-    assert Result.model_validate_json((out / "result.json").read_text()).device == "jetson"
+    assert BenchResult.model_validate_json((out / "result.json").read_text()).device == "jetson"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgefer.bench.bench import bench
+from edgefer.bench.measurement import bench
 from edgefer.report import html as report
 from tests.helpers import browser as browsers
 from tests.helpers import results, samples
@@ -28,10 +28,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     one = bench([samples.write(folder / "one", name="one")], plain, seconds=0.01)
     bad = results.relabelled(one, HOSTILE)
     made = {
-        "one bundle": report.html(results.photographs(results.many(one, 1)), plain),
-        "twelve bundles": report.html(results.many(one, 12), plain),
-        "a Jetson": report.html(results.on_jetson(results.many(one, 2)), plain),
-        "hostile labels": report.html(results.many(bad, 2), hostile),
+        "one bundle": report.render_html(results.photographs(results.many(one, 1)), plain),
+        "twelve bundles": report.render_html(results.many(one, 12), plain),
+        "a Jetson": report.render_html(results.on_jetson(results.many(one, 2)), plain),
+        "hostile labels": report.render_html(results.many(bad, 2), hostile),
     }
     files = {name: folder / f"{number}.html" for number, name in enumerate(made)}
     for name, text in made.items():

@@ -12,13 +12,13 @@ import pytest
 from rich.console import Console
 
 from edgefer.bench import probes
-from edgefer.bench.bench import bench
-from edgefer.bench.figures import figures
+from edgefer.bench.figures import figures_of
+from edgefer.bench.measurement import bench
 from edgefer.bench.probes.base import Column, Context, Probe
-from edgefer.bench.read import read
-from edgefer.bench.result import Result, devices
+from edgefer.bench.result import BenchResult, devices
+from edgefer.bench.result_file import read
 from edgefer.compare.conditions import parse
-from edgefer.compare.pairs import Named, compare
+from edgefer.compare.pairs import NamedResult, compare
 from edgefer.report import markdown, spreadsheet, table
 from edgefer.report.table import tables
 from tests.helpers import samples
@@ -50,11 +50,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def result(folder: Path) -> Result:
+def result(folder: Path) -> BenchResult:
     return read(folder)
 
 
-def test_its_figures_stand_in_the_result_and_nothing_else_was_measured(folder: Path, result: Result) -> None:
+def test_its_figures_stand_in_the_result_and_nothing_else_was_measured(folder: Path, result: BenchResult) -> None:
     raw = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert [entry["probes"] for entry in raw["networks"]] == [{}, {"toy": {"length": 0.008, "twice": 2.0}}]
     assert [each.how for each in result.probes] == ["counted letter by letter"]
@@ -64,14 +64,14 @@ def test_its_figures_stand_in_the_result_and_nothing_else_was_measured(folder: P
         assert entry.latency.p50 > 0
 
 
-def test_it_is_shown_wherever_a_result_is(result: Result, tmp_path: Path) -> None:
+def test_it_is_shown_wherever_a_result_is(result: BenchResult, tmp_path: Path) -> None:
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(tables(result))
     text = console.export_text()
     assert "Length of a name" in text
     assert "int8-cpu 8.00 2.0" in " ".join(text.partition("Length of a name")[2].split())
 
-    assert "| `int8-cpu` | 8.00 | 2.0 |" in markdown.markdown(result)
+    assert "| `int8-cpu` | 8.00 | 2.0 |" in markdown.render_markdown(result)
 
     spreadsheet.write([result], tmp_path / "all.csv")
     with (tmp_path / "all.csv").open(encoding="utf-8") as file:
@@ -84,9 +84,9 @@ def test_it_is_shown_wherever_a_result_is(result: Result, tmp_path: Path) -> Non
     assert "counted letter by letter" in page
 
 
-def test_a_condition_may_be_about_it(folder: Path, result: Result) -> None:
-    assert figures(result.networks[1])["probes.toy.twice"] == 2
-    side = Named(folder, result)
+def test_a_condition_may_be_about_it(folder: Path, result: BenchResult) -> None:
+    assert figures_of(result.networks[1])["probes.toy.twice"] == 2
+    side = NamedResult(folder, result)
     held = compare(side, side, [parse("int8-cpu: probes.toy.twice > 1")])
     assert [each.met for each in held.conditions] == [True]
 
@@ -114,7 +114,7 @@ def test_devices_are_timed_in_one_run_and_compared_within_each(tmp_path: Path) -
     (tmp_path / "result.json").write_text(found.model_dump_json(), encoding="utf-8")
     again = read(tmp_path)
     assert {"fp32 on cpu", "fp32 on openvino", "int8-cpu on openvino"} <= {table.name(again, e) for e in again.networks}
-    side = Named(tmp_path, again)
+    side = NamedResult(tmp_path, again)
     assert [each.network for each in compare(side, side).networks][:2] == ["fp32 on cpu", "int8-cpu on cpu"]
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(tables(again))

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from edgefer.bench.bench import bench
-from edgefer.bench.recommend import recommend
+from edgefer.bench.measurement import bench
+from edgefer.bench.recommendation import recommend
 from edgefer.bench.result import NetworkEntry
 from edgefer.evaluation.timing import Interval
 from tests.helpers import samples

@@ -52,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             file = Path(FACES, name, LABELS[dataset.labels[row]], f"{row}.png")
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(dataset.images[row]).save(file)
-    origin = bundle.Data(name="greys", digest=data.load(FACES).digest, synthetic=False)
+    origin = bundle.DataEntry(name="greys", digest=data.load(FACES).digest, synthetic=False)
     samples.write(Path(BUNDLE), data=origin)
     yield place
     console.enable(False)
@@ -97,7 +97,9 @@ def test_a_bench_there_has_the_figures_of_a_bench_here(server: sshd.Server, fold
     here = CliRunner().invoke(app, ["bench", BUNDLE, "--data", FACES, *more, "--seconds", "0.1", "--out", "here"])
     assert here.exit_code == 0, here.output
 
-    one, other = (schema.Result.model_validate_json((run / "result.json").read_text()) for run in (kept, Path("here")))
+    one, other = (
+        schema.BenchResult.model_validate_json((run / "result.json").read_text()) for run in (kept, Path("here"))
+    )
     assert one.data == other.data
     assert one.data.leak_free_images == 25
     assert one.bundles == other.bundles
@@ -128,7 +130,7 @@ def test_an_answer_from_there_is_checked_like_any_stranger_s(tmp_path: Path, fol
     file = tmp_path / "a" / "result.json"
     said = json.loads(file.read_text())
 
-    def answer(**changes: object) -> schema.Result:
+    def answer(**changes: object) -> schema.BenchResult:
         file.write_text(json.dumps({**said, **changes}))
         return remote._read(file, "orin", said["data"]["digest"], [bundle.load(BUNDLE)])
 

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from edgefer import data
 from edgefer.backends import onnxruntime
-from edgefer.bench.bench import bench
+from edgefer.bench.measurement import bench
 from edgefer.bench.probes import robustness
-from edgefer.bench.result import Result
+from edgefer.bench.result import BenchResult
 from edgefer.evaluation.corruptions import KINDS, corrupt
 from edgefer.report import html as report
 from edgefer.report import table
@@ -22,12 +22,12 @@ from tests.helpers import samples
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+def result(tmp_path_factory: pytest.TempPathFactory) -> BenchResult:
     made = samples.write(tmp_path_factory.mktemp("bundles") / "made")
     return bench([made], samples.dataset(), seconds=0.05, probes=[robustness.PROBE])
 
 
-def test_each_network_is_run_on_the_same_pictures(result: Result) -> None:
+def test_each_network_is_run_on_the_same_pictures(result: BenchResult) -> None:
     rows = data.split(samples.dataset(), "test")
     for entry, blind in zip(result.networks, (None, 2), strict=True):
         worse = entry.robustness
@@ -43,7 +43,7 @@ def test_each_network_is_run_on_the_same_pictures(result: Result) -> None:
         assert worse.accuracy["low light"][4] == right / 70
         assert worse.accuracy["blur"][0] > worse.accuracy["low light"][4]  # these classes differ in brightness alone
     assert result.repeat.endswith("--measure robustness")
-    assert Result.model_validate_json(result.model_dump_json()) == result
+    assert BenchResult.model_validate_json(result.model_dump_json()) == result
 
 
 def test_no_more_than_a_thousand_images_are_used() -> None:
@@ -55,7 +55,7 @@ def test_no_more_than_a_thousand_images_are_used() -> None:
     assert worse.mean == pytest.approx(worse.clean)  # it looks at nothing
 
 
-def test_the_table_fits_80_columns_and_the_page_has_curves(result: Result) -> None:
+def test_the_table_fits_80_columns_and_the_page_has_curves(result: BenchResult) -> None:
     console = Console(width=80, highlight=False, record=True, file=io.StringIO())
     console.print(tables(result))
     text = console.export_text()
@@ -68,7 +68,7 @@ def test_the_table_fits_80_columns_and_the_page_has_curves(result: Result) -> No
     said = f"{100 * (int8.mean - fp32.mean):+.2f} points in the mean of 35, {100 * lost[0]:+.1f} where it loses most"
     assert said in " ".join(text.split())
     assert table.robustness_line(result, result.networks[0]) == ""
-    page = report.html(result)
+    page = report.render_html(result)
     assert ">Under corruptions" in page
     for kind in KINDS:
         assert page.count(f'role="img" aria-label="Accuracy with {kind}, strength 0 to 5, in percent. ') == 1
@@ -77,6 +77,6 @@ def test_the_table_fits_80_columns_and_the_page_has_curves(result: Result) -> No
 def test_without_being_asked_for_it_is_not_there(tmp_path: Path) -> None:
     result = bench([samples.write(tmp_path / "made")], samples.dataset(), seconds=0.01)
     assert result.networks[0].robustness is None
-    page = report.html(result)
+    page = report.render_html(result)
     assert ">Under corruptions" not in page
     assert "accuracy under corruptions (--measure robustness)" in page  # what was not asked for is said

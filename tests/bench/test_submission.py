@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from edgefer.bench import submission
-from edgefer.bench.bench import bench
-from edgefer.bench.result import Result
+from edgefer.bench.measurement import bench
+from edgefer.bench.result import BenchResult
 from edgefer.cli.main import app
 from edgefer.errors import InputError
 from tests.helpers import results, samples
@@ -20,7 +20,7 @@ SENT = sorted((Path(__file__).parents[2] / "benchmarks" / "submissions").glob("*
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Result:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> BenchResult:
     mine = samples.write(tmp_path_factory.mktemp("bundles") / "mine")
     return bench([mine], samples.dataset(), seconds=0.01)
 
@@ -54,7 +54,7 @@ def test_words_that_say_nothing_are_refused_before_anything_is_measured() -> Non
 
 
 def test_figures_digests_protocol_and_state_of_the_device_are_those_of_the_bench(
-    measured: Result, tmp_path: Path
+    measured: BenchResult, tmp_path: Path
 ) -> None:
     found = submission.read(write(tmp_path, submission.make(measured, f"  {WORDS} ")))
     assert found.result.networks == measured.networks
@@ -66,7 +66,7 @@ def test_figures_digests_protocol_and_state_of_the_device_are_those_of_the_bench
     assert all(bundle.training is None for bundle in found.result.bundles)
 
 
-def test_it_names_neither_folder_nor_host(measured: Result, tmp_path: Path) -> None:
+def test_it_names_neither_folder_nor_host(measured: BenchResult, tmp_path: Path) -> None:
     spoken = measured.model_copy(
         update={
             "host": "me@orin",
@@ -88,7 +88,7 @@ def test_it_names_neither_folder_nor_host(measured: Result, tmp_path: Path) -> N
     ]
 
 
-def test_the_device_is_the_board_or_the_card_else_the_cpu(measured: Result) -> None:
+def test_the_device_is_the_board_or_the_card_else_the_cpu(measured: BenchResult) -> None:
     board = submission.make(results.on_jetson(measured), WORDS)
     assert "Orin" in board.device
     assert submission.make(measured, WORDS).device == measured.machine.cpu
@@ -100,7 +100,7 @@ def test_the_device_is_the_board_or_the_card_else_the_cpu(measured: Result) -> N
 @pytest.mark.parametrize(
     "spoil", ["a figure", "the words", "two lines", "a folder", "the kind", "a field", "no JSON", "a result"]
 )
-def test_what_was_changed_by_hand_is_refused(measured: Result, tmp_path: Path, spoil: str) -> None:
+def test_what_was_changed_by_hand_is_refused(measured: BenchResult, tmp_path: Path, spoil: str) -> None:
     path = write(tmp_path, submission.make(measured, WORDS))
     raw = json.loads(path.read_text())
     if spoil == "a figure":
@@ -124,7 +124,7 @@ def test_what_was_changed_by_hand_is_refused(measured: Result, tmp_path: Path, s
         submission.read(path)
 
 
-def test_how_a_file_is_laid_out_changes_nothing(measured: Result, tmp_path: Path) -> None:
+def test_how_a_file_is_laid_out_changes_nothing(measured: BenchResult, tmp_path: Path) -> None:
     path = write(tmp_path, submission.make(measured, WORDS))
     before = submission.read(path)
     path.write_text(json.dumps(json.loads(path.read_text()), indent=4, sort_keys=True))

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from edgefer.bench.bench import bench
-from edgefer.bench.result import Result
+from edgefer.bench.measurement import bench
+from edgefer.bench.result import BenchResult
 from tests.helpers import samples
 
 
@@ -20,6 +20,6 @@ def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Result:
+def small(tmp_path_factory: pytest.TempPathFactory) -> BenchResult:
     """Return a real bench of a small bundle with FP32 and INT8."""
     return bench([samples.write(tmp_path_factory.mktemp("small") / "b", name="b")], samples.dataset(35), seconds=0.01)

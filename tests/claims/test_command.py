@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from edgefer import console, paths
-from edgefer.bench.result import Result as Bench
+from edgefer.bench.result import BenchResult
 from edgefer.claims import ledger
 from edgefer.claims import result as schema
 from edgefer.cli.main import app
@@ -57,7 +57,7 @@ def test_it_writes_json_and_a_page_and_latest_does_not_lead_there() -> None:
     assert run().exit_code == 0
     (folder,) = Path("runs/claims").iterdir()
     assert sorted(file.name for file in folder.iterdir()) == ["claims.html", "claims.json"]
-    schema.Result.model_validate_json((folder / "claims.json").read_text(encoding="utf-8"))
+    schema.ClaimsResult.model_validate_json((folder / "claims.json").read_text(encoding="utf-8"))
     assert paths.latest("claims") is None
 
 
@@ -147,7 +147,7 @@ def test_data_that_are_not_fer2013_count_for_nothing() -> None:
     assert "faces is not FER2013" in " ".join(done.stdout.split())
 
 
-def test_a_finished_bench_stands_beside_the_claims(small: Bench) -> None:
+def test_a_finished_bench_stands_beside_the_claims(small: BenchResult) -> None:
     reduced = benches.of(small, benches.training("b2-two-stage", ["preprocessing.size=64"], 5), 0.6)
     Path("done").mkdir()
     Path("done/result.json").write_text(reduced.model_dump_json(), encoding="utf-8")
@@ -157,7 +157,7 @@ def test_a_finished_bench_stands_beside_the_claims(small: Bench) -> None:
     words = " ".join(done.stdout.split())
     assert "b (done): not as written: 64 px instead of 260, 5 epochs instead of 10" in words
     assert "measured, but not as written: 0.600 (0.569 to 0.631)" in words  # recall of angry
-    held = schema.Result.model_validate_json(Path("here/claims.json").read_text(encoding="utf-8"))
+    held = schema.ClaimsResult.model_validate_json(Path("here/claims.json").read_text(encoding="utf-8"))
     entry = next(entry for entry in held.entries if entry.id == "b2.accuracy")
     assert (entry.verdict, entry.measured[0].source) == ("not run", "done")
     assert held.repeat == "edgefer claims --results done"

@@ -11,8 +11,8 @@ import pytest
 
 from edgefer import data
 from edgefer.claims import images, ledger
-from edgefer.claims.decide import decide
-from edgefer.claims.result import VERDICTS, Entry, Result
+from edgefer.claims.result import VERDICTS, ClaimsResult, Entry
+from edgefer.claims.verdicts import decide
 from edgefer.data.dataset import Dataset
 from edgefer.labels import LABELS
 from tests.helpers.ledgers import HEAD, claim, write
@@ -273,11 +273,11 @@ def test_other_digits_are_tried_on_all_of_their_place(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def committed() -> Result:
-    return Result.model_validate_json(COMMITTED.read_text(encoding="utf-8"))
+def committed() -> ClaimsResult:
+    return ClaimsResult.model_validate_json(COMMITTED.read_text(encoding="utf-8"))
 
 
-def test_what_is_committed_was_decided_from_this_ledger_with_everything_at_hand(committed: Result) -> None:
+def test_what_is_committed_was_decided_from_this_ledger_with_everything_at_hand(committed: ClaimsResult) -> None:
     claims = ledger.read().claims
     assert [entry.id for entry in committed.entries] == list(claims)
     assert [entry.quote for entry in committed.entries] == [claim.quote for claim in claims.values()]
@@ -290,7 +290,7 @@ def test_what_is_committed_was_decided_from_this_ledger_with_everything_at_hand(
         assert committed.verdicts[verdict] == sum(document.verdicts[verdict] for document in committed.documents)
 
 
-def test_nothing_that_counting_decides_was_left_open(committed: Result) -> None:
+def test_nothing_that_counting_decides_was_left_open(committed: ClaimsResult) -> None:
     for entry in committed.entries:
         if entry.verdict == "not run":
             assert entry.by == "training"
@@ -301,7 +301,7 @@ def test_nothing_that_counting_decides_was_left_open(committed: Result) -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_ledger_gives_what_is_committed(fer2013: Path, committed: Result) -> None:
+def test_the_whole_ledger_gives_what_is_committed(fer2013: Path, committed: ClaimsResult) -> None:
     again = decide(ledger.read(), data.load(fer2013))
     assert again.verdicts == committed.verdicts
     assert again.entries == committed.entries
@@ -309,7 +309,7 @@ def test_the_whole_ledger_gives_what_is_committed(fer2013: Path, committed: Resu
 
 
 @pytest.mark.usefixtures("without_torch")
-def test_without_fer2013_and_torch_the_rest_is_decided_all_the_same(committed: Result) -> None:
+def test_without_fer2013_and_torch_the_rest_is_decided_all_the_same(committed: ClaimsResult) -> None:
     light = decide(ledger.read())
     for entry, full in zip(light.entries, committed.entries, strict=True):
         if entry.lacks in ("FER2013", "the extra train"):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edgefer.bench.result import Result
+from edgefer.bench.result import BenchResult
 from edgefer.claims import ledger, page
-from edgefer.claims.decide import decide
+from edgefer.claims.verdicts import decide
 from edgefer.report import html as report
 from tests.helpers import benches
 from tests.helpers import browser as browsers
@@ -20,14 +20,14 @@ pytestmark = browsers.MARKS
 
 
 @pytest.fixture(scope="module")
-def pages(small: Result, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def pages(small: BenchResult, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return a report with the ledger, and the ledger alone: one training as written, one reduced, a hostile name."""
     folder = tmp_path_factory.mktemp("pages")
     bench = benches.of(small, benches.training("b2-two-stage"), 0.66)
     strange = benches.training("b0-attention", ["preprocessing.size=64", "model.args.x='<script>alert(1)</script>'"])
     held = decide(ledger.read(), None, [("a.json", bench), ("<b>.json", benches.of(small, strange, 0.4))])
     texts = {
-        "report": report.html(bench, None, report.Section(page.section(held), page.style())),
+        "report": report.render_html(bench, None, report.Section(page.section(held), page.style())),
         "ledger": page.html(held),
     }
     for name, text in texts.items():

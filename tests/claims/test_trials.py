@@ -14,12 +14,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from edgefer import data, recipes
-from edgefer.bench.result import NetworkEntry, Result
+from edgefer.bench.result import BenchResult, NetworkEntry
 from edgefer.claims import as_written, commands, figures, ledger
 from edgefer.claims import result as schema
-from edgefer.claims.decide import decide
 from edgefer.claims.ledger import Test as Wanted
 from edgefer.claims.result import Entry
+from edgefer.claims.verdicts import decide
 from edgefer.cli.main import app
 from edgefer.errors import InputError
 from edgefer.evaluation import metrics
@@ -37,7 +37,9 @@ def wants(what: str = "accuracy", label: str = "", recipe: str = "b2-two-stage")
     return f'test = {{ recipe = "{recipe}", what = "{what}"{named} }}'
 
 
-def held(folder: Path, results: list[Result], made: str, described: bool = True, recipe: str = "b2-two-stage") -> Entry:
+def held(
+    folder: Path, results: list[BenchResult], made: str, described: bool = True, recipe: str = "b2-two-stage"
+) -> Entry:
     """Return the first claim of a ledger, held against benches."""
     head = HEAD + TRAINED.format(recipe, str(described).lower())
     named = [(f"{number}.json", result) for number, result in enumerate(results)]
@@ -48,7 +50,7 @@ CLAIM = claim("x", "68.78", 'unit = "%"', wants())
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_a_training_of_the_recipe_as_it_comes_is_as_written(small: Result, name: str) -> None:
+def test_a_training_of_the_recipe_as_it_comes_is_as_written(small: BenchResult, name: str) -> None:
     trained = benches.training(name)
     result = benches.of(small, trained, 0.7)
     assert as_written.differences(trained, result.bundles[0].trained_on) == []
@@ -56,7 +58,7 @@ def test_a_training_of_the_recipe_as_it_comes_is_as_written(small: Result, name:
     assert as_written.of_network(trained, benches.of(small, trained, 0.7)) == []
 
 
-def test_what_was_reduced_is_named_in_a_person_s_words(small: Result) -> None:
+def test_what_was_reduced_is_named_in_a_person_s_words(small: BenchResult) -> None:
     settings = ["preprocessing.size=64", "model.pretrained=false"]
     trained = benches.training("b0-attention", settings, 10)
     said = as_written.differences(trained, benches.of(small, trained, 0.5).bundles[0].trained_on)
@@ -86,7 +88,7 @@ REDUCED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("changes", "said"), REDUCED, ids=[said for _, said in REDUCED])
 def test_each_way_not_to_be_as_written_is_named_and_decides_nothing(
-    tmp_path: Path, small: Result, changes: dict[str, Any], said: str
+    tmp_path: Path, small: BenchResult, changes: dict[str, Any], said: str
 ) -> None:
     settings = changes.get("settings")
     trained = benches.training("b2-two-stage", settings, **{k: v for k, v in changes.items() if k != "settings"})
@@ -96,7 +98,7 @@ def test_each_way_not_to_be_as_written_is_named_and_decides_nothing(
     assert entry.measured[0].says.startswith("Measured, but not as written, 68.7")
 
 
-def test_more_epochs_stopped_early_than_the_recipe_allows_are_named(small: Result) -> None:
+def test_more_epochs_stopped_early_than_the_recipe_allows_are_named(small: BenchResult) -> None:
     on = benches.of(small, benches.training("b0-mixup"), 0.5).bundles[0].trained_on
     assert (
         as_written.differences(benches.training("b2-two-stage", None, None).model_copy(update={"epochs": 7}), on) == []
@@ -105,7 +107,7 @@ def test_more_epochs_stopped_early_than_the_recipe_allows_are_named(small: Resul
     assert as_written.differences(short, on) == ["ended after 7 of its 20 epochs"]
 
 
-def test_other_images_are_named(tmp_path: Path, small: Result) -> None:
+def test_other_images_are_named(tmp_path: Path, small: BenchResult) -> None:
     whole = benches.training("b2-two-stage")
     entry = held(tmp_path, [benches.of(small, whole, 0.6878, "test")], CLAIM)
     assert entry.measured[0].differences == ["tested on PrivateTest instead of PublicTest and PrivateTest together"]
@@ -117,7 +119,7 @@ def test_other_images_are_named(tmp_path: Path, small: Result) -> None:
     assert entry.verdict == "not run"
 
 
-def test_settings_that_cannot_be_read_are_no_settings_as_written(small: Result) -> None:
+def test_settings_that_cannot_be_read_are_no_settings_as_written(small: BenchResult) -> None:
     strange = benches.training("b2-two-stage")
     strange = strange.model_copy(update={"recipe": {**strange.recipe, "new": 1}})
     said = as_written.differences(
@@ -139,7 +141,7 @@ def test_settings_that_cannot_be_read_are_no_settings_as_written(small: Result) 
     ],
 )
 def test_what_one_training_as_written_decides_of_an_accuracy(
-    tmp_path: Path, small: Result, share: float, described: bool, verdict: str, lacks: str
+    tmp_path: Path, small: BenchResult, share: float, described: bool, verdict: str, lacks: str
 ) -> None:
     entry = held(tmp_path, [benches.of(small, benches.training("b2-two-stage"), share)], CLAIM, described)
     assert (entry.verdict, entry.lacks, entry.by) == (verdict, lacks, "training")
@@ -152,20 +154,20 @@ def test_what_one_training_as_written_decides_of_an_accuracy(
 
 @pytest.mark.parametrize(("share", "verdict"), [(0.65, "holds"), (0.3, "not run"), (0.9, "not run")])
 def test_a_single_class_is_never_contradicted_by_one_seed(
-    tmp_path: Path, small: Result, share: float, verdict: str
+    tmp_path: Path, small: BenchResult, share: float, verdict: str
 ) -> None:
     made = claim("x", "0.65", wants("recall", "angry"))
     entry = held(tmp_path, [benches.of(small, benches.training("b2-two-stage"), share)], made)
     assert (entry.verdict, entry.lacks) == (verdict, "" if verdict == "holds" else "more seeds")
 
 
-def test_rounding_is_on_the_claim_s_side(tmp_path: Path, small: Result) -> None:
+def test_rounding_is_on_the_claim_s_side(tmp_path: Path, small: BenchResult) -> None:
     bench = benches.of(small, benches.training("b2-two-stage"), 0.6850)  # 67.4 to 69.6
     assert held(tmp_path, [bench], claim("x", "70", 'unit = "%"', wants())).verdict == "holds"
     assert held(tmp_path, [bench], claim("x", "70.0", 'unit = "%"', wants())).verdict == "not run"
 
 
-def test_trainings_that_do_not_agree_decide_nothing(tmp_path: Path, small: Result) -> None:
+def test_trainings_that_do_not_agree_decide_nothing(tmp_path: Path, small: BenchResult) -> None:
     good, bad = (benches.of(small, benches.training("b2-two-stage"), share) for share in (0.69, 0.5))
     assert held(tmp_path, [good, bad], CLAIM).verdict == "not run"
     assert held(tmp_path, [bad, bad], CLAIM).verdict == "contradicted"
@@ -173,14 +175,14 @@ def test_trainings_that_do_not_agree_decide_nothing(tmp_path: Path, small: Resul
     assert held(tmp_path, [reduced, good], CLAIM).verdict == "holds"
 
 
-def test_checks_that_refute_a_claim_are_not_outvoted(tmp_path: Path, small: Result) -> None:
+def test_checks_that_refute_a_claim_are_not_outvoted(tmp_path: Path, small: BenchResult) -> None:
     impossible = claim("x", "68.78", 'unit = "%"', wants(), 'checks = [{ kind = "attainable", images = [3] }]')
     entry = held(tmp_path, [benches.of(small, benches.training("b2-two-stage"), 0.6878)], impossible)
     assert (entry.verdict, entry.by) == ("contradicted", "arithmetic")
     assert entry.measured[0].as_written
 
 
-def test_figures_of_training_are_of_its_own_validation_images(tmp_path: Path, small: Result) -> None:
+def test_figures_of_training_are_of_its_own_validation_images(tmp_path: Path, small: BenchResult) -> None:
     trained = benches.training("b2-two-stage", validation_accuracy=0.675, best_epoch=4)
     bench = benches.of(small, trained, 0.1, "test")  # which says nothing of validation
     made = claim("x", "67.5", 'unit = "%"', wants("validation-accuracy"))
@@ -191,7 +193,7 @@ def test_figures_of_training_are_of_its_own_validation_images(tmp_path: Path, sm
     assert (entry.verdict, entry.measured[0].figure) == ("not run", "4")
 
 
-def test_a_network_for_four_classes_decides_what_is_claimed_of_four(tmp_path: Path, small: Result) -> None:
+def test_a_network_for_four_classes_decides_what_is_claimed_of_four(tmp_path: Path, small: BenchResult) -> None:
     made = claim("x", "0.8223", wants(recipe="b0-mixup"), "conditions = { classes = 4 }", 'needs = "weights"')
     bench = benches.of(small, benches.training("b0-mixup"), 0.8223)
     entry = held(tmp_path, [bench], made, recipe="b0-mixup")
@@ -203,7 +205,7 @@ def test_a_network_for_four_classes_decides_what_is_claimed_of_four(tmp_path: Pa
 
 
 @pytest.mark.parametrize("what", ["macro-f1", "weighted-f1", "weighted-recall", "accuracy"])
-def test_figures_are_those_of_the_bench_with_an_interval_around_them(small: Result, what: str) -> None:
+def test_figures_are_those_of_the_bench_with_an_interval_around_them(small: BenchResult, what: str) -> None:
     random = np.random.default_rng(3)
     matrix = random.integers(1, 90, (7, 7)) + np.diag(random.integers(50, 400, 7))
     entry = small.networks[0].model_copy(update={"confusion": matrix.tolist()})
@@ -216,7 +218,7 @@ def test_figures_are_those_of_the_bench_with_an_interval_around_them(small: Resu
 
 
 @pytest.mark.parametrize("what", ["precision", "recall", "f1"])
-def test_figures_of_a_class_are_those_of_the_bench(small: Result, what: str) -> None:
+def test_figures_of_a_class_are_those_of_the_bench(small: BenchResult, what: str) -> None:
     matrix = np.diag([10, 0, 30, 40, 50, 60, 70]) + np.eye(7, k=1, dtype=int) * 5
     entry = small.networks[0].model_copy(update={"confusion": matrix.tolist()})
     known = getattr(metrics.per_class(matrix), what)
@@ -237,20 +239,20 @@ def test_figures_of_a_class_are_those_of_the_bench(small: Result, what: str) -> 
         lambda entry: {"quality": entry.quality.model_copy(update={"images": 3})},
     ],
 )
-def test_figures_that_cannot_be_right_are_refused(tmp_path: Path, small: Result, change: Any) -> None:
+def test_figures_that_cannot_be_right_are_refused(tmp_path: Path, small: BenchResult, change: Any) -> None:
     bench = benches.of(small, benches.training("b2-two-stage"), 0.6878)
     networks: list[NetworkEntry] = [entry.model_copy(update=change(entry)) for entry in bench.networks]
     with pytest.raises(InputError, match=r"0\.json: the figures of b .* cannot be right"):
         held(tmp_path, [bench.model_copy(update={"networks": networks})], CLAIM)
 
 
-def test_a_recipe_whose_name_is_no_name_is_none_of_the_documents(tmp_path: Path, small: Result) -> None:
+def test_a_recipe_whose_name_is_no_name_is_none_of_the_documents(tmp_path: Path, small: BenchResult) -> None:
     strange = benches.training("b2-two-stage")
     strange = strange.model_copy(update={"recipe": {**strange.recipe, "name": ["b2-two-stage"]}})
     assert held(tmp_path, [benches.of(small, strange, 0.6878)], CLAIM).measured == []
 
 
-def test_a_result_that_does_not_say_how_it_was_trained_is_noted(tmp_path: Path, small: Result) -> None:
+def test_a_result_that_does_not_say_how_it_was_trained_is_noted(tmp_path: Path, small: BenchResult) -> None:
     bench = benches.of(small, benches.training("b2-two-stage"), 0.6878)
     older = bench.bundles[0].model_copy(update={"training": None, "title": "b2-two-stage"})
     head = HEAD + TRAINED.format("b2-two-stage", "true")
@@ -264,7 +266,7 @@ def test_a_result_that_does_not_say_how_it_was_trained_is_noted(tmp_path: Path, 
     assert any("none of" in n or "nothing that was measured" in n for n in decide(read, None, [("s", small)]).notes)
 
 
-def test_what_a_network_costs_takes_no_finished_training(tmp_path: Path, small: Result) -> None:
+def test_what_a_network_costs_takes_no_finished_training(tmp_path: Path, small: BenchResult) -> None:
     said = '[[statement]]\nid = "a.fast"\ndocument = "a"\nplace = "X"\nquote = "fast"\nrecipes = ["b2-two-stage"]\n'
     short = benches.training("b2-two-stage", ["model.pretrained=false"], 2, epochs=None)
     small_images = benches.training("b2-two-stage", ["preprocessing.size=64"])
@@ -288,7 +290,7 @@ def ours() -> ledger.Ledger:
 
 
 @pytest.mark.usefixtures("without_torch")
-def test_a_reduced_run_changes_no_verdict_of_the_whole_ledger(ours: ledger.Ledger, small: Result) -> None:
+def test_a_reduced_run_changes_no_verdict_of_the_whole_ledger(ours: ledger.Ledger, small: BenchResult) -> None:
     reduced = [
         (name, benches.of(small, benches.training(name, ["preprocessing.size=64"], 10), 0.7))
         for name in ("b2-two-stage", "b0-attention", "insideout-v2s", "b0-mixup")
@@ -368,7 +370,7 @@ def test_the_command_of_a_claim_runs_from_training_to_ledger(
     for step in (train, compress, f"{bench} --seconds 0.1", f"{hold} --out done"):
         done = CliRunner().invoke(app, shlex.split(step)[1:])
         assert done.exit_code == 0, done.output
-    held = schema.Result.model_validate_json(Path("done/claims.json").read_text(encoding="utf-8"))
+    held = schema.ClaimsResult.model_validate_json(Path("done/claims.json").read_text(encoding="utf-8"))
     entry = next(entry for entry in held.entries if entry.id == "attention.cnn-accuracy")
     assert entry.verdict == "not run"
     (figure,) = entry.measured

@@ -20,8 +20,8 @@ import pytest
 from PIL import Image
 
 from edgefer import console, data
-from edgefer.bench.bench import bench
-from edgefer.cli.main import main
+from edgefer.bench.measurement import bench
+from edgefer.cli.main import run_command
 from edgefer.console import Guarded
 from tests.helpers import samples
 
@@ -63,7 +63,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
             patch.setattr(sys, "stdout", streams[0])
             patch.setattr(sys, "stderr", streams[1])
             with pytest.raises(SystemExit) as ended:
-                main()
+                run_command()
         for stream in streams:
             stream.flush()
         out, err = (stream.buffer.getvalue() for stream in streams)  # type: ignore[attr-defined]

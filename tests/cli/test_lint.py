@@ -19,10 +19,10 @@ from typer.testing import CliRunner, Result
 from edgefer import console
 from edgefer.cli.main import app
 from edgefer.errors import InputError
-from edgefer.graph import lint
+from edgefer.graph import linter
 from edgefer.graph.fold import fold_batchnorm
-from edgefer.graph.lower import lower
-from edgefer.graph.read import read
+from edgefer.graph.lowering import lower
+from edgefer.graph.reading import read
 from edgefer.graph.strip import stripped
 from edgefer.graph.weights import fold_weights
 from tests.helpers.onnx_networks import Layer, network, reader_of
@@ -182,7 +182,7 @@ def test_a_damaged_file_is_read_or_refused_and_never_a_bug(tmp_path: Path, data:
     path = tmp_path / "damaged.onnx"
     path.write_bytes(content)
     with contextlib.suppress(InputError):
-        lint.lint(read(path), "tensorrt")
+        linter.lint(read(path), "tensorrt")
 
 
 def test_without_onnx_the_extra_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +239,9 @@ def test_a_constant_in_a_file_beside_is_refused_before_that_file_is_opened(tmp_p
 def test_a_pass_says_which_runtime_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     onnx.save(made_for("cpu"), tmp_path / "cpu.onnx")
     assert "ONNX Runtime" in type_in(tmp_path / "cpu.onnx", "--target", "cpu").output
-    monkeypatch.setattr("edgefer.graph.lint.asking.ask_in_subprocess", lambda *_: None)  # as where it is not installed
+    monkeypatch.setattr(
+        "edgefer.graph.linter.asking.ask_in_subprocess", lambda *_: None
+    )  # as where it is not installed
     done = type_in(tmp_path / "cpu.onnx", "--target", "cpu")
     assert done.exit_code == 0
     assert "nothing of what lint looks for" in done.output

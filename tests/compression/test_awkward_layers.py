@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from edgefer import models
 from edgefer.backends import onnxruntime
 from edgefer.backends.tensorrt import builder
-from edgefer.compression import export, quantize, targets
+from edgefer.compression import export, quantization, targets
 from edgefer.graph.fusions import optimized
 from tests.helpers.onnx_networks import kinds
 
@@ -113,7 +113,7 @@ def test_every_target_takes_it_and_computes_what_was_trained(name: str) -> None:
     build, layers = NETWORKS[name]
     torch.manual_seed(0)
     network, x = build().eval(), torch.randn(12, 3, 10, 10)
-    quantized = quantize.quantize(network, x, "minmax", half_range=False)
+    quantized = quantization.quantize(network, x, "minmax", half_range=False)
     qdq = export.int8(quantized, x[:1])
     graphs = targets.lowered(qdq)
     with torch.no_grad():
@@ -140,10 +140,10 @@ def run(model: onnx.ModelProto, x: Tensor, optimize: bool = False) -> np.ndarray
 def test_a_network_quantized_in_places_that_share_a_scale_still_learns_it_once() -> None:
     torch.manual_seed(0)
     network, x = NETWORKS["concat of ReLUs"][0]().eval(), torch.randn(4, 3, 10, 10)
-    quantized = quantize.quantize(network, x, "minmax", half_range=False)
+    quantized = quantization.quantize(network, x, "minmax", half_range=False)
     scales = [tensor for name, tensor in quantized.named_parameters() if "post_hooks" in name and tensor.requires_grad]
     count = len(scales)
-    quantize.strip(quantized, x[:1])
+    quantization.strip(quantized, x[:1])
     with torch.no_grad():
         for scale in scales:
             scale.mul_(1.5)
@@ -169,7 +169,7 @@ def test_standardized_weights_are_stored_in_8_bits() -> None:
         wanted = network(x).numpy()
     models.with_constant_weights(network, x[:1])
     full = export.fp32(network, x[:1])
-    graphs = targets.lowered(export.int8(quantize.quantize(network, x, "minmax", half_range=False), x[:1]))
+    graphs = targets.lowered(export.int8(quantization.quantize(network, x, "minmax", half_range=False), x[:1]))
     np.testing.assert_allclose(run(full, x), wanted, atol=1e-4 * np.abs(wanted).max())
     for graph in graphs.values():
         assert graph.model.ByteSize() < full.ByteSize() / 3

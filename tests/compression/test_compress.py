@@ -25,24 +25,24 @@ from edgefer.cli.main import app
 from edgefer.compression import compressor, fine_tuning, speed, unfinished
 from edgefer.compression.compressor import compress
 from edgefer.compression.config import CompressConfig
-from edgefer.compression.result import Rejected, Result
+from edgefer.compression.result import CompressResult, Rejected
 from edgefer.errors import InputError
 from edgefer.evaluation import metrics, predict
 from edgefer.evaluation.predict import Infer
-from edgefer.graph.lint import check
+from edgefer.graph.linter import check
 from tests.helpers.onnx_networks import kinds
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def made(trained: Path, csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
+def made(trained: Path, csv: Path, tmp_path_factory: pytest.TempPathFactory) -> CompressResult:
     """Return a compression with every setting at its default."""
     torch.set_num_threads(1)
     return compress(trained, data.load(csv), tmp_path_factory.mktemp("made") / "bundle")
 
 
-def test_a_bundle_holds_what_its_manifest_says(made: Result, csv: Path) -> None:
+def test_a_bundle_holds_what_its_manifest_says(made: CompressResult, csv: Path) -> None:
     opened = bundle.load(made.bundle)
     manifest = opened.manifest
     assert list(manifest.networks) == ["fp32", "fp16-tensorrt", "fp16-rtx", "int8-cpu", "int8-tensorrt", "int8-rtx"]
@@ -64,7 +64,7 @@ def test_a_bundle_holds_what_its_manifest_says(made: Result, csv: Path) -> None:
     assert list(made.bundle.parent.iterdir()) == [made.bundle]
 
 
-def test_the_manifest_tells_how_int8_was_made(made: Result, csv: Path) -> None:
+def test_the_manifest_tells_how_int8_was_made(made: CompressResult, csv: Path) -> None:
     manifest = bundle.load(made.bundle).manifest
     how = manifest.compression
     assert how["method"] == made.method == ("qat" if how["fine_tuning"]["best_epoch"] else "ptq")
@@ -104,7 +104,7 @@ def test_test_images_change_nothing_and_validation_images_choose_and_fit_confide
     assert (plain.confidence.split, plain.confidence.images) == ("val", 140)
 
 
-def test_each_targets_file_passes_its_linter_and_differs_where_the_manifest_says(made: Result) -> None:
+def test_each_targets_file_passes_its_linter_and_differs_where_the_manifest_says(made: CompressResult) -> None:
     opened = bundle.load(made.bundle)
     cpu, tensorrt = (onnx.load(opened.file(name)) for name in ("int8-cpu", "int8-tensorrt"))
     check(cpu, "cpu")
@@ -126,7 +126,7 @@ def test_each_targets_file_passes_its_linter_and_differs_where_the_manifest_says
 
 @pytest.mark.slow
 def test_a_killed_compression_is_resumed_to_the_same_files(
-    made: Result, trained: Path, csv: Path, tmp_path: Path
+    made: CompressResult, trained: Path, csv: Path, tmp_path: Path
 ) -> None:
     script = f"""
 import os, signal, sys
@@ -266,7 +266,7 @@ def test_a_rejected_network_is_judged_by_other_bounds_without_fine_tuning_again(
 
 
 def test_a_rejected_bundle_of_another_fine_tuning_is_not_replaced(
-    made: Result, trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: CompressResult, trained: Path, csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compressor, "MAX_STEPS", 1)
     out = tmp_path / "bundle"
@@ -351,7 +351,7 @@ def test_the_command_finds_checkpoint_and_data_and_moves_latest_only_when_int8_p
         assert runner.invoke(app, ["compress", *options]).exit_code == 2
 
 
-def test_what_int8_changed_and_how_sure_that_is_stands_beside_the_scores(made: Result, csv: Path) -> None:
+def test_what_int8_changed_and_how_sure_that_is_stands_beside_the_scores(made: CompressResult, csv: Path) -> None:
     manifest = bundle.load(made.bundle).manifest
     accuracy = {score.network: score.accuracy for score in manifest.scores}
     assert [change.network for change in manifest.changes] == ["int8-cpu", "int8-tensorrt", "int8-rtx"]
@@ -367,7 +367,7 @@ def test_what_int8_changed_and_how_sure_that_is_stands_beside_the_scores(made: R
     )
 
 
-def test_speed_is_measured_against_fp32_and_stands_in_the_manifest(made: Result) -> None:
+def test_speed_is_measured_against_fp32_and_stands_in_the_manifest(made: CompressResult) -> None:
     speed = bundle.load(made.bundle).manifest.speed
     assert speed == made.speed
     assert speed.low <= speed.ratio <= speed.high

@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 
 from edgefer import bundle, data
 from edgefer.cli.main import app
-from edgefer.compression import compressor, diagnose, export, gate, quantize, repair, targets
+from edgefer.compression import compressor, diagnosis, export, fp32_fallback, gate, quantization, targets
 from edgefer.compression.config import CompressConfig
-from edgefer.compression.diagnose import Damage
+from edgefer.compression.diagnosis import Damage
 from edgefer.data.dataset import Split
 from edgefer.errors import InputError
 from edgefer.graph.graph import Graph
@@ -47,9 +47,9 @@ class Case:
         self.inputs = self.spec.apply(training.take(slice(0, 60)))
         images = torch.from_numpy(self.inputs)
         network = checkpoint.build(found)
-        quantized = quantize.quantize(network, images, "histogram", False)
+        quantized = quantization.quantize(network, images, "histogram", False)
         self.whole = export.int8(quantized, images[:1])
-        self.floats = export.fp32(quantize.unquantized(network, quantized), images[:1])
+        self.floats = export.fp32(quantization.unquantized(network, quantized), images[:1])
         self.qdq = broken(self.whole)
         self.fp32 = {"fp32": gate.predictions(self.floats, self.spec, self.validation, "")}
 
@@ -58,7 +58,7 @@ class Case:
         return gate.judge(self.validation, 7, self.fp32, graphs, self.spec)
 
     def diagnose(self, some: list[QuantizedPart] | None = None, left: Sequence[QuantizedPart] = ()) -> list[Damage]:
-        return diagnose.diagnose(self.qdq, self.floats, self.spec, self.validation, self.inputs, some, left)
+        return diagnosis.diagnose(self.qdq, self.floats, self.spec, self.validation, self.inputs, some, left)
 
 
 def broken(qdq: ModelProto) -> ModelProto:
@@ -101,7 +101,7 @@ def test_every_quantized_tensor_and_layer_has_a_line_and_the_broken_one_stands_f
 def test_repair_leaves_as_little_as_passes_the_gate(case: Case, damages: list[Damage]) -> None:
     assert case.judge(case.qdq).drop > 5
     allowed = case.judge(case.whole).drop + 0.8  # one image of 140 is 0.71 points
-    repaired = repair.repair(case.qdq, case.floats, damages, case.diagnose, case.judge, allowed)
+    repaired = fp32_fallback.repair(case.qdq, case.floats, damages, case.diagnose, case.judge, allowed)
     assert repaired is not None
     assert repaired.verdict.drop <= allowed
     assert len(repaired.left) <= 2
@@ -139,7 +139,7 @@ def test_repair_finds_the_parts_that_are_needed_and_no_other(
     def again(some: list[QuantizedPart], left: list[QuantizedPart]) -> list[Damage]:
         return [each for each in worst if each.part in some]
 
-    repaired = repair.repair(case.qdq, case.floats, worst, again, needs(wanted), 0.5)
+    repaired = fp32_fallback.repair(case.qdq, case.floats, worst, again, needs(wanted), 0.5)
     assert repaired is not None
     assert wanted <= {tensor for part in repaired.left for tensor in part.tensors}
     assert len(repaired.left) <= len(needed)
@@ -158,7 +158,7 @@ def test_repair_measures_again_what_is_left_once_the_worst_part_is_fp32(case: Ca
         return [dataclasses.replace(each, loss=5.0 if each is hidden else 0.0) for each in worst if each.part in some]
 
     judge = needs({first.part.tensors[0], hidden.part.tensors[0]})
-    repaired = repair.repair(case.qdq, case.floats, worst, again, judge, 0.5)
+    repaired = fp32_fallback.repair(case.qdq, case.floats, worst, again, judge, 0.5)
     assert repaired is not None
     assert set(repaired.left) == {first.part, hidden.part}
     assert asked == [([each.part for each in worst[1:]], [first.part])]
@@ -172,7 +172,7 @@ def test_damage_beyond_what_is_fp32_already_is_of_the_rest_alone(case: Case, dam
 
 
 def test_repair_says_so_where_nothing_helps(case: Case, damages: list[Damage]) -> None:
-    assert repair.repair(case.qdq, case.floats, damages[:6], case.diagnose, case.judge, -101) is None
+    assert fp32_fallback.repair(case.qdq, case.floats, damages[:6], case.diagnose, case.judge, -101) is None
 
 
 class Tokens(nn.Module):
@@ -198,19 +198,19 @@ def test_networks_of_tokens_are_diagnosed_and_named_like_any_other() -> None:
     torch.manual_seed(0)
     images = torch.randn(12, 1, 16, 16)
     network = Tokens().eval()
-    quantized = quantize.quantize(network, images, "minmax", False)
+    quantized = quantization.quantize(network, images, "minmax", False)
     qdq = export.int8(quantized, images[:1])
-    floats = export.fp32(quantize.unquantized(network, quantized), images[:1])
+    floats = export.fp32(quantization.unquantized(network, quantized), images[:1])
     found = parts(qdq, floats)
     assert np.allclose(run(with_fp32(qdq, floats, found), images.numpy()), run(floats, images.numpy()), atol=1e-5)
-    ratios = diagnose.snr(qdq, floats, images.numpy())
+    ratios = diagnosis.snr(qdq, floats, images.numpy())
     assert all(15 < ratio < 120 or math.isinf(ratio) for ratio in ratios.values()), ratios
     assert {"query.MatMul", "key.MatMul"} <= {part.name for part in found if part.kind == "weight"}
-    known = quantize.layers(network, images[:1])
+    known = quantization.layers(network, images[:1])
     for part in found:
         if part.kind == "layer" and not part.name.startswith("twice"):  # called twice: its name counts the calls
             assert any(layer.fits(part.name) for layer in known), part.name
-    some = quantize.quantize(network, images, "minmax", False, ["*Add*", "twice"])
+    some = quantization.quantize(network, images, "minmax", False, ["*Add*", "twice"])
     left = export.int8(some, images[:1])
     assert not [part for part in parts(left, floats) if part.kind == "layer" and "twice" in part.name]
 
@@ -219,9 +219,9 @@ def test_patterns_that_fit_nothing_or_everything_are_refused(case: Case, trained
     images = torch.from_numpy(case.inputs[:8])
     network = checkpoint.build(checkpoint.read(trained))
     with pytest.raises(InputError, match=r"--ignore stam fits no layer; there are e\.g\. .*stem"):
-        quantize.quantize(network, images, "minmax", False, ["stam"])
+        quantization.quantize(network, images, "minmax", False, ["stam"])
     with pytest.raises(InputError, match="leaves no layer in INT8"):
-        quantize.quantize(network, images, "minmax", False, ["*"])
+        quantization.quantize(network, images, "minmax", False, ["*"])
 
 
 def test_a_tensor_that_int8_holds_exactly_has_no_noise() -> None:
@@ -230,10 +230,10 @@ def test_a_tensor_that_int8_holds_exactly_has_no_noise() -> None:
     with torch.no_grad():
         network[0].weight.fill_(1)
     images = torch.randn(8, 1, 4, 4)
-    quantized = quantize.quantize(network.eval(), images, "minmax", False)
+    quantized = quantization.quantize(network.eval(), images, "minmax", False)
     qdq = export.int8(quantized, images[:1])
-    floats = export.fp32(quantize.unquantized(network, quantized), images[:1])
-    ratios = diagnose.snr(qdq, floats, images.numpy())
+    floats = export.fp32(quantization.unquantized(network, quantized), images[:1])
+    ratios = diagnosis.snr(qdq, floats, images.numpy())
     weight = next(name for name in ratios if "0.Conv." in name and name.endswith("weight"))
     assert ratios[weight] > 100 or math.isinf(ratios[weight])
     assert 20 < ratios["input.DQ"] < 60
@@ -298,8 +298,8 @@ def test_layers_that_are_ignored_stay_fp32_and_the_rest_does_not(trained: Path, 
 def test_layers_are_named_as_in_the_exported_graph_or_as_their_modules(case: Case, trained: Path, pattern: str) -> None:
     images = torch.from_numpy(case.inputs[:8])
     network = checkpoint.build(checkpoint.read(trained))
-    some = quantize.quantize(network, images, "minmax", False, [pattern])
-    every = quantize.quantize(network, images, "minmax", False)
-    assert sum(quantize.quantizers(some).values()) < sum(quantize.quantizers(every).values())
+    some = quantization.quantize(network, images, "minmax", False, [pattern])
+    every = quantization.quantize(network, images, "minmax", False)
+    assert sum(quantization.quantizers(some).values()) < sum(quantization.quantizers(every).values())
     names = {node.name for node in case.qdq.graph.node}
-    assert all(set(layer.names) & names for layer in quantize.layers(network, images[:1]))
+    assert all(set(layer.names) & names for layer in quantization.layers(network, images[:1]))

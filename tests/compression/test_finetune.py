@@ -14,8 +14,8 @@ from torch import nn
 
 from edgefer import data
 from edgefer.compression import fine_tuning
-from edgefer.compression.fine_tuning import Settings
-from edgefer.compression.quantize import quantize
+from edgefer.compression.fine_tuning import FineTuneSettings
+from edgefer.compression.quantization import quantize
 from edgefer.errors import Diverged
 from edgefer.learning import checkpoint, evaluate, state
 from edgefer.learning.checkpoint import Checkpoint
@@ -37,7 +37,7 @@ def prepared(run: Path) -> tuple[Checkpoint, nn.Module, nn.Module]:
 def tune(run: Path, work: Path, epochs: int = 1, lr: float = 1e-3) -> tuple[Progress, nn.Module, nn.Module]:
     trained, network, quantized = prepared(run)
     splits = [data.split(stripes(train=448, others=140), name) for name in ("train", "val")]
-    plan = Settings("int8", epochs=epochs, steps=14, lr=lr, seed=0)
+    plan = FineTuneSettings("int8", epochs=epochs, steps=14, lr=lr, seed=0)
     progress = fine_tuning.finetune(quantized, network, splits[0], splits[1], trained.recipe, plan, work, {})
     return progress, quantized, network
 
@@ -57,7 +57,7 @@ def test_fine_tuning_brings_int8_closer_to_the_teacher(trained: Path, tmp_path: 
 
     before = distance(calibrated)
     splits = [data.split(stripes(train=448, others=140), name) for name in ("train", "val")]
-    plan = Settings("int8", epochs=3, steps=14, lr=1e-3, seed=0)
+    plan = FineTuneSettings("int8", epochs=3, steps=14, lr=1e-3, seed=0)
     progress = fine_tuning.finetune(calibrated, network, splits[0], splits[1], read.recipe, plan, tmp_path, {})
     assert [line["epoch"] for line in progress.history] == [0, 1, 2, 3]
     assert progress.history[3]["loss"] < progress.history[1]["loss"]
@@ -92,10 +92,10 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_rows(trained: Path, tmp_
 
 def test_the_default_is_one_epoch_and_never_more_steps_than_asked(trained: Path) -> None:
     recipe, training = checkpoint.read(trained).recipe, data.split(stripes(train=448, others=140), "train")
-    assert fine_tuning.settings("int8", recipe, training, None, 300, 0) == Settings("int8", 1, 14, 0.001, 0)
-    assert fine_tuning.settings("int8", recipe, training, None, 5, 0) == Settings("int8", 1, 5, 0.001, 0)
-    assert fine_tuning.settings("relu", recipe, training, 2, 5, 0) == Settings("relu", 2, 14, 0.025, 0)
-    assert fine_tuning.settings("int8", recipe, training, 3, 5, 0) == Settings("int8", 3, 14, 0.001, 0)
+    assert fine_tuning.settings("int8", recipe, training, None, 300, 0) == FineTuneSettings("int8", 1, 14, 0.001, 0)
+    assert fine_tuning.settings("int8", recipe, training, None, 5, 0) == FineTuneSettings("int8", 1, 5, 0.001, 0)
+    assert fine_tuning.settings("relu", recipe, training, 2, 5, 0) == FineTuneSettings("relu", 2, 14, 0.025, 0)
+    assert fine_tuning.settings("int8", recipe, training, 3, 5, 0) == FineTuneSettings("int8", 3, 14, 0.001, 0)
 
 
 _SCRIPT = """

@@ -16,10 +16,10 @@ from onnx import numpy_helper
 from torch import nn
 
 from edgefer import models
-from edgefer.compression import export, quantize
+from edgefer.compression import export, quantization
 from edgefer.compression.calibrate import Observer
-from edgefer.graph.lint import check
-from edgefer.graph.lower import lower
+from edgefer.graph.linter import check
+from edgefer.graph.lowering import lower
 from edgefer.graph.strip import stripped
 from tests.helpers.onnx_networks import kinds, run, session
 
@@ -69,7 +69,7 @@ class Depthwise(nn.Module):
 
 def test_a_real_network_becomes_a_quarter_in_size_and_all_of_it_int8(compact: nn.Module, tmp_path: Path) -> None:
     x = pictures()
-    quantized = quantize.quantize(compact, x, "mean-minmax", half_range=False)
+    quantized = quantization.quantize(compact, x, "mean-minmax", half_range=False)
     full, qdq = export.fp32(compact, x[:1]), export.int8(quantized, x[:1])
     cpu = stripped(lower(qdq, "cpu").model)
     assert cpu.ByteSize() < full.ByteSize() / 3
@@ -96,7 +96,7 @@ def test_a_real_network_becomes_a_quarter_in_size_and_all_of_it_int8(compact: nn
 def test_depthwise_networks_get_one_scale_for_each_activation(target: str) -> None:
     torch.manual_seed(0)
     network, x = awkward(Depthwise()), pictures(side=12)
-    qdq = export.int8(quantize.quantize(network, x, "mean-minmax", half_range=False), x[:1])
+    qdq = export.int8(quantization.quantize(network, x, "mean-minmax", half_range=False), x[:1])
     lowered = lower(qdq, target)
     check(lowered.model, target)
     run(lowered.model, x.numpy(), optimize=True)
@@ -104,7 +104,7 @@ def test_depthwise_networks_get_one_scale_for_each_activation(target: str) -> No
 
 def test_calibration_changes_no_weight_and_leaves_the_fp32_network_as_it_is(compact: nn.Module) -> None:
     before = {name: tensor.clone() for name, tensor in compact.state_dict().items()}
-    calibrated = quantize.quantize(compact, pictures(5), "mean-minmax", half_range=False)
+    calibrated = quantization.quantize(compact, pictures(5), "mean-minmax", half_range=False)
     for network in (compact, calibrated):
         tensors = network.state_dict()
         assert all(torch.equal(tensors[name], tensor) for name, tensor in before.items())
@@ -115,7 +115,7 @@ def test_a_sequential_network_is_no_problem() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 100, 7))
     x = pictures(side=12)
-    quantized = quantize.quantize(network.eval(), x, "mean-minmax", half_range=False)
+    quantized = quantization.quantize(network.eval(), x, "mean-minmax", half_range=False)
     qdq = export.int8(quantized, x[:1])
     with torch.no_grad():
         np.testing.assert_allclose(run(qdq, x.numpy()), quantized(x).numpy(), atol=0.05)
@@ -124,7 +124,7 @@ def test_a_sequential_network_is_no_problem() -> None:
 def test_half_range_keeps_weights_within_64_after_training_too() -> None:
     torch.manual_seed(0)
     network, x = awkward(Depthwise()), pictures(side=12)
-    quantized = quantize.quantize(network, x, "mean-minmax", half_range=True)
+    quantized = quantization.quantize(network, x, "mean-minmax", half_range=True)
     with torch.no_grad():
         for parameter in quantized.parameters():
             if parameter.ndim > 1 and parameter.numel() > 50:
@@ -140,7 +140,7 @@ OBSERVERS: tuple[Observer, ...] = ("minmax", "mean-minmax", "median-minmax", "me
 
 
 def input_scale(network: nn.Module, x: torch.Tensor, observer: Observer) -> float:
-    qdq = export.int8(quantize.quantize(network, x, observer, half_range=False), x[:1])
+    qdq = export.int8(quantization.quantize(network, x, observer, half_range=False), x[:1])
     return next(float(numpy_helper.to_array(each)) for each in qdq.graph.initializer if each.name == "input.Q.scale")
 
 
@@ -152,7 +152,7 @@ def test_ranges_are_made_of_each_images_own_range_however_many_are_seen_at_a_tim
     network = awkward(Depthwise())
     x = pictures(side=12) * torch.linspace(0.1, 3, 30).view(-1, 1, 1, 1)  # dim pictures and bright ones
     together = input_scale(network, x, observer)
-    monkeypatch.setattr(quantize, "_BATCH", 1)
+    monkeypatch.setattr(quantization, "_BATCH", 1)
     assert together == pytest.approx(input_scale(network, x, observer), rel=0.01)
 
 
@@ -239,10 +239,10 @@ def test_without_a_compiler_everything_works_and_one_line_says_so(tmp_path: Path
 
 
 def test_what_fine_tuning_changed_is_in_the_network_without_quantizers(compact: nn.Module) -> None:
-    quantized = quantize.quantize(compact, pictures(5), "mean-minmax", half_range=False)
+    quantized = quantization.quantize(compact, pictures(5), "mean-minmax", half_range=False)
     with torch.no_grad():
         next(parameter for name, parameter in quantized.named_parameters() if name.endswith("head.weight")).add_(1)
-    found = dict(quantize.unquantized(compact, quantized).named_parameters())
+    found = dict(quantization.unquantized(compact, quantized).named_parameters())
     before = dict(compact.named_parameters())
     head = next(name for name in found if name.endswith("head.weight"))
     assert torch.equal(found[head], before["head.weight"] + 1)

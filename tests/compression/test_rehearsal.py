@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from edgefer import limits, models, recipes
 from edgefer.backends import onnxruntime
-from edgefer.compression import export, quantize, rehearsal, targets
+from edgefer.compression import export, quantization, rehearsal, targets
 from edgefer.errors import InputError
 
 
@@ -37,7 +37,7 @@ class Windows(nn.Module):
 def test_sizes_that_a_network_computes_move_no_quantizer_and_leave_the_batch_open() -> None:
     torch.manual_seed(0)
     network, images = Windows().eval(), torch.randn(3, 1, 20, 20)
-    quantized = quantize.quantize(network, images, "minmax", False)
+    quantized = quantization.quantize(network, images, "minmax", False)
     floats = export.fp32(network, images[:1])
     int8 = targets.lowered(export.int8(quantized, images[:1]))["int8-cpu"].model
     with torch.no_grad():

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from edgefer import bundle, data
 from edgefer.cli.main import app
-from edgefer.compression import compressor, export, quantize, targets, worth
+from edgefer.compression import compressor, export, quantization, targets, worth
 from edgefer.compression.compressor import compress
 from edgefer.compression.config import CompressConfig
 from edgefer.compression.result import Rejected
@@ -22,7 +22,7 @@ from edgefer.errors import InputError
 
 def judged(network: nn.Module, side: int = 16) -> worth.Worth:
     x = torch.randn(4, 3, side, side)
-    quantized = quantize.quantize(network.eval(), x, "minmax", half_range=False)
+    quantized = quantization.quantize(network.eval(), x, "minmax", half_range=False)
     return worth.judge(export.fp32(network, x[:1]), targets.lowered(export.int8(quantized, x[:1])))
 
 

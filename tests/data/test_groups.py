@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgefer import data
-from edgefer.data import carve, near_duplicates
+from edgefer.data import near_duplicates, new_splits
 from edgefer.data.dataset import SPLITS
 from edgefer.data.groups import from_names
 from edgefer.errors import InputError
@@ -321,15 +321,15 @@ def test_whatever_the_groups_are_none_is_divided_and_training_has_every_class(
     _, unit = np.unique(unit, return_inverse=True)
     before = np.zeros(len(labels), dtype=np.uint8)
 
-    splits = carve.carve(labels, before, unit, carved)
+    splits = new_splits.carve(labels, before, unit, carved)
 
-    assert (splits == carve.carve(labels, before, unit, carved)).all()
+    assert (splits == new_splits.carve(labels, before, unit, carved)).all()
     for number in np.unique(unit):
         assert len(set(splits[unit == number].tolist())) == 1
     assert {*labels.tolist()} == {*labels[splits == 0].tolist()}
     assert {*splits.tolist()} <= {0, *(SPLITS.index(name) for name in carved)}
     order = np.random.default_rng(len(labels)).permutation(len(labels))
-    assert (carve.carve(labels[order], before, unit[order], carved) == splits[order]).all()
+    assert (new_splits.carve(labels[order], before, unit[order], carved) == splits[order]).all()
 
 
 @settings(max_examples=100, deadline=None)
@@ -337,7 +337,7 @@ def test_whatever_the_groups_are_none_is_divided_and_training_has_every_class(
 def test_single_pictures_are_divided_to_the_image(counts: Sequence[int]) -> None:
     labels = np.repeat(np.arange(len(counts)), counts)
 
-    splits = carve.carve(labels, np.zeros(len(labels), np.uint8), np.arange(len(labels)), ("val", "test"))
+    splits = new_splits.carve(labels, np.zeros(len(labels), np.uint8), np.arange(len(labels)), ("val", "test"))
 
     for label, count in enumerate(counts):
         wanted = max(1, int(count * 0.125 + 0.5)) if count >= 3 else 0
@@ -349,14 +349,14 @@ def test_single_pictures_are_divided_to_the_image(counts: Sequence[int]) -> None
 def test_groups_of_any_size_leave_none_of_the_splits_empty(sizes: Sequence[int]) -> None:
     unit = np.repeat(np.arange(len(sizes)), sizes)
 
-    splits = carve.carve(np.zeros(len(unit), int), np.zeros(len(unit), np.uint8), unit, ("val", "test"))
+    splits = new_splits.carve(np.zeros(len(unit), int), np.zeros(len(unit), np.uint8), unit, ("val", "test"))
 
     assert np.bincount(splits, minlength=3).min() > 0
 
 
 def test_a_hundred_thousand_pictures_and_groups_are_divided() -> None:
     labels, unit = np.arange(100_000) % 7, np.arange(100_000) // 2
-    splits = carve.carve(labels, np.zeros(100_000, np.uint8), unit, ("val", "test"))
+    splits = new_splits.carve(labels, np.zeros(100_000, np.uint8), unit, ("val", "test"))
 
     assert np.bincount(splits).tolist() == pytest.approx([75_000, 12_500, 12_500], abs=20)
     assert from_names([f"a/{i}.png" for i in range(100_000)], [None] * 100_000, labels) != ""

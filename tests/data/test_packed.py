@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgefer import bundle, data
-from edgefer.bench.bench import bench
+from edgefer.bench.measurement import bench
 from edgefer.data import packed
 from edgefer.data.dataset import Dataset
 from edgefer.errors import InputError
@@ -63,7 +63,7 @@ def test_a_bench_over_the_part_has_the_figures_of_one_over_the_whole(split: str,
 
 
 def test_a_network_that_was_trained_on_something_else_is_told_so(tmp_path: Path) -> None:
-    other = samples.write(tmp_path / "b", data=bundle.Data(name="others", digest="f" * 64, synthetic=False))
+    other = samples.write(tmp_path / "b", data=bundle.DataEntry(name="others", digest="f" * 64, synthetic=False))
     part = data.load(packed_to(tmp_path / "part", samples.dataset()))
 
     warnings = bench([other], part, seconds=0.01).warnings

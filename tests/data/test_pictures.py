@@ -148,7 +148,7 @@ def test_black_and_white_pictures(tmp_path: Path) -> None:
 def test_a_data_set_s_name_can_travel_into_manifests_and_tables(tmp_path: Path, name: str) -> None:
     load_one(Image.fromarray(gradient(40, 40)), tmp_path / name)
     dataset = data.load(tmp_path / name)
-    said = bundle.Data(name=dataset.name, digest="0" * 64, synthetic=False).name
+    said = bundle.DataEntry(name=dataset.name, digest="0" * 64, synthetic=False).name
     assert (said.isprintable(), 0 < len(said) <= 100) == (True, True)
 
 

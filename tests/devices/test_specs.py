@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from edgefer.devices.specs import Device, devices
+from edgefer.devices.specs import DeviceSpec, devices
 
 ALL = (*devices("jetson"), *devices("rtx"))
 
@@ -22,12 +22,12 @@ def test_no_device_stands_there_twice() -> None:
 
 
 @pytest.mark.parametrize("device", ALL, ids=lambda device: device.name)
-def test_int8_is_twice_as_fast_as_fp16_where_it_is_there(device: Device) -> None:
+def test_int8_is_twice_as_fast_as_fp16_where_it_is_there(device: DeviceSpec) -> None:
     assert device.int8 is None or device.int8 == pytest.approx(2 * device.fp16, rel=0.01)
 
 
 @pytest.mark.parametrize("device", [each for each in ALL if "Orin" in each.name], ids=lambda device: device.name)
-def test_an_orin_s_rate_is_that_of_its_multiprocessors(device: Device) -> None:
+def test_an_orin_s_rate_is_that_of_its_multiprocessors(device: DeviceSpec) -> None:
     """Two ways to one figure: NVIDIA's headline halved, and 2,048 multiply-accumulates in INT8 a clock and SM."""
     multiprocessors, gigahertz = {"Nano": (8, 1.02), "NX": (8, 1.173), "AGX": (16, 1.3)}[
         next(part for part in ("Nano", "NX", "AGX") if part in device.name)
@@ -41,11 +41,11 @@ def test_a_device_without_int8_says_why() -> None:
     assert nano.no_int8
     fields = nano.model_dump()
     with pytest.raises(ValidationError, match="either int8 or no_int8"):
-        Device(**{**fields, "no_int8": None})
+        DeviceSpec(**{**fields, "no_int8": None})
     with pytest.raises(ValidationError, match="either int8 or no_int8"):
-        Device(**{**fields, "int8": 1.0})
+        DeviceSpec(**{**fields, "int8": 1.0})
 
 
 def test_a_source_is_nvidia_s() -> None:
     with pytest.raises(ValidationError, match="url"):
-        Device(**{**ALL[0].model_dump(), "url": "https://example.org/specs"})
+        DeviceSpec(**{**ALL[0].model_dump(), "url": "https://example.org/specs"})

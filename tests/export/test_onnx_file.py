@@ -18,7 +18,7 @@ import edgefer
 from edgefer import bundle
 from edgefer.cli.main import app
 from edgefer.errors import InputError
-from edgefer.export import check, golden, onnx_file
+from edgefer.export import checking, golden, onnx_file
 from edgefer.inputs import pictures
 from edgefer.preprocessing import Preprocessing
 
@@ -103,7 +103,7 @@ def test_check_finds_a_network_that_answers_otherwise(exported: Path, tmp_path: 
     (temperature,) = [each for each in model.graph.initializer if each.name == "temperature"]
     temperature.CopyFrom(onnx.numpy_helper.from_array(np.array([9.0], np.float32), "temperature"))
     onnx.save(model, tmp_path / "other.onnx")
-    check.beside(tmp_path / "other.onnx").write_bytes(check.beside(exported).read_bytes())
+    checking.beside(tmp_path / "other.onnx").write_bytes(checking.beside(exported).read_bytes())
     result = type_in("--check", tmp_path / "other.onnx", "--device", "cpu")
     assert result.exit_code == 1
     assert "FAILED" in result.output
@@ -114,7 +114,7 @@ def test_a_file_that_a_runtime_cannot_run_does_not_pass(exported: Path, tmp_path
     (node,) = [each for each in model.graph.node if each.op_type == "Softmax"]
     node.op_type = "Nothing"
     onnx.save(model, tmp_path / "other.onnx")
-    check.beside(tmp_path / "other.onnx").write_bytes(check.beside(exported).read_bytes())
+    checking.beside(tmp_path / "other.onnx").write_bytes(checking.beside(exported).read_bytes())
     assert type_in("--check", tmp_path / "other.onnx").exit_code == 2
 
 
@@ -152,11 +152,11 @@ def test_bad_input_is_one_line(
 def test_golden_vectors_that_somebody_changed_are_refused(exported: Path, tmp_path: Path) -> None:
     copied = tmp_path / "nano.onnx"
     copied.write_bytes(exported.read_bytes())
-    tree = json.loads(check.beside(exported).read_text())
+    tree = json.loads(checking.beside(exported).read_text())
     tree["vectors"][0]["height"] += 1
-    check.beside(copied).write_text(json.dumps(tree))
+    checking.beside(copied).write_text(json.dumps(tree))
     with pytest.raises(InputError, match="more or fewer pixels"):
-        check.check(copied)
+        checking.check(copied)
 
 
 def test_a_network_with_nearest_pixels_is_refused() -> None:

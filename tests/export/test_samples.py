@@ -14,7 +14,7 @@ from PIL import Image
 
 from edgefer import bundle
 from edgefer.errors import InputError
-from edgefer.export import check, golden, litert_file, onnx_file
+from edgefer.export import checking, golden, litert_file, onnx_file
 from tests.helpers import scripts
 
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
@@ -45,7 +45,7 @@ def assert_golden(found: list[tuple[str, float]], vectors: golden.Golden) -> Non
 
 
 def on_golden_vectors(program: Callable[[Path], list[str | Path]], exported: Path, folder: Path) -> None:
-    vectors = golden.read(check.beside(exported))
+    vectors = golden.read(checking.beside(exported))
     assert {vector.channels for vector in vectors.vectors} == {3, 4}
     file = folder / "golden.pam"
     scripts.load("languages").write_pam(file, [vector.image for vector in vectors.vectors])
@@ -72,7 +72,7 @@ def test_cpp_through_openvino(exported: Path, tmp_path: Path) -> None:
 
 
 def test_litert_with_preprocessing_written_again(tflite: Path, tmp_path: Path) -> None:
-    vectors = golden.read(check.beside(tflite))
+    vectors = golden.read(checking.beside(tflite))
     files = []
     for number, vector in enumerate(vectors.vectors):
         files.append(tmp_path / f"{number}.png")
@@ -81,15 +81,15 @@ def test_litert_with_preprocessing_written_again(tflite: Path, tmp_path: Path) -
 
 
 def test_check_runs_a_litert_file_and_sees_wrong_preprocessing(tflite: Path, tmp_path: Path) -> None:
-    (found,) = check.check(tflite)
+    (found,) = checking.check(tflite)
     assert (found.device, found.labels, found.passed) == ("litert", 0, True)
     with pytest.raises(InputError, match="runs on litert alone, not on cpu"):
-        check.check(tflite, ["cpu"])
-    vectors = golden.read(check.beside(tflite))
+        checking.check(tflite, ["cpu"])
+    vectors = golden.read(checking.beside(tflite))
     wrong = vectors.preprocessing.model_copy(update={"mean": (0.0,)})
     shutil.copy(tflite, tmp_path / "wrong.tflite")
     golden.write(vectors.model_copy(update={"preprocessing": wrong}), tmp_path / "wrong.golden.json")
-    assert not check.check(tmp_path / "wrong.tflite")[0].passed
+    assert not checking.check(tmp_path / "wrong.tflite")[0].passed
 
 
 def test_a_pam_file_holds_pictures_of_any_size_one_after_another(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from onnx import ModelProto, helper, numpy_helper
 
 from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.fusions import in_float, slow
-from edgefer.graph.lower import lower
+from edgefer.graph.lowering import lower
 from edgefer.graph.strip import stripped
 from edgefer.graph.weights import fold_weights
 from tests.helpers.onnx_networks import Layer, network, reader_of

@@ -14,8 +14,8 @@ from edgefer.errors import InputError
 from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.graph import Graph
 from edgefer.graph.keep_fp32 import QuantizedPart, parts, with_fp32
-from edgefer.graph.lower import lower
-from edgefer.graph.observe import observe
+from edgefer.graph.lowering import lower
+from edgefer.graph.observation import observe
 from edgefer.graph.strip import stripped
 from edgefer.graph.weights import fold_weights
 from tests.helpers.onnx_networks import Layer, kinds, layers, network, pictures, run

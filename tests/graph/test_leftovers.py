@@ -10,11 +10,11 @@ from onnx import ModelProto
 from torch import nn
 
 from edgefer.backends import onnxruntime
-from edgefer.compression import export, quantize, targets
+from edgefer.compression import export, quantization, targets
 from edgefer.graph.graph import Graph
-from edgefer.graph.leftovers import in_half, leftovers
-from edgefer.graph.lint import check
-from edgefer.graph.lower import lower
+from edgefer.graph.leftovers import float_nodes, in_half
+from edgefer.graph.linter import check
+from edgefer.graph.lowering import lower
 from edgefer.graph.strip import stripped
 
 
@@ -24,7 +24,7 @@ def lowered(activation: type[nn.Module]) -> tuple[ModelProto, ModelProto]:
     layers: list[nn.Module] = [nn.Conv2d(1, 16, 3, padding=1), activation(), nn.Conv2d(16, 32, 3, padding=1)]
     network = nn.Sequential(*layers, activation(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 7)).eval()
     images = torch.randn(8, 1, 24, 24)
-    signed = export.int8(quantize.quantize(network, images, "minmax", False), images[:1])
+    signed = export.int8(quantization.quantize(network, images, "minmax", False), images[:1])
     return stripped(lower(signed, "tensorrt").model), targets.lowered(signed)["int8-tensorrt"].model
 
 
@@ -35,7 +35,7 @@ def silu() -> tuple[ModelProto, ModelProto]:
 
 def test_a_network_that_runs_in_integers_as_a_whole_stays_as_it_is() -> None:
     plain, filed = lowered(nn.ReLU)
-    assert leftovers(plain) == []
+    assert float_nodes(plain) == []
     assert filed == plain
     assert filed.opset_import[0].version == 17
 
@@ -44,7 +44,7 @@ def test_what_no_convolution_takes_with_it_is_named_and_is_float16_in_the_file(
     silu: tuple[ModelProto, ModelProto],
 ) -> None:
     plain, filed = silu
-    assert [name.rpartition(".")[2] for name in leftovers(plain)] == ["Sigmoid", "Mul", "Sigmoid", "Mul"]
+    assert [name.rpartition(".")[2] for name in float_nodes(plain)] == ["Sigmoid", "Mul", "Sigmoid", "Mul"]
     onnx.checker.check_model(filed, full_check=True)
     assert (filed.opset_import[0].version, filed.ir_version) == (19, 9)
     graph = Graph(filed)

@@ -11,9 +11,9 @@ import onnx.parser
 import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from edgefer.graph.lint import lint
-from edgefer.graph.lint.asking import RuntimeVerdict, ask, settled
-from edgefer.graph.lint.findings import Finding
+from edgefer.graph.linter import lint
+from edgefer.graph.linter.asking import RuntimeVerdict, ask, settled
+from edgefer.graph.linter.findings import Finding
 
 
 def model_of(

@@ -15,8 +15,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from edgefer.errors import InputError
 from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.graph import Graph
-from edgefer.graph.lint import check, lint
-from edgefer.graph.lower import lower
+from edgefer.graph.linter import check, lint
+from edgefer.graph.lowering import lower
 from edgefer.graph.strip import stripped
 from edgefer.graph.weights import fold_weights
 from tests.helpers.onnx_networks import Layer, kinds, layers, network, pictures, reader_of, run, session

@@ -9,7 +9,7 @@ import pytest
 from onnx import ModelProto
 
 from edgefer.graph.graph import Graph
-from edgefer.graph.requantize import requantize
+from edgefer.graph.requantization import requantize
 from tests.helpers.onnx_networks import kinds
 
 _MODEL = """

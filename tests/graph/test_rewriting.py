@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgefer.graph.bias import hold_bias
 from edgefer.graph.fold import fold_batchnorm
-from edgefer.graph.lower import lower
+from edgefer.graph.lowering import lower
 from edgefer.graph.strip import stripped
 from edgefer.graph.weights import fold_weights, quantize
 from tests.helpers.onnx_networks import Layer, kinds, layers, network, pictures, reader_of, run

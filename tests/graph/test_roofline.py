@@ -12,18 +12,18 @@ import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgefer import bundle, models
-from edgefer.devices.specs import Device, devices
+from edgefer.devices.specs import DeviceSpec, devices
 from edgefer.errors import InputError
 from edgefer.graph.count import macs
 from edgefer.graph.fold import fold_batchnorm
 from edgefer.graph.fp16 import to_fp16
-from edgefer.graph.lower import lower
+from edgefer.graph.lowering import lower
 from edgefer.graph.roofline import Kernel, kernels, min_time
 from edgefer.graph.weights import fold_weights
 from tests.helpers.onnx_networks import Layer, network
 from tests.helpers.torch_networks import export
 
-DEVICE = Device(
+DEVICE = DeviceSpec(
     name="a round one",
     family="jetson",
     compute="8.7",
@@ -171,7 +171,7 @@ def test_a_faster_device_takes_no_longer(field: str) -> None:
     assert fast.least < slow.least
 
 
-def _with(field: str, factor: float) -> Device:
+def _with(field: str, factor: float) -> DeviceSpec:
     return DEVICE.model_copy(update={field: factor * getattr(DEVICE, field)})
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgefer import data, recipes
-from edgefer.bench.result import Result, Training
+from edgefer.bench.result import BenchResult, Training
 from edgefer.claims import images
 from edgefer.evaluation import metrics
 from edgefer.labels import LABELS
@@ -30,7 +30,9 @@ def training(name: str, settings: list[str] | None = None, planned: int | None =
     return Training.model_validate({**fields, **changes})
 
 
-def of(small: Result, trained: Training, share: float, split: str = "public+private", digest: str = "") -> Result:
+def of(
+    small: BenchResult, trained: Training, share: float, split: str = "public+private", digest: str = ""
+) -> BenchResult:
     """Return a bench on FER2013's images of a network that is right about a share of each class, and else one off.
 
     Args:

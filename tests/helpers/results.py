@@ -8,17 +8,17 @@ import numpy as np
 
 from edgefer.bench.probes.energy import Energy, Rail
 from edgefer.bench.probes.gpu_memory import GpuMemory
-from edgefer.bench.probes.mistakes import Mistake, NetworkPrediction
+from edgefer.bench.probes.mistakes import MistakenFace, NetworkPrediction
 from edgefer.bench.probes.robustness import Robustness
 from edgefer.bench.probes.throughput import Point
-from edgefer.bench.result import NetworkEntry, Recommendation, Result
+from edgefer.bench.result import BenchResult, NetworkEntry, Recommendation
 from edgefer.devices.gpu import Gpu
 from edgefer.devices.jetson import Jetson
 from edgefer.evaluation import metrics, timing
 from edgefer.evaluation.corruptions import KINDS
 
 
-def many(result: Result, bundles: int, seed: int = 0) -> Result:
+def many(result: BenchResult, bundles: int, seed: int = 0) -> BenchResult:
     """Return a result of so many bundles, each with the networks of the first one of `result` and its own figures."""
     random = np.random.default_rng(seed)
     first = result.bundles[0]
@@ -90,7 +90,7 @@ def _entry(
     )
 
 
-def on_jetson(result: Result) -> Result:
+def on_jetson(result: BenchResult) -> BenchResult:
     """Return what a Jetson's result would hold, of the same networks."""
     board = Jetson(
         model="NVIDIA Jetson Orin Nano Developer Kit",
@@ -131,7 +131,7 @@ def on_jetson(result: Result) -> Result:
     )
 
 
-def photographs(result: Result) -> Result:
+def photographs(result: BenchResult) -> BenchResult:
     """Return the result as if its images were not drawn."""
     bundles = [
         each.model_copy(update={"trained_on": each.trained_on.model_copy(update={"synthetic": False})})
@@ -140,13 +140,13 @@ def photographs(result: Result) -> Result:
     return result.model_copy(update={"data": result.data.model_copy(update={"synthetic": False}), "bundles": bundles})
 
 
-def wrong(result: Result, row: int, label: str, said: str) -> Result:
+def wrong(result: BenchResult, row: int, label: str, said: str) -> BenchResult:
     """Return the result with one face that all networks got wrong."""
     answers = [NetworkPrediction(said, 0.9) for _ in result.networks]
-    return result.model_copy(update={"mistakes": [Mistake(row, label, answers)]})
+    return result.model_copy(update={"mistakes": [MistakenFace(row, label, answers)]})
 
 
-def relabelled(result: Result, labels: tuple[str, ...]) -> Result:
+def relabelled(result: BenchResult, labels: tuple[str, ...]) -> BenchResult:
     """Return the result with other names for its classes."""
     names = dict(zip(result.data.classes, labels, strict=True))
     return result.model_copy(
@@ -161,7 +161,9 @@ def relabelled(result: Result, labels: tuple[str, ...]) -> Result:
                 for entry in result.networks
             ],
             "mistakes": [
-                Mistake(each.row, names[each.label], [replace(one, label=names[one.label]) for one in each.predictions])
+                MistakenFace(
+                    each.row, names[each.label], [replace(one, label=names[one.label]) for one in each.predictions]
+                )
                 for each in result.mistakes
             ],
         }

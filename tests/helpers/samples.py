@@ -80,7 +80,7 @@ def description(**changes: Any) -> bundle.Description:
         "preprocessing": PREPROCESSING,
         "parameters": 14,
         "macs": 7,
-        "data": bundle.Data(name="greys", digest="d" * 64, synthetic=True),
+        "data": bundle.DataEntry(name="greys", digest="d" * 64, synthetic=True),
         "calibration": None,
         "scores": [],
         "recipe": {"name": "grey"},

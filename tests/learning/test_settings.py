@@ -62,7 +62,7 @@ def test_plateau_lowers_the_rate_once_the_loss_stops_falling() -> None:
 
 def test_biases_and_norms_get_no_weight_decay() -> None:
     model = models.create("plain-resnet", 7, 1, {"widths": [8], "blocks": [1]})
-    groups = optimizer.optimizer(model, Phase(epochs=1, lr=0.1, weight_decay=0.01)).param_groups
+    groups = optimizer.make_optimizer(model, Phase(epochs=1, lr=0.1, weight_decay=0.01)).param_groups
     by_decay = {group["weight_decay"]: group["params"] for group in groups}
     assert all(p.ndim > 1 for p in by_decay[0.01])
     assert all(p.ndim == 1 for p in by_decay[0.0])

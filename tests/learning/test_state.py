@@ -18,7 +18,7 @@ import torch
 from edgefer import limits, paths
 from edgefer.errors import InputError
 from edgefer.learning import interrupt, randomness, state
-from edgefer.models import build
+from edgefer.models import building
 
 
 def test_optimizer_and_generators_come_back_exactly(tmp_path: Path) -> None:
@@ -225,5 +225,5 @@ def test_a_state_without_a_digest_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_largest_network_that_can_be_built_can_be_resumed_and_started_from() -> None:
-    weights = 4 * build.MAX_PARAMETERS  # bytes
+    weights = 4 * building.MAX_PARAMETERS  # bytes
     assert 5 * weights <= limits.TENSORS  # with an average of them, the best ones, and Adam's two moments

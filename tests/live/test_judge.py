@@ -7,7 +7,7 @@ import pytest
 
 import edgefer
 from edgefer.faces.face import Face
-from edgefer.live.judge import Judge, Settings
+from edgefer.live.judge import Judge, JudgeSettings
 
 
 class OneFace:
@@ -30,7 +30,7 @@ def test_a_face_that_is_there_is_shown_in_each_frame(
     pixels = np.full((120, 160, 3), 90, np.uint8)
     with edgefer.load("edgefer-nano", device="cpu") as predictor:
         monkeypatch.setattr(predictor, "start_detector", lambda: detector)
-        judge = Judge(predictor, Settings(every=every))
+        judge = Judge(predictor, JudgeSettings(every=every))
         found = [judge.faces(pixels, number / rate) for number in range(10 * rate)]
     assert [[face.track for face in faces] for faces in found] == [[1]] * (10 * rate)
     assert detector.looks <= looks  # no more than is needed

@@ -10,9 +10,9 @@ import pytest
 
 import edgefer
 from edgefer.live import pipeline
-from edgefer.live.judge import Settings
+from edgefer.live.judge import JudgeSettings
 from edgefer.live.pipeline import Live
-from edgefer.live.sources import Stream
+from edgefer.live.sources import FFmpegStream
 from tests.helpers import videos
 
 FRAMES, ROUND = 10_000, 500
@@ -31,10 +31,12 @@ def test_memory_and_queue_stay_flat(
     monkeypatch.setattr(pipeline, "_BACKOFF", (0.0,))
     happy, surprised = videos.two_faces(fer2013)
     file = videos.write(tmp_path / "v.mp4", [happy, surprised] * (ROUND // 2))
-    source = Stream("a stream", f"file:{file}", returns=True)  # read as fast as it goes, and opened again at its end
+    source = FFmpegStream(
+        "a stream", f"file:{file}", returns=True
+    )  # read as fast as it goes, and opened again at its end
     with (
         edgefer.load("edgefer-nano", device="cpu", detector=yunet) as predictor,
-        Live(source, predictor, Settings(every=1)) as live,
+        Live(source, predictor, JudgeSettings(every=1)) as live,
         live.subscribe() as answers,
     ):
         settled, queues = 0, set()

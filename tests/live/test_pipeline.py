@@ -14,7 +14,7 @@ import edgefer
 from edgefer.errors import InputError
 from edgefer.faces.face import Face
 from edgefer.live import pipeline
-from edgefer.live.judge import Settings
+from edgefer.live.judge import JudgeSettings
 from edgefer.live.pipeline import Live
 from edgefer.predictor import Predictor
 
@@ -99,7 +99,7 @@ def test_a_slow_network_gets_the_newest_frame_and_nothing_queues_up(
     queues = []
     source, nano = Frames(400, 0.002), predictor()
     monkeypatch.setattr(nano, "start_detector", lambda: FarBehind(source))
-    with Live(source, nano, Settings(every=1)) as live, live.subscribe() as answers:
+    with Live(source, nano, JudgeSettings(every=1)) as live, live.subscribe() as answers:
         frames = []
         for _, frame in answers:
             frames.append(frame)

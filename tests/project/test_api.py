@@ -46,7 +46,7 @@ def test_each_function_is_documented_and_typed() -> None:
 
 
 def test_bench_is_called_and_is_the_package_too() -> None:
-    importlib.import_module("edgefer.bench.bench")
+    importlib.import_module("edgefer.bench.measurement")
     with pytest.raises(InputError, match="nowhere"):
         edgefer.bench("nowhere")
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from edgefer import data
-from edgefer.bench.read import read
+from edgefer.bench.result_file import read
 
 ROOT = Path(__file__).parents[2]
 STAND_IN = ROOT / "tests" / "helpers" / "stand_in"

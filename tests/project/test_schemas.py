@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgefer.bench.result import Result
+from edgefer.bench.result import BenchResult
 from tests.helpers import scripts
 
 ROOT = scripts.ROOT
@@ -83,13 +83,13 @@ def test_results_of_a_real_bench_validate_as_they_were_written_and_as_they_would
     checked = validator("result")
     older = result(path)
     checked.validate(older)
-    checked.validate(json.loads(Result.model_validate(older).model_dump_json()))
+    checked.validate(json.loads(BenchResult.model_validate(older).model_dump_json()))
 
 
 def test_a_result_from_before_the_arena_was_stated_loads_with_the_arena_that_it_had() -> None:
     older = result(BENCHES[0])
     older["protocol"].pop("arena", None)
-    assert Result.model_validate(older).protocol.arena == "next power of two"
+    assert BenchResult.model_validate(older).protocol.arena == "next power of two"
 
 
 def test_the_manifest_and_the_projections_that_are_here_validate() -> None:

@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(dataset.images[row]).save(place / f"{row}.png")
     digest = data.load(Path("faces")).digest
-    write(Path("mine"), data=bundle.Data(name="greys", digest=digest, synthetic=False))
+    write(Path("mine"), data=bundle.DataEntry(name="greys", digest=digest, synthetic=False))
     yield tmp_path
     console.enable(False)
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from edgefer import bundle
 from edgefer.cli.main import app
 from edgefer.devices import present
-from edgefer.devices.specs import Device, devices
-from edgefer.projection.project import project
+from edgefer.devices.specs import DeviceSpec, devices
+from edgefer.projection.estimate import project
 from edgefer.projection.result import Projection
 from edgefer.projection.table import PROJECTED, tables
 from tests.helpers import samples
@@ -110,4 +110,4 @@ def test_rates_follow_from_clock_and_lanes() -> None:
 
 def test_a_device_is_a_gpu_or_a_cpu() -> None:
     with pytest.raises(ValueError, match="a GPU has compute"):
-        Device(**{**FOUR.model_dump(), "fp16": 1.0})
+        DeviceSpec(**{**FOUR.model_dump(), "fp16": 1.0})

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from edgefer import bundle
 from edgefer.bench import result as bench_result
-from edgefer.bench.bench import bench
+from edgefer.bench.measurement import bench
 from edgefer.devices.specs import devices
 from edgefer.errors import InputError
 from edgefer.labels import LABELS
-from edgefer.projection.project import project
+from edgefer.projection.estimate import project
 from edgefer.projection.result import Projection
 from edgefer.projection.table import PROJECTED, tables
 from tests.helpers import jetsons, samples
@@ -124,7 +124,7 @@ def test_no_field_for_a_time_is_one_that_a_measurement_has(projection: Projectio
     assert Projection.model_validate_json(projection.model_dump_json()) == projection
     times = [name for name in type(projection.projected[0]).model_fields if name.endswith("milliseconds")]
     assert times
-    assert not {*times, "projected"} & {*bench_result.NetworkEntry.model_fields, *bench_result.Result.model_fields}
+    assert not {*times, "projected"} & {*bench_result.NetworkEntry.model_fields, *bench_result.BenchResult.model_fields}
     assert "latency" not in projection.model_dump_json()
 
 

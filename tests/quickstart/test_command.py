@@ -13,7 +13,7 @@ import pytest
 
 import edgefer
 from edgefer import data
-from edgefer.bench.result import Result
+from edgefer.bench.result import BenchResult
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ def test_quickstart_leaves_a_checkpoint_a_bundle_and_a_report_that_later_command
     done = edgefer_command(tmp_path, "quickstart", "--json")
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
-    result = Result.model_validate_json(Path(tmp_path, printed["result"]).read_text())
+    result = BenchResult.model_validate_json(Path(tmp_path, printed["result"]).read_text())
     assert "synthetic faces" in Path(tmp_path, printed["report"]).read_text()
     assert "synthetic faces" in Path(tmp_path, printed["page"]).read_text()
     by_name = {network.network: network for network in result.networks}

@@ -36,20 +36,20 @@ def test_a_papers_network_has_its_parameters_to_the_last_digit(name: str, parame
 
 def test_the_network_with_attention_has_what_figure_1_counts() -> None:
     recipe = recipes.load("b0-attention")
-    assert models.keras_count(network(recipe)) == (6_438_787, 44_583)  # 6,483,370 in all
+    assert models.count_like_keras(network(recipe)) == (6_438_787, 44_583)  # 6,483,370 in all
     without = network(recipes.load("b0-attention", ["model.args.attention=false"]))
-    assert sum(models.keras_count(without)) == 6_483_370 - (1280 * 1280 + 1280)
+    assert sum(models.count_like_keras(without)) == 6_483_370 - (1280 * 1280 + 1280)
 
 
 def test_the_9_point_2_million_of_b2_are_those_of_a_thousand_classes() -> None:
     recipe = recipes.load("b2-two-stage")
-    assert sum(models.keras_count(network(recipe, 1000))) == 9_177_569
-    assert models.keras_count(network(recipe)) == (7_710_857, 7_778_432 - 7_710_857)
+    assert sum(models.count_like_keras(network(recipe, 1000))) == 9_177_569
+    assert models.count_like_keras(network(recipe)) == (7_710_857, 7_778_432 - 7_710_857)
 
 
 def test_the_138_million_of_vgg16_are_those_of_a_thousand_classes() -> None:
     vgg16 = network(recipes.load("vgg16-scratch"), 1000)
-    assert models.keras_count(vgg16, normalization=False) == (138_357_544, 0)
+    assert models.count_like_keras(vgg16, normalization=False) == (138_357_544, 0)
 
 
 @pytest.mark.parametrize("name", PAPERS)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from edgefer import bundle, recipes
-from edgefer.bench.bench import bench
+from edgefer.bench.measurement import bench
 from edgefer.compression.compressor import compress
 from edgefer.compression.config import CompressConfig
 from edgefer.data.dataset import Dataset

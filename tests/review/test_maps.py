@@ -18,7 +18,7 @@ from edgefer.errors import MissingExtra
 from edgefer.pages import picture
 from edgefer.preprocessing import Preprocessing
 from edgefer.review import maps
-from edgefer.review.maps import Found
+from edgefer.review.maps import ImageMaps
 from tests.helpers.stripes import stripes
 
 GREY = Preprocessing(size=40, mean=(0.5,), std=(0.25,))
@@ -132,7 +132,7 @@ def test_attention_is_the_mean_of_what_places_are_multiplied_with() -> None:
 
 def test_means_are_by_class_and_empty_for_one_without_images() -> None:
     heat = np.stack([np.full((2, 2), value, np.float32) for value in (0.2, 0.4, 1.0)])
-    means = maps.mean_by_class(Found("x", heat), [np.array([7, 9]), np.array([], np.int64), np.array([3])])
+    means = maps.mean_by_class(ImageMaps("x", heat), [np.array([7, 9]), np.array([], np.int64), np.array([3])])
     assert np.allclose(means[:, 0, 0], [0.3, 0, 1])
 
 

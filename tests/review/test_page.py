@@ -11,7 +11,7 @@ import pytest
 
 from edgefer.learning import state
 from edgefer.recipes import Recipe
-from edgefer.review import page, review
+from edgefer.review import page, reviewing
 from edgefer.review import run as runs
 from edgefer.training.trainer import train
 from tests.helpers import browser as browsers
@@ -55,14 +55,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     saved = state.read(unfinished / "last.json")
     saved["recipe"]["phases"][0]["epochs"] = 40
     state.save(unfinished, "last", saved)
-    found, pictures = review.review(runs.read(run), data)
+    found, pictures = reviewing.review(runs.read(run), data)
     lines = [dataclasses.replace(found.history[-1], epoch=epoch, lr=0.1 / epoch) for epoch in range(2, 301)]
     made = {
         "plain": page.html(found, pictures),
-        "with faces": page.html(*review.review(runs.read(run), data, with_faces=True)),
-        "hostile labels": page.html(*review.review(runs.read(bad), hostile, with_faces=True)),
+        "with faces": page.html(*reviewing.review(runs.read(run), data, with_faces=True)),
+        "hostile labels": page.html(*reviewing.review(runs.read(bad), hostile, with_faces=True)),
         "attention, unfinished": page.html(
-            *review.review(runs.read(unfinished), dataclasses.replace(data, synthetic=True), with_faces=True)
+            *reviewing.review(runs.read(unfinished), dataclasses.replace(data, synthetic=True), with_faces=True)
         ),
         "three hundred epochs": page.html(dataclasses.replace(found, history=[*found.history[:1], *lines]), pictures),
     }

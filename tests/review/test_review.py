@@ -19,17 +19,16 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from edgefer import console, data, models, recipes
-from edgefer.cli import train as train_command
+from edgefer.cli import train
 from edgefer.cli.main import app
 from edgefer.errors import InputError
 from edgefer.learning import loss, randomness, state
 from edgefer.preprocessing import Preprocessing
 from edgefer.recipes import Recipe
-from edgefer.review import evaluation, page, parameters, samples
-from edgefer.review import review as reviewing
+from edgefer.review import evaluation, page, parameters, reviewing, samples
 from edgefer.review import run as runs
 from edgefer.review.result import Review
-from edgefer.review.review import Pictures
+from edgefer.review.reviewing import ReviewPictures
 from edgefer.training import trainer
 from tests.helpers.elements import Page
 from tests.helpers.few import few
@@ -47,22 +46,22 @@ def gradual(*settings: str) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> trainer.Result:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> trainer.TrainResult:
     return trainer.train(gradual(), stripes(), tmp_path_factory.mktemp("runs") / "mine")
 
 
 @pytest.fixture(scope="module")
-def plain(trained: trainer.Result) -> tuple[Review, Pictures]:
+def plain(trained: trainer.TrainResult) -> tuple[Review, ReviewPictures]:
     return reviewing.review(runs.read(trained.run), stripes())
 
 
 @pytest.fixture(scope="module")
-def with_faces(trained: trainer.Result) -> tuple[Review, Pictures]:
+def with_faces(trained: trainer.TrainResult) -> tuple[Review, ReviewPictures]:
     return reviewing.review(runs.read(trained.run), stripes(), with_faces=True)
 
 
 @pytest.fixture
-def run(trained: trainer.Result, tmp_path: Path) -> Path:
+def run(trained: trainer.TrainResult, tmp_path: Path) -> Path:
     """Return a copy of the run that a test may spoil."""
     return Path(shutil.copytree(trained.run, tmp_path / "mine"))
 
@@ -82,7 +81,7 @@ def type_in(*arguments: str) -> Result:
 
 
 def test_the_figures_are_those_of_the_training_and_of_the_data(
-    trained: trainer.Result, plain: tuple[Review, Pictures]
+    trained: trainer.TrainResult, plain: tuple[Review, ReviewPictures]
 ) -> None:
     found = plain[0]
     assert found.evaluation
@@ -100,7 +99,7 @@ def test_the_figures_are_those_of_the_training_and_of_the_data(
     assert json.loads(json.dumps(found.as_dict()))["run"]["initial_weights"] == {"kind": "random"}
 
 
-def test_training_accuracy_is_logged_for_each_epoch(trained: trainer.Result) -> None:
+def test_training_accuracy_is_logged_for_each_epoch(trained: trainer.TrainResult) -> None:
     logged = [line["train_accuracy"] for line in trained.history]
     assert all(0 <= value <= 1 for value in logged)
     # 224 images in 7 steps: a share of these
@@ -141,7 +140,9 @@ def test_the_surest_mistakes_come_first() -> None:
     ]
 
 
-def test_parameters_are_counted_by_part_and_phase(plain: tuple[Review, Pictures], trained: trainer.Result) -> None:
+def test_parameters_are_counted_by_part_and_phase(
+    plain: tuple[Review, ReviewPictures], trained: trainer.TrainResult
+) -> None:
     table = plain[0].parameters
     assert table.phases == ["head", "all"]
     assert [part.name for part in table.parts] == ["stem", "stages.0", "stages.1", "head"]
@@ -215,7 +216,9 @@ class Guarded(np.ndarray):
         return super().__getitem__(key)
 
 
-def test_only_the_split_s_images_are_opened_and_training_s_where_faces_are_asked_for(trained: trainer.Result) -> None:
+def test_only_the_split_s_images_are_opened_and_training_s_where_faces_are_asked_for(
+    trained: trainer.TrainResult,
+) -> None:
     dataset = stripes()
     guarded = dataclasses.replace(dataset, images=dataset.images.view(Guarded))
     rows = {name: set(data.split(dataset, name).indices.tolist()) for name in ("train", "val", "test")}
@@ -226,7 +229,7 @@ def test_only_the_split_s_images_are_opened_and_training_s_where_faces_are_asked
 
 
 def test_faces_are_shown_only_where_they_were_asked_for(
-    plain: tuple[Review, Pictures], with_faces: tuple[Review, Pictures]
+    plain: tuple[Review, ReviewPictures], with_faces: tuple[Review, ReviewPictures]
 ) -> None:
     review, pictures = plain
     assert (review.mistakes, pictures.mistakes, pictures.panels, pictures.examples) == ([], [], [], [])
@@ -250,7 +253,9 @@ def test_faces_are_shown_only_where_they_were_asked_for(
     )
 
 
-def test_elements_are_nested_ids_unique_and_pictures_say_their_figures(with_faces: tuple[Review, Pictures]) -> None:
+def test_elements_are_nested_ids_unique_and_pictures_say_their_figures(
+    with_faces: tuple[Review, ReviewPictures],
+) -> None:
     drawn = Page(page.html(*with_faces))
     assert drawn.open == []
     ids = [attributes["id"] for _, attributes in drawn.elements if "id" in attributes]
@@ -265,7 +270,7 @@ def test_elements_are_nested_ids_unique_and_pictures_say_their_figures(with_face
     assert drawn.named("link", "iframe", "object", "form", "base") == []
 
 
-def test_labels_are_text_whatever_is_in_them(trained: trainer.Result, run: Path) -> None:
+def test_labels_are_text_whatever_is_in_them(trained: trainer.TrainResult, run: Path) -> None:
     saved = state.read(run / "best.json")
     saved["classes"] = list(HOSTILE)
     state.save(run, "best", saved)
@@ -315,7 +320,7 @@ def test_an_older_log_has_no_training_accuracy_and_the_page_says_so(run: Path) -
     assert "it has no training accuracy" in Page(page.html(review, pictures)).text
 
 
-def test_other_data_are_said_and_weigh_no_class(trained: trainer.Result) -> None:
+def test_other_data_are_said_and_weigh_no_class(trained: trainer.TrainResult) -> None:
     review, pictures = reviewing.review(runs.read(trained.run), stripes(seed=5))
     assert not review.data.same
     assert all(each.weight is None for each in review.counts)
@@ -383,7 +388,7 @@ def test_a_folder_that_is_no_whole_run_is_refused_by_name(run: Path, how: str, s
 
 
 def test_the_command_writes_a_page_and_the_same_figures_as_json(
-    trained: trainer.Result, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: trainer.TrainResult, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgefer.data.find", lambda named: stripes() if named is None else stripes(seed=5))
     done = type_in(str(run), "--json")
@@ -408,7 +413,7 @@ def test_the_command_writes_a_page_and_the_same_figures_as_json(
 
 
 def test_what_cannot_be_reviewed_is_said_in_a_line(
-    trained: trainer.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: trainer.TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgefer.data.find", lambda named: stripes(seed=5))
     monkeypatch.chdir(tmp_path)
@@ -426,7 +431,7 @@ def test_what_cannot_be_reviewed_is_said_in_a_line(
 
 
 def test_a_training_whose_page_cannot_be_made_has_been_done_all_the_same(
-    trained: trainer.Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: trainer.TrainResult, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for module in ("review.page", "review.charts", "pages.page", "pages.svg"):
         monkeypatch.delitem(sys.modules, f"edgefer.{module}", raising=False)
@@ -434,7 +439,7 @@ def test_a_training_whose_page_cannot_be_made_has_been_done_all_the_same(
     monkeypatch.setitem(sys.modules, "jinja2", None)
     console.enable()
     try:
-        assert train_command.show(trained.run, stripes(), None) == {}
+        assert train.show(trained.run, stripes(), None) == {}
     finally:
         console.enable(False)
     said = capsys.readouterr().err
@@ -461,7 +466,7 @@ def test_photographs_are_shown_where_they_were_asked_for_and_are_called_people(f
         assert review.classes[rows.labels[place]] == face.mistake.label != face.mistake.predicted
 
 
-def test_classes_without_images_or_right_answers_spoil_no_page(trained: trainer.Result) -> None:
+def test_classes_without_images_or_right_answers_spoil_no_page(trained: trainer.TrainResult) -> None:
     dataset = stripes()
     bad = dataclasses.replace(dataset, labels=(dataset.labels + 1) % 7, digest="0" * 64)
     one_class = dataclasses.replace(

@@ -16,7 +16,7 @@ import pytest
 import edgefer
 from edgefer.faces.face import Face
 from edgefer.labels import LABELS
-from edgefer.live.judge import Settings
+from edgefer.live.judge import JudgeSettings
 from edgefer.live.pipeline import Live
 from edgefer.live.smooth import Smoothing
 from edgefer.predictor import Predictor
@@ -84,7 +84,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
 @contextmanager
 def shown(predictor: Predictor, stage: Stage, port: int = 0, token: str | None = None) -> Iterator[int]:
     """Show a stage; give the port."""
-    settings = Settings(every=1, smoothing=Smoothing(seconds=0.2, evidence=0.01, min_confidence=0.1, leave=0.0))
+    settings = JudgeSettings(every=1, smoothing=Smoothing(seconds=0.2, evidence=0.01, min_confidence=0.1, leave=0.0))
     with ExitStack() as stack:
         stack.enter_context(pytest.MonkeyPatch.context()).setattr(predictor, "start_detector", lambda: stage)
         live = stack.enter_context(Live(stage, predictor, settings, say=lambda line: None))

@@ -30,7 +30,7 @@ from edgefer.errors import InputError
 from edgefer.labels import LABELS
 from edgefer.predictor import Predictor
 from edgefer.server import address, run
-from edgefer.server.app import Settings, application
+from edgefer.server.app import ServerSettings, application
 from tests.helpers import samples
 
 TOKEN = "a-token-of-the-tests"
@@ -49,7 +49,7 @@ def predictor(bundle: Path) -> Iterator[Predictor]:
 
 
 @contextmanager
-def serving(predictor: Predictor, settings: Settings | None = None, token: str | None = None) -> Iterator[int]:
+def serving(predictor: Predictor, settings: ServerSettings | None = None, token: str | None = None) -> Iterator[int]:
     """Serve meanwhile; give the port."""
     listening, here = address.bind(address.Address("127.0.0.1", 0))
     with run.in_background(application(predictor, settings, token), listening):
@@ -58,7 +58,7 @@ def serving(predictor: Predictor, settings: Settings | None = None, token: str |
 
 @pytest.fixture(scope="module")
 def port(predictor: Predictor) -> Iterator[int]:
-    with serving(predictor, Settings(workers=2, max_bytes=200_000, max_pixels=1_000_000)) as found:
+    with serving(predictor, ServerSettings(workers=2, max_bytes=200_000, max_pixels=1_000_000)) as found:
         yield found
 
 
@@ -231,7 +231,7 @@ def test_no_picture_touches_the_disk(predictor: Predictor, monkeypatch: pytest.M
 
 def test_beyond_its_queue_it_says_so_and_keeps_what_it_has(predictor: Predictor) -> None:
     body = png(samples.pictures(np.array([5]))[0])
-    with serving(predictor, Settings(workers=1, queue=1)) as port:
+    with serving(predictor, ServerSettings(workers=1, queue=1)) as port:
         clients = [begun(port, body), begun(port, body)]
         until(lambda: in_flight(port) == 2)
         status, answer, headers = ask(port, "/predict", body)
@@ -249,7 +249,7 @@ def test_beyond_its_queue_it_says_so_and_keeps_what_it_has(predictor: Predictor)
 
 
 def test_a_client_that_leaves_frees_its_place(predictor: Predictor) -> None:
-    with serving(predictor, Settings(workers=1, queue=0)) as port:
+    with serving(predictor, ServerSettings(workers=1, queue=0)) as port:
         client = begun(port, b"12")
         until(lambda: in_flight(port) == 1)
         client.close()

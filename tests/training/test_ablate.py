@@ -13,9 +13,8 @@ from edgefer import recipes
 from edgefer.cli.main import app
 from edgefer.errors import InputError
 from edgefer.training import trainer, unfinished
-from edgefer.training.ablate import ablate, variants
-from edgefer.training.trainer import Result as Trained
-from edgefer.training.trainer import train
+from edgefer.training.ablation import ablate, variants
+from edgefer.training.trainer import TrainResult, train
 from tests.helpers.stripes import stripes
 
 ABLATIONS = """
@@ -69,7 +68,7 @@ def test_a_training_that_was_interrupted_goes_on(recipe: str, tmp_path: Path, mo
     monkeypatch.setattr(unfinished, "resumed_recipe", lambda run: first)
     resumed: list[bool] = []
 
-    def noted(recipe: recipes.Recipe, *arguments: Any, **others: Any) -> Trained:
+    def noted(recipe: recipes.Recipe, *arguments: Any, **others: Any) -> TrainResult:
         resumed.append(bool(arguments[2]))
         return train(recipe, *arguments, **others)
 

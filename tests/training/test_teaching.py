@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from typer.testing import CliRunner
 
 from edgefer import bundle, models, recipes
-from edgefer.bundle.manifest import Data
+from edgefer.bundle.manifest import DataEntry
 from edgefer.cli.main import app
 from edgefer.compression import export
 from edgefer.data import splits
@@ -224,7 +224,7 @@ def test_a_bundle_teaches_what_its_checkpoint_teaches(teacher: Path, tmp_path: P
 
     def teachers(digest: str) -> Teachers:
         told = samples.description(
-            preprocessing=spec, data=Data(name="stripes", digest=digest, synthetic=False), labels=kept.classes
+            preprocessing=spec, data=DataEntry(name="stripes", digest=digest, synthetic=False), labels=kept.classes
         )
         bundle.write(tmp_path / digest, told, {"fp32": bundle.NetworkFile("fp32.onnx", network, "fp32", "any")})
         return Teachers([str(tmp_path / digest)], data, splits.split(data, "val"), spec, "cpu")

@@ -76,7 +76,7 @@ def build(
         bundle: from `edgefer.bundle.load`.
         compute: compute capabilities, one engine for all: ``["86", "89"]``.
         max_batch: images at a time.
-        check: refuses a graph that TensorRT would refuse or misread (`edgefer.graph.lint`, which needs onnx).
+        check: refuses a graph that TensorRT would refuse or misread (`edgefer.graph.linter`, which needs onnx).
 
     Returns:
         The bundle as it is now, and what the builder said of each engine, in the manifest's order.

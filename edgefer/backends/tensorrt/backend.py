@@ -19,7 +19,7 @@ from edgefer.backends.tensorrt import builder, cache, session
 from edgefer.backends.tensorrt.builder import Runtime
 from edgefer.backends.tensorrt.cuda import driver
 from edgefer.backends.tensorrt.cuda.driver import Cuda
-from edgefer.backends.tensorrt.session import Session
+from edgefer.backends.tensorrt.session import EngineSession
 from edgefer.bundle.folder import Bundle
 from edgefer.bundle.manifest import Engine
 from edgefer.devices import jetson
@@ -67,7 +67,7 @@ class TensorRT:
         """Return plain networks and those for TensorRT."""
         return fitting(bundle, self.targets)
 
-    def open(self, bundle: Bundle, network: str, options: Options) -> Session:
+    def open(self, bundle: Bundle, network: str, options: Options) -> EngineSession:
         """Start a network on the first GPU; build its engine first, if there is none that fits."""
         layer, gpu = self._found()
         content, on_gpu, new = self._engine(bundle, network, gpu, options)
@@ -84,7 +84,7 @@ class TensorRT:
                 raise
         return opened
 
-    def open_model(self, model: Path | bytes, threads: int = 1) -> Session:
+    def open_model(self, model: Path | bytes, threads: int = 1) -> EngineSession:
         """Refuse: an engine takes minutes to build, and a graph says little about where it will run."""
         raise MissingRequirement(f"{self.title} runs networks of a bundle alone")
 
@@ -141,7 +141,7 @@ def _meter() -> Iterator[Callable[[], int]]:
         yield free
 
 
-def _compare(opened: Session, graph: Path, what: str) -> None:
+def _compare(opened: EngineSession, graph: Path, what: str) -> None:
     """Refuse an engine whose answers are not those of ONNX Runtime on the same graph.
 
     On noise: most labels must be the same. Rounding moves a few, a wrong engine moves most of them.

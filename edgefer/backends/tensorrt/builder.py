@@ -130,7 +130,7 @@ def build(
     """Build an engine for any batch from 1 to `max_batch`, fastest at 1.
 
     Args:
-        content: an ONNX file with one input, (N, C, H, W), that `edgefer.graph.lint` has nothing against.
+        content: an ONNX file with one input, (N, C, H, W), that `edgefer.graph.linter` has nothing against.
         runtime: ``tensorrt`` builds for the GPU at hand; ``tensorrt_rtx`` for those asked for, without one.
         compute: compute capabilities, ``86``, or `CURRENT` for the GPU at hand; for ``tensorrt_rtx`` alone.
         max_batch: images at a time.

@@ -19,11 +19,11 @@ from edgefer.backends.base import Closing, Details, Sides, in_parts, padded
 from edgefer.backends.tensorrt import builder
 from edgefer.backends.tensorrt.builder import Runtime
 from edgefer.backends.tensorrt.cuda import driver
-from edgefer.backends.tensorrt.cuda.driver import Cuda, Device
+from edgefer.backends.tensorrt.cuda.driver import Cuda, CudaDevice
 from edgefer.errors import InputError, MissingRequirement
 
 
-class Session(Closing):
+class EngineSession(Closing):
     """An engine that is ready to run; see `edgefer.backends.base.Session`.
 
     The engine is shared. A TensorRT execution context must not be used by two threads at once, so that each thread has
@@ -105,7 +105,7 @@ class _Shared:
         engine: Any,
         runtime: Runtime,
         layer: Cuda,
-        device: Device,
+        device: CudaDevice,
         graphs: bool,
         resources: ExitStack,
         kernels: _Kernels | None,
@@ -318,7 +318,7 @@ def open_engine(
     graphs: bool = True,
     kernels: Path | None = None,
     dla: int | None = None,
-) -> Session:
+) -> EngineSession:
     """Load an engine onto the first GPU.
 
     Args:
@@ -349,7 +349,7 @@ def open_engine(
             del loaded, cache
         shared._resources = resources.pop_all()
     try:
-        return Session(shared)
+        return EngineSession(shared)
     except BaseException:
         shared.close()
         raise

@@ -30,7 +30,7 @@ _SETTLING_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Mean:
+class SensorMean:
     """What sensors said while some work was done.
 
     Attributes:
@@ -55,7 +55,7 @@ class Sensor:
     """
 
     kind: Kind
-    during: Callable[[Callable[[], None]], Mean]
+    during: Callable[[Callable[[], None]], SensorMean]
     least: int
 
 
@@ -149,18 +149,18 @@ def measure(infer: Infer, inputs: Sequence[NDArray[np.float32]], seconds: float,
     return Energy(rails, busy.seconds, count, busy.readings, source.kind) if enough else None
 
 
-def _counted(work: Callable[[], None]) -> Mean:
+def _counted(work: Callable[[], None]) -> SensorMean:
     """Read RAPL's counters before and after: of 32 bits, they last for a minute and more at a thousand watts."""
     before, started = rapl.counters(), time.perf_counter()
     work()
     after, took = rapl.counters(), time.perf_counter() - started
-    return Mean({name: used / took for name, used in rapl.joules(before, after).items()}, 2, took)
+    return SensorMean({name: used / took for name, used in rapl.joules(before, after).items()}, 2, took)
 
 
-def _sampled(watts: Watts, work: Callable[[], None]) -> Mean:
+def _sampled(watts: Watts, work: Callable[[], None]) -> SensorMean:
     found, took = _readings(watts, work)
     names = [name for name in found[0] if all(name in reading for reading in found)] if found else []
-    return Mean({name: float(np.mean([reading[name] for reading in found])) for name in names}, len(found), took)
+    return SensorMean({name: float(np.mean([reading[name] for reading in found])) for name in names}, len(found), took)
 
 
 def _readings(watts: Watts, work: Callable[[], None]) -> tuple[list[Mapping[str, float]], float]:

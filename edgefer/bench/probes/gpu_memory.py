@@ -47,7 +47,7 @@ class GpuMemory:
 
 
 @dataclass(frozen=True)
-class Measured:
+class GpuMemoryUse:
     """What a fresh process found.
 
     Attributes:
@@ -61,7 +61,7 @@ class Measured:
     cold_start: ColdStart
 
 
-def of_network(made: bundle.Bundle, network: str, device: str, options: Options) -> Measured:
+def of_network(made: bundle.Bundle, network: str, device: str, options: Options) -> GpuMemoryUse:
     """Start a process three times; memory is that of the last one.
 
     Args:
@@ -80,7 +80,7 @@ def of_network(made: bundle.Bundle, network: str, device: str, options: Options)
         replies.append(_start(task))
         seconds.append((replies[-1]["answered"] - before) * 1e-9)
     last = replies[-1]  # the first one of all compiles kernels, where nothing has kept them yet
-    return Measured(
+    return GpuMemoryUse(
         memory=None if last["memory"] is None else Memory(**last["memory"]),
         gpu_memory=GpuMemory(**last["gpu_memory"]),
         cold_start=ColdStart(statistics.median(seconds), min(seconds), max(seconds), len(seconds)),

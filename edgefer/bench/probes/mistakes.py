@@ -33,7 +33,7 @@ class NetworkPrediction:
 
 
 @dataclass(frozen=True)
-class Mistake:
+class MistakenFace:
     """A face that networks got wrong.
 
     Attributes:
@@ -49,7 +49,7 @@ class Mistake:
 
 def most_often(
     rows: Split, classes: Sequence[str], logits: Sequence[NDArray[np.float32]], temperatures: Sequence[float]
-) -> list[Mistake]:
+) -> list[MistakenFace]:
     """Return the faces that most networks got wrong; of those alike, where they were surest of the wrong class.
 
     Args:
@@ -64,7 +64,7 @@ def most_often(
     wrong = predicted != rows.labels
     places = np.lexsort((-(sure * wrong).sum(axis=0), -wrong.sum(axis=0)))
     return [
-        Mistake(
+        MistakenFace(
             row=int(rows.rows[place]),
             label=classes[rows.labels[place]],
             predictions=[
@@ -77,7 +77,7 @@ def most_often(
     ]
 
 
-def pictures(found: Sequence[Mistake], rows: Split) -> list[str | None]:
+def pictures(found: Sequence[MistakenFace], rows: Split) -> list[str | None]:
     """Return each face as an address that holds its PNG (``data:image/png;base64,...``).
 
     Args:

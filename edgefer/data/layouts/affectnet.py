@@ -14,7 +14,7 @@ import numpy as np
 
 from edgefer import labels, limits
 from edgefer.data.layouts.lines import lines_of
-from edgefer.data.listed import Finder, Listed, Row, number
+from edgefer.data.listed import Finder, Listed, ListedPicture, number
 from edgefer.data.trees import File, join
 from edgefer.errors import InputError
 
@@ -47,7 +47,7 @@ def _of_folders(finder: Finder, there: list[str]) -> Listed | None:
             code = _value(finder, file)
             lists.append(file)
             if code in _ORDER:
-                rows.append(Row(f"{name}/images/{stem}.jpg", _ORDER[code], _SETS[name]))
+                rows.append(ListedPicture(f"{name}/images/{stem}.jpg", _ORDER[code], _SETS[name]))
     layout = f"AffectNet, {', '.join(f'{name}/' for name in there)} with annotations"
     return Listed(layout, rows, lists=lists) if rows else None
 
@@ -78,11 +78,11 @@ def _of_tables(finder: Finder, place: str, tables: list[str]) -> Listed | None:
             cells = line.split(",")  # its paths have no commas, and its landmarks are joined by semicolons
             code = number(cells[said]) if len(cells) > max(where, said) else ""
             if labels.is_number(code) and int(code) in _ORDER:
-                rows.append(Row(cells[where].strip().strip('"'), _ORDER[int(code)], _TABLES[name]))
+                rows.append(ListedPicture(cells[where].strip().strip('"'), _ORDER[int(code)], _TABLES[name]))
     if not rows:
         return None
     for folder in _PICTURES:
         if finder.file(join(folder, rows[0].path)):
-            found = [Row(join(folder, row.path), row.label, row.split) for row in rows]
+            found = [ListedPicture(join(folder, row.path), row.label, row.split) for row in rows]
             return Listed(f"AffectNet, {', '.join(tables)}", found, lists=lists)
     raise InputError(f"{finder.tree.label(join(place, tables[0]))} names {rows[0].path}, which is not there")

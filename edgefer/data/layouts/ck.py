@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from edgefer import labels
 from edgefer.data.folders import is_picture
-from edgefer.data.listed import Finder, Listed, Row, names_of, number
+from edgefer.data.listed import Finder, Listed, ListedPicture, names_of, number
 from edgefer.data.trees import join
 
 _PICTURES = ("cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images", "cohn-kanade")
@@ -34,7 +34,7 @@ def find(finder: Finder) -> Listed | None:
             text = finder.tree.read(said[0].path).decode("ascii", "replace")
             (name,) = names_of(finder, [number(text)], labels.ORDERS["ck+"])
             lists.append(said[0])
-            rows.append(Row(frames[0], "neutral"))
-            rows += [Row(frame, name) for frame in frames[-_PEAK:]]
+            rows.append(ListedPicture(frames[0], "neutral"))
+            rows += [ListedPicture(frame, name) for frame in frames[-_PEAK:]]
     layout = f"CK+ sequences: the first frame neutral, the last {_PEAK} the sequence's emotion"
     return Listed(layout, rows, lists=lists) if rows else None

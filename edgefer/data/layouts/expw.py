@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from edgefer import labels, limits
 from edgefer.data.layouts.lines import lines_of
-from edgefer.data.listed import Finder, Listed, Row, names_of, number
+from edgefer.data.listed import Finder, Listed, ListedPicture, names_of, number
 from edgefer.data.trees import File, Tree, join
 from edgefer.errors import InputError
 
@@ -99,7 +99,7 @@ def find(finder: Finder) -> Listed | None:
         face = f"{source}#{cells[1]}"
         face = f"{face}, line {place}" if face in boxes else face  # a number that the list has twice
         files[source], boxes[face] = file, _Box(source, left, top, right, bottom)
-        rows.append(Row(face, name, None, cells[0]))
+        rows.append(ListedPicture(face, name, None, cells[0]))
     if missing:
         raise InputError(
             f"{len(missing):,} of {len(lines):,} pictures in {finder.tree.label(path)} are not there, such as "

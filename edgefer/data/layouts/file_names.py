@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from edgefer.data.folders import SPLIT_FOLDERS, only_pictures
-from edgefer.data.listed import Finder, Listed, Row, walk
+from edgefer.data.listed import Finder, Listed, ListedPicture, walk
 from edgefer.data.trees import join
 from edgefer.errors import InputError
 from edgefer.labels import canonical
@@ -41,7 +41,7 @@ def find(finder: Finder) -> Listed | None:
             if found is None:
                 others.append(file.path)
             else:
-                rows.append(Row(file.path, _EXPRESSIONS[found["code"]]))  # the person: `edgefer.data.groups`
+                rows.append(ListedPicture(file.path, _EXPRESSIONS[found["code"]]))  # the person: `edgefer.data.groups`
         if others:
             raise InputError(
                 f"{len(others):,} pictures are not named as {name}'s others are, such as "

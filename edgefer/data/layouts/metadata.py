@@ -11,7 +11,7 @@ from edgefer import limits
 from edgefer.data.folders import SPLIT_FOLDERS
 from edgefer.data.layouts import table
 from edgefer.data.layouts.lines import lines_of
-from edgefer.data.listed import Finder, Listed, Row, number
+from edgefer.data.listed import Finder, Listed, ListedPicture, number
 from edgefer.data.reading import NOTHING, Reading
 from edgefer.data.trees import join
 from edgefer.errors import InputError
@@ -57,7 +57,7 @@ def _lines(finder: Finder, path: str, split: str | None, reading: Reading) -> Li
         if not isinstance(value, str | int):
             wrong.append(place)
             continue
-        rows.append(Row(join(folder, found[reading.path_column or "file_name"]), number(str(value)), split))
+        rows.append(ListedPicture(join(folder, found[reading.path_column or "file_name"]), number(str(value)), split))
     if wrong:
         raise InputError(f"{name}: lines {', '.join(map(str, wrong[:_NAMED]))} have no file_name or no label")
     file = finder.file(path)

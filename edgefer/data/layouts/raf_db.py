@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from edgefer import labels, limits
 from edgefer.data.layouts.lines import lines_of
-from edgefer.data.listed import Finder, Listed, Row, names_of
+from edgefer.data.listed import Finder, Listed, ListedPicture, names_of
 from edgefer.data.trees import join
 from edgefer.errors import InputError
 
@@ -38,7 +38,7 @@ def find(finder: Finder) -> Listed | None:
                 return Listed(
                     f"RAF-DB, {_LIST}" + (" (aligned)" if ending.startswith("_") else ""),
                     [
-                        Row(
+                        ListedPicture(
                             join(join(top, folder), row[0].removesuffix(".jpg") + ending),
                             name,
                             "test" if row[0].startswith("test") else "train",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgefer.data.folders import ENDINGS
-from edgefer.data.listed import Finder, Listed, Row, number, split_named
+from edgefer.data.listed import Finder, Listed, ListedPicture, number, split_named
 from edgefer.data.reading import Reading
 from edgefer.data.tables import delimiter_of
 from edgefer.data.text import decoded
@@ -104,7 +104,7 @@ def listed(finder: Finder, path: str, reading: Reading, split: str | None = None
     place = _place(finder, path.rpartition("/")[0], [row[columns.path] for row in rows], name)
     people = [None if columns.person is None else row[columns.person].strip() or None for row in rows]
     found = [
-        Row(place(row[columns.path]), number(row[columns.label]), each, person)
+        ListedPicture(place(row[columns.path]), number(row[columns.label]), each, person)
         for row, each, person in zip(rows, splits, people, strict=True)
     ]
     rule = "a column of the table" if columns.person is not None else ""

@@ -14,7 +14,7 @@ from edgefer import limits
 from edgefer.data import archives, tables
 from edgefer.data.contents import reading
 from edgefer.data.folders import ENDINGS
-from edgefer.data.listed import Listed, Row, number, split_named
+from edgefer.data.listed import Listed, ListedPicture, number, split_named
 from edgefer.data.trees import File, join
 from edgefer.errors import InputError
 from edgefer.lines import printable
@@ -103,7 +103,7 @@ def find(paths: list[Path], top: Path) -> tuple[TarTree, Listed] | None:
             bare.append(picture)
             continue
         archive = picture.rpartition(".tar/")[0]
-        rows.append(Row(picture, said, _split(archive)))
+        rows.append(ListedPicture(picture, said, _split(archive)))
     if not rows and (not bare or any(member.rpartition("/")[2] in tables.NAMES for member in tree.members)):
         return None
     if bare:

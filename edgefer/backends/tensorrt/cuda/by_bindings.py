@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from cuda.bindings import driver
 
-from edgefer.backends.tensorrt.cuda.driver import Buffer, Cuda, Device, Stream
+from edgefer.backends.tensorrt.cuda.driver import Buffer, Cuda, CudaDevice, CudaStream
 from edgefer.devices.gpu import Gpu
 from edgefer.errors import MissingRequirement
 from edgefer.lines import one_line
@@ -23,7 +23,7 @@ class Bindings:
     """See `edgefer.backends.tensorrt.cuda.driver.Cuda`."""
 
     @contextmanager
-    def device(self) -> Iterator[Device]:
+    def device(self) -> Iterator[CudaDevice]:
         """Hold the first GPU's primary context."""
         try:
             started = driver.cuInit(0)
@@ -40,12 +40,12 @@ class Bindings:
             waits = "spin" if set_flags == driver.CUresult.CUDA_SUCCESS else "auto"
         (context,) = _check(driver.cuDevicePrimaryCtxRetain(device), "start the GPU")
         try:
-            yield Device(gpu, context, waits)
+            yield CudaDevice(gpu, context, waits)
         finally:
             driver.cuDevicePrimaryCtxRelease(device)
 
     @contextmanager
-    def current(self, device: Device) -> Iterator[None]:
+    def current(self, device: CudaDevice) -> Iterator[None]:
         """Push the context, and pop it."""
         _check(driver.cuCtxPushCurrent(device.context), "use the GPU from this thread")
         try:
@@ -54,16 +54,16 @@ class Bindings:
             driver.cuCtxPopCurrent()
 
     @contextmanager
-    def stream(self, device: Device) -> Iterator[Stream]:
+    def stream(self, device: CudaDevice) -> Iterator[CudaStream]:
         """Make a stream."""
         (stream,) = _check(driver.cuStreamCreate(driver.CUstream_flags.CU_STREAM_NON_BLOCKING), "make a stream")
         try:
-            yield Stream(int(stream), device.gpu)
+            yield CudaStream(int(stream), device.gpu)
         finally:
             driver.cuStreamDestroy(stream)
 
     @contextmanager
-    def buffer(self, stream: Stream, count: int) -> Iterator[Buffer]:
+    def buffer(self, stream: CudaStream, count: int) -> Iterator[Buffer]:
         """Take memory."""
         flags = driver.CU_MEMHOSTALLOC_DEVICEMAP if stream.gpu.integrated else 0
         with ExitStack() as stack:
@@ -77,7 +77,7 @@ class Bindings:
                 stack.callback(driver.cuMemFree, pointer)
             yield Buffer(host, int(pointer), stream.gpu.integrated)
 
-    def copy(self, stream: Stream, buffer: Buffer, count: int, to_device: bool) -> None:
+    def copy(self, stream: CudaStream, buffer: Buffer, count: int, to_device: bool) -> None:
         """Queue a copy."""
         if buffer.mapped:
             return
@@ -88,7 +88,7 @@ class Bindings:
             _check(driver.cuMemcpyDtoHAsync(address, buffer.pointer, count, stream.handle), "copy from the GPU")
 
     @contextmanager
-    def graph(self, stream: Stream, work: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    def graph(self, stream: CudaStream, work: Callable[[], None]) -> Iterator[Callable[[], None]]:
         """Record work."""
         mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         with ExitStack() as stack:
@@ -104,7 +104,7 @@ class Bindings:
             stack.callback(driver.cuGraphExecDestroy, ready)
             yield lambda: _launch(ready, stream)
 
-    def wait(self, stream: Stream) -> None:
+    def wait(self, stream: CudaStream) -> None:
         """Wait."""
         _check(driver.cuStreamSynchronize(stream.handle), "run the network on the GPU")
 
@@ -119,7 +119,7 @@ def layer() -> Cuda:
     return Bindings()
 
 
-def _launch(ready: Any, stream: Stream) -> None:
+def _launch(ready: Any, stream: CudaStream) -> None:
     _check(driver.cuGraphLaunch(ready, stream.handle), "start a CUDA graph")
 
 

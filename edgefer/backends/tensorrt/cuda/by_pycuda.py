@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 from pycuda import driver
 
-from edgefer.backends.tensorrt.cuda.driver import Buffer, Cuda, Device, Stream
+from edgefer.backends.tensorrt.cuda.driver import Buffer, Cuda, CudaDevice, CudaStream
 from edgefer.devices.gpu import Gpu
 from edgefer.errors import MissingRequirement
 from edgefer.lines import one_line
@@ -25,7 +25,7 @@ class PyCuda:
         self._streams: dict[int, driver.Stream] = {}  # pycuda takes its own objects, not the driver's handles
 
     @contextmanager
-    def device(self) -> Iterator[Device]:
+    def device(self) -> Iterator[CudaDevice]:
         """Hold the first GPU's primary context."""
         with _checked("start the NVIDIA driver"):
             driver.init()
@@ -37,7 +37,7 @@ class PyCuda:
         with _checked("start the GPU"):
             context = device.retain_primary_context()
         try:
-            yield Device(gpu, context, waits)
+            yield CudaDevice(gpu, context, waits)
         finally:
             # pycuda releases a context in any thread only while it is current there, and leaves the driver's stack as
             # it is: that of a context of pycuda's own would have been popped with it.
@@ -46,7 +46,7 @@ class PyCuda:
             ctypes.CDLL("libcuda.so.1").cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
 
     @contextmanager
-    def current(self, device: Device) -> Iterator[None]:
+    def current(self, device: CudaDevice) -> Iterator[None]:
         """Push the context, and pop it."""
         with _checked("use the GPU from this thread"):
             device.context.push()
@@ -56,7 +56,7 @@ class PyCuda:
             device.context.pop()
 
     @contextmanager
-    def stream(self, device: Device) -> Iterator[Stream]:
+    def stream(self, device: CudaDevice) -> Iterator[CudaStream]:
         """Make a stream."""
         with _checked("make a stream"):
             stream = driver.Stream(1)  # CU_STREAM_NON_BLOCKING
@@ -64,12 +64,12 @@ class PyCuda:
         self._streams[handle] = stream
         del stream
         try:
-            yield Stream(handle, device.gpu)
+            yield CudaStream(handle, device.gpu)
         finally:
             del self._streams[handle]
 
     @contextmanager
-    def buffer(self, stream: Stream, count: int) -> Iterator[Buffer]:
+    def buffer(self, stream: CudaStream, count: int) -> Iterator[Buffer]:
         """Take memory."""
         flags = driver.host_alloc_flags.DEVICEMAP if stream.gpu.integrated else 0
         with _checked(f"take {count:,} bytes of page-locked memory"):
@@ -86,7 +86,7 @@ class PyCuda:
                 pointer = int(memory)
             yield Buffer(host, int(pointer), stream.gpu.integrated)
 
-    def copy(self, stream: Stream, buffer: Buffer, count: int, to_device: bool) -> None:
+    def copy(self, stream: CudaStream, buffer: Buffer, count: int, to_device: bool) -> None:
         """Queue a copy."""
         if buffer.mapped:
             return
@@ -99,7 +99,7 @@ class PyCuda:
                 driver.memcpy_dtoh_async(part, buffer.pointer, queue)
 
     @contextmanager
-    def graph(self, stream: Stream, work: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    def graph(self, stream: CudaStream, work: Callable[[], None]) -> Iterator[Callable[[], None]]:
         """Record work. pycuda knows no graphs, so that the driver is asked itself."""
         cuda, queue = ctypes.CDLL("libcuda.so.1"), ctypes.c_void_p(stream.handle)
         graph, ready = ctypes.c_void_p(), ctypes.c_void_p()
@@ -117,7 +117,7 @@ class PyCuda:
             stack.callback(cuda.cuGraphExecDestroy, ready)
             yield lambda: _check(cuda.cuGraphLaunch(ready, queue), "start a CUDA graph")
 
-    def wait(self, stream: Stream) -> None:
+    def wait(self, stream: CudaStream) -> None:
         """Wait."""
         with _checked("run the network on the GPU"):
             self._streams[stream.handle].synchronize()

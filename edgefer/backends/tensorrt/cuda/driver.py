@@ -27,7 +27,7 @@ LAYERS = {
 
 
 @dataclass(frozen=True)
-class Device:
+class CudaDevice:
     """A GPU whose primary context this process holds.
 
     Attributes:
@@ -42,7 +42,7 @@ class Device:
 
 
 @dataclass(frozen=True)
-class Stream:
+class CudaStream:
     """Work in order on a GPU.
 
     Attributes:
@@ -72,7 +72,7 @@ class Buffer:
 class Cuda(Protocol):
     """The driver's functions. All raise MissingRequirement if it refuses; all but `device` want `current`."""
 
-    def device(self) -> AbstractContextManager[Device]:
+    def device(self) -> AbstractContextManager[CudaDevice]:
         """Hold the primary context of the first GPU.
 
         On an integrated GPU threads wait by spinning, unless the context is in use already: the driver's own choice may
@@ -82,26 +82,26 @@ class Cuda(Protocol):
             MissingRequirement: no driver, or no GPU.
         """
 
-    def current(self, device: Device) -> AbstractContextManager[None]:
+    def current(self, device: CudaDevice) -> AbstractContextManager[None]:
         """Make the context the calling thread's own while this is entered."""
 
-    def stream(self, device: Device) -> AbstractContextManager[Stream]:
+    def stream(self, device: CudaDevice) -> AbstractContextManager[CudaStream]:
         """Make a stream."""
 
-    def buffer(self, stream: Stream, count: int) -> AbstractContextManager[Buffer]:
+    def buffer(self, stream: CudaStream, count: int) -> AbstractContextManager[Buffer]:
         """Take `count` bytes, mapped into the device on an integrated GPU.
 
         Raises:
             MissingRequirement: out of memory.
         """
 
-    def copy(self, stream: Stream, buffer: Buffer, count: int, to_device: bool) -> None:
+    def copy(self, stream: CudaStream, buffer: Buffer, count: int, to_device: bool) -> None:
         """Queue a copy of the first `count` bytes; a mapped buffer needs none."""
 
-    def graph(self, stream: Stream, work: Callable[[], None]) -> AbstractContextManager[Callable[[], None]]:
+    def graph(self, stream: CudaStream, work: Callable[[], None]) -> AbstractContextManager[Callable[[], None]]:
         """Record what `work` queues, without running it; what is returned queues all of it at once."""
 
-    def wait(self, stream: Stream) -> None:
+    def wait(self, stream: CudaStream) -> None:
         """Wait until all that was queued is done."""
 
     def free(self) -> int:

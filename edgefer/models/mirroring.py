@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from edgefer.errors import InputError
-from edgefer.models.plain_resnet import Block, PlainResNet
+from edgefer.models.plain_resnet import PlainResNet, ResidualBlock
 
 ChannelPairs = dict[str, list[int]]  # by layer whose output they are: of each channel the index of its counterpart
 
@@ -100,7 +100,7 @@ def _layers(network: PlainResNet) -> list[_Layer]:
     layers = [_layer(network.stem, None, "stem", network.stem)]
     stream = "stem"
     for number, block in enumerate(network.stages):
-        assert isinstance(block, Block)
+        assert isinstance(block, ResidualBlock)
         inner, before = f"stages.{number}.conv1", stream
         if isinstance(block.skip, nn.Sequential):
             stream = f"stages.{number}"

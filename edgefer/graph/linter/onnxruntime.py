@@ -8,10 +8,10 @@ import onnx
 from onnx import ModelProto, helper, inliner
 from onnx.defs import OpSchema
 
-from edgefer.graph.lint import tables
-from edgefer.graph.lint.findings import Finding
-from edgefer.graph.lint.tables import Kernel
-from edgefer.graph.lint.view import Call, View, schema_of
+from edgefer.graph.linter import tables
+from edgefer.graph.linter.findings import Finding
+from edgefer.graph.linter.tables import Kernel
+from edgefer.graph.linter.view import Call, View, schema_of
 
 _VARIADIC = OpSchema.FormalParameterOption.Variadic
 

@@ -19,8 +19,8 @@ from edgefer.data.dataset import Split, spread
 from edgefer.evaluation import metrics
 from edgefer.graph.graph import Graph
 from edgefer.graph.keep_fp32 import QuantizedPart, parts, reads, weight, with_fp32
-from edgefer.graph.lower import lower
-from edgefer.graph.observe import observe
+from edgefer.graph.lowering import lower
+from edgefer.graph.observation import observe
 from edgefer.lines import cell
 from edgefer.preprocessing import Preprocessing
 

@@ -11,10 +11,10 @@ from onnx import ModelProto
 
 from edgefer.backends import registry
 from edgefer.errors import InputError
-from edgefer.graph.lint import cpu, misread, structure, tensorrt
-from edgefer.graph.lint.asking import ask, settled
-from edgefer.graph.lint.findings import Finding
-from edgefer.graph.lint.view import View, read
+from edgefer.graph.linter import cpu, misread, structure, tensorrt
+from edgefer.graph.linter.asking import ask, settled
+from edgefer.graph.linter.findings import Finding
+from edgefer.graph.linter.view import View, read
 
 __all__ = ["Finding", "check", "lint"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from edgefer.graph.lint.view import Call
+from edgefer.graph.linter.view import Call
 
 Rule = Callable[[Call], Iterator[str]]
 

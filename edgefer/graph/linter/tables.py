@@ -32,7 +32,7 @@ Kernel = tuple[int, int, dict[str, list[str]]]
 
 
 @dataclass(frozen=True)
-class OnnxRuntime:
+class OnnxRuntimeTable:
     """ONNX Runtime's CPU kernels.
 
     Attributes:
@@ -51,14 +51,14 @@ class OnnxRuntime:
 
 
 @cache
-def onnxruntime() -> OnnxRuntime:
+def onnxruntime() -> OnnxRuntimeTable:
     """Return the table of ONNX Runtime."""
     read = _read("onnxruntime.json")
-    return OnnxRuntime(read["version"], read["kernels"], read["schemas"], read["ir"], read["opsets"])
+    return OnnxRuntimeTable(read["version"], read["kernels"], read["schemas"], read["ir"], read["opsets"])
 
 
 @dataclass(frozen=True)
-class TensorRT:
+class TensorRTTable:
     """What TensorRT's parser takes.
 
     Attributes:
@@ -77,10 +77,10 @@ class TensorRT:
 
 
 @cache
-def tensorrt() -> TensorRT:
+def tensorrt() -> TensorRTTable:
     """Return the table of TensorRT."""
     read = _read("tensorrt.json")
-    return TensorRT(
+    return TensorRTTable(
         read["version"],
         frozenset(read["inputs"]),
         frozenset(read["constants"]),

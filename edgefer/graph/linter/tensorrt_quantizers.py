@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edgefer.graph.lint.findings import Finding
-from edgefer.graph.lint.view import Call
+from edgefer.graph.linter.findings import Finding
+from edgefer.graph.linter.view import Call
 
 _STORED = frozenset(("int8", "uint8", "int4", "float8e4m3fn", "float4e2m1"))
 _COMPUTED = frozenset(("float", "float16", "bfloat16", "double"))  # double becomes float32

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from edgefer import console, public, versions
-from edgefer.bench.result import Result as Bench
+from edgefer.bench.result import BenchResult
 from edgefer.claims import commands, costs, images, trials
-from edgefer.claims.findings import Finding, Sources, find, written
-from edgefer.claims.ledger import Claim, Conditions, Document, Ledger, Misprint
+from edgefer.claims.findings import CheckFinding, Sources, find, written
+from edgefer.claims.ledger import Claim, ClaimConditions, Document, Ledger, Misprint
 from edgefer.claims.result import (
     VERDICTS,
-    Beside,
+    ClaimsResult,
+    ComparedClaim,
+    DocumentTally,
     Entry,
-    Measured,
-    Reading,
-    Result,
+    MeasuredClaim,
+    Misreading,
     Said,
-    Summary,
-    Trained,
+    TrainedBundle,
     Verdict,
 )
 from edgefer.claims.trials import Trial
@@ -42,7 +42,9 @@ _LACKS = {
 }
 
 
-def decide(ledger: Ledger, dataset: Dataset | None = None, results: Sequence[tuple[str, Bench]] = ()) -> Result:
+def decide(
+    ledger: Ledger, dataset: Dataset | None = None, results: Sequence[tuple[str, BenchResult]] = ()
+) -> ClaimsResult:
     """Return the ledger with each claim's verdict.
 
     Args:
@@ -74,7 +76,7 @@ def decide(ledger: Ledger, dataset: Dataset | None = None, results: Sequence[tup
     source = [] if dataset is None else ["--data", public.place(dataset.origin)]
     for name, _ in results:
         source += ["--results", name]
-    return Result(
+    return ClaimsResult(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         repeat=typed(["edgefer", "claims", *source]),
         versions=versions.installed("timm", "torch"),
@@ -86,7 +88,7 @@ def decide(ledger: Ledger, dataset: Dataset | None = None, results: Sequence[tup
         entries=entries,
         readings=[_reading(misprint, ledger, sources, entries, trained) for misprint in ledger.misprint],
         trained=[
-            Trained(
+            TrainedBundle(
                 recipe=each.recipe,
                 bundle=each.bundle.title,
                 source=each.source,
@@ -111,11 +113,11 @@ def decide(ledger: Ledger, dataset: Dataset | None = None, results: Sequence[tup
 
 
 def _entry(
-    claim: Claim, document: Document, sources: Sources, ledger: Ledger, trained: Sequence[trials.Trained]
+    claim: Claim, document: Document, sources: Sources, ledger: Ledger, trained: Sequence[trials.TrialBundle]
 ) -> Entry:
     findings = [find(check, claim, sources) for check in claim.checks]
     conditions = _conditions(document.conditions, claim.conditions)
-    tried = trials.trials(claim, trained, ledger)
+    tried = trials.trials_of(claim, trained, ledger)
     by: str
     verdict, by, reason, needs, lacks = _verdict(claim, conditions, findings, tried)
     decided = verdict in ("holds", "contradicted")
@@ -136,7 +138,8 @@ def _entry(
             # An agreeing check of what a training decides is no measurement: its number stands in the reason alone.
             "found": (figure if by == "training" else counted) if decided else "",
             "beside": [
-                Beside(id=key, place=sources.claims[key].place, quote=sources.claims[key].quote) for key in beside
+                ComparedClaim(id=key, place=sources.claims[key].place, quote=sources.claims[key].quote)
+                for key in beside
             ],
             "verdict": verdict,
             "by": by,
@@ -151,8 +154,8 @@ def _entry(
     )
 
 
-def _measured(trial: Trial, claim: Claim) -> Measured:
-    return Measured(
+def _measured(trial: Trial, claim: Claim) -> MeasuredClaim:
+    return MeasuredClaim(
         recipe=trial.trained.recipe,
         bundle=trial.trained.bundle.title,
         source=trial.trained.source,
@@ -168,7 +171,7 @@ def _measured(trial: Trial, claim: Claim) -> Measured:
 
 
 def _verdict(
-    claim: Claim, conditions: Conditions, findings: Sequence[Finding], tried: Sequence[Trial]
+    claim: Claim, conditions: ClaimConditions, findings: Sequence[CheckFinding], tried: Sequence[Trial]
 ) -> tuple[Verdict, str, str, str, str]:
     """Return verdict, what decides, the reason, what it would take to decide, and of that what lacks.
 
@@ -208,11 +211,11 @@ def _verdict(
     return "holds", by, _joined([*agreed, *fitted]), "", ""
 
 
-def _joined(findings: Sequence[Finding]) -> str:
+def _joined(findings: Sequence[CheckFinding]) -> str:
     return "; ".join(dict.fromkeys(finding.says for finding in findings))
 
 
-def _with(reason: str, agreed: Sequence[Finding]) -> str:
+def _with(reason: str, agreed: Sequence[CheckFinding]) -> str:
     """Return a reason, with what was found in the claim's favour, which does not decide it."""
     return f"{reason}; what could be checked agrees: {_joined(agreed)}" if agreed else reason
 
@@ -221,17 +224,17 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _conditions(general: Conditions, own: Conditions) -> Conditions:
-    return Conditions(**{**general.model_dump(exclude_none=True), **own.model_dump(exclude_none=True)})
+def _conditions(general: ClaimConditions, own: ClaimConditions) -> ClaimConditions:
+    return ClaimConditions(**{**general.model_dump(exclude_none=True), **own.model_dump(exclude_none=True)})
 
 
 def _tally(entries: Sequence[Entry]) -> dict[Verdict, int]:
     return {verdict: sum(entry.verdict == verdict for entry in entries) for verdict in VERDICTS}
 
 
-def _summary(document: Document, entries: Sequence[Entry]) -> Summary:
+def _summary(document: Document, entries: Sequence[Entry]) -> DocumentTally:
     own = [entry for entry in entries if entry.document == document.key]
-    return Summary(
+    return DocumentTally(
         document=document.key,
         title=document.title,
         claims=len(own),
@@ -245,8 +248,8 @@ def _reading(
     ledger: Ledger,
     sources: Sources,
     entries: Sequence[Entry],
-    trained: Sequence[trials.Trained],
-) -> Reading:
+    trained: Sequence[trials.TrialBundle],
+) -> Misreading:
     """Decide the claims of a place once more with other digits, and say which contradictions that settles."""
     document = next(each for each in ledger.document if each.key == misprint.document)
     changes = {key: {"value": value} for key, value in misprint.instead.items()}
@@ -267,7 +270,7 @@ def _reading(
     ]
     settled = [key for key in before if key not in after]
     said = ", ".join(f"{value} for {ledger.claims[key].value} ({key})" for key, value in misprint.instead.items())
-    return Reading(
+    return Misreading(
         document=misprint.document,
         place=misprint.place,
         instead=misprint.instead,

@@ -12,7 +12,7 @@ from onnx import ModelProto, NodeProto
 from edgefer.backends import registry
 from edgefer.errors import InputError
 from edgefer.graph.graph import Graph
-from edgefer.graph.ranges import ranges
+from edgefer.graph.ranges import value_ranges
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _checked(graph: Graph, node: NodeProto) -> NodeProto:
 
 
 def _unsigned(graph: Graph, quantizers: list[NodeProto], keep: Collection[str]) -> Lowered:
-    bounds = ranges(graph)
+    bounds = value_ranges(graph)
     lowest_is_zero = []
     all_readers = graph.all_readers()
     for node in quantizers:
@@ -101,7 +101,7 @@ def _unsigned(graph: Graph, quantizers: list[NodeProto], keep: Collection[str]) 
         if unsigned:
             lowest_is_zero.append(node)
     # Asked again, since a lifted clip lets larger values through to the quantizers behind it.
-    highest = {name: high for name, (_, high) in ranges(graph).items()}
+    highest = {name: high for name, (_, high) in value_ranges(graph).items()}
     unclipped = tuple(node.name for node in lowest_is_zero if highest[node.input[0]] > 127.49 * _scale(graph, node))
     return Lowered(graph.model(), unclipped=unclipped)
 

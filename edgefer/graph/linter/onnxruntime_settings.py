@@ -12,7 +12,7 @@ import numpy as np
 from onnx import TensorProto
 
 from edgefer.graph.graph import Array
-from edgefer.graph.lint.view import Call, type_name, value
+from edgefer.graph.linter.view import Call, type_name, value
 
 Rule = Callable[[Call], Iterator[str]]
 

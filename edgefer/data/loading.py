@@ -16,7 +16,7 @@ from pathlib import Path
 from edgefer import console, limits
 from edgefer.data import archives, arrow, cache, folders, layouts, listed, naming, npz, packed, pictures, tables
 from edgefer.data import groups as grouping
-from edgefer.data.contents import Block, Contents, Groups
+from edgefer.data.contents import Contents, Groups, ImageBlock
 from edgefer.data.contents import reading as reading_of
 from edgefer.data.dataset import Dataset
 from edgefer.data.folders import Pictures
@@ -361,7 +361,7 @@ def _table_in_tar(place: Path) -> Iterator[Contents]:
         yield replace(contents, blocks=_then_to_the_end(contents.blocks, file.read, name))
 
 
-def _then_to_the_end(blocks: Iterator[Block], read: Callable[[int], bytes], name: str) -> Iterator[Block]:
+def _then_to_the_end(blocks: Iterator[ImageBlock], read: Callable[[int], bytes], name: str) -> Iterator[ImageBlock]:
     """Yield the blocks, then read the rest of the file: gzip's checksum is at its end."""
     yield from blocks
     with reading_of(name):

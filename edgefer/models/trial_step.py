@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from edgefer.errors import EdgeferError, InputError
-from edgefer.models.build import hint, said
-from edgefer.models.create import create
+from edgefer.models.building import hint, said
+from edgefer.models.creation import create
 
 _SIDES = (32, 44, 48, 64, 96, 112, 128, 160, 192, 224, 240, 256, 288, 320, 384)
 

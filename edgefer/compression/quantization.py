@@ -44,7 +44,7 @@ def quantize(
     """Return a copy of `network` that computes as INT8 does and that can be trained.
 
     Weights: int8, symmetric, one scale for each output channel, -127 to 127. Activations: int8, symmetric, one scale
-    for each tensor. Signed everywhere, since TensorRT knows nothing else (`edgefer.graph.lower` makes them unsigned
+    for each tensor. Signed everywhere, since TensorRT knows nothing else (`edgefer.graph.lowering` makes them unsigned
     where ONNX Runtime wants that).
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from onnx import ModelProto
 
 from edgefer import console
-from edgefer.compression.diagnose import Damage
+from edgefer.compression.diagnosis import Damage
 from edgefer.compression.gate import Verdict
 from edgefer.graph.keep_fp32 import QuantizedPart, with_fp32
 

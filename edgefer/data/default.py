@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgefer import console
 from edgefer.data.dataset import Dataset
-from edgefer.data.load import FILES, load
+from edgefer.data.loading import FILES, load
 from edgefer.data.reading import NOTHING, Reading
 from edgefer.errors import InputError
 from edgefer.labels import VOCABULARY, is_number, near

@@ -13,7 +13,7 @@ from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_m
 from edgefer import limits
 from edgefer.errors import InputError
 from edgefer.graph.graph import Graph
-from edgefer.graph.lint.structure import nodes_within, problem
+from edgefer.graph.linter.structure import nodes_within, problem
 from edgefer.lines import one_line
 
 

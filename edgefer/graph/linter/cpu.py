@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgefer.graph.lint import onnxruntime, tables
-from edgefer.graph.lint.findings import Finding
-from edgefer.graph.lint.onnxruntime_settings import RULES, between_quantizers, matmul
-from edgefer.graph.lint.view import Call, View, read
+from edgefer.graph.linter import onnxruntime, tables
+from edgefer.graph.linter.findings import Finding
+from edgefer.graph.linter.onnxruntime_settings import RULES, between_quantizers, matmul
+from edgefer.graph.linter.view import Call, View, read
 
 
 def look(view: View) -> list[Finding]:

@@ -16,13 +16,13 @@ from edgefer.bundle import Bundle
 from edgefer.bundle.manifest import Precision
 from edgefer.data.dataset import Dataset, Split
 from edgefer.devices import machine, present
-from edgefer.devices.specs import Device, Family, devices
+from edgefer.devices.specs import DeviceSpec, Family, devices
 from edgefer.errors import InputError
 from edgefer.evaluation import predict
-from edgefer.graph.read import read
+from edgefer.graph.reading import read
 from edgefer.graph.roofline import Kernel, kernels, min_time
 from edgefer.lines import typed
-from edgefer.projection.result import NetworkEntry, Projected, Projection, Workload
+from edgefer.projection.result import Projected, ProjectedNetwork, Projection, Workload
 
 _BATCH = 64
 _ABSENT = {"jetson": "This is no Jetson", "rtx": "There is no GPU of NVIDIA's here", "pi": "This is no Raspberry Pi"}
@@ -175,7 +175,7 @@ def _workload(
     return workload, found
 
 
-def _projected(workload: Workload, found: list[Kernel], gpu: Device, threads: int) -> Projected:
+def _projected(workload: Workload, found: list[Kernel], gpu: DeviceSpec, threads: int) -> Projected:
     # What TensorRT for RTX does with Q/DQ convolutions is not documented, so that no rate is right before one measured.
     unknown = gpu.family == "rtx" and workload.precision == "int8"
     time = None if unknown else min_time(found, gpu, threads)
@@ -199,13 +199,13 @@ def _judge(
     threads: int,
     rows: Split,
     clean: Split | None,
-) -> NetworkEntry:
+) -> ProjectedNetwork:
     network = bundle.manifest.networks[name]
     with registry.open_network(bundle, name, options=Options(threads=threads)) as session:
         spec = bundle.manifest.preprocessing
         logits = predict.logits(session.infer, spec, rows, _BATCH, f"evaluating {title} {name}")
     judged = accuracy.of(bundle, rows, clean, logits)
-    return NetworkEntry(
+    return ProjectedNetwork(
         bundle=title,
         network=name,
         precision=network.precision,

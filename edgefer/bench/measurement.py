@@ -19,14 +19,14 @@ from edgefer.bench import inputs, state
 from edgefer.bench import probes as probing
 from edgefer.bench.probes import latency, mistakes
 from edgefer.bench.probes.base import Candidate, Context, Probe
-from edgefer.bench.recommend import recommend
+from edgefer.bench.recommendation import recommend
 from edgefer.bench.result import (
+    BenchResult,
     Comparison,
     NetworkEntry,
     Probed,
     Protocol,
     Recommendation,
-    Result,
 )
 from edgefer.bundle import Bundle
 from edgefer.data import attributes
@@ -54,7 +54,7 @@ def bench(
     further: Sequence[Dataset] = (),
     protocols: Sequence[str] = (),
     groups: Path | None = None,
-) -> Result:
+) -> BenchResult:
     """Measure every network of the bundles that runs on a device.
 
     Networks are timed in turn (see `edgefer.evaluation.timing`), those of all devices too. Each is compared with FP32
@@ -130,7 +130,7 @@ def bench(
     comparisons = _comparisons(networks, context.logits, context.samples)
     again = words(threads, seconds, options, fallback=False, probes=chosen)
     asked = inputs.words_of_data([each.dataset for each in others], views, groups)
-    return Result(
+    return BenchResult(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         repeat=typed(inputs.command(bundles, dataset, devices, split, [*again, *asked])),
         device=devices[0],

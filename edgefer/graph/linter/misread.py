@@ -8,8 +8,8 @@ import numpy as np
 from onnx import NodeProto
 
 from edgefer.graph.graph import attribute
-from edgefer.graph.lint.findings import Finding
-from edgefer.graph.lint.view import Call
+from edgefer.graph.linter.findings import Finding
+from edgefer.graph.linter.view import Call
 
 
 def quantizer(call: Call, target: str) -> Iterator[Finding]:

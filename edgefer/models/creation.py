@@ -14,7 +14,7 @@ from edgefer import limits
 from edgefer.errors import InputError
 from edgefer.models import from_timm
 from edgefer.models.attention_net import AttentionNet
-from edgefer.models.build import build
+from edgefer.models.building import build
 from edgefer.models.plain_cnn import PlainCNN
 from edgefer.models.plain_resnet import PlainResNet
 

@@ -14,10 +14,10 @@ from onnx.defs import OpSchema
 
 from edgefer.errors import InputError
 from edgefer.graph.graph import Array, in_order
-from edgefer.graph.lint import tables
-from edgefer.graph.lint.constants import Constants
-from edgefer.graph.lint.findings import Finding
-from edgefer.graph.lint.structure import graphs, skeleton
+from edgefer.graph.linter import tables
+from edgefer.graph.linter.constants import Constants
+from edgefer.graph.linter.findings import Finding
+from edgefer.graph.linter.structure import graphs, skeleton
 from edgefer.lines import one_line
 
 ONNX_DOMAINS = ("", "ai.onnx")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from edgefer import limits
-from edgefer.bench.result import FORMAT, Evaluation, NetworkEntry, Quality, Result
+from edgefer.bench.result import FORMAT, BenchResult, Evaluation, NetworkEntry, Quality
 from edgefer.errors import InputError
 from edgefer.evaluation.by_group import ColumnFigures
 from edgefer.lines import complaint, one_line, printable
@@ -28,7 +28,7 @@ _PRINTED = (
 )  # what `bench --json` prints beside the result's own fields
 
 
-def read(path: Path) -> Result:
+def read(path: Path) -> BenchResult:
     """Read a result.
 
     Args:
@@ -58,7 +58,7 @@ def values(file: Path) -> Any:
         raise InputError(f"{file} is no valid JSON: {one_line(error, 200)}; was it copied whole?") from error
 
 
-def checked(raw: Any, file: Path) -> Result:
+def checked(raw: Any, file: Path) -> BenchResult:
     """Return the result that JSON values from a file are.
 
     Raises:
@@ -67,7 +67,7 @@ def checked(raw: Any, file: Path) -> Result:
     _check_kind(file, raw)
     try:
         cleaned = _clean({name: value for name, value in raw.items() if name not in _PRINTED})
-        result = Result.model_validate_json(to_json(cleaned), strict=True)
+        result = BenchResult.model_validate_json(to_json(cleaned), strict=True)
     except ValidationError as error:
         said = _short(complaint(error))
         raise InputError(f"{file} is not as this edgefer writes a result: {said}; bench again with it") from error
@@ -121,7 +121,7 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def _check(file: Path, result: Result) -> None:
+def _check(file: Path, result: BenchResult) -> None:
     """Refuse what the schema allows and no bench writes.
 
     Raises:
@@ -162,7 +162,7 @@ def _possible(entry: NetworkEntry) -> bool:
     )
 
 
-def _names_its_data(entry: NetworkEntry, result: Result) -> bool:
+def _names_its_data(entry: NetworkEntry, result: BenchResult) -> bool:
     """Return whether an entry's evaluations are of data sets and protocols of the result, each once."""
     titles = [result.data.name, *(each.title for each in result.further_data)]
     said = [(each.data, each.protocol) for each in entry.evaluations]

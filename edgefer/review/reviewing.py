@@ -19,7 +19,7 @@ from edgefer.learning import checkpoint, evaluate, loss
 from edgefer.pages import picture
 from edgefer.recipes import Recipe
 from edgefer.review import evaluation, maps, parameters, samples
-from edgefer.review.result import ClassCount, Data, Evaluation, Maps, Mistake, Review
+from edgefer.review.result import ClassCount, Evaluation, Maps, Mistake, Review, ReviewedData
 from edgefer.review.run import Run
 from edgefer.review.samples import Samples
 
@@ -31,7 +31,7 @@ _FACE = 96  # pixels at most
 
 
 @dataclass(frozen=True)
-class Face:
+class ShownFace:
     """A wrong answer with its face.
 
     Attributes:
@@ -55,11 +55,11 @@ class Panel:
 
     label: str
     predicted: str
-    faces: list[Face]
+    faces: list[ShownFace]
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ReviewPictures:
     """What is on the page and not in the JSON.
 
     Attributes:
@@ -73,13 +73,13 @@ class Pictures:
     samples: Samples
     maps: list[list[str | None]]
     examples: list[list[str]] = field(default_factory=list)
-    mistakes: list[Face] = field(default_factory=list)
+    mistakes: list[ShownFace] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)
 
 
 def review(
     run: Run, dataset: Dataset, split: str = "val", with_faces: bool = False, device: str | None = None
-) -> tuple[Review, Pictures]:
+) -> tuple[Review, ReviewPictures]:
     """Look at a run: what it was trained on and how, what its best weights say of a split, and where they look.
 
     Args:
@@ -114,7 +114,7 @@ def review(
     found: Evaluation | None = None
     logits: NDArray[np.float32] | None = None
     looked: list[Maps] = []
-    pictures = Pictures(sheet, [])
+    pictures = ReviewPictures(sheet, [])
     if kept:
         network = network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         network = network.to(memory_format=torch.channels_last)
@@ -132,7 +132,7 @@ def review(
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             edgefer=edgefer.__version__,
             run=run.info,
-            data=Data(dataset.name, dataset.digest, dataset.synthetic, same, split),
+            data=ReviewedData(dataset.name, dataset.digest, dataset.synthetic, same, split),
             classes=list(classes),
             counts=counts,
             history=run.history,
@@ -189,11 +189,11 @@ def _maps(
     classes: tuple[str, ...],
     sheet: Samples,
     with_faces: bool,
-) -> tuple[list[Maps], Pictures]:
+) -> tuple[list[Maps], ReviewPictures]:
     groups = maps.right_ones(logits.argmax(axis=1), rows.labels, len(classes))
     places = np.concatenate(groups)
     if not len(places):
-        return [], Pictures(sheet, [])
+        return [], ReviewPictures(sheet, [])
     chosen = rows.subset(places)
     with console.progress("where it looks", len(chosen)) as advance:
         heat = maps.grad_cam(network, chosen, recipe.preprocessing, advance)
@@ -213,7 +213,7 @@ def _maps(
             ]
         )
     examples = _examples(chosen, groups, logits[places], recipe, heat) if with_faces and heat else []
-    return looked, Pictures(sheet, drawn, examples)
+    return looked, ReviewPictures(sheet, drawn, examples)
 
 
 def _stretched(means: NDArray[np.float32], images: list[int]) -> NDArray[np.float32]:
@@ -224,7 +224,7 @@ def _stretched(means: NDArray[np.float32], images: list[int]) -> NDArray[np.floa
 
 
 def _examples(
-    chosen: Split, groups: list[NDArray[np.int64]], logits: NDArray[np.float32], recipe: Recipe, heat: maps.Found
+    chosen: Split, groups: list[NDArray[np.int64]], logits: NDArray[np.float32], recipe: Recipe, heat: maps.ImageMaps
 ) -> list[list[str]]:
     """Return for each class the faces that the network is surest of, with their maps over them."""
     sure = metrics.softmax(logits).max(axis=1)
@@ -244,8 +244,8 @@ def _examples(
     return found
 
 
-def _faces(found: list[tuple[int, Mistake]], rows: Split) -> list[Face]:
-    return [Face(mistake, picture.address(rows.take(np.array([place]))[0], _FACE)) for place, mistake in found]
+def _faces(found: list[tuple[int, Mistake]], rows: Split) -> list[ShownFace]:
+    return [ShownFace(mistake, picture.address(rows.take(np.array([place]))[0], _FACE)) for place, mistake in found]
 
 
 def _panels(logits: NDArray[np.float32], rows: Split, classes: tuple[str, ...], found: Evaluation) -> list[Panel]:

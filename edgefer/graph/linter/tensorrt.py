@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgefer.graph.lint import tables
-from edgefer.graph.lint.findings import Finding
-from edgefer.graph.lint.onnxruntime import formals
-from edgefer.graph.lint.tensorrt_quantizers import quantizer
-from edgefer.graph.lint.tensorrt_settings import RULES
-from edgefer.graph.lint.view import Call, View, read, type_name, value
+from edgefer.graph.linter import tables
+from edgefer.graph.linter.findings import Finding
+from edgefer.graph.linter.onnxruntime import formals
+from edgefer.graph.linter.tensorrt_quantizers import quantizer
+from edgefer.graph.linter.tensorrt_settings import RULES
+from edgefer.graph.linter.view import Call, View, read, type_name, value
 
 _REAL = frozenset(("float", "float16", "bfloat16", "double"))
 _BUILT_IN = frozenset(

@@ -23,7 +23,7 @@ _TRAINED = "result.json"
 
 
 @dataclass(frozen=True)
-class Row:
+class AblationRow:
     """One training.
 
     Attributes:
@@ -73,7 +73,7 @@ class Ablations:
     digest: str
     seed: int
     initial_weights: dict[str, str] | None
-    rows: tuple[Row, ...]
+    rows: tuple[AblationRow, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the attributes as plain JSON values."""
@@ -130,7 +130,7 @@ def ablate(
         InputError: no ablations, settings that do not fit, or `out` holds trainings with other settings or data.
         Interrupted: Ctrl-C; the same command goes on.
     """
-    rows: list[Row] = []
+    rows: list[AblationRow] = []
     results: list[dict[str, Any]] = []
     planned = list(variants(name, settings, epochs, seed))
     for number, (title, cites, change, recipe) in enumerate(planned, 1):
@@ -186,10 +186,12 @@ def _trained(out: Path, title: str, recipe: Recipe, dataset: Dataset, device: st
     return result
 
 
-def _row(title: str, cites: str, change: tuple[str, ...], run: Path, result: dict[str, Any], whole: Row | None) -> Row:
+def _row(
+    title: str, cites: str, change: tuple[str, ...], run: Path, result: dict[str, Any], whole: AblationRow | None
+) -> AblationRow:
     accuracy = result.get("val_accuracy")
     base = whole.val_accuracy if whole else accuracy
-    return Row(
+    return AblationRow(
         name=title,
         cites=cites,
         set=tuple(map(recipes.setting, change)),

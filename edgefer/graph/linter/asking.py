@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from edgefer.backends.tensorrt import builder
 from edgefer.errors import InputError, MissingRequirement
-from edgefer.graph.lint.findings import Finding
+from edgefer.graph.linter.findings import Finding
 from edgefer.lines import one_line
 
 _SECONDS = 120
