@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from edgefer.bench.probes.base import Column
 from edgefer.bench.probes.cold_start import ColdStart
@@ -23,16 +23,13 @@ from edgefer.devices.nvidia import GpuState
 from edgefer.evaluation.by_group import ColumnFigures
 from edgefer.evaluation.timing import Interval, Latency
 from edgefer.evaluation.views import ViewProtocol
+from edgefer.frozen import Frozen
 from edgefer.preprocessing import Preprocessing
 
 FORMAT: Literal[2] = 2
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Protocol(_Part):
+class Protocol(Frozen):
     """How the figures were measured. Results of different protocols must not be compared."""
 
     load: Literal["single stream"] = "single stream"
@@ -46,7 +43,7 @@ class Protocol(_Part):
     max_seconds: float
     preprocessing_timed: Literal[False] = Field(False, description="of `latency`; `with_preprocessing` has it timed")
     with_preprocessing_seconds: float | None = Field(
-        None, description="least time that each network is timed for once more, from pixels on; None in older results"
+        None, description="least time that each network is timed once more, from pixels on; null: it is not"
     )
     graph_optimization: Literal["all"] | None = Field("all", description="ONNX Runtime's; None on a GPU")
     clock: Literal["perf_counter_ns"] = "perf_counter_ns"
@@ -71,7 +68,7 @@ class Protocol(_Part):
     dla: int | None = Field(None, description="number of the deep learning accelerator, None for the GPU")
 
 
-class Conditions(_Part):
+class Conditions(Frozen):
     """The machine before and after the timing: what it was busy with, how warm, at which power and clocks."""
 
     load_before: float | None = Field(description="running processes, mean over the last minute")
@@ -91,7 +88,7 @@ class Conditions(_Part):
     gpu_after: GpuState | None = None
 
 
-class TestData(_Part):
+class TestData(Frozen):
     """The images the accuracy is from."""
 
     name: str
@@ -114,7 +111,7 @@ class FurtherData(TestData):
     shared_classes: tuple[str, ...] = Field(description="that network and data both know")
 
 
-class GroupTable(_Part):
+class GroupTable(Frozen):
     """The table that says which group each image of the first data set belongs to."""
 
     file: str
@@ -130,7 +127,7 @@ class GroupTable(_Part):
     seed: int
 
 
-class Training(_Part):
+class Training(Frozen):
     """How a bundle's FP32 network was trained, as its manifest says."""
 
     recipe: dict[str, Any] = Field(description="settings as they ran")
@@ -145,7 +142,7 @@ class Training(_Part):
     validation_accuracy: float | None = Field(ge=0, le=1, description="on them, of the FP32 network")
 
 
-class BundleEntry(_Part):
+class BundleEntry(Frozen):
     """One bundle of the bench."""
 
     title: str = Field(description="the bundle's name, unique in this result")
@@ -154,10 +151,10 @@ class BundleEntry(_Part):
     parameters: int
     macs: int | None = Field(description="multiply-accumulates of one image; null where they cannot be counted")
     trained_on: DataEntry
-    training: Training | None = Field(None, description="null: an older edgefer wrote this")
+    training: Training | None = Field(None, description="null where the manifest does not say")
 
 
-class Quality(_Part):
+class Quality(Frozen):
     """How often a network is right on some images."""
 
     images: int
@@ -169,7 +166,7 @@ class Quality(_Part):
     calibration_error: float = Field(description="expected calibration error, 15 bins, at the bundle's temperature")
 
 
-class ClassRow(_Part):
+class ClassRow(Frozen):
     """One class of one network."""
 
     label: str
@@ -179,7 +176,7 @@ class ClassRow(_Part):
     f1: float
 
 
-class Evaluation(_Part):
+class Evaluation(Frozen):
     """A network's accuracy on some images by some protocol."""
 
     data: str = Field(description="name of the first data set, or title of a further one")
@@ -191,14 +188,14 @@ class Evaluation(_Part):
     confusion: list[list[int]] = Field(description="rows: true class, columns: predicted class, images")
 
 
-class NetworkEntry(_Part):
+class NetworkEntry(Frozen):
     """One network of a bundle, measured."""
 
     bundle: str = Field(description="title of its bundle")
     network: str
     precision: Precision
     target: Target
-    device: str | None = Field(None, description="as named with --device; null in older results, which have one")
+    device: str = Field(description="as named with --device")
     runtime: str
     sha256: str
     file_bytes: int
@@ -217,10 +214,10 @@ class NetworkEntry(_Part):
     confusion: list[list[int]] = Field(description="rows: true class, columns: predicted class, images")
     latency: Latency = Field(description="milliseconds")
     quantiles: list[float] = Field(
-        [], description="latency that 0, 1, ... 100 % of the samples stay below, milliseconds; empty in older results"
+        [], description="latency that 0, 1, ... 100 % of the samples stay below, ms; empty where not kept"
     )
     with_preprocessing: Latency | None = Field(
-        None, description="milliseconds from an image's pixels in memory to its logits; None in older results"
+        None, description="milliseconds from an image's pixels in memory to its logits; null where that is not timed"
     )
     memory: Memory | None = Field(description="bytes")
     gpu_memory: GpuMemory | None = Field(None, description="bytes; None on a CPU")
@@ -237,21 +234,21 @@ class NetworkEntry(_Part):
     )
 
 
-class Recommendation(_Part):
+class Recommendation(Frozen):
     """The network of a bundle to deploy on this device."""
 
     bundle: str
     network: str
-    device: str | None = Field(None, description="null in older results, which have one")
+    device: str
     reason: str
 
 
-class Comparison(_Part):
+class Comparison(Frozen):
     """A network against the FP32 network of its bundle."""
 
     bundle: str
     network: str
-    device: str | None = Field(None, description="of both; null in older results, which have one")
+    device: str = Field(description="of both")
     against: str
     latency: Interval = Field(description="ratio of medians, timed in turn, bootstrap over rounds")
     file_bytes: float = Field(description="ratio")
@@ -259,7 +256,7 @@ class Comparison(_Part):
     agreement: float = Field(description="share of images that both predict alike")
 
 
-class Probed(_Part):
+class Probed(Frozen):
     """A probe whose figures stand in `NetworkEntry.probes`, and how they are shown."""
 
     name: str
@@ -268,7 +265,7 @@ class Probed(_Part):
     columns: list[Column]
 
 
-class BenchResult(_Part):
+class BenchResult(Frozen):
     """A bench: what was measured, on what, how, and what came out."""
 
     kind: Literal["edgefer bench"] = "edgefer bench"
@@ -287,7 +284,7 @@ class BenchResult(_Part):
     bundles: list[BundleEntry]
     networks: list[NetworkEntry]
     comparisons: list[Comparison]
-    recommendations: list[Recommendation] = []
+    recommendations: list[Recommendation] = Field([])
     mistakes: list[MistakenFace] = Field([], description="faces most often wrong, by their rows; no pixels")
     probes: list[Probed] = Field([], description="further probes that ran; what they found stands in `networks`")
     warnings: list[str]
@@ -295,4 +292,4 @@ class BenchResult(_Part):
 
 def devices(result: BenchResult) -> list[str]:
     """Return the devices that networks of a result ran on, in order."""
-    return list(dict.fromkeys([result.device, *(entry.device or result.device for entry in result.networks)]))
+    return list(dict.fromkeys([result.device, *(entry.device for entry in result.networks)]))

@@ -130,7 +130,7 @@ def _check(file: Path, result: BenchResult) -> None:
     if not result.networks:
         raise InputError(f"{file} has no network in it")
     titles = [bundle.title for bundle in result.bundles]
-    names = [f"{entry.bundle} {entry.network} on {entry.device or result.device}" for entry in result.networks]
+    names = [f"{entry.bundle} {entry.network} on {entry.device}" for entry in result.networks]
     for entry, name in zip(result.networks, names, strict=True):
         if names.count(name) > 1 or titles.count(entry.bundle) != 1:
             raise InputError(f"{file} has {_short(name)} more than once, or not its bundle")

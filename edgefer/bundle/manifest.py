@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
+from edgefer.frozen import Frozen
 from edgefer.preprocessing import Preprocessing
 
 FORMAT: Literal[4] = 4
@@ -29,11 +30,7 @@ Target = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,29}$")]
 NetworkName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,49}$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Network(_Part):
+class Network(Frozen):
     """One file of the bundle: the network in one precision for one target."""
 
     file: str = Field(pattern=_FILE_NAME, description="name inside the bundle's folder")
@@ -43,7 +40,7 @@ class Network(_Part):
     target: Target
 
 
-class Engine(_Part):
+class Engine(Frozen):
     """An engine that was built ahead of time, for GPUs of some compute capabilities. Its sidecar says the same."""
 
     file: str = Field(
@@ -59,7 +56,7 @@ class Engine(_Part):
     max_batch: int = Field(gt=0, description="images at a time; it is fastest at one")
 
 
-class Score(_Part):
+class Score(Frozen):
     """Accuracy of one network on one named split, measured when the bundle was made."""
 
     network: NetworkName = Field(description="key of `networks`")
@@ -69,7 +66,7 @@ class Score(_Part):
     macro_f1: float = Field(ge=0, le=1)
 
 
-class AnswerChange(_Part):
+class AnswerChange(Frozen):
     """What one INT8 network does otherwise than FP32, image by image, on the split of `scores`."""
 
     network: NetworkName = Field(description="key of `networks`")
@@ -85,7 +82,7 @@ class AnswerChange(_Part):
     runtime: str = Field(description="what ran it: ONNX Runtime, also in the place of TensorRT")
 
 
-class SlowReason(_Part):
+class SlowReason(Frozen):
     """One reason why INT8 is not faster, and where."""
 
     reason: str
@@ -98,7 +95,7 @@ class SlowReason(_Part):
     nodes: list[str] = Field(description="names in the INT8 file")
 
 
-class Speed(_Part):
+class Speed(Frozen):
     """Latency of INT8 for CPUs beside FP32, batch 1, timed in turn on the machine that made the bundle."""
 
     network: NetworkName = Field(description="key of `networks`")
@@ -119,7 +116,7 @@ class Speed(_Part):
         return self.high < 1
 
 
-class Confidence(_Part):
+class Confidence(Frozen):
     """How sure the network may be of what it says: probabilities are softmax(logits / temperature).
 
     Guo et al., "On calibration of modern neural networks", ICML 2017: one temperature, where cross-entropy is least.
@@ -133,7 +130,7 @@ class Confidence(_Part):
     error_after: float = Field(ge=0, le=1)
 
 
-class Calibration(_Part):
+class Calibration(Frozen):
     """Which images the activation ranges come from: rows of the training split, never of an evaluation split."""
 
     scheme: str = Field(description="file name in calibration/, without .toml")
@@ -142,7 +139,7 @@ class Calibration(_Part):
     digest: str = Field(description="SHA-256 over the pixels of these images, in that order")
 
 
-class DivisionEntry(_Part):
+class DivisionEntry(Frozen):
     """How edgefer took splits from the data set's training images."""
 
     by: Literal["person", "sequence", "picture"] = Field(description="what stays on one side")
@@ -155,7 +152,7 @@ class DivisionEntry(_Part):
     )
 
 
-class NamingEntry(_Part):
+class NamingEntry(Frozen):
     """How the data set's labels were changed after it was read."""
 
     source: str = Field(pattern=_DIGEST, description="digest of the data set as it was read")
@@ -165,7 +162,7 @@ class NamingEntry(_Part):
     votes: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of FER+ votes that labels are from")
 
 
-class DataEntry(_Part):
+class DataEntry(Frozen):
     """The data set the network was trained on."""
 
     name: Shown
@@ -176,7 +173,7 @@ class DataEntry(_Part):
     naming: NamingEntry | None = Field(None, description="null: the labels are what the source says")
 
 
-class Description(_Part):
+class Description(Frozen):
     """All of a manifest but its list of files: what the maker of a bundle knows before a file is written."""
 
     format: Literal[4] = FORMAT

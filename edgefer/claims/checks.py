@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from edgefer.frozen import Frozen
 from edgefer.labels import LABELS
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=80)]
@@ -17,11 +18,7 @@ Line = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\n\r]+$")
 Count = Annotated[int, Field(gt=0, le=10**9)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class F1(_Part):
+class F1(Frozen):
     """The claim follows from precision and recall."""
 
     kind: Literal["f1"]
@@ -29,14 +26,14 @@ class F1(_Part):
     recall: Id
 
 
-class MeanCheck(_Part):
+class MeanCheck(Frozen):
     """The claim is the mean of other claims: a macro average."""
 
     kind: Literal["mean"]
     of: Name
 
 
-class Weighted(_Part):
+class Weighted(Frozen):
     """The claim is the mean of other claims, each weighted by its class's images."""
 
     kind: Literal["weighted"]
@@ -44,7 +41,7 @@ class Weighted(_Part):
     supports: Name
 
 
-class AccuracyCheck(_Part):
+class AccuracyCheck(Frozen):
     """The claim follows from recalls and supports."""
 
     kind: Literal["accuracy"]
@@ -52,7 +49,7 @@ class AccuracyCheck(_Part):
     supports: Name
 
 
-class Predictions(_Part):
+class Predictions(Frozen):
     """The precisions and recalls around the claim take one prediction for each image."""
 
     kind: Literal["predictions"]
@@ -61,7 +58,7 @@ class Predictions(_Part):
     supports: Name
 
 
-class MicroPrecision(_Part):
+class MicroPrecision(Frozen):
     """The claim is all hits over all predictions."""
 
     kind: Literal["micro-precision"]
@@ -70,14 +67,14 @@ class MicroPrecision(_Part):
     supports: Name
 
 
-class Sum(_Part):
+class Sum(Frozen):
     """The claim is the sum of other claims."""
 
     kind: Literal["sum"]
     of: tuple[Name, ...] = Field(min_length=1)
 
 
-class PartCheck(_Part):
+class PartCheck(Frozen):
     """The claim and others add up to one."""
 
     kind: Literal["part"]
@@ -85,14 +82,14 @@ class PartCheck(_Part):
     others: tuple[Id, ...] = Field(min_length=1)
 
 
-class Agrees(_Part):
+class Agrees(Frozen):
     """The claim is another one, in another place."""
 
     kind: Literal["agrees"]
     other: Id
 
 
-class Attainable(_Part):
+class Attainable(Frozen):
     """The claim is a share of a whole number of images; one of the numbers is enough."""
 
     kind: Literal["attainable"]
@@ -106,14 +103,14 @@ class Attainable(_Part):
         return self
 
 
-class Least(_Part):
+class Least(Frozen):
     """The claim is the least of some."""
 
     kind: Literal["least"]
     of: Name
 
 
-class Ratio(_Part):
+class Ratio(Frozen):
     """The claim is the quotient of two others."""
 
     kind: Literal["ratio"]
@@ -121,7 +118,7 @@ class Ratio(_Part):
     under: Id
 
 
-class Reduction(_Part):
+class Reduction(Frozen):
     """The claim is by how much one other is less than the one before."""
 
     kind: Literal["reduction"]
@@ -129,7 +126,7 @@ class Reduction(_Part):
     after: Id
 
 
-class Bytes(_Part):
+class Bytes(Frozen):
     """The claim is the size of so many numbers."""
 
     kind: Literal["bytes"]
@@ -138,7 +135,7 @@ class Bytes(_Part):
     wide: int = Field(0, ge=0, description="of them so many may have 8 bytes: a counter that Keras keeps as int64")
 
 
-class Images(_Part):
+class Images(Frozen):
     """The claim counts FER2013; one of the splits is enough, where the document does not say which it means."""
 
     kind: Literal["images"]
@@ -153,7 +150,7 @@ class Images(_Part):
         return self
 
 
-class Head(_Part):
+class Head(Frozen):
     """Layers behind a network's features, by the numbers of their channels."""
 
     convolution: tuple[Count, Count] | None = Field(None, description="1 x 1, with bias: inputs, outputs")
@@ -161,7 +158,7 @@ class Head(_Part):
     dense: tuple[Count, ...] = Field((), description="inputs, hidden ones, outputs; with bias")
 
 
-class TimmNetwork(_Part):
+class TimmNetwork(Frozen):
     """A network of timm's."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
@@ -176,7 +173,7 @@ class TimmNetwork(_Part):
     head: Head | None = None
 
 
-class ParameterCheck(_Part):
+class ParameterCheck(Frozen):
     """The claim counts parameters; each of the networks fits."""
 
     kind: Literal["parameters"]
@@ -189,7 +186,7 @@ class ParameterCheck(_Part):
     )
 
 
-class ParameterRatio(_Part):
+class ParameterRatio(Frozen):
     """The claim is how many times the parameters of one network another one has."""
 
     kind: Literal["parameter-ratio"]
@@ -197,7 +194,7 @@ class ParameterRatio(_Part):
     under: TimmNetwork
 
 
-class Input(_Part):
+class Input(Frozen):
     """The claim is the side of the images that a network was made for."""
 
     kind: Literal["input"]

@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from edgefer import limits, paths, recipes
 from edgefer.claims import spans
 from edgefer.claims.checks import Check, Id, Line, Ratio, Reduction, Sum, names
 from edgefer.claims.spans import Reading, Span, Unit
 from edgefer.errors import InputError
+from edgefer.frozen import Frozen
 from edgefer.lines import complaint, one_line
 
 _ROWS = 10  # classes of a report; time grows with two to their number
@@ -24,11 +25,7 @@ _DIGITS = r"^[0-9]{1,12}(\.[0-9]{1,12})?$"
 Digits = Annotated[str, Field(pattern=_DIGITS)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ClaimConditions(_Part):
+class ClaimConditions(Frozen):
     """What a figure was got under, as far as the document says."""
 
     classes: int | None = None
@@ -38,21 +35,21 @@ class ClaimConditions(_Part):
     network: Line | None = None
 
 
-class Place(_Part):
+class Place(Frozen):
     """Another place of the same document that says the same."""
 
     place: Line
     quote: Line
 
 
-class Incomparable(_Part):
+class Incomparable(Frozen):
     """Why nothing can be compared with a claim, and what it would take."""
 
     why: Line
     needs: Line
 
 
-class Document(_Part):
+class Document(Frozen):
     """One document."""
 
     key: Id
@@ -61,7 +58,7 @@ class Document(_Part):
     conditions: ClaimConditions = ClaimConditions()
 
 
-class ClaimedTraining(_Part):
+class ClaimedTraining(Frozen):
     """The recipe that a document's system is, and what its figures are of."""
 
     recipe: Id
@@ -91,7 +88,7 @@ What = Literal[
 _OF_A_CLASS = ("precision", "recall", "f1")
 
 
-class Test(_Part):
+class Test(Frozen):
     """The figure of a finished training that a claim is held against."""
 
     recipe: Id
@@ -105,7 +102,7 @@ class Test(_Part):
         return self
 
 
-class Statement(_Part):
+class Statement(Frozen):
     """What a document says of speed, size or memory without a number: measurements stand beside it, and no verdict."""
 
     id: Id
@@ -115,7 +112,7 @@ class Statement(_Part):
     recipes: tuple[Id, ...] = Field(min_length=1, description="whose network it speaks of")
 
 
-class Claim(_Part):
+class Claim(Frozen):
     """One number that a document states as a result or a property."""
 
     id: Id
@@ -158,7 +155,7 @@ class Claim(_Part):
         return spans.read(self.value, self.reading, self.unit, self.to)
 
 
-class Misprint(_Part):
+class Misprint(Frozen):
     """Digits that may have been misread, in the document or by whoever made text of it."""
 
     document: Id
@@ -166,7 +163,7 @@ class Misprint(_Part):
     instead: dict[Id, Digits] = Field(min_length=1, description="by claim, what may have stood there")
 
 
-class Ledger(_Part):
+class Ledger(Frozen):
     """All documents and claims."""
 
     document: tuple[Document, ...] = Field(min_length=1)

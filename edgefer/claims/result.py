@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from edgefer.claims.checks import Id
 from edgefer.claims.ledger import ClaimConditions, Place
+from edgefer.frozen import Frozen
 
 FORMAT: Literal[1] = 1
 
@@ -15,11 +16,7 @@ Verdict = Literal["holds", "contradicted", "not comparable", "not run"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ComparedClaim(_Part):
+class ComparedClaim(Frozen):
     """A claim that another one was held against."""
 
     id: Id
@@ -27,7 +24,7 @@ class ComparedClaim(_Part):
     quote: str
 
 
-class TrainedBundle(_Part):
+class TrainedBundle(Frozen):
     """A bundle whose training was held against the claims."""
 
     recipe: str
@@ -38,7 +35,7 @@ class TrainedBundle(_Part):
     )
 
 
-class MeasuredClaim(_Part):
+class MeasuredClaim(Frozen):
     """A training's figure beside a claim."""
 
     recipe: str
@@ -54,7 +51,7 @@ class MeasuredClaim(_Part):
     says: str = Field(description="the same in a sentence")
 
 
-class Cost(_Part):
+class Cost(Frozen):
     """What one network costs on one device."""
 
     recipe: str
@@ -69,7 +66,7 @@ class Cost(_Part):
     differences: list[str] = Field(description="how it is not the document's network; empty where it is")
 
 
-class Said(_Part):
+class Said(Frozen):
     """What a document says of speed, size or memory without a number: it has no verdict."""
 
     id: Id
@@ -81,7 +78,7 @@ class Said(_Part):
     command: str = Field(description="that measures them")
 
 
-class Entry(_Part):
+class Entry(Frozen):
     """One claim, decided or not."""
 
     id: Id
@@ -107,7 +104,7 @@ class Entry(_Part):
     costs: list[Cost] = Field([], description="what its network costs, where the claim is about that")
 
 
-class DocumentTally(_Part):
+class DocumentTally(Frozen):
     """How many claims of a document have which verdict."""
 
     document: Id
@@ -117,7 +114,7 @@ class DocumentTally(_Part):
     holds_by_arithmetic: int = Field(description="of those that hold, by the document's own numbers alone")
 
 
-class Misreading(_Part):
+class Misreading(Frozen):
     """Digits that may have been misread, and what would follow."""
 
     document: Id
@@ -128,7 +125,7 @@ class Misreading(_Part):
     says: str
 
 
-class ClaimsResult(_Part):
+class ClaimsResult(Frozen):
     """The ledger, decided as far as it can be here."""
 
     kind: Literal["edgefer claims"] = "edgefer claims"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from edgefer.bench.figures import figures_of
 from edgefer.bench.result import BenchResult, Comparison, NetworkEntry, devices
@@ -20,8 +20,8 @@ from edgefer.compare import conditions as judging
 from edgefer.compare.conditions import Condition, Judged, Pairs, parse, ratio
 from edgefer.compare.differences import Difference, forbidding, only_in_one, software
 from edgefer.errors import InputError
-from edgefer.evaluation import metrics
 from edgefer.evaluation.timing import Interval, Latency
+from edgefer.frozen import Frozen
 from edgefer.lines import counted
 
 FORMAT: Literal[2] = 2
@@ -30,11 +30,7 @@ _LARGEST_LOG = 700.0  # its exponential is still a float
 _NAMED = 3  # differences in one line
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Side(_Part):
+class Side(Frozen):
     """Where one of the two results is from."""
 
     path: str
@@ -43,7 +39,7 @@ class Side(_Part):
     host: str | None
 
 
-class FigureChange(_Part):
+class FigureChange(Frozen):
     """One figure of a network in both results."""
 
     metric: str = Field(description="its path in an entry of `networks` of result.json")
@@ -60,14 +56,14 @@ class FigureChange(_Part):
     )
 
 
-class RelativeChange(_Part):
+class RelativeChange(Frozen):
     """The change of a network's latency over that of another one whose file is the same in both results."""
 
     network: str = Field(description="the other one: what slowed the machine slowed it too, as they ran in turn")
     latency: Interval = Field(description="ratio of B's ratio of medians to A's, 95 %")
 
 
-class NetworkPair(_Part):
+class NetworkPair(Frozen):
     """One network that is in both results."""
 
     network: str = Field(description="its name, with its bundle's where there are several")
@@ -76,7 +72,7 @@ class NetworkPair(_Part):
     beside: RelativeChange | None
 
 
-class Compared(_Part):
+class Compared(Frozen):
     """A result beside a reference."""
 
     kind: Literal["edgefer comparison"] = "edgefer comparison"
@@ -189,8 +185,7 @@ def _by_name(result: BenchResult, other: BenchResult) -> dict[str, NetworkEntry]
     alone = len(result.bundles) == len(other.bundles) == 1
     several = max(len(devices(result)), len(devices(other))) > 1
     return {
-        f"{'' if alone else f'{entry.bundle} '}{entry.network}"
-        f"{f' on {entry.device or result.device}' if several else ''}": entry
+        f"{'' if alone else f'{entry.bundle} '}{entry.network}{f' on {entry.device}' if several else ''}": entry
         for entry in result.networks
     }
 
@@ -206,7 +201,7 @@ def _changes(
         of: Literal["ratio", "difference"] | None = None
         if metric == "latency.p50":
             interval, of = (
-                _medians(old.latency, new.latency, a.protocol.timed_per_turn, b.protocol.timed_per_turn),
+                _medians(old.latency, new.latency),
                 "ratio",
             )
         elif metric in ("quality.accuracy", "leak_free.accuracy"):
@@ -265,32 +260,15 @@ def difference(a: Interval, b: Interval) -> Interval:
     return Interval(estimate, low, high)
 
 
-def _medians(a: Latency, b: Latency, turn_a: int, turn_b: int) -> Interval | None:
+def _medians(a: Latency, b: Latency) -> Interval | None:
     """Return the ratio of two medians with an interval of the noise within each run."""
     logs = []
-    for latency, turn in ((a, turn_a), (b, turn_b)):
-        low, high = _median(latency, turn)
-        if not 0 < low <= latency.p50 <= high:
+    for latency in (a, b):
+        if not 0 < latency.p50_low <= latency.p50 <= latency.p50_high:
             return None
-        logs.append(_log(Interval(latency.p50, low, high)))
+        logs.append(_log(Interval(latency.p50, latency.p50_low, latency.p50_high)))
     change = difference(*logs)
     return _each(math.exp, change) if change.high < _LARGEST_LOG else None
-
-
-def _median(latency: Latency, turn: int) -> tuple[float, float]:
-    """Return the 95 % interval of a median: the result's own, or for older results a rule of thumb.
-
-    By that the median's standard error is at most sqrt(3) times the mean's, as it is where the distribution is
-    symmetric and has one peak (J. L. Hodges and E. L. Lehmann, "The efficiency of some nonparametric competitors of the
-    t-test", Annals of Mathematical Statistics 27, 1956). Latencies are neither for sure; a long tail makes it wide.
-    Samples of one turn came one after the other and count as one, as in `timing.latency`.
-    """
-    if latency.p50_low is not None and latency.p50_high is not None:
-        return latency.p50_low, latency.p50_high
-    rounds = max(1.0, latency.samples / max(1, turn))
-    spread = metrics.Z95 * math.sqrt(3 / rounds) * latency.coefficient_of_variation * latency.mean / latency.p50
-    # The same factor both ways: nothing below 0. What is out of range has no interval.
-    return (latency.p50 / (1 + spread), latency.p50 * (1 + spread)) if math.isfinite(spread) else (0.0, math.inf)
 
 
 def _change(pair: tuple[NetworkEntry, NetworkEntry]) -> float:

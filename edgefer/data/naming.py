@@ -1,7 +1,7 @@
 """Other labels for a data set's pictures: numbers get names, names are merged or dropped, FER+ votes take their place.
 
 Pixels, rows and splits stay as they were read, so the cache holds a data set once. A picture whose label is dropped is
-in no split. What was done stands in the record of a training (`edgefer.data.provenance`), so later commands do it again.
+in no split. What was done stands in the record of a training (`edgefer.data.provenance`): later commands do it again.
 """
 
 from __future__ import annotations

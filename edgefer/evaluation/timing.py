@@ -42,7 +42,7 @@ class Latency:
         samples: number of inferences timed.
         fastest: the shortest sample.
         slowest: the longest sample.
-        p50_low: lower end of the median's 95 % interval, by bootstrap over rounds; None in older results.
+        p50_low: lower end of the median's 95 % interval, by bootstrap over rounds.
         p50_high: upper end.
     """
 
@@ -55,8 +55,8 @@ class Latency:
     samples: int
     fastest: float
     slowest: float
-    p50_low: float | None = None
-    p50_high: float | None = None
+    p50_low: float
+    p50_high: float
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def convert(model: ModelProto) -> bytes:
     """Return a network as a LiteRT file.
 
     Args:
-        model: FP32, FP16, or INT8 as ONNX Runtime's CPU runs it (`edgefer.graph.lowering.unsigned`). Input (N, C, H, W).
+        model: FP32, FP16, or INT8 as ONNX Runtime's CPU runs it (`edgefer.graph.lowering.unsigned`); input (N, C, H, W)
 
     Returns:
         The file. Its input is float32 (N, H, W, C), its output the logits, float32 (N, classes); N is 1 in the file and

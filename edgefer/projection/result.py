@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from edgefer.bench.result import BundleEntry, ClassRow, Quality, TestData
 from edgefer.bundle.manifest import Precision, Target
 from edgefer.devices.machine import Machine
 from edgefer.devices.specs import DeviceSpec, Family
+from edgefer.frozen import Frozen
 
 FORMAT: Literal[2] = 2
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ProjectedNetwork(_Part):
+class ProjectedNetwork(Frozen):
     """One network of a bundle that the device would run; its accuracy was measured here."""
 
     bundle: str = Field(description="title of its bundle")
@@ -34,7 +31,7 @@ class ProjectedNetwork(_Part):
     confusion: list[list[int]] = Field(description="rows: true class, columns: predicted class, images")
 
 
-class Workload(_Part):
+class Workload(Frozen):
     """What a device has to do for one image, counted from a graph."""
 
     bundle: str
@@ -52,7 +49,7 @@ class Workload(_Part):
     )
 
 
-class Projected(_Part):
+class Projected(Frozen):
     """The least time of one workload on one device, by roofline. Not a measurement."""
 
     bundle: str
@@ -64,7 +61,7 @@ class Projected(_Part):
     memory_milliseconds: float | None = Field(description="its part if arithmetic took no time")
 
 
-class Projection(_Part):
+class Projection(Frozen):
     """What is known of a device that was not there."""
 
     kind: Literal["edgefer projection"] = "edgefer projection"

@@ -167,7 +167,7 @@ def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float,
 
 
 def strips(result: BenchResult) -> Strips | None:
-    """Draw how latency is distributed; None where no network has its quantiles, as in older results.
+    """Draw how latency is distributed; None where no network has its quantiles.
 
     The axis ends at the largest 99th percentile: what is slower, a hundredth, is told in words.
     """

@@ -136,7 +136,7 @@ def _energy(result: BenchResult) -> str:
     alone = f"each network alone for {result.protocol.energy_seconds or spent.seconds:g} s after {settling}"
     if spent.sensor == "RAPL":
         return f"RAPL's counters (Linux powercap), which count all that the processor does; {alone}; by domain"
-    return f"{spent.sensor or 'power sensors'}, read {spent.readings:,} times; {alone}; by rail"
+    return f"{spent.sensor}, read {spent.readings:,} times; {alone}; by rail"
 
 
 def conditions(result: BenchResult) -> list[tuple[str, str, str]]:

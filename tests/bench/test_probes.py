@@ -78,7 +78,7 @@ def test_it_is_shown_wherever_a_result_is(result: BenchResult, tmp_path: Path) -
         assert [row["probes.toy.length"] for row in csv.DictReader(file)] == ["", "0.008"]
 
     html = pytest.importorskip("edgefer.report.html")
-    page = html.html(result)
+    page = html.render_html(result)
     assert "Length of a name" in page
     assert "8.00" in page.partition("Length of a name")[2]
     assert "counted letter by letter" in page

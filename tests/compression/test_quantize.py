@@ -172,7 +172,7 @@ torch.set_num_threads(1)
 from torch import nn
 from edgefer import console
 from edgefer.compression import export, extension
-from edgefer.compression import quantize
+from edgefer.compression import quantization as quantize
 console.enable()
 if len(sys.argv) > 1:
     assert extension.start_extension_build().wait() == 0

@@ -21,9 +21,9 @@ KILLED = """
 import sys
 from edgefer.live import video
 video._SAVED = 0.0
-from edgefer.cli.main import main
+from edgefer.cli.main import run_command
 sys.argv = ["edgefer", *sys.argv[1:]]
-main()
+run_command()
 """
 FRAMES = 120
 

@@ -220,12 +220,12 @@ def test_a_signal_that_ends_a_command_leaves_nothing_half_written(tmp_path: Path
     script = """
 import sys, time
 from edgefer import predictions
-from edgefer.cli.main import main
+from edgefer.cli.main import run_command
 def wait(*arguments):
     print("waiting", file=sys.stderr, flush=True)
     time.sleep(200)
 predictions.annotate = wait
-main()
+run_command()
 """
     Image.linear_gradient("L").resize((48, 48)).save(tmp_path / "a.png")
     command = [sys.executable, "-c", script, "predict", str(tmp_path / "a.png"), "--annotate", str(tmp_path / "out")]
@@ -245,7 +245,7 @@ def test_a_signal_before_the_command_line_is_read_is_one_line_too() -> None:
 import os, signal
 from edgefer.cli import main
 main.app = lambda **named: os.kill(os.getpid(), signal.SIGTERM)
-main.main()
+main.run_command()
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "edgefer: interrupted\n")

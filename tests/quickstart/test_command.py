@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 def edgefer_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "from edgefer.cli.main import main; main()"
+    code = "from edgefer.cli.main import run_command; run_command()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=folder,

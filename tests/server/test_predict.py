@@ -265,7 +265,7 @@ def test_the_schema_describes_what_is_answered(port: int) -> None:
     answer = ask(port, "/predict", png(samples.pictures(np.array([5]))[0]))[1]
     models = schema["components"]["schemas"]
     assert set(models["Answer"]["properties"]) == set(answer)
-    assert set(models["Face"]["properties"]) == set(answer["faces"][0])
+    assert set(models["FaceAnswer"]["properties"]) == set(answer["faces"][0])
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:4912", "127.0.0.1.evil.example", "localhost.evil", ""])

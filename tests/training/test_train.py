@@ -284,7 +284,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_130(tmp_path: Path) -> None:
     small = [word for key in _SMALL for word in ("--set", key)]
     command = ["train", "quickstart", "--out", "my run", "--threads", "1", "--data", "faces", *small]
     _write_folders(stripes(), tmp_path / "faces")
-    start = [sys.executable, "-c", "from edgefer.cli.main import main; main()"]
+    start = [sys.executable, "-c", "from edgefer.cli.main import run_command; run_command()"]
     process = subprocess.Popen(
         [*start, *command, "--epochs", "400"],
         cwd=tmp_path,

@@ -83,14 +83,14 @@ class Energy:
         seconds: that it ran.
         inferences: in that time, one after the other, batch 1.
         readings: of the sensors; of a counter (RAPL) the first and the last.
-        sensor: that gave them: ``RAPL``, ``INA3221`` or ``nvidia-smi``; None in older results.
+        sensor: that gave them: ``RAPL``, ``INA3221`` or ``nvidia-smi``.
     """
 
     rails: dict[str, Rail]
     seconds: float
     inferences: int
     readings: int
-    sensor: Kind | None = None
+    sensor: Kind
 
 
 def sensor(kinds: Sequence[str], gpu_bus: str | None = None) -> Sensor | None:
