@@ -24,7 +24,7 @@ from edgefer.devices import machine
 from edgefer.graph.linter import lint
 from edgefer.graph.linter.asking import ask
 from edgefer.graph.linter.structure import problem
-from edgefer.graph.linter.view import View
+from edgefer.graph.linter.view import GraphView
 
 OUT = Path(__file__).parents[1] / "results" / "lint_graphs.json"
 TARGETS: tuple[str, ...] = ("cpu", "rtx")
@@ -34,7 +34,7 @@ def rules(seed: int) -> dict[str, Any]:
     """Return what lint's rules say of a random graph, and whether ONNX allows it."""
     model = random_graphs.draw(seed)
     kinds: dict[str, Any] = {target: sorted({each.kind for each in lint(model, target)}) for target in TARGETS}
-    return {**kinds, "valid": not problem(model) and not View(model, typed=True).invalid}
+    return {**kinds, "valid": not problem(model) and not GraphView(model, typed=True).invalid}
 
 
 def one_runtime(job: tuple[int, str]) -> bool | None:

@@ -21,7 +21,7 @@ from benchmarks.runtimes import forked, random_graphs
 from edgefer.backends.tensorrt import builder
 from edgefer.errors import InputError
 from edgefer.graph.linter.onnxruntime import formals
-from edgefer.graph.linter.view import View
+from edgefer.graph.linter.view import GraphView
 
 OUT = Path(__file__).parents[2] / "edgefer" / "graph" / "lint"
 KINDS = (1, 10, 16, 11, 6, 7, 3, 2, 9, 17, 22, 23)
@@ -189,7 +189,7 @@ def ask(job: tuple[str, int, int, int]) -> dict[str, Any] | None:
     model = random_graphs.one(name, opset, kind, seed)
     if model is None:
         return None
-    view = View(model, typed=True)
+    view = GraphView(model, typed=True)
     if view.invalid:
         return None
     found: dict[str, list[str]] = {}

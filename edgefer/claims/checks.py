@@ -135,7 +135,7 @@ class Bytes(Frozen):
     wide: int = Field(0, ge=0, description="of them so many may have 8 bytes: a counter that Keras keeps as int64")
 
 
-class Images(Frozen):
+class ImagesCheck(Frozen):
     """The claim counts FER2013; one of the splits is enough, where the document does not say which it means."""
 
     kind: Literal["images"]
@@ -144,7 +144,7 @@ class Images(Frozen):
     splits: tuple[Literal["all", "train", "val", "test", "public+private"], ...] = Field(("all",), min_length=1)
 
     @model_validator(mode="after")
-    def _labels_where_needed(self) -> Images:
+    def _labels_where_needed(self) -> ImagesCheck:
         if self.what in ("class", "mean-of-others") and not 0 < len(set(self.labels)) < len(LABELS):
             raise ValueError("name labels, not all of them")
         return self
@@ -216,7 +216,7 @@ Check = Annotated[
     | Ratio
     | Reduction
     | Bytes
-    | Images
+    | ImagesCheck
     | ParameterCheck
     | ParameterRatio
     | Input,

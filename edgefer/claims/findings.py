@@ -226,7 +226,7 @@ def _bytes(check: checks.Bytes, claim: Claim, sources: Sources) -> CheckFinding:
     return CheckFinding(_within(claim, size), "arithmetic", shown(size, claim), says, (of.id,))
 
 
-def _images(check: checks.Images, claim: Claim, sources: Sources) -> CheckFinding:
+def _images(check: checks.ImagesCheck, claim: Claim, sources: Sources) -> CheckFinding:
     if sources.dataset is None:
         return CheckFinding(None, "data", "", "it counts FER2013, which is not here", lacks="FER2013")
     dataset = sources.dataset

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from edgefer import data
-from edgefer.claims.checks import Images
+from edgefer.claims.checks import ImagesCheck
 from edgefer.data.dataset import Dataset
 
 # Of all images with their labels and splits, in any layout (edgefer.data.dataset.Dataset.digest).
@@ -27,7 +27,7 @@ def is_fer2013(dataset: Dataset) -> bool:
     return dataset.digest == DIGEST
 
 
-def count(dataset: Dataset, check: Images, split: str) -> Fraction:
+def count(dataset: Dataset, check: ImagesCheck, split: str) -> Fraction:
     """Return what a check asks for.
 
     Args:

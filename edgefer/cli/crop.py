@@ -12,10 +12,10 @@ from edgefer.cli.options import Detector, Json
 from edgefer.lines import shell
 
 if TYPE_CHECKING:
-    from edgefer.cropping.crop import Result
+    from edgefer.cropping.crop import CropResult
 
 
-def crop(
+def command(
     source: Annotated[
         str, typer.Argument(metavar="SRC", help="Pictures as for `data info`; a folder; a video or a camera's number.")
     ],
@@ -63,7 +63,7 @@ def crop(
     _print(result, folder)
 
 
-def _print(result: Result, folder: Path) -> None:
+def _print(result: CropResult, folder: Path) -> None:
     from edgefer import console
     from edgefer.cli import output
     from edgefer.cropping.crop import DAMAGED, WITHOUT_FACE

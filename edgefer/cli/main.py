@@ -18,6 +18,7 @@ from edgefer.cli import (
     claims,
     compare,
     compress,
+    crop,
     doctor,
     lint,
     live,
@@ -30,7 +31,6 @@ from edgefer.cli import (
     serve,
     train,
 )
-from edgefer.cli.crop import crop
 from edgefer.cli.data import info
 from edgefer.cli.ending import Group
 from edgefer.cli.export import app as export
@@ -67,7 +67,7 @@ app.command("doctor")(doctor.command)
 app.add_typer(data, name="data")
 app.command("recipes")(recipes.command)
 data.command()(info)
-data.command()(crop)
+data.command("crop")(crop.command)
 
 
 def _print_version(wanted: bool) -> None:

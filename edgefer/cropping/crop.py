@@ -15,7 +15,7 @@ from PIL import Image
 from edgefer import console, paths
 from edgefer.cropping import sheet
 from edgefer.cropping.journal import Cut, Done, Journal
-from edgefer.cropping.sources import Source
+from edgefer.cropping.sources import CropSource
 from edgefer.data.trees import OURS
 from edgefer.errors import InputError
 from edgefer.faces import crop
@@ -41,7 +41,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Result:
+class CropResult:
     """What a run leaves.
 
     Attributes:
@@ -72,8 +72,8 @@ class Result:
 
 
 def cut(
-    sources: Iterable[Source], folder: Path, detector: Detector, settings: Settings, total: int | None = None
-) -> Result:
+    sources: Iterable[CropSource], folder: Path, detector: Detector, settings: Settings, total: int | None = None
+) -> CropResult:
     """Cut the faces out of pictures; each is written beside its place and renamed.
 
     Args:
@@ -115,7 +115,7 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _one(source: Source, folder: Path, detector: Detector, settings: Settings, owners: dict[str, str]) -> Done:
+def _one(source: CropSource, folder: Path, detector: Detector, settings: Settings, owners: dict[str, str]) -> Done:
     try:
         picture = source.read()
     except InputError as error:
@@ -162,7 +162,7 @@ def _nothing(every: list[Done], detector: Detector) -> str:
     return f"{detector.title} found no face in {len(every):,} pictures; name a smaller --min-face, or other pictures"
 
 
-def _finished(every: list[Done], folder: Path, detector: Detector, resumed: int, seconds: float) -> Result:
+def _finished(every: list[Done], folder: Path, detector: Detector, resumed: int, seconds: float) -> CropResult:
     without = [each.name for each in every if not each.faces and not each.problem]
     damaged = [each.problem for each in every if each.problem]
     for name, lines in ((WITHOUT_FACE, without), (DAMAGED, damaged)):
@@ -177,7 +177,7 @@ def _finished(every: list[Done], folder: Path, detector: Detector, resumed: int,
     with paths.write_atomically(page) as part:
         part.write_text(sheet.html(faces, without, damaged, detector.title), encoding="utf-8")
     folders = Counter(face.file.rpartition("/")[0] or "." for face, _ in faces)
-    return Result(
+    return CropResult(
         len(every),
         resumed,
         len(faces),

@@ -38,7 +38,7 @@ class Done:
     """A picture that was looked at.
 
     Attributes:
-        key: see `edgefer.cropping.sources.Source`.
+        key: see `edgefer.cropping.sources.CropSource`.
         name: for a person.
         faces: none where none was found.
         problem: why it could not be read, or nothing.

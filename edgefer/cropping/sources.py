@@ -33,7 +33,7 @@ _NO_NAME = re.compile(r'[/\\:*?"<>|\x00-\x1f]+')  # in a file's name, on one sys
 
 
 @dataclass(frozen=True)
-class Source:
+class CropSource:
     """A whole picture.
 
     Attributes:
@@ -50,7 +50,7 @@ class Source:
 
 
 @contextmanager
-def of_data(path: Path, reading: Reading = NOTHING) -> Iterator[list[Source]]:
+def of_data(path: Path, reading: Reading = NOTHING) -> Iterator[list[CropSource]]:
     """Yield the pictures of a data set, in folders as it has them; where labels stand in a list, in folders by label.
 
     A folder that is no data set, such as one of pictures without labels, keeps its folders too.
@@ -79,7 +79,7 @@ def of_data(path: Path, reading: Reading = NOTHING) -> Iterator[list[Source]]:
         context.__exit__(None, None, None)
 
 
-def of_video(source: str, label: str, every: float, seconds: float | None) -> Iterator[Source]:
+def of_video(source: str, label: str, every: float, seconds: float | None) -> Iterator[CropSource]:
     """Yield frames of a video, a stream or a camera; of one that is live those that are there when they are asked for.
 
     Args:
@@ -116,7 +116,7 @@ def of_video(source: str, label: str, every: float, seconds: float | None) -> It
                 continue
             due = moment + every if due is None or live else due + every
             place = f"{moment - start:.2f}"
-            yield Source(
+            yield CropSource(
                 f"{key}#{place}",
                 f"{title} at {place} s",
                 f"{_folder(label)}/{title}-{round(100 * (moment - start)):06}",
@@ -129,7 +129,7 @@ def is_stream(source: str) -> bool:
     return (source.isascii() and source.isdigit()) or "://" in source or is_video(source)
 
 
-def _sources(tree: Tree, files: list[File], targets: list[str], origin: str) -> list[Source]:
+def _sources(tree: Tree, files: list[File], targets: list[str], origin: str) -> list[CropSource]:
     taken: set[str] = set()
     found = []
     for file, target in zip(files, targets, strict=True):
@@ -139,7 +139,9 @@ def _sources(tree: Tree, files: list[File], targets: list[str], origin: str) -> 
             stem = next(name for n in range(2, len(files) + 2) if (name := f"{stem}-{n}").lower() not in taken)
         taken.add(stem.lower())
         changed = "-".join(map(str, (file.size, *file.changed[:1])))
-        found.append(Source(f"{origin}/{file.path}?{changed}", printable(file.path), stem, _reader(tree, file.path)))
+        found.append(
+            CropSource(f"{origin}/{file.path}?{changed}", printable(file.path), stem, _reader(tree, file.path))
+        )
     return found
 
 

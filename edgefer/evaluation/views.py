@@ -44,7 +44,7 @@ class View:
         return np.ascontiguousarray(found[..., ::-1]) if self.mirrored else found
 
 
-def views(preprocessing: Preprocessing, protocol: ViewProtocol) -> list[View]:
+def cut_views(preprocessing: Preprocessing, protocol: ViewProtocol) -> list[View]:
     """Return what a protocol makes of a picture: one, two or ten views."""
     places = _PLACES if protocol == "ten-crop" else (None,)
     mirrors = (False,) if protocol == "one-crop" else (False, True)
@@ -79,7 +79,7 @@ def logits(
     Raises:
         InputError: the split is empty, or an output is not finite.
     """
-    all_views = views(preprocessing, protocol)
+    all_views = cut_views(preprocessing, protocol)
     total = predict.logits(infer, all_views[0], split, batch, description).astype(np.float64)
     for view in all_views[1:]:
         total += predict.logits(infer, view, split, batch, description)

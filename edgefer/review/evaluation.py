@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from edgefer.data.dataset import Split
 from edgefer.evaluation import metrics
-from edgefer.review.result import ClassFigures, Evaluation, Mistake, Pair
+from edgefer.review.result import ClassFigures, Mistake, Pair, ReviewedSplit
 
 # "Failure cases" of the documents that edgefer's recipes are built after.
 KNOWN = (("neutral", "sad"), ("fear", "surprise"))
 _PAIRS = 6  # of this run, beside these
 
 
-def figures(logits: NDArray[np.float32], rows: Split, classes: Sequence[str]) -> Evaluation:
+def figures(logits: NDArray[np.float32], rows: Split, classes: Sequence[str]) -> ReviewedSplit:
     """Return what is counted of a network's logits.
 
     Args:
@@ -27,7 +27,7 @@ def figures(logits: NDArray[np.float32], rows: Split, classes: Sequence[str]) ->
     matrix = metrics.confusion(rows.labels, logits.argmax(axis=1), len(classes))
     per_class = metrics.per_class(matrix)
     low, high = metrics.wilson(int(np.trace(matrix)), int(matrix.sum()))
-    return Evaluation(
+    return ReviewedSplit(
         images=len(rows),
         accuracy=metrics.accuracy(matrix),
         low=low,

@@ -140,7 +140,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class ReviewedSplit:
     """What the best weights say of a split: one view of each image.
 
     Attributes:
@@ -260,7 +260,7 @@ class Review:
     counts: list[ClassCount]
     history: list[Epoch]
     parameters: ParameterCounts
-    evaluation: Evaluation | None
+    evaluation: ReviewedSplit | None
     maps: list[Maps]
     mistakes: list[Mistake] = field(default_factory=list)
     format: int = FORMAT

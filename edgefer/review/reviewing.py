@@ -19,7 +19,7 @@ from edgefer.learning import checkpoint, evaluate, loss
 from edgefer.pages import picture
 from edgefer.recipes import Recipe
 from edgefer.review import evaluation, maps, parameters, samples
-from edgefer.review.result import ClassCount, Evaluation, Maps, Mistake, Review, ReviewedData
+from edgefer.review.result import ClassCount, Maps, Mistake, Review, ReviewedData, ReviewedSplit
 from edgefer.review.run import Run
 from edgefer.review.samples import Samples
 
@@ -111,7 +111,7 @@ def review(
     table = parameters.count(network, recipe.phases)
     sheet = samples.sheet(recipe, training if with_faces else None, classes)
 
-    found: Evaluation | None = None
+    found: ReviewedSplit | None = None
     logits: NDArray[np.float32] | None = None
     looked: list[Maps] = []
     pictures = ReviewPictures(sheet, [])
@@ -248,7 +248,7 @@ def _faces(found: list[tuple[int, Mistake]], rows: Split) -> list[ShownFace]:
     return [ShownFace(mistake, picture.address(rows.take(np.array([place]))[0], _FACE)) for place, mistake in found]
 
 
-def _panels(logits: NDArray[np.float32], rows: Split, classes: tuple[str, ...], found: Evaluation) -> list[Panel]:
+def _panels(logits: NDArray[np.float32], rows: Split, classes: tuple[str, ...], found: ReviewedSplit) -> list[Panel]:
     known = [pair for pair in found.pairs if pair.known]
     own = [pair for pair in found.pairs if not pair.known][:_PANELS]
     panels = []

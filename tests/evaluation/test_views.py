@@ -16,7 +16,7 @@ ROWS = Split("test", PICTURES, np.arange(3), np.zeros(3, np.int64), np.arange(3)
 
 def test_ten_crops_are_the_corners_and_the_middle_40_of_48_wide_and_their_mirror_images() -> None:
     spec = Preprocessing(size=40)
-    made = np.stack([view.apply(PICTURES) for view in views.views(spec, "ten-crop")])
+    made = np.stack([view.apply(PICTURES) for view in views.cut_views(spec, "ten-crop")])
     assert made.shape == (10, 3, 1, 40, 40)
     corners = [(0, 0), (0, 8), (8, 0), (8, 8), (4, 4)]
     crops = np.stack([PICTURES[:, top : top + 40, left : left + 40] for top, left in corners])
@@ -29,8 +29,8 @@ def test_crops_are_resized_to_the_network_s_input_whatever_the_picture(shape: tu
     values = (0.5,) * (1 if color == "grey" else 3)
     spec = Preprocessing.model_validate({"size": 44, "crop": 0.9167, "color": color, "mean": values, "std": values})
     images = np.zeros((2, *shape), np.uint8)
-    assert [view.apply(images).shape for view in views.views(spec, "ten-crop")] == [(2, len(values), 44, 44)] * 10
-    (one,) = views.views(spec, "one-crop")
+    assert [view.apply(images).shape for view in views.cut_views(spec, "ten-crop")] == [(2, len(values), 44, 44)] * 10
+    (one,) = views.cut_views(spec, "one-crop")
     np.testing.assert_array_equal(one.apply(images), spec.apply(images))
 
 

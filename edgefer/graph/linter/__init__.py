@@ -14,7 +14,7 @@ from edgefer.errors import InputError
 from edgefer.graph.linter import cpu, misread, structure, tensorrt
 from edgefer.graph.linter.asking import ask, settled
 from edgefer.graph.linter.findings import Finding
-from edgefer.graph.linter.view import View, read
+from edgefer.graph.linter.view import GraphView, read
 
 __all__ = ["Finding", "check", "lint"]
 
@@ -31,7 +31,7 @@ def lint(model: ModelProto, target: str) -> list[Finding]:
     if wrong:
         return [Finding("the graph", f"ONNX does not allow it: {wrong}")]
     try:
-        view = View(model, typed=rules == "cpu")
+        view = GraphView(model, typed=rules == "cpu")
     except InputError as error:
         return [Finding("the graph", str(error))]
     found = cpu.look(view) if rules == "cpu" else tensorrt.look(view)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from edgefer.graph.linter import onnxruntime, tables
 from edgefer.graph.linter.findings import Finding
 from edgefer.graph.linter.onnxruntime_settings import RULES, between_quantizers, matmul
-from edgefer.graph.linter.view import Call, View, read
+from edgefer.graph.linter.view import Call, GraphView, read
 
 
-def look(view: View) -> list[Finding]:
+def look(view: GraphView) -> list[Finding]:
     """Return what ONNX Runtime refuses, in the order of the nodes."""
     table = tables.onnxruntime()
     found = list(view.invalid)
@@ -52,7 +52,7 @@ def _branches(call: Call, made: dict[str, str]) -> Iterator[str]:
                 yield f"its {branch.name} makes {inside} and not {outside}"
 
 
-def names(view: View) -> list[Finding]:
+def names(view: GraphView) -> list[Finding]:
     """Find nodes of one graph that have one name."""
     found = []
     seen: set[tuple[int, str]] = set()

@@ -11,7 +11,7 @@ from onnx.defs import OpSchema
 from edgefer.graph.linter import tables
 from edgefer.graph.linter.findings import Finding
 from edgefer.graph.linter.tables import Kernel
-from edgefer.graph.linter.view import Call, View, schema_of
+from edgefer.graph.linter.view import Call, GraphView, schema_of
 
 _VARIADIC = OpSchema.FormalParameterOption.Variadic
 
@@ -136,7 +136,7 @@ def _function(call: Call) -> bool:
     inside = expanded(call)
     if inside is None:
         return False
-    view = View(inside, typed=True)
+    view = GraphView(inside, typed=True)
     if view.invalid or any(each.node.op_type == call.node.op_type for each in view.calls):
         return False
     return not any(list(kernels(each)) for each in view.calls)

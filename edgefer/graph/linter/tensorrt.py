@@ -9,7 +9,7 @@ from edgefer.graph.linter.findings import Finding
 from edgefer.graph.linter.onnxruntime import formals
 from edgefer.graph.linter.tensorrt_quantizers import quantizer
 from edgefer.graph.linter.tensorrt_settings import RULES
-from edgefer.graph.linter.view import Call, View, read, type_name, value
+from edgefer.graph.linter.view import Call, GraphView, read, type_name, value
 
 _REAL = frozenset(("float", "float16", "bfloat16", "double"))
 _BUILT_IN = frozenset(
@@ -17,7 +17,7 @@ _BUILT_IN = frozenset(
 )  # these have rules alone
 
 
-def look(view: View) -> list[Finding]:
+def look(view: GraphView) -> list[Finding]:
     """Return what TensorRT refuses or misreads, in the order of the nodes."""
     table = tables.tensorrt()
     found = list(view.invalid)
@@ -82,7 +82,7 @@ def _allowed(call: Call, formal: str, kind: str) -> bool:
     )
 
 
-def _names(view: View) -> Iterator[Finding]:
+def _names(view: GraphView) -> Iterator[Finding]:
     """Find Q/DQ nodes whose name another node has: TensorRT makes layers of both."""
     seen: set[str] = set()
     for call in view.calls:

@@ -125,7 +125,7 @@ class Scope:
     outputs: frozenset[str] = frozenset()
 
 
-class View:
+class GraphView:
     """A model that rules look through.
 
     Attributes:
