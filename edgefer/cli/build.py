@@ -14,7 +14,7 @@ from edgefer.errors import InputError
 if TYPE_CHECKING:
     from edgefer.bundle.manifest import Engine
 
-_COMPUTE = "86,89,120"  # Ampere, Ada and Blackwell desktop cards
+_COMPUTE = "86,89,120"  # Ampere, Ada and Blackwell desktop GPUs
 _MAX_BATCH = 32
 NOT_RUN = "not run here: an engine needs a GPU of these, and the same version of TensorRT for RTX"
 

@@ -106,7 +106,7 @@ def test_every_picture_says_its_figures_in_words(many: BenchResult) -> None:
 
 
 def test_every_table_of_drawn_faces_says_so(page: Page) -> None:
-    assert page.text.count("synthetic faces") >= len(page.named("table", "figure", "section"))
+    assert page.text.count("synthetic faces") >= len(page.named("caption", "figcaption"))
 
 
 def test_charts_take_their_colours_from_the_theme(many: BenchResult) -> None:
