@@ -1034,7 +1034,6 @@ def any_network() -> str:
 PARTS = {
     "any_network": any_network,
     "logs": logs,
-    "claims": claims,
     "ledger": ledger,
     "fer2013": fer2013,
     "pretrained": pretrained,

@@ -75,9 +75,8 @@ def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
     words = command.split()
     smaller = _SMALLER.get(words[1], "") if words[0] == "edgefer" else ""
     typed, redirects, file = command.partition(" > ")
-    home = folder.parent / "home"
     script = f'edgefer() {{ "{sys.executable}" -m edgefer "$@"; }}\n{typed} {smaller} {redirects}{file}'
-    settings = {"PYTHONPATH": str(pages.ROOT), "HOME": str(home), "COLUMNS": "100"}
+    settings = {"PYTHONPATH": str(pages.ROOT), "COLUMNS": "100"}
     return subprocess.run(
         ["bash", "-c", script], cwd=folder, env={**os.environ, **settings}, capture_output=True, text=True, timeout=500
     )
