@@ -8,7 +8,7 @@ from edgefer.data.dataset import SPLITS, Dataset, Division, Split
 from edgefer.data.default import find
 from edgefer.data.faces import builtin
 from edgefer.data.loading import load
-from edgefer.data.naming import check_named, guessed
+from edgefer.data.naming import check_named, guessed, made_of
 from edgefer.data.provenance import as_recorded, record, splits_of
 from edgefer.data.reading import Reading, description
 from edgefer.data.splits import split
@@ -32,6 +32,7 @@ __all__ = [
     "find",
     "guessed",
     "load",
+    "made_of",
     "only",
     "problems",
     "record",

@@ -23,6 +23,8 @@ SPLIT_FOLDERS = {
     **dict.fromkeys(("val", "valid", "validation", "dev", "publictest"), SPLITS[1]),
     **dict.fromkeys(("test", "testing", "privatetest"), SPLITS[2]),
 }
+# What may stand behind a split's name: train_set, Train_Aligned_Faces.
+_BEHIND = {"aligned", "cropped", "data", "dataset", "face", "faces", "image", "images", "img", "imgs", "set", "split"}
 _NAME = re.compile(rf"({'|'.join(USAGES)})_(\d{{1,18}})")
 _NAMED = 5  # in one line
 _DEEPEST_TOP = 4  # folders within folders before the class folders begin
@@ -81,7 +83,7 @@ def look(tree: Tree) -> Pictures:
     top = _top(tree)
     folders, files = tree.listing(top)
     found = FoundPictures([], [], [], [], [])
-    levels = [name for name in folders if name.lower() in SPLIT_FOLDERS]
+    levels = [name for name in folders if split_of(name)]
     if levels and any(canonical(name) for name in folders):
         raise InputError(f"{tree.label(top) or '.'} has class folders beside {levels[0]}; keep one of the two")
     if levels:
@@ -93,13 +95,19 @@ def look(tree: Tree) -> Pictures:
                     f"({', '.join(sorted(SPLIT_FOLDERS))}); rename it, or move it away"
                 )
         for level in levels:
-            _split_folder(tree, join(top, level), SPLIT_FOLDERS[level.lower()], found)
+            _split_folder(tree, join(top, level), split_of(level), found)
     else:
         _split_folder(tree, top, None, found)
     check_labels(tree.label(top), found.names, found.splits)
-    ordered_levels = sorted(levels, key=lambda level: SPLITS.index(SPLIT_FOLDERS[level.lower()]))
+    ordered_levels = sorted(levels, key=lambda level: SPLITS.index(split_of(level) or ""))
     layout = " ".join(["class folders", ", ".join(f"{level}/" for level in ordered_levels)]).strip()
     return order(tree, found, layout, top)
+
+
+def split_of(folder: str) -> str | None:
+    """Return the split that a folder's name stands for, or None."""
+    first, *behind = re.split(r"[-_ .]+", folder.lower())
+    return SPLIT_FOLDERS.get(first) if set(behind) <= _BEHIND else None
 
 
 def _holds_pictures(tree: Tree, folder: str) -> bool:
@@ -113,7 +121,7 @@ def _top(tree: Tree) -> str:
     top = ""
     for _ in range(_DEEPEST_TOP):
         folders, files = tree.listing(top)
-        if any(name.lower() in SPLIT_FOLDERS or canonical(name) for name in folders):
+        if any(split_of(name) or canonical(name) for name in folders):
             return top
         if len(folders) >= FEWEST and _are_people(tree, top, folders):
             return top
@@ -138,10 +146,17 @@ def _are_classes(tree: Tree, folder: str) -> bool:
 
 def _are_people(tree: Tree, folder: str, names: list[str]) -> bool:
     """Return whether the folders in `folder` are a person's each: none is a class, and all have class folders alone."""
-    inside = [tree.listing(join(folder, name)) for name in names if canonical(name) is None]
+    inside = [(name, *tree.listing(join(folder, name))) for name in names if canonical(name) is None]
     return len(inside) == len(names) and all(
-        deeper and all(map(canonical, deeper)) and not only_pictures(files) for deeper, files in inside
+        deeper and all(canonical(_without(name, each)) for each in deeper) and not only_pictures(files)
+        for name, deeper, files in inside
     )
+
+
+def _without(person: str, folder: str) -> str:
+    """Return a class folder's name without the person's, as ``aia/aia_anger`` has it."""
+    rest = folder[len(person) :]
+    return rest.lstrip("-_ .") if folder.lower().startswith(person.lower()) and rest[:1] in "-_ ." else folder
 
 
 def _split_folder(tree: Tree, folder: str, split: str | None, found: FoundPictures) -> None:
@@ -156,7 +171,7 @@ def _split_folder(tree: Tree, folder: str, split: str | None, found: FoundPictur
             deeper, files = tree.listing(path)
             found.ignored += [file.path for file in files]
             for each in deeper:
-                _class_folder(tree, join(path, each), each, split, found, name)
+                _class_folder(tree, join(path, each), _without(name, each), split, found, name)
         return
     if not any(map(canonical, names)) and all(_has_folders_alone(tree, join(folder, name)) for name in names):
         raise InputError(

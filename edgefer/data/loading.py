@@ -225,7 +225,7 @@ def _load_folder(place: Path, name: str, asked: grouping.Asked | None, reading: 
 
 def files_of_folder(place: Path) -> list[Path]:
     """Return the tables or archives of a folder that has no class folders: Parquet, Arrow, .tar, or one .csv."""
-    names = [*_SPLIT_PLACES, *(each.name for each in place.iterdir() if each.name.lower() in folders.SPLIT_FOLDERS)]
+    names = [*_SPLIT_PLACES, *(each.name for each in place.iterdir() if folders.split_of(each.name))]
     there = [file for each in names if (place / each).is_dir() for file in sorted((place / each).iterdir())]
     for ending in (*arrow.ENDINGS, ".tar"):
         files = [file for file in there if file.suffix.lower() == ending and file.is_file()]

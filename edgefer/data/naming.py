@@ -117,6 +117,24 @@ def again(dataset: Dataset, how: Naming) -> Dataset | None:
         return None
 
 
+def made_of(dataset: Dataset, theirs: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return of which classes of a network each class of a data set consists, by name and by its renames.
+
+    With ``angry=negative,fear=negative`` a network that tells angry and fear apart knows what is negative.
+
+    Args:
+        dataset: perhaps with other labels than its source.
+        theirs: the network's classes.
+
+    Returns:
+        For each class that the network knows the names of its parts, in the network's order.
+    """
+    pairs = dataset.naming.pairs if dataset.naming and not dataset.naming.votes else ()
+    parts = {name: {old for old, new in pairs if new == name} or {name} for name in dataset.classes}
+    found = {name: tuple(old for old in theirs if old in parts[name]) for name in dataset.classes}
+    return {name: olds or (name,) for name, olds in found.items() if olds or name in theirs}
+
+
 def _with(dataset: Dataset, labels: NDArray[np.int64], classes: Sequence[str], how: Naming) -> Dataset:
     """Return the data set with these labels; -1 is in no split."""
     splits = np.where(labels < 0, np.uint8(NOWHERE), dataset.splits).astype(np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -179,27 +180,35 @@ def take(model: nn.Module, loaded: Any, what: str) -> None:
 
 
 def for_classes(
-    model: nn.Module, loaded: Mapping[str, Tensor], theirs: Sequence[str], ours: Sequence[str]
+    model: nn.Module,
+    loaded: Mapping[str, Tensor],
+    theirs: Sequence[str],
+    ours: Sequence[str],
+    made_of: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Tensor]:
     """Return another network's weights with a classifier for this network's classes, for `take`.
 
-    What it answers for a class that both have goes along by name; for the others it has what the new network has.
+    What it answers for a class that both have goes along by name; for one that is made of several of the other's the
+    mean of their weights, and their mean bias and the logarithm of their number, which is the logarithm of their summed
+    probability where their logits are alike; for the others it has what the new network has.
 
     Args:
         model: the new network.
         loaded: state dict of another one of its kind.
         theirs: classes that it tells apart, in the order of its answers.
         ours: those of the new network.
+        made_of: for each of `ours` that the other one knows, which of `theirs` it is; by default the one of its name.
     """
     weights, own = dict(loaded), model.state_dict()
-    known = [name for name in ours if name in theirs]
-    to, of = [ours.index(name) for name in known], [theirs.index(name) for name in known]
+    parts = {name: [name] for name in ours if name in theirs} if made_of is None else made_of
     for path in (path for path, module in model.named_modules() if module is _classifier(model)):
         for key in [key for key in weights if key.startswith(f"{path}.")]:
             trained = weights.pop(key)
             if key in own and trained.shape == (len(theirs), *own[key].shape[1:]):
                 weights[key] = own[key].clone()
-                weights[key][to] = trained[of]
+                for name, olds in parts.items():
+                    of = trained[[theirs.index(old) for old in olds]]
+                    weights[key][ours.index(name)] = of.mean(0) + (math.log(len(olds)) if trained.ndim == 1 else 0.0)
     return weights
 
 

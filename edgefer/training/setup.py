@@ -337,7 +337,8 @@ def _network(recipe: Recipe, whole: Dataset, dataset: Dataset, validation: Split
             initial_weights.check_divided_alike(asked.initial_weights, started.data, whole)
         given = models.grown(model, started.weights)
         if started.classes != dataset.classes:
-            given = models.for_classes(model, given, started.classes, dataset.classes)
+            parts = data.made_of(dataset, started.classes)
+            given = models.for_classes(model, given, started.classes, dataset.classes, parts)
         models.take(model, given, f"the network of {asked.initial_weights}")
     return model
 

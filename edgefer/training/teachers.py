@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -29,6 +29,7 @@ class _Teacher:
     classes: tuple[str, ...]
     data_name: str
     data_digest: str
+    parts: dict[str, tuple[str, ...]]  # of each of the student's classes that it knows, its own
     named_from: str  # digest of the data before their labels were changed, or nothing
     split: Protocol
 
@@ -79,11 +80,11 @@ class Teachers:
             source = dataset.source or dataset  # a teacher may have learned these pictures with other labels
             if not {found.data_digest, found.named_from} & {dataset.digest, source.digest}:
                 raise InputError(f"the teacher {checkpoint_path} was trained on {found.data_name}, not on these data")
-            shared = [name for name in dataset.classes if name in found.classes]
-            if len(shared) < 2:
+            found = replace(found, parts=data.made_of(dataset, found.classes))
+            if len(found.parts) < 2:
                 raise InputError(
                     f"the teacher {checkpoint_path} tells {', '.join(found.classes)} apart, of which these data have "
-                    f"{', '.join(shared) or 'none'}; a teacher needs two classes of its student's"
+                    f"{', '.join(found.parts) or 'none'}; a teacher needs two classes of its student's"
                 )
             initial_weights.check_disjoint(
                 f"the teacher {checkpoint_path}", data.split(source, "train", found.split), validation
@@ -98,8 +99,8 @@ class Teachers:
     def probabilities(self, x: Tensor, temperature: float) -> Tensor:
         """Return the mean over networks and views of softmax(logits / temperature): float32, (N, classes).
 
-        A teacher's classes are the student's by name: what it says of others is left out, and of a class that it does
-        not know it says 0 (`known`).
+        A teacher's classes are the student's by name, or by the renames of its data, where probabilities add up: what
+        it says of others is left out, and of a class that it does not know it says 0 (`unknown`).
 
         Args:
             x: the student's input, float32, (N, C, H, W).
@@ -108,26 +109,33 @@ class Teachers:
         with torch.no_grad():
             views = (x, x.flip(3)) if self.mirrored else (x,)
             all_logits = [
-                _for_classes(each.answer(_as(view, self.student, each.spec)).float(), each.classes, self.classes)
+                (each, each.answer(_as(view, self.student, each.spec)).float())
                 for each in self.networks
                 for view in views
             ]
-            return torch.stack([(logits / temperature).softmax(1) for logits in all_logits]).mean(0)
+            return torch.stack(
+                [
+                    _for_classes(logits / temperature, each.classes, self.classes, each.parts)
+                    for each, logits in all_logits
+                ]
+            ).mean(0)
 
     def unknown(self) -> list[int]:
         """Return the classes that no teacher knows, of which the labels alone can tell."""
-        known = {name for each in self.networks for name in each.classes}
+        known = {name for each in self.networks for name in each.parts}
         return [place for place, name in enumerate(self.classes) if name not in known]
 
 
-def _for_classes(logits: Tensor, theirs: tuple[str, ...], ours: tuple[str, ...]) -> Tensor:
-    """Return logits in the order of `ours`, -inf for a class that is none of `theirs`: (N, classes)."""
-    if theirs == ours:
-        return logits
+def _for_classes(
+    logits: Tensor, theirs: tuple[str, ...], ours: tuple[str, ...], parts: Mapping[str, Sequence[str]]
+) -> Tensor:
+    """Return probabilities in the order of `ours`, 0 for a class that has no parts among `theirs`: (N, classes)."""
+    if theirs == ours and all(tuple(olds) == (name,) for name, olds in parts.items()):
+        return logits.softmax(1)
     found = torch.full((len(logits), len(ours)), -torch.inf, device=logits.device)
-    known = [name for name in ours if name in theirs]
-    found[:, [ours.index(name) for name in known]] = logits[:, [theirs.index(name) for name in known]]
-    return found
+    for name, olds in parts.items():
+        found[:, ours.index(name)] = logits[:, [theirs.index(old) for old in olds]].logsumexp(1)
+    return found.softmax(1)
 
 
 def _find(run: str) -> Path:
@@ -147,7 +155,7 @@ def _of_checkpoint(checkpoint_path: Path, device: str) -> _Teacher:
     recipe, origin = found.recipe, found.data
     named_from = str((origin.get("naming") or {}).get("source", ""))
     spec, split = recipe.preprocessing, recipe.data.split
-    return _Teacher(network, spec, found.classes, origin["name"], origin["digest"], named_from, split)
+    return _Teacher(network, spec, found.classes, origin["name"], origin["digest"], {}, named_from, split)
 
 
 def _of_bundle(folder: Path) -> _Teacher:
@@ -162,7 +170,7 @@ def _of_bundle(folder: Path) -> _Teacher:
     naming = said.data.naming
     named_from = naming.source if naming else ""
     labels = tuple(said.labels)
-    return _Teacher(answer, said.preprocessing, labels, said.data.name, said.data.digest, named_from, said.protocol)
+    return _Teacher(answer, said.preprocessing, labels, said.data.name, said.data.digest, {}, named_from, said.protocol)
 
 
 def _as(x: Tensor, given: Preprocessing, wanted: Preprocessing) -> Tensor:

@@ -167,6 +167,21 @@ def test_a_wider_network_takes_the_narrower_ones_answers_for_classes_that_both_h
     assert torch.allclose(wide.eval()(x), narrow(x)[:, [2, 1]], atol=1e-5)
 
 
+def test_a_class_that_is_made_of_several_begins_with_what_they_say_together() -> None:
+    torch.manual_seed(0)
+    settings = {"widths": [8, 16], "blocks": [1, 1]}
+    trained: Any = with_statistics(models.create("plain-resnet", 3, 1, settings))
+    trained.head.weight.data[1] = trained.head.weight.data[0] + 0.01  # a and b are nearly alike
+    trained.head.bias.data[1] = trained.head.bias.data[0]
+    new = models.create("plain-resnet", 2, 1, settings)
+    parts = {"negative": ["a", "b"], "c": ["c"]}
+    given = models.for_classes(new, trained.state_dict(), ["a", "b", "c"], ["negative", "c"], parts)
+    models.take(new, given, "trained")
+    x = torch.randn(5, 1, 20, 20)
+    before = trained(x).softmax(1)
+    assert torch.allclose(new.eval()(x).softmax(1)[:, 0], before[:, 0] + before[:, 1], atol=1e-3)
+
+
 def test_a_longer_first_kernel_begins_with_the_shorter_ones_answers_half_a_place_further() -> None:
     torch.manual_seed(0)
     short: Any = with_statistics(models.create("plain-resnet", 7, 1, SMALL | {"stem_stride": 2}))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgefer.data.layouts import affectnet, ck, expw, file_names, metadata, raf_db
+from edgefer.data.layouts import affectnet, ck, expw, file_names, metadata, raf_db, roboflow
 from edgefer.data.listed import Finder, Listed
 from edgefer.data.reading import NOTHING, Reading
 from edgefer.data.trees import Tree
@@ -19,6 +19,7 @@ LAYOUTS: tuple[Callable[[Finder], Listed | None], ...] = (
     expw.find,
     ck.find,
     file_names.find,
+    roboflow.find,
 )
 
 

@@ -7,67 +7,16 @@ expression_label. Each face is cut out as it is read, as its box says.
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass
-
 from edgefer import labels, limits
+from edgefer.data.boxes import Box, BoxTree
 from edgefer.data.layouts.lines import lines_of
 from edgefer.data.listed import Finder, Listed, ListedPicture, names_of, number
-from edgefer.data.trees import File, Tree, join
+from edgefer.data.trees import join
 from edgefer.errors import InputError
 
 _LISTS = ("label/label.lst", "label.lst")
 _PICTURES = ("image/origin", "image", "origin", "images", "")
 _COLUMNS = 8
-
-
-@dataclass(frozen=True)
-class _Box:
-    path: str
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-
-class BoxTree:
-    """Faces in the pictures of a tree, each read as a PNG of its box: ``picture.jpg#2`` is its face number 2."""
-
-    def __init__(self, tree: Tree, boxes: dict[str, _Box], files: dict[str, File]) -> None:
-        self._tree, self._boxes, self._files = tree, boxes, files
-        self._listings: dict[str, list[File]] = {}
-        for name, box in boxes.items():
-            source = files[box.path]
-            each = File(name, source.size, source.changed)
-            self._listings.setdefault(name.rpartition("/")[0], []).append(each)
-
-    def label(self, path: str) -> str:  # noqa: D102
-        return self._tree.label(path)
-
-    def listing(self, folder: str) -> tuple[list[str], list[File]]:  # noqa: D102
-        prefix = f"{folder}/" if folder else ""
-        folders = {
-            name.removeprefix(prefix).partition("/")[0]
-            for name in self._listings
-            if name.startswith(prefix) and name != folder
-        }
-        folders.discard("")
-        return sorted(folders), sorted(self._listings.get(folder, []), key=lambda file: file.path)
-
-    def read(self, path: str) -> bytes:  # noqa: D102
-        from edgefer.data.pictures import opened, plain
-
-        box = self._boxes[path]
-        label = self._tree.label(path)
-        with opened(io.BytesIO(self._tree.read(box.path)), label, 50_000_000) as image:
-            left, top = max(0, box.left), max(0, box.top)
-            right, bottom = min(image.width, box.right), min(image.height, box.bottom)
-            if right - left < 2 or bottom - top < 2:
-                raise InputError(f"{label}: its box lies outside of the picture")
-            face = plain(image).crop((left, top, right, bottom))
-        content = io.BytesIO()
-        face.save(content, "PNG", compress_level=1)
-        return content.getvalue()
 
 
 def find(finder: Finder) -> Listed | None:
@@ -98,7 +47,7 @@ def find(finder: Finder) -> Listed | None:
         top, left, right, bottom = (int(float(cell)) for cell in cells[2:6])
         face = f"{source}#{cells[1]}"
         face = f"{face}, line {place}" if face in boxes else face  # a number that the list has twice
-        files[source], boxes[face] = file, _Box(source, left, top, right, bottom)
+        files[source], boxes[face] = file, Box(source, left, top, right, bottom)
         rows.append(ListedPicture(face, name, None, cells[0]))
     if missing:
         raise InputError(

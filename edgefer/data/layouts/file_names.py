@@ -1,15 +1,17 @@
-"""KDEF and JAFFE: file names that hold the expression and the person.
+"""KDEF, JAFFE and RaFD: file names that hold the expression and the person.
 
 Lundqvist, Flykt and Öhman, "The Karolinska Directed Emotional Faces", 1998, kdef.se: ``AF01ANS.JPG`` is session A,
 female 01, angry, straight; all five angles are taken. Lyons, Kamachi and Gyoba, "The Japanese Female Facial Expression
-(JAFFE) Dataset", 1998, zenodo.org/record/3451524: ``KA.AN1.39.tiff`` is the person KA, angry.
+(JAFFE) Dataset", 1998, zenodo.org/record/3451524: ``KA.AN1.39.tiff`` is the person KA, angry. Langner et al.,
+"Presentation and validation of the Radboud Faces Database", 2010: ``Rafd090_01_Caucasian_female_angry_frontal.jpg`` is
+the person 01.
 """
 
 from __future__ import annotations
 
 import re
 
-from edgefer.data.folders import SPLIT_FOLDERS, only_pictures
+from edgefer.data.folders import only_pictures, split_of
 from edgefer.data.listed import Finder, Listed, ListedPicture, walk
 from edgefer.data.trees import join
 from edgefer.errors import InputError
@@ -21,6 +23,7 @@ _EXPRESSIONS = {
 }
 _CODES = {
     "KDEF": re.compile(r"[AB][FM]\d\d(?P<code>AF|AN|DI|HA|NE|SA|SU)(?:FL|FR|HL|HR|S)"),
+    "RaFD": re.compile(r"Rafd\d+_\d+_[A-Za-z]+_[a-z]+_(?P<code>[a-z]+)_(?:frontal|left|right)", re.IGNORECASE),
     "JAFFE": re.compile(r"[A-Z]{2}\.(?P<code>AN|DI|FE|HA|NE|SA|SU)\d\.\d+"),
 }
 _DEEPEST = 4
@@ -28,7 +31,7 @@ _NAMED = 5
 
 
 def find(finder: Finder) -> Listed | None:
-    """Return the pictures of a folder whose names are KDEF's or JAFFE's, or None."""
+    """Return the pictures of a folder whose names are one of these data sets', or None."""
     first = _first(finder, "", _DEEPEST)
     if first is None:
         return None
@@ -41,7 +44,10 @@ def find(finder: Finder) -> Listed | None:
             if found is None:
                 others.append(file.path)
             else:
-                rows.append(ListedPicture(file.path, _EXPRESSIONS[found["code"]]))  # the person: `edgefer.data.groups`
+                said = found["code"]
+                rows.append(
+                    ListedPicture(file.path, _EXPRESSIONS.get(said) or said.lower())
+                )  # the person: `edgefer.data.groups`
         if others:
             raise InputError(
                 f"{len(others):,} pictures are not named as {name}'s others are, such as "
@@ -54,7 +60,7 @@ def find(finder: Finder) -> Listed | None:
 def _first(finder: Finder, folder: str, depth: int) -> str | None:
     """Return the first picture where no folder is named for a class or a split."""
     names = finder.folders(folder)
-    if any(canonical(name) or name.lower() in SPLIT_FOLDERS for name in names):
+    if any(canonical(name) or split_of(name) for name in names):
         return None
     pictures = only_pictures(finder.files(folder))
     if pictures:

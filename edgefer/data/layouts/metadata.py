@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from edgefer import limits
-from edgefer.data.folders import SPLIT_FOLDERS
+from edgefer.data.folders import split_of
 from edgefer.data.layouts import table
 from edgefer.data.layouts.lines import lines_of
 from edgefer.data.listed import Finder, Listed, ListedPicture, number
@@ -22,10 +22,10 @@ _NAMED = 5
 
 def find(finder: Finder, reading: Reading = NOTHING) -> Listed | None:
     """Return the pictures that metadata list, or None."""
-    places = ["", *(name for name in finder.folders("") if name.lower() in SPLIT_FOLDERS)]
+    places = ["", *(name for name in finder.folders("") if split_of(name))]
     parts = []
     for place in places:
-        split = SPLIT_FOLDERS.get(place.lower())
+        split = split_of(place)
         if finder.file(join(place, "metadata.jsonl")):
             parts.append(_lines(finder, join(place, "metadata.jsonl"), split, reading))
         elif finder.file(join(place, "metadata.csv")):

@@ -1,4 +1,4 @@
-"""A CSV file that lists pictures: a column of paths, one of labels, and perhaps one of splits or of people.
+"""A CSV file that lists pictures: columns of paths and labels, and perhaps of splits, of people and of boxes.
 
 Columns may have any names; which is which is guessed from the names and the first row, and can be said. A file without
 a header has the path first and the label second.
@@ -10,6 +10,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgefer.data.boxes import Box, BoxTree
 from edgefer.data.folders import ENDINGS
 from edgefer.data.listed import Finder, Listed, ListedPicture, number, split_named
 from edgefer.data.reading import Reading
@@ -36,7 +37,22 @@ _PATHS = (
 _LABELS = ("label", "labels", "emotion", "expression", "class", "class_name", "target", "category", "y")
 _SPLITS = ("split", "usage", "set", "subset", "partition")
 _PEOPLE = ("person", "subject", "subject_id", "participant", "participant_id", "person_id", "identity")
+# Columns of a face's box: two corners, or a corner and two lengths.
+_CORNERS = (
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("x1", "y1", "x2", "y2"),
+    ("left", "top", "right", "bottom"),
+)
+_LENGTHS = (
+    ("x", "y", "w", "h"),
+    ("x", "y", "width", "height"),
+    ("left", "top", "width", "height"),
+    ("face_x", "face_y", "face_width", "face_height"),
+    ("bbox_x", "bbox_y", "bbox_w", "bbox_h"),
+)
 _DEEPEST = 8  # folders at the beginning of a path that may be those of another machine
+_FAR = 1e6  # pixels
 _NAMED = 5
 
 
@@ -46,10 +62,12 @@ class _Columns:
     label: int
     split: int | None = None
     person: int | None = None
+    box: tuple[int, ...] = ()
+    lengths: bool = False
 
     @property
     def last(self) -> int:
-        return max(self.path, self.label, self.split or 0, self.person or 0)
+        return max(self.path, self.label, self.split or 0, self.person or 0, *self.box)
 
 
 def is_list(rows: Sequence[Sequence[str]], reading: Reading) -> bool:
@@ -102,6 +120,9 @@ def listed(finder: Finder, path: str, reading: Reading, split: str | None = None
             )
         splits = [split_named(each) for each in said]
     place = _place(finder, path.rpartition("/")[0], [row[columns.path] for row in rows], name)
+    if columns.box:
+        paths = [place(row[columns.path]) for row in rows]
+        return _of_boxes(finder, path, paths, rows, splits, columns)
     people = [None if columns.person is None else row[columns.person].strip() or None for row in rows]
     found = [
         ListedPicture(place(row[columns.path]), number(row[columns.label]), each, person)
@@ -109,6 +130,50 @@ def listed(finder: Finder, path: str, reading: Reading, split: str | None = None
     ]
     rule = "a column of the table" if columns.person is not None else ""
     return Listed(f"pictures listed in {path.rpartition('/')[2]}", found, lists=[file], people=rule)
+
+
+def _of_boxes(
+    finder: Finder, path: str, paths: list[str], rows: list[list[str]], splits: list[str | None], columns: _Columns
+) -> Listed:
+    """Return the faces of a list that has a box for each: they are cut out as they are read."""
+    name, list_file = finder.tree.label(path), finder.file(path)
+    assert list_file is not None
+    found, boxes, files, missing, wrong = [], {}, {}, [], []
+    for number_of_row, (source, row, split) in enumerate(zip(paths, rows, splits, strict=True), 1):
+        file = finder.file(source)
+        box = _box(row, columns)
+        if file is None:
+            missing.append(source)
+        if box is None:
+            wrong.append(number_of_row)
+        if file is None or box is None:
+            continue
+        face = f"{source}#{number_of_row}"
+        files[source], boxes[face] = file, Box(source, *box)
+        person = row[columns.person].strip() if columns.person is not None else source
+        found.append(ListedPicture(face, number(row[columns.label]), split, person or None))
+    if wrong:
+        raise InputError(f"{name}: the boxes of rows {', '.join(map(str, wrong[:_NAMED]))} are no rectangles of pixels")
+    if missing:
+        shown = ", ".join(map(printable, missing[:_NAMED]))
+        raise InputError(f"{len(missing):,} of {len(rows):,} listed pictures are not there, such as {shown}")
+    rule = "a column of the table" if columns.person is not None else "faces of one picture"
+    layout = f"faces listed in {path.rpartition('/')[2]}, cut out by its boxes"
+    return Listed(layout, found, BoxTree(finder.tree, boxes, files), [list_file], rule)
+
+
+def _box(row: list[str], columns: _Columns) -> tuple[int, int, int, int] | None:
+    """Return left, top, right and bottom, or None where the cells are none."""
+    try:
+        left, top, right, bottom = (float(row[place]) for place in columns.box)
+    except ValueError:
+        return None
+    if columns.lengths:
+        right, bottom = left + right, top + bottom
+    sides = (left, top, right, bottom)
+    if not all(abs(side) < _FAR for side in sides) or right - left < 1 or bottom - top < 1:
+        return None
+    return round(left), round(top), round(right), round(bottom)
 
 
 def _columns(table: list[list[str]], name: str, reading: Reading) -> tuple[_Columns, list[list[str]]]:
@@ -133,12 +198,17 @@ def _columns(table: list[list[str]], name: str, reading: Reading) -> tuple[_Colu
     if path is None:
         candidates = [place for place, cell in enumerate(first) if _is_path(cell)]
         path = candidates[0] if len(candidates) == 1 else None
+    kinds = ((names_of, kind == 1) for kind, known in enumerate((_CORNERS, _LENGTHS)) for names_of in known)
+    box, lengths = next(
+        ((tuple(map(names.index, each)), kind) for each, kind in kinds if {*each} <= {*names}), ((), False)
+    )
     if label is None:
-        label = next((names.index(each) for each in _LABELS if each in names and names.index(each) != path), None)
+        known = (names.index(each) for each in _LABELS if each in names)
+        label = next((each for each in known if each != path and each not in box), None)
     whole = all(len(row) >= len(header) for row in rows)
     if label is None and len(header) == 2 and path is not None:
         label = 1 - path
-    taken = {path, *(names.index(each) for each in (*_SPLITS, *_PEOPLE) if each in names)}
+    taken = {path, *box, *(names.index(each) for each in (*_SPLITS, *_PEOPLE) if each in names)}
     if label is None:
         label = _repeating([[row[place] for row in rows] for place in range(len(header))], taken) if whole else None
     missing = [option for option, place in (("--path-column", path), ("--label-column", label)) if place is None]
@@ -146,7 +216,7 @@ def _columns(table: list[list[str]], name: str, reading: Reading) -> tuple[_Colu
         raise InputError(f"{name}: which column is which? It has: {shown}; name them with {' and '.join(missing)}")
     split = next((names.index(each) for each in _SPLITS if each in names and names.index(each) != label), None)
     person = next((names.index(each) for each in _PEOPLE if each in names and names.index(each) != label), None)
-    return _Columns(path, label, split, person), rows
+    return _Columns(path, label, split, person, box if label not in box else (), lengths), rows
 
 
 def _repeating(columns: list[list[str]], taken: set[int | None]) -> int | None:
