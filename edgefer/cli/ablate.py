@@ -44,7 +44,7 @@ def command(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Train a recipe and each of its ablations; what is done is skipped, what was interrupted goes on."""
+    """Train a recipe and each of its ablations. Given the same --out again, it continues."""
     from edgefer import data as datasets
     from edgefer import paths
     from edgefer.cli import output

@@ -40,7 +40,7 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Accuracy by flip or ten-crop too, beside one-crop; may be repeated.",
+            help="Also accuracy by flip or ten-crop; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -73,13 +73,11 @@ def command(
     ] = None,
     submit: Annotated[
         str | None,
-        typer.Option(
-            metavar="WORDS", help="Write submission.json too, to contribute; with your words on cooling and power."
-        ),
+        typer.Option(metavar="WORDS", help="Also write submission.json, to contribute it. WORDS: cooling and power."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a bundle's networks: accuracy, per class and confusion, latency percentiles, file size, memory."""
+    """Measure a bundle's networks: accuracy, latency, file size, memory."""
     from edgefer.backends import registry
     from edgefer.cli import project
     from edgefer.devices import present

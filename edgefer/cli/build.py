@@ -33,7 +33,7 @@ def command(
     ] = _MAX_BATCH,
     as_json: Json = False,
 ) -> None:
-    """Build a bundle's engines ahead of time: for RTX GPUs that are not here, or with --device for the one that is."""
+    """Build a bundle's TensorRT engines ahead of time, for RTX GPUs or with --device for this machine's."""
     from edgefer import bundle as bundles
     from edgefer.backends.tensorrt import ahead
     from edgefer.cli import output

@@ -29,7 +29,7 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Folder for it. Default: runs/claims/<time>.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Decide papers' claims as far as it can be here: recompute, count networks and FER2013, look at benches.
+    """Check papers' claims: recompute them, count networks and FER2013, compare with benches.
 
     Nothing is trained or measured; without FER2013 (--data, EDGEFER_DATA, ./data) what it decides is not run.
     """

@@ -27,15 +27,15 @@ def command(
     b: Annotated[Path, typer.Argument(metavar="B", help="The new one.")],
     fail_if: Annotated[
         list[str] | None,
-        typer.Option(metavar="COND", help="Exit code 1 if B is so: 'latency.p50 > 1.05x'. May be repeated."),
+        typer.Option(metavar="COND", help="Exit code 1 if this is true of B: 'latency.p50 > 1.05x'. May be repeated."),
     ] = None,
     allow_different: Annotated[
-        bool, typer.Option("--allow-different", help="Other protocols, hardware or data too, with a warning.")
+        bool, typer.Option("--allow-different", help="Compare other protocols, hardware or data too, with a warning.")
     ] = False,
     markdown: Markdown = False,
     as_json: Json = False,
 ) -> None:
-    """Compare two benches' results: what changed, and what of it may be noise. Nothing is measured."""
+    """Compare two results: what changed, and what may be noise. Measures nothing."""
     from edgefer.bench.result_file import read
     from edgefer.cli import output
     from edgefer.cli.options import check_printed

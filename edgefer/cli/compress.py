@@ -38,11 +38,11 @@ def command(
     checkpoint: Annotated[
         Path | None, typer.Argument(help="A training's folder. Default: the newest in runs/train.", show_default=False)
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="To INT8: the one precision so far.")] = True,
+    int8: Annotated[bool, typer.Option("--int8", help="Compress to INT8, the only precision so far.")] = True,
     data: Data = None,
     out: Annotated[Path | None, typer.Option(help="Its folder. Default: in runs/compress.")] = None,
     cpu: Annotated[str | None, typer.Option(help="vnni or no-vnni. Default: as this CPU is.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with what is in this folder.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Continue with what is in this folder.")] = None,
     sm: Annotated[
         str | None,
         typer.Option(metavar="SM", help="Engines for RTX GPUs too: 86,89,120."),
@@ -51,7 +51,7 @@ def command(
     as_json: Json = False,
     **settings: Any,
 ) -> None:
-    """Compress a trained network to INT8: calibrate, fine-tune, one file for each target, checked against FP32."""
+    """Compress a trained network to INT8, a file for each target, checked against FP32."""
     from edgefer import bundle as bundles
     from edgefer import console, paths
     from edgefer import data as datasets

@@ -41,7 +41,7 @@ def info(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a data set's layout, classes and splits, which images are in it more than once, and people in two splits."""
+    """Show a data set's layout, classes, splits, duplicates and people in two splits."""
     from edgefer import data, paths
     from edgefer.cli import output
     from edgefer.errors import InputError

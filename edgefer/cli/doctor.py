@@ -8,7 +8,7 @@ from edgefer.cli.options import Json
 def command(
     as_json: Json = False,
 ) -> None:
-    """Say what this machine is and can do, line by line, with a remedy for each thing that is missing."""
+    """Check what this machine can do, with a remedy for each thing that is missing."""
     from edgefer.cli import output
     from edgefer.devices import doctor as doctors
     from edgefer.errors import MissingRequirement

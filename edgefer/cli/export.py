@@ -23,7 +23,9 @@ _Network = Annotated[
     str | None, typer.Option(help="Which of the bundle's networks. Default: INT8 for CPUs.", show_default=False)
 ]
 
-app = typer.Typer(invoke_without_command=True, help="Hand a network to another program, with its preprocessing inside.")
+app = typer.Typer(
+    invoke_without_command=True, help="Export a network for other programs, with its preprocessing inside."
+)
 
 
 @app.callback()
@@ -38,7 +40,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Hand a network to another program, with its preprocessing inside. Exit code 1: --check found a difference."""
+    """Export a network for other programs, preprocessing inside. Exit code 1: --check found a difference."""
     from edgefer.errors import GateFailed, InputError
 
     if context.invoked_subcommand is not None:

@@ -14,10 +14,10 @@ _SHOWN = 20  # findings in the table; --json has them all
 
 def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An INT8 network with Q/DQ nodes.")],
-    target: Annotated[str, typer.Option(help="tensorrt, cpu or rtx: where it is to run.")],
+    target: Annotated[str, typer.Option(help="Where it will run: tensorrt, cpu or rtx.")],
     as_json: Json = False,
 ) -> None:
-    """Look through an ONNX file for what a target would refuse or misread. Exit code 1: something was found.
+    """Find what a target would refuse or misread in an ONNX file. Exit code 1: something was found.
 
     Where the target's runtime is installed (onnxruntime, tensorrt or tensorrt_rtx), it is asked, too.
     """

@@ -67,7 +67,7 @@ def command(
     device: RunsOn = "auto",
     threads: CpuThreads = 1,
 ) -> None:
-    """Show what the faces in front of a camera express, as it happens. Ends with Ctrl-C, or with the file."""
+    """Classify the faces in front of a camera. Ends with Ctrl-C, or with the file."""
     from edgefer import console
     from edgefer.cli import output
     from edgefer.errors import InputError

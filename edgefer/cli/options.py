@@ -25,7 +25,7 @@ Detector = Annotated[
     str | None,
     typer.Option("--detector", help="YuNet's file, or cascade. Default: as `edgefer predict`.", show_default=False),
 ]
-Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda where it is there.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda if there is one.")]
 Groups = Annotated[
     str | None,
     typer.Option(

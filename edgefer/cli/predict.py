@@ -52,7 +52,7 @@ def command(
     threads: CpuThreads = 1,
     as_json: Json = False,
 ) -> None:
-    """Say which expression each face in a picture shows, and how sure that is."""
+    """Classify the faces in pictures or in a video."""
     from edgefer import console, paths, predictions
     from edgefer.cli import output, predict_video
     from edgefer.cli.ending import explain

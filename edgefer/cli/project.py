@@ -32,7 +32,7 @@ def command(
     split: Judged = "test",
     as_json: Json = False,
 ) -> None:
-    """Project a bundle's latency on devices that are not here, from data sheets. Accuracy is measured on this CPU."""
+    """Project a bundle's latency on other devices from data sheets. Measures accuracy on this CPU."""
     if not projected(device):
         raise InputError(
             f"{device} is not projected; {', '.join(_ABSENT)} are. To measure it: edgefer bench --device {device}"

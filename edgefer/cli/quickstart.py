@@ -13,7 +13,7 @@ def command(
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the training.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """See it all work: train, compress to INT8, bench and report on built-in synthetic faces, in under 4 minutes."""
+    """Train, compress and bench a tiny network on synthetic faces, in under 4 minutes."""
     import time
 
     import edgefer

@@ -13,7 +13,7 @@ def command(
     name: Annotated[str | None, typer.Argument(help="Show this recipe.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
-    """List the recipes, or show one as the TOML it is."""
+    """List the recipes, or print one as TOML."""
     from edgefer import recipes as known
     from edgefer.cli import output
 

@@ -28,7 +28,7 @@ def command(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Show finished benches: tables, a page, Markdown, CSV. Nothing is measured; --data is for faces and claims."""
+    """Show finished benches as tables, a page, Markdown or CSV. --data is for faces and claims."""
     from edgefer import data as datasets
     from edgefer import paths
     from edgefer.bench.result_file import read

@@ -30,7 +30,7 @@ def command(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Show a training: classes, augmentation, curves, confusion, failures, where it looks, what was frozen."""
+    """Write a page on a training: classes, augmentation, curves, confusion, Grad-CAM."""
     from edgefer import bundle, console
     from edgefer import data as datasets
     from edgefer.cli import output

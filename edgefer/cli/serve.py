@@ -38,7 +38,7 @@ def command(
     device: RunsOn = "auto",
     threads: CpuThreads = 1,
 ) -> None:
-    """Answer pictures over HTTP: POST one to /predict. Ends with Ctrl-C or SIGTERM, after what it has accepted."""
+    """Serve predictions over HTTP: POST a picture to /predict. Ends with Ctrl-C or SIGTERM."""
     import os
 
     from edgefer import console

@@ -41,7 +41,7 @@ def command(
     renames: Map = None,
     groups: Groups = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the run. Default: in runs/train.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with an unfinished run: its folder.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Continue an unfinished run: its folder.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all; else the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Seed, instead of the recipe's.")] = None,
     settings: Annotated[
@@ -53,7 +53,7 @@ def command(
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option("--from", help="Go on from a network, as wide or narrower: a run's folder, or edgefer-base."),
+        typer.Option("--from", help="Start from a network, as wide or narrower: a run's folder, or edgefer-base."),
     ] = None,
     teacher: Annotated[
         list[Path] | None,
@@ -62,15 +62,15 @@ def command(
     votes: Annotated[Path | None, typer.Option(help="FER+ votes (fer2013new.csv), a second target.")] = None,
     device: Device = None,
     threads: Threads = None,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard event files as well.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard event files.")] = False,
     export_check: Annotated[
         bool,
-        typer.Option(help="Try first whether INT8 can be made of it."),
+        typer.Option(help="First check that the network can be compressed."),
     ] = True,
-    page: Annotated[bool, typer.Option(help="Leave run.html in the folder.")] = True,
+    page: Annotated[bool, typer.Option(help="Write run.html into the folder.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Train a network. Without a recipe: compact, or quickstart where the data are the built-in synthetic faces."""
+    """Train a network, by default the recipe compact; quickstart on synthetic faces."""
     from edgefer import console, paths, recipes
     from edgefer import data as datasets
     from edgefer.cli import output

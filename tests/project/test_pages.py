@@ -19,7 +19,7 @@ from tests.helpers import pages, sources, videos
 
 # What a command gets besides, so that it takes seconds.
 _SMALLER = {
-    "train": "--epochs 1 --threads 1",
+    "train": "--epochs 2 --threads 1",
     "compress": "--ptq --max-drop 100 --allow-float --threads 1",
     "bench": "--seconds 0.1",
 }
@@ -36,8 +36,7 @@ def test_each_command_is_run_or_has_a_reason() -> None:
 
 def test_each_reason_is_of_a_command() -> None:
     shown = [(page, command) for page in pages.PAGES for command in pages.commands(page)]
-    unused = [each for each in pages.not_run() if not any(each.has(*one) for one in shown)]
-    assert unused == []
+    assert [each for each in pages.not_run() if not any(each.has(*one) for one in shown)] == []
 
 
 @pytest.fixture(scope="module")
@@ -83,28 +82,21 @@ def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page, of_page in RUN.items() if of_page], ids=str)
-def test_the_commands_of_a_page_run_one_after_another(page: Path, begun: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", [page for page in pages.PAGES if RUN[page] or pages.python(page)], ids=str)
+def test_commands_and_python_of_a_page_run_one_after_another(page: Path, begun: Path, tmp_path: Path) -> None:
     folder = tmp_path / "here"
     shutil.copytree(begun, folder)
     for command in RUN[page]:
         done = run(folder, command)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in pages.PAGES if pages.python(page)], ids=str)
-def test_the_python_of_a_page_runs(page: Path, begun: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "here"
-    shutil.copytree(begun, folder)
     for block in pages.python(page):
-        smaller = block.replace('train("compact", dataset)', 'train("compact", dataset, epochs=1)')
-        smaller = smaller.replace("max_drop=1)", "max_drop=100, ptq=True, allow_float=True)")
-        done = subprocess.run(
-            [sys.executable, "-c", smaller],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(pages.ROOT)},
-            capture_output=True,
-            text=True,
-        )
+        done = run_python(folder, block)
         assert done.returncode == 0, f"{block}\n{done.stderr}"
+
+
+def run_python(folder: Path, block: str) -> subprocess.CompletedProcess[str]:
+    """Run a block of Python, with what makes it small."""
+    smaller = block.replace('train("compact", dataset)', 'train("compact", dataset, epochs=2)')
+    smaller = smaller.replace("max_drop=1)", "max_drop=100, ptq=True, allow_float=True)")
+    settings = {**os.environ, "PYTHONPATH": str(pages.ROOT)}
+    return subprocess.run([sys.executable, "-c", smaller], cwd=folder, env=settings, capture_output=True, text=True)
