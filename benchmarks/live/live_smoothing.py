@@ -1,6 +1,6 @@
 """How steady the labels of `edgefer live` are, and how soon they follow a change: on videos made of FER2013's faces.
 
-python benchmarks/live/live_smoothing.py [--data FER2013.zip] [--split test] [--videos 4] [--tune] [--out FILE.json]
+python benchmarks/live/live_smoothing.py [--data FER2013.zip] [--split test] [--videos 6] [--seen FOLDER [--watch]]
 
 A video has 15 frames a second of 640 x 480 pixels with twelve faces of about 110 pixels. As before a camera each sways,
 shakes, nods and comes nearer, its light drifts and flickers, it is blurred now and then, and every frame has noise of
@@ -10,7 +10,8 @@ beside them those of each frame's own label (raw). Changing: every three seconds
 the same place. FER2013 does not say who is in its pictures, so the person changes with the expression. A change is true
 if the network itself answers the second half of the one picture's frames by another label than that of the next, by
 their mean, and with 0.5 or more both times. It shows after the time until the new label is shown. Settings were chosen
-on PublicTest (`--split val --tune`); PrivateTest was asked once, with those that are shipped.
+on PublicTest (`--split val --tune`); PrivateTest was asked once, with those that are shipped. What the networks say of
+each frame does not depend on them: `--seen` keeps it in a folder, and `--watch` does nothing else.
 """
 
 from __future__ import annotations
@@ -113,6 +114,34 @@ class Seen:
     tracks: list[int]
 
 
+def kept(file: Path, labels: tuple[str, ...]) -> dict[str, list[Seen]]:
+    """Return what `keep` wrote."""
+    out: dict[str, list[Seen]] = defaultdict(list)
+    with np.load(file) as arrays:
+        for key in sorted(name for name in arrays.files if name.endswith("/times")):
+            network = key.split("/")[0]
+            rows = arrays[key.replace("times", "values")].tolist()
+            probabilities = [dict(zip(labels, row, strict=True)) for row in rows]
+            out[network].append(
+                Seen(arrays[key].tolist(), probabilities, arrays[key.replace("times", "tracks")].tolist())
+            )
+    return out
+
+
+def keep(file: Path, seen: dict[str, list[Seen]], labels: tuple[str, ...]) -> None:
+    """Write what the networks said of the faces of a video."""
+    arrays = {}
+    for network, faces in seen.items():
+        for number, one in enumerate(faces):
+            name = f"{network}/{number:02}"
+            arrays[f"{name}/times"] = np.array(one.times)
+            arrays[f"{name}/tracks"] = np.array(one.tracks, np.int64)
+            values = [[each[label] for label in labels] for each in one.probabilities]
+            arrays[f"{name}/values"] = np.array(values).reshape(-1, len(labels))
+    with paths.write_atomically(file) as part, part.open("wb") as out:
+        np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
+
+
 def watch(pictures: list[list[NDArray[np.uint8]]], names: list[str], seed: int) -> dict[str, list[Seen]]:
     """Return what each network says of the twelve faces of a video."""
     networks = {name: edgefer.load(name, device="cpu", detector=YUNET) for name in names}
@@ -195,32 +224,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=FER2013)
     parser.add_argument("--split", default="test", choices=["val", "test"])
-    parser.add_argument("--videos", type=int, default=4, help="steady ones; and half as many changing ones")
+    parser.add_argument("--videos", type=int, default=6, help="steady ones; and half as many changing ones")
     parser.add_argument("--networks", nargs="+", default=list(bundle.pretrained()))
     parser.add_argument("--tune", action="store_true", help="print other settings too")
+    parser.add_argument("--seen", type=Path, help="folder for what the networks say; what is there is read")
+    parser.add_argument("--watch", action="store_true", help="end when --seen is whole")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     console.enable()
     split = data.split(data.load(options.data), options.split)
-    rng = np.random.default_rng(31)
+    labels = edgefer.load(options.networks[0], device="cpu").labels
     segments = round(SECONDS / SEGMENT)
     number_changing = max(1, options.videos // 2)
-
-    def faces(count: int) -> list[NDArray[np.uint8]]:
-        return list(split.take(rng.choice(len(split.labels), count, replace=False)))
-
     steady: dict[str, list[Seen]] = defaultdict(list)
     changing: dict[str, list[Seen]] = defaultdict(list)
     with console.progress("videos", options.videos + number_changing) as advance:
         for number in range(options.videos + number_changing):
             is_steady = number < options.videos
-            pictures = [faces(FACES) for _ in range(1 if is_steady else segments)]
-            for name, seen in watch(pictures, options.networks, number).items():
-                (steady if is_steady else changing)[name] += seen
+            file = (
+                options.seen and options.seen / f"{options.split}-{'steady' if is_steady else 'changing'}-{number}.npz"
+            )
+            if file is None or not file.exists():
+                rng = np.random.default_rng([31, number])
+                picked = [
+                    rng.choice(len(split.labels), FACES, replace=False) for _ in range(1 if is_steady else segments)
+                ]
+                seen = watch([list(split.take(each)) for each in picked], options.networks, number)
+                if file is not None:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    keep(file, seen, labels)
+            else:
+                seen = kept(file, labels)
+            for name, faces in seen.items():
+                (steady if is_steady else changing)[name] += faces
             advance()
-    labels = edgefer.load(options.networks[0], device="cpu").labels
+    if options.watch:
+        return
     if options.tune:
-        for evidence, seconds, least in itertools.product((0.25, 0.35, 0.45), (2.0, 4.0), (0.0, 0.35, 0.5)):
+        for evidence, seconds, least in itertools.product((0.12, 0.15, 0.18), (2.0, 4.0, 8.0), (0.0, 0.35, 0.5)):
             settings = Smoothing(seconds=seconds, evidence=evidence, min_confidence=least)
             for name in options.networks:
                 still, moved = steadiness(steady[name], labels, settings), following(changing[name], labels, settings)

@@ -2,8 +2,11 @@
 
 What is shown is an exponential average over seconds, which a change would reach too late. So each frame's evidence for
 every other label is added up beside it (Page 1954, "Continuous Inspection Schemes", the CUSUM rule); when one has
-enough, its label is shown, and the average begins anew from that of the last tenth of a second. The constants come from
-videos made of FER2013's PublicTest (`benchmarks/live/live_smoothing.py`).
+enough, its label is shown, and the average begins anew. A face that keeps still but lies between two expressions would
+change its label again and again by that. But its answers stay alike, and those of a new expression differ in all
+classes: so evidence counts by how far the answers of the last tenth of a second are from the usual ones of this face,
+as Hellinger's distance has it, to the third power. The constants come from videos made of FER2013's PublicTest
+(`benchmarks/live/live_smoothing.py`).
 """
 
 from __future__ import annotations
@@ -20,8 +23,13 @@ from edgefer.evaluation.metrics import softmax
 from edgefer.predictions import UNSURE
 
 _MIN_PROBABILITY = 1e-3  # in one frame: a class that is ruled out there can come back soon
-_DRIFT = 0.2  # of a logit that another label must be ahead for its evidence to grow
-_MAX_AHEAD = 3.0  # logits that count at most, for or against: one odd frame decides nothing
+_DRIFT = 0.3  # of a logit that another label must be ahead for its evidence to grow
+_MAX_AHEAD = 0.8  # logits that count at most, for or against: one odd frame decides nothing
+_MAX_FRAME = 0.1  # seconds that a frame's evidence counts for at most, for the same reason: at low rates
+_MAX_SECONDS = 0.5  # that a frame counts for at most in averages: after a gap
+_RECENT = 0.1  # seconds: time constant of the answers that are compared with the usual ones
+_FAR = 0.5  # Euclidean distance of the roots of two answers at which evidence counts once; at most it is 1.41
+_MAX_WEIGHT = 2.5  # how often it counts at most
 _MARGIN = 0.3  # logits that the average of another label must be ahead to be shown
 
 
@@ -34,14 +42,20 @@ class Smoothing:
         quick: time constant in seconds of the average that it begins with after a change.
         evidence: logits times seconds that another label must gather before it is shown.
         min_confidence: smoothed probability below which the label is ``unsure``.
+        hold: seconds for which it must be below, where no change of the label comes with it.
         leave: how much above `min_confidence` the probability must be before ``unsure`` ends.
     """
 
     seconds: float = 4.0
-    quick: float = 0.1
-    evidence: float = 0.35
+    quick: float = 0.07
+    evidence: float = 0.15
     min_confidence: float = 0.35
-    leave: float = 0.1
+    hold: float = 1.0
+    leave: float = 0.15
+
+
+_ARRAYS = ("slow", "quick", "usual", "recent", "evidence")
+_NONE: NDArray[np.float64] = np.zeros(0)
 
 
 class Smoother:
@@ -58,10 +72,10 @@ class Smoother:
 
     def __init__(self, labels: Sequence[str], settings: Smoothing) -> None:
         self._labels, self._settings = labels, settings
-        self._slow: NDArray[np.float64] = np.zeros(0)  # averages of the logits; empty before the first frame
-        self._quick: NDArray[np.float64] = np.zeros(0)
+        # Averages of the logits and of the roots of the probabilities; empty before the first frame.
+        self._slow = self._quick = self._usual = self._recent = _NONE
         self._evidence = np.zeros(len(labels))
-        self._time = self._age = self.since = 0.0
+        self._time = self._age = self._below = self.since = 0.0
         self._current = 0
         self.label = UNSURE
 
@@ -83,48 +97,65 @@ class Smoother:
             time: of the frame in seconds; never less than the one before.
         """
         values = np.array([probabilities[label] for label in self._labels])
-        logits = np.log(np.maximum(values, _MIN_PROBABILITY))
+        logits, roots = np.log(np.maximum(values, _MIN_PROBABILITY)), np.sqrt(values)
+        seconds = min(max(0.0, time - self._time), _MAX_SECONDS)
         changed = True
         if not len(self._slow):
-            self._slow = self._quick = logits
-            self._current, self._age, self.since = int(logits.argmax()), self._settings.quick, time
+            self._current, self.since, seconds = int(logits.argmax()), time, 0.0
+            self._quick = logits
+            self._begin(roots)
         else:
-            changed = self._follow(logits, max(0.0, time - self._time))
+            changed = self._follow(logits, roots, seconds)
         self._time = time
-        bound = self._settings.min_confidence
-        if self.label == UNSURE and not changed:
-            bound += self._settings.leave
-        label = self.steady if softmax(self._slow[None])[0][self._current] >= bound else UNSURE
+        label = self._judged(softmax(self._slow[None])[0][self._current], changed, seconds)
         if label != self.label:
             self.label, self.since = label, time
 
-    def _follow(self, logits: NDArray[np.float64], seconds: float) -> bool:
-        """Take a frame's logits, so many seconds after the last one; return whether the evidence changed the label."""
+    def _begin(self, roots: NDArray[np.float64]) -> None:
+        """Let the averages be those of the last moment."""
+        self._slow, self._age = self._quick, self._settings.quick
+        self._usual = self._recent = roots
+
+    def _follow(self, logits: NDArray[np.float64], roots: NDArray[np.float64], seconds: float) -> bool:
+        """Take a frame, so many seconds after the last one; return whether another label is settled on."""
         self._age += seconds
-        self._quick = self._quick + (1 - math.exp(-seconds / self._settings.quick)) * (logits - self._quick)
+        self._quick = _toward(self._quick, logits, _share(seconds, self._settings.quick))
+        self._recent = _toward(self._recent, roots, _share(seconds, _RECENT))
+        distance = float(np.linalg.norm(self._recent - self._usual))
         # A plain mean at first, so that the first frames don't count more than others.
-        share = max(1 - math.exp(-seconds / self._settings.seconds), min(1.0, seconds / self._age))
-        self._slow = self._slow + share * (logits - self._slow)
+        share = max(_share(seconds, self._settings.seconds), min(1.0, seconds / self._age))
+        self._slow = _toward(self._slow, logits, share)
+        self._usual = _toward(self._usual, roots, share)
         ahead = np.clip(logits - logits[self._current], -_MAX_AHEAD, _MAX_AHEAD) - _DRIFT
-        self._evidence = np.maximum(0.0, self._evidence + ahead * seconds)
+        ahead = np.where(ahead > 0, ahead * min(_MAX_WEIGHT, (distance / _FAR) ** 3), ahead)
+        self._evidence = np.maximum(0.0, self._evidence + ahead * min(seconds, _MAX_FRAME))
         best = int(self._evidence.argmax())
         if self._evidence[best] > self._settings.evidence:
-            self._current, self._slow, self._age = best, self._quick, self._settings.quick
-            self._evidence = np.zeros(len(logits))
-            return True
-        best = int(self._slow.argmax())
-        if self._slow[best] - self._slow[self._current] > _MARGIN:
-            self._current = best
-        return False
+            self._begin(np.sqrt(softmax(self._quick[None])[0]))
+        else:
+            best = int(self._slow.argmax())
+            if self._slow[best] - self._slow[self._current] <= _MARGIN:
+                return False
+        self._current, self._evidence = best, np.zeros(len(logits))
+        return True
+
+    def _judged(self, confidence: float, changed: bool, seconds: float) -> str:
+        """Return the steady label or ``unsure``, after a frame that counts for so many seconds."""
+        bound = self._settings.min_confidence
+        self._below = 0.0 if confidence >= bound else self._below + seconds
+        if self.label == UNSURE and not changed:
+            return self.steady if confidence >= bound + self._settings.leave else UNSURE
+        if confidence >= bound or not (changed or self._below > self._settings.hold):
+            return self.steady
+        return UNSURE
 
     def state(self) -> dict[str, Any]:
         """Return all that this smoother knows after a frame, as plain JSON values."""
         return {
-            "slow": self._slow.tolist(),
-            "quick": self._quick.tolist(),
-            "evidence": self._evidence.tolist(),
+            **{name: getattr(self, f"_{name}").tolist() for name in _ARRAYS},
             "time": self._time,
             "age": self._age,
+            "below": self._below,
             "current": self._current,
             "label": self.label,
             "since": self.since,
@@ -138,19 +169,28 @@ class Smoother:
             KeyError, TypeError, ValueError: it is no such state.
         """
         smoother = cls(labels, settings)
-        smoother._slow, smoother._quick, smoother._evidence = (
-            np.array(state[name], np.float64) for name in ("slow", "quick", "evidence")
-        )
-        smoother._time, smoother._age = float(state["time"]), float(state["age"])
+        arrays = [np.array(state[name], np.float64) for name in _ARRAYS]
+        smoother._slow, smoother._quick, smoother._usual, smoother._recent, smoother._evidence = arrays
+        smoother._time, smoother._age, smoother._below = (float(state[name]) for name in ("time", "age", "below"))
         smoother._current = int(state["current"])
         smoother.label, smoother.since = str(state["label"]), float(state["since"])
-        arrays = (smoother._slow, smoother._quick, smoother._evidence)
-        numbers = (smoother._time, smoother._age, smoother.since)
+        numbers = (smoother._time, smoother._age, smoother._below, smoother.since)
         if (
             any(array.shape != (len(labels),) for array in arrays)
-            or not all(np.isfinite(array).all() for array in (*arrays, numbers))
+            or not all(np.isfinite(array).all() for array in arrays)
+            or not all(map(math.isfinite, numbers))
             or not 0 <= smoother._current < len(labels)
             or smoother.label not in (*labels, UNSURE)
         ):
             raise ValueError("this is no state of a smoother with these labels")
         return smoother
+
+
+def _share(seconds: float, constant: float) -> float:
+    """Return how much of an exponential average with this time constant is new after so many seconds."""
+    return 1 - math.exp(-seconds / constant)
+
+
+def _toward(average: NDArray[np.float64], values: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    moved: NDArray[np.float64] = average + share * (values - average)
+    return moved

@@ -132,7 +132,7 @@ def named(source: str, size: str | None = None, raw: str | None = None) -> FFmpe
         options = _raw(raw) if raw is not None else {}
         return FFmpegStream("stdin", _STDIN, returns=False, format="rawvideo" if options else None, options=options)
     if source.isascii() and source.isdigit():
-        return _camera(int(source), size)
+        return camera(int(source), size)
     scheme = source.partition("://")[0].lower() if "://" in source else None
     if scheme is not None:
         if scheme not in SCHEMES:
@@ -164,10 +164,16 @@ def _file(source: str, size: str | None) -> FFmpegStream:
     return FFmpegStream(printable(source), f"file:{source}", returns=False, paced=True)
 
 
-def _camera(number: int, size: str | None) -> FFmpegStream:
-    kind = _DEVICES.get(sys.platform)
+def camera(number: int, size: str | None = None, platform: str = sys.platform) -> FFmpegStream:
+    """Return the camera with this number, as FFmpeg opens it on a platform.
+
+    Raises:
+        InputError: there is no such camera, or the platform is another one.
+        MissingExtra: PyAV is not installed.
+    """
+    kind = _DEVICES.get(platform)
     if kind is None:
-        raise InputError(f"cameras by number work on Linux, macOS and Windows; on {sys.platform} use - or a stream")
+        raise InputError(f"cameras by number work on Linux, macOS and Windows; on {platform} use - or a stream")
     options = {"video_size": size} if size else {}
     url = f"/dev/video{number}"
     if kind == "avfoundation":

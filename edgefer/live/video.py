@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ENDINGS = (".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv", ".y4m")
 _SAVED = 2.0  # seconds between two saved states
-_FORM = 2  # of the state
+_FORM = 3  # of the state
 
 
 @dataclass(frozen=True)

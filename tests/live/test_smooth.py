@@ -41,10 +41,11 @@ def test_a_change_shows_within_half_a_second_at_any_rate(rate: int) -> None:
     assert sum(smoother.probabilities.values()) == pytest.approx(1)
 
 
-def test_one_odd_frame_changes_nothing() -> None:
+@pytest.mark.parametrize("rate", [2, 5, 15, 60])
+def test_one_odd_frame_changes_nothing(rate: int) -> None:
     smoother = Smoother(LABELS, Smoothing())
     for number in range(60):
-        smoother.add(answer(sure_of(SAD if number == 40 else HAPPY)), number / 15)
+        smoother.add(answer(sure_of(SAD if number == 40 else HAPPY)), number / rate)
         assert smoother.label == "happy"
 
 
@@ -95,6 +96,8 @@ def test_a_restored_smoother_goes_on_as_the_first() -> None:
         {"slow": [0.0]},
         {"quick": [math.nan] * 7},
         {"evidence": [[0.0] * 7]},
+        {"usual": []},
+        {"below": math.inf},
         {"current": 7},
         {"label": "bored"},
         {"age": "x"},
@@ -106,3 +109,39 @@ def test_a_state_of_another_smoother_is_refused(wrong: dict[str, Any]) -> None:
     smoother.add(answer(sure_of(HAPPY)), 0.0)
     with pytest.raises(ValueError, match=r"state of a smoother|could not convert"):
         Smoother.restored(LABELS, Smoothing(), {**smoother.state(), **wrong})
+
+
+def test_a_face_between_two_expressions_keeps_its_label_while_it_sways() -> None:
+    """Its answers lean to the one and the other for half a second at a time, and stay alike in everything else."""
+    rng = np.random.default_rng(2)
+    smoother, shown, own = Smoother(LABELS, Smoothing()), [], []
+    lean = 0.0
+    for number in range(60 * 15):
+        lean = 0.9 * lean + 0.436 * rng.standard_normal()  # a standard deviation of 1, and of about 0.6 seconds
+        logits = sure_of(HAPPY, 2.6) + sure_of(SAD, 2.2)
+        logits[[HAPPY, SAD]] += np.array([-0.4, 0.4]) * lean
+        smoother.add(answer(logits), number / 15)
+        shown.append(smoother.label)
+        own.append(int(logits.argmax()))
+    assert np.count_nonzero(np.diff(own)) > 50
+    assert sum(one != other for one, other in itertools.pairwise(shown)) <= 1
+
+
+def test_an_answer_that_is_another_one_altogether_shows_soon_though_its_label_is_barely_ahead() -> None:
+    smoother = Smoother(LABELS, Smoothing())
+    before, after = sure_of(HAPPY, 4.0), sure_of(SAD, 2.5) + sure_of(LABELS.index("fear"), 2.0)
+    for number in range(60):
+        smoother.add(answer(before), number / 15)
+    for number in range(60, 75):
+        smoother.add(answer(after), number / 15)
+    assert smoother.label == "sad"
+    assert smoother.since <= 4.5
+
+
+def test_a_gap_gives_one_frame_no_more_weight() -> None:
+    smoother = Smoother(LABELS, Smoothing())
+    for number in range(30):
+        smoother.add(answer(sure_of(HAPPY)), number / 15)
+    smoother.add(answer(sure_of(SAD)), 4.5)  # the detector had lost the face
+    assert smoother.label == "happy"
+    assert smoother.probabilities["happy"] > 0.5
