@@ -933,6 +933,82 @@ def reduced() -> str:
     )
 
 
+def own_classes() -> str:
+    """Return what a training from edgefer-base comes to with 300 pictures, beside one from random weights."""
+    result = read("own_classes.json")
+    names = {"from": "`edgefer train --from edgefer-base`", "scratch": "edgefer-base's recipe from random weights"}
+    rows = []
+    for way, runs in result["runs"].items():
+        shares = [run["accuracy"] for run in runs]
+        seconds = statistics.median(run["seconds"] for run in runs)
+        rows.append([
+            names[way],
+            percent(statistics.mean(shares)),
+            ", ".join(percent(share) for share in shares),
+            console.duration(seconds),
+        ])  # fmt: skip
+    first = result["runs"]["from"][0]["images"]
+    return (
+        table(["300 pictures, three labels", "accuracy", "each seed", "time, one busy core"], rows)
+        + f"\n\nNegative, neutral and positive from FER2013's PublicTest, {first['trained']} pictures, tested on "
+        f"{first['tested']:,} of PrivateTest. edgefer-base learned from pictures of the same kind; on others the start "
+        "is worth less. Written by [own_classes.py](benchmarks/training/own_classes.py)."
+    )
+
+
+def layouts() -> str:
+    """Return which layouts went all the way."""
+    found = read("layouts.json")["layouts"]
+    rows = [
+        [
+            name.replace("_", " "),
+            each["layout"],
+            f"{each['pictures']:,}",
+            str(len(each["classes"])),
+            each["divided_by"] or "its own splits",
+            "all five" if not each["failed"] else f"{next(iter(each['failed']))} fails",
+        ]
+        for name, each in found.items()
+    ]
+    later = [name.replace("_", " ") for name, each in found.items() if each["later"]]
+    return (
+        table(["imitation", "`data info` says", "pictures", "labels", "divided by", "commands that end well"], rows)
+        + "\n\nThe five are `data info`, `train` (one step), `compress --ptq`, `bench` and `predict`. "
+        f"The last {len(later)} came later, by trying what else people have. "
+        "Written by [layouts.py](benchmarks/reliability/layouts.py)."
+    )
+
+
+def ferplus() -> str:
+    """Return edgefer-small's recipe on FER+, by the protocol of its paper."""
+    trained, bench = read("ferplus/train.json"), read("ferplus/bench.json")
+    rows = [
+        [
+            NAMES[network["network"]],
+            f"**{percent(network['quality']['accuracy'])}**",
+            f"{percent(network['quality']['low'])} to {percent(network['quality']['high'])}",
+            percent(network["leak_free"]["accuracy"]) if network["leak_free"] else "",
+            f"{network['quality']['macro_f1']:.3f}",
+            f"{network['file_bytes'] / 1e6:.2f} MB",
+        ]
+        for network in bench["networks"]
+    ]
+    data = bench["data"]
+    return (
+        table(["FER+, 8 classes", "accuracy", "95 %", "deduplicated", "macro F1", "file"], rows)
+        + "\n\nThe label is what more than half of the counted votes are for: 25,060 training, 3,199 validation and "
+        f"{data['images']:,} test images. {trained['epochs']} epochs of edgefer-small's recipe, begun with "
+        "edgefer-small's weights, which FER2013's labels and its teachers taught; all votes as a second target; the "
+        f"checkpoint of epoch {trained['best_epoch']} chosen on the validation images "
+        f"({percent(trained['val_accuracy'])}). One crop, one seed. Deduplicated: {data['leak_free_images']:,} test "
+        "images without a copy in training. Barsoum et al. (2016) report 83.85 % for a VGG13 trained on such labels, "
+        "84.99 % on distributions of votes. Written by [ferplus.sh](benchmarks/training/ferplus.sh): "
+        "[train.json](benchmarks/results/ferplus/train.json), "
+        "[compress.json](benchmarks/results/ferplus/compress.json), "
+        "[bench.json](benchmarks/results/ferplus/bench.json)."
+    )
+
+
 def claims() -> str:
     """The ledger of the papers' claims: how many have which verdict."""
     result = read("claims.json")
@@ -1055,6 +1131,9 @@ PARTS = {
     "reduced": reduced,
     "faces": faces,
     "smoothing": smoothing,
+    "own_classes": own_classes,
+    "layouts": layouts,
+    "ferplus": ferplus,
     "live": live,
 }
 

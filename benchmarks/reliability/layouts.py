@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +86,7 @@ def tried(make: Callable[[Path, Lab], Made], fer2013: data.Dataset) -> dict[str,
     name = make.__name__
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder)
-        (top / "once").mkdir()
-        times = math.ceil(FEWEST / len(make(top / "once", Lab())[1]))
+        times = next(times for times in count(1) if _pictures(make, top / f"{times} times", times) >= FEWEST)
         (top / name).mkdir()
         path, _ = make(top / name, Faces(fer2013, times))
         options = _OPTIONS.get(name, [])
@@ -134,6 +133,12 @@ def tried(make: Callable[[Path, Lab], Made], fer2013: data.Dataset) -> dict[str,
                 failed[step] = str(said["error"]).replace(folder, "")
         found["failed"] = failed
     return {**found, "seconds": round(time.monotonic() - started, 1)}
+
+
+def _pictures(make: Callable[[Path, Lab], Made], top: Path, times: int) -> int:
+    """Return how many pictures an imitation has."""
+    top.mkdir()
+    return len(make(top, Lab(times))[1])
 
 
 def _run(*words: object) -> dict[str, Any]:

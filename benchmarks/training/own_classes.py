@@ -5,10 +5,9 @@ python benchmarks/training/own_classes.py [--data fer2013.zip] [--seeds 3] [--ou
 Three labels, negative (FER2013's angry, disgust, fear, sad), neutral and positive (happy), of which edgefer-base knows
 neutral by name; 300 pictures of PublicTest, 100 a label, of which an eighth validates. No network of edgefer's trained
 on PublicTest, which chose its checkpoint. Tested on 500 pictures a label of PrivateTest without copies in Training or
-among the 300. `from` is
-`edgefer train --from edgefer-base` as it is, `scratch` edgefer-base's recipe from random weights in batches of 16 for 30
-epochs, 480 steps. Other seeds draw other pictures too. FP32, one crop. All pictures are FER2013's, as those that
-edgefer-base learned from are: on pictures of another kind the start is worth less.
+among the 300. `from` is `edgefer train --from edgefer-base` as it is, `scratch` edgefer-base's recipe from random
+weights in batches of 16 for 30 epochs, 480 steps. Other seeds draw other pictures too. FP32, one crop. All pictures are
+FER2013's, as those that edgefer-base learned from are: on pictures of another kind the start is worth less.
 
 Killed and started again, it goes on where it was.
 """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,6 +146,21 @@ def test_all_damaged_files_are_listed(tmp_path: Path) -> None:
 
     assert done.exit_code == 2
     assert all(name in done.stdout for name in ("bored/1.png", "engaged/0.png", "engaged/3.png"))
+
+
+def test_all_damaged_members_of_an_archive_are_listed(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "faces.tar", "w") as archive:
+        for number in range(6):
+            picture = b"nothing" if number in (1, 4) else sources.png(Lab().face(""))
+            for ending, content in (("cls", str(number % 2).encode()), ("png", picture)):
+                member = tarfile.TarInfo(f"{number}.{ending}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+
+    done = CliRunner().invoke(app, ["data", "info", str(tmp_path / "faces.tar"), "--json"])
+
+    assert done.exit_code == 2
+    assert [each.partition(" is no")[0][-5:] for each in json.loads(done.stdout)["damaged"]] == ["1.png", "4.png"]
 
 
 def test_all_missing_files_and_bad_rows_are_counted(tmp_path: Path) -> None:
