@@ -461,6 +461,43 @@ def robustness() -> str:
     )
 
 
+def protocols() -> str:
+    """edgefer-base by the protocols under which others publish, beside what they publish."""
+    measured = read("protocols.json")
+    small = one(measured["networks"], "int8-cpu")
+    own = [("one-crop", small["quality"]), *((each["protocol"], each["quality"]) for each in small["evaluations"])]
+    rows = [
+        [
+            f"{small['bundle']}, INT8",
+            protocol,
+            f"{percent(quality['accuracy'])} ({100 * quality['low']:.1f} to {100 * quality['high']:.1f})",
+            "PublicTest",
+            "measured",
+        ]
+        for protocol, quality in own
+    ]
+    published = json.loads((HERE / "published.json").read_text(encoding="utf-8"))["systems"]
+    rows += [
+        [
+            each["system"],
+            f"[{each['protocol']}]({each['protocol_source']})",
+            percent(each["accuracy"]),
+            each["checkpoint_chosen_on"],
+            f"[published]({each['source']})",
+        ]
+        for each in published
+    ]
+    options = " ".join(f"--protocol {name}" for name in measured["protocol"]["further_views"])
+    return "\n\n".join(
+        [
+            table(["network", "protocol", "PrivateTest (95 %)", "checkpoint chosen on", ""], rows),
+            f"`edgefer bench {small['bundle']} {options} --data fer2013.zip` wrote "
+            "[protocols.json](benchmarks/results/protocols.json), asked once of the network as it is shipped; nothing "
+            "was chosen by it. Published figures: [published.json](benchmarks/published.json).",
+        ]
+    )
+
+
 def smoothing() -> str:
     """Labels of `edgefer live` over time: how steady they are, and how soon a change shows."""
     result = read("live_smoothing.json")
@@ -1121,6 +1158,7 @@ PARTS = {
     "runtimes": runtimes,
     "export": export,
     "robustness": robustness,
+    "protocols": protocols,
     "serving": serving,
     "trust": trust,
     "install_sizes": install_sizes,

@@ -106,7 +106,21 @@ def candidates(name: str, *benches: dict[str, Any]) -> dict[str, Any]:
     by_answers: dict[tuple[float, Any], dict[str, Any]] = {}  # a file that was only written anew is no other network
     for each in by_file.values():
         by_answers.setdefault((each["accuracy"], each.get("macro_f1", each["sha256"])), each)
-    return {"kind": "edgefer candidates", "network": name, "goal": GOALS[name], "candidates": list(by_answers.values())}
+    return {
+        **{"kind": "edgefer candidates", "network": name, "goal": GOALS[name]},
+        **{"candidates": list(by_answers.values()), "by_further_protocols": further_protocols(name)},
+    }
+
+
+def further_protocols(name: str) -> list[dict[str, Any]]:
+    """Return what PrivateTest was asked of a network once it was shipped, by protocols that choose nothing."""
+    bench = json.loads((HERE / "results" / "protocols.json").read_text(encoding="utf-8"))
+    return [
+        {"sha256": network["sha256"], "protocol": each["protocol"], "accuracy": each["quality"]["accuracy"]}
+        for network in bench["networks"]
+        if network["bundle"] == name
+        for each in network["evaluations"]
+    ]
 
 
 def _measured(bench: dict[str, Any]) -> dict[str, Any]:
@@ -179,6 +193,7 @@ def model_card(manifest: bundle.Manifest, bench: dict[str, Any]) -> str:
         faces=faces,
         seeds=json.loads(others.read_text(encoding="utf-8"))["says"] if others.exists() else None,
         asked=asked,
+        by_protocol=[each for each in further_protocols(manifest.name) if each["sha256"] == small["sha256"]],
         first_at_goal=next((place for place, each in enumerate(tried, 1) if each >= asked["goal"]), None),
         percent=lambda share: f"{100 * share:.2f} %",
     )

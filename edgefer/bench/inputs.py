@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -95,8 +96,9 @@ def evaluated(bundles: Sequence[Bundle], datasets: Sequence[Dataset], split: str
                     f"{given.origin} has the same {len(rows):,} images of {split} as {other.dataset.origin}; name each "
                     "data set once"
                 )
-        count = sum(each.dataset.name == dataset.name for each in found)
-        title = f"{dataset.name} #{count + 1}" if count else dataset.name
+        titles = {each.title for each in found}
+        names = (f"{dataset.name} #{number}" if number > 1 else dataset.name for number in count(1))
+        title = next(name for name in names if name not in titles)
         found.append(Evaluated(title, dataset, split, rows, tuple(shared_classes), missing))
     return found
 
@@ -356,8 +358,8 @@ def flattered(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset
     for title, bundle in zip(titles, bundles, strict=True):
         if bundle.manifest.data.digest != dataset.whole_digest:
             continue
-        if split == "train" or _selected(split, bundle.manifest.protocol, dataset.carved):
-            role = "trained" if split == "train" else "selected"
+        if split in ("train", "all") or _selected(split, bundle.manifest.protocol, dataset.carved):
+            role = "trained" if split in ("train", "all") else "selected"
             found.append(f"{title}: images of {split} {role} this network, so its accuracy on them flatters it")
     return found
 

@@ -43,7 +43,7 @@ Map = Annotated[
     typer.Option("--map", metavar="OLD=NEW,...", help="Rename labels; 'contempt=' drops one.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Judged = Annotated[str, typer.Option("--split", help="Images to evaluate: test, val, public+private.")]
+Judged = Annotated[str, typer.Option("--split", help="Images to evaluate: test, val, public+private, all.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print for a pull request.")]
 RunsOn = Annotated[str, typer.Option("--device", help="auto, cpu, openvino, litert, jetson, tensorrt or rtx.")]
 Pretrained = Annotated[

@@ -133,6 +133,7 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     if len(rows) < 2:
         raise InputError(f"{path} has no rows; --groups takes a CSV with a header, e.g. path,age,sex")
     header, *rest = rows
+    header = [one_line(name, _LONGEST) for name in header]
     named = [name for name in header if name]
     if len(named) < len(header) or len({*named}) < len(named) or not 2 <= len(header) <= MAX_COLUMNS:
         raise InputError(

@@ -16,7 +16,8 @@ from edgefer.errors import InputError
 
 LEAK_FREE = "test-leak-free"
 BOTH = "public+private"
-NAMES = (*SPLITS, LEAK_FREE, BOTH)
+ALL = "all"
+NAMES = (*SPLITS, LEAK_FREE, BOTH, ALL)
 PROTOCOLS = ("official", "stratified")
 SEED = 42
 
@@ -35,7 +36,8 @@ def split(dataset: Dataset, name: str, protocol: Protocol = "official") -> Split
               is known to be of one person,
             - ``test``: PrivateTest,
             - ``test-leak-free``: PrivateTest without the images whose pixels stand in Training too,
-            - ``public+private``: all images kept apart from training, the papers' 7,178.
+            - ``public+private``: all images kept apart from training, the papers' 7,178,
+            - ``all``: every image, for a data set that no network here was trained on.
         protocol: which `train` and `val` are meant.
 
     Raises:
@@ -60,6 +62,8 @@ def comes_from_carved(name: str, carved: Sequence[str]) -> bool:
         name: one of `NAMES`.
         carved: of the data set.
     """
+    if name == ALL:
+        return False
     return bool(carved) if name in ("train", "val") else "test" in carved
 
 
@@ -85,6 +89,8 @@ def _chosen(dataset: Dataset, name: str, protocol: Protocol) -> NDArray[np.bool_
         return test
     if name == LEAK_FREE:
         return test & ~_same_as(dataset, train, test)
+    if name == ALL:
+        return train | val | test
     if name == BOTH:
         return test if val_is_training else val | test
     if protocol == "stratified" and not val_is_training:  # a carved `val` is these 12.5 % already

@@ -21,7 +21,7 @@ RESAMPLES = 1_000
 SEED = 0
 LEVEL = 0.05  # of the test, for all columns of a table together
 _BINS = 15
-_BLOCK = 100  # resamples or permutations at a time
+_CELLS = 2_000_000  # in memory at a time: resamples or permutations by images or people
 
 Unit = Literal["pictures", "people"]
 
@@ -220,8 +220,7 @@ def _bootstrap(
 
     random = np.random.default_rng(SEED)
     drawn = []
-    for start in range(0, RESAMPLES, _BLOCK):
-        size = min(_BLOCK, RESAMPLES - start)
+    for size in _blocks(RESAMPLES, count):
         picks = random.integers(count, size=(size, count)) + count * np.arange(size)[:, None]
         weights = np.bincount(picks.reshape(-1), minlength=size * count).reshape(size, count)
         drawn.append(weights @ adds)
@@ -231,6 +230,12 @@ def _bootstrap(
         Share(float(estimate), float(low), float(high)) for estimate, (low, high) in zip(estimates, ends, strict=True)
     )
     return accuracy, error
+
+
+def _blocks(draws: int, count: int) -> list[int]:
+    """Return how many draws of `count` units each to take at a time."""
+    size = max(1, _CELLS // count)
+    return [min(size, draws - start) for start in range(0, draws, size)]
 
 
 def _gap(
@@ -292,8 +297,7 @@ def _people_permuted(
     of_unit = np.zeros(count, np.int64)
     of_unit[unit] = group
     found = []
-    for start in range(0, PERMUTATIONS, _BLOCK):
-        size = min(_BLOCK, PERMUTATIONS - start)
+    for size in _blocks(PERMUTATIONS, count):
         exchanged = random.permuted(np.broadcast_to(of_unit, (size, count)).copy(), axis=1)
         sums = np.stack([(exchanged == number) @ adds for number in range(groups)], axis=1)  # (size, groups, 2)
         found.append(sums[..., 1] / sums[..., 0])

@@ -25,7 +25,18 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     plain, hostile = samples.dataset(), samples.dataset()
     object.__setattr__(hostile, "classes", HOSTILE)
-    one = bench([samples.write(folder / "one", name="one")], plain, seconds=0.01)
+    people = folder / "people.csv"
+    people.write_text(
+        "\n".join(["row,a <b>", *(f"{row},{HOSTILE[row % 2]}" for row in range(140, 210))]).replace('"', "'")
+    )
+    one = bench(
+        [samples.write(folder / "one", name="one")],
+        plain,
+        seconds=0.01,
+        further=[samples.dataset(each=35)],
+        protocols=["ten-crop"],
+        groups=people,
+    )
     bad = results.relabelled(one, HOSTILE)
     made = {
         "one bundle": report.render_html(results.photographs(results.many(one, 1)), plain),

@@ -32,6 +32,7 @@ def test_official_splits_are_the_usages(dataset: data.Dataset) -> None:
     assert data.split(dataset, "val").rows.tolist() == list(range(28, 35))
     assert data.split(dataset, "test").rows.tolist() == list(range(35, 42))
     assert data.split(dataset, "public+private").rows.tolist() == list(range(28, 42))
+    assert data.split(dataset, "all").rows.tolist() == list(range(42))
 
 
 def test_a_split_has_its_own_images_and_labels(dataset: data.Dataset) -> None:
