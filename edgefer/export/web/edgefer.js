@@ -6,8 +6,10 @@ import { open as openNetworks } from "./runtime.js";
 
 const LONGEST = 640; // side at which a picture is looked at for faces
 
+const here = (name) => new URL(name, import.meta.url).href; // beside this module, whatever page it is in
+
 /** What model.json says of the bundle. */
-export const about = await (await fetch("model.json")).json();
+export const about = await (await fetch(here("model.json"))).json();
 
 /**
  * Start the model.
@@ -16,8 +18,8 @@ export const about = await (await fetch("model.json")).json();
  */
 export async function open(runtime) {
   const chosen = about.runtimes.find((each) => each.id === runtime) ?? about.runtimes[0];
-  const gpu = chosen.webgpu ? openNetworks([await onGpu(chosen)], true) : null;
-  const [detector, own] = await openNetworks(gpu ? [about.detector] : [about.detector, chosen.network]);
+  const gpu = chosen.webgpu ? openNetworks([here(await onGpu(chosen))], true) : null;
+  const [detector, own] = await openNetworks((gpu ? [about.detector] : [about.detector, chosen.network]).map(here));
   const run = gpu ? (await gpu)[0] : own;
 
   /** Return the probabilities of a picture of one face, in the order of `about.labels`. */

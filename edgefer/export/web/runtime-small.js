@@ -5,7 +5,7 @@ const padded = (channels) => (channels + 3) & ~3;
 
 /** Open networks: each becomes a function from (Float32Array, shape) to Float32Arrays by output name. */
 export async function open(addresses) {
-  const [kernels, ...files] = await Promise.all(["kernels.wasm", ...addresses].map(bytes));
+  const [kernels, ...files] = await Promise.all([new URL("kernels.wasm", import.meta.url), ...addresses].map(bytes));
   const module = await WebAssembly.compile(kernels);
   return Promise.all(files.map((file) => network(module, file)));
 }
