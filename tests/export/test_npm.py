@@ -86,11 +86,12 @@ def test_a_page_that_lacks_its_runtime_is_one_line(registry: dict[str, bytes], y
     assert not out.exists()
 
 
-def test_a_detector_that_is_another_network_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("detector", "says"), [("other.onnx", "other.onnx"), ("cascade", "with YuNet")])
+def test_a_detector_that_is_another_network_is_refused(detector: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "other.onnx").write_bytes(b"no network")
+    named = detector if detector == "cascade" else str(tmp_path / detector)
     result = CliRunner().invoke(
-        app,
-        ["export", "web", "edgefer-nano", "--out", str(tmp_path / "a"), "--detector", str(tmp_path / "other.onnx")],
+        app, ["export", "web", "edgefer-nano", "--out", str(tmp_path / "a"), "--detector", named]
     )
     assert result.exit_code == 2
-    assert "other.onnx" in result.stderr
+    assert says in result.stderr
