@@ -150,7 +150,7 @@ def write(
         "golden.json": _json(vectors.model_dump(mode="json")),
         "licences.txt": f"{_licences(bundle)}{networks.licences}".encode(),
     }
-    files = {**first, **beside, **networks.later, "offline.js": _offline({**first, **beside})}
+    files = {**first, **beside, **networks.later, "offline.js": _offline(first)}  # golden vectors are the larger part
     with paths.write_folder_atomically(folder) as part:
         for name, content in files.items():
             (part / name).parent.mkdir(exist_ok=True)
@@ -232,7 +232,7 @@ def _floats(bundle: Bundle) -> tuple[ModelProto, ModelProto]:
 
 
 def _offline(files: Mapping[str, bytes]) -> bytes:
-    """Return the service worker, which keeps these files: its own bytes change with theirs."""
+    """Return the service worker, which keeps these files for offline: its own bytes change with theirs."""
     digest = hashlib.sha256(b"".join(hashlib.sha256(files[name]).digest() for name in sorted(files)))
     names = json.dumps(["./", *files])
     return (

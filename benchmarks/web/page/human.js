@@ -5,7 +5,7 @@ const LABELS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral
 export async function start() {
   const { Human } = await import("/human/dist/human.esm.js");
   const human = new Human({
-    backend: "wasm", wasmPath: "/tfjs-wasm/", modelBasePath: "/human/models/", warmup: "none", cacheSensitivity: 0,
+    backend: "wasm", wasmPath: "/tfjs-wasm/", modelBasePath: "/human/models/", warmup: "none", cacheSensitivity: 0, cacheModels: false,
     async: true, debug: false, filter: { enabled: false }, body: { enabled: false }, hand: { enabled: false },
     object: { enabled: false }, gesture: { enabled: false }, segmentation: { enabled: false },
     face: { enabled: true, detector: { rotation: false, skipFrames: 0, skipTime: 0 }, mesh: { enabled: false }, iris: { enabled: false },

@@ -48,6 +48,7 @@ $("runtime").addEventListener("change", () => {
 });
 let started = start().catch(failed);
 
+$("notice").hidden = false; // its button can be pressed from now on
 $("agreed").addEventListener("click", () => {
   $("notice").hidden = true;
   $("watch").hidden = false;
