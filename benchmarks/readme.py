@@ -443,6 +443,35 @@ def export() -> str:
     )
 
 
+def web() -> str:
+    """`edgefer export web` beside what web developers install."""
+    result = read("web.json")
+    about = result["protocol"]
+    busy = ": a busy machine, whose times are not to be relied on" if about["load_before"] > 1 else ""
+    rows = [
+        [
+            f"**{each['name']}**" if each["name"].startswith("edgefer") else each["name"],
+            f"{each['other_labels_than_python']} of {about['faces']:,}" if "other_labels_than_python" in each else "",
+            percent(each["accuracy"]),
+            f"{each['bytes'] / 1e6:.2f} / {each['bytes_brotli'] / 1e6:.2f} MB",
+            f"{each['first_answer_ms']['p50']:.0f} ms",
+            f"{each['judge']['p50']:.1f} ms ({each['judge']['ratio']:.2f}x)",
+            f"{each['faces']['p50']:.0f} ms ({each['faces']['ratio']:.2f}x)",
+            f"{percent(each['recall'])}, {each['false_boxes']}",
+        ]
+        for each in result["systems"]
+    ]
+    head = ["", "other labels than Python", "PrivateTest", "download, raw / brotli", "first answer", "a face"]
+    versions = result["versions"]
+    return (
+        f"{table([*head, 'a picture', 'faces found, false boxes'], rows)}\n\n"
+        f"edgefer-nano; face-api {versions['@vladmandic/face-api']}, human {versions['@vladmandic/human']}. Medians; "
+        f"in parentheses to face-api, timed in turn. {about['composites']} composites. {result['browser']}, "
+        f"{result['machine']['cpu']}, load {about['load_before']:.1f} when it began{busy}. "
+        "From [web.json](benchmarks/results/web.json), `python benchmarks/web/web.py`."
+    )
+
+
 def robustness() -> str:
     """What is left of the default network under corruptions, FP32 beside INT8."""
     measured = read("fer2013/compact/report.json")
@@ -1157,6 +1186,7 @@ PARTS = {
     "shapes": shapes,
     "runtimes": runtimes,
     "export": export,
+    "web": web,
     "robustness": robustness,
     "protocols": protocols,
     "serving": serving,

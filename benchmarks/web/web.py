@@ -8,7 +8,8 @@ faces that are cut out. Latency: from canvas to answer, the systems in turn, of 
 answer: from opening a page with an empty cache on this machine's own server until the face of that picture is judged;
 the median over rounds, the systems in turn. Bytes: what the browser fetched until then, raw and as brotli 9 makes it,
 the picture and the benchmark's own page left out. Faces found: on composites of PrivateTest faces on photographs,
-turned up to 15 degrees (benchmarks/faces/composites.py), each system with its default settings.
+turned up to 15 degrees (benchmarks/faces/composites.py), each system with its default settings. WebGPU: the golden
+vectors alone, on SwiftShader, which is a GPU in software; its times mean nothing.
 """
 
 from __future__ import annotations
@@ -111,6 +112,7 @@ def main() -> None:
             }
             judged = {name: _labels(browser, name, len(images)) for name in SYSTEMS}
             recall = {name: _find(browser, name, placed) for name in SYSTEMS} if placed else {}
+        webgpu = _webgpu(folder)
         sizes = {name: _sizes(folder, files) for name, (_, files) in starts.items()}
     python = _python(images)
     systems = []
@@ -126,6 +128,7 @@ def main() -> None:
         "kind": "edgefer web",
         "network": NETWORK,
         "systems": systems,
+        "webgpu": webgpu,
         "protocol": {
             "says": protocol(__doc__),
             "command": command(),
@@ -274,6 +277,24 @@ def _find(browser: Browser, name: str, placed: list[tuple[str, tuple[float, floa
         "recall": float(np.mean([any(each) for each in hits])),
         "false_boxes": sum(len(each) - any(each) for each in hits),
     }
+
+
+def _webgpu(folder: Path) -> dict[str, Any]:
+    """Return how the golden vectors go on WebGPU: by SwiftShader, a GPU in software, since there is no other here."""
+    with (
+        _served(folder / "large") as (address, _),
+        browsers.browser(folder / "profile-gpu", *_SWIFTSHADER, gpu=True) as browser,
+    ):
+        browser.open(f"{address}licences.txt")  # a page of that server: the modules do the rest
+        found: dict[str, Any] = browser.run(
+            "Promise.all([import('/edgefer.js'), import('/check.js')])"
+            ".then(async ([{ open }, { check }]) => check(await open('WebGPU')))"
+        )
+        console.say(f"WebGPU: {found}")
+        return {**found, "adapter": "SwiftShader"}
+
+
+_SWIFTSHADER = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
 
 
 def _asked(browser: Browser, call: str) -> Any:

@@ -120,11 +120,7 @@ def write(
     yunet = Path(name) if name else detector_file.fetch()
     YuNet(yunet)  # refuses another network
     network = None if form == "large" else _float_name(bundle)
-    with Predictor(bundle, network, device="cpu") as predictor:
-        network = predictor.network
-        vectors = golden.make(predictor, box=False)
-        boxed = golden.make(predictor, box=True).vectors
-    vectors = vectors.model_copy(update={"vectors": (*vectors.vectors, *boxed)})
+    network, vectors = _golden(bundle, network)
     networks = (_large if form == "large" else _small)(bundle, network, yunet.read_bytes())
     manifest = bundle.manifest
     about = {
@@ -179,15 +175,27 @@ def _large(bundle: Bundle, network: str, yunet: bytes) -> _Networks:
             "detector.onnx": yunet,
             **ort[False],
         },
-        {"network.fp32.onnx": fp32.SerializeToString(), "network.fp16.onnx": fp16.SerializeToString(), **ort[True]},
+        {
+            "network.fp32.onnx": fp32.SerializeToString(),
+            "network.fp16.onnx": fp16.SerializeToString(),
+            "golden.float.json": _json(_golden(bundle, _float_name(bundle))[1].model_dump(mode="json")),
+            **ort[True],
+        },
         "detector.onnx",
         [
             {
                 "id": f"wasm, {bundle.manifest.networks[network].precision}",
                 "network": "network.onnx",
+                "golden": "golden.json",
                 "webgpu": False,
             },
-            {"id": "WebGPU", "network": "network.fp32.onnx", "fp16": "network.fp16.onnx", "webgpu": True},
+            {
+                "id": "WebGPU",
+                "network": "network.fp32.onnx",
+                "fp16": "network.fp16.onnx",
+                "golden": "golden.float.json",
+                "webgpu": True,
+            },
         ],
         f"{ONNXRUNTIME.name} {ONNXRUNTIME.version} (ort/): {ONNXRUNTIME.licence}, {ONNXRUNTIME.origin}\n",
     )
@@ -204,9 +212,17 @@ def _small(bundle: Bundle, network: str, yunet: bytes) -> _Networks:
         },
         {},
         "detector.bin",
-        [{"id": "wasm, fp32", "network": "network.bin", "webgpu": False}],
+        [{"id": "wasm, fp32", "network": "network.bin", "golden": "golden.json", "webgpu": False}],
         "",
     )
+
+
+def _golden(bundle: Bundle, network: str | None) -> tuple[str, golden.Golden]:
+    """Return the network that answers, by default that for the CPU, and its vectors, with boxes and without."""
+    with Predictor(bundle, network, device="cpu") as predictor:
+        vectors = golden.make(predictor, box=False)
+        boxed = golden.make(predictor, box=True).vectors
+        return predictor.network, vectors.model_copy(update={"vectors": (*vectors.vectors, *boxed)})
 
 
 def _float_name(bundle: Bundle) -> str:

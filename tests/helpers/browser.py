@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[2]
 AXE = Path(os.environ.get("EDGEFER_AXE", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
 COMMAND = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _OPTIONS = (
+    "--disable-gpu",  # the first: `browser` leaves it out where a GPU is asked for
     "--headless",
     "--no-sandbox",  # CI runs as root
-    "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
     "--hide-scrollbars",
@@ -143,12 +143,12 @@ class Browser:
 
 
 @contextmanager
-def browser(folder: Path, *options: str) -> Iterator[Browser]:
-    """Start a browser whose profile is in `folder`, with more of Chromium's options."""
+def browser(folder: Path, *options: str, gpu: bool = False) -> Iterator[Browser]:
+    """Start a browser whose profile is in `folder`, with more of Chromium's options, and with a GPU or without."""
     assert COMMAND
     there, to = _pipe()
     back, here = _pipe()
-    command = (COMMAND, f"--user-data-dir={folder}", *options, *_OPTIONS)
+    command = (COMMAND, f"--user-data-dir={folder}", *options, *_OPTIONS[gpu:])
     process = subprocess.Popen(
         ["bash", "-c", f'exec "$@" 3<&{there} 4>&{here}', "bash", *command],  # the protocol's ends are 3 and 4
         pass_fds=(there, here),

@@ -11,7 +11,7 @@ const percent = (share) => `${Math.round(100 * share)}\u00a0%`;
 const canvas = $("picture").getContext("2d");
 let model = null;
 let stream = null; // of the camera
-let firstAnswer = null; // milliseconds since the page was asked for
+let ready = 0; // milliseconds until the model could answer, at first since the page was asked for
 let row = null; // what was measured
 
 function say(text) {
@@ -28,11 +28,13 @@ function make(name, about = {}, ...content) {
 // ---- the model
 
 async function start(runtime) {
+  const begun = runtime ? performance.now() : 0;
   say("Loading");
   model = null;
   const opened = await open(runtime);
   await opened.judge({ data: new Uint8ClampedArray(48 * 48 * 3), width: 48, height: 48, channels: 3 }); // warms up
   model = opened;
+  ready = performance.now() - begun;
   say("Ready");
 }
 
@@ -110,7 +112,6 @@ async function answer(image, options, smoother) {
   const picture = pictureOf(image);
   const faces = await model.faces(picture, options);
   for (const face of faces) if (smoother) face.probabilities = smoother.smooth(face, performance.now() / 1000);
-  firstAnswer ??= performance.now();
   for (const face of faces) face.label = labelOf(face.probabilities);
   draw(picture, faces);
   list(faces);
@@ -186,7 +187,7 @@ $("measure").addEventListener("click", async () => {
   $("measure").disabled = true;
   say("Measuring");
   try {
-    row = await measure(model, firstAnswer);
+    row = await measure(model, ready);
     $("columns").replaceChildren(...Object.keys(row).map((name) => make("th", { scope: "col" }, name)));
     $("row").replaceChildren(...Object.values(row).map((value) => make("td", {}, value)));
     $("measured").hidden = $("copy").hidden = false;
