@@ -3,7 +3,8 @@
 The recipe writes it once; it goes along in the checkpoint and in the bundle's manifest, and training's
 evaluation, calibration, runtimes and predict all call `apply`. But for the steps of a training, whose augmentation
 samples with the same crop, mean and std (`edgefer.learning.augmentation`) and whose teachers take a student's input as
-their own (`edgefer.training.teachers`), nothing else in edgefer turns pixels into input.
+their own (`edgefer.training.teachers`), nothing else in edgefer turns pixels into input,
+except a page in a browser, which is held to `apply` by tests (`edgefer/export/web/pixels.js`).
 """
 
 from __future__ import annotations
