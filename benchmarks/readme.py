@@ -203,8 +203,9 @@ def pretrained() -> str:
         for name, small in shipped.items()
     ]
     reached = {name: small["quality"]["accuracy"] for name, small in shipped.items()}
-    head = ["INT8", "file", "PrivateTest", "over seeds", "deduplicated", "calibration error", "latency p50, 1 thread"]
-    where = f"Latencies on one core of {beside['machine']['cpu']}, in the run of the next table."
+    head = ["network (INT8)", "file", "PrivateTest", "mean (range) of trainings"]
+    head += ["deduplicated", "calibration error", "median latency"]
+    where = f"Latencies on one core of {beside['machine']['cpu']}, one thread: [how it was measured](docs/latency.md)."
     return "\n\n".join(part for part in (table(head, rows), where, open_ends(reached)) if part)
 
 

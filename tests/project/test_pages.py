@@ -43,8 +43,9 @@ def test_each_reason_is_of_a_command() -> None:
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make what the pages take for granted: pictures, a video, FER2013 (a small one), faces of one's own, results."""
     folder = tmp_path_factory.mktemp("begun")
-    portrait = Image.open(pages.ROOT / "docs" / "predict.jpg")
-    for name in ("astronaut.png", "photo.jpg", "holiday.jpg", "face.png", "a.png", "b.png"):
+    portrait = Image.open(pages.ROOT / "docs" / "astronaut.jpg")
+    (folder / "docs").mkdir()
+    for name in ("docs/astronaut.jpg", "photo.jpg", "holiday.jpg", "face.png", "a.png", "b.png"):
         portrait.save(folder / name)
     faces = data.builtin(train=140, val=35, test=35)
     usages = [("Training", "PublicTest", "PrivateTest")[split] for split in faces.splits]
