@@ -22,6 +22,11 @@ HERE = Path(__file__).parent
 TRAINING = HERE / "training"
 PAGES = (HERE.parent / "README.md", *sorted((HERE.parent / "docs").glob("*.md")), TRAINING / "README.md")
 RESULTS = HERE / "results"
+WEB = RESULTS / "web.json"
+BROWSER = (
+    "Browsers: wall time of another run; first answer from opening the page, faces found first; downloads as brotli, "
+    "with the detector; other labels against Python with the same network. "
+)
 NAMES = {"fp32": "FP32, BN fused", "int8-cpu": "INT8"}
 _VALIDATION = 3589  # images of PublicTest, which a log's accuracy is a share of
 PRETRAINED = ("edgefer-nano", "edgefer-small", "edgefer-base")
@@ -471,6 +476,98 @@ def web() -> str:
         f"{result['machine']['cpu']}, load {about['load_before']:.1f} when it began{busy}. "
         "From [web.json](benchmarks/results/web.json), `python benchmarks/web/web.py`."
     )
+
+
+def litert() -> str:
+    """The LiteRT files: gate, time (of the run that has every runtime, on a quieter machine), bytes."""
+    result, timed = read("litert.json"), read("runtimes.json")["networks"]
+    p50 = {
+        (each["bundle"], each["network"]): each["latency"]["p50"]
+        for each in timed
+        if each["runtime"] == "LiteRT" and each["threads"] == 1
+    }
+    rows = [
+        [
+            f"`{name}`",
+            f"{each['change']['points']:+.2f} ({each['change']['low']:+.2f} to {each['change']['high']:+.2f})",
+            f"{p50[name, 'fp32']:.2f} ms",
+            f"{p50[name, 'int8-cpu']:.2f} ms ({p50[name, 'int8-cpu'] / p50[name, 'fp32']:.2f}x)",
+            f"{each['bytes']:,} ({each['over_onnx_bytes']:.2f}x of ONNX)",
+            f"{each['convolutions']['int8']} of {each['convolutions']['all']}",
+        ]
+        for each in result["networks"]
+        for name in [each["network"]]
+    ]
+    heads = ["network", "INT8 over FP32, points (95 %)", "FP32 p50", "INT8 p50", "bytes", "convolutions in INT8"]
+    passed = all(each["passed"] for each in result["networks"])
+    return (
+        f"{table(heads, rows)}\n\n"
+        f"All run by LiteRT. Points of accuracy on {result['images']:,} PublicTest images; the gate of "
+        f"`edgefer compress` allows {result['max_drop']:g} lost: {'all pass' if passed else 'not all pass'}. Times: "
+        f"{result['machine']['cpu']}, one thread, from [runtimes.json](benchmarks/results/runtimes.json), where ONNX "
+        "Runtime's stand too ([results](docs/results.md)). The rest: [litert.json](benchmarks/results/litert.json), "
+        "`python benchmarks/runtimes/litert.py`."
+    )
+
+
+def languages() -> str:
+    """One network from each language: labels, time, first answer, download."""
+    result = read("languages.json")
+    python = {each["network"]: each["cpu_milliseconds"] for each in reversed(result["programs"])}  # the first one's
+
+    def over(milliseconds: dict[str, float], network: str) -> float:
+        ratio: float = milliseconds["median"] / python[network]["median"]
+        return ratio
+
+    rows = [
+        [
+            f"`{each['network']}`",
+            each["program"],
+            each["runtime"],
+            f"{each['labels_differ_on_same_runtime']} / {each['labels_differ']}",
+            f"{each['cpu_milliseconds']['median']:.2f} ms ({over(each['cpu_milliseconds'], each['network']):.2f}x)",
+            f"{each['first_answer_seconds']['median']:.2f} s",
+            f"{each['download_bytes'] / 1e6:.1f} MB",
+        ]
+        for each in result["programs"]
+    ]
+    rows += in_browser(result)
+    order = [*(f"`{name}`" for name in PRETRAINED), ""]
+    heads = [
+        *("network", "program", "runtime", "other labels: same runtime / ONNX Runtime", "time a picture"),
+        *("first answer", "download"),
+    ]
+    return (
+        f"{table(heads, sorted(rows, key=lambda row: order.index(row[0])))}\n\n"
+        f"Other labels: of {result['images']:,} PrivateTest images, against edgefer's Python on the same runtime and "
+        "on ONNX Runtime. Time a picture: CPU time, preprocessing included, one thread, and its ratio to edgefer's "
+        "Python, of medians. First answer: from the program's start to its end with one picture. Downloads: as pip or "
+        f"npm fetches them, and the network. {result['machine']['cpu']}, noisy run. {BROWSER if WEB.exists() else ''}"
+        "From [languages.json](benchmarks/results/languages.json), `python benchmarks/runtimes/languages.py`"
+        f"{', and [web.json](benchmarks/results/web.json)' if WEB.exists() else ''}."
+    )
+
+
+def in_browser(result: dict[str, Any]) -> list[list[str]]:
+    """Return rows for what ran in a browser, beside edgefer's Python; none where that was not measured."""
+    if not WEB.exists():
+        return []
+    web = read(WEB.name)
+    python = next(each for each in result["programs"] if each["network"] == web["network"])["cpu_milliseconds"]
+    runtimes = {"edgefer large": "ONNX Runtime Web, wasm", "edgefer small": "edgefer's own wasm"}
+    return [
+        [
+            f"`{web['network']}`" if name in runtimes else "",
+            f"Browser, {name.removeprefix('edgefer ')}{' form' if name in runtimes else ''}",
+            runtimes.get(name, "TensorFlow.js, wasm"),
+            str(each.get("other_labels_than_python", "")),
+            f"{each['judge']['p50']:.2f} ms ({each['judge']['p50'] / python['median']:.2f}x)",
+            f"{each['first_answer_ms']['p50'] / 1000:.2f} s",
+            f"{each['bytes_brotli'] / 1e6:.1f} MB",
+        ]
+        for each in web["systems"]
+        for name in [each["name"]]
+    ]
 
 
 def robustness() -> str:
@@ -1201,6 +1298,8 @@ PARTS = {
     "runtimes": runtimes,
     "export": export,
     "web": web,
+    "languages": languages,
+    "litert": litert,
     "robustness": robustness,
     "protocols": protocols,
     "serving": serving,

@@ -42,7 +42,10 @@ class LiteRTSession(Closing):
         self._threads, self._name = threads, name
         self._mine = threading.local()
         interpreter = self._interpreter(1)
-        _, high, wide, channels = (int(side) for side in interpreter.get_input_details()[0]["shape"])
+        sides = [int(side) for side in interpreter.get_input_details()[0]["shape"]]
+        if len(sides) != 4:
+            raise InputError(f"{name} takes input of shape {sides}; edgefer's take (N, height, width, channels)")
+        _, high, wide, channels = sides
         self.input_shape: Sides = (channels, high, wide)
         self.classes: int | None = int(interpreter.get_output_details()[0]["shape"][-1])
 

@@ -30,8 +30,8 @@ from edgefer.preprocessing import LUMA, Preprocessing
 
 OPSET = 18  # Split and reductions as they are since
 IR = 8
-CONTRACT = 1  # of inputs, output and metadata, as docs/export.md has them
-_BITS = 22  # of a weight behind the point, as in Pillow's Resample.c
+CONTRACT = 1  # of inputs, output and metadata, as docs/languages.md has them
+_BITS = 11  # of either half of a weight: it has 22 behind the point, as in Pillow's Resample.c
 
 
 @dataclass(frozen=True)
@@ -188,9 +188,10 @@ preprocessing ({inputs}) => (float[1, {spec.channels}, {spec.size}, {spec.size}]
  {f"double[1] crop = {{{spec.crop!r}}}," if spec.crop < 1 else ""} uint8[1] opaque = {{255}},
  int32[1] n128 = {{128}}, int32[1] n255 = {{255}}, int32[1] n256 = {{256}}, int32[1] n16384 = {{16384}},
  {_LUMA if spec.color == "grey" else ""}
- double[1] half = {{0.5}}, double[1] one = {{1.0}}, double[1] zero = {{0.0}}, double[1] white = {{255.0}},
+ double[1] half = {{0.5}}, double[1] zero = {{0.0}}, double[1] white = {{255.0}},
  {_CONSTANTS[spec.interpolation]} int64[1] size = {{{spec.size}}},
- double[1] unit = {{{2.0**_BITS}}}, int64[{spec.size}, 1] middles = {{{_middles(spec.size)}}},
+ double[1] step = {{{2.0**_BITS}}}, double[1] half_step = {{{2.0 ** (_BITS - 1)}}},
+ int64[{spec.size}, 1] middles = {{{_middles(spec.size)}}},
  float[1, {spec.channels}, 1, 1] mean = {{{_numbers(mean)}}},
  float[1, {spec.channels}, 1, 1] scale = {{{_numbers(scale)}}}>
 {{
@@ -234,8 +235,8 @@ preprocessing ({inputs}) => (float[1, {spec.channels}, {spec.size}, {spec.size}]
   {_WEIGHTS}
   {_FILTERS[spec.interpolation]}
   {_FIXED}
-  {_product("wide_planes", "planes_double", "weights_across")}
-  {_product("resized", "weights", "wide_planes")}
+  {_product("wide_planes", "planes_double", across=True)}
+  {_product("resized", "wide_planes", across=False)}
   pixels = Cast <to = 1> (resized)
   centred = Sub (pixels, mean)
   network_input = Mul (centred, scale)
@@ -276,13 +277,13 @@ _RGB = """colours8 = Cast <to = 2> (on_white)
 
 
 # Pillow's weights (Resample.c, precompute_coeffs): of each pixel of the square for each of the resized picture. The
-# distance from a pixel (j + 1/2) to a middle ((i + 1/2) side / size) is a fraction of whole numbers, divided once: so
-# it is right to the last digit also in a runtime that has float32 alone.
+# distance from a pixel (j + 1/2) to a middle ((i + 1/2) side / size) is `apart_double` of `span_double`, whole numbers:
+# they are right also in a runtime that has float32 alone.
 _WEIGHTS = """planes_double = Cast <to = 11> (planes)
   positions = Squeeze (i0)
-  step = Squeeze (i1)
+  next = Squeeze (i1)
   side_0 = Squeeze (side)
-  places = Range (positions, side_0, step)
+  places = Range (positions, side_0, next)
   twice = Mul (places, i2)
   odd = Add (twice, i1)
   at = Mul (odd, size)
@@ -292,18 +293,18 @@ _WEIGHTS = """planes_double = Cast <to = 11> (planes)
   span = Mul (stretch, i2)
   span_double = Cast <to = 11> (span)
   apart_whole = Abs (apart)
-  apart_double = Cast <to = 11> (apart_whole)
-  distance = Div (apart_double, span_double)"""
+  apart_double = Cast <to = 11> (apart_whole)"""
 _CONSTANTS = {
     "bilinear": "",
-    "bicubic": "double[1] two = {2.0}, double[1] three = {3.0}, double[1] four = {4.0}, double[1] five = {5.0}, "
-    "double[1] eight = {8.0},",
+    "bicubic": "double[1] one = {1.0}, double[1] two = {2.0}, double[1] three = {3.0}, double[1] four = {4.0}, "
+    "double[1] five = {5.0}, double[1] eight = {8.0},",
 }
 _FILTERS = {
-    "bilinear": """slope = Sub (one, distance)
+    "bilinear": """slope = Sub (span_double, apart_double)
   filtered = Max (slope, zero)""",
     # Keys' cubic with a = -1/2: (1.5 x - 2.5) x^2 + 1 up to 1, ((-0.5 x + 2.5) x - 4) x + 2 up to 2
-    "bicubic": """squared = Mul (distance, distance)
+    "bicubic": """distance = Div (apart_double, span_double)
+  squared = Mul (distance, distance)
   cubed = Mul (squared, distance)
   five_squared = Mul (squared, five)
   near_cubed = Mul (cubed, three)
@@ -320,25 +321,45 @@ _FILTERS = {
   beyond = Where (is_far, far, zero)
   filtered = Where (is_near, near, beyond)""",
 }
+# As in Pillow, a weight is a whole number of units of 2**-22. It is divided in two steps, into a coarse and a fine part
+# of 11 bits, so that a runtime with float32 alone (24 bits) adds up products with pixels without an error, too.
 _FIXED = """total = ReduceSum <keepdims = 1> (filtered, i1)
-  shares_of_one = Div (filtered, total)
-  units = Mul (shares_of_one, unit)
-  sign = Sign (units)
-  size_of_unit = Abs (units)
-  rounded_up = Add (size_of_unit, half)
-  whole_units = Floor (rounded_up)
-  fixed = Mul (whole_units, sign)
-  weights = Div (fixed, unit)
-  weights_across = Transpose <perm = [1, 0]> (weights)"""
+  sign = Sign (filtered)
+  size_of_filtered = Abs (filtered)
+  scaled = Mul (size_of_filtered, step)
+  in_steps = Div (scaled, total)
+  coarse_size = Floor (in_steps)
+  taken = Mul (coarse_size, total)
+  rest = Sub (scaled, taken)
+  rest_scaled = Mul (rest, step)
+  rest_in_units = Div (rest_scaled, total)
+  rounded_up = Add (rest_in_units, half)
+  fine_size = Floor (rounded_up)
+  coarse = Mul (coarse_size, sign)
+  fine = Mul (fine_size, sign)
+  coarse_across = Transpose <perm = [1, 0]> (coarse)
+  fine_across = Transpose <perm = [1, 0]> (fine)"""
 
 
-def _product(name: str, left: str, right: str) -> str:
-    """Return the lines of a product whose result is rounded to 0 to 255, half up."""
-    return f"""{name}_exact = MatMul ({left}, {right})
-  {name}_half = Add ({name}_exact, half)
-  {name}_whole = Floor ({name}_half)
-  {name}_positive = Max ({name}_whole, zero)
-  {name} = Min ({name}_positive, white)"""
+def _product(name: str, planes: str, across: bool) -> str:
+    """Return the lines that weigh rows, or columns if `across`, and round to 0 to 255, half up."""
+    products = (
+        f"{part} = MatMul ({planes}, {weights}_across)" if across else f"{part} = MatMul ({weights}, {planes})"
+        for part, weights in ((f"{name}_coarse", "coarse"), (f"{name}_fine", "fine"))
+    )
+    return "\n  ".join(
+        [
+            *products,
+            f"{name}_in_steps = Div ({name}_fine, step)",
+            f"{name}_carried = Floor ({name}_in_steps)",
+            f"{name}_sum = Add ({name}_coarse, {name}_carried)",
+            f"{name}_half = Add ({name}_sum, half_step)",
+            f"{name}_pixels = Div ({name}_half, step)",
+            f"{name}_whole = Floor ({name}_pixels)",
+            f"{name}_positive = Max ({name}_whole, zero)",
+            f"{name} = Min ({name}_positive, white)",
+        ]
+    )
 
 
 def _middles(size: int) -> str:

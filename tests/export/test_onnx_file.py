@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 import edgefer
 from edgefer import bundle
+from edgefer.backends import registry
 from edgefer.cli.main import app
 from edgefer.errors import InputError
 from edgefer.export import checking, golden, onnx_file
@@ -63,6 +64,18 @@ def test_its_pixels_are_those_of_preprocessing_bit_for_bit(color: str, interpola
             image = random.integers(0, 256, (*size, values), dtype=np.uint8)
             expected = spec.apply(list(pictures([image])))
             np.testing.assert_array_equal(run(front, image=image), expected, err_msg=f"{size}, {values} channels")
+
+
+def test_openvino_with_float32_alone_gives_the_same_pixels() -> None:
+    pytest.importorskip("openvino")
+    spec = Preprocessing(size=44, crop=0.9167)
+    front = parser.parse_model(onnx_file.before(spec, box=False)).SerializeToString()
+    random = np.random.default_rng(0)
+    images = [
+        random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((48, 48), (100, 120), (20, 20), (399, 401))
+    ]
+    found = registry.get("openvino").run(front, [{"image": image} for image in images])
+    np.testing.assert_allclose(np.concatenate(found), spec.apply(list(pictures(images))), atol=1e-5)
 
 
 def test_a_box_beyond_the_edge_is_judged_as_python_judges_it() -> None:

@@ -92,6 +92,15 @@ def test_check_runs_a_litert_file_and_sees_wrong_preprocessing(tflite: Path, tmp
     assert not checking.check(tmp_path / "wrong.tflite")[0].passed
 
 
+@pytest.mark.parametrize("content", [b"", b"no network", None])
+def test_a_litert_file_that_is_damaged_is_one_line(tflite: Path, tmp_path: Path, content: bytes | None) -> None:
+    damaged = tmp_path / "damaged.tflite"
+    damaged.write_bytes(tflite.read_bytes()[:5000] if content is None else content)
+    shutil.copy(checking.beside(tflite), checking.beside(damaged))
+    with pytest.raises(InputError):
+        checking.check(damaged)
+
+
 def test_a_pam_file_holds_pictures_of_any_size_one_after_another(tmp_path: Path) -> None:
     script = scripts.load("languages")
     images = [np.full((height, width, depth), 7, np.uint8) for height, width, depth in ((2, 3, 3), (1, 5, 4))]

@@ -82,3 +82,20 @@ def test_of_sixty_of_timms_networks_six_at_most_do_not_go_through_and_say_why_be
     others = [each for each in measured if each["result"] != "passed"]
     assert len(others) <= 6
     assert all(each["result"] == "refused" and each["reason"] for each in others), others
+
+
+def test_an_exported_file_gives_pythons_labels_on_every_runtime_that_was_measured(readme: ModuleType) -> None:
+    exported, languages = readme.read("export.json"), readme.read("languages.json")
+    for each in exported["networks"]:
+        for name, images in exported["protocol"]["images"].items():
+            assert each[f"{name}_differ"] <= 0.003 * images, each
+    for each in languages["programs"]:
+        assert each["labels_differ_on_same_runtime"] <= 0.003 * languages["images"], each
+
+
+def test_a_litert_file_passes_the_gate_in_integers_and_is_small_and_faster_than_fp32(readme: ModuleType) -> None:
+    for each in readme.read("litert.json")["networks"]:
+        assert each["passed"]
+        assert each["over_onnx_bytes"] <= 1.1
+        assert each["int8_over_fp32"]["high"] < 1
+        assert each["convolutions"]["int8"] == each["convolutions"]["all"] > 0
