@@ -47,6 +47,8 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "docs").mkdir()
     for name in ("docs/astronaut.jpg", "photo.jpg", "holiday.jpg", "face.png", "a.png", "b.png"):
         portrait.save(folder / name)
+    (folder / "photos" / "happy").mkdir(parents=True)
+    portrait.save(folder / "photos" / "happy" / "one.jpg")
     faces = data.builtin(train=140, val=35, test=35)
     usages = [("Training", "PublicTest", "PrivateTest")[split] for split in faces.splits]
     small = sources.Small(np.asarray(faces.images), np.asarray(faces.labels, np.int64), usages)
@@ -61,7 +63,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.writerow(["bild", "klasse"])
         for number, (image, label) in enumerate(zip(small.images, small.emotions, strict=True)):
             name = faces.classes[label]
-            rows.writerow([sources.write_picture(folder / f"faces/{number}.png", image).relative_to(folder), name])
+            rows.writerow([sources.write_picture(folder / f"pixels/{number}.png", image).relative_to(folder), name])
             sources.write_picture(folder / "my_faces" / name / f"{number}.png", image)
     frame = np.asarray(portrait.convert("RGB").resize((320, 240)))
     videos.write(folder / "film.mp4", [frame] * 8)
