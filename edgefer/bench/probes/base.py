@@ -1,7 +1,8 @@
 """The interface of a probe: what it measures of each network, and how that is shown.
 
-A new probe is one module in this folder with a `Probe` named ``PROBE``, and a row in ``ASKED`` if it has to be asked for. Its figures stand in
-`NetworkEntry.probes` under its name, and so in `result.json`, tables, Markdown, CSV, the page and `--fail-if`.
+A new probe is one module in this folder with a `Probe` named ``PROBE``, and a row in ``ASKED`` if it has to be asked
+for. Its figures stand in `NetworkEntry.probes` under its name, and so in `result.json`, tables, Markdown, CSV, the page
+and `--fail-if`.
 """
 
 from __future__ import annotations
