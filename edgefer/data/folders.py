@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,30 @@ class FoundPictures:
     splits: list[str | None]
     people: list[str | None]
     ignored: list[str]
+    strays: list[str] = field(default_factory=list)  # pictures in no class folder
+    inside: list[str] = field(default_factory=list)  # folders where pictures should be
+    empty: list[str] = field(default_factory=list)  # class folders without a picture
+
+    def check(self, tree: Tree) -> None:
+        """Refuse what lies where it should not; all of it is named in one line.
+
+        Raises:
+            InputError: something does.
+        """
+        wrong = (
+            (self.strays, "in no class folder; move it into one or remove it"),
+            (self.inside, "a folder inside a class folder or a person's; move it out"),
+            (self.empty, "no pictures in it; add some or remove the folder"),
+        )
+        said = [f"{all_of(tree, paths)}: {what}" for paths, what in wrong if paths]
+        if said:
+            raise InputError("; ".join(said))
+
+
+def all_of(tree: Tree, paths: Sequence[str]) -> str:
+    """Return some paths for a person, and how many more there are."""
+    more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
+    return ", ".join(map(tree.label, paths[:_NAMED])) + more
 
 
 def look(tree: Tree) -> Pictures:
@@ -98,6 +122,7 @@ def look(tree: Tree) -> Pictures:
             _split_folder(tree, join(top, level), split_of(level), found)
     else:
         _split_folder(tree, top, None, found)
+    found.check(tree)
     check_labels(tree.label(top), found.names, found.splits)
     ordered_levels = sorted(levels, key=lambda level: SPLITS.index(split_of(level) or ""))
     layout = " ".join(["class folders", ", ".join(f"{level}/" for level in ordered_levels)]).strip()
@@ -176,13 +201,9 @@ def _split_folder(tree: Tree, folder: str, split: str | None, found: FoundPictur
     if not any(map(canonical, names)) and all(_has_folders_alone(tree, join(folder, name)) for name in names):
         raise InputError(
             f"{tree.label(folder)} has folders in its folders, and no name tells whether {names[0]} is a class or a "
-            "person; make a folder for each class, or give a CSV of path, label and person"
+            "person; make a folder for each class and begin file names with person1_, person2_, ..., or give a CSV of "
+            "path, label and person"
         )
-    empty = [name for name in names if not _has_any(tree, join(folder, name))]
-    if empty:
-        label = ", ".join(tree.label(join(folder, name)) for name in empty[:_NAMED])
-        more = f" and {len(empty) - _NAMED} more" if len(empty) > _NAMED else ""
-        raise InputError(f"{label}{more} has no pictures in it; add some or remove the folder")
     for name in names:
         _class_folder(tree, join(folder, name), name, split, found, None)
 
@@ -192,11 +213,6 @@ def _has_folders_alone(tree: Tree, folder: str) -> bool:
     return bool(folders) and not only_pictures(files)
 
 
-def _has_any(tree: Tree, folder: str) -> bool:
-    folders, files = tree.listing(folder)
-    return bool(folders) or bool(only_pictures(files))
-
-
 def _class_folder(
     tree: Tree, path: str, name: str, split: str | None, found: FoundPictures, person: str | None
 ) -> None:
@@ -204,7 +220,8 @@ def _class_folder(
     label = label_of(name)
     deeper, files = tree.listing(path)
     if deeper and (person is not None or only_pictures(files)):
-        raise InputError(f"{tree.label(join(path, deeper[0]))} is a folder inside a class folder; move it out")
+        found.inside += [join(path, each) for each in deeper]
+        return
     if not deeper:
         _take(tree, path, files, label, split, found, person)
     found.ignored += [file.path for file in files if deeper]
@@ -212,7 +229,8 @@ def _class_folder(
         inner = join(path, each)
         more, files = tree.listing(inner)
         if more:
-            raise InputError(f"{tree.label(join(inner, more[0]))} is a folder inside a person's; move it out")
+            found.inside += [join(inner, each) for each in more]
+            continue
         _take(tree, inner, files, label, split, found, each)
 
 
@@ -222,7 +240,8 @@ def _take(
     """Take the pictures of one folder."""
     pictures = only_pictures(files)
     if not pictures:
-        raise InputError(f"{tree.label(path)} has no pictures in it; add some or remove the folder")
+        found.empty.append(path)
+        return
     found.files += pictures
     found.names += [label] * len(pictures)
     found.splits += [split] * len(pictures)
@@ -242,8 +261,7 @@ def only_pictures(files: list[File]) -> list[File]:
 
 
 def _note_strays(tree: Tree, files: list[File], found: FoundPictures) -> None:
-    for picture in only_pictures(files):
-        raise InputError(f"{tree.label(picture.path)} lies in no class folder; move it into one or remove it")
+    found.strays += [picture.path for picture in only_pictures(files)]
     found.ignored += [file.path for file in files]
 
 
@@ -325,13 +343,12 @@ def _from_names(tree: Tree, files: list[File]) -> tuple[NDArray[np.uint8], NDArr
     matches = [_NAME.fullmatch(file.path.rpartition("/")[2].rpartition(".")[0]) for file in files]
     if not any(matches):
         return None
-    splits, rows = np.empty(len(files), dtype=np.uint8), np.empty(len(files), dtype=np.int64)
-    for i, match in enumerate(matches):
-        if match is None:
-            label = tree.label(files[i].path)
-            raise InputError(f"{label} is not named <Usage>_<row> as others here are; rename or remove it")
-        splits[i], rows[i] = USAGES.index(match[1]), int(match[2])
-    return splits, rows
+    others = [file.path for file, match in zip(files, matches, strict=True) if match is None]
+    if others:
+        raise InputError(f"{all_of(tree, others)}: not named <Usage>_<row> as others here are; rename or remove it")
+    said = [match.groups() for match in matches if match is not None]
+    splits = np.array([USAGES.index(usage) for usage, _ in said], dtype=np.uint8)
+    return splits, np.array([int(row) for _, row in said], dtype=np.int64)
 
 
 def _from_folders(names: list[str | None]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:

@@ -155,13 +155,13 @@ class Asked:
             InputError: a picture has no group, or the groups are none.
         """
         files = Counter(path.rpartition("/")[2] for path in paths)
-        names = []
-        for path in paths:
-            name = self._name(path, top, files)
-            if not name:
-                missing = "does not match" if self.pattern else "has no row in"
-                raise InputError(f"{label(path)} {missing} {self.rule}; every picture needs a group")
-            names.append(name)
+        found = [self._name(path, top, files) for path in paths]
+        names = [name for name in found if name]
+        without = [label(path) for path, name in zip(paths, found, strict=True) if not name]
+        if without:
+            missing = "does not match" if self.pattern else "has no row in"
+            more = f" (and {len(without) - 1:,} others)" if len(without) > 1 else ""
+            raise InputError(f"{without[0]}{more} {missing} {self.rule}; every picture needs a group")
         problem = _problem(names, "person", labels)
         if problem:
             raise InputError(f"{self.rule} makes no groups ({problem})")

@@ -484,3 +484,14 @@ def test_wide_messages_are_cut(tmp_path: Path) -> None:
     path = table(tmp_path / "fer2013.csv", with_pixels("7" * 60_000))
 
     assert len(refused(path, "row 17")) < len(str(path)) + 150
+
+
+def test_all_that_lies_wrong_in_a_folder_is_named_at_once(tmp_path: Path) -> None:
+    sources.class_folders(tmp_path, {"happy": 2, "sad": 2, "sad/more": 1})
+    (tmp_path / "fear").mkdir()
+    (tmp_path / "angry").mkdir()
+    for name in ("a.png", "b.png"):
+        sources.write_picture(tmp_path / name)
+
+    said = refused(tmp_path, "a.png", "b.png", "in no class folder", "sad/more", "a folder inside")
+    assert f"{tmp_path}/angry, {tmp_path}/fear: no pictures in it" in said
