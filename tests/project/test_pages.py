@@ -47,8 +47,6 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "docs").mkdir()
     for name in ("docs/astronaut.jpg", "photo.jpg", "holiday.jpg", "face.png", "a.png", "b.png"):
         portrait.save(folder / name)
-    (folder / "docs").mkdir()
-    shutil.copy(pages.ROOT / "docs" / "astronaut.jpg", folder / "docs")
     (folder / "photos" / "happy").mkdir(parents=True)
     portrait.save(folder / "photos" / "happy" / "one.jpg")
     faces = data.builtin(train=140, val=35, test=35)
