@@ -181,8 +181,9 @@ def changes(told: list[str]) -> int:
 
 def steadiness(seen: list[Seen], labels: tuple[str, ...], settings: Smoothing | None) -> dict[str, Any]:
     """Return the changes a minute of faces that stay as they are."""
-    counts = np.array([changes(shown(one, labels, settings)) * 60 / SECONDS for one in seen if one.times])
-    unsure = [label == "unsure" for one in seen for label in shown(one, labels, settings)]
+    told = [shown(one, labels, settings) for one in seen if one.times]
+    counts = np.array([changes(each) * 60 / SECONDS for each in told])
+    unsure = [label == "unsure" for each in told for label in each]
     return {
         "changes_a_minute": round(float(counts.mean()), 3),
         "median": float(np.median(counts)),
