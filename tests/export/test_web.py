@@ -239,9 +239,12 @@ def test_consent_comes_first(browser: Browser, page: str) -> None:
 def test_nothing_but_its_own_server_can_be_reached(browser: Browser, page: str) -> None:
     refused = "fetch('https://example.org/').then(() => 'reached', () => 'refused')"
     assert browser.run(refused) == "refused"
-    assert browser.run(
-        "new Promise((done) => { const image = new Image(); image.onerror = () => done('refused'); "
-        "image.onload = () => done('reached'); image.src = 'http://127.0.0.1:1/a.png'; })"
+    assert (
+        browser.run(
+            "new Promise((done) => { const image = new Image(); image.onerror = () => done('refused'); "
+            "image.onload = () => done('reached'); image.src = 'http://127.0.0.1:1/a.png'; })"
+        )
+        == "refused"
     )
     assert any("Content Security Policy" in each for each in browser.said)
 
