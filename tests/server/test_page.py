@@ -289,12 +289,12 @@ def test_a_picture_that_the_browser_cannot_decode_stops_nothing(browser: Browser
 def test_a_page_that_stays_is_not_taken_for_a_client_that_is_slow(
     browser: Browser, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "_HEAD", 0.2)
+    monkeypatch.setattr(run, "_HEAD", 1.5)
     with shown(predictor, Stage()) as port:
         browser.open(f"http://127.0.0.1:{port}/")
         first = until(browser, "lastFrame?.time")
         browser.run("socket.addEventListener('close', () => { window.cut = true; })")
-        until(browser, "lastFrame?.time", lambda now: now > first + 1)
+        until(browser, "lastFrame?.time", lambda now: now > first + 3)
         assert not browser.run("window.cut")
         browser.open(BLANK)
 
