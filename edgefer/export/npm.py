@@ -64,7 +64,7 @@ class Package:
                 return content
         except InputError:  # not there yet
             pass
-        address = f"{os.environ.get(_VARIABLE, REGISTRY).rstrip('/')}/{self.name}/-/{base}-{self.version}.tgz"
+        address = f"{(os.environ.get(_VARIABLE) or REGISTRY).rstrip('/')}/{self.name}/-/{base}-{self.version}.tgz"
         try:
             content = download.get(address, _LARGEST, _SECONDS)
         except EdgeferError as error:

@@ -78,11 +78,14 @@ def convert(model: ModelProto) -> bytes:
     plan.tensor(source.name, source.type.tensor_type.shape.dim[1].dim_value)
     enlarged: dict[str, str] = {}  # by two, on its way into an addition
     for node in model.graph.node:
-        if node.op_type in _SHAPES:
+        if node.op_type in _SHAPES and (node.op_type == "Shape" or not plan.tensors.keys() & set(node.input)):
             continue
         if node.input[0] in plan.rows and node.op_type not in _ROWS:
             raise _unknown(node, "behind a Transpose or Sigmoid")
-        _layer(plan, node, constants, uses, enlarged)
+        try:
+            _layer(plan, node, constants, uses, enlarged)
+        except KeyError:  # an input is another constant or tensor, or a setting is left to its default
+            raise _unknown(node, "with such inputs or settings") from None
     outputs = [
         {"name": each.name, "tensor": plan.tensors[each.name], "sigmoid": each.name in plan.sigmoids}
         for each in model.graph.output

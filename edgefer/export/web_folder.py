@@ -24,6 +24,7 @@ from edgefer.bundle import Bundle
 from edgefer.errors import InputError
 from edgefer.export import golden, small_network
 from edgefer.export.npm import ONNXRUNTIME
+from edgefer.export.onnx_file import card, licence
 from edgefer.faces import detector as detectors
 from edgefer.faces import file as detector_file
 from edgefer.faces.yunet import YuNet
@@ -52,7 +53,7 @@ class _Networks:
         later: files that it fetches when somebody asks for what they do.
         detector: file of the detector.
         runtimes: which network runs how; the first one does unless somebody chooses another.
-        licences: of what came from elsewhere, a line each.
+        licences: of what came from elsewhere beside the detector, with its text.
     """
 
     first: dict[str, bytes]
@@ -144,7 +145,7 @@ def write(
     }
     beside = {
         "golden.json": _json(vectors.model_dump(mode="json")),
-        "licences.txt": f"{_licences(bundle)}{networks.licences}".encode(),
+        "licences.txt": _licences(bundle, networks.detector, networks.licences).encode(),
     }
     files = {**first, **beside, **networks.later, "offline.js": _offline(first)}  # golden vectors are the larger part
     with paths.write_folder_atomically(folder) as part:
@@ -197,7 +198,8 @@ def _large(bundle: Bundle, network: str, yunet: bytes) -> _Networks:
                 "webgpu": True,
             },
         ],
-        f"{ONNXRUNTIME.name} {ONNXRUNTIME.version} (ort/): {ONNXRUNTIME.licence}, {ONNXRUNTIME.origin}\n",
+        f"{ONNXRUNTIME.name} {ONNXRUNTIME.version} (ort/): {ONNXRUNTIME.licence}, {ONNXRUNTIME.origin}\n"
+        f"Copyright (c) Microsoft Corporation\n\n{(_PAGE / 'mit.txt').read_text(encoding='utf-8')}",
     )
 
 
@@ -257,13 +259,14 @@ def _offline(files: Mapping[str, bytes]) -> bytes:
     )
 
 
-def _licences(bundle: Bundle) -> str:
+def _licences(bundle: Bundle, detector: str, others: str) -> str:
+    """Return what licences.txt says, with the whole text of each licence: who hands the folder out must pass it on."""
+    network = licence(card(bundle)) or "its bundle has no model card that says so."
     return (
-        f"edgefer {edgefer.__version__}, the page and its scripts: Apache-2.0, https://pypi.org/project/edgefer\n"
-        f"{bundle.manifest.name}, the network: see its model card.\n"
-        f"YuNet (detector.onnx: Apache-2.0, Wu et al. 2023, "
-        "https://github.com/ShiqiYu/libfacedetection.train\n"
-        f"{ONNXRUNTIME.name} {ONNXRUNTIME.version} (ort/): {ONNXRUNTIME.licence}, {ONNXRUNTIME.origin}\n"
+        f"edgefer {edgefer.__version__}, the page and its scripts: Apache-2.0, https://pypi.org/project/edgefer\n\n"
+        f"{bundle.manifest.name}, the network: {network}\n\n"
+        f"YuNet ({detector}): Apache-2.0, Wu et al. 2023, https://github.com/ShiqiYu/libfacedetection.train\n\n"
+        f"{others}\n{(_PAGE / 'apache-2.0.txt').read_text(encoding='utf-8')}"
     )
 
 

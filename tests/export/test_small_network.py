@@ -12,6 +12,7 @@ from onnx import numpy_helper, parser
 from edgefer.errors import InputError
 from edgefer.export import small_network, web_folder
 
+ROOT = Path(__file__).parents[2]
 PAGE = Path(web_folder.__file__).parent / "web"
 
 
@@ -20,6 +21,10 @@ def test_the_kernels_were_compiled_from_the_source_beside_them() -> None:
     for line in (PAGE / "kernels.sha256").read_text(encoding="utf-8").splitlines():
         digest, name = line.split()
         assert hashlib.sha256((PAGE / name).read_bytes()).hexdigest() == digest, name
+
+
+def test_the_page_passes_edgefer_s_own_licence_on() -> None:
+    assert (PAGE / "apache-2.0.txt").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -34,6 +39,10 @@ def test_the_kernels_were_compiled_from_the_source_beside_them() -> None:
         ("y = Relu (image)", "no Relu"),
         ("y = Flatten (image)", "no Flatten"),
         ("y = Transpose <perm = [0, 1, 3, 2]> (image)", "no Transpose"),
+        ("y = Concat <axis = 1> (image, image)", "no Concat like this one"),
+        ("y = Conv (image, image, b)", "no Conv with such inputs or settings"),
+        ("one = Conv (image, w, b) y = Add (one, b)", "no Add with such inputs or settings"),
+        ("y = MaxPool <kernel_shape = [2, 2]> (image)", "no MaxPool with such inputs or settings"),
         ("last = Transpose <perm = [0, 2, 3, 1]> (image) y = Conv (last, w, b)", "no Conv behind a Transpose"),
     ],
 )

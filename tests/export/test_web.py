@@ -257,6 +257,63 @@ def test_it_works_without_its_server(browser: Browser, small: Path) -> None:
     assert until(browser, STATE, lambda state: state == "Ready")
 
 
+def test_another_page_at_its_address_is_shown(browser: Browser, small: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "page"
+    shutil.copytree(small, folder)
+    with served(folder) as address:
+        browser.open(address)
+        until(browser, "navigator.serviceWorker.ready.then(() => navigator.serviceWorker.controller !== null)")
+        (folder / "index.html").write_text("<title>another</title>", encoding="utf-8")
+        browser.open(f"{address}?again")
+        assert browser.run("document.title") == "another"
+        browser.run("navigator.serviceWorker.getRegistration().then((it) => it.unregister())")
+        browser.open(BLANK)
+
+
+def test_a_picture_is_turned_as_its_exif_says_put_on_white_and_no_larger_than_a_canvas(
+    browser: Browser, page: str, tmp_path: Path
+) -> None:
+    click(browser, "agreed")
+    turned = Image.new("RGB", (40, 20))
+    exif = turned.getexif()
+    exif[0x0112] = 6  # a quarter turn
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    Image.new("RGBA", (30, 30)).save(tmp_path / "clear.png")
+    Image.new("L", (5000, 4000)).save(tmp_path / "large.png")
+    size = "(({width, height}) => [width, height])(document.getElementById('picture'))"
+    for name, expected in (("turned.jpg", [20, 40]), ("clear.png", [30, 30]), ("large.png", [4472, 3577])):
+        open_file(browser, tmp_path / name)
+        until(browser, size, lambda found, expected=expected: found == expected)
+        if name == "clear.png":
+            pixel = "[...document.getElementById('picture').getContext('2d').getImageData(9, 9, 1, 1).data]"
+            assert browser.run(pixel) == [255, 255, 255, 255]
+    until(browser, STATE, lambda state: state == "Ready")
+
+
+def test_a_camera_is_opened_once_and_what_prevents_it_is_said(browser: Browser, page: str) -> None:
+    click(browser, "agreed")
+    browser.run(
+        "navigator.mediaDevices.getUserMedia = () => { window.asked = (window.asked ?? 0) + 1; "
+        "return new Promise((done, fail) => setTimeout(() => fail(new Error('Permission denied')), 300)); }"
+    )
+    click(browser, "camera")
+    click(browser, "camera")
+    until(browser, STATE, lambda state: state == "The camera cannot be used: Permission denied")
+    assert browser.run("window.asked") == 1
+    browser.run("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})")  # as without https
+    click(browser, "camera")
+    until(browser, STATE, lambda state: "https" in state)
+    assert browser.run("document.getElementById('camera').getAttribute('aria-pressed')") == "false"
+
+
+@pytest.mark.parametrize("form", ["large", "small"])
+def test_licences_are_passed_on_with_their_text(form: str, request: pytest.FixtureRequest) -> None:
+    said = (request.getfixturevalue(form) / "licences.txt").read_text(encoding="utf-8")
+    assert "Apache License" in said
+    assert "for research use" in said  # of the model card
+    assert ("Microsoft Corporation" in said) == ("Permission is hereby granted" in said) == (form == "large")
+
+
 def test_the_small_form_is_small(small: Path) -> None:
     """Network, runtime and detector together: at most 1.6 MB; no file of others' is among them but the detector."""
     later = {"golden.json", "licences.txt", "offline.js"}

@@ -5,6 +5,7 @@ import { networkInput, rectangle } from "./pixels.js";
 import { open as openNetworks } from "./runtime.js";
 
 const LONGEST = 640; // side at which a picture is looked at for faces
+const MOST = 16_000_000; // pixels of a canvas: Safari on phones has no larger one
 
 const here = (name) => new URL(name, import.meta.url).href; // beside this module, whatever page it is in
 
@@ -17,6 +18,7 @@ export const about = await (await fetch(here("model.json"))).json();
  * @param runtime a row of model.json's `runtimes`: {id, network, webgpu}; by default the first
  */
 export async function open(runtime) {
+  if (!globalThis.OffscreenCanvas) throw new Error("This browser is too old: it has no OffscreenCanvas");
   const chosen = about.runtimes.find((each) => each.id === runtime) ?? about.runtimes[0];
   const gpu = chosen.webgpu ? openNetworks([here(await onGpu(chosen))], true) : null;
   const [detector, own] = await openNetworks((gpu ? [about.detector] : [about.detector, chosen.network]).map(here));
@@ -54,11 +56,12 @@ export async function open(runtime) {
   return { runtime: chosen, judge, faces, golden };
 }
 
-/** Return the pixels of an image, a video or a canvas at its full size. */
+/** Return the pixels of an image, a video or a canvas: at its full size, or of 16 megapixels where it has more. */
 export function pictureOf(image) {
   const width = image.videoWidth ?? image.naturalWidth ?? image.width;
   const height = image.videoHeight ?? image.naturalHeight ?? image.height;
-  return drawn(image, width, height);
+  const scale = Math.min(1, Math.sqrt(MOST / (width * height)));
+  return drawn(image, ...[width, height].map((length) => Math.max(1, Math.floor(length * scale))));
 }
 
 async function onGpu({ network, fp16 }) {
@@ -71,6 +74,8 @@ let scratch; // a canvas that is read each time
 function drawn(image, width, height) {
   scratch ??= new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   [scratch.canvas.width, scratch.canvas.height] = [width, height]; // empties it, too
+  scratch.fillStyle = "white"; // what is transparent becomes white, as in Python
+  scratch.fillRect(0, 0, width, height);
   scratch.imageSmoothingQuality = "high";
   scratch.drawImage(image, 0, 0, width, height);
   return { data: scratch.getImageData(0, 0, width, height).data, width, height, channels: 4 };

@@ -70,6 +70,7 @@ async function show(file) {
   if (!file) return;
   stop();
   await started;
+  if (!model) return; // why is said already
   try {
     const image = await createImageBitmap(file);
     say("Looking");
@@ -80,32 +81,56 @@ async function show(file) {
   }
 }
 
+let asking = false; // for the camera: a second press would open it twice
 $("camera").addEventListener("click", async () => {
   if (stream) return stop();
+  if (asking) return;
+  asking = true;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, facingMode: "user" }, audio: false });
+    await watch(await camera());
   } catch (error) {
-    return failed(new Error(`The camera cannot be used: ${error.message}`));
-  }
-  $("camera").setAttribute("aria-pressed", "true");
-  await started;
-  const video = make("video", { playsinline: "", muted: "" });
-  video.muted = true;
-  video.srcObject = stream;
-  await video.play();
-  say("Live");
-  const smoother = new Smoother();
-  while (stream && video.srcObject === stream) {
-    if (model && video.readyState >= 2) await answer(video, CAMERA, smoother).catch(failed);
-    await new Promise((done) => requestAnimationFrame(done));
+    stop();
+    failed(new Error(`The camera cannot be used: ${error.message}`));
   }
 });
 
+async function camera() {
+  try {
+    if (!navigator.mediaDevices) throw new Error("browsers give it to https and localhost alone");
+    return await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, facingMode: "user" }, audio: false });
+  } finally {
+    asking = false;
+  }
+}
+
+async function watch(live) {
+  stream = live;
+  live.getVideoTracks()[0].addEventListener("ended", () => stream === live && stop()); // somebody pulled it out
+  $("camera").setAttribute("aria-pressed", "true");
+  await started;
+  if (!model) return end(); // why is said already
+  const video = make("video", { playsinline: "", muted: "" });
+  video.muted = true;
+  video.srcObject = live;
+  if (stream === live) await video.play();
+  if (stream === live) say("Live");
+  const smoother = new Smoother();
+  while (stream === live) {
+    if (model && video.readyState >= 2) await answer(video, CAMERA, smoother).catch(failed);
+    await new Promise((done) => requestAnimationFrame(done));
+  }
+}
+
 function stop() {
+  if (!stream) return;
+  end();
+  say("Ready");
+}
+
+function end() {
   stream?.getTracks().forEach((track) => track.stop());
   stream = null;
   $("camera").setAttribute("aria-pressed", "false");
-  say("Ready");
 }
 
 async function answer(image, options, smoother) {
@@ -200,8 +225,12 @@ $("measure").addEventListener("click", async () => {
 });
 
 $("copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(asMarkdown(row));
-  say("Copied");
+  try {
+    await navigator.clipboard.writeText(asMarkdown(row)); // needs https or localhost
+    say("Copied");
+  } catch {
+    say("This browser lets no page copy here: select the row");
+  }
 });
 
 function failed(error) {

@@ -6,6 +6,7 @@ const padded = (channels) => (channels + 3) & ~3;
 /** Open networks: each becomes a function from (Float32Array, shape) to Float32Arrays by output name. */
 export async function open(addresses) {
   const [kernels, ...files] = await Promise.all([new URL("kernels.wasm", import.meta.url), ...addresses].map(bytes));
+  if (!WebAssembly.validate(kernels)) throw new Error("This browser is too old: its WebAssembly has no SIMD");
   const module = await WebAssembly.compile(kernels);
   return Promise.all(files.map((file) => network(module, file)));
 }
