@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -177,7 +178,7 @@ def web(
             "folder": f"{written.folder} ({written.bytes / 1e6:.1f} MB)",
             "download": f"{written.first / 1e6:.2f} MB until the first answer",
             "golden": f"{written.vectors} pictures; 'Measure this device' runs them",
-            "look": f"python3 -m http.server --bind 127.0.0.1 --directory {written.folder}",
+            "look": f"python3 -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(written.folder))}",
         },
     )
 

@@ -215,7 +215,7 @@ def _small(bundle: Bundle, network: str, yunet: bytes) -> _Networks:
         {},
         "detector.bin",
         [{"id": "wasm, fp32", "network": "network.bin", "golden": "golden.json", "webgpu": False}],
-        "",
+        "edgefer has converted the detector: its weights are float16.\n",
     )
 
 
