@@ -1117,19 +1117,14 @@ def own_classes() -> str:
     rows = []
     for way, runs in result["runs"].items():
         shares = [run["accuracy"] for run in runs]
-        seconds = statistics.median(run["seconds"] for run in runs)
-        rows.append([
-            names[way],
-            percent(statistics.mean(shares)),
-            ", ".join(percent(share) for share in shares),
-            console.duration(seconds),
-        ])  # fmt: skip
+        rows.append([names[way], percent(statistics.mean(shares)), ", ".join(map(percent, shares))])
     first = result["runs"]["from"][0]["images"]
     return (
-        table(["300 pictures, three labels", "accuracy", "each seed", "time, one busy core"], rows)
+        table(["300 pictures, three labels", "accuracy", "each seed"], rows)
         + f"\n\nNegative, neutral and positive from FER2013's PublicTest, {first['trained']} pictures, tested on "
         f"{first['tested']:,} of PrivateTest. edgefer-base learned from pictures of the same kind; on others the start "
-        "is worth less. Written by [own_classes.py](benchmarks/training/own_classes.py)."
+        "is worth less. From random weights it had 30 epochs, which is 480 steps; from edgefer-base 10. "
+        "Written by [own_classes.py](benchmarks/training/own_classes.py)."
     )
 
 
