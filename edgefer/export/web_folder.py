@@ -34,7 +34,7 @@ from edgefer.predictor import Predictor
 _PAGE = Path(__file__).parent / "web"
 _SHARED = Path(pages.__file__).parent
 _STYLE = (_SHARED / "page.css", _SHARED / "expressions.css", _PAGE / "style.css")
-_MODULES = ("index.html", "page.js", "edgefer.js", "pixels.js", "faces.js", "smooth.js", "check.js")
+_MODULES = ("index.html", "early.js", "page.js", "edgefer.js", "pixels.js", "faces.js", "smooth.js", "check.js")
 _ORT = {  # for wasm; for WebGPU
     False: ("dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm"),
     True: ("dist/ort.webgpu.bundle.min.mjs", "dist/ort-wasm-simd-threaded.asyncify.wasm"),

@@ -290,6 +290,18 @@ def test_a_picture_is_turned_as_its_exif_says_put_on_white_and_no_larger_than_a_
     until(browser, STATE, lambda state: state == "Ready")
 
 
+def test_a_page_that_cannot_begin_says_why(browser: Browser, small: Path, tmp_path: Path) -> None:
+    browser.open((small / "index.html").as_uri())
+    until(browser, STATE, lambda state: "web server" in state)
+    for name in ("smooth.js", "model.json"):
+        shutil.copytree(small, tmp_path / name)
+        (tmp_path / name / name).unlink()
+        with served(tmp_path / name) as address:
+            browser.open(address)
+            until(browser, STATE, lambda state: state == "A file of this page is missing or damaged")
+            browser.open(BLANK)
+
+
 def test_a_camera_is_opened_once_and_what_prevents_it_is_said(browser: Browser, page: str) -> None:
     click(browser, "agreed")
     browser.run(
