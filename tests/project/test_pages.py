@@ -80,11 +80,12 @@ def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
     script = f'edgefer() {{ "{sys.executable}" -m edgefer "$@"; }}\n{typed} {smaller} {redirects}{file}'
     settings = {"PYTHONPATH": str(pages.ROOT), "COLUMNS": "100"}
     return subprocess.run(
-        ["bash", "-c", script], cwd=folder, env={**os.environ, **settings}, capture_output=True, text=True, timeout=500
+        ["bash", "-c", script], cwd=folder, env={**os.environ, **settings}, capture_output=True, text=True, timeout=900
     )
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", [page for page in pages.PAGES if RUN[page] or pages.python(page)], ids=str)
 def test_commands_and_python_of_a_page_run_one_after_another(page: Path, begun: Path, tmp_path: Path) -> None:
     folder = tmp_path / "here"
