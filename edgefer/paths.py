@@ -290,8 +290,8 @@ def run_folder(out: Path | None, kind: str, name: str) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from writing a folder.
+def alone(folder: Path, option: str = "--out") -> Iterator[None]:
+    """Keep other processes from writing a folder, which an option names on the command line.
 
     Raises:
         InputError: one is writing it.
@@ -301,7 +301,7 @@ def alone(folder: Path) -> Iterator[None]:
             stack.enter_context(locks.held(folder.resolve()))  # a link is not held itself
         except BlockingIOError:
             raise InputError(
-                f"another edgefer is writing {folder}; wait until it ends, or name another folder with --out"
+                f"another edgefer is writing {folder}; wait until it ends, or name another folder with {option}"
             ) from None
         yield
 

@@ -89,7 +89,10 @@ def cut(
         KeyboardInterrupt: Ctrl-C, where `total` is known; what was cut stands in the folder.
     """
     started = time.monotonic()
-    with paths.alone(_made(folder)), Journal(folder, {**asdict(settings), "detector": detector.title}) as journal:
+    with (
+        paths.alone(_made(folder), "DST"),
+        Journal(folder, {**asdict(settings), "detector": detector.title}) as journal,
+    ):
         resumed = len(journal.done)
         owners = {face.file.lower(): each.key for each in journal.done.values() for face in each.faces}
         left = (source for source in sources if source.key not in journal.done)
@@ -111,6 +114,8 @@ def cut(
 
 
 def _made(folder: Path) -> Path:
+    if not folder.is_dir():
+        paths.check_empty(folder, "DST")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -126,7 +131,7 @@ def _one(source: CropSource, folder: Path, detector: Detector, settings: Setting
         file, more = f"{stem}.png", 1
         while owners.get(file.lower(), source.key) != source.key:  # another picture's, of an earlier run
             more += 1
-            file = f"{stem}-{more}.png"
+            file = f"{stem}-other{more}.png"
         with paths.write_atomically(folder / file) as part:
             _small(pixels, settings.size).save(part, "PNG")
         side = round(face.side) if face else max(picture.shape[:2])

@@ -53,6 +53,8 @@ class Done:
 class Journal:
     """The journal of a folder of faces; a context manager. A last line that a kill tore is dropped.
 
+    What found no face at all is forgotten where the settings are others now.
+
     Args:
         folder: of the faces.
         settings: with which they are cut, all plain JSON values.
@@ -70,10 +72,11 @@ class Journal:
                 paths.check_empty(folder, "DST")
         else:
             before, lines = self._read()
-            if before != head:
+            if before == head:
+                self.done = {each.key: each for each in lines}
+            elif any(each.faces for each in lines):
                 said = ", ".join(f"{key} {value}" for key, value in (before.get("settings") or {}).items())
                 raise InputError(f"{folder} has faces that were cut otherwise ({said}); name another folder")
-            self.done = {each.key: each for each in lines}
         with paths.write_atomically(self._file) as part:
             text = [json.dumps(head), *(json.dumps(asdict(each)) for each in self.done.values())]
             part.write_text("".join(f"{line}\n" for line in text), encoding="utf-8")
@@ -103,7 +106,7 @@ class Journal:
                 break  # the process was killed in it
         try:
             head, *rest = read or [{}]
-            return head, [Done(**{**each, "faces": tuple(Cut(**face) for face in each["faces"])}) for each in rest]
+            return {**head}, [Done(**{**each, "faces": tuple(Cut(**face) for face in each["faces"])}) for each in rest]
         except (TypeError, KeyError):
             raise InputError(f"{self._file} is no list of what was cut; remove {self._file.parent}") from None
 

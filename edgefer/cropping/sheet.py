@@ -63,7 +63,7 @@ def _folder(folder: str, faces: list[tuple[Cut, str]]) -> str:
 
 def _figure(face: Cut, name: str) -> str:
     score = "whole picture" if face.score is None else f"score {face.score:.2f}"
-    address = "../" + quote(face.file)
+    address = "../" + quote(face.file, errors="surrogateescape")
     return (
         f'<figure title="{_text(name)}"><img src="{escape(address)}" alt="{_text(face.file)}" loading="lazy">'
         f"<figcaption>{_text(face.file.rpartition('/')[2])}<br>{face.side} px, {score}</figcaption></figure>\n"

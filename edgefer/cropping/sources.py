@@ -21,7 +21,7 @@ from edgefer.data.dataset import SPLITS
 from edgefer.data.folders import Pictures
 from edgefer.data.listed import Finder, walk
 from edgefer.data.reading import NOTHING, Reading
-from edgefer.data.trees import File, FolderTree, Tree
+from edgefer.data.trees import File, FolderTree, Tree, hidden
 from edgefer.errors import InputError
 from edgefer.labels import possible
 from edgefer.lines import one_line, printable
@@ -136,7 +136,7 @@ def _sources(tree: Tree, files: list[File], targets: list[str], origin: str) -> 
         stem, dot, ending = target.rpartition(".")
         stem = stem if dot and "/" not in ending else target
         if stem.lower() in taken:  # a.png beside a.jpg, or a.png of another folder
-            stem = next(name for n in range(2, len(files) + 2) if (name := f"{stem}-{n}").lower() not in taken)
+            stem = next(name for n in range(2, len(files) + 2) if (name := f"{stem}-other{n}").lower() not in taken)
         taken.add(stem.lower())
         changed = "-".join(map(str, (file.size, *file.changed[:1])))
         found.append(
@@ -162,16 +162,25 @@ def _targets(found: Pictures, listed: bool) -> list[str]:
     if not listed:
         top = f"{found.top}/" if found.top else ""
         return [file.path.removeprefix(top) for file in found.files]
-    people = {name: number for number, name in enumerate(sorted({name for name in found.people if name}), 1)}
+    labels = {label: _folder(label) for label in found.classes}
+    for label, name in labels.items():
+        same = next(each for each in labels if labels[each] == name)
+        if same != label:
+            raise InputError(f"labels {same} and {label} would share the folder {name}; give one another label")
     targets = []
     for file, label, split, person in zip(found.files, found.labels, found.splits, found.people, strict=True):
-        parts = [_folder(found.classes[label])]
+        parts = [labels[found.classes[label]]]
         if "test" not in found.carved:  # the source has splits
             parts.insert(0, SPLITS[split])
         name = _name(file.path.rpartition("/")[2])
-        parts.append(f"person{people[person]}_{name}" if person else name)
+        parts.append(f"person{_number(person)}_{name}" if person else name)
         targets.append("/".join(parts))
     return targets
+
+
+def _number(person: str) -> int:
+    """Return a person's number, the same whoever else is there: pictures that are cut later keep their people apart."""
+    return int(hashlib.sha256(person.encode("utf-8", "surrogateescape")).hexdigest()[:8], 16)
 
 
 def _folder(label: str) -> str:
@@ -181,7 +190,7 @@ def _folder(label: str) -> str:
         InputError: none is like it.
     """
     name = _name(label)
-    if not possible(label) or name.startswith("."):
+    if not possible(label) or hidden(name):
         raise InputError(f"{one_line(label, 40) or 'an empty label'} makes no folder; give another label")
     return name
 

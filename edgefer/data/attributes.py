@@ -56,9 +56,12 @@ class Attributes:
         """Return the same as a CSV that names pictures by their rows: for another machine, which has no file names."""
         out = io.StringIO()
         writer = csv.writer(out)
-        columns = self.columns if self.people is None else {**self.columns, PEOPLE[0]: self.people}
-        writer.writerow([ROWS[0], *columns])
-        writer.writerows(zip(rows.rows.tolist(), *columns.values(), strict=True))
+        columns = [*self.columns.items()]
+        if self.people is not None:  # first, and by a name of its own: a table may have several such columns
+            taken = {name.lower() for name in self.columns}
+            columns.insert(0, (next((name for name in PEOPLE if name not in taken), PEOPLE[0]), self.people))
+        writer.writerow([ROWS[0], *(name for name, _ in columns)])
+        writer.writerows(zip(rows.rows.tolist(), *(values for _, values in columns), strict=True))
         return out.getvalue()
 
 
@@ -189,7 +192,8 @@ def _grouped(columns: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[
         else:
             skipped.append(f"column {name} has no value for any picture of the split")
     if not kept:
-        raise InputError(f"--groups has no column that makes groups: {'; '.join(skipped)}")
+        why = "; ".join(skipped) or "there is none beside pictures and people; add one, such as age or camera"
+        raise InputError(f"--groups has no column that makes groups: {why}")
     return kept, skipped
 
 
@@ -203,15 +207,22 @@ def _in_ranges(values: Sequence[str]) -> list[str] | None:
     if not known or not all(map(math.isfinite, known)):
         return None
     least, most = min(known), max(known)
+    if not 1e-9 < most - least < 1e15:
+        return None
     width = 10.0 ** (math.floor(math.log10(most - least)) - 2)
     steps = (width * factor for factor in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000))
-    width = next(each for each in steps if math.floor(most / each) - math.floor(least / each) < _RANGES)
+    width = next(each for each in steps if _place(most, each) - _place(least, each) < _RANGES)
     whole = all(number.is_integer() for number in known) and width >= 1
 
     def named(number: float) -> str:
         if math.isnan(number):
             return ""
-        low = math.floor(number / width) * width
-        return f"{low:.0f} to {low + width - 1:.0f}" if whole else f"{low:.6g} to <{low + width:.6g}"
+        low = _place(number, width) * width
+        return f"{low:.0f} to {low + width - 1:.0f}" if whole else f"{low:.12g} to <{low + width:.12g}"
 
     return [named(number) for number in numbers]
+
+
+def _place(number: float, width: float) -> int:
+    """Return which range of a width a number lies in: 0.6 begins one of 0.2, though 0.6 / 0.2 is a little below 3."""
+    return math.floor(round(number / width, 9))

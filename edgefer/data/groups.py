@@ -40,6 +40,7 @@ _CODES = {
 _PERSON = re.compile(r"(?:^|[^a-z])((?:subject|subj|sub|person|participant|actor)[-_ .]?\d+)(?!\d)")
 _FRAME_WORDS = ("frame", "image", "img")
 _BETWEEN = "-_ ."
+_CUT = re.compile(r"(?<=\d)(?:-(?:face|other)\d+)+$")  # what `edgefer data crop` adds to the name of a frame
 
 
 def from_names(
@@ -99,7 +100,7 @@ def _sequence(stems: Sequence[str]) -> Callable[[int], str | None]:
     """Return what stands before a frame's number; a class's name there, or nothing, is no sequence's."""
 
     def name_of(i: int) -> str | None:
-        stem = stems[i].lower()
+        stem = _CUT.sub("", stems[i].lower())
         name = stem.rstrip("0123456789")
         if name == stem:
             return None

@@ -253,8 +253,9 @@ def _gap(
     hits = right[images]
     shares = np.array([right[chosen].mean() for _, chosen in judged])
     unit = None if persons is None else _numbers(persons[images])
-    if unit is not None and _one_group_each(unit, group):
+    if unit is not None and _mostly_one_group_each(unit, group):
         permuted: Unit = "people"
+        _, unit = np.unique(unit * len(judged) + group, return_inverse=True)  # who is in two groups is two people
         draws = _people_permuted(hits, group, unit, len(judged))
     else:
         permuted = "pictures"
@@ -266,8 +267,10 @@ def _gap(
     return Gap(low, high, observed, p, p, p < LEVEL, permuted)
 
 
-def _one_group_each(unit: NDArray[np.int64], group: NDArray[np.int64]) -> bool:
-    return len({*zip(unit.tolist(), group.tolist(), strict=True)}) == int(unit.max()) + 1
+def _mostly_one_group_each(unit: NDArray[np.int64], group: NDArray[np.int64]) -> bool:
+    """Return whether most people are in one group alone, as by sex, and not in several, as by camera."""
+    groups_of = np.bincount(np.array([*{*zip(unit.tolist(), group.tolist(), strict=True)}])[:, 0])
+    return bool(2 * (groups_of == 1).sum() > len(groups_of))
 
 
 def _pictures_permuted(

@@ -73,10 +73,12 @@ def gap_line(column: ColumnFigures) -> str:
     if gap is None:
         return f"{column.column}: fewer than two groups are large enough to compare"
     beyond = "chance and the mix of classes explain" if gap.permuted == "pictures" else "chance explains"
+    crossed = gap.permuted == "pictures" and any(group.people is not None for group in column.groups)
+    more = "; pictures of one person count as independent" if crossed else ""
     verdict = f"more than {beyond}" if gap.exceeds_chance else f"no more than {beyond}"
     return (
         f"{column.column}: worst gap {100 * gap.difference:.1f} points, {gap.low} below {gap.high}: {verdict} "
-        f"(p = {gap.p_corrected:.2g}, corrected; {LEVEL:g} is the bound)"
+        f"(p = {gap.p_corrected:.2g}, corrected; {LEVEL:g} is the bound{more})"
     )
 
 

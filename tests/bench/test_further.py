@@ -195,6 +195,7 @@ def test_groups_of_people_are_in_no_submission(result: BenchResult) -> None:
         {"evaluations.0.confusion": [[1]]},
         {"groups.1.groups.0.accuracy.high": 2.0},
         {"groups.1.gap.p": 0.0},
+        {"groups.1.unknown": -1},
     ],
     ids=lambda change: next(iter(change)),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -149,7 +150,11 @@ def test_labels_splits_and_people_of_a_list_become_folders_and_names(tmp_path: P
     after = data.load(tmp_path / "faces")
     assert after.classes == before.classes == ("angry", "bored")
     assert [np.bincount(each.splits).tolist() for each in (before, after)] == [[8, 8, 8]] * 2
-    assert (tmp_path / "faces" / "test" / "bored" / "person2_17.png").is_file()
+    [first] = (tmp_path / "faces" / "test" / "bored").glob("person*_17.png")
+    lines[1] = lines[1].removesuffix(",a") + ",aa"  # someone who comes before b
+    (tmp_path / "all" / "list.csv").write_text("\n".join(lines))
+    crop(tmp_path / "all" / "list.csv", tmp_path / "later")
+    assert (tmp_path / "later" / "test" / "bored" / first.name).is_file()  # b has the number that b had
 
 
 def test_codes_in_file_names_stay_so_that_people_are_kept_apart(tmp_path: Path) -> None:
@@ -191,6 +196,9 @@ def test_frames_of_a_video_get_the_label_that_is_said(fer2013: Path, tmp_path: P
         (("0", "faces"), "name that with --label"),
         (("photos", "faces", "--label", "sad"), "--label is for a video or a camera"),
         (("photos", "other"), "other exists already; name another folder with DST"),
+        (("photos", "file"), "file exists already; name another folder with DST"),
+        (("same.csv", "faces"), "labels a/b and a:b would share the folder a_b; give one another label"),
+        (("ours.csv", "faces"), "edgefer-crop makes no folder; give another label"),
         (("photos", "faces"), "found no face in 2 pictures"),
     ],
 )
@@ -201,6 +209,10 @@ def test_what_cannot_be_cut_is_an_error_of_one_line(
     for name in ("sad", "happy"):
         sources.write_picture(tmp_path / "photos" / name / "1.png", np.full((300, 400), 90, np.uint8))
     sources.write_picture(tmp_path / "other" / "1.png")
+    (tmp_path / "file").touch()
+    for name, labels in (("same", ("a/b", "a:b")), ("ours", ("sad", "edgefer-crop"))):
+        rows = "".join(f"photos/{each}/1.png,{label}\n" for each, label in zip(("sad", "happy"), labels, strict=True))
+        (tmp_path / f"{name}.csv").write_text(f"path,label\n{rows}")
 
     done = CliRunner().invoke(app, ["data", "crop", *words])
 
@@ -217,3 +229,36 @@ def test_faces_that_were_cut_otherwise_are_not_mixed(fer2013: Path, tmp_path: Pa
 
     assert done.exit_code == 2
     assert "has faces that were cut otherwise (every_face False" in done.stderr
+
+
+def test_after_no_face_was_found_the_same_folder_takes_other_settings(fer2013: Path, tmp_path: Path) -> None:
+    for name in ("sad", "happy"):
+        sources.write_picture(tmp_path / "photos" / name / "1.png", np.full((300, 400), 90, np.uint8))
+    words = ["data", "crop", str(tmp_path / "photos"), str(tmp_path / "faces")]
+    assert "name a smaller --min-face" in CliRunner().invoke(app, words).stderr
+    sources.write_picture(tmp_path / "photos" / "sad" / "2.png", lay([(happy(fer2013)[0], 50, 50, 180)]))
+
+    found = crop(*words[2:], "--min-face", "30")
+
+    assert (found["pictures"], found["resumed"], found["faces"]) == (3, 0, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
+def test_names_that_are_no_text_are_names(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name in ("sad/1.png", os.fsdecode(b"happy/\xff.png")):
+        face = random.integers(0, 256, (40, 40), np.uint8)
+        sources.write_picture(tmp_path / "photos" / name, face)
+    assert crop(tmp_path / "photos", tmp_path / "faces")["faces"] == 2
+    assert "../happy/%FF.png" in (tmp_path / "faces" / "edgefer-crop" / "sheet.html").read_text()
+
+
+def test_all_faces_of_a_recording_stay_together(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for number in range(72):
+        name = f"day{'abcdef'[number % 6]}-{number:06}{('', '-face2', '-other2', '-other2-face3')[number // 6 % 4]}.png"
+        face = random.integers(0, 256, (40, 40), np.uint8)
+        sources.write_picture(tmp_path / ("sad", "happy")[number // 36] / name, face)
+    dataset = data.load(tmp_path)
+    assert dataset.groups is not None
+    assert len({*dataset.groups.tolist()}) == 6

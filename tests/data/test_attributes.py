@@ -69,6 +69,24 @@ def test_many_numbers_become_ranges_and_many_names_no_groups(dataset: data.Datas
     assert len({*found.columns["note"]}) == 20
 
 
+def test_ranges_have_what_their_names_say(dataset: data.Dataset) -> None:
+    rows = data.split(dataset, "test").rows
+    lines = [f"{row},{n % 11 / 10},{1_700_000_000.5 + n},1.{n * '0'}" for n, row in enumerate(rows)]
+    found = read("\n".join(["row,share,time,one", *lines]), dataset).columns
+    assert [found["share"][n] for n in (5, 6, 7)] == ["0.4 to <0.6", "0.6 to <0.8", "0.6 to <0.8"]
+    assert found["time"][0] == "1700000000 to <1700000005"
+    assert len({*found["time"]}) == 4
+    assert len({*found["one"]}) == 20  # one number, twenty texts: no ranges
+
+
+def test_another_machine_takes_the_same_column_for_people(dataset: data.Dataset) -> None:
+    rows = data.split(dataset, "test").rows
+    for head in ("person,subject", "subject,person"):
+        found = read(f"row,{head}\n" + "\n".join(f"{row},p{row % 4},q{row % 3}" for row in rows), dataset)
+        again = read(found.table(data.split(dataset, "test")), dataset)
+        assert (again.columns, again.people) == (found.columns, found.people)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -79,6 +97,7 @@ def test_many_numbers_become_ranges_and_many_names_no_groups(dataset: data.Datas
         ("path,sex\ntest/happy/1.png,f,m\n", "row 2 has 3 cells where its header has 2"),
         ("path,sex\ntest/happy/1.png,f\ntest/happy/1.png,m\n", "row 3: test/happy/1.png stands there twice"),
         ("path,sex\nelsewhere.png,f\n", "its column path has elsewhere.png, and a picture there is faces/t"),
+        ("path,person\ntest/happy/1.png,anna\n", "there is none beside pictures and people"),
         ("path,sex\ntest/happy/1.png,\n", "column sex has no value for any picture"),
     ],
 )

@@ -70,6 +70,10 @@ def test_a_few_people_are_no_evidence_however_many_pictures_they_have() -> None:
     assert pictures.gap.exceeds_chance
     assert not known.gap.exceeds_chance
     assert (pictures.gap.permuted, known.gap.permuted) == ("pictures", "people")
+    sex[0] = "m"  # somebody who is in both groups makes pictures no evidence either
+    (crossed,) = by_group.figures({"sex": list(sex)}, labels, outputs, CLASSES, 1.0, [f"p{each}" for each in people])
+    assert crossed.gap is not None
+    assert (crossed.gap.permuted, crossed.gap.exceeds_chance) == ("people", False)
     wide, narrow = (each.groups[0].accuracy for each in (known, pictures))
     assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
 
