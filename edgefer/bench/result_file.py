@@ -180,9 +180,9 @@ def _groups_fit(column: ColumnFigures) -> bool:
     shares = [share for each in column.groups for share in (each.accuracy, each.calibration_error)]
     recalls = [each for group in column.groups for each in group.recall]
     gap = column.gap
-    counts = [column.unknown, *(count for each in (*column.groups, *column.small) for count in (each.people or 0,))]
+    people = [*(each.people or 0 for each in column.groups), *(each.people or 0 for each in column.small)]
     return (
-        min(counts) >= 0
+        min(column.unknown, *people, 0) >= 0
         and all(0 <= each.estimate <= 1 and 0 <= each.low <= each.high <= 1 for each in shares)
         and all(each.images > 0 and 0 <= each.recall <= 1 and 0 <= each.low <= each.high <= 1 for each in recalls)
         and all(each.images > 0 for each in column.groups)

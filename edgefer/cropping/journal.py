@@ -105,9 +105,9 @@ class Journal:
             except ValueError:
                 break  # the process was killed in it
         try:
-            head, *rest = read or [{}]
+            head, *rest = read
             return {**head}, [Done(**{**each, "faces": tuple(Cut(**face) for face in each["faces"])}) for each in rest]
-        except (TypeError, KeyError):
+        except (TypeError, KeyError, ValueError):
             raise InputError(f"{self._file} is no list of what was cut; remove {self._file.parent}") from None
 
 
