@@ -1,14 +1,19 @@
 // The small form's runtime: layers from edgefer/export/small_network.py, run by kernels.c in WebAssembly.
 
 const PAGE = 65536; // bytes of WebAssembly's memory; the first one is the kernels' stack
+const compiled = bytes(new URL("kernels.wasm", import.meta.url)).then(compile); // at once: the rest takes longer
+compiled.catch(() => {}); // `open` says it
 const padded = (channels) => (channels + 3) & ~3;
 
 /** Open networks: each becomes a function from (Float32Array, shape) to Float32Arrays by output name. */
 export async function open(addresses) {
-  const [kernels, ...files] = await Promise.all([new URL("kernels.wasm", import.meta.url), ...addresses].map(bytes));
-  if (!WebAssembly.validate(kernels)) throw new Error("This browser is too old: its WebAssembly has no SIMD");
-  const module = await WebAssembly.compile(kernels);
+  const [module, ...files] = await Promise.all([compiled, ...addresses.map(bytes)]);
   return Promise.all(files.map((file) => network(module, file)));
+}
+
+function compile(kernels) {
+  if (!WebAssembly.validate(kernels)) throw new Error("This browser is too old: its WebAssembly has no SIMD");
+  return WebAssembly.compile(kernels);
 }
 
 async function network(module, file) {
