@@ -16,6 +16,7 @@ from edgefer.errors import InputError, MissingRequirement
 from edgefer.evaluation.metrics import softmax
 from edgefer.export import golden
 from edgefer.export.golden import Golden, Vector
+from edgefer.faces import crop
 from edgefer.inputs import pictures
 
 
@@ -63,7 +64,7 @@ def check(path: Path, devices: Sequence[str] = ()) -> list[Checked]:
         if others := set(devices) - {"litert"}:
             raise InputError(f"{path} runs on litert alone, not on {', '.join(sorted(others))}")
         with litert.open_file(content, str(path)) as session:
-            images = vectors.preprocessing.apply(list(pictures([each.image for each in vectors.vectors])))
+            images = vectors.preprocessing.apply(list(pictures([_face(each) for each in vectors.vectors])))
             answers = [softmax(session.infer(image[None]) / vectors.temperature)[0] for image in images]
         return [_compared("litert", vectors, answers)]
     wire.check(content, str(path))
@@ -106,6 +107,14 @@ def _compared(device: str, vectors: Golden, answers: Sequence[NDArray[np.float32
         largest=largest,
         passed=not labels and largest <= vectors.tolerance,
     )
+
+
+def _face(vector: Vector) -> NDArray[np.uint8]:
+    """Return the face of a vector: the picture, or what its box cuts out of it, which may be an ONNX file's."""
+    if vector.box is None:
+        return vector.image
+    left, top, right, bottom = vector.box
+    return crop.rectangle(vector.image, left, top, right - left, bottom - top)
 
 
 def _inputs(vector: Vector) -> dict[str, np.ndarray]:

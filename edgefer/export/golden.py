@@ -31,6 +31,8 @@ _SHAPES = ((48, 48, 3), (40, 40, 4), (100, 120, 3), (224, 224, 4), (31, 64, 3), 
 _BOXED = (120, 160)  # height and width of a picture with a face somewhere
 _CANDIDATES = 400
 
+_Place = Annotated[int, Field(ge=-4096, le=4096)]
+
 
 class Vector(BaseModel):
     """One picture and its answer."""
@@ -40,7 +42,9 @@ class Vector(BaseModel):
     height: int = Field(gt=0, le=4096)
     width: int = Field(gt=0, le=4096)
     channels: Literal[3, 4]
-    box: tuple[int, int, int, int] | None = Field(description="left, top, right, bottom of the face, in pixels")
+    box: tuple[_Place, _Place, _Place, _Place] | None = Field(
+        description="left, top, right, bottom of the face, in pixels"
+    )
     pixels: Base64Bytes = Field(description="uint8, row by row, RGB or RGBA")
     label: str
     probabilities: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(description="in the order of `labels`")

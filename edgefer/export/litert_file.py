@@ -71,7 +71,7 @@ def write(bundle: Bundle, out: Path | None = None, network: str | None = None) -
     name = network or fits[-1]
     content = litert.convert(bundle.content(name), str(bundle.file(name)))
     with Predictor(bundle, name, device="cpu") as predictor:
-        vectors = golden.make(predictor, box=False)
+        vectors = golden.make(predictor, box=_shares_boxes(path))
     with paths.write_atomically(path) as part:
         part.write_bytes(content)
     golden.write(vectors, checking.beside(path))
@@ -89,3 +89,11 @@ def write(bundle: Bundle, out: Path | None = None, network: str | None = None) -
         len(manifest.labels),
         manifest.temperature,
     )
+
+
+def _shares_boxes(path: Path) -> bool:
+    """Return whether an ONNX file of the same name needs boxes in the golden vectors, which are those of both."""
+    try:
+        return path.with_suffix(".onnx").exists() and golden.read(checking.beside(path)).vectors[0].box is not None
+    except InputError:  # no vectors, or none that can be read
+        return False

@@ -92,6 +92,15 @@ def test_check_runs_a_litert_file_and_sees_wrong_preprocessing(tflite: Path, tmp
     assert not checking.check(tmp_path / "wrong.tflite")[0].passed
 
 
+def test_files_of_one_name_share_their_golden_vectors_with_boxes_too(tflite: Path, tmp_path: Path) -> None:
+    shutil.copy(tflite, tmp_path / "nano.tflite")
+    shutil.copy(checking.beside(tflite), tmp_path / "nano.golden.json")
+    model = onnx_file.write(bundle.load("edgefer-nano"), tmp_path / "nano.onnx", box=True).model
+    assert checking.check(tmp_path / "nano.tflite")[0].passed
+    litert_file.write(bundle.load("edgefer-nano"), tmp_path / "nano.tflite")
+    assert checking.check(model, ["cpu"])[0].passed
+
+
 @pytest.mark.parametrize("content", [b"", b"no network", None])
 def test_a_litert_file_that_is_damaged_is_one_line(tflite: Path, tmp_path: Path, content: bytes | None) -> None:
     damaged = tmp_path / "damaged.tflite"
