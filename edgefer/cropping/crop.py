@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ from edgefer.faces.face import Detector, Face
 from edgefer.predictor import needs_detector
 
 WITHOUT_FACE, DAMAGED = "without-face.txt", "damaged.txt"
+_LONGEST = 255  # bytes of a file's name
 
 
 @dataclass(frozen=True)
@@ -127,17 +129,25 @@ def _one(source: CropSource, folder: Path, detector: Detector, settings: Setting
         return Done(source.key, source.name, problem=str(error))
     faces = []
     for number, (face, pixels) in enumerate(_faces(picture, detector, settings), 1):
-        stem = source.target if number == 1 else f"{source.target}-face{number}"
-        file, more = f"{stem}.png", 1
+        ending = f"-face{number}" if number > 1 else ""
+        file, more = _file(source.target, f"{ending}.png"), 1
         while owners.get(file.lower(), source.key) != source.key:  # another picture's, of an earlier run
             more += 1
-            file = f"{stem}-other{more}.png"
+            file = _file(source.target, f"{ending}-other{more}.png")
         with paths.write_atomically(folder / file) as part:
             _small(pixels, settings.size).save(part, "PNG")
         side = round(face.side) if face else max(picture.shape[:2])
         score = None if face is None or face.score is None else round(face.score, 3)
         faces.append(Cut(file, side, score, round(face.roll, 1) if face else 0.0))
     return Done(source.key, source.name, tuple(faces))
+
+
+def _file(target: str, ending: str) -> str:
+    """Return a file's path; of a name so long that no file system takes it with its ending, the beginning."""
+    folder, slash, name = target.rpartition("/")
+    while len(os.fsencode(f"{name}{ending}")) > _LONGEST:
+        name = name[:-1]
+    return f"{folder}{slash}{name}{ending}"
 
 
 def _faces(

@@ -244,12 +244,14 @@ def test_after_no_face_was_found_the_same_folder_takes_other_settings(fer2013: P
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
-def test_names_that_are_no_text_are_names(tmp_path: Path) -> None:
+def test_names_that_are_no_text_or_as_long_as_can_be_are_names(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    for name in ("sad/1.png", os.fsdecode(b"happy/\xff.png")):
+    for name in ("sad/1.png", os.fsdecode(b"happy/\xff.png"), f"sad/{250 * 'x'}.png", f"sad/{250 * 'x'}.jpg"):
         face = random.integers(0, 256, (40, 40), np.uint8)
         sources.write_picture(tmp_path / "photos" / name, face)
-    assert crop(tmp_path / "photos", tmp_path / "faces")["faces"] == 2
+    assert crop(tmp_path / "photos", tmp_path / "faces")["faces"] == 4
+    assert crop(tmp_path / "photos", tmp_path / "faces")["resumed"] == 4
+    assert len(files(tmp_path / "faces")) == 4
     assert "../happy/%FF.png" in (tmp_path / "faces" / "edgefer-crop" / "sheet.html").read_text()
 
 
