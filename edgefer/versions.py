@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from importlib import metadata
 
@@ -11,7 +12,12 @@ def installed(*packages: str) -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in ("edgefer", *packages):
         try:
-            found[package] = metadata.version(package)
+            found[package] = _version(package)
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+@functools.cache  # milliseconds each time, and asked for often
+def _version(package: str) -> str:
+    return metadata.version(package)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from tests.helpers.skips import Skips
 
@@ -42,16 +46,16 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cache() -> object:
-    """Keep caches of the tests out of the user's: a folder that lasts for one run of pytest."""
-    with tempfile.TemporaryDirectory(prefix="edgefer-tests-") as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEFER_CACHE", folder)
+def _command_built_once() -> object:
+    """Typer makes the command and all below it anew for each test that types one, which takes longer than most do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", functools.cache(get_command))
         yield
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _fresh_processes_once(request: pytest.FixtureRequest) -> object:
-    """A bench measures memory and cold starts in fresh processes: once for each file here, but in their own tests."""
+    """Memory and cold starts take processes of their own: once for each network here, but in their own tests."""
     from edgefer.bench.probes import (
         cold_start,
         memory,  # after the settings above
@@ -61,6 +65,7 @@ def _fresh_processes_once(request: pytest.FixtureRequest) -> object:
         if request.path.name not in ("test_memory.py", "test_cold_start.py"):
             for module in (memory, cold_start):
                 patch.setattr(module, "of_network", _once(module.of_network))
+            patch.setattr(cold_start, "_STARTS", 1)
         yield
 
 
@@ -72,6 +77,23 @@ def _once(measure: Callable[..., object]) -> Callable[..., object]:
         return _measured[key]
 
     return of_network
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_timing(request: pytest.FixtureRequest) -> object:
+    """Networks are timed until there is a figure, not until it is a good one; but in the clock's own tests."""
+    from edgefer.evaluation import timing
+
+    real = timing.in_turn
+
+    def in_turn(*streams: Any, seconds: float = 3.0, warmup_seconds: float = 0.2, **more: Any) -> object:
+        return real(*streams, seconds=min(seconds, 0.01), warmup_seconds=min(warmup_seconds, 0.01), **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.name not in ("test_timing.py", "test_proofs.py"):
+            patch.setattr(timing, "in_turn", in_turn)
+            patch.setattr(timing, "BEYOND", 1)  # 100 samples for p99
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +115,24 @@ def yunet() -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Keep caches of the tests out of the user's: a folder for one run of pytest, shared by its processes."""
+    if not hasattr(config, "workerinput"):  # whose environment is that of the process that started it
+        folder = tempfile.TemporaryDirectory(prefix="edgefer-tests-")
+        config.add_cleanup(folder.cleanup)
+        os.environ["EDGEFER_CACHE"] = folder.name
     config.pluginmanager.register(Skips(ROOT / "tests" / "skips.toml"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What importing left lasts to the end: the garbage collector need not look through it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

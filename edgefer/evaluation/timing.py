@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -28,6 +28,7 @@ TURN = 12
 BEYOND = 10  # a percentile is quoted where at least so many samples lie beyond it: 1,000 samples for p99
 _PERCENTILES = (50, 90, 95, 99)
 _QUARTER = 10  # rounds of which a median says something
+_DRAWN_AT_ONCE = 1 << 17  # samples: a megabyte
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def latency(seconds: NDArray[np.float64]) -> Latency:
     """Sum up samples, in seconds: (rounds, TURN) from `in_turn`, or of any shape where each stands for itself."""
     samples = seconds.ravel() * 1e3
     rounds = samples.reshape(len(seconds), -1)
-    medians = [float(np.median(rounds[rows])) for rows in _draws(len(rounds), 1000, 0)]
+    (medians,) = _drawn_medians([rounds], 1000, 0)
     low, high = np.percentile(medians, (2.5, 97.5))
     values = np.percentile(samples, _PERCENTILES)
     p90, p95, p99 = (
@@ -201,13 +202,26 @@ def ratio(over: NDArray[np.float64], under: NDArray[np.float64], *, resamples: i
         resamples: number of bootstrap draws.
         seed: of the draws.
     """
-    drawn = [np.median(over[rows]) / np.median(under[rows]) for rows in _draws(len(over), resamples, seed)]
-    low, high = np.percentile(drawn, (2.5, 97.5))
+    above, below = _drawn_medians([over, under], resamples, seed)
+    low, high = np.percentile(above / below, (2.5, 97.5))
     return Interval(float(np.median(over) / np.median(under)), float(low), float(high))
 
 
-def _draws(rounds: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the rounds of each bootstrap draw: whole rounds, since what is near in time is alike."""
-    generator = np.random.default_rng(seed)
-    for _ in range(resamples):
-        yield generator.integers(rounds, size=rounds)
+def _drawn_medians(networks: Sequence[NDArray[np.float64]], resamples: int, seed: int) -> list[NDArray[np.float64]]:
+    """Return the medians of bootstrap draws, (resamples,) for each network; all draw the same rounds.
+
+    Whole rounds are drawn, since what is near in time is alike.
+
+    Args:
+        networks: samples (rounds, turn) of each.
+        resamples: number of draws.
+        seed: of the draws.
+    """
+    generator, rounds = np.random.default_rng(seed), len(networks[0])
+    at_once = max(1, _DRAWN_AT_ONCE // max(each.size for each in networks))
+    drawn: list[list[NDArray[np.float64]]] = [[] for _ in networks]
+    for start in range(0, resamples, at_once):
+        rows = generator.integers(rounds, size=(min(at_once, resamples - start), rounds))
+        for medians, samples in zip(drawn, networks, strict=True):
+            medians.append(np.median(samples[rows].reshape(len(rows), -1), axis=1))
+    return [np.concatenate(medians) for medians in drawn]

@@ -94,7 +94,7 @@ def test_what_decides_the_figures_is_in_the_result(made: bundle.Bundle, result: 
     assert result.data.synthetic
     for entry in result.networks:
         assert entry.sha256 == made.manifest.networks[entry.network].sha256
-        assert entry.latency.samples >= 1000
+        assert entry.latency.samples >= timing.samples_for(99)
         assert entry.latency.p99 is not None
         assert entry.latency.fastest <= entry.latency.p50 <= entry.latency.p99 <= entry.latency.slowest
     assert (result.bundles[0].parameters, result.bundles[0].macs) == (14, 7)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +36,15 @@ def type_in(*arguments: str | Path) -> Result:
         console.enable(False)
 
 
-def made_for(target: str) -> ModelProto:
+@cache
+def bytes_for(target: str) -> bytes:
     body = [Layer(4, 3), Layer(4, 3, skip="identity")]
-    return stripped(lower(stripped(fold_batchnorm(fold_weights(network(body, 0)))), target).model)
+    model = stripped(lower(stripped(fold_batchnorm(fold_weights(network(body, 0)))), target).model)
+    return model.SerializeToString()
+
+
+def made_for(target: str) -> ModelProto:
+    return ModelProto.FromString(bytes_for(target))
 
 
 @pytest.fixture(params=["tensorrt", "cpu"])
@@ -126,7 +133,7 @@ def test_a_graph_that_is_broken_on_purpose_is_found_out(tmp_path: Path, harm: ob
 
 
 def test_what_is_no_onnx_file_ends_in_one_line_with_exit_code_2(tmp_path: Path) -> None:
-    whole = made_for("cpu").SerializeToString()
+    whole = bytes_for("cpu")
     bad = {
         "text": b"this is no model\n",
         "empty": b"",
@@ -176,7 +183,7 @@ def test_weights_in_a_file_beside_are_read_and_those_elsewhere_are_not(tmp_path:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_file_is_read_or_refused_and_never_a_bug(tmp_path: Path, data: st.DataObject) -> None:
-    content = bytearray(made_for("cpu").SerializeToString())
+    content = bytearray(bytes_for("cpu"))
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path / "damaged.onnx"

@@ -191,7 +191,8 @@ def test_a_hub_that_is_not_reached_ends_the_command_with_one_line(
 ) -> None:
     monkeypatch.setattr("edgefer.data.find", lambda data, groups=None, reading=None: stripes())
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    done = _run("b0-mixup", "--out", str(tmp_path / "run"))
+    small = ["--set", "model.name=mobilenetv3_small_050", "--set", "preprocessing.size=32"]
+    done = _run("b0-mixup", *small, "--out", str(tmp_path / "run"))
     assert done.exit_code == 3
     *checks, last = done.stderr.splitlines()
     assert "use --no-pretrained, or --weights FILE" in last
