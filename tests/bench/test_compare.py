@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from typer.testing import CliRunner, Result
 from edgefer import bundle, console
 from edgefer.bench.figures import figures_of
 from edgefer.bench.measurement import bench
-from edgefer.bench.probes import cold_start
 from edgefer.bench.result import BenchResult
 from edgefer.bench.result_file import read
 from edgefer.cli.main import app
@@ -30,14 +29,6 @@ from edgefer.labels import LABELS
 from tests.helpers import samples
 
 Edit = Callable[[dict[str, Any]], object]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_starts() -> Iterator[None]:
-    """Start a process once for each network, which is not what is tested here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cold_start, "_STARTS", 1)
-        yield
 
 
 @pytest.fixture(scope="module")
