@@ -13,7 +13,7 @@ _MAX_PIXELS = 50_000_000
 
 
 @dataclass(frozen=True)
-class Box:
+class BoxOfList:
     """A rectangle in a picture, in pixels; the right column and the bottom row are not in it."""
 
     path: str
@@ -32,7 +32,7 @@ class BoxTree:
         files: the whole pictures by their path.
     """
 
-    def __init__(self, tree: Tree, boxes: dict[str, Box], files: dict[str, File]) -> None:
+    def __init__(self, tree: Tree, boxes: dict[str, BoxOfList], files: dict[str, File]) -> None:
         self._tree, self._boxes = tree, boxes
         self._listings: dict[str, list[File]] = {}
         for name, box in boxes.items():

@@ -8,7 +8,7 @@ expression_label. Each face is cut out as it is read, as its box says.
 from __future__ import annotations
 
 from edgefer import labels, limits
-from edgefer.data.boxes import Box, BoxTree
+from edgefer.data.boxes import BoxOfList, BoxTree
 from edgefer.data.layouts.lines import lines_of
 from edgefer.data.listed import Finder, Listed, ListedPicture, names_of, number
 from edgefer.data.trees import join
@@ -47,7 +47,7 @@ def find(finder: Finder) -> Listed | None:
         top, left, right, bottom = (int(float(cell)) for cell in cells[2:6])
         face = f"{source}#{cells[1]}"
         face = f"{face}, line {place}" if face in boxes else face  # a number that the list has twice
-        files[source], boxes[face] = file, Box(source, left, top, right, bottom)
+        files[source], boxes[face] = file, BoxOfList(source, left, top, right, bottom)
         rows.append(ListedPicture(face, name, None, cells[0]))
     if missing:
         raise InputError(

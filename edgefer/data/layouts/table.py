@@ -10,7 +10,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgefer.data.boxes import Box, BoxTree
+from edgefer.data.boxes import BoxOfList, BoxTree
 from edgefer.data.folders import ENDINGS
 from edgefer.data.listed import Finder, Listed, ListedPicture, number, split_named
 from edgefer.data.reading import Reading
@@ -149,7 +149,7 @@ def _of_boxes(
         if file is None or box is None:
             continue
         face = f"{source}#{number_of_row}"
-        files[source], boxes[face] = file, Box(source, *box)
+        files[source], boxes[face] = file, BoxOfList(source, *box)
         person = row[columns.person].strip() if columns.person is not None else source
         found.append(ListedPicture(face, number(row[columns.label]), split, person or None))
     if wrong:
