@@ -14,7 +14,7 @@ from edgefer import console
 from edgefer.cli.main import app
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-BENCH = RESULTS / "fer2013" / "compact" / "bench.json"
+BENCH = RESULTS / "fer2013" / "compact" / "report.json"  # bench.json there is of format 1
 
 
 @pytest.fixture(autouse=True)
