@@ -196,9 +196,10 @@ print(dark.label)
 def test_a_checkpoint_is_found_once_its_wheel_is_installed(device: Device, checkpoints: Path) -> None:
     script = "from edgefer import bundle; print(bundle.checkpoint('edgefer-base'))"
     assert "run: pip install edgefer-checkpoints" in device.run(device.python, "-c", script).stderr
-    device.run(device.python, "-m", "pip", "--quiet", "--no-cache-dir", "install", "--no-index", checkpoints)
+    pip = [device.python, "-m", "pip", "--quiet"]  # with the home that it has: pip asks rustc, which writes there
+    subprocess.run([*pip, "install", "--no-index", checkpoints], check=True)
     assert (Path(device.run(device.python, "-c", script).stdout.strip()) / "best.json").is_file()
-    device.run(device.python, "-m", "pip", "--quiet", "uninstall", "-y", "edgefer-checkpoints")
+    subprocess.run([*pip, "uninstall", "-y", "edgefer-checkpoints"], check=True)
 
 
 def test_types_reach_whoever_imports_it(device: Device) -> None:
