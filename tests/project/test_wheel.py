@@ -196,7 +196,8 @@ print(dark.label)
 def test_a_checkpoint_is_found_once_its_wheel_is_installed(device: Device, checkpoints: Path) -> None:
     script = "from edgefer import bundle; print(bundle.checkpoint('edgefer-base'))"
     assert "run: pip install edgefer-checkpoints" in device.run(device.python, "-c", script).stderr
-    pip: list[str | Path] = [device.python, "-m", "pip", "--quiet"]  # with the home that it has: pip asks rustc, which writes there
+    # pip has a home of its own: it asks rustc for its version, and that writes there.
+    pip: list[str | Path] = [device.python, "-m", "pip", "--quiet"]
     subprocess.run([*pip, "install", "--no-index", checkpoints], check=True)
     assert (Path(device.run(device.python, "-c", script).stdout.strip()) / "best.json").is_file()
     subprocess.run([*pip, "uninstall", "-y", "edgefer-checkpoints"], check=True)
