@@ -36,6 +36,7 @@ from edgefer import paths
 from edgefer.devices import machine
 
 OUT = Path(__file__).parents[1] / "results" / "serve.json"
+YUNET = Path(__file__).parents[3] / "shared" / "models" / "yunet_s_dynamic.onnx"
 BUNDLE = "edgefer-nano"
 CLIENTS = 16
 LUA = """
@@ -198,6 +199,7 @@ def stopped(body: bytes) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and write the result."""
+    os.environ.setdefault("EDGEFER_DETECTOR", str(YUNET))  # without one the server would fall back to OpenCV's cascade
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=10, help="for each row")
     seconds = parser.parse_args().seconds
