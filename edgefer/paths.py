@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from functools import cache
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edgefer import console, locks
-from edgefer.errors import InputError
+from edgefer.errors import EdgeferError, InputError, MissingRequirement
 
 RUNS = Path("runs")
 LATEST = "latest"
@@ -126,6 +126,31 @@ def part_beside(path: Path, folder: bool = False) -> Iterator[Path]:
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
+
+
+def fetch(file: Path, get: Callable[[], bytes], refused: Callable[[bytes], str]) -> bytes:
+    """Return what `get` brings from the network, and keep it in a file.
+
+    Args:
+        file: in a cache.
+        get: that brings it.
+        refused: says what is wrong with it, or nothing.
+
+    Raises:
+        MissingRequirement: it cannot be had, is refused, or cannot be written; one line that says why.
+    """
+    try:
+        content = get()
+    except EdgeferError as error:
+        raise MissingRequirement(str(error)) from None
+    if problem := refused(content):
+        raise MissingRequirement(problem)
+    try:
+        with write_atomically(file) as part:
+            part.write_bytes(content)
+    except OSError as error:
+        raise MissingRequirement(f"{file} cannot be written: {error.strerror or error}") from None
+    return content
 
 
 @contextmanager

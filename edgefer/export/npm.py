@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgefer import console, download, limits, paths
-from edgefer.errors import EdgeferError, InputError, MissingRequirement
+from edgefer.errors import InputError, MissingRequirement
 
 REGISTRY = "https://registry.npmjs.org"
 _VARIABLE = "npm_config_registry"  # npm's own: a mirror
@@ -65,17 +65,11 @@ class Package:
         except InputError:  # not there yet
             pass
         address = f"{(os.environ.get(_VARIABLE) or REGISTRY).rstrip('/')}/{self.name}/-/{base}-{self.version}.tgz"
-        try:
-            content = download.get(address, _LARGEST, _SECONDS)
-        except EdgeferError as error:
-            raise MissingRequirement(str(error)) from None
-        if not self._is(content):
-            raise MissingRequirement(f"{address} is not the package that it was: its SHA-512 is another")
-        try:
-            with paths.write_atomically(place) as part:
-                part.write_bytes(content)
-        except OSError as error:
-            raise MissingRequirement(f"{place} cannot be written: {error.strerror or error}") from None
+
+        def refused(content: bytes) -> str:
+            return "" if self._is(content) else f"{address} is not the package that it was: its SHA-512 is another"
+
+        content = paths.fetch(place, lambda: download.get(address, _LARGEST, _SECONDS), refused)
         console.say(f"fetched {self.name} {self.version} ({len(content) / 1e6:.1f} MB, {self.licence}) from npm, once")
         return content
 

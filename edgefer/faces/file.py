@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from edgefer import console, download, limits, paths
-from edgefer.errors import EdgeferError, InputError, MissingRequirement
+from edgefer.errors import InputError
 
 NAME = "yunet_s_dynamic.onnx"
 ADDRESS = (
@@ -41,19 +41,13 @@ def fetch() -> Path:
     if (there := cached()) is not None:
         return there
     file = place()
-    try:
-        content = download.get(ADDRESS, BYTES)
-    except EdgeferError as error:
-        raise MissingRequirement(str(error)) from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != SHA256:
-        raise MissingRequirement(
-            f"{ADDRESS} is not the file it was: SHA-256 {found[:16]}... where {SHA256[:16]}... is wanted"
-        )
-    try:
-        with paths.write_atomically(file) as part:
-            part.write_bytes(content)
-    except OSError as error:
-        raise MissingRequirement(f"{file} cannot be written: {error.strerror or error}") from None
+    paths.fetch(file, lambda: download.get(ADDRESS, BYTES), _refused)
     console.say(f"fetched the face detector YuNet (0.24 MB, Apache-2.0) from github.com, once: {file}")
     return file
+
+
+def _refused(content: bytes) -> str:
+    found = hashlib.sha256(content).hexdigest()
+    if found == SHA256:
+        return ""
+    return f"{ADDRESS} is not the file it was: SHA-256 {found[:16]}... where {SHA256[:16]}... is wanted"
