@@ -230,7 +230,7 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=12, help="steady ones; and half as many changing ones")
     parser.add_argument("--networks", nargs="+", default=list(bundle.pretrained()))
     parser.add_argument("--tune", action="store_true", help="print other settings too")
-    parser.add_argument("--seen", type=Path, help="folder for what the networks say; what is there is read")
+    parser.add_argument("--seen", type=Path, help="folder that keeps what the networks say; used again by the next run")
     parser.add_argument("--watch", action="store_true", help="end when --seen is whole")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()

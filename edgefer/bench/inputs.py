@@ -267,7 +267,7 @@ def group_table(known: Attributes) -> GroupTable:
 
 
 def group_warnings(known: Attributes) -> list[str]:
-    """Return what is to be known of figures by group, in lines."""
+    """Return the caveats of figures by group, a line each."""
     found = []
     if known.unmatched:
         images = known.matched + known.unmatched

@@ -118,8 +118,8 @@ def litert(
 ) -> None:
     """Write a LiteRT file (.tflite) for phones and the Raspberry Pi, with the bundle's own INT8 scales.
 
-    It takes the preprocessed picture, float32 (N, height, width, channels), and returns logits. Golden vectors lie
-    beside it; `edgefer export --check FILE` runs them.
+    It takes the preprocessed picture, float32 (N, height, width, channels), and returns logits. Golden vectors are
+    written beside it; `edgefer export --check FILE` runs them.
     """
     from edgefer.cli import output
     from edgefer.cli.options import opened
