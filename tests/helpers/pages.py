@@ -19,7 +19,7 @@ NOT_RUN = Path(__file__).parent.parent / "project" / "pages.toml"
 # A line of an indented block that begins so, or any line of a block marked as sh or console, is typed into a shell.
 _PROGRAMS = (
     r"\S*/?(edgefer|pip|python3?|npm|npx|node|cmake|make|ctest|g\+\+|curl|wget|docker|git|bash|sh|sudo|apt|apt-get|cat|cp|"
-    r"uname|ssh|scp|gst-launch-1\.0|rpicam-vid|vcgencmd|sphinx-build|uv|pipx|export)"
+    r"uname|ssh|scp|gst-launch-1\.0|rpicam-vid|vcgencmd|sphinx-build|uv|pipx|export|torchrun)"
 )
 _TYPED = re.compile(rf"([A-Z_]+=\S+ )*{_PROGRAMS} ")
 
