@@ -1,16 +1,18 @@
 """What networks know together that none of them knows alone: whether they are worth having as teachers.
 
-python benchmarks/training/ensembles.py fer2013.zip RUN RUN [RUN ...] [--int8 BUNDLE ...]
+python benchmarks/training/ensembles.py fer2013.zip RUN RUN [RUN ...] [--int8 BUNDLE ...] [--mirrored]
 
 Each run's checkpoint, in FP32, answers PublicTest, one crop, no TTA; an ensemble's answer is the mean of its networks'
 probabilities, as `edgefer train --teacher` takes it at temperature 1. A second loss is that at the temperature which
-makes it least. A bundle's INT8 network for CPUs answers alone: the least of these losses decides what may be shipped.
+makes it least. With --mirrored each network answers for a picture and for its mirror image, as `teaching.mirrored`
+has it: a figure of teachers, not of networks that ship. A bundle's INT8 network for CPUs answers alone: the least of these losses decides what may be shipped.
 PrivateTest is not opened.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -39,14 +41,19 @@ def main() -> None:
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a training, or of a checkpoint")
     parser.add_argument("--int8", nargs="+", type=Path, default=[], metavar="BUNDLE", help="folders, named as the runs")
+    parser.add_argument("--mirrored", action="store_true", help="the mean over a picture and its mirror image")
+    parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     dataset = data.load(arguments.data)
     split = data.split(dataset, "val")
     answers: dict[str, NDArray[np.float64]] = {}
     networks = {}
     for name, head, found in trained(arguments.runs, dataset):
-        logits = evaluate.logits(checkpoint.build(found), split, found.recipe.preprocessing)
-        answers[name] = metrics.softmax(logits)
+        network = checkpoint.build(found)
+        answers[name] = metrics.softmax(evaluate.logits(network, split, found.recipe.preprocessing))
+        if arguments.mirrored:
+            mirrored = evaluate.logits(network, _mirrored(split), found.recipe.preprocessing)
+            answers[name] = (answers[name] + metrics.softmax(mirrored)) / 2
         networks[name] = paths.sha256(head)
     ensembles = [
         {"of": list(names), **scores(np.mean([answers[name] for name in names], axis=0), split)}
@@ -67,6 +74,7 @@ def main() -> None:
         "kind": "edgefer ensembles",
         "protocol": protocol(__doc__),
         "images": len(split),
+        "mirrored": arguments.mirrored,
         "data": dataset.digest,
         "networks": networks,  # by name, the SHA-256 of their best.json
         "ensembles": ensembles,
@@ -74,7 +82,7 @@ def main() -> None:
         "torch": torch.__version__,
         "machine": machine.describe().model_dump(mode="json"),
     }
-    paths.write_json(OUT, result, indent=1)
+    paths.write_json(arguments.out, result, indent=1)
     for each in ensembles:
         losses = f"loss {each['loss']:.4f}, at its temperature {each['fitted_loss']:.4f}"
         print(f"{100 * each['accuracy']:.2f} %  {losses}  {' + '.join(each['of'])}")
@@ -98,6 +106,12 @@ def trained(runs: Sequence[Path], dataset: Dataset) -> Iterator[tuple[str, Path,
         yield name, head, found
 
 
+def _mirrored(split: Split) -> Split:
+    """Return a split of the mirror images."""
+    flipped = np.ascontiguousarray(split.take(slice(None))[:, :, ::-1])
+    return dataclasses.replace(split, source=flipped, indices=np.arange(len(flipped)))
+
+
 def scores(probabilities: NDArray[np.float64], split: Split) -> dict[str, Any]:
     """Return accuracy and cross entropy in nats of probabilities (n, classes), as they are and at the best temperature.
 
@@ -107,6 +121,7 @@ def scores(probabilities: NDArray[np.float64], split: Split) -> dict[str, Any]:
     temperature = confidence.fit("ensemble", logits.astype(np.float32), split).temperature
     return {
         "accuracy": round(float((probabilities.argmax(1) == split.labels).mean()), 6),
+        "macro_f1": round(metrics.macro_f1(logits, split.labels), 4),
         "loss": round(metrics.cross_entropy(logits, split.labels), 4),
         "fitted_loss": round(metrics.cross_entropy(logits / temperature, split.labels), 4),
     }

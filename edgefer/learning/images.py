@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgefer.data.dataset import Split
+from edgefer.learning import augmentation
 from edgefer.preprocessing import Preprocessing
 
 _SHRINK_FROM = 1.5  # augmentation samples bilinearly; from this ratio on it would skip pixels
@@ -49,3 +50,9 @@ def source_preprocessing(split: Split, preprocessing: Preprocessing) -> Preproce
 def order(images: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """Return the order of the images in an epoch, int64, (images,): the same for the same seed and epoch."""
     return np.random.default_rng((seed, epoch)).permutation(images).astype(np.int64)
+
+
+def draws(images: int, seed: int, view: int) -> Tensor:
+    """Return the random numbers of a view of each image, float32, (images, 13): the same for the same seed and view."""
+    words = np.random.SeedSequence((seed, view)).generate_state(1, np.uint64)
+    return augmentation.draw(images, torch.Generator().manual_seed(int(words[0] >> 1)))

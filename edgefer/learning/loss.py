@@ -32,6 +32,12 @@ def class_weights(labels: NDArray[np.int64], classes: int, clip: float) -> Tenso
     return torch.tensor(np.minimum(len(labels) / (classes * counts), clip), dtype=torch.float32)
 
 
+def log_shares(labels: NDArray[np.int64], classes: int) -> Tensor:
+    """Return the log of each class's share of the images, float32, (classes,); a class without one counts as one."""
+    counts = np.bincount(labels, minlength=classes).clip(min=1)
+    return torch.tensor(np.log(counts / len(labels)), dtype=torch.float32)
+
+
 def distillation(logits: Tensor, probabilities: Tensor, temperature: float) -> Tensor:
     """Return T^2 CE(probabilities, softmax(logits / T)), a scalar: the factor keeps gradients as large as at T = 1.
 

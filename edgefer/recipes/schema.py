@@ -70,6 +70,13 @@ class Teaching(_Section):
         0.7, gt=0, le=1, description="of the loss that compares with the teachers; labels have the rest"
     )
     temperature: float = Field(2.0, gt=0, description="that logits are divided by before they are compared")
+    views: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="ask the teachers before the first step, about so many augmented views of each image, and train on "
+        "these in turn; 0: ask about every batch",
+    )
     mirrored: bool = Field(False, description="teachers look at each picture's mirror image too; their mean teaches")
     votes: str | None = Field(None, description="fer2013new.csv: learn the ten labellers' votes beside the labels")
     votes_weight: float = Field(0.5, gt=0, description="of the votes' loss, which is added to that of the labels")
@@ -84,6 +91,8 @@ class Teaching(_Section):
     def _teachers_to_inform(self) -> Teaching:
         if self.votes_power and not (self.votes and self.teachers):
             raise ValueError("votes_power informs teachers by votes: it takes both")
+        if self.views and not self.teachers:
+            raise ValueError("views are what teachers are asked about: name one with --teacher")
         return self
 
 
@@ -117,6 +126,13 @@ class Train(_Section):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: bool = Field(False, description="weight a class by images / (classes x its images)")
     class_weight_clip: float = Field(4.0, gt=0, description="no class weighs more than this")
+    logit_adjustment: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="log of each class's share of the training images, times this, is added to the logits in the loss "
+        "only (Menon et al. 2021): rare classes are named more often; 0: not at all",
+    )
     ema: float = Field(0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: none")
     clip_gradient: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: none")
     mirror: bool = Field(

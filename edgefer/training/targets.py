@@ -15,6 +15,7 @@ from edgefer.data.dataset import Split
 from edgefer.learning import augmentation, images, loss
 from edgefer.recipes import Recipe
 from edgefer.training import precision
+from edgefer.training.teacher_views import TeacherViews
 from edgefer.training.teachers import Teachers
 from edgefer.training.vote_correction import label_model, vote_corrected
 
@@ -88,10 +89,34 @@ class Targets:
         # Each image as a class of its own: what comes back is how much of which image another one was mixed with.
         self._mixup = Mixup(recipe.augment.mixup, label_smoothing=0, num_classes=count)
         self._each = torch.arange(count, device=device)
+        self._log_shares = loss.log_shares(training.labels, classes).to(device) * recipe.train.logit_adjustment
+        self._views = TeacherViews(recipe, training, teachers, device) if recipe.teaching.views else None
+        self._draws: Tensor | None = None
+        self._answers: Tensor | None = None
+
+    def ask_teachers(self, step_precision: precision.Precision) -> None:
+        """Have the teachers' answers for each view on disk, if the recipe names a number of views.
+
+        Args:
+            step_precision: in which the teachers answer.
+
+        Raises:
+            Interrupted: Ctrl-C; the views that are done are kept.
+        """
+        if self._views:
+            self._views.fill(step_precision)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Draw the epoch's view of each image, whatever its batch: the same for the same seed and epoch, from 0."""
+        views, seed = self._recipe.teaching.views, self._recipe.train.seed
+        self._draws = images.draws(len(self.pixels), seed, epoch % views if views else epoch)
+        if self._views:
+            self._answers = self._views.answers(epoch % views).to(self._device)
 
     def augmented(self, rows: NDArray[np.int64] | slice) -> Tensor:
         """Return a network's input of images, normalized, float32, (N, C, S, S), channels last."""
-        x = augmentation.augment(self.pixels[rows], self._recipe.augment, self._recipe.preprocessing)
+        draws = self._draws[rows] if self._draws is not None else None
+        x = augmentation.augment(self.pixels[rows], self._recipe.augment, self._recipe.preprocessing, draws)
         return x.contiguous(memory_format=torch.channels_last)
 
     def take(self, rows: NDArray[np.int64], step_precision: precision.Precision) -> Batch:
@@ -106,15 +131,18 @@ class Targets:
         y = self.labels[rows]
         votes = self._votes[rows] if self._votes is not None else None
         likely = self._likely[rows] if self._likely is not None else None
+        teacher_probabilities = self._answers[rows].float() if self._answers is not None else None
         if recipe.augment.mixup:
             x, shares = self._mixup(x, self._each)
             y = shares @ F.one_hot(y, self._classes).float()
             votes = shares @ votes if votes is not None else None
             likely = torch.log(shares @ likely.exp()) if likely is not None else None
-        teacher_probabilities = None
+            # Of views that are mixed, the teachers' answers are mixed: they have not seen the mix.
+            teacher_probabilities = shares @ teacher_probabilities if teacher_probabilities is not None else None
         if teaching.teachers:
-            with precision.autocast(self._device, step_precision):
-                teacher_probabilities = self._teachers.probabilities(x, teaching.temperature)
+            if teacher_probabilities is None:
+                with precision.autocast(self._device, step_precision):
+                    teacher_probabilities = self._teachers.probabilities(x, teaching.temperature)
             if likely is not None:
                 teacher_probabilities = vote_corrected(
                     teacher_probabilities, likely, teaching.votes_power / teaching.temperature
@@ -131,7 +159,7 @@ class Targets:
             logits: of the classes, and behind them of the kinds of vote if there are votes: (N, outputs).
             batch: what they answer.
         """
-        teaching, said = self._recipe.teaching, logits[:, : self._classes]
+        teaching, said = self._recipe.teaching, logits[:, : self._classes] + self._log_shares
         value: Tensor = self.criterion(said, batch.y)
         if batch.teacher_probabilities is not None:
             distilled = loss.distillation(said, batch.teacher_probabilities, teaching.temperature)

@@ -39,6 +39,8 @@ class Teachers:
 
     Attributes:
         digests: SHA-256 of their ``best.json``, or of a bundle's ``manifest.json``.
+        classes: of the student's data.
+        data_digest: SHA-256 of these data.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class Teachers:
         self.student = student
         self.mirrored = mirrored
         self.networks: list[_Teacher] = []
-        self.classes = dataset.classes
+        self.classes, self.data_digest = dataset.classes, dataset.digest
         checkpoint_paths = [_find(run) for run in runs]
         self.digests = [paths.sha256(checkpoint_path) for checkpoint_path in checkpoint_paths]
         for checkpoint_path in checkpoint_paths:
@@ -106,13 +108,21 @@ class Teachers:
             x: the student's input, float32, (N, C, H, W).
             temperature: over 0.
         """
+        return self.probabilities_of(lambda spec: _as(x, self.student, spec), temperature)
+
+    def probabilities_of(self, seen: Callable[[Preprocessing], Tensor], temperature: float) -> Tensor:
+        """Return what `probabilities` does, of pictures as each teacher was trained to see them.
+
+        Args:
+            seen: returns the pictures for a preprocessing, normalized, float32, (N, C, S, S).
+            temperature: over 0.
+        """
         with torch.no_grad():
-            views = (x, x.flip(3)) if self.mirrored else (x,)
-            all_logits = [
-                (each, each.answer(_as(view, self.student, each.spec)).float())
-                for each in self.networks
-                for view in views
-            ]
+            all_logits = []
+            for each in self.networks:
+                x = seen(each.spec)
+                for view in (x, x.flip(3)) if self.mirrored else (x,):
+                    all_logits.append((each, each.answer(view).float()))
             return torch.stack(
                 [
                     _for_classes(logits / temperature, each.classes, self.classes, each.parts)

@@ -101,6 +101,8 @@ def train(
     board = log.TensorBoard(run) if tensorboard else None
     _say_what_begins(job)
 
+    targets.ask_teachers(job.precision)
+
     def save() -> None:
         job.save(stepper, schedule)
 
@@ -115,6 +117,7 @@ def train(
                 model.train()
                 if phase.freeze_batchnorm:
                     _freeze_batchnorm(model)
+                targets.begin_epoch(progress.epoch)
                 order = images.order(len(job.training), settings.seed, progress.epoch)
                 for step in running.steps():
                     done = progress.epoch * steps + step

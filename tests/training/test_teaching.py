@@ -28,6 +28,7 @@ from edgefer.errors import InputError, Interrupted
 from edgefer.learning import checkpoint, interrupt, state
 from edgefer.learning.loss import distillation
 from edgefer.recipes import Recipe
+from edgefer.training.targets import Targets
 from edgefer.training.teachers import Teachers
 from edgefer.training.trainer import train
 from tests.helpers import samples
@@ -162,6 +163,94 @@ def test_mirrored_teachers_say_the_same_of_a_picture_and_of_its_mirror_image(tea
         for both in ("false", "true")
     ]
     assert losses[0]["train_loss"] != losses[1]["train_loss"]
+
+
+def taught_by_views(teacher: Path, *settings: str, epochs: int = 2) -> Recipe:
+    return small_recipe(f"teaching.teachers={json.dumps([str(teacher)])}", "teaching.views=2", *settings, epochs=epochs)
+
+
+def test_teachers_are_asked_once_about_each_view_and_never_in_a_step(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, asked = stripes(), []
+    probabilities_of = Teachers.probabilities_of
+
+    def note(self: Teachers, seen: Callable[[Any], torch.Tensor], temperature: float) -> torch.Tensor:
+        answers = probabilities_of(self, seen, temperature)
+        asked.append(len(answers))
+        return answers
+
+    monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Teachers, "probabilities_of", note)
+    train(taught_by_views(teacher, epochs=3), data, tmp_path / "run")
+    assert sum(asked) == 2 * len(splits.split(data, "train"))
+    train(taught_by_views(teacher, "preprocessing.size=20", "augment.mixup=0.2"), data, tmp_path / "smaller")
+    assert sum(asked) == 2 * len(splits.split(data, "train")), "a student of another size asks again"
+    train(taught_by_views(teacher, "augment.rotate=20"), data, tmp_path / "turned")
+    assert sum(asked) == 4 * len(splits.split(data, "train")), "other views take the answers about these"
+
+
+def test_answers_about_views_are_those_about_what_the_student_sees(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path / "cache"))
+    data, recipe = stripes(), taught_by_views(teacher, "augment.erase=0.5", "augment.rotate=10")
+    training, spec = splits.split(data, "train"), recipe.preprocessing
+    teachers = Teachers(recipe.teaching.teachers, data, splits.split(data, "val"), spec, "cpu")
+    targets = Targets(recipe, training, len(data.classes), teachers, None, "cpu")
+    targets.ask_teachers("fp32")
+    rows = np.array([5, 3, 90])
+    for epoch in (0, 1, 2):
+        targets.begin_epoch(epoch)
+        batch = targets.take(rows, "fp32")
+        assert batch.teacher_probabilities is not None
+        live = teachers.probabilities(batch.x, recipe.teaching.temperature)
+        assert torch.allclose(batch.teacher_probabilities, live, atol=2e-3)  # float16
+    again = targets.take(rows[::-1].copy(), "fp32")
+    assert torch.equal(again.x.flip(0), batch.x), "a view depends on the batch"
+
+
+@pytest.mark.parametrize("spoiled", ["cut", "of another shape", "a pickle"])
+def test_a_spoiled_file_of_views_is_written_anew(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoiled: str
+) -> None:
+    monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path / "cache"))
+    data, recipe = stripes(), taught_by_views(teacher)
+    first = train(recipe, data, tmp_path / "first")
+    file = sorted((tmp_path / "cache" / "teaching").rglob("view-*.npy"))[1]
+    good = file.read_bytes()
+    if spoiled == "cut":
+        file.write_bytes(good[: len(good) // 2])
+    else:
+        wrong = np.zeros((3, 2), np.float16) if spoiled == "of another shape" else np.array([{}], dtype=object)
+        np.save(file, wrong, allow_pickle=True)
+    assert train(recipe, data, tmp_path / "second").history[1]["train_loss"] == first.history[1]["train_loss"]
+    assert file.read_bytes() == good
+
+
+def test_an_interrupted_asking_keeps_the_views_that_are_done(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path / "cache"))
+    batches = -(-len(splits.split(stripes(), "train")) // 256)
+    with interrupted_after(batches + 1), pytest.raises(Interrupted, match="1 of 2 views are kept: the same command"):
+        train(taught_by_views(teacher), stripes(), tmp_path / "run")
+    assert len(list((tmp_path / "cache" / "teaching").rglob("view-*.npy"))) == 1
+
+
+def test_a_logit_adjustment_has_rare_classes_named_more_often(tmp_path: Path) -> None:
+    data = stripes()
+    rare = np.flatnonzero(data.labels == 0)[10:]
+    labels = data.labels.copy()
+    labels[rare] = 1  # pictures of the first class that are called the second: the first is rare and hard to tell
+    data = dataclasses.replace(data, labels=labels)
+    named = []
+    for power in (0.0, 1.0):
+        run = train(small_recipe(f"train.logit_adjustment={power}", epochs=3), data, tmp_path / str(power)).run
+        kept = checkpoint.read(run)
+        x = torch.from_numpy(kept.recipe.preprocessing.apply(data.images))
+        named.append(int((checkpoint.build(kept)(x).argmax(1) == 0).sum()))
+    assert named[1] > named[0]
 
 
 def test_a_higher_temperature_leaves_gradients_as_large() -> None:
