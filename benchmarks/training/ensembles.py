@@ -4,8 +4,9 @@ python benchmarks/training/ensembles.py fer2013.zip RUN RUN [RUN ...] [--int8 BU
 
 Each run's checkpoint, in FP32, answers PublicTest, one crop, no TTA; an ensemble's answer is the mean of its networks'
 probabilities, as `edgefer train --teacher` takes it at temperature 1. A second loss is that at the temperature which
-makes it least. With --mirrored each network answers for a picture and for its mirror image, as `teaching.mirrored`
-has it: a figure of teachers, not of networks that ship. A bundle's INT8 network for CPUs answers alone: the least of these losses decides what may be shipped.
+makes it least. With --mirrored each network answers for a picture and for its mirror image, as `teaching.mirrored` has
+it: a figure of teachers, not of networks that ship. A bundle's INT8 network for CPUs answers alone: the least of these
+losses decides what may be shipped.
 PrivateTest is not opened.
 """
 
@@ -121,7 +122,9 @@ def scores(probabilities: NDArray[np.float64], split: Split) -> dict[str, Any]:
     temperature = confidence.fit("ensemble", logits.astype(np.float32), split).temperature
     return {
         "accuracy": round(float((probabilities.argmax(1) == split.labels).mean()), 6),
-        "macro_f1": round(metrics.macro_f1(logits, split.labels), 4),
+        "macro_f1": round(
+            metrics.macro_f1(metrics.confusion(split.labels, probabilities.argmax(1), probabilities.shape[1])), 4
+        ),
         "loss": round(metrics.cross_entropy(logits, split.labels), 4),
         "fitted_loss": round(metrics.cross_entropy(logits / temperature, split.labels), 4),
     }
