@@ -19,9 +19,9 @@ from edgefer.faces.yunet import YuNet
 
 THRESHOLD = 0.72  # least score of a face
 _CERTAIN = 0.85  # first score from which on nothing is looked at again, if it is upright
-_DOUBTFUL = 0.75  # best score below which the picture is looked at once more, turned to both sides
+_DOUBTFUL = 0.75  # best score below which the picture is looked at again, turned to one side, then to the other
 _TURNS = (-30.0, 30.0)  # degrees: the network learned from faces that are about upright
-_TILTED = 8.0  # degrees of roll from which on a face is looked at again, turned upright
+_TILTED = 10.0  # degrees of roll from which on a face is looked at again, turned upright: as it is cut out then
 _LOOKS = 3  # at most: each finds about half of the roll that is left
 MIN_CROP, LARGEST_CROP = 48, 512  # shorter and longer side of pictures that may be one face
 _LONGEST_TO_SHORT = 2  # sides of such a picture
@@ -71,7 +71,8 @@ class Search:
         fine = min(fine, math.sqrt(_MAX_PIXELS / (picture.shape[0] * picture.shape[1])))
         if min_face and fine < coarse:  # larger faces alone: a smaller picture is quicker
             coarse = fine
-        faces = self._at(picture, coarse)
+        small = _resized(picture, coarse)
+        faces = self._in(small, picture)
         while fine > 1.1 * coarse:
             step = min(fine / coarse, _STEP)
             faces += self._tiles(picture, fine, 1.5 * _SMALLEST * step)
@@ -79,7 +80,11 @@ class Search:
         faces = self._sure(picture, faces)
         whole = self._whole(picture) if may_be_face(picture) else None
         if whole is None and _best(faces) < _DOUBTFUL and longest >= MIN_CROP:
-            faces = _apart([*faces, *self._sure(picture, self._turned(picture, coarse))])
+            first = faces[0].roll if faces else 0.0
+            for turn in _TURNS if first < 0 else _TURNS[::-1]:
+                faces = _apart([*faces, *self._sure(picture, self._turned(small, picture, turn))])
+                if _best(faces) >= _DOUBTFUL:
+                    break
         faces = [face for face in faces if (face.score or 0.0) >= self._threshold]
         if whole is not None:
             faces = _apart([*faces, whole])
@@ -88,8 +93,8 @@ class Search:
             faces = [face for face in faces if face.side >= min_face * 0.9]
         return sorted(faces, key=lambda face: -face.rank)
 
-    def _at(self, picture: NDArray[np.uint8], scale: float) -> list[Face]:
-        small = _resized(picture, scale)
+    def _in(self, small: NDArray[np.uint8], picture: NDArray[np.uint8]) -> list[Face]:
+        """Return what is found in a picture made smaller, in pixels of the picture."""
         back = (picture.shape[1] / small.shape[1], picture.shape[0] / small.shape[0])
         return [_moved(face, back, (0, 0)) for face in self._network.run(small, _CANDIDATE)]
 
@@ -116,26 +121,26 @@ class Search:
                         found.append(_moved(face, back, (left, top)))
         return found
 
-    def _turned(self, picture: NDArray[np.uint8], scale: float) -> list[Face]:
-        """Return what is found in the picture turned to one side and to the other."""
-        small = _resized(picture, scale)
-        image = Image.fromarray(small)
+    def _turned(self, small: NDArray[np.uint8], picture: NDArray[np.uint8], turn: float) -> list[Face]:
+        """Return what is found in a picture made smaller and turned, in pixels of the picture.
+
+        Nearest pixels are turned in a ninth of the time of bilinear ones. They find the same faces, since what is
+        found is looked at again in the picture itself.
+        """
         across, down = picture.shape[1] / small.shape[1], picture.shape[0] / small.shape[0]
         middle = complex(small.shape[1], small.shape[0]) / 2
+        way = cmath.rect(1, math.radians(turn))
+
+        def back(x: float, y: float) -> tuple[float, float]:
+            place = middle + (complex(x, y) - middle) * way
+            return place.real, place.imag
+
         found = []
-        for turn in _TURNS:
-            way = cmath.rect(1, math.radians(turn))
-            upright = np.asarray(image.rotate(turn, Image.Resampling.BILINEAR))
-            for face in self._network.run(upright, _CANDIDATE):
-
-                def back(x: float, y: float, way: complex = way) -> tuple[float, float]:
-                    place = middle + (complex(x, y) - middle) * way
-                    return place.real, place.imag
-
-                x, y = back(face.x, face.y)
-                points = tuple(back(*point) for point in face.landmarks)
-                there = replace(face, x=x, y=y, landmarks=points, roll=face.roll + turn)
-                found.append(_moved(there, (across, down), (0, 0)))
+        for face in self._network.run(np.asarray(Image.fromarray(small).rotate(turn)), _CANDIDATE):
+            x, y = back(face.x, face.y)
+            points = tuple(back(*point) for point in face.landmarks)
+            there = replace(face, x=x, y=y, landmarks=points, roll=face.roll + turn)
+            found.append(_moved(there, (across, down), (0, 0)))
         return found
 
     def _sure(self, picture: NDArray[np.uint8], faces: list[Face]) -> list[Face]:

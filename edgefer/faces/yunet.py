@@ -80,7 +80,13 @@ class YuNet:
                 if value.shape != (1, positions, size):
                     raise InputError(f"{self._name} is not YuNet: an output has shape {value.shape}")
             cls, obj, bbox, kps = (value[0] for value in four)
-            found.append(_decode(cls, obj, bbox, kps, stride, width // stride, threshold))
+            likely = np.flatnonzero(cls[:, 0] * obj[:, 0] >= threshold**2)  # most places are not, and most strides
+            if len(likely):
+                found.append(
+                    _decode(*(each[likely] for each in (cls, obj, bbox, kps)), likely, stride, width // stride)
+                )
+        if not found:
+            return []
         boxes, points, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         kept = suppress(boxes, scores)
         return [_face(boxes[each], points[each], scores[each]) for each in kept]
@@ -97,22 +103,21 @@ def _decode(
     obj: NDArray[np.float32],
     bbox: NDArray[np.float32],
     kps: NDArray[np.float32],
+    places: NDArray[np.int64],
     stride: int,
     columns: int,
-    threshold: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return what scores at least `threshold` at one stride.
+    """Return what the outputs of `places` at one stride, numbered row by row, mean.
 
     Returns:
         Boxes (n, 4): middle, width and height; landmarks (n, 5, 2); scores (n).
     """
     scores = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
-    kept = np.flatnonzero(scores >= threshold)
-    place = np.stack([kept % columns, kept // columns], axis=1).astype(np.float32)
-    middle = (place + bbox[kept, :2]) * stride
-    size = np.exp(np.clip(bbox[kept, 2:], -10, 10)) * stride
-    points = (place[:, None] + kps[kept].reshape(-1, 5, 2)) * stride
-    return np.concatenate([middle, size], axis=1), points, scores[kept]
+    place = np.stack([places % columns, places // columns], axis=1).astype(np.float32)
+    middle = (place + bbox[:, :2]) * stride
+    size = np.exp(np.clip(bbox[:, 2:], -10, 10)) * stride
+    points = (place[:, None] + kps.reshape(-1, 5, 2)) * stride
+    return np.concatenate([middle, size], axis=1), points, scores
 
 
 def suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32], overlap: float = _OVERLAP) -> list[int]:

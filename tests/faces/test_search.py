@@ -84,6 +84,29 @@ def test_turned_faces_are_found_and_cut_out_upright(detector: Search, faces: np.
     assert sum(better) >= len(faces) - 2
 
 
+@pytest.mark.parametrize("turn", [-50, 50])
+def test_the_second_side_is_looked_at_only_where_the_first_has_no_face(
+    yunet: Path, faces: np.ndarray, turn: int
+) -> None:
+    class Counting(YuNet):
+        wholes = 0
+
+        def run(self, picture: np.ndarray, threshold: float) -> list[Face]:
+            self.wholes += picture.shape == (480, 640)
+            return super().run(picture, threshold)
+
+    network = Counting(yunet)
+    search = Search(network, "counts")
+    assert search.find(np.full((480, 640), 110, np.uint8)) == []
+    assert network.wholes == 3  # upright and to both sides
+    looks = set()
+    for face in faces:
+        network.wholes = 0
+        assert search.find(lay([(face, 200, 100, 200)], roll=turn))
+        looks.add(network.wholes)
+    assert looks == {1, 2}  # some are found upright
+
+
 @pytest.mark.parametrize("side", [48, 100, 224, 512])
 def test_a_picture_that_is_a_face_is_answered_as_a_whole(detector: Search, faces: np.ndarray, side: int) -> None:
     for face in faces[:4]:
