@@ -82,9 +82,7 @@ class YuNet:
             cls, obj, bbox, kps = (value[0] for value in four)
             likely = np.flatnonzero(cls[:, 0] * obj[:, 0] >= threshold**2)  # most places are not, and most strides
             if len(likely):
-                found.append(
-                    _decode(*(each[likely] for each in (cls, obj, bbox, kps)), likely, stride, width // stride)
-                )
+                found.append(_decode(cls, obj, bbox, kps, likely, stride, width // stride))
         if not found:
             return []
         boxes, points, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -107,16 +105,16 @@ def _decode(
     stride: int,
     columns: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return what the outputs of `places` at one stride, numbered row by row, mean.
+    """Return what the outputs of some places at one stride mean; places are numbered row by row.
 
     Returns:
         Boxes (n, 4): middle, width and height; landmarks (n, 5, 2); scores (n).
     """
-    scores = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
+    scores = np.sqrt(np.clip(cls[places, 0], 0, 1) * np.clip(obj[places, 0], 0, 1))
     place = np.stack([places % columns, places // columns], axis=1).astype(np.float32)
-    middle = (place + bbox[:, :2]) * stride
-    size = np.exp(np.clip(bbox[:, 2:], -10, 10)) * stride
-    points = (place[:, None] + kps.reshape(-1, 5, 2)) * stride
+    middle = (place + bbox[places, :2]) * stride
+    size = np.exp(np.clip(bbox[places, 2:], -10, 10)) * stride
+    points = (place[:, None] + kps[places].reshape(-1, 5, 2)) * stride
     return np.concatenate([middle, size], axis=1), points, scores
 
 
