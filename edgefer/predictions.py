@@ -124,31 +124,58 @@ def find(patterns: Sequence[str]) -> list[Path | str]:
 
 
 def _meant(pattern: str) -> list[Path]:
-    if not pattern:
-        raise InputError("a picture's name is empty; name a file, a folder or a pattern")
-    if inputs.is_base64(pattern):
-        raise InputError(f"{inputs.shown(pattern)} is base64 text; name a file, or give data:image/jpeg;base64,TEXT")
-    path = Path(pattern)
-    if path.is_dir():
-        files = _below(path)
+    found = places(pattern)
+    if found == [Path(pattern)] and found[0].is_dir():
+        files = _pictures_below(found[0])
         if not files:
             raise InputError(f"{printable(pattern)} holds no picture ({', '.join(inputs.ENDINGS)})")
         return files
-    if path.is_file():
-        return [path]
-    if path.exists():
-        raise InputError(f"{printable(pattern)} is no file of a picture but a pipe or a device")
-    found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
-    files = [path for path in found if path.is_file()]
-    if not files:  # folders are looked into where a pattern means nothing else: `in/**` names each file already
-        files = [file for path in found if path.is_dir() for file in _below(path)]
+    files = [file for path in found for file in ([path] if path.is_file() else _pictures_below(path))]
     if not files:
         raise InputError(f"there is no picture {printable(pattern)}")
     return files
 
 
-def _below(folder: Path) -> list[Path]:
+def places(pattern: str) -> list[Path]:
+    """Return the files that a name or a pattern means, or the folders where it means no file.
+
+    Raises:
+        InputError: there are none.
+    """
+    if not pattern:
+        raise InputError("a picture's name is empty; name a file, a folder or a pattern")
+    if inputs.is_base64(pattern):
+        raise InputError(f"{inputs.shown(pattern)} is base64 text; name a file, or give data:image/jpeg;base64,TEXT")
+    path = Path(pattern)
+    if path.is_dir() or path.is_file():
+        return [path]
+    if path.exists():
+        raise InputError(f"{printable(pattern)} is no file of a picture but a pipe or a device")
+    found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
+    # Folders are looked into where a pattern means nothing else: `in/**` names each file already.
+    found = [path for path in found if path.is_file()] or [path for path in found if path.is_dir()]
+    if not found:
+        raise InputError(f"there is no picture {printable(pattern)}")
+    return found
+
+
+def _pictures_below(folder: Path) -> list[Path]:
     """Return the pictures in a folder and in those below it, sorted, and say how many files are none.
+
+    Raises:
+        OSError: one of the folders cannot be read.
+    """
+    files = files_below(folder)
+    pictures = sorted(file for file in files if file.suffix.lower() in inputs.ENDINGS and file.is_file())
+    others = sorted(set(files) - set(pictures))
+    if others and pictures:
+        such = printable(str(others[0]))
+        console.say(f"left out, since edgefer reads {', '.join(inputs.ENDINGS)}: {len(others):,} files such as {such}")
+    return pictures
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return what lies in a folder and in those below it, hidden files left out.
 
     Raises:
         OSError: one of the folders cannot be read.
@@ -167,12 +194,7 @@ def _below(folder: Path) -> list[Path]:
         folders[:] = [name for name, real in there.items() if real not in seen and name not in closed]
         seen |= set(there.values())
         files += [Path(place) / name for name in names if not name.startswith(".")]  # macOS puts ._a.png beside a.png
-    pictures = sorted(file for file in files if file.suffix.lower() in inputs.ENDINGS and file.is_file())
-    others = sorted(set(files) - set(pictures))
-    if others and pictures:
-        such = printable(str(others[0]))
-        console.say(f"left out, since edgefer reads {', '.join(inputs.ENDINGS)}: {len(others):,} files such as {such}")
-    return pictures
+    return files
 
 
 def _opens(folder: Path) -> bool:

@@ -42,6 +42,7 @@ EXTRAS = {
     "heic": ("pillow_heif",),
     "live": ("av", "fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn", "websockets"),
     "cascade": ("cv2",),
+    "ray": ("fsspec", "ray"),
     "litert": ("ai_edge_litert", "flatbuffers"),
     "openvino": ("openvino",),
     "rtx": ("tensorrt_rtx", "cuda"),

@@ -48,13 +48,31 @@ def command(
     annotate: Annotated[
         Path | None, typer.Option(help="Folder for copies of the pictures with boxes and labels.")
     ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder for Parquet files, a row for each picture; takes archives, videos and addresses too. The same "
+            "command goes on after a kill.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Predictors at a time for --out. Default: one for each CPU where Ray is installed, else one.",
+            show_default=False,
+        ),
+    ] = None,
     device: RunsOn = "auto",
     threads: CpuThreads = 1,
     as_json: Json = False,
 ) -> None:
     """Classify the faces in pictures or in a video."""
     from edgefer import console, paths, predictions
-    from edgefer.cli import output, predict_video
+    from edgefer.batch import run
+    from edgefer.batch.work import BatchJob
+    from edgefer.cli import output, predict_many, predict_video
     from edgefer.cli.ending import explain
     from edgefer.errors import EdgeferError, InputError
     from edgefer.live.judge import JudgeSettings
@@ -62,6 +80,14 @@ def command(
     from edgefer.live.video import is_video
     from edgefer.predictor import Predictor
 
+    if out is not None:
+        if csv is not None or annotate is not None:
+            raise InputError("--out is in the place of --csv and --annotate; omit them")
+        job = BatchJob(out, run.ROWS, bundle, device, threads, detector, faces, min_face, min_confidence)
+        predict_many.write(pictures, job, workers, as_json)
+        return
+    if workers is not None:
+        raise InputError("--workers is for many pictures, whose rows go into a folder; add --out FOLDER")
     if annotate is not None:
         paths.check_empty(annotate, "--annotate")
     if csv is not None:

@@ -29,10 +29,11 @@ class Inflated(io.RawIOBase):
     Args:
         packed: the file, from its first byte.
         name: what messages call it.
+        most: bytes that it may hold.
     """
 
-    def __init__(self, packed: IO[bytes], name: str) -> None:
-        self._packed, self._name = packed, name
+    def __init__(self, packed: IO[bytes], name: str, most: int = _MAX_INFLATED) -> None:
+        self._packed, self._name, self._most = packed, name, most
         self._inflate = zlib.decompressobj(31)  # with gzip's header and checksum
         self._waiting = b""
         self._total = 0
@@ -40,11 +41,15 @@ class Inflated(io.RawIOBase):
     def readable(self) -> bool:  # noqa: D102
         return True
 
+    def tell(self) -> int:
+        """Return how many bytes were read."""
+        return self._total
+
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
         """Fill `buffer`, or less of it; return how many bytes that was, 0 at the end.
 
         Raises:
-            InputError: there is more than a table could be.
+            InputError: there is more than `most`.
             EOFError: the file is cut short.
             zlib.error: it is damaged.
         """
@@ -65,8 +70,8 @@ class Inflated(io.RawIOBase):
             self._waiting = self._inflate.unconsumed_tail
             if content:
                 self._total += len(content)
-                if self._total > _MAX_INFLATED:
-                    raise InputError(f"{self._name} inflates to more than {_MAX_INFLATED / 1e9:.1f} GB")
+                if self._total > self._most:
+                    raise InputError(f"{self._name} inflates to more than {self._most / 1e9:.1f} GB")
                 buffer[: len(content)] = content
                 return len(content)
 
@@ -139,11 +144,29 @@ def members(archive: IO[bytes], label: str) -> Iterator[tuple[str, int, int]]:
             raise EOFError("it is cut short")
         if not any(hidden(part) for part in path.split("/")):
             yield path, start, member.size
-        archive.seek(start)
+        archive.seek(start)  # whoever asks may have read elsewhere
+
+
+def streamed(archive: IO[bytes], label: str) -> Iterator[tuple[str, int]]:
+    """Yield path and size of each regular file of a tar, hidden ones left out; `archive` stands at its content then.
+
+    Args:
+        archive: a tar from its first byte, which knows where it is; it need not seek.
+        label: what messages call it.
+
+    Raises:
+        InputError, tarfile.HeaderError, EOFError: see `find`.
+    """
+    for _, path, member in _entries(archive, label):
+        if member.type in tarfile.REGULAR_TYPES and not any(hidden(part) for part in path.split("/")):
+            yield path, member.size
 
 
 def _entries(archive: IO[bytes], label: str) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
-    """Yield name, path and header of each member; the stream stands at its content, and goes on behind it."""
+    """Yield name, path and header of each member; the stream stands at its content, and goes on behind it.
+
+    As much of the content may be read meanwhile as there is.
+    """
     said = ""  # a name that is too long for the header of its member stands before that
     for _ in range(limits.ENTRIES):
         header = _exactly(archive, tarfile.BLOCKSIZE)
@@ -163,9 +186,10 @@ def _entries(archive: IO[bytes], label: str) -> Iterator[tuple[str, str, tarfile
                 said = _pax_path(content) or said
             continue
         name, said = said or member.name, ""
+        start = archive.tell()
         yield name, safe_path(name, label), member
         if member.type not in (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE):
-            _skip(archive, padded, label)
+            _skip(archive, start + padded - archive.tell(), label)
     raise InputError(f"{label} has more than {limits.ENTRIES:,} members; do not trust this file")
 
 

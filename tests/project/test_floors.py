@@ -25,6 +25,7 @@ FIRST_SOUND = {
     "pydantic": ("2.4.0", "CVE-2024-3772"),
     "pytest": ("9.0.3", "CVE-2025-71176"),
     "python-multipart": ("0.0.22", "CVE-2024-53981, CVE-2026-24486"),
+    "ray": ("2.52.0", "CVE-2025-62593"),
     "scikit-learn": ("1.5.0", "CVE-2024-5206"),
     "starlette": ("0.49.1", "CVE-2025-54121, CVE-2025-62727"),
     "torch": ("2.11.0", "CVE-2025-32434, CVE-2026-24747 (weights_only), CVE-2026-4538"),
@@ -39,7 +40,7 @@ def version(text: str) -> tuple[int, ...]:
 def bounds() -> dict[str, str]:
     """Return the lowest version of each package that is asked for."""
     extras = [bound for extra in PROJECT["optional-dependencies"].values() for bound in extra]
-    found = [re.match(r"([\w.-]+)>=([\d.]+)", bound) for bound in (*PROJECT["dependencies"], *extras)]
+    found = [re.match(r"([\w.-]+)(?:\[\w+\])?>=([\d.]+)", bound) for bound in (*PROJECT["dependencies"], *extras)]
     return {match[1]: match[2] for match in found if match}
 
 

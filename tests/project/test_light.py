@@ -10,7 +10,7 @@ import edgefer
 
 # Packages of the extras, and what they bring.
 HEAVY = {"nncf", "onnx", "safetensors", "scipy", "sklearn", "timm", "torch", "torchao", "torchvision"}
-HEAVY |= {"jinja2", "matplotlib"}
+HEAVY |= {"fsspec", "jinja2", "matplotlib", "pandas", "pyarrow", "ray"}
 # What of edgefer needs them; everything else must not.
 NEED_EXTRAS: tuple[str, ...] = (
     "report/html.py",

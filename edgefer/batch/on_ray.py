@@ -1,0 +1,102 @@
+"""The same on Ray Data: one predictor an actor, which takes a shard at a time. Telemetry and dashboard stay off."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from edgefer import console
+from edgefer.batch import remote
+from edgefer.batch.sources import Shard
+from edgefer.batch.work import BatchJob, BatchWorker
+from edgefer.errors import EdgeferError, InputError, MissingExtra, MissingRequirement
+from edgefer.lines import one_line
+
+_STORE = 100 << 20  # bytes of Ray's object store here: names of pictures and counts pass through it, no pixels
+
+
+class ShardActor:
+    """What runs in an actor. Errors of edgefer's come back as values: another process would get them as Ray's."""
+
+    def __init__(self, job: dict[str, Any], folder: str) -> None:
+        with suppress(OSError):  # on another machine there need be no such folder: addresses are found there too
+            os.chdir(folder)
+        self._job = BatchJob(**job)
+        self._worker: BatchWorker | None = None
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        """Write the rows of shards, and return how many pictures they have, and what ended it."""
+        pictures, failed, missing = [], [], []
+        for shard in map(pickle.loads, batch["shard"]):
+            error: EdgeferError | None = None
+            count = 0
+            try:
+                if self._worker is None:
+                    self._worker = BatchWorker(self._job)
+                count = sum(self._worker.write(shard))
+            except EdgeferError as raised:
+                error = raised
+            pictures.append(count)
+            failed.append(str(error or ""))
+            missing.append(isinstance(error, MissingRequirement))
+        return {"pictures": pictures, "failed": failed, "missing": missing}
+
+
+def written(left: Sequence[Shard], job: BatchJob, workers: int) -> Iterator[int]:
+    """Judge shards, and yield how many pictures were written, shard by shard, in any order.
+
+    ``RAY_ADDRESS`` names a cluster; by default one is started here, for this process alone.
+
+    Raises:
+        MissingRequirement: Ray is not installed or cannot start, or workers die again and again.
+        InputError: a worker cannot use the bundle.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what it says besides is in Ray's own logs
+    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
+    try:
+        import ray
+        import ray.data
+    except ModuleNotFoundError as error:
+        raise MissingExtra.of(error, remote.EXTRA) from None
+    cluster = os.environ.get("RAY_ADDRESS")
+    try:
+        _start(ray, cluster, workers * job.threads)
+    except Exception as error:
+        raise MissingRequirement(f"Ray does not start: {one_line(error, 200)}") from None
+    try:
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        least = 1 if cluster else workers
+        counts = ray.data.from_items(
+            [{"shard": pickle.dumps(shard)} for shard in left], override_num_blocks=len(left)
+        ).map_batches(
+            ShardActor,
+            fn_constructor_args=(asdict(job), os.getcwd()),  # noqa: PTH109
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(min_size=least, max_size=workers, max_tasks_in_flight_per_actor=2),
+            num_cpus=job.threads,
+        )
+        for row in counts.iter_rows():
+            if row["failed"]:
+                raise (MissingRequirement if row["missing"] else InputError)(row["failed"])
+            yield int(row["pictures"])
+    except ray.exceptions.RayError as error:
+        said = one_line(error, 200)
+        raise MissingRequirement(f"Ray gave up: {said}; the same command goes on with what is missing") from error
+    finally:
+        ray.shutdown()
+
+
+def _start(ray: Any, cluster: str | None, cpus: int) -> None:
+    """Start Ray, or join a cluster."""
+    quiet = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
+    if cluster:
+        ray.init(address=cluster, **quiet)
+    else:
+        ray.init(address="local", num_cpus=cpus, object_store_memory=_STORE, include_dashboard=False, **quiet)
+    console.say_once(f"Ray {ray.__version__} has {ray.cluster_resources().get('CPU', 0):.0f} CPUs for predictors")

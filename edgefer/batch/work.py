@@ -1,0 +1,145 @@
+"""What a worker does: it reads a shard, judges its pictures and writes their rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from edgefer import limits, paths
+from edgefer.backends.base import Closing
+from edgefer.batch import remote, table
+from edgefer.batch.sources import IN_ORDER, BatchPicture, Shard, ShardReader
+from edgefer.errors import InputError, MissingRequirement
+from edgefer.lines import printable
+from edgefer.predictions import PicturePrediction
+from edgefer.predictor import Faces, Predictor
+
+_END = "-end"  # of the last file of a source whose length shows at its end
+
+
+@dataclass(frozen=True)
+class BatchJob:
+    """What all workers share; plain values, which another process or machine gets.
+
+    Attributes:
+        out: folder of the files, or its address.
+        rows: of a file, at most.
+        bundle, device, threads, detector: see `Predictor.load`.
+        faces, min_face: see `Predictor.predict_faces`.
+        min_confidence: see `edgefer.predictions.shown`.
+    """
+
+    out: str
+    rows: int
+    bundle: str | None = None
+    device: str = "auto"
+    threads: int = 1
+    detector: str | None = None
+    faces: Faces = "auto"
+    min_face: int | None = None
+    min_confidence: float = 0.0
+
+
+class LocalFolder:
+    """A folder on disk that files are written into; each gets its name when it is whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self) -> set[str]:
+        """Return the names of the files in it, hidden ones left out."""
+        return {file.name for file in self._folder.iterdir() if not file.name.startswith(".")}
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file."""
+        with paths.write_atomically(self._folder / name) as part:
+            part.write_bytes(content)
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
+        """Open a file."""
+        with limits.opened(self._folder / name) as file:
+            yield file
+
+
+def folder(out: str) -> LocalFolder | remote.RemoteFolder:
+    """Return where files are written: a path or an address."""
+    return remote.RemoteFolder(out) if remote.is_address(out) else LocalFolder(Path(out))
+
+
+def is_whole(shard: Shard, names: set[str]) -> bool:
+    """Return whether all rows of a shard are written."""
+    if shard.kind not in IN_ORDER:
+        return f"{shard.name}{table.ENDING}" in names
+    return any(name.startswith(shard.name) and name.endswith(f"{_END}{table.ENDING}") for name in names)
+
+
+class BatchWorker(Closing):
+    """A predictor that takes shards. Ends with `close`, or as a context manager."""
+
+    def __init__(self, job: BatchJob) -> None:
+        self._job = job
+        self._predictor = Predictor.load(job.bundle, None, job.threads, job.device, job.detector)
+        self._reader = ShardReader()
+        self._folder = folder(job.out)
+
+    def write(self, shard: Shard) -> Iterator[int]:
+        """Write the rows of a shard that are not there yet; yield how many pictures each file has.
+
+        Raises:
+            MissingRequirement: the machine lacks something that has nothing to do with a picture: a detector, a
+                connection, disk space.
+        """
+        names = self._folder.names()
+        if is_whole(shard, names):
+            return
+        pictures = self._reader.pictures(shard)
+        if shard.kind not in IN_ORDER:
+            yield self._put(shard.name, [self._row(picture) for picture in pictures])
+            return
+        number = 0
+        while _numbered(shard, number) + table.ENDING in names:
+            number += 1
+        rows: list[dict[str, Any]] = []
+        for picture in islice(pictures, number * self._job.rows, None):
+            if len(rows) == self._job.rows:
+                yield self._put(_numbered(shard, number), rows)
+                rows, number = [], number + 1
+            rows.append(self._row(picture))  # before the next one: a stream is read once
+        yield self._put(_numbered(shard, number) + _END, rows)
+
+    def close(self) -> None:
+        """Free the network's memory, and close the archive that is open."""
+        self._reader.close()
+        self._predictor.close()
+
+    def _put(self, name: str, rows: list[dict[str, Any]]) -> int:
+        self._folder.put(f"{name}{table.ENDING}", table.parquet(rows, self._predictor.labels))
+        return len(rows)
+
+    def _row(self, picture: BatchPicture) -> dict[str, Any]:
+        started = time.perf_counter()
+        faces, problem = [], None
+        try:
+            pixels = picture.read()
+        except remote.LostConnection:
+            raise
+        except (InputError, MissingRequirement) as error:  # the latter: HEIC, and what reads it is not installed
+            problem = str(error)
+        except MemoryError:
+            problem = f"{printable(picture.member or picture.source)} needs more memory than is free; make it smaller"
+        else:
+            [faces] = self._predictor.predict_faces([pixels], self._job.faces, self._job.min_face)
+        milliseconds = (time.perf_counter() - started) * 1e3
+        found = PicturePrediction(picture.source, faces, milliseconds, problem).as_dict(self._job.min_confidence)
+        where = {"source": picture.source, "member": picture.member, "frame": picture.frame, "time": picture.time}
+        return {**where, "faces": found["faces"], "milliseconds": found["milliseconds"], "error": found["error"]}
+
+
+def _numbered(shard: Shard, number: int) -> str:
+    return f"{shard.name}-{number:05}"
