@@ -1181,6 +1181,22 @@ def ferplus() -> str:
     )
 
 
+def keras() -> str:
+    """Whether networks answer as Keras' do once their files are read."""
+    result = read("keras_weights.json")
+    rows = result["networks"]
+    names = ", ".join(f"{each['keras']}" for each in rows[::3])
+    largest = max(each["largest_difference"] for each in rows)
+    least = min(each["spread_over_pictures"] for each in rows)
+    return (
+        f"Checked against Keras {result['versions']['keras']}: {names} with random weights and statistics, saved in "
+        f"{len(rows) // 3} layouts each. Their logits of {result['pictures']} pictures differ from timm's by "
+        f"{largest:.0e} at most, and from picture to picture by {least:.2f} at least. From "
+        "[keras_weights.json](benchmarks/results/keras_weights.json), "
+        "`python benchmarks/training/keras_weights.py`."
+    )
+
+
 def claims() -> str:
     """The ledger of the papers' claims: how many have which verdict."""
     result = read("claims.json")
@@ -1283,6 +1299,7 @@ PARTS = {
     "any_network": any_network,
     "logs": logs,
     "ledger": ledger,
+    "keras": keras,
     "fer2013": fer2013,
     "pretrained": pretrained,
     "baselines": baselines,

@@ -49,7 +49,10 @@ def command(
     ] = None,
     pretrained: Pretrained = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Start from this file (safetensors or torch), not from the hub's weights.")
+        Path | None,
+        typer.Option(
+            help="Start from this file, not from the hub's weights: safetensors, torch, or Keras' .h5, .keras."
+        ),
     ] = None,
     start: Annotated[
         Path | None,

@@ -24,13 +24,16 @@ def record(settings: Model, network: nn.Module) -> dict[str, str]:
         network: as it was built.
 
     Returns:
-        ``kind``: ``run``, ``file``, ``hub`` or ``random``; but for the last, ``name``; for the first two, ``sha256``.
+        ``kind``: ``run``, ``file``, ``package``, ``hub`` or ``random``; but for the last, ``name``; for the first
+        three, ``sha256``.
     """
     if settings.initial_weights:
         checkpoint_path = checkpoint.find(Path(settings.initial_weights))
         return {"kind": "run", "name": public.name(settings.initial_weights), "sha256": paths.sha256(checkpoint_path)}
     if settings.weights:
         return {"kind": "file", "name": public.name(settings.weights), "sha256": paths.sha256(Path(settings.weights))}
+    if settings.pretrained and (lite := models.find_lite(str(settings.args.get("backbone", settings.name)))):
+        return {"kind": "package", "name": lite.package, "sha256": paths.sha256(lite.file)}
     if settings.pretrained:
         return {"kind": "hub", "name": models.hub_id(network) or f"timm's weights of {settings.name}"}
     return {"kind": "random"}

@@ -8,6 +8,7 @@ from edgefer.models.exportable import as_exportable
 from edgefer.models.from_timm import hub_id
 from edgefer.models.growth import grown
 from edgefer.models.keras_count import count_like_keras
+from edgefer.models.lite import find as find_lite
 from edgefer.models.mirroring import find_channel_pairs, mirror
 from edgefer.models.padding import fix_padding
 from edgefer.models.plain_resnet import PlainResNet
@@ -22,6 +23,7 @@ __all__ = [
     "count_like_keras",
     "create",
     "find_channel_pairs",
+    "find_lite",
     "fix_padding",
     "fix_pooling",
     "for_classes",

