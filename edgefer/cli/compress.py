@@ -76,9 +76,13 @@ def command(
         from edgefer.compression.compressor import compress as make
         from edgefer.compression.result import Rejected
         from edgefer.learning import checkpoint as checkpoints
+        from edgefer.learning import distributed
     compute = ahead.compute_capabilities(sm) if sm else []  # said before the long work
     if threads:
         torch.set_num_threads(threads)
+    distributed.join("cpu")
+    if resume is None and out is not None and distributed.launched():  # which restarts the same command
+        resume = distributed.from_first(lambda: unfinished.resumable(out))
     if resume is not None:
         arguments = unfinished.resumed(resume, out, checkpoint)
         arguments["config"] = replace(arguments["config"], **config)
@@ -93,12 +97,13 @@ def command(
         paths.check_unused(target)
     rejected = None
     with (
-        paths.run_folder(target, "compress", name) as folder,
-        paths.alone(resume) if resume else nullcontext(),
+        distributed.run_folder(target, "compress", name) as folder,
+        paths.alone(resume) if resume and distributed.is_first() else nullcontext(),
         resumable(lambda: _resume(unfinished.resumable(folder, resume))),
     ):
         try:
-            result = make(dataset=datasets.find(data), out=folder, **arguments)
+            dataset = distributed.first_then_others(lambda: datasets.find(data))
+            result = make(dataset=dataset, out=folder, **arguments)
         except Rejected as error:
             result, rejected = error.result, error
     if rejected is None and result.bundle.resolve().parent == paths.RUNS.resolve() / "compress":

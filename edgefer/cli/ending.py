@@ -98,7 +98,7 @@ def _ended(as_json: bool) -> Iterator[None]:
         code = understood.exit_code if understood else _BUG
         # Nobody may read, or the disk be full: the exit code still says what was.
         with _silenced_if_full(sys.stderr):
-            print(f"edgefer: {message}", file=sys.stderr, flush=True)
+            print(f"edgefer{_which_process()}: {message}", file=sys.stderr, flush=True)
         with _silenced_if_full(sys.stdout):
             if as_json:
                 _print_json((understood and understood.report) or {}, message, code)
@@ -155,6 +155,8 @@ def explain(error: BaseException) -> EdgeferError | None:
         return MissingRequirement(
             "out of memory; close other programs; a training takes less with --set train.batch_size=32"
         )
+    if isinstance(error, RuntimeError) and any(name in str(error) for name in ("/gloo/", "NCCL")):
+        return MissingRequirement("another process of this training has ended; its own lines say why")
     if isinstance(error, OSError) and error.errno in _FULL:
         part = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
         where = f" for {part.parent if paths.is_part(part.name) else part}" if part else ""
@@ -196,6 +198,12 @@ def _bug(error: BaseException) -> str:
     except OSError:
         return f"{line}; EDGEFER_TRACEBACK=1 shows where"
     return f"{line}; please report it with {file.name}"
+
+
+def _which_process() -> str:
+    """Return which of the processes that torchrun started this is, unless it is the first."""
+    number = os.environ.get("RANK", "0") if "TORCHELASTIC_RUN_ID" in os.environ else "0"
+    return "" if number == "0" else f" (process {number})"
 
 
 def _print_json(report: Mapping[str, Any], message: str, code: int) -> None:

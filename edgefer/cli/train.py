@@ -90,9 +90,11 @@ def command(
         raise InputError("--from names the weights to start from; omit --weights and --pretrained")
     check_device(device)
     with output.needs_extra("train"):
-        from edgefer.learning import checkpoint, initial_weights
+        from edgefer.learning import checkpoint, distributed, initial_weights
         from edgefer.training import trainer, unfinished
     prepare_torch(device, threads)
+    distributed.join(device)
+    resumes = resume is not None
     if resume is not None:
         settled = unfinished.resumed_recipe(resume)
         # They may lie elsewhere now; that they are the same is checked.
@@ -101,7 +103,7 @@ def command(
         if groups is not None or labels is not None or renames is not None:
             raise InputError("--resume divides and names the data as the run did; omit --groups, --labels and --map")
         data = data or unfinished.data_of(resume)
-        dataset = datasets.find(data)
+        dataset = distributed.first_then_others(lambda: datasets.find(data))
     else:
         # A recipe with a mistake in it is worth knowing before 300 MB of data are read.
         settings = settings or []
@@ -114,18 +116,22 @@ def command(
         else:
             settings += [f"model.initial_weights={json.dumps(named(start), ensure_ascii=False)}"] if start else []
             settled = recipes.load(recipe or "compact", settings, epochs, seed)
-        dataset = datasets.find(data, groups, datasets.Reading(labels, renames))
+        reading = datasets.Reading(labels, renames)
+        dataset = distributed.first_then_others(lambda: datasets.find(data, groups, reading))
         if not start:
             datasets.check_named(dataset)
         check_divided(dataset, groups)
         if not recipe and not start and dataset.synthetic:
             settled = recipes.load("quickstart", settings, epochs, seed)
-        if out is not None:
+        if out is not None and distributed.launched():  # which restarts the same command
+            resumes = distributed.from_first(lambda: unfinished.goes_on(out, settled))
+        elif out is not None:
             unfinished.check_new(out)
-        if export_check:
+        if export_check and distributed.is_first():
             check_export(settled, len(settled.data.classes or dataset.classes))
-    with paths.run_folder(resume or out, "train", settled.name) as run, resumable(partial(_resume, run)):
-        result = trainer.train(settled, dataset, run, resume is not None, tensorboard, device)
+    with distributed.run_folder(resume or out, "train", settled.name) as run, resumable(partial(_resume, run)):
+        result = trainer.train(settled, dataset, run, resumes, tensorboard, device)
+    distributed.go_on_alone()
     if run.resolve().parent == paths.RUNS.resolve() / "train":
         paths.mark_latest(run)
     files = show(run, dataset, device) if page else {}
@@ -145,6 +151,7 @@ def command(
             "parameters": f"{result.parameters:,}",
             **({"began with": initial_weights.sentence(result.initial_weights)} if result.initial_weights else {}),
             "time": console.duration(result.seconds),
+            **({"processes": str(result.world_size)} if result.world_size > 1 else {}),
             "checkpoint": str(run / "best.json"),
             **{name: file for name, file in files.items() if name == "page"},
         },

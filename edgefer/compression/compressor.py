@@ -46,6 +46,7 @@ from edgefer.errors import GateFailed
 from edgefer.graph import count
 from edgefer.graph.fp16 import to_fp16
 from edgefer.learning import checkpoint as checkpoints
+from edgefer.learning import distributed
 from edgefer.learning.loop import Progress
 from edgefer.lines import shell
 
@@ -97,6 +98,8 @@ def compress(
     for name, model in {**fp32, **dict.fromkeys(targets.FP16_MODELS, fp16_model)}.items():
         targets.check_float(name, model)
     student = _fine_tuned(job, network, fp32, torch.from_numpy(inputs))
+    world_size = distributed.world_size()
+    distributed.go_on_alone()
 
     # Export, and one graph for each target, beside FP32.
     qdq = export.int8(student.quantized, example, job.half_range)
@@ -164,6 +167,7 @@ def compress(
         worst=tuple(damage for damage in damages[:_WORST] if damage.loss > 0),
         images=len(validation),
         seconds=round(time.monotonic() - started, 1),
+        world_size=world_size,
         data=job.dataset.name,
         synthetic=job.dataset.synthetic,
         division=job.dataset.division,

@@ -20,7 +20,18 @@ from torch import Tensor, nn
 from edgefer import console
 from edgefer.data.dataset import Split
 from edgefer.errors import Diverged
-from edgefer.learning import augmentation, evaluate, images, loop, loss, optimizer, private, randomness, state
+from edgefer.learning import (
+    augmentation,
+    distributed,
+    evaluate,
+    images,
+    loop,
+    loss,
+    optimizer,
+    private,
+    randomness,
+    state,
+)
 from edgefer.learning.loop import Progress
 from edgefer.lines import shell
 from edgefer.recipes import Recipe
@@ -132,7 +143,7 @@ def finetune(
     """
     # Setup.
     checkpoint_path = work / f"{plan.stage}.json"
-    saved = state.read(checkpoint_path) if checkpoint_path.exists() else None
+    saved = distributed.from_first(lambda: state.read(checkpoint_path) if checkpoint_path.exists() else None)
     begin_anew = f"remove {work} and compress again"
     with state.taking_up(checkpoint_path, begin_anew):
         progress = _progress(saved["progress"]) if saved else Progress()
@@ -142,6 +153,9 @@ def finetune(
     phase = Phase(name=plan.stage, epochs=plan.epochs, optimizer=last.optimizer, lr=plan.lr, momentum=last.momentum)
     stepper = optimizer.make_optimizer(student, phase)
     schedule = optimizer.Schedule(stepper, phase, plan.steps)
+    if plan.stage == "relu":
+        student = distributed.with_shared_batchnorm(student, "cpu")
+    replica = distributed.replicated(student)
     pixels = images.load(training, recipe.preprocessing)
     batch_size = min(recipe.train.batch_size, len(training))
     if saved:
@@ -158,7 +172,7 @@ def finetune(
         best = _copy(student)
         console.say(f"before {STAGES[plan.stage]}: val accuracy {100 * accuracy:.2f} %")
 
-    if where is not None:
+    if where is not None and distributed.is_first():
         private.write(work, where)
 
     def save() -> None:
@@ -172,7 +186,7 @@ def finetune(
         }
         state.save(work, plan.stage, tree)
 
-    go_on = f"edgefer compress --resume {shell(work)}"
+    go_on = distributed.command(f"edgefer compress --resume {shell(work)}")
     with loop.running(STAGES[plan.stage], plan.epochs, plan.steps, progress, save, go_on) as running:
         if saved:
             with state.taking_up(checkpoint_path, begin_anew):
@@ -185,17 +199,21 @@ def finetune(
             for step in running.steps():
                 schedule.step(progress.epoch * plan.steps + step)
                 batch = order[step * batch_size :][:batch_size]
-                x = augmentation.augment(pixels[batch], recipe.augment, recipe.preprocessing)
+                mine = distributed.places(len(batch))
+                part = (mine, len(batch))
+                x = augmentation.augment(pixels[batch[mine]], recipe.augment, recipe.preprocessing, part)
                 x = x.contiguous(memory_format=torch.channels_last)
                 with torch.no_grad():
                     wanted = teacher(x).softmax(dim=1)
-                step_loss = loss.distillation(student(x), wanted, temperature=1.0)
-                value = step_loss.item()
+                with distributed.own_randomness(plan.seed + progress.epoch * plan.steps + step):
+                    step_loss = len(mine) / len(batch) * loss.distillation(replica(x), wanted, temperature=1.0)
+                (value,) = distributed.total(step_loss.item())
                 if not math.isfinite(value):
                     raise _diverged(plan, progress, training.rows[batch], notes)
                 stepper.zero_grad()
-                step_loss.backward()
+                distributed.backward(step_loss)
                 stepper.step()
+                distributed.average_statistics(student)
                 progress.loss_sum += value
 
             student.eval()
@@ -228,7 +246,7 @@ def _diverged(plan: FineTuneSettings, progress: Progress, rows: NDArray[np.int64
 
 
 def _accuracy(network: nn.Module, split: Split, recipe: Recipe, advance: Callable[..., None] | None = None) -> float:
-    logits = evaluate.logits(network, split, recipe.preprocessing, advance)
+    logits = evaluate.shared_logits(network, split, recipe.preprocessing, advance)
     return float(np.mean(logits.argmax(axis=1) == split.labels))
 
 

@@ -36,6 +36,7 @@ class CompressResult:
         worst: the parts that cost most before a repair, the worst first, if there was a diagnosis.
         images: of the validation split.
         seconds: all of it.
+        world_size: processes that fine-tuned together.
         data: the data set's name.
         synthetic: True for the built-in faces.
         division: how edgefer took the validation images from the training images; None where it did not.
@@ -59,6 +60,7 @@ class CompressResult:
     worst: tuple[Damage, ...]
     images: int
     seconds: float
+    world_size: int
     data: str
     synthetic: bool
     division: Division | None

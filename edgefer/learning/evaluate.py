@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgefer.data.dataset import Split
+from edgefer.learning import distributed
 from edgefer.preprocessing import Preprocessing
 
 
@@ -29,3 +30,12 @@ def logits(
                 advance(len(images))
     model.train(training)
     return np.concatenate(out)
+
+
+def shared_logits(
+    model: nn.Module, split: Split, preprocessing: Preprocessing, advance: Callable[..., None] | None = None
+) -> NDArray[np.float32]:
+    """Return what `logits` does, where each process of a training has the network and answers for its part."""
+    mine = distributed.part(len(split))
+    answers = logits(model, split.subset(mine), preprocessing, advance) if mine.size else None
+    return np.concatenate([each for each in distributed.gathered(answers) if each is not None])

@@ -8,18 +8,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from edgefer.learning import distributed
+
 
 @contextmanager
 def wish_to_stop() -> Iterator[Callable[[], bool]]:
     """Yield a function that says whether SIGINT, SIGTERM or SIGHUP came. A second SIGINT interrupts at once.
 
-    One that is ignored, as SIGHUP under nohup, stays so.
+    One that is ignored, as SIGHUP under nohup, stays so. Ctrl-C reaches what torchrun started twice: from the terminal
+    and from torchrun.
     """
     asked = False
 
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        if asked and number == signal.SIGINT:
+        if asked and number == signal.SIGINT and not distributed.launched():
             raise KeyboardInterrupt
         asked = True
 

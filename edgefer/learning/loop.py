@@ -23,7 +23,7 @@ from typing import Any
 
 from edgefer import console
 from edgefer.errors import Interrupted
-from edgefer.learning import interrupt
+from edgefer.learning import distributed, interrupt
 
 SECONDS_BETWEEN_SAVES = 120.0
 
@@ -93,7 +93,7 @@ class Running:
             progress.step += 1
             progress.seconds_in_epoch += self.seconds()
             self._advance(1, f"epoch {progress.epoch + 1}, loss {progress.loss_sum / progress.step:.3f}")
-            if self._stop_asked():
+            if any(distributed.total(self._stop_asked())):  # all of them after the same step
                 self.save()
                 raise Interrupted(f"interrupted; go on with: {self._go_on}")
             if self._clock - self._saved > SECONDS_BETWEEN_SAVES:
@@ -105,8 +105,9 @@ class Running:
         return self._clock - before
 
     def save(self) -> None:
-        """Write the state now."""
-        self._save()
+        """Write the state now, in the first process."""
+        if distributed.is_first():
+            self._save()
         self._saved = time.monotonic()
 
 

@@ -33,7 +33,7 @@ class _Layer:
     """
 
     convolution: nn.Conv2d
-    norm: nn.BatchNorm2d
+    norm: nn.modules.batchnorm._BatchNorm
     reads: str | None
     writes: str
     shows: nn.Module | None
@@ -113,7 +113,7 @@ def _layer(layers: nn.Module, reads: str | None, writes: str, shows: nn.Module |
     assert isinstance(layers, nn.Sequential)
     convolution, norm = layers[0], layers[1]
     assert isinstance(convolution, nn.Conv2d)
-    assert isinstance(norm, nn.BatchNorm2d)
+    assert isinstance(norm, nn.modules.batchnorm._BatchNorm)
     return _Layer(convolution, norm, reads, writes, shows)
 
 

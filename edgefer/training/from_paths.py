@@ -53,17 +53,19 @@ def train(
         Interrupted: Ctrl-C; the same call with the run's folder as `out` goes on.
     """
     try:
+        from edgefer.learning import distributed
         from edgefer.training import trainer, unfinished
     except ModuleNotFoundError as error:
         raise MissingExtra.of(error, "train") from None
     if isinstance(recipe, Recipe) and (settings or epochs or seed is not None):
         raise InputError("settings, epochs and seed change a recipe that is named; give recipes.load them")
     settled = recipe if isinstance(recipe, Recipe) else recipes.load(str(recipe), list(settings), epochs, seed)
-    dataset = given(data)
+    distributed.join(device)
+    dataset = distributed.first_then_others(lambda: given(data))
     run = None if out is None else Path(out)
-    resumes = run is not None and unfinished.goes_on(run, settled)
-    with paths.run_folder(run, "train", settled.name) as folder:
+    resumes = run is not None and distributed.from_first(lambda: unfinished.goes_on(run, settled))
+    with distributed.run_folder(run, "train", settled.name) as folder:
         trained = trainer.train(settled, dataset, folder, resumes, device=device)
-    if run is None:
+    if run is None and distributed.is_first():
         paths.mark_latest(folder)
     return trained

@@ -17,7 +17,7 @@ from edgefer import console, data, models, paths, public, recipes, versions
 from edgefer.data import votes as fer_plus
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import InputError
-from edgefer.learning import checkpoint, initial_weights, optimizer, private, randomness
+from edgefer.learning import checkpoint, distributed, initial_weights, optimizer, private, randomness
 from edgefer.learning import state as states
 from edgefer.learning.checkpoint import Checkpoint
 from edgefer.lines import shell
@@ -45,6 +45,7 @@ class TrainSetup:
         validation: the images that select.
         targets: the training images with all that is known of them.
         model: the network, on the device.
+        replica: what calls it in a step (`edgefer.learning.distributed`).
         averaged: the running average of its weights, if the recipe asks for one.
         channel_pairs: the channels that `edgefer.models.mirroring` ties, if the recipe asks for it.
         precision: of the steps.
@@ -64,6 +65,7 @@ class TrainSetup:
     validation: Split
     targets: Targets
     model: nn.Module
+    replica: nn.Module
     averaged: ModelEmaV3 | None
     channel_pairs: Any
     precision: precision.Precision
@@ -112,6 +114,8 @@ class TrainSetup:
         """Return the optimizer and the schedule of a phase, taken up where a saved state was in it."""
         optimizer.choose_weights(self.model, phase)
         self.model.zero_grad()  # of weights that are frozen from here on: in no norm, as after a resume
+        self.replica = self.model  # frees the one of the phase before
+        self.replica = distributed.replicated(self.model)
         stepper = optimizer.make_optimizer(self.model, phase)
         schedule = optimizer.Schedule(stepper, phase, self.steps)
         if self.saved and self.saved["phase"] == self.progress.phase:
@@ -128,8 +132,9 @@ class TrainSetup:
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the network's logits of a batch, (N, outputs), and their loss, a scalar."""
-        with precision.autocast(self.device, self.precision):
-            logits = self.model(batch.x)
+        seed = self.recipe.train.seed + self.progress.epoch * self.steps + self.progress.step
+        with precision.autocast(self.device, self.precision), distributed.own_randomness(seed):
+            logits = self.replica(batch.x)
             return logits, self.targets.loss(logits, batch)
 
     def save(self, stepper: torch.optim.Optimizer, schedule: optimizer.Schedule) -> None:
@@ -162,7 +167,7 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     settings = recipe.train
-    saved = unfinished.read_state(run) if goes_on else None
+    saved = distributed.from_first(lambda: unfinished.read_state(run)) if goes_on else None
     whole, dataset = _divided(recipe, dataset, saved)
     training = data.split(dataset, "train", recipe.data.split)
     validation = data.split(dataset, "val", recipe.data.split)
@@ -196,20 +201,24 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
     channel_pairs = None
     if settings.mirror:
         channel_pairs = (
-            saved.get("channel_pairs") if saved else models.find_channel_pairs(model, targets.augmented(slice(256)))
+            saved.get("channel_pairs")
+            if saved
+            else distributed.from_first(lambda: models.find_channel_pairs(model, targets.augmented(slice(256))))
         )
         if not channel_pairs:
             raise InputError(f"{run} began without train.mirror; begin anew with --from {shell(run)}")
         models.mirror(model, channel_pairs)
+    step_precision = saved["precision"] if saved else distributed.from_first(lambda: _precision(recipe, model, targets))
+    model = distributed.with_shared_batchnorm(model, device)
     averaged = None
     if settings.ema:
         averaged = ModelEmaV3(model, decay=settings.ema, use_warmup=True)
-    step_precision = saved["precision"] if saved else _precision(recipe, model, targets)
     threads = _take_up(run, device, saved, model, averaged) if saved else torch.get_num_threads()
     if not saved:
         randomness.seed(settings.seed)
     shown = recipes.named(recipe).model_dump(mode="json")  # in all files but private.json
-    _write_recipe(run, recipe, dataset, shown)
+    if distributed.is_first():
+        _write_recipe(run, recipe, dataset, shown)
     return TrainSetup(
         recipe=recipe,
         run=run,
@@ -220,6 +229,7 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
         validation=validation,
         targets=targets,
         model=model,
+        replica=model,
         averaged=averaged,
         channel_pairs=channel_pairs,
         precision=step_precision,

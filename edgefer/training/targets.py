@@ -12,7 +12,7 @@ from timm.data import Mixup
 from torch import Tensor
 
 from edgefer.data.dataset import Split
-from edgefer.learning import augmentation, images, loss
+from edgefer.learning import augmentation, distributed, images, loss
 from edgefer.recipes import Recipe
 from edgefer.training import precision
 from edgefer.training.teacher_views import TeacherViews
@@ -29,12 +29,21 @@ class Batch:
         y: labels, int64, (N,); with mixup the shares of each label, float32, (N, classes).
         teacher_probabilities: what the teachers say at their temperature, float32, (N, classes); None without teachers.
         votes: shares of each kind of vote, float32, (N, kinds); None without votes.
+        share: of the images of all processes, those that this one has, 0 to 1.
+        label_share: likewise of the weights of their labels.
     """
 
     x: Tensor
     y: Tensor
     teacher_probabilities: Tensor | None
     votes: Tensor | None
+    share: float = 1.0
+    label_share: float = 1.0
+
+    def right(self, logits: Tensor) -> int:
+        """Return how many answers are right: logits of the classes alone, (N, classes)."""
+        truth = self.y if self.y.ndim == 1 else self.y.argmax(dim=1)  # of a mix, the larger share's
+        return int((logits.argmax(dim=1) == truth).sum())
 
 
 def by_labels(teacher_probabilities: Tensor, y: Tensor, unknown: list[int]) -> Tensor:
@@ -76,7 +85,7 @@ class Targets:
         Raises:
             InputError: the labels cannot be weighted.
         """
-        count = recipe.train.batch_size
+        count = len(distributed.places(recipe.train.batch_size))
         self._recipe, self._classes, self._teachers, self._device = recipe, classes, teachers, device
         self.criterion = loss.cross_entropy(recipe.train, training.labels, classes).to(device)
         self.pixels = images.load(training, recipe.preprocessing).to(device)
@@ -113,22 +122,29 @@ class Targets:
         if self._views:
             self._answers = self._views.answers(epoch % views).to(self._device)
 
-    def augmented(self, rows: NDArray[np.int64] | slice) -> Tensor:
+    def augmented(self, rows: NDArray[np.int64] | slice, part: tuple[NDArray[np.int64], int] | None = None) -> Tensor:
         """Return a network's input of images, normalized, float32, (N, C, S, S), channels last."""
+<<<<<<< HEAD
         draws = self._draws[rows] if self._draws is not None else None
         x = augmentation.augment(self.pixels[rows], self._recipe.augment, self._recipe.preprocessing, draws)
+=======
+        x = augmentation.augment(self.pixels[rows], self._recipe.augment, self._recipe.preprocessing, part)
+>>>>>>> 21d69ec (train and compress in several processes, as torchrun starts them)
         return x.contiguous(memory_format=torch.channels_last)
 
     def take(self, rows: NDArray[np.int64], step_precision: precision.Precision) -> Batch:
-        """Return a batch of images, augmented.
+        """Return what this process takes of a batch of images, augmented.
 
         Args:
-            rows: which images, int64, (N,).
+            rows: which images the whole batch has, int64, (N,).
             step_precision: in which the teachers answer.
         """
         recipe, teaching = self._recipe, self._recipe.teaching
-        x = self.augmented(rows)
+        whole, mine = self.labels[rows], distributed.places(len(rows))
+        rows, part = rows[mine], (mine, len(rows))
+        x = self.augmented(rows, part)
         y = self.labels[rows]
+        share = label_share = len(mine) / len(whole)
         votes = self._votes[rows] if self._votes is not None else None
         likely = self._likely[rows] if self._likely is not None else None
         teacher_probabilities = self._answers[rows].float() if self._answers is not None else None
@@ -137,8 +153,14 @@ class Targets:
             y = shares @ F.one_hot(y, self._classes).float()
             votes = shares @ votes if votes is not None else None
             likely = torch.log(shares @ likely.exp()) if likely is not None else None
+<<<<<<< HEAD
             # Of views that are mixed, the teachers' answers are mixed: they have not seen the mix.
             teacher_probabilities = shares @ teacher_probabilities if teacher_probabilities is not None else None
+=======
+        elif self.criterion.weight is not None and share < 1:  # cross-entropy divides by the sum of the weights
+            label_share = float(self.criterion.weight[y].sum() / self.criterion.weight[whole].sum())
+        teacher_probabilities = None
+>>>>>>> 21d69ec (train and compress in several processes, as torchrun starts them)
         if teaching.teachers:
             if teacher_probabilities is None:
                 with precision.autocast(self._device, step_precision):
@@ -150,20 +172,26 @@ class Targets:
             unknown = self._teachers.unknown()
             if unknown:
                 teacher_probabilities = by_labels(teacher_probabilities, y, unknown)
-        return Batch(x, y, teacher_probabilities, votes)
+        return Batch(x, y, teacher_probabilities, votes, share, label_share)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return the loss of a network's logits, a scalar.
+        """Return the loss of a network's logits, a scalar: over all processes these add up to the batch's.
 
         Args:
             logits: of the classes, and behind them of the kinds of vote if there are votes: (N, outputs).
             batch: what they answer.
         """
+<<<<<<< HEAD
         teaching, said = self._recipe.teaching, logits[:, : self._classes] + self._log_shares
         value: Tensor = self.criterion(said, batch.y)
+=======
+        teaching, said = self._recipe.teaching, logits[:, : self._classes]
+        value: Tensor = batch.label_share * self.criterion(said, batch.y)
+>>>>>>> 21d69ec (train and compress in several processes, as torchrun starts them)
         if batch.teacher_probabilities is not None:
-            distilled = loss.distillation(said, batch.teacher_probabilities, teaching.temperature)
+            distilled = batch.share * loss.distillation(said, batch.teacher_probabilities, teaching.temperature)
             value = (1 - teaching.share) * value + teaching.share * distilled
         if batch.votes is not None:
-            value = value + teaching.votes_weight * F.cross_entropy(logits[:, self._classes :], batch.votes)
+            voted = F.cross_entropy(logits[:, self._classes :], batch.votes)
+            value = value + batch.share * teaching.votes_weight * voted
         return value

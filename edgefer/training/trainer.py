@@ -20,7 +20,7 @@ from torch import nn
 from edgefer import console, models, versions
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import Diverged
-from edgefer.learning import checkpoint, evaluate, images, loop, optimizer
+from edgefer.learning import checkpoint, distributed, evaluate, images, loop, optimizer
 from edgefer.lines import mark, shell
 from edgefer.recipes import Recipe
 from edgefer.training import log
@@ -38,6 +38,7 @@ class TrainResult:
         val_accuracy: of those weights on the validation split, 0 to 1.
         parameters: numbers in the network that were trained.
         seconds: of training, validation included.
+        world_size: processes that trained together.
         precision: ``bf16`` or ``fp32``, as the steps ran.
         data: the data set's name.
         digest: the data set's SHA-256.
@@ -56,6 +57,7 @@ class TrainResult:
     val_accuracy: float
     parameters: int
     seconds: float
+    world_size: int
     precision: str
     data: str
     digest: str
@@ -98,7 +100,7 @@ def train(
     job = prepare(recipe, dataset, run, resume, device)
     settings, progress, model, targets = recipe.train, job.progress, job.model, job.targets
     classes, steps = len(job.dataset.classes), job.steps
-    board = log.TensorBoard(run) if tensorboard else None
+    board = log.TensorBoard(run) if tensorboard and distributed.is_first() else None
     _say_what_begins(job)
 
     targets.ask_teachers(job.precision)
@@ -106,7 +108,7 @@ def train(
     def save() -> None:
         job.save(stepper, schedule)
 
-    go_on = f"edgefer train --resume {shell(run)}"
+    go_on = distributed.command(f"edgefer train --resume {shell(run)}")
     with loop.running(recipe.name, recipe.epochs, steps, progress, save, go_on) as running:
         job.restore_randomness()
         for phase in job.phases_left():
@@ -125,19 +127,20 @@ def train(
                     rows = order[step * settings.batch_size :][: settings.batch_size]
                     batch = targets.take(rows, job.precision)
                     logits, step_loss = job.forward(batch)
-                    value = step_loss.item()
+                    value, *counts = distributed.total(step_loss.item(), batch.right(logits[:, :classes]), len(batch.y))
                     if not math.isfinite(value):
                         raise _diverged(job, job.training.rows[rows])
                     stepper.zero_grad()
-                    step_loss.backward()
+                    distributed.backward(step_loss)
                     if settings.clip_gradient:
                         nn.utils.clip_grad_norm_(model.parameters(), settings.clip_gradient)
                     stepper.step()
+                    distributed.average_statistics(model)
                     if job.channel_pairs:
                         models.mirror(model, job.channel_pairs)
                     if job.averaged:
                         job.averaged.update(model, step=done)
-                    progress.note(value, logits[:, :classes], batch)
+                    progress.note(value, *counts)
 
                 val_loss, val_accuracy = _validate(job.selected, job.validation, recipe, classes)
                 if not math.isfinite(val_loss):
@@ -155,14 +158,16 @@ def train(
                 }
                 schedule.epoch(val_loss)
                 progress.end_epoch(line, settings.best)
-                if progress.best_epoch == progress.epoch:
-                    checkpoint.write(run, job.checkpoint(val_accuracy))
-                log.write_csv(run, progress.history)  # before the state, which may say that all is done
+                if distributed.is_first():
+                    if progress.best_epoch == progress.epoch:
+                        checkpoint.write(run, job.checkpoint(val_accuracy))
+                    log.write_csv(run, progress.history)  # before the state, which may say that all is done
                 running.save()
                 if board:
                     board.add(line)
                 console.say(_sentence(line, recipe.epochs, progress.best_epoch == progress.epoch, dataset.synthetic))
-    checkpoint.finish(run, progress.epoch)
+    if distributed.is_first():
+        checkpoint.finish(run, progress.epoch)
     return _result(job)
 
 
@@ -170,12 +175,16 @@ def _say_what_begins(job: TrainSetup) -> None:
     recipe, dataset = job.recipe, job.dataset
     console.say(
         f"training {recipe.name} on {dataset.name}: {len(job.training):,} images, {recipe.epochs} epochs of "
-        f"{job.steps} steps, {job.device}, {job.precision}, into {job.run}"
+        f"{job.steps} steps, {_where(job)}, {job.precision}, into {job.run}"
     )
     weights = job.targets.criterion.weight
     if weights is not None:
         shares = zip(dataset.classes, weights.tolist(), strict=True)
         console.say(f"class weights: {', '.join(f'{name} {weight:.2f}' for name, weight in shares)}")
+
+
+def _where(job: TrainSetup) -> str:
+    return job.device if distributed.world_size() == 1 else f"{distributed.world_size()} processes on {job.device}"
 
 
 def _result(job: TrainSetup) -> TrainResult:
@@ -187,6 +196,7 @@ def _result(job: TrainSetup) -> TrainResult:
         val_accuracy=progress.best_accuracy,
         parameters=sum(kept[name].numel() for name, _ in job.model.named_parameters()),
         seconds=round(sum(line["seconds"] for line in progress.history), 1),
+        world_size=distributed.world_size(),
         precision=job.precision,
         data=dataset.name,
         digest=dataset.digest,
@@ -206,9 +216,10 @@ def _freeze_batchnorm(model: nn.Module) -> None:
 
 
 def _validate(model: nn.Module, validation: Split, recipe: Recipe, classes: int) -> tuple[float, float]:
-    logits = evaluate.logits(model, validation, recipe.preprocessing)[:, :classes]
+    logits = evaluate.shared_logits(model, validation, recipe.preprocessing)[:, :classes]
     mean_loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(validation.labels)).item()
-    return mean_loss, float((logits.argmax(axis=1) == validation.labels).mean())
+    accuracy = float((logits.argmax(axis=1) == validation.labels).mean())
+    return distributed.from_first(lambda: (mean_loss, accuracy))  # to the last bit: a schedule may go by it
 
 
 def _diverged(job: TrainSetup, rows: NDArray[np.int64] | None) -> Diverged:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from edgefer import recipes
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint, loop, private
@@ -17,7 +15,6 @@ from edgefer.learning import state as states
 from edgefer.lines import shell
 from edgefer.recipes import Recipe
 from edgefer.training import log
-from edgefer.training.targets import Batch
 
 
 @dataclass
@@ -38,12 +35,11 @@ class TrainingProgress(loop.Progress):
     seen: int = 0
     best_loss: float | None = None
 
-    def note(self, loss: float, logits: Tensor, batch: Batch) -> None:
-        """Take the loss of a step, and whether its answers (logits of the classes alone, (N, classes)) were right."""
-        truth = batch.y if batch.y.ndim == 1 else batch.y.argmax(dim=1)  # of a mix, the larger share's
+    def note(self, loss: float, right: float, seen: float) -> None:
+        """Take the loss of a step, and how many of the images that it saw were answered right."""
         self.loss_sum += loss
-        self.right += int((logits.argmax(dim=1) == truth).sum())
-        self.seen += len(truth)
+        self.right += int(right)
+        self.seen += int(seen)
 
     def end_epoch(self, line: dict[str, Any], by: str) -> None:
         """Take an epoch's line of the log, and note whether it is the best by ``accuracy`` or ``loss``."""

@@ -1,0 +1,74 @@
+"""Trainings whose steps are written down, in as many processes as torchrun starts: -m tests.helpers.together FOLDER."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import edgefer
+from edgefer import recipes
+from edgefer.recipes import Recipe
+from edgefer.training.targets import Batch, Targets
+from edgefer.training.unfinished import TrainingProgress
+from tests.helpers.stripes import stripes
+
+IMAGES, BATCH = 220, 22  # 10 steps of 11 pairs: of two processes one takes ten images, the other twelve
+
+
+def trainings() -> dict[str, Recipe]:
+    """Return recipes of a network without BatchNorm, two epochs each."""
+    plain = recipes.load(
+        "quickstart",
+        (
+            "model.name=test_convnext",
+            "model.args={}",
+            f"train.batch_size={BATCH}",
+            "train.ema=0.9",
+            "train.clip_gradient=1",
+            "phases.0.lr=0.02",
+        ),
+        epochs=2,
+    )
+    augment = plain.augment.model_copy(update={"mixup": 0.4, "erase": 0.3})
+    phases = [plain.phases[0].model_copy(update={"epochs": 1, "train": names}) for names in (("head",), ("*",))]
+    weighted = plain.train.model_copy(update={"class_weights": True})
+    return {
+        "mixed": plain.model_copy(update={"augment": augment}),
+        "weighted": plain.model_copy(update={"train": weighted, "phases": tuple(phases)}),
+    }
+
+
+def noted(name: str, run: Path) -> dict[str, Any]:
+    """Train; return the result, with the rows that this process took in each step and the loss of each step."""
+    rows: list[list[int]] = []
+    losses: list[float] = []
+    take, note, augmented = Targets.take, TrainingProgress.note, Targets.augmented
+
+    def noting_take(self: Targets, *arguments: Any) -> Batch:
+        def noting(taken: Any, *more: Any) -> Any:
+            rows.append(taken.tolist())
+            return augmented(self, taken, *more)
+
+        self.augmented = noting  # type: ignore[method-assign]
+        return take(self, *arguments)
+
+    def noting_note(self: TrainingProgress, loss: float, *more: Any) -> None:
+        losses.append(loss)
+        note(self, loss, *more)
+
+    Targets.take, TrainingProgress.note = noting_take, noting_note  # type: ignore[method-assign, assignment]
+    try:
+        result = edgefer.train(trainings()[name], stripes(train=IMAGES), run)
+    finally:
+        Targets.take, TrainingProgress.note = take, note  # type: ignore[method-assign]
+    return {**dataclasses.asdict(result), "rows": rows, "losses": losses}
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    done = {name: noted(name, folder / name) for name in trainings()}
+    (folder / f"{os.environ['RANK']}.json").write_text(json.dumps(done, default=str))
