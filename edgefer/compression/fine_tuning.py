@@ -200,8 +200,8 @@ def finetune(
                 schedule.step(progress.epoch * plan.steps + step)
                 batch = order[step * batch_size :][:batch_size]
                 mine = distributed.places(len(batch))
-                part = (mine, len(batch))
-                x = augmentation.augment(pixels[batch[mine]], recipe.augment, recipe.preprocessing, part)
+                draws = augmentation.draw(len(batch))[mine]
+                x = augmentation.augment(pixels[batch[mine]], recipe.augment, recipe.preprocessing, draws)
                 x = x.contiguous(memory_format=torch.channels_last)
                 with torch.no_grad():
                     wanted = teacher(x).softmax(dim=1)

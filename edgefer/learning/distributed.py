@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +29,7 @@ from edgefer.learning import optimizer
 
 T = TypeVar("T")
 
-_PATIENCE = timedelta(hours=2)  # the first process may read a large data set meanwhile; one that ended is noted at once
+_PATIENCE = timedelta(days=1)  # one process may read a large data set meanwhile; one that ended is noted at once
 _alone = False  # the others have left
 
 
@@ -135,6 +135,19 @@ def run_folder(out: Path | None, kind: str, name: str) -> Iterator[Path]:
         yield from_first(Path)
 
 
+def share_on_machine(work: Sequence[T]) -> Sequence[T]:
+    """Return what this process does of work whose results all processes of this machine find on its disk (`wait`)."""
+    if world_size() == 1:
+        return work
+    return work[int(os.environ["LOCAL_RANK"]) :: int(os.environ["LOCAL_WORLD_SIZE"])]
+
+
+def wait() -> None:
+    """Wait until all processes are here."""
+    if world_size() > 1:
+        dist.barrier()
+
+
 def total(*values: float) -> tuple[float, ...]:
     """Return the sum over all processes of each value."""
     if world_size() == 1:
@@ -164,6 +177,8 @@ def places(count: int) -> NDArray[np.int64]:
     Raises:
         InputError: there are fewer than two for each process.
     """
+    if world_size() == 1:
+        return np.arange(count)
     half = count // 2
     if half < world_size():
         raise InputError(f"a batch of {count} is too small for {world_size()} processes: each takes two images or more")

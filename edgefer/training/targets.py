@@ -122,14 +122,10 @@ class Targets:
         if self._views:
             self._answers = self._views.answers(epoch % views).to(self._device)
 
-    def augmented(self, rows: NDArray[np.int64] | slice, part: tuple[NDArray[np.int64], int] | None = None) -> Tensor:
+    def augmented(self, rows: NDArray[np.int64] | slice) -> Tensor:
         """Return a network's input of images, normalized, float32, (N, C, S, S), channels last."""
-<<<<<<< HEAD
         draws = self._draws[rows] if self._draws is not None else None
         x = augmentation.augment(self.pixels[rows], self._recipe.augment, self._recipe.preprocessing, draws)
-=======
-        x = augmentation.augment(self.pixels[rows], self._recipe.augment, self._recipe.preprocessing, part)
->>>>>>> 21d69ec (train and compress in several processes, as torchrun starts them)
         return x.contiguous(memory_format=torch.channels_last)
 
     def take(self, rows: NDArray[np.int64], step_precision: precision.Precision) -> Batch:
@@ -141,8 +137,8 @@ class Targets:
         """
         recipe, teaching = self._recipe, self._recipe.teaching
         whole, mine = self.labels[rows], distributed.places(len(rows))
-        rows, part = rows[mine], (mine, len(rows))
-        x = self.augmented(rows, part)
+        rows = rows[mine]
+        x = self.augmented(rows)
         y = self.labels[rows]
         share = label_share = len(mine) / len(whole)
         votes = self._votes[rows] if self._votes is not None else None
@@ -153,14 +149,10 @@ class Targets:
             y = shares @ F.one_hot(y, self._classes).float()
             votes = shares @ votes if votes is not None else None
             likely = torch.log(shares @ likely.exp()) if likely is not None else None
-<<<<<<< HEAD
             # Of views that are mixed, the teachers' answers are mixed: they have not seen the mix.
             teacher_probabilities = shares @ teacher_probabilities if teacher_probabilities is not None else None
-=======
         elif self.criterion.weight is not None and share < 1:  # cross-entropy divides by the sum of the weights
             label_share = float(self.criterion.weight[y].sum() / self.criterion.weight[whole].sum())
-        teacher_probabilities = None
->>>>>>> 21d69ec (train and compress in several processes, as torchrun starts them)
         if teaching.teachers:
             if teacher_probabilities is None:
                 with precision.autocast(self._device, step_precision):
@@ -181,13 +173,8 @@ class Targets:
             logits: of the classes, and behind them of the kinds of vote if there are votes: (N, outputs).
             batch: what they answer.
         """
-<<<<<<< HEAD
         teaching, said = self._recipe.teaching, logits[:, : self._classes] + self._log_shares
-        value: Tensor = self.criterion(said, batch.y)
-=======
-        teaching, said = self._recipe.teaching, logits[:, : self._classes]
         value: Tensor = batch.label_share * self.criterion(said, batch.y)
->>>>>>> 21d69ec (train and compress in several processes, as torchrun starts them)
         if batch.teacher_probabilities is not None:
             distilled = batch.share * loss.distillation(said, batch.teacher_probabilities, teaching.temperature)
             value = (1 - teaching.share) * value + teaching.share * distilled

@@ -18,7 +18,7 @@ from torch import Tensor
 from edgefer import console, paths
 from edgefer.data.dataset import Split
 from edgefer.errors import Interrupted
-from edgefer.learning import augmentation, images, interrupt
+from edgefer.learning import augmentation, distributed, images, interrupt
 from edgefer.preprocessing import Preprocessing
 from edgefer.recipes import Recipe
 from edgefer.training import precision
@@ -73,7 +73,7 @@ class TeacherViews:
             interrupt.wish_to_stop() as stop_asked,
             console.progress(f"asking the teachers about {len(wanted)} views", len(wanted) * count, done) as advance,
         ):
-            for view in missing:
+            for view in distributed.share_on_machine(missing):
                 answers = np.empty(self._shape, np.float16)
                 draws = images.draws(count, self._recipe.train.seed, view)
                 for start in range(0, count, _BATCH):

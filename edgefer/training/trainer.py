@@ -104,6 +104,7 @@ def train(
     _say_what_begins(job)
 
     targets.ask_teachers(job.precision)
+    distributed.wait()
 
     def save() -> None:
         job.save(stepper, schedule)

@@ -53,7 +53,7 @@ def noted(name: str, run: Path) -> dict[str, Any]:
             rows.append(taken.tolist())
             return augmented(self, taken, *more)
 
-        self.augmented = noting  # type: ignore[method-assign]
+        self.augmented = noting  # type: ignore[method-assign, assignment]
         return take(self, *arguments)
 
     def noting_note(self: TrainingProgress, loss: float, *more: Any) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -54,9 +55,9 @@ def test_two_processes_learn_what_one_does_and_see_each_image_once(tmp_path: Pat
             ]
         for whole, *parts in zip(one["rows"], *(each["rows"] for each in both), strict=True):
             assert list(map(len, parts)) == [12, 10]
-            assert sorted(sum(parts, [])) == sorted(whole)
-        for rows in (sum(one["rows"][:10], []), sum(one["rows"][10:], [])):
-            assert sorted(rows) == list(range(together.IMAGES))
+            assert sorted(chain(*parts)) == sorted(whole)
+        for epoch in (one["rows"][:10], one["rows"][10:]):
+            assert sorted(chain(*epoch)) == list(range(together.IMAGES))
         saved, expected = (state.read(tmp_path / run / "last.json") for run in (name, f"{name}-alone"))
         for kind in ("model", "selected"):
             torch.testing.assert_close(saved[kind], expected[kind], rtol=1e-3, atol=1e-4)
