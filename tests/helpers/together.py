@@ -6,17 +6,24 @@ import dataclasses
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import edgefer
 from edgefer import recipes
+from edgefer.data.dataset import Dataset
 from edgefer.recipes import Recipe
 from edgefer.training.targets import Batch, Targets
 from edgefer.training.unfinished import TrainingProgress
 from tests.helpers.stripes import stripes
 
 IMAGES, BATCH = 220, 22  # 10 steps of 11 pairs: of two processes one takes ten images, the other twelve
+
+
+def images() -> Dataset:
+    """Return what they learn from."""
+    return stripes(train=IMAGES)
 
 
 def trainings() -> dict[str, Recipe]:
@@ -42,10 +49,11 @@ def trainings() -> dict[str, Recipe]:
     }
 
 
-def noted(name: str, run: Path) -> dict[str, Any]:
-    """Train; return the result, with the rows that this process took in each step and the loss of each step."""
+def noted(recipe: Recipe, dataset: Dataset, run: Path) -> dict[str, Any]:
+    """Train; return the result, with the rows that this process took in each step, the step's loss and its time."""
     rows: list[list[int]] = []
     losses: list[float] = []
+    clock: list[float] = []
     take, note, augmented = Targets.take, TrainingProgress.note, Targets.augmented
 
     def noting_take(self: Targets, *arguments: Any) -> Batch:
@@ -58,17 +66,18 @@ def noted(name: str, run: Path) -> dict[str, Any]:
 
     def noting_note(self: TrainingProgress, loss: float, *more: Any) -> None:
         losses.append(loss)
+        clock.append(time.perf_counter())
         note(self, loss, *more)
 
     Targets.take, TrainingProgress.note = noting_take, noting_note  # type: ignore[method-assign, assignment]
     try:
-        result = edgefer.train(trainings()[name], stripes(train=IMAGES), run)
+        result = edgefer.train(recipe, dataset, run)
     finally:
         Targets.take, TrainingProgress.note = take, note  # type: ignore[method-assign]
-    return {**dataclasses.asdict(result), "rows": rows, "losses": losses}
+    return {**dataclasses.asdict(result), "rows": rows, "losses": losses, "clock": clock}
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    done = {name: noted(name, folder / name) for name in trainings()}
+    done = {name: noted(recipe, images(), folder / name) for name, recipe in trainings().items()}
     (folder / f"{os.environ['RANK']}.json").write_text(json.dumps(done, default=str))

@@ -40,7 +40,10 @@ def ended(started: subprocess.Popen[str]) -> tuple[str, str]:
 
 def test_two_processes_learn_what_one_does_and_see_each_image_once(tmp_path: Path) -> None:
     launched = torchrun("tests.helpers.together", str(tmp_path), folder=tmp_path)
-    alone = {name: together.noted(name, tmp_path / f"{name}-alone") for name in together.trainings()}
+    alone = {
+        name: together.noted(recipe, together.images(), tmp_path / f"{name}-alone")
+        for name, recipe in together.trainings().items()
+    }
     ended(launched)
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
     for name, one in alone.items():
