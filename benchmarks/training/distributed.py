@@ -3,7 +3,7 @@
 python benchmarks/training/distributed.py [--out FILE]
 
 Both by torchrun, one thread a process, Gloo, the same batches. `losses`: 20 steps of a network without BatchNorm
-(timm's test_convnext on stripes, with mixup), and in `rows` how often each epoch took an image. `accuracies`: the recipe
+(timm's test_convnext on stripes, with mixup), and in `rows` how often an epoch took an image. `accuracies`: the recipe
 quickstart, whose network has BatchNorm, three seeds, 700 validation images of 1,400 drawn faces that train.
 `images_per_second`: the recipe compact on drawn faces, the median of 20 steps after the first four. `paper`: eight GPUs
 by the assumptions beside it; nothing of it was measured.
