@@ -11,6 +11,7 @@ shipped (--asked), are kept in NAME-candidates.json: how often a test set was as
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import shutil
 import subprocess
@@ -31,6 +32,16 @@ RESULTS = HERE / "results" / "pretrained"
 _NETWORKS = ("int8-cpu", "int8-tensorrt", "int8-rtx", "fp16-tensorrt", "fp16-rtx")  # FP16: to hold INT8 against
 _MAX_CHECKPOINT = 7_000_000
 GOALS = {"edgefer-nano": 0.665, "edgefer-small": 0.70, "edgefer-base": 0.72}  # what INT8 is to have on PrivateTest
+
+# The trainings that led to each, one after the other, by their logs in benchmarks/training; not those of its teachers.
+LOGS = {
+    "edgefer-nano": ("edgefer-nano-first", "edgefer-nano-second", "edgefer-nano"),
+    "edgefer-small": ("edgefer-small-first", "edgefer-small"),
+    "edgefer-base": (
+        *("edgefer-base-wide-first", "edgefer-base-wide-second", "edgefer-base-wide-third", "edgefer-base-wide"),
+        *("edgefer-base-wide-fifth-again", "edgefer-base-wide-sixth", "edgefer-base-mirror"),
+    ),
+}
 
 
 def main() -> None:
@@ -159,6 +170,19 @@ def without_folders(value: Any) -> Any:
     return Path(value).name if isinstance(value, str) and value.startswith("/") else value
 
 
+def training_time(name: str) -> dict[str, float]:
+    """Return epochs and hours of the trainings that led to a network, as their logs have them."""
+    rows = []
+    for log in LOGS[name]:
+        with (HERE / "training" / f"{log}-log.csv").open(encoding="utf-8", newline="") as file:
+            rows += list(csv.DictReader(file))
+    return {
+        "trainings": len(LOGS[name]),
+        "epochs": len(rows),
+        "hours": sum(float(row["seconds"]) for row in rows) / 3600,
+    }
+
+
 def model_card(manifest: bundle.Manifest, bench: dict[str, Any]) -> str:
     """Return a network's model card, all its figures from its manifest, its bench and the audit of the data."""
     others = RESULTS / f"{manifest.name}-seeds.json"
@@ -193,6 +217,7 @@ def model_card(manifest: bundle.Manifest, bench: dict[str, Any]) -> str:
         faces=faces,
         seeds=json.loads(others.read_text(encoding="utf-8"))["says"] if others.exists() else None,
         asked=asked,
+        time=training_time(manifest.name),
         by_protocol=[each for each in further_protocols(manifest.name) if each["sha256"] == small["sha256"]],
         first_at_goal=next((place for place, each in enumerate(tried, 1) if each >= asked["goal"]), None),
         percent=lambda share: f"{100 * share:.2f} %",

@@ -23,7 +23,7 @@ _TRIED = 16
 
 
 @dataclass(frozen=True)
-class _Layer:
+class ConvolutionLayer:
     """A convolution with its norm.
 
     Attributes:
@@ -56,7 +56,7 @@ def find_channel_pairs(network: nn.Module, images: Tensor) -> ChannelPairs:
         raise InputError("train.mirror is for plain-resnet: other networks' layers may not be symmetric")
     _check_halving(network, images)
     streams: dict[str, list[nn.Module]] = {}  # what is added up must pair alike
-    for layer in _layers(network):
+    for layer in layers(network):
         if layer.shows:
             streams.setdefault(layer.writes, []).append(layer.shows)
     shown = [module for modules in streams.values() for module in modules]
@@ -81,9 +81,9 @@ def mirror(network: nn.Module, channel_pairs: ChannelPairs) -> None:
     assert isinstance(network, PlainResNet)
     device = network.head.weight.device
     index = {name: torch.tensor(channels, device=device) for name, channels in channel_pairs.items()}
-    layers = _layers(network)
+    found = layers(network)
     with torch.no_grad():
-        for layer in layers:
+        for layer in found:
             writes, weight = index[layer.writes], layer.convolution.weight
             other = weight[writes] if layer.reads is None else weight[writes][:, index[layer.reads]]
             weight.copy_((weight + other.flip(3)) / 2)
@@ -91,11 +91,11 @@ def mirror(network: nn.Module, channel_pairs: ChannelPairs) -> None:
             for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
                 assert values is not None
                 values.copy_((values + values[writes]) / 2)
-        last = index[layers[-1].writes]
+        last = index[found[-1].writes]
         network.head.weight.copy_((network.head.weight + network.head.weight[:, last]) / 2)
 
 
-def _layers(network: PlainResNet) -> list[_Layer]:
+def layers(network: PlainResNet) -> list[ConvolutionLayer]:
     """Return all convolutions, in the order of the forward pass."""
     layers = [_layer(network.stem, None, "stem", network.stem)]
     stream = "stem"
@@ -109,12 +109,12 @@ def _layers(network: PlainResNet) -> list[_Layer]:
     return layers
 
 
-def _layer(layers: nn.Module, reads: str | None, writes: str, shows: nn.Module | None) -> _Layer:
+def _layer(layers: nn.Module, reads: str | None, writes: str, shows: nn.Module | None) -> ConvolutionLayer:
     assert isinstance(layers, nn.Sequential)
     convolution, norm = layers[0], layers[1]
     assert isinstance(convolution, nn.Conv2d)
     assert isinstance(norm, nn.modules.batchnorm._BatchNorm)
-    return _Layer(convolution, norm, reads, writes, shows)
+    return ConvolutionLayer(convolution, norm, reads, writes, shows)
 
 
 def _features(network: PlainResNet, modules: Sequence[nn.Module], images: Tensor) -> dict[nn.Module, Tensor]:
@@ -176,7 +176,7 @@ def _check_halving(network: PlainResNet, images: Tensor) -> None:
 
 
 def _halves_evenly(network: PlainResNet, size: int) -> bool:
-    for layer in _layers(network):
+    for layer in layers(network):
         convolution = layer.convolution
         side, stride, padding = convolution.kernel_size[0], convolution.stride[0], convolution.padding[0]
         assert isinstance(padding, int)
