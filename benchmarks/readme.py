@@ -374,6 +374,53 @@ def others() -> str:
     return table(["of edgefer itself", "measured", "from"], rows)
 
 
+def cached_teaching() -> str:
+    """Images a second of a student without a teacher, with its answers on disk, and with it in every step."""
+    result = read("cached_teaching.json")
+    titles = {"bare": "no teacher", "cached": "`teaching.views`, once asked", "live": "asked in every step"}
+    rows = [
+        [title, f"{result['images_a_second'][kind]:.0f}", f"{result['share_of_bare'][kind]:.2f}"]
+        for kind, title in titles.items()
+    ]
+    return "\n".join(
+        [
+            table([f"{result['recipe']} taught by {result['teacher']}", "images a second", "of no teacher's"], rows),
+            "",
+            f"One thread of {result['machine']['cpu']}, FP32, medians of {result['rounds']} rounds in turn. Asking about a "
+            f"view of {result['images']:,} images took {result['seconds_to_ask_about_a_view']:.0f} s. From "
+            "[cached_teaching.json](benchmarks/results/cached_teaching.json), "
+            "`python benchmarks/training/cached_teaching.py fer2013.zip`.",
+        ]
+    )
+
+
+def training_steps() -> str:
+    """What each change of nano's recipe gave, on PublicTest."""
+    result = read("training_steps.json")
+    rows = [
+        [
+            each["run"],
+            "; ".join(f"`{key}={value}`" for key, value in each["changes"].items()) or "the recipe",
+            str(each["epochs"]),
+            percent(each["accuracy"]),
+            f"{each['macro_f1']:.3f}",
+            f"{each['fitted_loss']:.4f}",
+            f"{each['hours']:.1f}",
+        ]
+        for each in result["steps"]
+    ]
+    error = 100 * math.sqrt(0.68 * 0.32 / result["images"])
+    return "\n".join(
+        [
+            table(["run", "changes", "epochs", "PublicTest", "macro F1", "loss at its temperature", "hours"], rows),
+            "",
+            f"FP32, one crop, one seed each; {error:.1f} points are one standard error of the accuracy. Hours are of one CPU "
+            "core beside other work. From [training_steps.json](benchmarks/results/training_steps.json), "
+            "`python benchmarks/training/steps.py RUN ...`.",
+        ]
+    )
+
+
 def shapes() -> str:
     """Shapes that the family's networks could have, by size, latency and what they learn in few epochs."""
     result = read("architectures.json")
@@ -1307,6 +1354,8 @@ PARTS = {
     "exporters": exporters,
     "others": others,
     "shapes": shapes,
+    "cached_teaching": cached_teaching,
+    "training_steps": training_steps,
     "runtimes": runtimes,
     "export": export,
     "web": web,
