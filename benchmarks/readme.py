@@ -386,8 +386,8 @@ def cached_teaching() -> str:
         [
             table([f"{result['recipe']} taught by {result['teacher']}", "images a second", "of no teacher's"], rows),
             "",
-            f"One thread of {result['machine']['cpu']}, FP32, medians of {result['rounds']} rounds in turn. Asking about a "
-            f"view of {result['images']:,} images took {result['seconds_to_ask_about_a_view']:.0f} s. From "
+            f"One thread of {result['machine']['cpu']}, FP32, medians of {result['rounds']} rounds in turn. Asking "
+            f"about a view of {result['images']:,} images took {result['seconds_to_ask_about_a_view']:.0f} s. From "
             "[cached_teaching.json](benchmarks/results/cached_teaching.json), "
             "`python benchmarks/training/cached_teaching.py fer2013.zip`.",
         ]
@@ -414,8 +414,8 @@ def training_steps() -> str:
         [
             table(["run", "changes", "epochs", "PublicTest", "macro F1", "loss at its temperature", "hours"], rows),
             "",
-            f"FP32, one crop, one seed each; {error:.1f} points are one standard error of the accuracy. Hours are of one CPU "
-            "core beside other work. From [training_steps.json](benchmarks/results/training_steps.json), "
+            f"FP32, one crop, one seed each; {error:.1f} points are one standard error of the accuracy. Hours are of "
+            "one CPU core beside other work. From [training_steps.json](benchmarks/results/training_steps.json), "
             "`python benchmarks/training/steps.py RUN ...`.",
         ]
     )
