@@ -28,6 +28,7 @@ from edgefer.cli import (
     recipes,
     report,
     review,
+    search,
     serve,
     train,
 )
@@ -51,6 +52,7 @@ app.command("quickstart")(quickstart.command)
 app.command("train")(train.command)
 app.command("review")(review.command)
 app.command("ablate")(ablate.command)
+app.command("search")(search.command)
 app.command("compress")(compress.command)
 app.command("build")(build.command)
 app.add_typer(export, name="export")

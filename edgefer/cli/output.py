@@ -39,6 +39,7 @@ EXTRAS = {
     "train": ("torch", "torchvision", "timm", "safetensors", "captum"),
     "compress": ("nncf", "torchao", "onnx", "scipy"),
     "report": ("jinja2", "markupsafe", "matplotlib"),
+    "search": ("optuna", "sqlalchemy", "alembic"),
     "heic": ("pillow_heif",),
     "live": ("av", "fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn", "websockets"),
     "cascade": ("cv2",),

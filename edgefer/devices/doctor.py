@@ -28,6 +28,7 @@ EXTRAS = {
     "train": "edgefer train",
     "compress": "edgefer compress, edgefer lint",
     "report": "the HTML report, and the picture of --diagnose",
+    "search": "edgefer search",
     "heic": "HEIC pictures",
     "cascade": "finding faces where YuNet's file cannot be had",
     "litert": "--device litert",

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from edgefer.recipes.public import named, setting
-from edgefer.recipes.read import going_on, load, names, parse, text
+from edgefer.recipes.read import going_on, load, names, parse, text, value
 from edgefer.recipes.schema import Recipe
 
-__all__ = ["Recipe", "going_on", "load", "named", "names", "parse", "setting", "text"]
+__all__ = ["Recipe", "going_on", "load", "named", "names", "parse", "setting", "text", "value"]

@@ -7,6 +7,7 @@ on a CPU with the same number of threads the weights are the same to the last bi
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ def train(
     resume: bool = False,
     tensorboard: bool = False,
     device: str | None = None,
+    after_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> TrainResult:
     """Train a network and keep the checkpoint with the best validation accuracy, or loss (`recipe.train.best`).
 
@@ -91,6 +93,7 @@ def train(
         resume: go on from ``last.json`` in `run`.
         tensorboard: write event files as well.
         device: ``cpu`` or ``cuda``; by default cuda where there is one.
+        after_epoch: is called with each epoch's line of the log once all is saved; what it raises ends the training.
 
     Raises:
         InputError: settings that do not fit the network or the data, or a run that cannot be resumed.
@@ -167,6 +170,8 @@ def train(
                 if board:
                     board.add(line)
                 console.say(_sentence(line, recipe.epochs, progress.best_epoch == progress.epoch, dataset.synthetic))
+                if after_epoch:
+                    after_epoch(line)
     if distributed.is_first():
         checkpoint.finish(run, progress.epoch)
     return _result(job)

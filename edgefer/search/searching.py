@@ -1,0 +1,50 @@
+"""A search from its settings to its result."""
+
+from __future__ import annotations
+
+from edgefer import data, paths, recipes
+from edgefer.compression.extension import load_nncf
+from edgefer.errors import InputError
+from edgefer.search import result, storage, worker
+from edgefer.search.result import SearchResult
+from edgefer.search.trials import SearchJob
+
+
+def search(job: SearchJob, study: str, address: str, heartbeat: int, trials: int) -> SearchResult:
+    """Work on a study until it has so many trials, and write ``search.json``.
+
+    Args:
+        job: what its trials share.
+        study: its name; one that is there is gone on with.
+        address: of its database, see `storage.opened`.
+        heartbeat: likewise.
+        trials: of the study in all, whoever runs them.
+
+    Raises:
+        InputError: the study was begun with something else, or no trial made a network.
+        MissingRequirement: the database cannot be used.
+        MissingExtra: the extra ``compress`` is not installed.
+        Interrupted: Ctrl-C; what is done stands in ``search.json``, and the same call goes on.
+    """
+    load_nncf()
+    recipe = job.load()
+    validation = data.split(data.only(job.dataset, recipe.data.classes), "val", recipe.data.split)
+    description = {
+        "recipe": recipes.named(recipe).model_dump(mode="json"),
+        "space": job.space.as_dict(),
+        "data": {"digest": job.dataset.digest},
+        "calibration": job.plan.name,
+    }
+    with storage.quiet():
+        database = storage.opened(address, heartbeat)
+        begun = storage.joined(database, study, description, job.space.of(recipe))
+        try:
+            worker.work(begun, database, job, trials)
+        finally:
+            found = result.read(begun, job, recipe.name, len(validation))
+            if found.trials:
+                paths.write_json(job.out / result.JSON_FILE, found.as_dict(), indent=1)
+    if not found.measured:
+        why = next((f": trial {each.number}: {each.error}" for each in found.trials if each.error), "")
+        raise InputError(f"no trial of the study {study} made a network{why}")
+    return found
