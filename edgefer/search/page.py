@@ -92,8 +92,8 @@ def _around(values: list[float]) -> Scale:
 def _notes(found: SearchResult) -> list[str]:
     """Return what must be known before anything else is read."""
     notes = [
-        "INT8 networks here are calibrated, not fine-tuned: `edgefer compress` also fine-tunes, which may gain most "
-        "where calibration alone loses much.",
+        "INT8 is calibrated here, not fine-tuned. Fine-tuning gains most where calibration loses much, so the order "
+        "may change.",
         f"The {found.images:,} validation images chose the epochs and the trials, so their figures flatter the best: "
         "bench the network that you take.",
     ]
