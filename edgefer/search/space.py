@@ -26,7 +26,7 @@ from edgefer.lines import complaint
 from edgefer.recipes import Recipe
 
 if TYPE_CHECKING:
-    from optuna.trial import Trial
+    from optuna.trial import BaseTrial
 
 _DIGITS = 4  # of a number that is drawn: a command that can be read
 
@@ -65,7 +65,7 @@ class SearchSpace:
 
     settings: dict[str, Bounds | tuple[str, ...]]
 
-    def draw(self, trial: Trial) -> list[str]:
+    def draw(self, trial: BaseTrial) -> list[str]:
         """Return the settings that Optuna draws for a trial, as ``--set`` takes them."""
         drawn = []
         for key, values in self.settings.items():
