@@ -122,7 +122,7 @@ class LiteRt:
 
     def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
         """Refuse: what stands in front of an exported network has no LiteRT form."""
-        raise MissingRequirement("LiteRT runs classifiers alone")
+        raise MissingRequirement("LiteRT runs classifiers only")
 
     def meter(self) -> None:
         """Return nothing: it computes in the process's own memory."""

@@ -67,7 +67,7 @@ class OnnxRuntimeSession(Closing):
                 f"{self._name} cannot run on {batch.dtype} of shape {batch.shape}: {said(error)}"
             ) from error
         if logits.ndim != 2 or logits.shape != (len(batch), self.classes or logits.shape[1]):
-            raise InputError(f"{self._name} answers {len(batch)} images with an output of shape {logits.shape}")
+            raise InputError(f"{self._name} returns shape {logits.shape} for {len(batch)} images")
         return logits
 
     def close(self) -> None:
@@ -113,8 +113,8 @@ def open_model(
             # Layers that share a weight or its zero point cannot have it made unsigned one by one.
             session = open_session(content, options(threads, optimize, exact=False))
             console.say_once(
-                f"{name} may answer otherwise than it was measured: this CPU has no VNNI, and layers share constants, "
-                "so exact products cannot be had; if an older edgefer wrote the file, compress the network again"
+                f"{name} may give other predictions than measured: this CPU has no VNNI, and layers that "
+                "share constants cannot be made exact. If an older edgefer wrote the file, compress the network again"
             )
     except Exception as error:  # onnxruntime's own errors share no base class
         raise InputError(f"{name} cannot be loaded by ONNX Runtime: {said(error)}") from error

@@ -64,11 +64,11 @@ def open_network(bundle: Bundle, network: str, device: str = "cpu", options: Opt
     why = ""
     if any(side not in (None, want) for side, want in zip(session.input_shape, wanted, strict=True)):
         why = (
-            f"{bundle.file(network)} takes input of shape {session.input_shape}, the manifest's preprocessing gives "
-            f"{wanted}"
+            f"{bundle.file(network)} takes input of shape {session.input_shape}, but the manifest's "
+            f"preprocessing gives {wanted}"
         )
     elif session.classes not in (None, len(labels)):
-        why = f"{bundle.file(network)} has {session.classes} outputs, the manifest has {len(labels)} labels"
+        why = f"{bundle.file(network)} has {session.classes} outputs, but the manifest has {len(labels)} labels"
     if why:
         session.close()
         raise InputError(why)

@@ -35,7 +35,7 @@ def run(code: str, task: dict[str, Any], failed: str, error: type[EdgeferError])
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False)
     except subprocess.TimeoutExpired as late:
-        raise error(f"{failed}: it took more than {_PATIENCE_SECONDS} s") from late
+        raise error(f"{failed}: it took longer than {_PATIENCE_SECONDS} s") from late
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise error(f"{failed}: {last}")

@@ -79,5 +79,5 @@ def newest() -> Bundle:
     if paths.latest("compress") is not None:
         return bundle.newest()
     found = bundle.default()
-    console.say(f"no bundle is named and none is in runs/compress: this is {found.manifest.name}, edgefer's own")
+    console.say(f"no bundle given and none in runs/compress: using {found.manifest.name}, which comes with edgefer")
     return found

@@ -49,7 +49,7 @@ class Evaluated:
         dataset: with the bundles' labels.
         split: whose images are judged.
         rows: the images.
-        shared: the classes that network and data both know.
+        shared: the classes shared by network and data.
         missing: which classes are left out on either side, in a line; nothing where all are shared.
     """
 
@@ -183,10 +183,10 @@ def left_out(bundle: Bundle, dataset: Dataset, split: str) -> str:
     theirs = [name for name in dataset.classes if name not in labels]
     images = int(np.isin(data.split(dataset, split).labels, [dataset.classes.index(name) for name in theirs]).sum())
     missing = listed([name for name in labels if name not in both])
-    dropped = f"; {images:,} images of {listed(theirs)} are left out, which the network does not know" if theirs else ""
+    dropped = f"; {images:,} images of {listed(theirs)} are skipped: the network does not know them" if theirs else ""
     return (
-        f"judged on the {len(both)} classes that network and data both know, {listed(both)}: the data have no {missing}"
-        f"{dropped}; `shared` is the accuracy where the network chooses among these {len(both)} alone"
+        f"evaluated on the {len(both)} classes shared by network and data, {listed(both)}: the data have no {missing}"
+        f"{dropped}; `shared` is the accuracy when the network chooses only among these {len(both)}"
     )
 
 
@@ -199,11 +199,11 @@ def check_labels(bundle: Bundle, dataset: Dataset) -> None:
     labels = bundle.manifest.labels
     if labels != dataset.classes:
         if numbered(dataset.classes):
-            raise InputError(f"{data.guessed(dataset)}; write that down with edgefer data info --save")
+            raise InputError(f"{data.guessed(dataset)}; save that with edgefer data info --save")
         raise InputError(
-            f"{bundle.path} tells {', '.join(labels)} apart, but {dataset.name} has the classes "
-            f"{', '.join(dataset.classes)}; name other data with --data, or give these labels the network's with "
-            "edgefer data info --map --save"
+            f"{bundle.path} has the classes {', '.join(labels)}, but {dataset.name} has the classes "
+            f"{', '.join(dataset.classes)}; use other data with --data, or map the labels "
+            "with edgefer data info --map --save"
         )
 
 
@@ -271,7 +271,7 @@ def group_warnings(known: Attributes) -> list[str]:
     found = []
     if known.unmatched:
         images = known.matched + known.unmatched
-        found.append(f"{known.file} has no row for {known.unmatched:,} of {images:,} images: they are in no group")
+        found.append(f"{known.file} has no row for {known.unmatched:,} of {images:,} images: these are in no group")
     return [*found, *(f"{known.file}: {line}" for line in known.skipped)]
 
 
@@ -332,8 +332,8 @@ def origin(dataset: Dataset) -> str:
 def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset, split: str) -> list[str]:
     """Return what is to be known of accuracy on these images, in lines."""
     found = [
-        f"{title} tells {len(bundle.manifest.labels)} classes apart, and images of others are left out: "
-        "its accuracy does not compare with that on all of them"
+        f"{title} has {len(bundle.manifest.labels)} classes, and images of others are skipped: its accuracy "
+        "is not comparable with one on all classes"
         for title, bundle in zip(titles, bundles, strict=True)
         if bundle.manifest.classes_chosen
     ]
@@ -360,7 +360,7 @@ def flattered(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset
             continue
         if split in ("train", "all") or _selected(split, bundle.manifest.protocol, dataset.carved):
             role = "trained" if split in ("train", "all") else "selected"
-            found.append(f"{title}: images of {split} {role} this network, so its accuracy on them flatters it")
+            found.append(f"{title}: images of {split} {role} this network, so its accuracy on them is too high")
     return found
 
 

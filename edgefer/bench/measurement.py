@@ -83,7 +83,7 @@ def bench(
     for name in devices:
         registry.get(name)
     if not bundles:
-        raise InputError("no bundle to bench")
+        raise InputError("no bundle to benchmark")
     titles = inputs.titles_of(bundles)
     first, *others = inputs.evaluated(bundles, [dataset, *further], split)
     for bundle in bundles:
@@ -206,7 +206,7 @@ def _candidates(
             except MissingRequirement as error:
                 if not (backend.on_gpu and fallback):
                     raise
-                notes.append(f"{device} was asked for and this is the CPU: {error}")
+                notes.append(f"measured on the CPU instead of {device}: {error}")
                 console.say(f"{error}; measuring on the CPU instead")
                 backend, device = registry.get("cpu"), "cpu"
                 if device in {*used, *devices}:
@@ -229,7 +229,7 @@ def _started(
         if options.dla is not None and backend.on_gpu:
             names = [name for name in names if bundle.manifest.networks[name].precision == "fp16"]
             if not names:
-                raise InputError(f"{title} has no FP16 network, and a DLA takes no other; omit --dla")
+                raise InputError(f"{title} has no FP16 network, which a DLA needs; omit --dla")
         for name in names:
             session = registry.open_network(bundle, name, backend.device, options)
             stack.callback(session.close)
@@ -312,26 +312,26 @@ def _warnings(
     found = []
     if this_machine.saturates and any(each.precision == "int8" and each.device == "cpu" for each in networks):
         found.append(
-            "this CPU has no VNNI: INT8 weights at full range are multiplied exactly, which takes longer; `edgefer "
-            "compress --cpu no-vnni` makes a network whose weights fit this CPU's fast products"
+            "this CPU has no VNNI: exact INT8 products are slower; `edgefer compress --cpu "
+            "no-vnni` makes weights that fit this CPU's fast products"
         )
     for entry in networks:
         if entry.on_gpu:
             layers = inputs.listed(entry.on_gpu)
-            found.append(f"{entry.bundle} {entry.network}: the DLA cannot take {layers}: that ran on the GPU")
+            found.append(f"{entry.bundle} {entry.network}: the DLA cannot run {layers}: the GPU ran them")
     noisy = [entry for entry in networks if entry.latency.coefficient_of_variation > timing.NOISY]
     if noisy:
         worst = max(entry.latency.coefficient_of_variation for entry in noisy)
         names = inputs.listed([f"{entry.bundle} {entry.network}" for entry in noisy])
         found.append(
             f"latency of {names} is noisy (coefficient of "
-            f"variation {'up to ' * (len(noisy) > 1)}{worst:.2f}): other work on this machine shows in p90 to p99"
+            f"variation {'up to ' * (len(noisy) > 1)}{worst:.2f}): other programs on this machine affect p90 to p99"
         )
     for comparison in comparisons:
         if comparison.latency.high >= 1:
             found.append(
                 f"{comparison.bundle} {comparison.network} is not faster than {comparison.against} on this machine: "
-                f"{comparison.latency.estimate:.2f} times its latency "
+                f"{comparison.latency.estimate:.2f}x its latency "
                 f"({comparison.latency.low:.2f} to {comparison.latency.high:.2f})"
             )
     return found

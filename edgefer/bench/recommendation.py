@@ -56,7 +56,7 @@ def _reason(
     same = [entry for entry in others if entry in alike]
     if same:
         what = "engine" if chosen.engine_bytes else "file"
-        parts.append(f"as fast as {' and '.join(entry.network for entry in same)} and the smallest {what} of them")
+        parts.append(f"as fast as {' and '.join(entry.network for entry in same)} with the smallest {what}")
     parts.append(f"{100 * chosen.quality.accuracy:.2f} %, within half a point of the best")
     lossy = [entry for entry in entries if entry not in fit]
     if lossy:

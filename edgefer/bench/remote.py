@@ -151,9 +151,9 @@ def _check_version(host: str, version: str) -> None:
         return
     if version.split(".")[:2] != here.split(".")[:2]:
         raise MissingRequirement(
-            f"{host} has edgefer {version}, here is {here}; install the same there: edgefer=={here}"
+            f"{host} has edgefer {version}, this machine has {here}; install the same version there: edgefer=={here}"
         )
-    console.say(f"note: {host} has edgefer {version}, here is {here}")
+    console.say(f"note: {host} has edgefer {version}, this machine has {here}")
 
 
 def _run(there: remote.Host, words: Sequence[str], names: Mapping[str, str]) -> None:
@@ -183,12 +183,12 @@ def _run(there: remote.Host, words: Sequence[str], names: Mapping[str, str]) -> 
         reason = reason.replace(place, names[place])
     kind = _PASSED_ON.get(code)
     if kind is not None:
-        raise kind(f"{there.name}: {reason or 'the bench failed; what it said stands above'}")
+        raise kind(f"{there.name}: {reason or 'the bench failed; see its output above'}")
     if code > 128:
         raise MissingRequirement(
-            f"the bench on {there.name} was ended from there (exit code {code}); was its memory full?"
+            f"the bench on {there.name} was killed there (exit code {code}); did it run out of memory?"
         )
-    raise MissingRequirement(f"the bench on {there.name} ended with exit code {code}; what it said stands above")
+    raise MissingRequirement(f"the bench on {there.name} ended with exit code {code}; see its output above")
 
 
 def _read(path: Path, host: str, digest: str, bundles: Sequence[Bundle]) -> BenchResult:
@@ -198,7 +198,7 @@ def _read(path: Path, host: str, digest: str, bundles: Sequence[Bundle]) -> Benc
         MissingRequirement: it is none.
     """
     problem = MissingRequirement(
-        f"what {host} answered is not the result of this bench; install the edgefer there that is here"
+        f"{host} did not return the result of this bench; install the same edgefer version there"
     )
     try:
         result = result_file.read(path)  # a stranger's, like any other: strict, and its texts printable

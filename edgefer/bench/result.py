@@ -38,33 +38,35 @@ class Protocol(Frozen):
     warmup_seconds: float
     untimed_per_turn: int
     timed_per_turn: int
-    percentile: float = Field(description="the highest one quoted; it decides the least number of samples")
+    percentile: float = Field(description="highest percentile reported; sets the minimum number of samples")
     min_seconds: float
     max_seconds: float
-    preprocessing_timed: Literal[False] = Field(False, description="of `latency`; `with_preprocessing` has it timed")
+    preprocessing_timed: Literal[False] = Field(
+        False, description="excluded from `latency`; `with_preprocessing` includes it"
+    )
     with_preprocessing_seconds: float | None = Field(
-        None, description="least time that each network is timed once more, from pixels on; null: it is not"
+        None, description="minimum time for which each network is timed again with preprocessing; null: not timed"
     )
     graph_optimization: Literal["all"] | None = Field("all", description="ONNX Runtime's; None on a GPU")
     clock: Literal["perf_counter_ns"] = "perf_counter_ns"
     views: Literal["one"] = Field(
-        "one", description="of `quality` and all that is compared: one crop of each image, nothing averaged"
+        "one", description="for `quality` and all comparisons: one crop of each image, nothing averaged"
     )
     further_views: list[ViewProtocol] = Field(
-        [], description="further protocols of accuracy, whose figures stand in `evaluations` alone"
+        [], description="further accuracy protocols; their figures are in `evaluations`"
     )
     memory: Literal["fresh process, batch 1"] | None = "fresh process, batch 1"
     arena: Literal["next power of two"] | None = Field(
         "next power of two",
-        description="how ONNX Runtime's memory arena grows, from 1 MiB; what it has it keeps. None on a GPU",
+        description="how ONNX Runtime's memory arena grows, from 1 MiB, without shrinking. None on a GPU",
     )
     transfers: Literal["none", "copied", "mapped"] = Field(
-        "none", description="to and from a GPU, within the time: copied, or memory that CPU and GPU share"
+        "none", description="to and from a GPU, included in the latency: copied, or memory that CPU and GPU share"
     )
-    cuda_graphs: bool | None = Field(None, description="asked for: each inference one CUDA graph; None on a CPU")
+    cuda_graphs: bool | None = Field(None, description="requested: one CUDA graph per inference; None on a CPU")
     waits: Literal["auto", "spin"] | None = Field(None, description="how a thread waits for a GPU; None on a CPU")
-    tf32: bool | None = Field(None, description="whether FP32 may be computed in TF32, as TensorRT does by default")
-    energy_seconds: float | None = Field(None, description="that each network runs alone, after half a second")
+    tf32: bool | None = Field(None, description="whether FP32 may run in TF32, TensorRT's default")
+    energy_seconds: float | None = Field(None, description="each network runs alone for this long, after half a second")
     dla: int | None = Field(None, description="number of the deep learning accelerator, None for the GPU")
 
 
@@ -73,11 +75,11 @@ class Conditions(Frozen):
 
     load_before: float | None = Field(description="running processes, mean over the last minute")
     load_after: float | None
-    stolen: float | None = Field(None, description="share of the time that the host took from this virtual machine")
+    stolen: float | None = Field(None, description="share of the time taken by the host from this virtual machine")
     waited: float | None = Field(
-        None, description="share of the time in which this program was ready to run and other ones ran instead (Linux)"
+        None, description="share of the time in which this program was ready but others ran (Linux)"
     )
-    clock_before: float | None = Field(None, description="of the fastest core, which is the one that works, MHz")
+    clock_before: float | None = Field(None, description="of the fastest core, MHz")
     clock_after: float | None = None
     drift: float | None = Field(
         None, description="latency in the last quarter of the rounds over that in the first, median over the networks"
@@ -100,7 +102,7 @@ class TestData(Frozen):
     leak_free_images: int | None = Field(description="images of the split without a copy in the training split")
     classes: tuple[str, ...]
     division: Division | None = Field(
-        None, description="how edgefer took these images from training images; null: the source has the split"
+        None, description="how edgefer split these images off the training images; null: the source has the split"
     )
 
 
@@ -108,20 +110,20 @@ class FurtherData(TestData):
     """The images of a further data set."""
 
     title: str = Field(description="its name, unique in this result")
-    shared_classes: tuple[str, ...] = Field(description="that network and data both know")
+    shared_classes: tuple[str, ...] = Field(description="shared by network and data")
 
 
 class GroupTable(Frozen):
     """The table that says which group each image of the first data set belongs to."""
 
     file: str
-    key: str = Field(description="the column that names the images")
+    key: str = Field(description="the column with the images' names")
     columns: list[str]
-    people: bool = Field(description="it is known who is in which image: intervals and tests are over people then")
-    matched: int = Field(description="images with a row in the table")
+    people: bool = Field(description="people are known: intervals and tests are over people")
+    matched: int = Field(description="images with a row")
     unmatched: int = Field(description="images without one")
-    unused: int = Field(description="rows that name no image of the split")
-    min_images: int = Field(description="of a group; smaller ones are named and not ranked")
+    unused: int = Field(description="rows without an image in the split")
+    min_images: int = Field(description="of a group; smaller ones are listed but not ranked")
     permutations: int = Field(description="of each test")
     resamples: int = Field(description="of each bootstrap")
     seed: int
@@ -132,14 +134,14 @@ class Training(Frozen):
 
     recipe: dict[str, Any] = Field(description="settings as they ran")
     initial_weights: dict[str, str] | None = Field(
-        description="weights it began with; null: an older edgefer did not say"
+        description="initial weights; null: not recorded by an older edgefer"
     )
     epochs: int | None = Field(
-        ge=1, description="in all, once every phase was over; null: it was not, or an older edgefer did not say"
+        ge=1, description="in total, after all phases; null: unfinished, or not recorded by an older edgefer"
     )
-    best_epoch: int | None = Field(ge=1, description="the one whose weights these are")
-    validation_images: int | None = Field(ge=1, description="of the split that the recipe selects on")
-    validation_accuracy: float | None = Field(ge=0, le=1, description="on them, of the FP32 network")
+    best_epoch: int | None = Field(ge=1, description="epoch of these weights")
+    validation_images: int | None = Field(ge=1, description="of the recipe's validation split")
+    validation_accuracy: float | None = Field(ge=0, le=1, description="of the FP32 network on that split")
 
 
 class BundleEntry(Frozen):
@@ -149,9 +151,9 @@ class BundleEntry(Frozen):
     path: str
     preprocessing: Preprocessing
     parameters: int
-    macs: int | None = Field(description="multiply-accumulates of one image; null where they cannot be counted")
+    macs: int | None = Field(description="multiply-accumulates per image; null: unknown")
     trained_on: DataEntry
-    training: Training | None = Field(None, description="null where the manifest does not say")
+    training: Training | None = Field(None, description="null: not in the manifest")
 
 
 class Quality(Frozen):
@@ -182,7 +184,7 @@ class Evaluation(Frozen):
     data: str = Field(description="name of the first data set, or title of a further one")
     protocol: ViewProtocol
     quality: Quality
-    leak_free: Quality | None = Field(description="without images that stand in that data set's training images too")
+    leak_free: Quality | None = Field(description="without images that also occur in that data set's training images")
     shared: Quality | None = Field(description="as in `NetworkEntry`")
     per_class: list[ClassRow]
     confusion: list[list[int]] = Field(description="rows: true class, columns: predicted class, images")
@@ -202,35 +204,33 @@ class NetworkEntry(Frozen):
     engine_bytes: int | None = Field(None, description="of what runs on a GPU")
     cuda_graphs: bool | None = Field(None, description="whether its inferences were CUDA graphs; None on a CPU")
     computed_in: Literal["fp32", "bf16", "fp16"] | None = Field(
-        None, description="type of what is not quantized, where the runtime chooses one; None: that of the file"
+        None, description="type of what is not quantized, if the runtime chooses it; None: as in the file"
     )
-    on_gpu: list[str] = Field([], description="layers that a DLA was asked for and could not take")
+    on_gpu: list[str] = Field([], description="layers that the DLA could not run")
     quality: Quality
     leak_free: Quality | None
     shared: Quality | None = Field(
-        None, description="choosing among the classes that network and data share; null where that is all of them"
+        None, description="choosing among the classes shared by network and data; null: all are shared"
     )
     per_class: list[ClassRow]
     confusion: list[list[int]] = Field(description="rows: true class, columns: predicted class, images")
     latency: Latency = Field(description="milliseconds")
-    quantiles: list[float] = Field(
-        [], description="latency that 0, 1, ... 100 % of the samples stay below, ms; empty where not kept"
-    )
+    quantiles: list[float] = Field([], description="latency percentiles 0, 1, ... 100, ms; empty: not recorded")
     with_preprocessing: Latency | None = Field(
-        None, description="milliseconds from an image's pixels in memory to its logits; null where that is not timed"
+        None, description="milliseconds from an image's pixels in memory to its logits; null: not timed"
     )
     memory: Memory | None = Field(description="bytes")
     gpu_memory: GpuMemory | None = Field(None, description="bytes; None on a CPU")
-    cold_start: ColdStart | None = Field(None, description="seconds from process start to first answer")
-    throughput: list[Point] = Field([], description="by batch and threads; empty where not asked for")
-    energy: Energy | None = Field(None, description="by power rail, the network alone; None without sensors")
-    robustness: Robustness | None = Field(None, description="accuracy under corruptions; None where not asked for")
+    cold_start: ColdStart | None = Field(None, description="seconds from process start to first prediction")
+    throughput: list[Point] = Field([], description="by batch and threads; empty: not requested")
+    energy: Energy | None = Field(None, description="by power rail, for the network only; None without sensors")
+    robustness: Robustness | None = Field(None, description="accuracy under corruptions; None: not requested")
     evaluations: list[Evaluation] = Field(
-        [], description="on further data sets and by further protocols; `quality` is the first data set's one crop"
+        [], description="on further data sets and by further protocols; `quality` is one crop of the first data set"
     )
-    groups: list[ColumnFigures] = Field([], description="by column of `Result.groups`; empty where not asked for")
+    groups: list[ColumnFigures] = Field([], description="by column of `Result.groups`; empty: not requested")
     probes: dict[str, dict[str, float | None]] = Field(
-        {}, description="what further probes measured, by their names; `Result.probes` says how to show it"
+        {}, description="figures of further probes, by name; `Result.probes` says how to show them"
     )
 
 
@@ -253,7 +253,7 @@ class Comparison(Frozen):
     latency: Interval = Field(description="ratio of medians, timed in turn, bootstrap over rounds")
     file_bytes: float = Field(description="ratio")
     accuracy: float = Field(description="difference, e.g. -0.003")
-    agreement: float = Field(description="share of images that both predict alike")
+    agreement: float = Field(description="share of images with the same prediction")
 
 
 class Probed(Frozen):
@@ -271,22 +271,22 @@ class BenchResult(Frozen):
     kind: Literal["edgefer bench"] = "edgefer bench"
     format: Literal[2] = FORMAT
     created: str = Field(description="UTC, ISO 8601")
-    repeat: str = Field(description="the command that measures this again")
-    host: str | None = Field(None, description="where it was measured, as named with --host; null: on this machine")
-    device: str = Field(description="that was measured, as named with --device; the first of several")
-    gpu: Gpu | None = Field(None, description="as its driver describes it")
+    repeat: str = Field(description="the command to repeat this")
+    host: str | None = Field(None, description="machine given with --host; null: this machine")
+    device: str = Field(description="device given with --device; the first of several")
+    gpu: Gpu | None = Field(None, description="as reported by its driver")
     machine: Machine
     conditions: Conditions
     protocol: Protocol
     data: TestData
-    further_data: list[FurtherData] = Field([], description="whose figures stand in `NetworkEntry.evaluations`")
-    groups: GroupTable | None = Field(None, description="null where not asked for")
+    further_data: list[FurtherData] = Field([], description="with figures in `NetworkEntry.evaluations`")
+    groups: GroupTable | None = Field(None, description="null: not requested")
     bundles: list[BundleEntry]
     networks: list[NetworkEntry]
     comparisons: list[Comparison]
     recommendations: list[Recommendation] = Field([])
-    mistakes: list[MistakenFace] = Field([], description="faces most often wrong, by their rows; no pixels")
-    probes: list[Probed] = Field([], description="further probes that ran; what they found stands in `networks`")
+    mistakes: list[MistakenFace] = Field([], description="rows of the faces most often misclassified; no pixels")
+    probes: list[Probed] = Field([], description="further probes that ran; their figures are in `networks`")
     warnings: list[str]
 
 

@@ -55,7 +55,7 @@ def values(file: Path) -> Any:
     try:
         return from_json(content, allow_inf_nan=False)
     except ValueError as error:
-        raise InputError(f"{file} is no valid JSON: {one_line(error, 200)}; was it copied whole?") from error
+        raise InputError(f"{file} is not valid JSON: {one_line(error, 200)}; was it copied completely?") from error
 
 
 def checked(raw: Any, file: Path) -> BenchResult:
@@ -70,9 +70,9 @@ def checked(raw: Any, file: Path) -> BenchResult:
         result = BenchResult.model_validate_json(to_json(cleaned), strict=True)
     except ValidationError as error:
         said = _short(complaint(error))
-        raise InputError(f"{file} is not as this edgefer writes a result: {said}; bench again with it") from error
+        raise InputError(f"{file} is not a result of this edgefer: {said}; run edgefer bench again") from error
     except ValueError as error:
-        raise InputError(f"{file} is no result of edgefer bench: {error}") from error
+        raise InputError(f"{file} is not a result of edgefer bench: {error}") from error
     _check(file, result)
     return result
 
@@ -88,7 +88,7 @@ def _file(path: Path) -> Path:
 
 
 def _nothing_measured(path: Path) -> InputError:
-    return InputError(f"{path} is a projection: nothing in it was measured, so there is nothing to compare")
+    return InputError(f"{path} is a projection: it contains no measurement to compare")
 
 
 def _check_kind(file: Path, raw: Any) -> None:
@@ -97,8 +97,8 @@ def _check_kind(file: Path, raw: Any) -> None:
         raise _nothing_measured(file)
     if kind != "edgefer bench":
         if isinstance(raw, dict) and isinstance(raw.get("error"), str):
-            raise InputError(f"{file} holds no result but an error: {_short(raw['error'])}")
-        raise InputError(f"{file} is no result of edgefer bench; name the {RESULT} that it wrote")
+            raise InputError(f"{file} has an error instead of a result: {_short(raw['error'])}")
+        raise InputError(f"{file} is not a result of edgefer bench; name the {RESULT} that it wrote")
     if raw.get("format") != FORMAT:
         stated = _short(repr(raw.get("format")))
         raise InputError(f"{file} has format {stated}, this edgefer reads {FORMAT}; install the edgefer that wrote it")
@@ -117,7 +117,7 @@ def _clean(value: Any) -> Any:
     if isinstance(value, dict):
         return {printable(name): _clean(each) for name, each in value.items()}
     if isinstance(value, (int, float)) and not abs(value) < _MOST:  # nor is NaN
-        raise ValueError("it has a number that is out of range")
+        raise ValueError("a number is out of range")
     return value
 
 
@@ -128,16 +128,16 @@ def _check(file: Path, result: BenchResult) -> None:
         InputError: there is some.
     """
     if not result.networks:
-        raise InputError(f"{file} has no network in it")
+        raise InputError(f"{file} has no networks")
     titles = [bundle.title for bundle in result.bundles]
     names = [f"{entry.bundle} {entry.network} on {entry.device}" for entry in result.networks]
     for entry, name in zip(result.networks, names, strict=True):
         if names.count(name) > 1 or titles.count(entry.bundle) != 1:
-            raise InputError(f"{file} has {_short(name)} more than once, or not its bundle")
+            raise InputError(f"{file} lists {_short(name)} more than once, or without its bundle")
         if not _possible(entry) or not _fits(entry, len(result.data.classes)):
-            raise InputError(f"{file}: the figures of {_short(name)} cannot be right")
+            raise InputError(f"{file}: the figures of {_short(name)} are inconsistent")
         if not _names_its_data(entry, result) or not all(map(_groups_fit, entry.groups)):
-            raise InputError(f"{file}: the figures of {_short(name)} by data set or group cannot be right")
+            raise InputError(f"{file}: the figures of {_short(name)} by data set or group are inconsistent")
 
 
 def _possible(entry: NetworkEntry) -> bool:

@@ -82,31 +82,29 @@ def warnings(conditions: Conditions) -> list[str]:
     found = []
     if conditions.stolen is not None and conditions.stolen > _MAX_STOLEN:
         found.append(
-            f"the host took {100 * conditions.stolen:.0f} % of this virtual machine's time while it was measured: "
-            "p90 to p99 are the host's as much as the network's"
+            f"the host took {100 * conditions.stolen:.0f} % of this virtual machine's time during the "
+            "measurement: p90 to p99 include the host's share"
         )
     if conditions.waited is not None and conditions.waited > _MAX_WAITED:
         much = conditions.waited > _MEDIAN
-        suffers = (
-            "medians and ratios too are not the networks' alone" if much else "p90 to p99 are not the networks' alone"
-        )
+        suffers = "medians and ratios are affected too" if much else "p90 to p99 are affected"
         found.append(
-            f"other programs ran for {100 * conditions.waited:.0f} % of the time in which this one was to be measured: "
-            f"{suffers}; stop them, or give it a core of its own (taskset), and repeat"
+            f"other programs ran for {100 * conditions.waited:.0f} % of the measuring time: {suffers}. "
+            f"Stop them, or reserve a core (taskset), and repeat"
         )
     before, after = conditions.clock_before, conditions.clock_after
     if before and after and abs(after - before) > _STEADY * before:
-        found.append(f"the processor's clock went from {before:.0f} to {after:.0f} MHz: fix its governor, or repeat")
+        found.append(f"the processor's clock went from {before:.0f} to {after:.0f} MHz; fix the governor, or repeat")
     drift = conditions.drift
     if drift is not None and abs(drift - 1) > _DRIFTED:
         found.append(
-            f"the machine became {100 * abs(drift - 1):.0f} % {'slower' if drift > 1 else 'faster'} while it was "
-            "measured (latency in the last quarter of the rounds over the first): a clock that changed, heat, or other "
-            "work; ratios of networks, timed in turn, suffer less than milliseconds"
+            f"the machine became {100 * abs(drift - 1):.0f} % {'slower' if drift > 1 else 'faster'} during "
+            "the measurement (latency in the last quarter of the rounds over the first): clock, heat or other "
+            "programs. Ratios of networks suffer less than milliseconds"
         )
     found += _of_board(conditions.jetson_before, conditions.jetson_after)
     if conditions.gpu_after and conditions.gpu_after.throttled:
-        found.append("the GPU held its clock down while it was measured (nvidia-smi -q -d PERFORMANCE says why)")
+        found.append("the GPU lowered its clock during the measurement (nvidia-smi -q -d PERFORMANCE says why)")
     return found
 
 
@@ -115,18 +113,16 @@ def _of_board(before: jetson.Jetson | None, after: jetson.Jetson | None) -> list
         return []
     found = []
     if not before.clocks_locked:
-        found.append("the clocks follow the load: sudo jetson_clocks holds them at their highest")
+        found.append("the clocks follow the load; sudo jetson_clocks fixes them at their maximum")
     mode = before.power_mode or "unknown"
     if not mode.upper().startswith("MAXN"):
-        found.append(f"power mode {mode}: these figures are of this mode; for the most: {jetson.stronger(before)}")
+        found.append(f"power mode {mode}: figures are for this mode; for the fastest: {jetson.stronger(before)}")
     if (after.throttled or 0) > (before.throttled or 0):
-        found.append("the board held its clocks down for over-current while it was measured")
+        found.append("the board lowered its clocks for over-current during the measurement")
     if after.cooling:
-        found.append(
-            f"the board slowed itself down while it was measured: {', '.join(after.cooling)}; cool it, and repeat"
-        )
+        found.append(f"the board throttled during the measurement: {', '.join(after.cooling)}; cool it, and repeat")
     both = before.temperatures.keys() & after.temperatures.keys()
     warmer = max((after.temperatures[zone] - before.temperatures[zone] for zone in both), default=0)
     if warmer > _HOT:
-        found.append(f"the board warmed up by {warmer:.0f} degrees while it was measured: let it run warm, and repeat")
+        found.append(f"the board warmed up by {warmer:.0f} degrees during the measurement; let it warm up, and repeat")
     return found

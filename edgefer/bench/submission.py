@@ -37,12 +37,10 @@ class Submission(BaseModel):
     kind: Literal["edgefer submission"] = "edgefer submission"
     format: Literal[1] = FORMAT
     conditions: str = Field(
-        min_length=MIN_WORDS, max_length=MAX_WORDS, description="the submitter's words on cooling and power"
+        min_length=MIN_WORDS, max_length=MAX_WORDS, description="cooling and power, in the submitter's words"
     )
-    digest: str = Field(description="SHA-256 of `conditions` and `result`: an edit by hand is seen")
-    result: BenchResult = Field(
-        description="of the bench, without folders, host, mistakes, groups and how networks were trained"
-    )
+    digest: str = Field(description="SHA-256 of `conditions` and `result`, to detect edits")
+    result: BenchResult = Field(description="of the bench, without paths, host, mistakes, groups and training records")
 
     @property
     def device(self) -> str:
@@ -67,8 +65,8 @@ def check_words(words: str) -> str:
     words = words.strip()
     if not _are_words(words):
         raise InputError(
-            f"--submit takes your words on cooling and power, one line of {MIN_WORDS} to {MAX_WORDS} characters and no "
-            "folder: --submit 'heat sink and fan; 15 W supply, mode MAXN'"
+            f"--submit takes a line on cooling and power, {MIN_WORDS} to {MAX_WORDS} "
+            "characters without paths: --submit 'heat sink and fan; 15 W supply, mode MAXN'"
         )
     return words
 
@@ -107,21 +105,23 @@ def read(path: Path) -> Submission:
     """
     raw = result_file.values(path)
     if not isinstance(raw, dict) or raw.get("kind") != "edgefer submission":
-        raise InputError(f"{path} is no submission; write one with edgefer bench --submit")
+        raise InputError(f"{path} is not a submission; write one with edgefer bench --submit")
     result = result_file.checked(raw.get("result"), path)
     try:
         found = Submission.model_validate({**raw, "result": result})
     except ValidationError as error:
         raise InputError(
-            f"{path} is not as edgefer bench --submit writes it: {one_line(complaint(error), 200)}"
+            f"{path} is not a submission of edgefer bench --submit: {one_line(complaint(error), 200)}"
         ) from None
     if found.digest != _digest(found.conditions, raw["result"]):
-        raise InputError(f"{path} was changed after the bench: its digest is another; send the file as it was written")
+        raise InputError(f"{path} was changed after the bench: its digest differs; send the file as written")
     if not _are_words(found.conditions) or result.host is not None or result.mistakes:
-        raise InputError(f"{path} is not as edgefer bench --submit writes it: host, mistakes, or words that it refuses")
+        raise InputError(
+            f"{path} is not a submission of edgefer bench --submit: it has a host, mistakes or forbidden words"
+        )
     named = next((text for text in _texts(raw) if _FOLDER.search(text)), None)
     if named is not None:
-        raise InputError(f"{path} names a folder of a machine: {one_line(printable(named), 100)}")
+        raise InputError(f"{path} contains a path of a machine: {one_line(printable(named), 100)}")
     return found
 
 

@@ -99,7 +99,7 @@ def write(folder: Path, description: Description, networks: Mapping[str, Network
     files = [(part.file, part.content) for part in networks.values()]
     different = [name for number, (name, content) in enumerate(files) if (name, content) not in files[:number]]
     if len({name.lower() for name in (*different, MANIFEST)}) <= len(different):
-        raise ValueError(f"two files of a bundle have one name: {', '.join((*different, MANIFEST))}")
+        raise ValueError(f"two files of a bundle share a name: {', '.join((*different, MANIFEST))}")
     with paths.write_folder_atomically(folder) as part_folder:
         entries = {name: _put(part_folder, part) for name, part in networks.items()}
         manifest = Manifest(**dict(description), networks=entries)
@@ -208,7 +208,7 @@ def load(path: Path | str) -> Bundle:
     different = {(file.file, file.sha256, file.bytes): file for file in files}
     total = sum(file.bytes for file in different.values())
     if total > limits.BUNDLE:
-        raise limits.too_large(f"{folder}, with all that its {MANIFEST} lists,", total, limits.BUNDLE)
+        raise limits.too_large(f"{folder}, with every file listed in its {MANIFEST},", total, limits.BUNDLE)
     for file in different.values():
         _verify(folder, file)
     return Bundle(folder, manifest)
@@ -221,7 +221,7 @@ def default() -> Bundle:
         InputError: edgefer came without it.
     """
     if DEFAULT not in pretrained():
-        raise InputError(f"this edgefer came without {DEFAULT}; name a bundle")
+        raise InputError(f"{DEFAULT} is not installed; name a bundle")
     return load((_PRETRAINED / DEFAULT).resolve())
 
 
@@ -245,16 +245,16 @@ def _what_bundles_are() -> str:
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.exists() and not path.is_symlink():
-        raise InputError(f"{folder} is no bundle: it has no {MANIFEST}; {_what_bundles_are()}")
+        raise InputError(f"{folder} is not a bundle: it has no {MANIFEST}; {_what_bundles_are()}")
     _refuse_unless_inside(folder, path)
     text = limits.read_bytes(path, limits.MANIFEST)
     limits.check_json(text, str(path))
     try:
         raw = from_json(text, allow_inf_nan=False)
     except ValueError as error:
-        raise InputError(f"{path} is no valid JSON: {error}") from error
+        raise InputError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(raw, dict) or "format" not in raw:
-        raise InputError(f"{path} is no manifest of edgefer: it states no format")
+        raise InputError(f"{path} is not an edgefer manifest: it has no format")
     if raw["format"] != FORMAT:
         raise InputError(
             f"{path} has format {str(raw['format'])[:20]!r}, this edgefer reads {FORMAT}; "
@@ -291,11 +291,11 @@ def _content(path: Path, network: Network | Engine) -> bytes:
 def _check_size(path: Path, network: Network | Engine) -> None:
     size = limits.check_file(path, limits.NETWORK if isinstance(network, Network) else limits.ENGINE)
     if size != network.bytes:
-        raise InputError(f"{path} has {size:,} bytes, its manifest says {network.bytes:,}; copy the whole bundle again")
+        raise InputError(f"{path} has {size:,} bytes instead of {network.bytes:,}; copy the whole bundle again")
 
 
 def _another(path: Path) -> InputError:
-    return InputError(f"{path} is not the file its manifest describes (SHA-256 differs); copy the bundle again")
+    return InputError(f"{path} differs from its manifest's SHA-256; copy the bundle again")
 
 
 def _refuse_unless_inside(folder: Path, path: Path) -> None:
@@ -305,6 +305,6 @@ def _refuse_unless_inside(folder: Path, path: Path) -> None:
     except (OSError, RuntimeError):  # a loop of links; RuntimeError before Python 3.13
         inside = False
     if not inside:
-        raise InputError(f"{path} leads out of the bundle; copy the file itself into the folder")
+        raise InputError(f"{path} points outside the bundle; copy the file itself into the folder")
     if not path.is_file():
-        raise InputError(f"{path} is no regular file")
+        raise InputError(f"{path} is not a regular file")

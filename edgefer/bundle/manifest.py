@@ -43,24 +43,22 @@ class Network(Frozen):
 class Engine(Frozen):
     """An engine that was built ahead of time, for GPUs of some compute capabilities. Its sidecar says the same."""
 
-    file: str = Field(
-        pattern=_FILE_NAME, description="name inside the bundle's folder; nothing stands before its bytes"
-    )
+    file: str = Field(pattern=_FILE_NAME, description="name inside the bundle's folder; raw engine bytes")
     sha256: str = Field(pattern=_DIGEST)
     bytes: int = Field(gt=0)
-    network: NetworkName = Field(description="key of `networks`: the graph that it was built from")
-    graph_sha256: str = Field(pattern=_DIGEST, description="of that graph's file")
+    network: NetworkName = Field(description="key of `networks`: the source graph")
+    graph_sha256: str = Field(pattern=_DIGEST, description="SHA-256 of the source graph's file")
     runtime: Literal["tensorrt_rtx"]
-    version: Shown = Field(description="of the runtime that built it, and alone can read it")
+    version: Shown = Field(description="version of the runtime that built it, the only one that can read it")
     compute: list[Shown] = Field(min_length=1, description="compute capabilities: 86, 89, 120")
-    max_batch: int = Field(gt=0, description="images at a time; it is fastest at one")
+    max_batch: int = Field(gt=0, description="largest batch; fastest at 1")
 
 
 class Score(Frozen):
     """Accuracy of one network on one named split, measured when the bundle was made."""
 
     network: NetworkName = Field(description="key of `networks`")
-    split: str = Field(description="`val` (the gate's), never a test split")
+    split: str = Field(description="`val`, the gate's split; never a test split")
     images: int = Field(gt=0)
     accuracy: float = Field(ge=0, le=1)
     macro_f1: float = Field(ge=0, le=1)
@@ -70,27 +68,27 @@ class AnswerChange(Frozen):
     """What one INT8 network does otherwise than FP32, image by image, on the split of `scores`."""
 
     network: NetworkName = Field(description="key of `networks`")
-    accuracy: float = Field(ge=-1, le=1, description="INT8's accuracy less FP32's")
+    accuracy: float = Field(ge=-1, le=1, description="INT8's accuracy minus FP32's")
     low: float = Field(ge=-1, le=1, description="lower end of its paired 95 % interval")
     high: float = Field(ge=-1, le=1)
-    gained: int = Field(ge=0, description="images that INT8 alone gets right")
-    lost: int = Field(ge=0, description="images that FP32 alone gets right")
-    p_value: float = Field(ge=0, le=1, description="of McNemar's exact test, two-sided")
-    macro_f1: float = Field(ge=-1, le=1, description="INT8's macro F1 less FP32's")
-    recall: list[float | None] = Field(description="the same for each class's recall; null without images of it")
-    agreement: float = Field(ge=0, le=1, description="share of the images where both predict the same")
-    runtime: str = Field(description="what ran it: ONNX Runtime, also in the place of TensorRT")
+    gained: int = Field(ge=0, description="images that only INT8 gets right")
+    lost: int = Field(ge=0, description="images that only FP32 gets right")
+    p_value: float = Field(ge=0, le=1, description="McNemar's exact test, two-sided")
+    macro_f1: float = Field(ge=-1, le=1, description="INT8's macro F1 minus FP32's")
+    recall: list[float | None] = Field(description="the same for each class's recall; null: no images of that class")
+    agreement: float = Field(ge=0, le=1, description="share of images with the same prediction")
+    runtime: str = Field(description="what ran it; ONNX Runtime also stands in for TensorRT")
 
 
 class SlowReason(Frozen):
     """One reason why INT8 is not faster, and where."""
 
     reason: str
-    remedy: str = Field(description="what would help")
+    remedy: str = Field(description="suggested remedy")
     macs: float | None = Field(
         ge=0,
         le=1,
-        description="share of the network's multiply-accumulates in these nodes; null where they cannot be counted",
+        description="share of the network's multiply-accumulates in these nodes; null: unknown",
     )
     nodes: list[str] = Field(description="names in the INT8 file")
 
@@ -102,13 +100,13 @@ class Speed(Frozen):
     cpu: str
     fast_int8: bool = Field(description="whether the CPU has VNNI or, on ARM, dot products")
     threads: int = Field(gt=0)
-    samples: int = Field(gt=0, description="inferences timed, of each network")
+    samples: int = Field(gt=0, description="timed inferences per network")
     fp32_ms: float = Field(gt=0, description="median")
     int8_ms: float = Field(gt=0)
     ratio: float = Field(gt=0, description="INT8's median over FP32's")
     low: float = Field(gt=0, description="lower end of its 95 % interval")
     high: float = Field(gt=0)
-    slow: list[SlowReason] = Field(description="why INT8 is not faster; empty where it is")
+    slow: list[SlowReason] = Field(description="why INT8 is not faster; empty if it is")
 
     @property
     def faster(self) -> bool:
@@ -122,8 +120,8 @@ class Confidence(Frozen):
     Guo et al., "On calibration of modern neural networks", ICML 2017: one temperature, where cross-entropy is least.
     """
 
-    network: NetworkName = Field(description="key of `networks`; the others take its temperature")
-    split: str = Field(description="`val`: on it the temperature was fitted and the errors measured")
+    network: NetworkName = Field(description="key of `networks`; the others use its temperature")
+    split: str = Field(description="`val`: used to fit the temperature and to measure the errors")
     images: int = Field(gt=0)
     temperature: float = Field(ge=0.01, le=100)
     error_before: float = Field(ge=0, le=1, description="expected calibration error, 15 bins, at temperature 1")
@@ -136,19 +134,19 @@ class Calibration(Frozen):
     scheme: str = Field(description="file name in calibration/, without .toml")
     seed: int
     rows: list[int] = Field(description="rows of the source file, sorted")
-    digest: str = Field(description="SHA-256 over the pixels of these images, in that order")
+    digest: str = Field(description="SHA-256 of these images' pixels, in that order")
 
 
 class DivisionEntry(Frozen):
     """How edgefer took splits from the data set's training images."""
 
-    by: Literal["person", "sequence", "picture"] = Field(description="what stays on one side")
-    rule: Shown = Field(description="how that was found out; for `picture` why nothing more was")
-    groups: int = Field(ge=0, description="of the pictures that were divided")
-    cut: int = Field(ge=0, description="pictures in groups that were too large, and were cut")
-    carved: list[Literal["val", "test"]] = Field(description="the splits that were taken")
+    by: Literal["person", "sequence", "picture"] = Field(description="what is kept within one split")
+    rule: Shown = Field(description="how groups were found; for `picture`, why there are none")
+    groups: int = Field(ge=0, description="of the pictures divided")
+    cut: int = Field(ge=0, description="pictures in groups that were too large and were split")
+    carved: list[Literal["val", "test"]] = Field(description="the splits made by edgefer")
     splits: Annotated[str, Field(max_length=400_000)] | None = Field(
-        None, description="of each picture, 0 train, 1 val, 2 test: two bits each, zlib, base 64"
+        None, description="split of each picture (0 train, 1 val, 2 test): two bits each, zlib, base64"
     )
 
 
@@ -157,9 +155,9 @@ class NamingEntry(Frozen):
 
     source: str = Field(pattern=_DIGEST, description="digest of the data set as it was read")
     pairs: Annotated[list[tuple[Shown, Annotated[str, Field(max_length=64)]]], Field(max_length=100)] = Field(
-        [], description="of each label the one it became, or nothing where its images are left out"
+        [], description="new name of each label; empty: its images are dropped"
     )
-    votes: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of FER+ votes that labels are from")
+    votes: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the FER+ votes that give the labels")
 
 
 class DataEntry(Frozen):
@@ -168,30 +166,32 @@ class DataEntry(Frozen):
     name: Shown
     digest: str = Field(pattern=_DIGEST)
     synthetic: bool
-    pictures: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the pixels alone, if it is known")
-    division: DivisionEntry | None = Field(None, description="null: the source has splits of its own")
-    naming: NamingEntry | None = Field(None, description="null: the labels are what the source says")
+    pictures: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the pixels only, if known")
+    division: DivisionEntry | None = Field(None, description="null: the source has its own splits")
+    naming: NamingEntry | None = Field(None, description="null: the source's labels")
 
 
 class Description(Frozen):
     """All of a manifest but its list of files: what the maker of a bundle knows before a file is written."""
 
     format: Literal[4] = FORMAT
-    name: str = Field(pattern=_FILE_NAME, description="the network's name, e.g. compact; names folders and reports")
-    labels: tuple[str, ...] = Field(min_length=2, description="names of the classes, in the order of the outputs")
+    name: str = Field(pattern=_FILE_NAME, description="the network's name, e.g. compact; used for folders and reports")
+    labels: tuple[str, ...] = Field(min_length=2, description="class names, in the order of the outputs")
     preprocessing: Preprocessing
-    parameters: int = Field(ge=0, description="trained numbers of the FP32 network: weights, biases, BN scale, shift")
-    macs: int | None = Field(ge=0, description="multiply-accumulates of one image; null where a shape cannot be known")
+    parameters: int = Field(
+        ge=0, description="trained parameters of the FP32 network: weights, biases, BN scale and shift"
+    )
+    macs: int | None = Field(ge=0, description="multiply-accumulates per image; null: a shape is unknown")
     data: DataEntry
     calibration: Calibration | None
     scores: list[Score]
     agreement: float | None = Field(
-        None, ge=0, le=1, description="share of the split where INT8 and FP32 predict the same"
+        None, ge=0, le=1, description="share of the split with the same INT8 and FP32 prediction"
     )
     changes: list[AnswerChange] = Field([], description="each INT8 network against FP32")
-    speed: Speed | None = Field(None, description="measured when the bundle was made; `edgefer bench` measures more")
-    confidence: Confidence | None = Field(None, description="fitted when the bundle was made")
-    recipe: dict[str, Any] = Field(description="the recipe the checkpoint was trained with, settings as they ran")
+    speed: Speed | None = Field(None, description="measured by `edgefer compress`; `edgefer bench` measures more")
+    confidence: Confidence | None = Field(None, description="fitted by `edgefer compress`")
+    recipe: dict[str, Any] = Field(description="the recipe of the checkpoint, with the settings used")
     compression: dict[str, Any] = Field(description="how INT8 was made: epochs, steps, seeds, quantizer counts")
     versions: dict[str, str]
     created: str = Field(description="UTC, ISO 8601")
@@ -229,7 +229,7 @@ class Description(Frozen):
     def _labels_can_be_shown(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
         """Labels end up in terminals: escape sequences, line breaks and duplicates are refused."""
         if len(set(labels)) != len(labels):
-            raise ValueError("two labels are the same")
+            raise ValueError("two labels are equal")
         if not all(label.isprintable() and 0 < len(label) <= 64 for label in labels):
             raise ValueError("a label must be 1 to 64 printable characters")
         return labels
@@ -239,7 +239,7 @@ class Manifest(Description):
     """All that a device needs to know to run the networks, and a person to repeat how they were made."""
 
     networks: dict[NetworkName, Network] = Field(min_length=1, description="by name: fp32, int8-cpu, int8-tensorrt")
-    engines: list[Engine] = Field([], description="what `edgefer build` added")
+    engines: list[Engine] = Field([], description="engines added by `edgefer build`")
 
     def description(self) -> Description:
         """Return all but the list of files: what `bundle.write` takes to write the bundle anew."""

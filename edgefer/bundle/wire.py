@@ -30,7 +30,7 @@ _PARTS: dict[str, dict[int, str]] = {
 # What no network of edgefer has, and what a small file can hide a large computation in.
 _REFUSED = {
     ("model", 20): "a training",
-    ("model", 25): "functions of its own",
+    ("model", 25): "local functions",
     ("graph", 15): "sparse weights",
     ("attribute", 22): "sparse weights",
     ("attribute", 23): "sparse weights",
@@ -65,7 +65,7 @@ class _Walk:
             tag, start = self.varint(start, end)
             number, kind = tag >> 3, tag & 7
             if not 0 < number < 1 << 29:
-                raise ValueError("is cut short or no ONNX")
+                raise ValueError("is truncated or not ONNX")
             if kind == 0:
                 value, start = self.varint(start, end)
                 yield number, kind, value, start
@@ -75,9 +75,9 @@ class _Walk:
             elif kind in (1, 5):
                 length = 8 if kind == 1 else 4
             else:  # groups, which onnx.proto3 has none of
-                raise ValueError("is cut short or no ONNX")
+                raise ValueError("is truncated or not ONNX")
             if length > end - start:
-                raise ValueError("is cut short")
+                raise ValueError("is truncated")
             yield number, kind, start, start + length
             start += length
 
@@ -91,13 +91,13 @@ class _Walk:
         content, value = self.content, 0
         for shift in range(0, 70, 7):
             if start >= end:
-                raise ValueError("is cut short")
+                raise ValueError("is truncated")
             byte = content[start]
             start += 1
             value |= (byte & 127) << shift
             if byte < 128:
                 return value & ((1 << 64) - 1), start
-        raise ValueError("is cut short or no ONNX")
+        raise ValueError("is truncated or not ONNX")
 
     def look(self, kind: str, start: int, end: int, depth: int = 0) -> None:
         """Look through a model, graph, node or attribute, and all that is in it."""
@@ -111,11 +111,11 @@ class _Walk:
             if wire != 2:
                 continue
             if (kind, number) in _REFUSED:
-                raise ValueError(f"has {_REFUSED[kind, number]}, which no network of a bundle has")
+                raise ValueError(f"has {_REFUSED[kind, number]}, which bundles do not use")
             part = parts.get(number)
             if (kind, number) in _ONCE:
                 if number in once:  # a parser would make one message of the two
-                    raise ValueError("is no ONNX as any program writes it")
+                    raise ValueError("is not ONNX as written by any known program")
                 once.add(number)
             if part == "tensor":
                 self.tensor(at, to)
@@ -139,7 +139,7 @@ class _Walk:
             elif number == 5:
                 attributes.append((at, to))
         if op in _LOOPS:
-            raise ValueError(f"has a {op.decode()}, which may never end")
+            raise ValueError(f"has a {op.decode()}, which may loop forever")
         self.sized += [inputs[place] for place in _SIZED.get(op, ()) if place < len(inputs)]
         for at, to in attributes:
             self.attribute(at, to, outputs[0] if op == b"Constant" and outputs else None)
@@ -157,9 +157,9 @@ class _Walk:
             elif number == 5 and wire == 2 and output is not None:
                 self.tensor(at, to, output)
         if name in _SIZES and any(abs(value) > _LARGEST for value in values):
-            raise ValueError(f"has a number in {name.decode()} that is too large")
+            raise ValueError(f"has too large a number in {name.decode()}")
         if name == b"shape" and _elements(values) > _LARGEST:
-            raise ValueError("has a shape that is too large")
+            raise ValueError("has too large a shape")
         if output is not None and values:
             self.sizes[output] = _elements(values)
 
@@ -169,7 +169,7 @@ class _Walk:
         raw: tuple[int, int] | None = None
         for number, wire, at, to in self.message(start, end):
             if number == 13 or (number == 14 and wire == 0 and at):
-                raise ValueError("keeps weights in a file of their own, which its manifest says nothing of")
+                raise ValueError("keeps weights in a separate file that its manifest does not list")
             if number == 1:
                 dims += [_signed(at)] if wire == 0 else self.packed(at, to) if wire == 2 else []
             elif number == 2 and wire == 0:
@@ -183,7 +183,7 @@ class _Walk:
         if len(dims) > _DIMENSIONS:
             raise ValueError(f"has a tensor of more than {_DIMENSIONS} dimensions")
         if any(side < 0 for side in dims) or math.prod(dims) > 2 * (end - start) + _SMALL:
-            raise ValueError("has a tensor of fewer numbers than its shape says")
+            raise ValueError("has a tensor with fewer values than its shape")
         if kind == _INT64 and math.prod(dims) <= _SMALL:
             if raw is not None:
                 at, to = raw
@@ -216,16 +216,16 @@ def check(content: bytes, name: str) -> None:
     """
     walk = _Walk(content)
     if content[4:8] == b"ORTM":  # ONNX Runtime would take it for a file in its own format, which is not looked through
-        raise InputError(f"{name} is no ONNX file but one in ONNX Runtime's own format")
+        raise InputError(f"{name} is in ONNX Runtime's own format, not ONNX")
     try:
         walk.look("model", 0, len(content))
         for constant in walk.sized:
             if walk.sizes.get(constant, 0) > _LARGEST:
-                raise ValueError("has a constant size that is too large")
+                raise ValueError("has too large a constant size")
     except ValueError as error:
         raise InputError(f"{name} {error}") from None
     if not walk.nodes:
-        raise InputError(f"{name} is no ONNX file, or is cut short: it has no nodes")
+        raise InputError(f"{name} is truncated or not ONNX: it has no nodes")
 
 
 def _signed(value: int) -> int:

@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 
 def command(
-    recipe: Annotated[str, typer.Argument(help="A recipe that lists ablations, by name or TOML file.")],
+    recipe: Annotated[str, typer.Argument(help="Recipe with ablations: a name or a TOML file.")],
     data: Data = None,
     groups: Groups = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for all runs; one that is there goes on. Default: runs/ablate/<time>-<recipe>."),
+        typer.Option(help="Folder for all runs; an existing one is resumed. Default: runs/ablate/<time>-<recipe>."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each run, instead of the recipe's.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of each run, instead of the recipe's.")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting in all of them.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting in all runs.")
     ] = None,
     pretrained: Pretrained = None,
     device: Device = None,
@@ -73,7 +73,7 @@ def _print(found: Ablations, synthetic: bool) -> None:
     from edgefer.lines import mark
 
     width = max(len(row.name) for row in found.rows)
-    print_line(f"{found.recipe} on {found.data}{mark(synthetic)}: best validation accuracy, seed {found.seed} alone")
+    print_line(f"{found.recipe} on {found.data}{mark(synthetic)}: best validation accuracy, one seed ({found.seed})")
     print_line(f"  {'':<{width}} {'accuracy':>9} {'points':>7} {'epoch':>8} {'parameters':>12}  what")
     for row in found.rows:
         if row.val_accuracy is None:

@@ -30,11 +30,11 @@ def command(
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="As for train (docs/data.md); more of them: accuracy on each.", show_default=False),
+        typer.Option(help="Data set, as for train (docs/data.md). Repeat it for accuracy on each.", show_default=False),
     ] = None,
     groups: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="Compare groups: a table of path,age,sex,...", show_default=False),
+        typer.Option(metavar="CSV", help="Compare groups: a CSV of path,age,sex,...", show_default=False),
     ] = None,
     protocol: Annotated[
         list[str] | None,
@@ -47,15 +47,11 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Folder for the result. Default: runs/bench/<time>-<name>.")] = None,
     threads: CpuThreads = 1,
     split: Judged = "test",
-    seconds: Annotated[
-        float, typer.Option(min=0.1, max=86_400, help="Least time that each network is timed for.")
-    ] = 3.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="Minimum time to time each network.")] = 3.0,
     dla: Annotated[
-        int | None, typer.Option(min=0, help="Number of a Jetson's DLA (FP16); what it lacks runs on the GPU.")
+        int | None, typer.Option(min=0, help="A Jetson's DLA by number (FP16); the GPU runs the rest.")
     ] = None,
-    no_cuda_graphs: Annotated[
-        bool, typer.Option("--no-cuda-graphs", help="Start each inference on a GPU call by call.")
-    ] = False,
+    no_cuda_graphs: Annotated[bool, typer.Option("--no-cuda-graphs", help="Launch GPU kernels one by one.")] = False,
     measure: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,15 +61,15 @@ def command(
         ),
     ] = None,
     fallback: Annotated[
-        bool, typer.Option("--fallback", help="Measure on the CPU where the GPU cannot be used.")
+        bool, typer.Option("--fallback", help="Fall back to the CPU if the GPU cannot be used.")
     ] = False,
     host: Annotated[
         str | None,
-        typer.Option(metavar="USER@HOST[:PATH]", help="Bench there, over ssh. It needs edgefer; PATH says where."),
+        typer.Option(metavar="USER@HOST[:PATH]", help="Bench on another machine by ssh. PATH: its edgefer command."),
     ] = None,
     submit: Annotated[
         str | None,
-        typer.Option(metavar="WORDS", help="Also write submission.json, to contribute it. WORDS: cooling and power."),
+        typer.Option(metavar="WORDS", help="Also write submission.json, to contribute. WORDS: cooling and power."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -94,7 +90,7 @@ def command(
         further = {"a second --data": len(named) > 1, "--groups": groups is not None, "--protocol": bool(protocol)}
         foreign = [name for name, given in further.items() if given]
         if foreign:
-            raise InputError(f"there is no {first} here, and a projection takes no {' and no '.join(foreign)}")
+            raise InputError(f"there is no {first} here, and a projection does not use {' and no '.join(foreign)}")
         project.run(first, bundles, named[0], out=out, threads=threads, split=split, asked=False, as_json=as_json)
         return
     from edgefer import data as datasets
@@ -109,7 +105,7 @@ def command(
     of_gpu = {"--dla": dla is not None, "--no-cuda-graphs": no_cuda_graphs, "--fallback": fallback}
     foreign = [name for name, given in of_gpu.items() if given]
     if foreign and not on_gpu:
-        raise InputError(f"--device {', '.join(devices)} measures nothing on a GPU; omit {', '.join(foreign)}")
+        raise InputError(f"--device {', '.join(devices)} does not use a GPU; omit {', '.join(foreign)}")
     chosen = probing.standard(*(measure or []))
     views = inputs.further_views(protocol or [])
     given = _given(named[0]) if on_gpu else datasets.find(named[0])
@@ -179,8 +175,8 @@ def _given(data: Path | None) -> Dataset:
     if named(data) is not None:
         return datasets.find(data)
     console.say(
-        "no FER2013 here: latency is measured on synthetic faces, on which accuracy says nothing; for accuracy, name "
-        "FER2013 with --data"
+        "no FER2013 here: latency is measured on synthetic faces and accuracy is meaningless. For accuracy, "
+        "give FER2013 with --data"
     )
     return builtin(train=7, val=7, test=_FACES)
 

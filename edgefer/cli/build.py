@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _COMPUTE = "86,89,120"  # Ampere, Ada and Blackwell desktop GPUs
 _MAX_BATCH = 32
-NOT_RUN = "not run here: an engine needs a GPU of these, and the same version of TensorRT for RTX"
+NOT_RUN = "not run here: an engine needs one of these GPUs and the same version of TensorRT for RTX"
 
 
 def command(
@@ -25,12 +25,10 @@ def command(
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="jetson, tensorrt or rtx: build for the GPU that is here, so that its first use is fast."),
+        typer.Option(help="jetson, tensorrt or rtx: build for this machine's GPU, for a fast first use."),
     ] = None,
-    sm: Annotated[str, typer.Option(help="Compute capabilities of the GPUs, one engine for all.")] = _COMPUTE,
-    max_batch: Annotated[
-        int, typer.Option(min=1, max=4096, help="Images at a time; it is fastest at one.")
-    ] = _MAX_BATCH,
+    sm: Annotated[str, typer.Option(help="Compute capabilities of the GPUs; one engine for all.")] = _COMPUTE,
+    max_batch: Annotated[int, typer.Option(min=1, max=4096, help="Largest batch; fastest at 1.")] = _MAX_BATCH,
     as_json: Json = False,
 ) -> None:
     """Build a bundle's TensorRT engines ahead of time, for RTX GPUs or with --device for this machine's."""
@@ -96,6 +94,6 @@ def _check(graph: Path) -> None:
             from edgefer.graph import linter
             from edgefer.graph.reading import read
     except MissingExtra:
-        console.say_once("the graphs are not looked through before they are built: that takes the extra compress")
+        console.say_once("graphs are not linted before the build: linting needs the extra compress")
         return
     linter.check(read(graph), "rtx")

@@ -24,9 +24,9 @@ def command(
     data: Data = None,
     results: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RESULT", help="A finished bench to hold the claims against. May be repeated."),
+        typer.Option(metavar="RESULT", help="A finished bench to check claims with. May be repeated."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for it. Default: runs/claims/<time>.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the result. Default: runs/claims/<time>.")] = None,
     as_json: Json = False,
 ) -> None:
     """Check papers' claims: recompute them, count networks and FER2013, compare with benches.

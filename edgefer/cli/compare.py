@@ -23,14 +23,14 @@ _WIDTH = 100  # of a note in Markdown
 
 
 def command(
-    a: Annotated[Path, typer.Argument(metavar="A", help="The reference: a result.json, or a bench's folder.")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="The new one.")],
+    a: Annotated[Path, typer.Argument(metavar="A", help="Reference: a result.json or a bench's folder.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="New result.")],
     fail_if: Annotated[
         list[str] | None,
-        typer.Option(metavar="COND", help="Exit code 1 if this is true of B: 'latency.p50 > 1.05x'. May be repeated."),
+        typer.Option(metavar="COND", help="Exit with 1 if true for B: 'latency.p50 > 1.05x'. May be repeated."),
     ] = None,
     allow_different: Annotated[
-        bool, typer.Option("--allow-different", help="Compare other protocols, hardware or data too, with a warning.")
+        bool, typer.Option("--allow-different", help="Also compare across protocols, hardware or data, with a warning.")
     ] = False,
     markdown: Markdown = False,
     as_json: Json = False,
@@ -95,7 +95,7 @@ def _markdown(compared: Compared, new: BenchResult) -> Iterator[str]:
     yield f"- {_code(table.machine_line(new))}"
     yield ""
     if compared.differences:
-        yield "**These are not to be compared, and were:**"
+        yield "**Not comparable, compared anyway:**"
         yield ""
         yield from (f"- {_code(line)}" for line in _differences(compared))
         yield ""
@@ -103,7 +103,7 @@ def _markdown(compared: Compared, new: BenchResult) -> Iterator[str]:
         yield f"**{compared.verdict.capitalize()}.**"
         yield ""
         met = [each for each in compared.conditions if each.met]
-        yield from (f"- {_code(each.condition)} holds for {_code(each.network)}" for each in met)
+        yield from (f"- {_code(each.condition)} is met by {_code(each.network)}" for each in met)
         yield from [""] * bool(met)
     yield f"| network | {' | '.join(_HEADERS)} |"
     yield f"| --- | --- |{' ---: |' * (len(_HEADERS) - 1)}"
@@ -113,7 +113,7 @@ def _markdown(compared: Compared, new: BenchResult) -> Iterator[str]:
             # a rail's name is the device's, so each first cell is code too
             yield f"| {name} | {_code(row[0])} | {' | '.join(row[1:])} |"
     yield ""
-    yield "<details><summary>What is to be known of these figures</summary>"
+    yield "<details><summary>Caveats</summary>"
     yield ""
     yield "```text"
     for line in _notes(compared):

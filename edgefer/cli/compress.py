@@ -38,11 +38,11 @@ def command(
     checkpoint: Annotated[
         Path | None, typer.Argument(help="A training's folder. Default: the newest in runs/train.", show_default=False)
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="Compress to INT8, the only precision so far.")] = True,
+    int8: Annotated[bool, typer.Option("--int8", help="Compress to INT8, the only precision.")] = True,
     data: Data = None,
-    out: Annotated[Path | None, typer.Option(help="Its folder. Default: in runs/compress.")] = None,
-    cpu: Annotated[str | None, typer.Option(help="vnni or no-vnni. Default: as this CPU is.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Continue with what is in this folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the bundle. Default: in runs/compress.")] = None,
+    cpu: Annotated[str | None, typer.Option(help="vnni or no-vnni. Default: this CPU's.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Resume from this folder.")] = None,
     sm: Annotated[
         str | None,
         typer.Option(metavar="SM", help="Engines for RTX GPUs too: 86,89,120."),
@@ -66,8 +66,8 @@ def command(
     asked = CompressConfig(**config)
     if resume is not None and not _AFTER.issuperset(config):
         raise InputError(
-            "--resume goes on with the options it was started with; it also takes --out, --max-drop, "
-            "--require-speedup, --allow-float, --diagnose, --auto-repair and a CHECKPOINT that was moved alone"
+            "--resume keeps the original options. It accepts only --out, "
+            "--max-drop, --require-speedup, --allow-float, --diagnose, --auto-repair and a CHECKPOINT that was moved"
         )
     with output.needs_extra("compress", "train", *(["report"] if "diagnose" in config else [])):
         import torch
@@ -113,7 +113,9 @@ def command(
         try:
             opened, built = ahead.build(bundles.load(result.bundle), compute, builder.MAX_BATCH)
         except InputError as error:  # hours of work are not lost for it
-            raise InputError(f"{result.bundle} is made, its engines are not: {error}; then: edgefer build") from None
+            raise InputError(
+                f"{result.bundle} is complete except for its engines: {error}; then run: edgefer build"
+            ) from None
         engines = opened.manifest.engines[-len(built) :]
     if as_json:
         listed = [each.model_dump() for each in engines]
@@ -129,7 +131,7 @@ def command(
             **{f"  {name}": _change(change) for name, change in _once(result.changes).items()},
             "macro F1": _percents(_once(result.macro_f1)),
             "recall": f"{_recalls(result.changes['int8-cpu'].recall, result.classes)} (int8-cpu, points)",
-            "agreement": f"{100 * result.agreement:.2f} % of the predictions are FP32's",
+            "agreement": f"{100 * result.agreement:.2f} % of the predictions equal FP32's",
             **({"split": result.division.sentence} if result.division else {}),
             "size": f"{result.bytes['fp32']:,} -> {result.bytes['int8-cpu']:,} bytes ({share:.2f}x)",
             "latency": _latency(result.speed),
@@ -139,19 +141,19 @@ def command(
             "bundle": str(result.bundle),
         },
     )
-    output.print_line("what TensorRT and TensorRT for RTX are to run was run here by ONNX Runtime in their place")
+    output.print_line("ONNX Runtime stood in for TensorRT and TensorRT for RTX")
     if engines:
         output.print_rows("engines", build.rows(engines))
         output.print_line(build.NOT_RUN)
     if result.worst:
         _print_worst(result)
     if result.diagnosis:
-        output.print_line(f"all of it, and a picture: {result.diagnosis}")
+        output.print_line(f"full table and plot: {result.diagnosis}")
     if not result.speed.faster:
         output.print_line(f"INT8 is not faster than FP32 on this CPU ({result.speed.cpu}):")
         for slow in result.speed.slow:
             output.print_line(f"  {slow.reason}")
-            output.print_line(f"    {_where(slow)}what would help: {slow.remedy}")
+            output.print_line(f"    {_where(slow)}remedy: {slow.remedy}")
     if rejected:
         raise rejected
     which = "" if out is None and resume is None else f" {shell(result.bundle)}"
@@ -172,7 +174,7 @@ def _print_worst(result: CompressResult) -> None:
     from edgefer.cli import output
 
     when = ", before the repair" if result.in_fp32 else ""
-    output.print_line(f"what costs INT8 most{when}, each left in FP32 alone:")
+    output.print_line(f"what costs INT8 most{when}, with only that part in FP32:")
     output.print_line(f"  {'cross-entropy':>13} {'points':>7} {'SNR, dB':>7} {'ms':>7}")
     for each in result.worst:
         ratio = "" if each.snr is None else f"{each.snr:.1f}"
@@ -183,7 +185,7 @@ def _print_worst(result: CompressResult) -> None:
 def _method(result: CompressResult) -> str:
     if result.method == "qat":
         return "calibrated and fine-tuned"
-    return "calibrated; no epoch of fine-tuning was better" if result.tuned else "calibrated"
+    return "calibrated; fine-tuning brought no gain" if result.tuned else "calibrated"
 
 
 def _change(change: AnswerChange) -> str:

@@ -21,15 +21,17 @@ def command(
     ],
     folder: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the faces.")],
     every_face: Annotated[bool, typer.Option("--all", help="All faces of a picture. Default: the largest.")] = False,
-    label: Annotated[str | None, typer.Option(help="Of all faces of a video or a camera.", show_default=False)] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Label of all faces of a video or a camera.", show_default=False)
+    ] = None,
     every: Annotated[float, typer.Option(min=0.01, help="Seconds between two frames of a video or a camera.")] = 0.5,
     seconds: Annotated[
-        float | None, typer.Option(min=0.1, help="Then a video or a camera ends.", show_default=False)
+        float | None, typer.Option(min=0.1, help="Stop a video or camera after this time.", show_default=False)
     ] = None,
     min_face: Annotated[
-        int | None, typer.Option(min=1, help="Smallest face in pixels. Default: 48, in large pictures more.")
+        int | None, typer.Option(min=1, help="Smallest face in pixels. Default: 48, more in large pictures.")
     ] = None,
-    size: Annotated[int, typer.Option(min=16, max=4096, help="Longest side of what is written, in pixels.")] = 256,
+    size: Annotated[int, typer.Option(min=16, max=4096, help="Longest side of written faces, in pixels.")] = 256,
     detector: Detector = None,
     as_json: Json = False,
 ) -> None:
@@ -42,11 +44,11 @@ def command(
 
     stream = sources.is_stream(source)
     if stream and label is None:
-        raise InputError("a video or a camera does not say what its faces show; name that with --label")
+        raise InputError("a video or camera has no labels; give one with --label")
     if not stream and label is not None:
-        raise InputError("--label is for a video or a camera; pictures have the labels of their folders or lists")
+        raise InputError("--label is for a video or camera; pictures get labels from folders or lists")
     if not stream and _within(folder, Path(source)):
-        raise InputError(f"{folder} lies in {source}; name a folder outside of it")
+        raise InputError(f"{folder} lies in {source}; name a folder outside it")
     settings = cropping.Settings(every_face, min_face, size)
     found = detectors.open_detector(detector)
     again = f"edgefer data crop {shell(source)} {shell(folder)}{' --all' if every_face else ''}"

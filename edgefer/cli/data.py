@@ -35,9 +35,7 @@ def info(
     ] = None,
     save: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE.toml", help="Write these options down; every --data takes that.", show_default=False
-        ),
+        typer.Option(metavar="FILE.toml", help="Save these options to a file that --data accepts.", show_default=False),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -48,7 +46,7 @@ def info(
 
     reading = data.Reading(labels, renames, groups, path_column, label_column)
     if save is not None and (path is None or save.suffix != ".toml" or path.suffix == ".toml"):
-        raise InputError("--save takes the name of a .toml, for a data set that is named and is none itself")
+        raise InputError("--save needs a .toml file name and a data set that is not one itself")
     try:
         dataset = data.find(path, groups, reading)
     except InputError as error:
@@ -74,7 +72,7 @@ def info(
     output.print_rows(found.name, _facts(found))
     output.screen().print(_counts(found))
     output.print_rows("images with the same pixels", _identical(found))
-    output.print_rows("images that are nearly the same, those with the same pixels among them", _near(found))
+    output.print_rows("near-duplicates, including images with the same pixels", _near(found))
     output.print_rows("people", _people(found))
     if found.numbered:
         output.print_rows("labels", {"numbered": found.numbered})
@@ -91,15 +89,15 @@ def _facts(found: Audit) -> dict[str, str]:
         "digest": found.digest,
     }
     if found.synthetic:
-        facts["note"] = "synthetic faces: figures from them say nothing about photographs"
+        facts["note"] = "synthetic faces: these figures say nothing about photographs"
     if found.carved:
         facts["splits"] = f"{' and '.join(found.carved)} taken from the training images"
     if found.division:
         facts["divided"] = found.division.sentence
     if found.division and found.division.cut:
         facts["cut"] = (
-            f"{found.division.cut:,} images hung together in groups of over a third of the data set, which were cut: "
-            "some near-duplicates may be on two sides"
+            f"{found.division.cut:,} images form near-duplicate groups over a third of the data set; these "
+            "were split, so near-duplicates may be in two splits"
         )
     return {name: fact for name, fact in facts.items() if fact}
 
@@ -148,7 +146,7 @@ def _near(found: Audit) -> dict[str, str]:
 def _people(found: Audit) -> dict[str, str]:
     people = found.people
     if people is None:
-        return {"not known": f"{found.unknown or 'the source does not say'}; name them with --groups"}
+        return {"not known": f"{found.unknown or 'the source does not say'}; give them with --groups"}
     return {
         "known": people.rule,
         "groups": f"{people.groups:,}, {people.largest:,} images in the largest",

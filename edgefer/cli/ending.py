@@ -124,7 +124,7 @@ def resumable(command: Callable[[], str | None]) -> Iterator[None]:
         how = command() if type(understood) in (Interrupted, MissingRequirement) and understood is not error else None
         if understood is None or how is None:
             raise
-        raise type(understood)(f"{understood}; go on with: {how}") from error
+        raise type(understood)(f"{understood}; resume with: {how}") from error
 
 
 @contextmanager
@@ -153,14 +153,14 @@ def explain(error: BaseException) -> EdgeferError | None:
         return _import_error(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, for a GPU
         return MissingRequirement(
-            "out of memory; close other programs; a training takes less with --set train.batch_size=32"
+            "out of memory; close other programs; for training, --set train.batch_size=32 needs less"
         )
     if isinstance(error, RuntimeError) and any(name in str(error) for name in ("/gloo/", "NCCL")):
         return MissingRequirement("another process of this training has ended; its own lines say why")
     if isinstance(error, OSError) and error.errno in _FULL:
         part = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
         where = f" for {part.parent if paths.is_part(part.name) else part}" if part else ""
-        return MissingRequirement(f"no space is left on the disk{where}; free some, or write to another one")
+        return MissingRequirement(f"no space is left on the disk{where}; free some, or use another disk")
     if isinstance(error, OSError) and error.errno in _WRONG_PATH and error.filename:
         return InputError(f"{error.filename}: {error.strerror}")
     return None
@@ -181,7 +181,7 @@ def _import_error(error: ImportError) -> EdgeferError | None:
         if package in packages:
             if isinstance(error, ModuleNotFoundError):
                 return MissingExtra(package, extra)
-            return MissingRequirement(f"{package} is installed but does not load ({error}); install it anew")
+            return MissingRequirement(f"{package} is installed but does not load ({error}); reinstall it")
     return None
 
 

@@ -21,12 +21,10 @@ _Bundle = Annotated[
     ),
 ]
 _Network = Annotated[
-    str | None, typer.Option(help="Which of the bundle's networks. Default: INT8 for CPUs.", show_default=False)
+    str | None, typer.Option(help="Network of the bundle. Default: INT8 for CPUs.", show_default=False)
 ]
 
-app = typer.Typer(
-    invoke_without_command=True, help="Export a network for other programs, with its preprocessing inside."
-)
+app = typer.Typer(invoke_without_command=True, help="Export a network for other programs, preprocessing included.")
 
 
 @app.callback()
@@ -34,10 +32,10 @@ def command(
     context: typer.Context,
     check: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Run an exported file on its golden vectors.", show_default=False),
+        typer.Option(metavar="FILE", help="Check an exported file on its golden vectors.", show_default=False),
     ] = None,
     device: Annotated[
-        list[str] | None, typer.Option(help="With --check: on which. Default: all that are here.", show_default=False)
+        list[str] | None, typer.Option(help="Device for --check. Default: all available.", show_default=False)
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -46,9 +44,9 @@ def command(
 
     if context.invoked_subcommand is not None:
         if check is not None:
-            raise InputError("--check stands alone: edgefer export --check FILE")
+            raise InputError("--check takes no subcommand: edgefer export --check FILE")
         if device:
-            raise InputError("--device goes with --check: edgefer export --check FILE --device NAME")
+            raise InputError("--device needs --check: edgefer export --check FILE --device NAME")
         return
     if check is None:
         raise InputError(
@@ -61,7 +59,7 @@ def command(
     ran = [each for each in found if not each.why]
     failed = None
     if wrong := [each.device for each in ran if not each.passed]:
-        failed = GateFailed(f"{check} does not give Python's probabilities on {', '.join(wrong)}")
+        failed = GateFailed(f"{check} differs from Python's probabilities on {', '.join(wrong)}")
     if as_json:
         output.print_json(
             {"command": "export", "check": str(check), "devices": [asdict(each) for each in found]}, failed
@@ -79,7 +77,7 @@ def onnx(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: NAME.onnx here.", show_default=False)
     ] = None,
     network: _Network = None,
-    box: Annotated[bool, typer.Option("--box", help="Take the face's box as a second input, too.")] = False,
+    box: Annotated[bool, typer.Option("--box", help="Also take the face's box as a second input.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write one ONNX file: a picture in (uint8, H x W x 3 or 4, any size), calibrated probabilities out.
@@ -148,7 +146,7 @@ def web(
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Default: NAME-web here.", show_default=False)
     ] = None,
     form: Annotated[
-        Literal["large", "small"], typer.Option(help="Runtime: ONNX Runtime Web, or a small one of edgefer's own.")
+        Literal["large", "small"], typer.Option(help="Runtime: ONNX Runtime Web, or edgefer's small one.")
     ] = "large",
     detector: Detector = None,
     as_json: Json = False,
@@ -176,7 +174,7 @@ def web(
         f"{written.name}, {written.form} form",
         {
             "folder": f"{written.folder} ({written.bytes / 1e6:.1f} MB)",
-            "download": f"{written.first / 1e6:.2f} MB until the first answer",
+            "download": f"{written.first / 1e6:.2f} MB until the first prediction",
             "golden": f"{written.vectors} pictures; 'Measure this device' runs them",
             "look": f"python3 -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(written.folder))}",
         },

@@ -14,7 +14,7 @@ _SHOWN = 20  # findings in the table; --json has them all
 
 def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An INT8 network with Q/DQ nodes.")],
-    target: Annotated[str, typer.Option(help="Where it will run: tensorrt, cpu or rtx.")],
+    target: Annotated[str, typer.Option(help="Target: tensorrt, cpu or rtx.")],
     as_json: Json = False,
 ) -> None:
     """Find what a target would refuse or misread in an ONNX file. Exit code 1: something was found.
@@ -30,12 +30,12 @@ def command(
         from edgefer.graph.linter.asking import ask_in_subprocess, settled
         from edgefer.graph.reading import read
     if target not in registry.targets():
-        raise InputError(f"no target named {target}; there are {', '.join(registry.targets())}")
+        raise InputError(f"unknown target {target}; choose from {', '.join(registry.targets())}")
     network = read(model)
     answer = ask_in_subprocess(network.SerializeToString(), target)
     findings = settled(linter.lint(network, target), answer)
     quantizers = sum(node.op_type == "QuantizeLinear" for node in network.graph.node)
-    failed = GateFailed(f"{target} would refuse or misread {model}: {len(findings)} findings") if findings else None
+    failed = GateFailed(f"{target} would reject or misread {model}: {len(findings)} findings") if findings else None
     asked = answer.who if answer is not None else None
     if as_json:
         listed = [{"node": each.node, "problem": each.problem, "kind": each.kind} for each in findings]
@@ -60,6 +60,6 @@ def command(
         raise failed
     size = f"{len(network.graph.node)} nodes, {quantizers} quantizers"
     if asked:
-        output.print_line(f"{model}, for {target}: nothing found ({size}); {asked} takes it")
+        output.print_line(f"{model}, for {target}: nothing found ({size}); {asked} accepts it")
     else:
-        output.print_line(f"{model}, for {target}: nothing of what lint looks for ({size})")
+        output.print_line(f"{model}, for {target}: nothing found ({size})")

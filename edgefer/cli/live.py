@@ -27,40 +27,39 @@ def command(
         str, typer.Argument(help="Camera number, video file, rtsp:// or http:// stream, or - for stdin.")
     ] = "0",
     bundle: Annotated[
-        str | None, typer.Option(help="One of edgefer's, or a folder. Default: edgefer-base.", show_default=False)
+        str | None,
+        typer.Option(help="A pretrained network or a bundle's folder. Default: edgefer-base.", show_default=False),
     ] = None,
     events: Annotated[
         Literal["changes", "frames"] | None,
-        typer.Option(help="Print JSON lines: one for each change, or each frame.", show_default=False),
+        typer.Option(help="Print JSON lines, one per change or per frame.", show_default=False),
     ] = None,
     record: Annotated[
-        Path | None, typer.Option(help="Write an .mp4 or .mkv with boxes and labels. Frames are not stored otherwise.")
+        Path | None, typer.Option(help="Record an .mp4 or .mkv with boxes and labels. Nothing else is stored.")
     ] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Below it the label is 'unsure'. Default: 0.35.")
+        float | None, typer.Option(min=0, max=1, help="Confidence below which the label is 'unsure'. Default: 0.35.")
     ] = None,
-    every: Annotated[
-        int, typer.Option(min=1, max=1000, help="Look for faces in every n-th frame, or after 0.5 s.")
-    ] = 3,
+    every: Annotated[int, typer.Option(min=1, max=1000, help="Detect faces in every n-th frame, or after 0.5 s.")] = 3,
     min_face: Annotated[
-        int | None, typer.Option(min=1, help="Smallest face in pixels. Default: 48, in large frames more.")
+        int | None, typer.Option(min=1, help="Smallest face in pixels. Default: 48, more in large frames.")
     ] = None,
-    size: Annotated[str | None, typer.Option(help="Size of a camera's frames: 1280x720.")] = None,
-    raw: Annotated[str | None, typer.Option(help="Stdin has bare pixels: 640x480:rgb24.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="End after this time.")] = None,
+    size: Annotated[str | None, typer.Option(help="Frame size of a camera: 1280x720.")] = None,
+    raw: Annotated[str | None, typer.Option(help="Stdin is raw pixels: 640x480:rgb24.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after this time.")] = None,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Show it on a page in the browser.")] = True,
     listen: Annotated[
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Of the page. Default: 127.0.0.1:4912. Beyond localhost it needs a token.",
+            help="Address of the page. Default: 127.0.0.1:4912. Beyond localhost it needs a token.",
             show_default=False,
         ),
     ] = None,
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="EDGEFER_TOKEN", help="For the page. Default: beyond localhost a new one.", show_default=False
+            envvar="EDGEFER_TOKEN", help="Token of the page. Default: a new one beyond localhost.", show_default=False
         ),
     ] = None,
     detector: Detector = None,
@@ -80,7 +79,7 @@ def command(
     from edgefer.predictor import Predictor
 
     if listen is not None and not page:
-        raise InputError("--listen is where the page is shown; omit it, or --no-page")
+        raise InputError("--listen is the page's address; omit it or --no-page")
     with ExitStack() as stack, output.needs_extra("live"):
         opened = sources.named(source, size, raw)
         recording = stack.enter_context(Recording(record)) if record is not None else None

@@ -46,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data = typer.Typer(no_args_is_help=True, help="Look at data sets.")
+data = typer.Typer(no_args_is_help=True, help="Inspect data sets.")
 
 app.command("quickstart")(quickstart.command)
 app.command("train")(train.command)
@@ -85,8 +85,8 @@ _FIRST_SESSION = """\
 Facial expression recognition that runs on the device. A first session:
 
   edgefer predict photo.jpg   classify the faces in a picture
-  edgefer quickstart          see it all work on synthetic faces, in 3 minutes
-  edgefer doctor              ask what this machine can do, and what it lacks
+  edgefer quickstart          train, compress and bench on synthetic faces (3 minutes)
+  edgefer doctor              check what this machine can run and what is missing
 
 All commands: edgefer --help. Options of one: edgefer COMMAND --help."""
 

@@ -23,7 +23,7 @@ CpuThreads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="CPU
 Data = Annotated[Path | None, typer.Option(help="FER2013, class folders, ... (docs/data.md).")]
 Detector = Annotated[
     str | None,
-    typer.Option("--detector", help="YuNet's file, or cascade. Default: as `edgefer predict`.", show_default=False),
+    typer.Option("--detector", help="YuNet's file, or cascade. Default: as for `edgefer predict`.", show_default=False),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: cuda if there is one.")]
 Groups = Annotated[
@@ -36,25 +36,27 @@ Groups = Annotated[
 ]
 Labels = Annotated[
     str | None,
-    typer.Option(metavar="NAME|FILE", help="What numbered labels mean: raf-db, ferplus, 'a,b,c'.", show_default=False),
+    typer.Option(metavar="NAME|FILE", help="Names of numbered labels: raf-db, ferplus, 'a,b,c'.", show_default=False),
 ]
 Map = Annotated[
     str | None,
-    typer.Option("--map", metavar="OLD=NEW,...", help="Rename labels; 'contempt=' drops one.", show_default=False),
+    typer.Option(
+        "--map", metavar="OLD=NEW,...", help="Rename labels: 'joy=happy'. 'contempt=' drops one.", show_default=False
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object only.")]
 Judged = Annotated[str, typer.Option("--split", help="Images to evaluate: test, val, public+private, all.")]
-Markdown = Annotated[bool, typer.Option("--markdown", help="Print for a pull request.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown for a pull request.")]
 RunsOn = Annotated[str, typer.Option("--device", help="auto, cpu, openvino, litert, jetson, tensorrt or rtx.")]
 Pretrained = Annotated[
     bool | None,
     typer.Option(
         "--pretrained/--no-pretrained",
-        help="ImageNet weights. Default: as the recipe says.",
+        help="Start from ImageNet weights. Default: the recipe's.",
         show_default=False,
     ),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads. Default: one for each core.")]
+Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads. Default: one per core.")]
 
 
 def check_device(device: str | None) -> None:
@@ -118,7 +120,7 @@ def check_printed(markdown: bool, as_json: bool) -> None:
     from edgefer.errors import InputError
 
     if markdown and as_json:
-        raise InputError("--json and --markdown are two ways to print; choose one")
+        raise InputError("--json and --markdown exclude each other; choose one")
 
 
 def check_divided(dataset: Dataset, groups: str | None) -> None:
@@ -131,6 +133,6 @@ def check_divided(dataset: Dataset, groups: str | None) -> None:
 
     if groups is not None and not dataset.carved:
         raise InputError(
-            f"{dataset.origin} has splits of its own, which --groups does not change; omit it, or move its val and "
-            "test folders into train"
+            f"{dataset.origin} has its own splits, which --groups does not change; omit it, or move its "
+            "val and test folders into train"
         )

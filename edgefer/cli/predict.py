@@ -21,33 +21,29 @@ def command(
     ],
     bundle: Annotated[
         str | None,
-        typer.Option(help="Bundle: one of edgefer's, or a folder. Default: edgefer-base.", show_default=False),
+        typer.Option(help="A pretrained network or a bundle's folder. Default: edgefer-base.", show_default=False),
     ] = None,
     faces: Annotated[
         Literal["auto", "always", "never"],
-        typer.Option(help="auto, always or never look for faces; auto: not in pictures under 48 px."),
+        typer.Option(help="Detect faces: auto, always or never. auto skips pictures under 48 px."),
     ] = "auto",
     detector: Annotated[
         str | None,
         typer.Option(
-            help="File of YuNet to find faces with, or cascade for OpenCV's. Default: EDGEFER_DETECTOR, else YuNet, "
-            "fetched once.",
+            help="Face detector: YuNet's file, or cascade for OpenCV's. Default: EDGEFER_DETECTOR, else "
+            "YuNet, fetched once.",
             show_default=False,
         ),
     ] = None,
     min_face: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Smallest face to look for, in pixels. Default: 48, in large pictures more.", show_default=False
-        ),
+        typer.Option(min=1, help="Smallest face in pixels. Default: 48, more in large pictures.", show_default=False),
     ] = None,
-    min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Below it the label is 'unsure'.")] = 0.0,
-    csv: Annotated[
-        Path | None, typer.Option(help="Write a line for each face; a name like =1 gets an apostrophe, '=1.")
-    ] = None,
-    annotate: Annotated[
-        Path | None, typer.Option(help="Folder for copies of the pictures with boxes and labels.")
-    ] = None,
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Confidence below which the label is 'unsure'.")
+    ] = 0.0,
+    csv: Annotated[Path | None, typer.Option(help="Write one line per face. Names like =1 become '=1.")] = None,
+    annotate: Annotated[Path | None, typer.Option(help="Folder for copies with boxes and labels.")] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -93,7 +89,7 @@ def command(
     if csv is not None:
         paths.check_table(csv, "--csv")
         if annotate is not None and csv.resolve() == annotate.resolve():
-            raise InputError(f"--csv and --annotate are both {csv}; name a file and a folder")
+            raise InputError(f"--csv and --annotate are both {csv}; give a file and a folder")
     if any(is_video(picture) for picture in pictures):
         settings = JudgeSettings(min_face=min_face, smoothing=Smoothing(min_confidence=min_confidence))
         predict_video.check(pictures, faces, csv, annotate)
@@ -136,6 +132,8 @@ def command(
         console.say(str(each.error))
     without = sum(not (each.faces or each.error) for each in predicted)
     if without:
-        console.say(f"no face found in {without:,} of {len(predicted):,}; for pictures cut to the face: --faces never")
+        console.say(
+            f"no face found in {without:,} of {len(predicted):,}; for pictures cropped to the face, use --faces never"
+        )
     if failed:
         raise failed

@@ -22,13 +22,13 @@ def check(videos: list[str], faces: str, csv: Path | None, annotate: Path | None
     from edgefer.lines import printable, shell
 
     if len(videos) > 1:
-        raise InputError("a video is judged alone; name one video, or pictures")
+        raise InputError("one video at a time; give one video, or pictures")
     if csv is None:
-        raise InputError("the faces of a video go into a table; add --csv FILE")
+        raise InputError("a video's faces go into a table; add --csv FILE")
     if annotate is not None:
         raise InputError(f"--annotate is for pictures; use: edgefer live {shell(videos[0])} --record FILE.mp4")
     if faces == "never":
-        raise InputError("--faces never is for pictures cut to the face; omit it for a video")
+        raise InputError("--faces never is for pictures cropped to the face; omit it for a video")
     if not Path(videos[0]).is_file():
         raise InputError(f"there is no video {printable(videos[0])}")
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _ABSENT = {
     "jetson": "there is no Jetson here",
-    "rtx": "there is no GPU of NVIDIA's here",
-    "pi": "this is no Raspberry Pi",
+    "rtx": "there is no NVIDIA GPU here",
+    "pi": "this is not a Raspberry Pi",
 }
 
 
@@ -27,7 +27,9 @@ def command(
     bundles: Bundles = None,
     device: Annotated[str, typer.Option(help="jetson, rtx or pi (Raspberry Pi).")] = "jetson",
     data: Data = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for it. Default: runs/project/<time>-<name>.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the result. Default: runs/project/<time>-<name>.")
+    ] = None,
     threads: CpuThreads = 1,
     split: Judged = "test",
     as_json: Json = False,
@@ -35,7 +37,7 @@ def command(
     """Project a bundle's latency on other devices from data sheets. Measures accuracy on this CPU."""
     if not projected(device):
         raise InputError(
-            f"{device} is not projected; {', '.join(_ABSENT)} are. To measure it: edgefer bench --device {device}"
+            f"{device} cannot be projected, only {', '.join(_ABSENT)}. To measure it: edgefer bench --device {device}"
         )
     run(device, bundles, data, out=out, threads=threads, split=split, asked=True, as_json=as_json)
 
@@ -72,7 +74,7 @@ def run(
             from edgefer.projection.estimate import project, statement
             from edgefer.projection.table import tables
     except MissingExtra as missing:
-        raise MissingRequirement(f"{_ABSENT[device]} to measure on; for a projection: {missing}") from None
+        raise MissingRequirement(f"{_ABSENT[device]} to measure on. For a projection: {missing}") from None
     found = opened(bundles)
     if out is not None:
         paths.check_unused(out)
@@ -86,7 +88,8 @@ def run(
         (part / "projection.json").write_text(projection.model_dump_json(indent=1) + "\n", encoding="utf-8")
     files = {"projection": str(folder / "projection.json")}
     line = (
-        f"nothing was measured: {_ABSENT[device]}; measure: {projection.measure}; edgefer project makes this no error"
+        f"nothing was measured: {_ABSENT[device]}. To measure: {projection.measure}. `edgefer project` makes this "
+        f"exit with 0"
     )
     failed = None if asked else MissingRequirement(line)
     if as_json:

@@ -48,7 +48,7 @@ def command(
 
     output.screen().print(tables(result))
     output.print_rows(
-        f"done in {console.duration(seconds)}, on synthetic faces: these figures say that it works, not how well",
+        f"done in {console.duration(seconds)}, on synthetic faces: this shows that it works, not how well",
         {"checkpoint": str(trained.run), "page": shown.get("page", "none"), "bundle": str(small.bundle), **files},
     )
     output.print_next("edgefer train, then edgefer compress --int8, then edgefer bench, each with --data fer2013.zip")

@@ -10,7 +10,7 @@ from edgefer.cli.options import Json
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(help="Show this recipe.", show_default=False)] = None,
+    name: Annotated[str | None, typer.Argument(help="Recipe to show.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
     """List the recipes, or print one as TOML."""

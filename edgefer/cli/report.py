@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 def command(
     results: Annotated[list[Path], typer.Argument(metavar="RESULT", help="A result.json, or a bench's folder.")],
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the page; of several as FILE-2, ...")] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a line for each network.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write an HTML page; further results as FILE-2, ...")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write one line per network.")] = None,
     markdown: Markdown = False,
     with_faces: Annotated[
-        bool, typer.Option("--with-faces", help="Show the faces most often wrong on the page: these are people.")
+        bool, typer.Option("--with-faces", help="Show the most misclassified faces (real people).")
     ] = False,
     with_claims: Annotated[bool, typer.Option("--claims", help="Add papers' claims to the page.")] = False,
     data: Data = None,
@@ -37,7 +39,7 @@ def command(
 
     check_printed(markdown, as_json)
     if html is None and (with_faces or with_claims or data is not None):
-        raise InputError("--with-faces, --claims and --data are for the page: give --html FILE too")
+        raise InputError("--with-faces, --claims and --data need --html FILE")
     found = [read(path) for path in results]
     files = {}
     if csv is not None:
@@ -82,7 +84,7 @@ def _places(html: Path, count: int) -> Sequence[Path]:
     for place in places:
         paths.check_file(place, "--html")
         if place.exists() and place.resolve().suffix.lower() != ".html":
-            raise InputError(f"--html {place} exists and is no .html file; name another file")
+            raise InputError(f"--html {place} exists and is not an .html file; name another file")
     return places
 
 

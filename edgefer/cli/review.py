@@ -21,11 +21,13 @@ def command(
         typer.Argument(help="A run's folder, finished or not. Default: the newest in runs/train.", show_default=False),
     ] = None,
     data: Data = None,
-    split: Annotated[str, typer.Option(help="Images to ask the network about: val, test, public+private.")] = "val",
+    split: Annotated[str, typer.Option(help="Images to evaluate: val, test, public+private.")] = "val",
     with_faces: Annotated[
-        bool, typer.Option("--with-faces", help="Show training images, mistakes and maps over faces: these are people.")
+        bool, typer.Option("--with-faces", help="Show training images, mistakes and maps over faces (real people).")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for run.html and run.json. Default: the run's.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for run.html and run.json. Default: the run's folder.")
+    ] = None,
     device: Device = None,
     threads: Threads = None,
     as_json: Json = False,
@@ -42,7 +44,7 @@ def command(
     if split not in NAMES:
         raise InputError(f"there is no split {split!r}; choose one of {', '.join(NAMES)}")
     if run is not None and bundle.shipped(str(run)) and out is None:
-        raise InputError(f"{run} came with edgefer; name a folder for its page with --out")
+        raise InputError(f"{run} comes with edgefer; name a folder for its page with --out")
     with output.needs_extra("train", "report"):
         from edgefer.review import run as runs
     prepare_torch(device, threads)
@@ -50,8 +52,8 @@ def command(
     dataset = datasets.as_recorded(datasets.find(data), read.data)
     if data is None and dataset.digest != read.info.data["digest"]:
         raise InputError(
-            f"{read.folder} was trained on {read.info.data['name']}, which is not what was found here; name it, or "
-            "other data with the same classes, with --data"
+            f"{read.folder} was trained on {read.info.data['name']}, not on the data found here; give "
+            "that, or other data with the same classes, with --data"
         )
     found, files = write(read, dataset, out or read.folder, split, with_faces, device)
     if as_json:
@@ -68,7 +70,7 @@ def command(
     planned = sum(phase["epochs"] for phase in found.run.recipe["phases"])
     done = f", not finished: {found.run.epochs} of {planned} epochs" if found.run.finished is False else ""
     output.print_rows(f"{found.run.name}{done}", {**rows, **files})
-    console.say("open it in a browser: it needs no network")
+    console.say("open it in a browser; it works offline")
 
 
 def write(

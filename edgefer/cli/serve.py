@@ -13,7 +13,9 @@ def command(
     bundle: Annotated[
         str | None,
         typer.Argument(
-            help="One of edgefer's bundles, or a folder. Default: edgefer-base.", metavar="BUNDLE", show_default=False
+            help="A pretrained network or a bundle's folder. Default: edgefer-base.",
+            metavar="BUNDLE",
+            show_default=False,
         ),
     ] = None,
     listen: Annotated[
@@ -23,17 +25,21 @@ def command(
         str | None,
         typer.Option(
             envvar="EDGEFER_TOKEN",
-            help="Requests must have it. Default: beyond localhost a new one.",
+            help="Token that requests must carry. Default: a new one beyond localhost.",
             show_default=False,
         ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=256, help="Pictures answered at a time. Default: the CPU's cores.", show_default=False),
+        typer.Option(
+            min=1, max=256, help="Pictures processed at a time. Default: the CPU's cores.", show_default=False
+        ),
     ] = None,
-    queue: Annotated[int, typer.Option(min=0, max=10_000, help="Requests that wait; those beyond get 429.")] = 16,
+    queue: Annotated[int, typer.Option(min=0, max=10_000, help="Requests that may wait; further ones get 429.")] = 16,
     max_mb: Annotated[int, typer.Option(min=1, max=256, help="Largest picture, in MB.")] = 16,
-    min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Below it the label is 'unsure'.")] = 0.0,
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Confidence below which the label is 'unsure'.")
+    ] = 0.0,
     detector: Detector = None,
     device: RunsOn = "auto",
     threads: CpuThreads = 1,

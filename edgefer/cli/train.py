@@ -41,18 +41,15 @@ def command(
     renames: Map = None,
     groups: Groups = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the run. Default: in runs/train.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Continue an unfinished run: its folder.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all; else the recipe's.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Resume an unfinished run: its folder.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Total epochs, instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Seed, instead of the recipe's.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: train.batch_size=64.")
     ] = None,
     pretrained: Pretrained = None,
     weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="Start from this file, not from the hub's weights: safetensors, torch, or Keras' .h5, .keras."
-        ),
+        Path | None, typer.Option(help="Weights file, not the hub's: safetensors, torch, or Keras' .h5, .keras.")
     ] = None,
     start: Annotated[
         Path | None,
@@ -60,9 +57,9 @@ def command(
     ] = None,
     teacher: Annotated[
         list[Path] | None,
-        typer.Option(help="Network to learn from: a run's folder, or a bundle's for INT8. May be repeated."),
+        typer.Option(help="Teacher network: a run's folder, or a bundle's for INT8. May be repeated."),
     ] = None,
-    votes: Annotated[Path | None, typer.Option(help="FER+ votes (fer2013new.csv), a second target.")] = None,
+    votes: Annotated[Path | None, typer.Option(help="FER+ votes (fer2013new.csv) as a second target.")] = None,
     device: Device = None,
     threads: Threads = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard event files.")] = False,
@@ -83,9 +80,9 @@ def command(
     taught = {"teachers": tuple(map(named, teacher or ())), "votes": named(votes) if votes else None}
     begun = start or weights or pretrained is not None
     if resume is not None and (begun or recipe or out or epochs or seed is not None or settings):
-        raise InputError("--resume goes on with the run's own recipe and folder; omit RECIPE and settings")
+        raise InputError("--resume uses the run's recipe and folder; omit RECIPE and settings")
     if weights and pretrained:
-        raise InputError("--weights takes the place of the hub's weights; omit --pretrained")
+        raise InputError("--weights replaces the hub's weights; omit --pretrained")
     if start and (weights or pretrained):
         raise InputError("--from names the weights to start from; omit --weights and --pretrained")
     check_device(device)
@@ -101,7 +98,7 @@ def command(
         elsewhere = {key: value for key, value in taught.items() if value}
         settled = settled.model_copy(update={"teaching": settled.teaching.model_copy(update=elsewhere)})
         if groups is not None or labels is not None or renames is not None:
-            raise InputError("--resume divides and names the data as the run did; omit --groups, --labels and --map")
+            raise InputError("--resume keeps the run's splits and labels; omit --groups, --labels and --map")
         data = data or unfinished.data_of(resume)
         dataset = distributed.first_then_others(lambda: datasets.find(data))
     else:
@@ -182,7 +179,7 @@ def check_export(recipe: Recipe, classes: int) -> None:
         rehearse(recipe, classes)
     except (MissingExtra, ModuleNotFoundError) as error:
         missing = error.package if isinstance(error, MissingExtra) else error.name
-        console.say(f"not checked whether {recipe.model.name} can be compressed: {missing} is not installed")
+        console.say(f"cannot check whether {recipe.model.name} can be compressed: {missing} is not installed")
 
 
 def show(run: Path, dataset: Dataset, device: str | None) -> dict[str, str]:
@@ -200,7 +197,9 @@ def show(run: Path, dataset: Dataset, device: str | None) -> dict[str, str]:
 
         return review.write(runs.read(run), dataset, run, device=device)[1]
     except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; the training is done, edgefer review {shell(run)} makes its page") from None
+        raise Interrupted(
+            f"interrupted; the training is finished. For its page, run: edgefer review {shell(run)}"
+        ) from None
     except EdgeferError as error:
         console.say(f"no run.html: {error}")
         return {}

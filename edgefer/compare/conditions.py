@@ -95,7 +95,7 @@ def parse(text: str) -> Condition:
     network, metric = (found["network"], found["metric"].strip()) if found else (None, "")
     if found is None or not metric or (network is not None and not network.strip()):
         shown = printable(text[:60])
-        raise InputError(f"--fail-if {shown!r} is no condition; write METRIC OPERATOR NUMBER, e.g. {EXAMPLE}")
+        raise InputError(f"--fail-if {shown!r} is not a condition; write METRIC OPERATOR NUMBER, e.g. {EXAMPLE}")
     bound, unit = float(found["number"]), found["unit"] or ""
     if not math.isfinite(bound):
         raise InputError(f"--fail-if {printable(text[:60])!r}: the number is out of range")
@@ -109,13 +109,13 @@ def _never_meant(metric: str, bound: float, unit: str) -> str | None:
     """Return what is wrong with a condition that can be read but would pass, or fail, whatever was measured."""
     share = is_share(metric)
     if unit == "points":
-        return None if share else "points are for shares such as quality.accuracy; take x or %"
+        return None if share else "points are for shares such as quality.accuracy; use x or %"
     if unit == "%":
-        return "of a share, % can be meant in two ways; take points (B - A) or x (B over A)" if share else None
+        return "% of a share is ambiguous; use points (B - A) or x (B / A)" if share else None
     if bound < 0:
-        return "without points or % it is about B itself or B over A, which is never below 0"
+        return "without points or % it applies to B or B / A, which are never below 0"
     if share and not unit and bound > 1:
-        return f"{metric} is a share, 0 to 1, where it is not given in points"
+        return f"{metric} is a share from 0 to 1 unless given in points"
     return None
 
 
@@ -133,7 +133,9 @@ def judge(conditions: Sequence[Condition], pairs: Pairs, gone: Sequence[str] = (
     for condition in conditions:
         lost = [name for name in gone if condition.network in (None, name, name.rpartition(" ")[2])]
         if lost:
-            alone = "" if condition.network else f"; name those it is about: '{next(iter(pairs))}: {condition}'"
+            alone = (
+                "" if condition.network else f"; name the networks it applies to: '{next(iter(pairs))}: {condition}'"
+            )
             raise InputError(f"--fail-if '{condition}': the new result has no network {', '.join(lost)}{alone}")
     return [
         _judge(condition, name, figures_of(pairs[name][0]), figures_of(pairs[name][1]))
@@ -149,7 +151,7 @@ def _about(condition: Condition, pairs: Pairs) -> list[str]:
         return list(pairs)
     names = [name for name, (_, b) in pairs.items() if wanted in (name, b.network)]
     if not names:
-        raise InputError(f"--fail-if '{condition}': both have no network {wanted}; they have {', '.join(pairs)}")
+        raise InputError(f"--fail-if '{condition}': neither has a network {wanted}; they share {', '.join(pairs)}")
     return names
 
 
@@ -161,7 +163,7 @@ def _judge(
     if metric not in known and not is_rail(metric):
         near = difflib.get_close_matches(metric, known, 1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise InputError(f"--fail-if '{condition}': no metric has that name; {hint}There are {summary(known)}")
+        raise InputError(f"--fail-if '{condition}': unknown metric; {hint}Metrics: {summary(known)}")
     a, b = before.get(metric), after.get(metric)
     if a is None or b is None:
         where = "A and B" if a is b else "A" if a is None else "B"

@@ -115,7 +115,7 @@ def only_in_one(a: BenchResult, b: BenchResult) -> list[str]:
         parts = (("data", names), ("protocol", views), ("groups by", groups))
         said = "; ".join(f"{what} {', '.join(each)}" for what, each in parts if each)
         if said:
-            found.append(f"{said}: in {letter} alone, so not compared")
+            found.append(f"{said}: in {letter} only, so not compared")
     return found
 
 

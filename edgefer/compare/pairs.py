@@ -35,7 +35,7 @@ class Side(Frozen):
 
     path: str
     created: str
-    repeat: str = Field(description="the command that measures it again")
+    repeat: str = Field(description="the command to repeat it")
     host: str | None
 
 
@@ -45,28 +45,28 @@ class FigureChange(Frozen):
     metric: str = Field(description="its path in an entry of `networks` of result.json")
     a: int | float | None
     b: int | float | None
-    ratio: float | None = Field(description="b / a; None where one is missing or a is 0")
+    ratio: float | None = Field(description="b / a; None: one is missing, or a is 0")
     difference: int | float | None = Field(description="b - a")
-    interval: Interval | None = Field(None, description="95 %, of what `interval_of` says; None: it cannot be known")
+    interval: Interval | None = Field(None, description="95 %, of `interval_of`; None: unknown")
     interval_of: Literal["ratio", "difference"] | None = None
     may_be_noise: bool | None = Field(
         None,
-        description="there is a change, and the interval holds that there is none, or p50 of a network that is the "
-        "same file in both changed as much; None: there is no interval",
+        description="there is a change, but the interval includes none, or p50 changed as much for "
+        "a network that is the same file in both; None: no interval",
     )
 
 
 class RelativeChange(Frozen):
     """The change of a network's latency over that of another one whose file is the same in both results."""
 
-    network: str = Field(description="the other one: what slowed the machine slowed it too, as they ran in turn")
+    network: str = Field(description="the other network, timed in turn: it was slowed by the same load")
     latency: Interval = Field(description="ratio of B's ratio of medians to A's, 95 %")
 
 
 class NetworkPair(Frozen):
     """One network that is in both results."""
 
-    network: str = Field(description="its name, with its bundle's where there are several")
+    network: str = Field(description="its name, with its bundle's if there are several")
     same_file: bool = Field(description="its file is the same in both")
     changes: list[FigureChange]
     beside: RelativeChange | None
@@ -79,22 +79,22 @@ class Compared(Frozen):
     format: Literal[2] = FORMAT
     a: Side = Field(description="the reference")
     b: Side = Field(description="the new one")
-    synthetic: bool = Field(description="one of them has its accuracy from synthetic faces")
-    differences: list[Difference] = Field(description="for which the two are not to be compared, and were")
+    synthetic: bool = Field(description="the accuracy of A or B is from synthetic faces")
+    differences: list[Difference] = Field(description="why the two are not comparable; compared anyway")
     software: list[Difference]
     only_in_a: list[str]
     only_in_b: list[str]
     networks: list[NetworkPair]
     conditions: list[Judged]
-    notes: list[str] = Field(description="what the intervals hold and what they do not")
+    notes: list[str] = Field(description="what the intervals include and exclude")
 
     @property
     def verdict(self) -> str | None:
-        """How many conditions hold, in one line; None where there are none."""
+        """How many conditions met, in one line; None where there are none."""
         met, total = sum(each.met for each in self.conditions), len(self.conditions)
         if not total:
             return None
-        return f"failed: {met} of {total} conditions hold" if met else f"passed: none of {total} conditions holds"
+        return f"failed: {met} of {total} conditions met" if met else f"passed: none of {total} conditions met"
 
     @property
     def failure(self) -> str | None:
@@ -141,8 +141,8 @@ def compare(
     if differences and not allow_different:
         more = f" (and {len(differences) - _NAMED} more)" if len(differences) > _NAMED else ""
         raise InputError(
-            f"{a.path} and {b.path} are not to be compared; they differ in "
-            f"{'; '.join(map(str, differences[:_NAMED]))}{more}; --allow-different compares them all the same"
+            f"{a.path} and {b.path} are not comparable; they differ in "
+            f"{'; '.join(map(str, differences[:_NAMED]))}{more}; --allow-different compares them anyway"
         )
     before, after = _by_name(a.result, b.result), _by_name(b.result, a.result)
     pairs = {name: (before[name], after[name]) for name in before if name in after}
@@ -321,7 +321,7 @@ def _each(function: Callable[[float], float], interval: Interval) -> Interval:
 
 def _notes(a: BenchResult, b: BenchResult, pairs: Pairs, beside: dict[str, RelativeChange | None]) -> Iterator[str]:
     if b.created < a.created:
-        yield "B is older than A: the reference goes first"
+        yield "B is older than A; the reference comes first"
     for result, letter in ((a, "A"), (b, "B")):
         load = result.conditions.load_before
         if load is not None and load > result.machine.cores:
@@ -329,24 +329,24 @@ def _notes(a: BenchResult, b: BenchResult, pairs: Pairs, beside: dict[str, Relat
     yield from only_in_one(a, b)
     same_images = (a.data.digest, a.data.split) == (b.data.digest, b.data.split)
     paired = (
-        "both saw the same ones, but a result does not say which each got right: a paired interval, as a rule "
-        "narrower, cannot be had"
+        "both saw the same images, but a result does not record which were right, so there "
+        "is no paired interval (usually narrower)"
         if same_images
         else "and they have"
     )
-    yield f"accuracy: 95 % interval from both networks' own, as if they had seen different images; {paired}"
+    yield f"accuracy: 95 % interval from both networks' intervals, as for different images; {paired}"
     yield (
-        "p50: 95 % interval from the noise within each run; two runs differ by more than one run can show, so a change "
-        "beyond it is a reason to measure again, not a proof"
+        "p50: 95 % interval from the noise within each run. Runs differ by more than that, so a "
+        "change beyond it calls for another measurement and proves nothing"
     )
-    yield "p90 to p99, F1, memory, energy: one figure from each run, without an interval"
+    yield "p90 to p99, F1, memory, energy: one figure per run, no interval"
     if not any(map(_same_run, pairs.values())):
-        yield "no network is the same file on the same runtime in both, so how far two such runs are apart is not known"
+        yield "no network is the same file on the same runtime in both, so run-to-run variation is unknown"
     for name, (old, new) in pairs.items():
         if _same_run((old, new)):
             yield (
                 f"{name} is the same file on the same runtime in both: its p50 at "
-                f"{new.latency.p50 / old.latency.p50:.2f}x is the doing of machine and run, not of the network"
+                f"{new.latency.p50 / old.latency.p50:.2f}x comes from machine and run, not from the network"
             )
         each = beside[name]
         if each:

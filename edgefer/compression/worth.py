@@ -50,5 +50,5 @@ def judge(fp32: ModelProto, graphs: Mapping[str, Lowered]) -> Worth:
     if ran.reasons and ran.integer < MIN_SHARE:
         worst = ran.reasons[0]
         share = f"{len(worst.nodes)} layers" if worst.macs is None else f"{100 * worst.macs:.0f} %"
-        advice = f" (most of the rest, {share}: {worst.reason}; what would help: {worst.remedy})"
+        advice = f" (most of the rest, {share}: {worst.reason}; remedy: {worst.remedy})"
     return Worth(ran.integer, f"INT8 gains little: {' and '.join(complaints)}{advice}; accept it with --allow-float")

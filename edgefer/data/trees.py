@@ -159,7 +159,7 @@ def safe_path(name: str, archive: str) -> str:
         raise InputError(f"{archive}: the entry {name[:60]!r}... is too long or too deep; do not trust this file")
     path = name.replace("\\", "/")
     if path.startswith("/") or path[1:2] == ":" or ".." in path.split("/"):
-        raise InputError(f"{archive}: the entry {name!r} leads out of the archive; do not trust this file")
+        raise InputError(f"{archive}: the entry {name!r} points outside the archive; do not trust this file")
     return path.removeprefix("./")
 
 

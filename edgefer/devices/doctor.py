@@ -96,7 +96,7 @@ def _power_sensor(root: Path) -> Line:
             return Line("machine", "power sensor", "ok", f"{name}: {', '.join(rails)}")
     if rapl.forbidden(root):
         remedy = f"{rapl.REMEDY} before a bench, for energy; until the next start, and for all users"
-        return Line("machine", "power sensor", "note", "RAPL, which root alone may read", remedy)
+        return Line("machine", "power sensor", "note", "RAPL, readable by root only", remedy)
     return Line("machine", "power sensor", "ok", "none that edgefer reads (RAPL, INA3221)")
 
 

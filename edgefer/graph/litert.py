@@ -100,7 +100,7 @@ def from_bytes(content: bytes) -> bytes:
     try:
         return convert(onnx.load_model_from_string(content))
     except DecodeError:
-        raise InputError("it is no ONNX file, or is cut short") from None
+        raise InputError("it is truncated or not ONNX") from None
 
 
 class _Writer:

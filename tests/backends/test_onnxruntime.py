@@ -84,7 +84,7 @@ def test_answers_that_do_not_belong_to_their_images_are_refused() -> None:
     network.graph.initializer.append(axes)
     with (
         onnxruntime.open_model(network.SerializeToString()) as session,
-        pytest.raises(InputError, match=r"the network answers 5 images with an output of shape \(1, 7\)"),
+        pytest.raises(InputError, match=r"the network returns shape \(1, 7\)"),
     ):
         session.infer(_input(5))
 
@@ -117,7 +117,7 @@ def test_a_file_that_does_not_fit_its_manifest_is_refused(tmp_path: Path) -> Non
         [
             (samples.network(size=20), "preprocessing gives"),
             (samples.network(channels=3), "preprocessing gives"),
-            (samples.network(classes=5), "5 outputs, the manifest has 7 labels"),
+            (samples.network(classes=5), "5 outputs, but the manifest has 7 labels"),
         ]
     ):
         part = bundle.NetworkFile("fp32.onnx", content, "fp32", "any")
@@ -171,7 +171,7 @@ def test_on_a_cpu_without_vnni_weights_are_multiplied_exactly_and_logits_stay(
     assert settings.get_session_config_entry("session.x64quantprecision") == "1"
     with registry.open_network(made, "int8-cpu") as session:
         exact = session.infer(batch)
-    assert not said  # such as that layers share constants
+    assert not said  # such as that layers that share constants
     if not machine.describe().saturates:
         monkeypatch.setattr(onnxruntime, "_saturates", lambda: False)
         with registry.open_network(made, "int8-cpu") as session:
@@ -187,7 +187,7 @@ def test_a_file_that_exact_products_do_not_take_runs_all_the_same_and_that_is_sa
     said: list[str] = []
 
     def fails(model: bytes, settings: Any) -> Any:
-        """As ONNX Runtime does, on x86 alone, where layers share constants."""
+        """As ONNX Runtime does, on x86 alone, where layers that share constants."""
         asked.append(settings)
         if len(asked) == 1:
             raise RuntimeError("Attempt to replace the existing tensor")
@@ -197,7 +197,7 @@ def test_a_file_that_exact_products_do_not_take_runs_all_the_same_and_that_is_sa
     monkeypatch.setattr(console, "say_once", said.append)
     with onnxruntime.open_model(samples.network()) as session:
         assert session.infer(_input(1)).shape == (1, 7)
-    assert "layers share constants" in said[0]
+    assert "layers that share constants" in said[0]
 
 
 @pytest.mark.parametrize("threads", [-1, 0, 1025, 10**6])

@@ -132,12 +132,12 @@ def test_graphs_that_are_known_to_be_bad_never_reach_the_builder(
 def test_what_cannot_be_built_is_said_in_one_line(graphs: Callable[[str], dict[str, ModelProto]]) -> None:
     content = graphs("ours")["int8"].SerializeToString()
     for wrong, compute, said in (
-        (content, ["87"], "no compute capability 87; TensorRT for RTX builds for 75, 80, 86"),
-        (content, [], "no compute capability was named"),
-        (content, ["75", "86"], "75 takes an engine of its own"),
+        (content, ["87"], "unknown compute capability 87; TensorRT for RTX builds for 75, 80, 86"),
+        (content, [], "no compute capability given"),
+        (content, ["75", "86"], "75 needs its own engine"),
         (content, ["75"], "cannot build the network: .*SM75"),
-        (b"no network", GPUS, "parser refuses the network"),
-        (content[:2000], GPUS, "parser refuses the network"),
+        (b"no network", GPUS, "parser rejects the network"),
+        (content[:2000], GPUS, "parser rejects the network"),
     ):
         with pytest.raises(InputError, match=said) as caught:
             builder.build(wrong, "tensorrt_rtx", compute)
@@ -151,11 +151,11 @@ def test_a_tensorrt_that_is_not_there_or_does_not_load_says_how_to_get_it(
         builder.api("tensorrt")
     (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.10: cannot open shared object file')")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(MissingRequirement, match=r"tensorrt is installed and does not load: libnvinfer"):
+    with pytest.raises(MissingRequirement, match=r"tensorrt is installed but does not load: libnvinfer"):
         builder.api("tensorrt")
     (tmp_path / "tensorrt.py").write_text("__version__ = '8.5.2.2'")
     importlib.invalidate_caches()
-    with pytest.raises(MissingRequirement, match=r"TensorRT 8\.5\.2\.2 knows no strongly typed networks; JetPack 6\.1"):
+    with pytest.raises(MissingRequirement, match=r"TensorRT 8\.5\.2\.2 has no strongly typed networks; JetPack 6\.1"):
         builder.api("tensorrt")
     del sys.modules["tensorrt"]  # not by monkeypatch, which would bring it back
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
@@ -193,7 +193,7 @@ def test_an_engine_that_was_changed_is_refused_and_a_build_that_fails_changes_no
     assert CliRunner().invoke(app, ["build", str(made.path)]).exit_code == 0
     file = made.path / "int8-rtx.engine"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(InputError, match=r"int8-rtx\.engine is not the file its manifest describes"):
+    with pytest.raises(InputError, match=r"int8-rtx\.engine differs from its manifest"):
         bundle.load(made.path)
 
 
@@ -265,5 +265,5 @@ def test_too_little_memory_to_build_is_what_the_machine_lacks(
     graphs: Callable[[str], dict[str, ModelProto]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(builder, "last_error", lambda runtime: "[virtualMemoryBuffer.cpp] OutOfMemory (no further)")
-    with pytest.raises(MissingRequirement, match="too little memory to build the engine"):
+    with pytest.raises(MissingRequirement, match="not enough memory to build the engine"):
         builder.build(graphs("ours")["int8"].SerializeToString(), "tensorrt_rtx", ["75"])

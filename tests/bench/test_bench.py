@@ -249,7 +249,7 @@ def test_what_speaks_against_a_figure_is_a_warning(result: BenchResult) -> None:
     assert f"latency of {noisy.bundle} {noisy.network} is noisy (coefficient of variation 0.50)" in line
     slow = faster[0].model_copy(update={"latency": timing.Interval(0.99, 0.9, 1.1)})
     [line] = said(comparisons=[slow, *faster[1:]])
-    assert f"{slow.network} is not faster than fp32 on this machine: 0.99 times its latency (0.90 to 1.10)" in line
+    assert f"{slow.network} is not faster than fp32 on this machine: 0.99x its latency (0.90 to 1.10)" in line
 
 
 def test_latency_from_pixels_has_preprocessing_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def test_a_fresh_process_answers_and_is_timed_from_its_start(tmp_path: Path) -> 
 def test_a_network_that_never_answers_is_one_line(tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(b"no network")
-    with pytest.raises(InputError, match=r"its first answer never came: .*model\.onnx is cut short") as error:
+    with pytest.raises(InputError, match=r"no first prediction arrived: .*model\.onnx is truncated") as error:
         cold_start.of_network(model, SHAPE)
     assert "\n" not in str(error.value)
 
@@ -132,8 +132,8 @@ def test_time_that_other_programs_take_is_told_from_time_asleep(
     assert [round(each.waited or 0, 2) for each in found] == [0.01, 0.29, 0.5]
     assert state.warnings(found[0]) == []
     (said,) = state.warnings(found[2])
-    assert said.startswith("other programs ran for 50 % of the time")
-    assert "medians and ratios too" in said
+    assert said.startswith("other programs ran for 50 % of the measuring time")
+    assert "medians and ratios are affected" in said
     jetsons.write(tmp_path, {"proc/self/schedstat": "nothing\n"})
     assert state.between(states[0], state.now()).waited is None
 

@@ -105,7 +105,7 @@ def test_without_a_bundle_edgefers_own_is_measured_and_that_is_said(folder: Path
     shutil.rmtree("runs")
     done = _run("--data", "faces", "--split", "nowhere")  # the faces are then read, and nothing is measured
     assert done.exit_code == 2
-    assert "no bundle is named and none is in runs/compress: this is edgefer-base" in done.stderr
+    assert "no bundle given and none in runs/compress: using edgefer-base" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_without_a_bundle_edgefers_own_is_measured_and_that_is_said(folder: Path
     [
         (
             ["--dla", "0", "--no-cuda-graphs"],
-            "--device cpu measures nothing on a GPU; omit --dla, --no-cuda-graphs",
+            "--device cpu does not use a GPU; omit --dla, --no-cuda-graphs",
         ),
         (["--measure", "speed"], "--measure takes robustness or throughput, not speed"),
         (["--protocol", "five-crop"], "--protocol takes one-crop, flip, ten-crop, not five-crop"),

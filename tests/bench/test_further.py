@@ -116,7 +116,7 @@ def test_each_data_set_has_a_row_for_each_protocol_and_the_first_figures_are_one
     assert one.shared.accuracy >= one.quality.accuracy
     (lab,) = result.further_data
     assert (lab.title, lab.shared_classes) == ("lab", ("happy", "sad", "surprise"))
-    assert any(line.startswith("lab: judged on the 3 classes") for line in result.warnings)
+    assert any(line.startswith("lab: evaluated on the 3 classes") for line in result.warnings)
 
 
 def test_its_command_measures_the_same_again(result: BenchResult) -> None:
@@ -169,7 +169,7 @@ def test_compare_holds_row_against_row_and_says_what_one_has_alone(folder: Path,
     protocol = result.protocol.model_copy(update={"further_views": []})
     plain = result.model_copy(update={"networks": [alone], "protocol": protocol, "further_data": [], "groups": None})
     held = compare(NamedResult(folder, result), NamedResult(folder, plain))
-    assert "data lab; protocol flip, ten-crop; groups by age, sex, camera: in A alone, so not compared" in held.notes
+    assert "data lab; protocol flip, ten-crop; groups by age, sex, camera: in A only, so not compared" in held.notes
     same = compare(NamedResult(folder, result), NamedResult(folder, result))
     metrics_of = {each.metric: each for each in same.networks[0].changes}
     assert metrics_of["evaluations.lab.ten-crop.accuracy"].interval is not None
@@ -207,7 +207,7 @@ def test_a_file_with_figures_that_no_bench_has_is_refused(folder: Path, change: 
     for each in parents:
         part = part[int(each) if each.isdigit() else each]
     part[last] = value
-    with pytest.raises(InputError, match="cannot be right"):
+    with pytest.raises(InputError, match="are inconsistent"):
         checked(raw, folder)
 
 

@@ -76,7 +76,7 @@ def test_what_this_process_holds_does_not_count(light: Path) -> None:
 def test_a_network_that_does_not_load_is_an_error_of_one_line(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"nothing")
     with pytest.raises(
-        InputError, match=r"broken\.onnx: its memory cannot be measured: .*broken\.onnx is cut short"
+        InputError, match=r"broken\.onnx: memory cannot be measured: .*broken\.onnx is truncated"
     ) as caught:
         memory.of_network(tmp_path / "broken.onnx", SHAPE)
     assert "\n" not in str(caught.value)

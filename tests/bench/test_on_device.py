@@ -177,7 +177,7 @@ def test_memory_that_cannot_be_measured_is_a_note_and_the_rest_stands(
     monkeypatch.setenv("FAKE_CUDA_FAIL", "cuMemGetInfo_v2")
     result = on("rtx", made)
     assert [(entry.gpu_memory, entry.memory, entry.cold_start) for entry in result.networks] == [(None, None, None)]
-    note = "memory and cold start of grey fp32 were not measured: out of memory: cannot ask for the GPU's free memory"
+    note = "memory and cold start of grey fp32 were not measured: out of memory: cannot query the GPU's free memory"
     assert any(each.startswith(note) for each in result.warnings)
     assert result.networks[0].quality.accuracy == 1
 
@@ -193,7 +193,7 @@ def test_what_the_fresh_process_says_is_found_among_what_libraries_print(
     assert set(found) == {"memory", "gpu_memory", "answered"}
     assert found["gpu_memory"]["buffers"] == 32 * 4 * (samples.SIZE**2 + 7)
     monkeypatch.setattr(gpu_memory, "_CHILD", "print('nothing')")
-    with pytest.raises(MissingRequirement, match="said nothing"):
+    with pytest.raises(MissingRequirement, match="returned nothing"):
         IN_A_PROCESS(task)
 
 
@@ -248,7 +248,7 @@ def test_what_the_board_says_against_its_figures_is_a_note(
 ) -> None:
     notes = "\n".join(on("jetson", made).warnings)
     assert "sudo jetson_clocks" in notes
-    assert "power mode 15W: these figures are of this mode; for the most: sudo nvpmodel -m 2" in notes
+    assert "power mode 15W: figures are for this mode; for the fastest: sudo nvpmodel -m 2" in notes
     assert "over-current" not in notes
 
     jetsons.lock_clocks(board)
@@ -317,7 +317,7 @@ def test_an_rtx_gpu_runs_the_bundle_s_engine_where_it_fits_and_another_one_where
 def test_a_gpu_that_holds_its_clock_down_is_noted(made: bundle.Bundle, smi: Callable[..., None]) -> None:
     smi("NVIDIA GeForce RTX 4060, 580.65.06, 87, 1200, 3105, [N/A], 115.00", "0x0000000000000020")
     result = on("rtx", made)
-    assert "the GPU held its clock down" in result.warnings[-1]
+    assert "the GPU lowered its clock" in result.warnings[-1]
     assert result.conditions.gpu_after is not None
     assert result.conditions.gpu_after.watts is None
 
@@ -332,13 +332,13 @@ def test_without_a_gpu_it_is_one_line_or_with_fallback_the_cpu_and_the_result_sa
     made: bundle.Bundle, card: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_CUDA_DEVICES", "0")
-    with pytest.raises(MissingRequirement, match="the NVIDIA driver finds no GPU"):
+    with pytest.raises(MissingRequirement, match="the NVIDIA driver found no GPU"):
         on("rtx", made)
     result = on("rtx", made, fallback=True)
     assert result.device == "cpu"
     assert [entry.network for entry in result.networks] == ["fp32", "int8-cpu"]
     assert result.networks[0].runtime.startswith("onnxruntime")
-    assert result.warnings[0] == "rtx was asked for and this is the CPU: the NVIDIA driver finds no GPU"
+    assert result.warnings[0] == "measured on the CPU instead of rtx: the NVIDIA driver found no GPU"
     assert result.repeat.split()[3:5] == ["--device", "cpu"]
 
 
@@ -355,7 +355,7 @@ def test_memory_that_is_short_for_the_second_network_gives_back_what_the_first_o
         return engine
 
     monkeypatch.setattr(builder, "load", load)
-    with pytest.raises(MissingRequirement, match="too little memory for the engine"):
+    with pytest.raises(MissingRequirement, match="not enough memory for the engine"):
         on("jetson", made)  # and the fixture counts
     assert len(loaded) == 2
 
@@ -370,7 +370,7 @@ def test_a_dla_gets_the_fp16_network_and_layers_that_run_elsewhere_are_named(
         return Built(content, trt.__version__, (), 0.1, ("head.Gemm",))
 
     monkeypatch.setattr(builder, "build", build)
-    with pytest.raises(InputError, match="no FP16 network, and a DLA takes no other"):
+    with pytest.raises(InputError, match="no FP16 network, which a DLA needs"):
         on("jetson", made, options=Options(dla=0))
     parts = {"fp16-tensorrt": bundle.NetworkFile("fp16.onnx", samples.network(), "fp16", "tensorrt"), **samples.parts()}
     whole = bundle.write(tmp_path / "whole", samples.description(), parts)
@@ -379,7 +379,7 @@ def test_a_dla_gets_the_fp16_network_and_layers_that_run_elsewhere_are_named(
     assert [entry.network for entry in result.networks] == ["fp16-tensorrt"]
     assert (result.protocol.dla, result.protocol.cuda_graphs) == (0, False)
     assert [entry.on_gpu for entry in result.networks] == [["head.Gemm"]]
-    assert "grey fp16-tensorrt: the DLA cannot take head.Gemm: that ran on the GPU" in result.warnings
+    assert "grey fp16-tensorrt: the DLA cannot run head.Gemm: the GPU ran them" in result.warnings
     assert result.repeat.endswith("--no-cuda-graphs --dla 0")
 
 

@@ -36,10 +36,10 @@ def test_a_bench_judges_on_the_classes_that_both_know_and_says_what_is_left_out(
     matrix = np.array(network.confusion)
     assert matrix.sum() == 24
     assert matrix[LABELS.index("angry")].sum() == 0
-    (said,) = [each for each in found.warnings if "both know" in each]
+    (said,) = [each for each in found.warnings if "shared by network and data" in each]
     assert "happy, sad, surprise" in said
     assert "the data have no angry, disgust, fear, neutral" in said
-    assert "4 images of bored are left out" in said
+    assert "4 images of bored are skipped" in said
 
 
 def test_data_with_no_class_of_the_network_are_refused(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_an_answer_from_there_is_checked_like_any_stranger_s(tmp_path: Path, fol
     cut = [{**each, "confusion": each["confusion"][:3]} for each in said["networks"]]
     changes: dict[str, Any]
     for changes in ({"networks": []}, {"networks": cut}, {"kind": "edgefer projection"}):
-        with pytest.raises(MissingRequirement, match="what orin answered is not the result of this bench"):
+        with pytest.raises(MissingRequirement, match="orin did not return the result of this bench"):
             answer(**changes)
 
 
@@ -231,12 +231,12 @@ def test_a_full_disk_there(tmp_path: Path, folder: Path) -> None:
         ("echo 'edgefer: pycuda is not installed' >&2; exit 3", 3, "orin: pycuda is not installed"),
         ("echo 'edgefer: a bound was missed' >&2; exit 1", 1, "orin: a bound was missed"),
         ("echo 'edgefer: this is a bug in edgefer' >&2; exit 70", 70, "orin: this is a bug"),
-        ("echo 'No such option: --split' >&2; exit 2", 2, "what it said stands above"),
-        ("kill -9 $$", 3, "was ended from there (exit code 137)"),
-        ("kill -INT $$", 3, "was ended from there (exit code 130)"),
+        ("echo 'No such option: --split' >&2; exit 2", 2, "see its output above"),
+        ("kill -9 $$", 3, "was killed there (exit code 137)"),
+        ("kill -INT $$", 3, "was killed there (exit code 130)"),
         ("exit 5", 3, "ended with exit code 5"),
         ("exit 0", 3, "copying the result from orin failed"),
-        ("mkdir out; echo '{}' >out/result.json", 3, "is not the result of this bench"),
+        ("mkdir out; echo '{}' >out/result.json", 3, "did not return the result of this bench"),
         ("printf 'edgefer: a\\033[2Jb\\n' >&2; exit 2", 2, r"a\x1b[2Jb"),
     ],
 )
@@ -259,7 +259,7 @@ def test_versions_are_compared(version: str, code: int, tmp_path: Path, folder: 
     with sshd.serve(tmp_path) as server:
         done = run(server)
     assert done.exit_code == code
-    assert f"orin has edgefer {told}, here is {edgefer.__version__}" in done.stderr
+    assert f"orin has edgefer {told}, this machine has {edgefer.__version__}" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -290,4 +290,4 @@ def test_a_bundle_of_other_classes_is_refused_before_anything_is_sent(server: ss
     samples.write(Path("other"), labels=("happy", *LABELS[:3], *LABELS[4:]))
     done = run(server, "other")
     assert done.exit_code == 2
-    assert "other tells happy" in done.stderr
+    assert "other has the classes happy" in done.stderr

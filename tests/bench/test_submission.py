@@ -50,7 +50,7 @@ def test_words_that_say_nothing_are_refused_before_anything_is_measured() -> Non
     for words in ("fan", "x" * 301, "a fan\nand 15 W", "see /home/me/notes.txt for it"):
         done = CliRunner().invoke(app, ["bench", "--submit", words])
         assert done.exit_code == 2
-        assert "--submit takes your words on cooling and power" in " ".join(done.stderr.split())
+        assert "--submit takes a line on cooling and power" in " ".join(done.stderr.split())
 
 
 def test_figures_digests_protocol_and_state_of_the_device_are_those_of_the_bench(

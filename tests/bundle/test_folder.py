@@ -132,19 +132,19 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a flipped bit": (_flip_a_bit, r"fp32\.onnx .*SHA-256 differs"),
     "a network cut short": (_cut("fp32.onnx"), r"fp32\.onnx has \d+ bytes"),
     "a network missing": (lambda folder: (folder / "int8-cpu.onnx").unlink(), r"int8-cpu\.onnx is missing"),
-    "a network that is a folder": (_replace("fp32.onnx", Path.mkdir), r"fp32\.onnx is no regular file"),
-    "a network that is a pipe": (_replace("fp32.onnx", os.mkfifo), r"fp32\.onnx is no regular file"),
-    "a link out": (_link_out("fp32.onnx"), r"fp32\.onnx leads out"),
-    "a link to itself": (_replace("fp32.onnx", lambda path: path.symlink_to(path)), r"fp32\.onnx leads out"),
-    "a manifest linked from outside": (_link_out("manifest.json"), r"manifest\.json leads out"),
-    "a manifest that is a pipe": (_replace("manifest.json", os.mkfifo), r"manifest\.json is no regular file"),
+    "a network that is a folder": (_replace("fp32.onnx", Path.mkdir), r"fp32\.onnx is not a regular file"),
+    "a network that is a pipe": (_replace("fp32.onnx", os.mkfifo), r"fp32\.onnx is not a regular file"),
+    "a link out": (_link_out("fp32.onnx"), r"fp32\.onnx points outside"),
+    "a link to itself": (_replace("fp32.onnx", lambda path: path.symlink_to(path)), r"fp32\.onnx points outside"),
+    "a manifest linked from outside": (_link_out("manifest.json"), r"manifest\.json points outside"),
+    "a manifest that is a pipe": (_replace("manifest.json", os.mkfifo), r"manifest\.json is not a regular file"),
     "no manifest": (lambda folder: (folder / "manifest.json").unlink(), r"has no manifest\.json"),
-    "a manifest cut short": (_cut("manifest.json"), r"manifest\.json is no valid JSON"),
-    "an empty manifest": (_write(b""), r"manifest\.json is no valid JSON"),
-    "a manifest of zeros": (_write(b"\0" * 100), r"manifest\.json is no valid JSON"),
-    "a manifest of lists in lists": (_write(b"[" * 100_000), r"manifest\.json is no valid JSON"),
-    "a manifest that is a list": (_write(b"[1]"), r"manifest\.json is no manifest"),
-    "a manifest of another program": (_write(b'{"name": "x"}'), r"manifest\.json is no manifest"),
+    "a manifest cut short": (_cut("manifest.json"), r"manifest\.json is not valid JSON"),
+    "an empty manifest": (_write(b""), r"manifest\.json is not valid JSON"),
+    "a manifest of zeros": (_write(b"\0" * 100), r"manifest\.json is not valid JSON"),
+    "a manifest of lists in lists": (_write(b"[" * 100_000), r"manifest\.json is not valid JSON"),
+    "a manifest that is a list": (_write(b"[1]"), r"manifest\.json is not an edgefer manifest"),
+    "a manifest of another program": (_write(b'{"name": "x"}'), r"manifest\.json is not an edgefer manifest"),
     "a huge manifest": (_write(b'{"format": 1, "x": "' + b"x" * (1 << 20) + b'"}'), r"manifest\.json is larger"),
     "a later format": (
         _manifest(lambda raw: raw.update(format=5)),
@@ -173,7 +173,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         _manifest(lambda raw: raw.update({"\x1b[2J": 1})),
         r"\\x1b\[2J: there is no such key",
     ),
-    "no number": (_manifest(lambda raw: raw.update(agreement=float("nan"))), r"manifest\.json is no valid JSON"),
+    "no number": (_manifest(lambda raw: raw.update(agreement=float("nan"))), r"manifest\.json is not valid JSON"),
     "a temperature that makes NaN": (
         _manifest(
             lambda raw: raw.update(
@@ -267,7 +267,7 @@ def test_a_network_whose_weights_lie_in_a_file_that_the_manifest_does_not_name_i
     assert (tmp_path / "secret.bin").stat().st_size
     part = bundle.NetworkFile("fp32.onnx", tmp_path / "network.onnx", "fp32", "any")
     bundle.write(tmp_path / "made", samples.description(), {"fp32": part})
-    with pytest.raises(InputError, match=r"fp32\.onnx keeps weights in a file of their own"):
+    with pytest.raises(InputError, match=r"fp32\.onnx keeps weights in a separate file"):
         bundle.load(tmp_path / "made")
 
 

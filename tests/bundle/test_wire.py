@@ -94,35 +94,35 @@ def deep() -> ModelProto:
 
 
 FOUND: dict[str, tuple[Callable[[], ModelProto], str]] = {
-    "a weight": (lambda: model(tensors=[elsewhere()]), "keeps weights in a file of their own"),
-    "a weight without the mark": (lambda: model(tensors=[without_the_mark()]), "keeps weights in a file of their own"),
+    "a weight": (lambda: model(tensors=[elsewhere()]), "keeps weights in a separate file"),
+    "a weight without the mark": (lambda: model(tensors=[without_the_mark()]), "keeps weights in a separate file"),
     "a constant": (
         lambda: model([helper.make_node("Constant", [], ["y"], value=elsewhere())]),
-        "keeps weights in a file of their own",
+        "keeps weights in a separate file",
     ),
     "a list of tensors": (
         lambda: model([helper.make_node("Own", ["x"], ["y"], values=[elsewhere()])]),
-        "keeps weights in a file of their own",
+        "keeps weights in a separate file",
     ),
-    "a weight in a branch": (lambda: in_a_branch(tensors=[elsewhere()]), "keeps weights in a file of their own"),
+    "a weight in a branch": (lambda: in_a_branch(tensors=[elsewhere()]), "keeps weights in a separate file"),
     "a constant in a branch": (
         lambda: in_a_branch(helper.make_node("Constant", [], ["z"], value=elsewhere())),
-        "keeps weights in a file of their own",
+        "keeps weights in a separate file",
     ),
-    "a function": (in_a_function, "functions of its own"),
+    "a function": (in_a_function, "local functions"),
     "a training": (in_a_training, "a training"),
     "sparse weights": (sparse, "sparse weights"),
     "a sparse constant": (
         lambda: model([helper.make_node("Constant", [], ["y"], sparse_value=sparse().graph.sparse_initializer[0])]),
         "sparse weights",
     ),
-    "a loop": (loop, "Loop, which may never end"),
-    "a loop in a branch": (lambda: in_a_branch(loop().graph.node[0]), "Loop, which may never end"),
+    "a loop": (loop, "Loop, which may loop forever"),
+    "a loop in a branch": (lambda: in_a_branch(loop().graph.node[0]), "Loop, which may loop forever"),
     "a huge Expand": (lambda: sized("Expand"), "too large"),
     "a huge Tile": (lambda: sized("Tile"), "too large"),
     "a huge ConstantOfShape": (sized_by_a_constant, "too large"),
     "huge pads": (lambda: model([helper.make_node("MaxPool", ["x"], ["y"], pads=[0, 1 << 40])]), "too large"),
-    "more than it has": (claims_more, "fewer numbers than its shape says"),
+    "more than it has": (claims_more, "fewer values than its shape"),
 }
 
 
@@ -191,13 +191,13 @@ def test_numbers_of_more_bytes_than_need_be_hide_nothing(longer: int) -> None:
     content = written_longer(model(tensors=[elsewhere()]).SerializeToString(), (7, 5, 13), longer)
     assert onnx.load_from_string(content).graph.initializer[0].external_data  # protobuf takes it
     assert b"\x0a\x08location" not in content
-    with pytest.raises(InputError, match="keeps weights in a file of their own"):
+    with pytest.raises(InputError, match="keeps weights in a separate file"):
         wire.check(content, "it")
 
 
 def test_two_messages_that_a_parser_makes_one_of_are_refused() -> None:
     one = model().SerializeToString()
-    with pytest.raises(InputError, match="no ONNX as any program writes it"):
+    with pytest.raises(InputError, match="not ONNX as written by any known program"):
         wire.check(one + one, "it")
 
 
@@ -249,5 +249,5 @@ def test_sizes_of_millions_of_factors_are_refused_at_once() -> None:
     with pytest.raises(InputError, match="dimensions"):
         wire.check(model(tensors=[tensor]).SerializeToString(), "n.onnx")
     node = helper.make_node("Reshape", ["x"], ["y"], shape=[2**20] * 300_000)
-    with pytest.raises(InputError, match="shape that is too large"):
+    with pytest.raises(InputError, match="too large a shape"):
         wire.check(model([node]).SerializeToString(), "n.onnx")

@@ -121,7 +121,7 @@ def test_without_the_report_extra_there_is_no_page_and_it_is_said(monkeypatch: p
     ("arguments", "said"),
     [
         (["--results", "nowhere.json"], "nowhere.json is not there"),
-        (["--results", "full/file"], "full/file is no valid JSON"),
+        (["--results", "full/file"], "full/file is not valid JSON"),
         (["--data", "nowhere.zip"], "nowhere.zip does not exist"),
         (["--out", "full"], "full exists already"),
     ],

@@ -259,7 +259,7 @@ def test_a_picture_without_a_face_comes_with_what_to_do(made: Path, tmp_path: Pa
     Image.new("L", (100, 100)).save(tmp_path / "wall.png")
     done = predict(tmp_path / "wall.png", "--bundle", made)
     assert done.exit_code == 0
-    assert "no face found in 1 of 1; for pictures cut to the face: --faces never" in done.stderr
+    assert "no face found in 1 of 1; for pictures cropped to the face, use --faces never" in done.stderr
 
 
 def test_a_small_picture_is_one_face_unless_it_has_no_face_s_shape_or_nothing_in_it(made: Path, yunet: Path) -> None:

@@ -73,11 +73,11 @@ def test_claims_stand_on_the_page_where_they_are_asked_for() -> None:
     ("options", "said"),
     [
         (["nowhere.json"], "nowhere.json is not there"),
-        ([RESULTS / "projection-jetson.json"], "nothing in it was measured"),
+        ([RESULTS / "projection-jetson.json"], "it contains no measurement"),
         ([BENCH, "--markdown", "--json"], "choose one"),
         ([BENCH, "--csv", "."], "is a folder"),
-        ([BENCH, "--html", "notes.txt"], "exists and is no .html file"),
-        ([BENCH, "--with-faces"], "give --html FILE too"),
+        ([BENCH, "--html", "notes.txt"], "exists and is not an .html file"),
+        ([BENCH, "--with-faces"], "need --html FILE"),
     ],
 )
 def test_what_cannot_be_shown_is_said_in_one_line(options: list[str | Path], said: str) -> None:

@@ -383,7 +383,7 @@ def test_int8_that_is_not_as_fast_as_it_has_to_be_is_rejected(
     assert done.exit_code == 1
     assert "times as fast as FP32 on this CPU, not 1000 times" in done.output
     assert "95 %" in done.output
-    assert "ONNX Runtime in their place" in done.output
+    assert "ONNX Runtime stood in" in done.output
     assert paths.latest("compress") is None
     (folder,) = Path("runs/compress").iterdir()
     assert folder.name.endswith(".rejected")
@@ -411,7 +411,7 @@ def test_int8_that_is_slower_is_said_with_the_nodes_and_what_would_help(
     assert done.exit_code == 0, done.output
     assert "1.000 -> 2.000 ms (2.00x" in done.output
     assert "INT8 is not faster than FP32 on this CPU" in done.output
-    assert "what would help" in done.output
+    assert "remedy: " in done.output
     speed = bundle.load(out).manifest.speed
     assert speed is not None
     assert speed.slow
@@ -422,7 +422,7 @@ def test_engines_are_built_with_the_bundle_where_sm_asks_for_them(trained: Path,
     command = ["compress", str(trained), "--data", str(csv), "--ptq", "--max-drop", "100", "--threads", "1"]
     refused = CliRunner().invoke(app, [*command, "--sm", "87", "--out", str(tmp_path / "refused")])
     assert refused.exit_code == 2
-    assert "no compute capability 87" in refused.output
+    assert "unknown compute capability 87" in refused.output
     done = CliRunner().invoke(app, [*command, "--sm", "8.9", "--out", str(tmp_path / "made"), "--json"])
     assert done.exit_code == 0, done.output
     engines = bundle.load(tmp_path / "made").manifest.engines

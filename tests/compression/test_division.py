@@ -140,7 +140,7 @@ def test_groups_are_refused_where_the_data_have_splits_of_their_own(tmp_path: Pa
     result = CliRunner().invoke(app, words)
 
     assert result.exit_code == 2
-    assert "has splits of its own, which --groups does not change" in result.output
+    assert "has its own splits, which --groups does not change" in result.output
     info = run("data", "info", str(tmp_path / "set"), "--groups", r"subject_(\d)_")
     assert info["people"]["groups_across"] == {"train+val": 3, "train+test": 3, "val+test": 3}
 

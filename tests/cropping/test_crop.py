@@ -191,10 +191,10 @@ def test_frames_of_a_video_get_the_label_that_is_said(fer2013: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("photos", "photos/faces"), "photos/faces lies in photos; name a folder outside of it"),
+        (("photos", "photos/faces"), "photos/faces lies in photos; name a folder outside it"),
         (("nowhere", "faces"), "nowhere does not exist"),
-        (("0", "faces"), "name that with --label"),
-        (("photos", "faces", "--label", "sad"), "--label is for a video or a camera"),
+        (("0", "faces"), "give one with --label"),
+        (("photos", "faces", "--label", "sad"), "--label is for a video or camera"),
         (("photos", "other"), "other exists already; name another folder with DST"),
         (("photos", "file"), "file exists already; name another folder with DST"),
         (("same.csv", "faces"), "labels a/b and a:b would share the folder a_b; give one another label"),

@@ -172,7 +172,7 @@ def test_zip_entries_that_climb_out(packed: Path, name: str) -> None:
     with zipfile.ZipFile(packed, "a") as archive:
         archive.writestr(name, b"x")
 
-    refused(packed, "fer2013.zip", repr(name), "leads out of the archive")
+    refused(packed, "fer2013.zip", repr(name), "points outside the archive")
 
 
 def test_tar_entries_that_climb_out(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_tar_entries_that_climb_out(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "fer2013.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "table.csv", "../fer2013.csv")
 
-    refused(tmp_path / "fer2013.tar.gz", "'../fer2013.csv'", "leads out of the archive")
+    refused(tmp_path / "fer2013.tar.gz", "'../fer2013.csv'", "points outside the archive")
 
 
 def test_encrypted_zip(packed: Path) -> None:

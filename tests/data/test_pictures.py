@@ -183,7 +183,7 @@ def _plain_text(path: Path) -> None:
         ("x.tif", _claiming_tags, "claim more bytes than it has"),
         ("x.tif", _many_strips, "too many numbers"),
         ("x.pgm", _plain_text, "as text or runs"),
-        ("x.png", os.mkfifo, "no regular file"),
+        ("x.png", os.mkfifo, "not a regular file"),
     ],
 )
 def test_a_picture_that_asks_for_too_much_work_is_refused_before_it_is_read(

@@ -88,13 +88,13 @@ def test_folders_that_cannot_be_written_are_told_apart(monkeypatch: pytest.Monke
 
 def test_the_gpu_is_asked_where_there_should_be_one(tmp_path: Path) -> None:
     def gpu() -> str:
-        raise MissingRequirement("the NVIDIA driver finds no GPU")
+        raise MissingRequirement("the NVIDIA driver found no GPU")
 
     bare = jetsons.write(tmp_path / "bare", {"proc/meminfo": ""})
     assert "GPU" not in {line.name for line in doctor.examine(EXTRAS, bare, gpu)}
     board = jetsons.orin_nano(tmp_path / "board")
     found = {line.name: line for line in doctor.examine(EXTRAS, board, gpu)}
-    assert (found["GPU"].state, found["GPU"].found) == ("missing", "the NVIDIA driver finds no GPU")
+    assert (found["GPU"].state, found["GPU"].found) == ("missing", "the NVIDIA driver found no GPU")
     assert "--runtime nvidia" in found["GPU"].remedy
     found = {line.name: line for line in doctor.examine(EXTRAS, board, lambda: "Orin, SM 87")}
     assert (found["GPU"].state, found["GPU"].found) == ("ok", "Orin, SM 87")

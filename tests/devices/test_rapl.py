@@ -109,7 +109,7 @@ def test_counters_that_root_alone_may_read_are_told_from_none_at_all(readable: P
         assert rapl.counters(root) == {}
         assert rapl.forbidden(root)
         line = power_sensor(root)
-    assert (line.state, line.found) == ("note", "RAPL, which root alone may read")
+    assert (line.state, line.found) == ("note", "RAPL, readable by root only")
     assert "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj" in line.remedy
     domains[0].joinpath("energy_uj").chmod(0o444)
     with not_root():

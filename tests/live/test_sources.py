@@ -150,7 +150,7 @@ def test_an_rtsp_server_that_dies_is_found_again(
         ("concat:a|b", "concat:a|b: No such file or directory"),
         (".", ". is no video file"),
         ("rtsp://x/y --size 640x480", "--size asks a camera for a size; omit it for other sources"),
-        ("0 --no-page --listen 4913", "--listen is where the page is shown; omit it, or --no-page"),
+        ("0 --no-page --listen 4913", "--listen is the page's address; omit it or --no-page"),
         ("0 --size large", "--size is a width and a height such as 1280x720, not large"),
     ],
 )

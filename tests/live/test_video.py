@@ -101,9 +101,9 @@ def test_a_video_that_lies_on_its_side_is_turned_upright() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["a.mp4"], "the faces of a video go into a table; add --csv FILE"),
-        (["a.mp4", "b.png", "--csv", "o.csv"], "a video is judged alone"),
-        (["a.mp4", "--csv", "o.csv", "--faces", "never"], "--faces never is for pictures cut to the face"),
+        (["a.mp4"], "a video's faces go into a table; add --csv FILE"),
+        (["a.mp4", "b.png", "--csv", "o.csv"], "one video at a time"),
+        (["a.mp4", "--csv", "o.csv", "--faces", "never"], "--faces never is for pictures cropped to the face"),
         (["a.mp4", "--csv", "o.csv", "--annotate", "f"], "--annotate is for pictures; use: edgefer live a.mp4"),
         (["a.mp4", "--csv", "o.csv"], "there is no video a.mp4"),
     ],

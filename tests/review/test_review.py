@@ -420,9 +420,9 @@ def test_what_cannot_be_reviewed_is_said_in_a_line(
     for words, said in (
         ((), "no trained network in runs/train"),
         (("nowhere",), "nowhere holds no training"),
-        (("edgefer-base",), "came with edgefer; name a folder for its page with --out"),
+        (("edgefer-base",), "comes with edgefer; name a folder for its page with --out"),
         ((str(trained.run), "--split", "holdout"), "there is no split 'holdout'"),
-        ((str(trained.run),), "was trained on stripes, which is not what was found here"),
+        ((str(trained.run),), "was trained on stripes, not on the data found here"),
     ):
         refused = type_in(*words)
         assert refused.exit_code == 2, refused.output

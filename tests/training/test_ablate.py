@@ -94,7 +94,7 @@ def test_the_command_prints_a_table_or_json(recipe: str, tmp_path: Path, monkeyp
     small = [word for setting in SMALL for word in ("--set", setting)]
     done = _run(recipe, "--epochs", "1", "--out", "out", *small)
     assert done.exit_code == 0, done.output
-    assert "best validation accuracy, seed 0 alone" in done.stdout
+    assert "best validation accuracy, one seed (0)" in done.stdout
     assert "diverged" in done.stdout
     again = _run(recipe, "--epochs", "1", "--out", "out", "--json", *small)
     assert [row["name"] for row in json.loads(again.stdout)["rows"]] == ["whole", "no-flip", "wild"]

@@ -205,7 +205,7 @@ def test_a_hub_that_is_not_reached_ends_the_command_with_one_line(
     [
         (["b0-mixup", "--weights", "x.pt", "--pretrained"], "omit --pretrained"),
         (["--from", "edgefer-base", "--weights", "x.pt"], "--from names the weights"),
-        (["--resume", "run", "--no-pretrained"], "--resume goes on"),
+        (["--resume", "run", "--no-pretrained"], "--resume keeps"),
         (["compact", "--pretrained"], "plain-resnet has no pretrained weights; use --no-pretrained"),
     ],
 )

@@ -86,11 +86,11 @@ class TensorRT:
 
     def open_model(self, model: Path | bytes, threads: int = 1) -> EngineSession:
         """Refuse: an engine takes minutes to build, and a graph says little about where it will run."""
-        raise MissingRequirement(f"{self.title} runs networks of a bundle alone")
+        raise MissingRequirement(f"{self.title} runs only networks of a bundle")
 
     def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
         """Refuse: TensorRT takes no pictures of any size without an engine for each."""
-        raise MissingRequirement(f"{self.title} runs networks of a bundle alone")
+        raise MissingRequirement(f"{self.title} runs only networks of a bundle")
 
     def meter(self) -> AbstractContextManager[Meter]:
         """Return what reads the GPU's free memory, with the context that is not the network's already there."""
@@ -154,20 +154,22 @@ def _compare(opened: EngineSession, graph: Path, what: str) -> None:
     same = int((found.argmax(axis=1) == wanted.argmax(axis=1)).sum())
     if not np.isfinite(found).all() or same < _COMPARED // 2:
         raise MissingRequirement(
-            f"{what} does not compute the network: {same} of {_COMPARED} answers are those of ONNX Runtime; update "
+            f"{what} gives wrong results: {same} of {_COMPARED} predictions equal ONNX Runtime's; update "
             "TensorRT or the driver, and attach `edgefer doctor --json` to a bug report"
         )
     if same < _COMPARED - 3:
-        console.say(f"{what} gives {same} of {_COMPARED} answers of ONNX Runtime: see its accuracy in edgefer bench")
+        console.say(
+            f"{what} agrees with ONNX Runtime on {same} of {_COMPARED} predictions: check it with `edgefer bench`"
+        )
 
 
 def _unfit(shipped: Engine, bundle: Bundle, gpu: Gpu) -> str:
     """Return why an engine of the bundle cannot be used here, or nothing."""
     version = str(builder.api(shipped.runtime).__version__)
     if shipped.version != version:
-        return f"is for TensorRT for RTX {shipped.version}, here is {version}"
+        return f"is for TensorRT for RTX {shipped.version}, not {version}"
     if gpu.compute not in shipped.compute:
-        return f"is for SM {', '.join(shipped.compute)}, {gpu.name} is SM {gpu.compute}"
+        return f"is for SM {', '.join(shipped.compute)}, not for {gpu.name} (SM {gpu.compute})"
     if shipped.graph_sha256 != bundle.manifest.networks[shipped.network].sha256:
         return "was built from another graph"
     return ""

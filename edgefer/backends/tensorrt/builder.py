@@ -68,12 +68,10 @@ def api(runtime: Runtime) -> ModuleType:
             "environment made with --system-site-packages"
         ) from None
     except (ImportError, OSError) as error:
-        raise MissingRequirement(f"{runtime} is installed and does not load: {one_line(error)}") from None
+        raise MissingRequirement(f"{runtime} is installed but does not load: {one_line(error)}") from None
     version = str(module.__version__)
     if runtime == "tensorrt" and int(version.partition(".")[0]) < _OLDEST:
-        raise MissingRequirement(
-            f"TensorRT {version} knows no strongly typed networks; JetPack 6.1 and later bring one that does"
-        )
+        raise MissingRequirement(f"TensorRT {version} has no strongly typed networks; JetPack 6.1 and later have them")
     return module
 
 
@@ -99,10 +97,10 @@ def parse(content: bytes, runtime: Runtime) -> tuple[Any, Any, Any]:
     parser = trt.OnnxParser(network, _logger(runtime))
     if not parser.parse(content):
         if not parser.num_errors:
-            raise InputError(f"TensorRT's parser refuses the network: {last_error(runtime)}")
+            raise InputError(f"TensorRT's parser rejects the network: {last_error(runtime)}")
         error = parser.get_error(0)
         where = f" at node {error.node_name()}" if error.node_name() else ""
-        raise InputError(f"TensorRT's parser refuses the network{where}: {one_line(error.desc())}")
+        raise InputError(f"TensorRT's parser rejects the network{where}: {one_line(error.desc())}")
     return builder, network, parser
 
 
@@ -112,9 +110,10 @@ def _made(factory: Callable[[Any], Any], runtime: Runtime) -> Any:
         return factory(_logger(runtime))
     except TypeError:
         raise MissingRequirement(
-            f"{_TITLES[runtime]} cannot start here: {last_error(runtime)}; it needs an NVIDIA driver as new as its "
-            f"CUDA, for CUDA 13 driver 580 or newer; for an older one: pip uninstall {_PACKAGES[runtime]}; pip install "
-            f"{_PACKAGES[runtime]}-cu12 'cuda-bindings<13' (`edgefer doctor` says which are here)"
+            f"{_TITLES[runtime]} cannot start: {last_error(runtime)}; it needs an NVIDIA driver that supports "
+            f"its CUDA version (CUDA 13: driver 580 or newer). For an older driver: pip uninstall "
+            f"{_PACKAGES[runtime]}; pip install "
+            f"{_PACKAGES[runtime]}-cu12 'cuda-bindings<13' (`edgefer doctor` lists what is installed)"
         ) from None
 
 
@@ -176,7 +175,7 @@ def build(
         if "BuildCanceled" in said:  # Ctrl-C came between two lines of the monitor, and TensorRT kept it to itself
             raise KeyboardInterrupt
         if _MEMORY.search(said):
-            raise MissingRequirement(f"too little memory to build the engine: close what else runs ({said})")
+            raise MissingRequirement(f"not enough memory to build the engine: close other programs ({said})")
         raise InputError(f"TensorRT cannot build the network: {said}")
     measured = config.get_timing_cache() if runtime == "tensorrt" else None
     if measured is not None and timings is not None:
@@ -194,7 +193,7 @@ def _use_dla(trt: ModuleType, builder: Any, network: Any, config: Any, dla: int)
     """
     cores = builder.num_DLA_cores
     if not 0 <= dla < cores:
-        there = f"DLA 0 to {cores - 1}" if cores else "no DLA that this TensorRT can use"
+        there = f"DLA 0 to {cores - 1}" if cores else "no DLA usable by this TensorRT"
         raise MissingRequirement(f"there is no DLA {dla}: this device has {there}; omit --dla to run on its GPU")
     config.default_device_type = trt.DeviceType.DLA
     config.DLA_core = dla
@@ -203,7 +202,7 @@ def _use_dla(trt: ModuleType, builder: Any, network: Any, config: Any, dla: int)
     on_gpu = tuple(layer.name for layer in layers if not config.can_run_on_DLA(layer))
     convolutions = {layer.name for layer in layers if layer.type == trt.LayerType.CONVOLUTION}
     if convolutions and convolutions <= set(on_gpu):
-        raise InputError("the DLA takes none of the network's convolutions; omit --dla to run it on the GPU")
+        raise InputError("the DLA runs none of the network's convolutions; omit --dla to run it on the GPU")
     return on_gpu
 
 
@@ -265,7 +264,7 @@ def load(engine: bytes, runtime: Runtime, dla: int | None = None) -> Any | None:
 def last_error(runtime: Runtime) -> str:
     """Return the last error that TensorRT wrote."""
     errors = [text for severity, text in _logger(runtime).lines if severity == "error"]
-    return errors[-1] if errors else "it does not say why"
+    return errors[-1] if errors else "no reason given"
 
 
 def check_compute(compute: Sequence[str]) -> None:
@@ -280,10 +279,10 @@ def check_compute(compute: Sequence[str]) -> None:
     known = compute_capabilities("tensorrt_rtx")
     wrong = [each for each in compute if each not in known]
     if wrong or not compute:
-        what = f"no compute capability {wrong[0]}" if wrong else "no compute capability was named"
+        what = f"unknown compute capability {wrong[0]}" if wrong else "no compute capability given"
         raise InputError(f"{what}; TensorRT for RTX builds for {', '.join(known)}")
     if _TURING in compute and len(compute) > 1:
-        raise InputError("compute capability 75 takes an engine of its own: it refuses graphs that the others take")
+        raise InputError("compute capability 75 needs its own engine: it rejects graphs that the others accept")
 
 
 def _choose(trt: ModuleType, config: Any, compute: Sequence[str]) -> None:

@@ -118,13 +118,13 @@ def engine(
             found, why = _read(place, wanted)
             if found is not None:
                 return found
-            console.say(f"{why}: building it for {gpu.name}, once; this can take minutes")
+            console.say(f"{why}: building it for {gpu.name}. This is done once and can take minutes")
             compute = [_named(gpu)] if runtime == "tensorrt_rtx" else []
             built = builder.build(graph.read_bytes(), runtime, compute, max_batch, workspace, dla, timings(wanted))
             _write(place, wanted, built)
     except OSError as error:
         raise MissingRequirement(
-            f"engines cannot be kept in {place.parent}: {error.strerror}; set EDGEFER_CACHE to a folder of yours"
+            f"cannot cache engines in {place.parent}: {error.strerror}; set EDGEFER_CACHE to a writable folder"
         ) from error
     return Kept(built.engine, place, built, built.on_gpu)
 
@@ -152,19 +152,19 @@ def timings(wanted: Wanted) -> Path:
 def _read(place: Path, wanted: Wanted) -> tuple[Kept | None, str]:
     """Return the engine that is kept, or None and why it cannot be used."""
     if not place.exists():
-        return None, f"no {wanted.precision} engine of this network is kept yet"
+        return None, f"no {wanted.precision} engine of this network is cached yet"
     try:
         said: dict[str, Any] = json.loads(place.with_suffix(".json").read_text())
         content = place.read_bytes()
         on_gpu = tuple(map(str, said.pop("on_gpu")))
         if said.pop("sha256") != hashlib.sha256(content).hexdigest():
-            return None, "the engine that was kept is damaged"
+            return None, "the cached engine is damaged"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None, "the engine that was kept cannot be read"
+        return None, "the cached engine cannot be read"
     for name, value in asdict(wanted).items():
         if said.get(name) != value:
             names = {"tensorrt": "TensorRT", "cuda": "a driver for CUDA"}
-            return None, f"the engine that was kept is for {names.get(name, name)} {said.get(name)}, here is {value}"
+            return None, f"the cached engine is for {names.get(name, name)} {said.get(name)}, not {value}"
     return Kept(content, place, None, on_gpu), ""
 
 

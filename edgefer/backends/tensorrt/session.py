@@ -135,7 +135,7 @@ class _Shared:
     def check_open(self) -> None:
         """Refuse what cannot run any more."""
         if os.getpid() != self._process:
-            raise RuntimeError("this process was forked from the one that loaded the engine; load it here anew")
+            raise RuntimeError("this process was forked from the one that loaded the engine; load it again here")
         if self.engine is None:
             raise RuntimeError("the engine has been closed")
 
@@ -243,15 +243,16 @@ class _Slot:
         if context is None:
             said = builder.last_error(shared.runtime)
             raise MissingRequirement(
-                f"{shared.device.gpu.name} has too little memory for the engine: close what else runs there ({said})"
+                f"{shared.device.gpu.name} has not enough memory for the engine: close other programs that use it "
+                f"({said})"
             )
         self._context: Any = context
         resources.callback(self._forget)
         buffers = ((shared.input, lane._in), (shared.output, lane._out))
         if not all(context.set_tensor_address(name, buffer.pointer) for name, buffer in buffers):
-            raise MissingRequirement(f"TensorRT refuses the engine's buffers: {builder.last_error(shared.runtime)}")
+            raise MissingRequirement(f"TensorRT rejects the engine's buffers: {builder.last_error(shared.runtime)}")
         if not context.set_input_shape(shared.input, (size, *shared.sides)):
-            raise InputError(f"the engine takes no batch of {size}")
+            raise InputError(f"the engine does not accept a batch of {size}")
         self._ran = False
         self._launch: Callable[[], None] | None = None
 
@@ -308,7 +309,7 @@ class _Kernels:
             with paths.write_atomically(self._file) as part:
                 part.write_bytes(content)
         except OSError as error:
-            console.say(f"compiled kernels cannot be kept in {self._file.parent}: {error.strerror}")
+            console.say(f"cannot cache compiled kernels in {self._file.parent}: {error.strerror}")
 
 
 def open_engine(

@@ -18,8 +18,8 @@ _ORDER = ("fresh_process", "accuracy", "evaluations", "groups", "robustness", "l
 _NEEDED = ("accuracy", "latency")  # what every result has
 # What `edgefer bench --measure` takes: the names of probes that cost much, with what help says of each.
 ASKED = {
-    "robustness": "accuracy on blurred, noisy, dark ... pictures",
-    "throughput": "images a second by batch and threads",
+    "robustness": "accuracy on blurred, noisy or dark pictures",
+    "throughput": "images per second by batch and threads",
 }
 
 

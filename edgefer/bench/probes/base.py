@@ -65,7 +65,7 @@ class Images:
         title: of their data set, unique in a bench.
         rows: the images.
         clean: those of them without a copy in training; None where that is not asked for.
-        shared: the classes that network and data both know, where some of the network's have no images; else none.
+        shared: the classes shared by network and data, where some of the network's have no images; else none.
     """
 
     title: str

@@ -57,6 +57,6 @@ def of_network(model: Path, shape: tuple[int, int, int], threads: int = 1, devic
     seconds = []
     for _ in range(_STARTS):
         before = time.monotonic_ns()  # Linux, macOS: one clock for all processes
-        answered = fresh_process.run(_CHILD, task, f"{model}: its first answer never came", InputError)
+        answered = fresh_process.run(_CHILD, task, f"{model}: no first prediction arrived", InputError)
         seconds.append((int(answered) - before) * 1e-9)
     return ColdStart(statistics.median(seconds), min(seconds), max(seconds), len(seconds))

@@ -81,7 +81,7 @@ class Energy:
     Attributes:
         rails: by name.
         seconds: that it ran.
-        inferences: in that time, one after the other, batch 1.
+        inferences: in that time, in sequence, batch 1.
         readings: of the sensors; of a counter (RAPL) the first and the last.
         sensor: that gave them: ``RAPL``, ``INA3221`` or ``nvidia-smi``.
     """
@@ -205,7 +205,7 @@ def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
     if any(found):
         context.changes["energy_seconds"] = _RUN_SECONDS
     if without and rapl.forbidden():
-        why = f"RAPL is there and root alone may read it: {rapl.REMEDY} lets all users, until the next start"
+        why = f"RAPL is readable by root only; until the next reboot, {rapl.REMEDY} lets everyone read it"
         context.notes.append(f"energy was not measured: {why}")
     for kind, names in unread.items():
         context.notes.append(f"energy of {', '.join(names)} was not measured: {kind} was not read often enough")

@@ -92,7 +92,7 @@ def _start(task: dict[str, Any]) -> dict[str, Any]:
     # Libraries may print too, before and after.
     line = next((line for line in reversed(said.splitlines()) if line.startswith(_ANSWER)), "")
     if not line:
-        raise MissingRequirement("the process said nothing")
+        raise MissingRequirement("the process returned nothing")
     found: dict[str, Any] = json.loads(line.removeprefix(_ANSWER))
     return found
 

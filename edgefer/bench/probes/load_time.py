@@ -32,8 +32,8 @@ PROBE = Probe(
     "load_time",
     _measure,
     title="Opening a network",
-    how="in a process that runs already, with the runtime imported, the file in the system's cache, an engine built; "
-    f"{_TIMES} times, one after the other",
+    how="in a running process, with the runtime imported, the file in the page cache and the engine built; "
+    f"{_TIMES} times, in sequence",
     columns=[
         Column("median", "median, ms", 1e3),
         Column("fastest", "fastest, ms", 1e3),

@@ -52,7 +52,7 @@ def of_network(model: Path, shape: tuple[int, int, int], threads: int = 1, devic
     if not there():
         return None
     task = {"model": str(model.resolve()), "shape": shape, "threads": threads, "device": device}
-    found = fresh_process.run(_CHILD, task, f"{model}: its memory cannot be measured", InputError)
+    found = fresh_process.run(_CHILD, task, f"{model}: memory cannot be measured", InputError)
     return Memory(**json.loads(found))
 
 

@@ -30,7 +30,7 @@ class Bindings:
         except Exception as error:  # without libcuda it raises an error of another package
             raise MissingRequirement(f"no NVIDIA driver: {one_line(error, 200)}") from None
         if started[0] == driver.CUresult.CUDA_ERROR_NO_DEVICE:
-            raise MissingRequirement("the NVIDIA driver finds no GPU")
+            raise MissingRequirement("the NVIDIA driver found no GPU")
         _check(started, "start the NVIDIA driver")
         (device,) = _check(driver.cuDeviceGet(0), "open the GPU")
         gpu = _describe(device)
@@ -56,7 +56,7 @@ class Bindings:
     @contextmanager
     def stream(self, device: CudaDevice) -> Iterator[CudaStream]:
         """Make a stream."""
-        (stream,) = _check(driver.cuStreamCreate(driver.CUstream_flags.CU_STREAM_NON_BLOCKING), "make a stream")
+        (stream,) = _check(driver.cuStreamCreate(driver.CUstream_flags.CU_STREAM_NON_BLOCKING), "create a stream")
         try:
             yield CudaStream(int(stream), device.gpu)
         finally:
@@ -71,7 +71,7 @@ class Bindings:
             stack.callback(driver.cuMemFreeHost, address)
             host = np.ctypeslib.as_array((ctypes.c_uint8 * count).from_address(int(address)))
             if stream.gpu.integrated:
-                (pointer,) = _check(driver.cuMemHostGetDevicePointer(address, 0), "map memory into the GPU")
+                (pointer,) = _check(driver.cuMemHostGetDevicePointer(address, 0), "map memory to the GPU")
             else:
                 (pointer,) = _check(driver.cuMemAlloc(count), f"take {count:,} bytes of GPU memory")
                 stack.callback(driver.cuMemFree, pointer)
@@ -110,7 +110,7 @@ class Bindings:
 
     def free(self) -> int:
         """Ask for free memory."""
-        free, _ = _check(driver.cuMemGetInfo(), "ask for the GPU's free memory")
+        free, _ = _check(driver.cuMemGetInfo(), "query the GPU's free memory")
         return int(free)
 
 

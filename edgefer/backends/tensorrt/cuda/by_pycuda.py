@@ -58,7 +58,7 @@ class PyCuda:
     @contextmanager
     def stream(self, device: CudaDevice) -> Iterator[CudaStream]:
         """Make a stream."""
-        with _checked("make a stream"):
+        with _checked("create a stream"):
             stream = driver.Stream(1)  # CU_STREAM_NON_BLOCKING
         handle = stream.handle
         self._streams[handle] = stream
@@ -77,7 +77,7 @@ class PyCuda:
         with ExitStack() as stack:
             stack.callback(host.base.free)
             if stream.gpu.integrated:
-                with _checked("map memory into the GPU"):
+                with _checked("map memory to the GPU"):
                     pointer = host.base.get_device_pointer()
             else:
                 with _checked(f"take {count:,} bytes of GPU memory"):
@@ -124,7 +124,7 @@ class PyCuda:
 
     def free(self) -> int:
         """Ask for free memory."""
-        with _checked("ask for the GPU's free memory"):
+        with _checked("query the GPU's free memory"):
             free, _ = driver.mem_get_info()
         return int(free)
 
@@ -142,7 +142,7 @@ def _checked(what: str) -> Iterator[None]:
         raise MissingRequirement(f"out of memory: cannot {what}; close other programs on the GPU") from error
     except driver.Error as error:
         if "no CUDA-capable device" in str(error):
-            raise MissingRequirement("the NVIDIA driver finds no GPU") from error
+            raise MissingRequirement("the NVIDIA driver found no GPU") from error
         raise MissingRequirement(f"cannot {what}: {one_line(error)}") from error
 
 
