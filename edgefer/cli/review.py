@@ -42,7 +42,7 @@ def command(
 
     check_device(device)
     if split not in NAMES:
-        raise InputError(f"there is no split {split!r}; choose one of {', '.join(NAMES)}")
+        raise InputError(f"unknown split {split!r}; choose from {', '.join(NAMES)}")
     if run is not None and bundle.shipped(str(run)) and out is None:
         raise InputError(f"{run} comes with edgefer; name a folder for its page with --out")
     with output.needs_extra("train", "report"):

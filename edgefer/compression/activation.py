@@ -37,7 +37,7 @@ def with_relu(network: nn.Module, images: Tensor) -> tuple[nn.Module, dict[str, 
                 setattr(module, name, nn.ReLU())
                 count[type(child).__name__] += 1
     if not count:
-        raise InputError("--activation relu: the network has no SiLU and no HardSwish; omit the option")
+        raise InputError("--activation relu: the network has neither SiLU nor HardSwish; omit the option")
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)  # of dropout
         # Batches of about one size: one of a single image has no variance.

@@ -47,7 +47,7 @@ def load(name: str) -> Scheme:
     """
     path = paths.shipped("calibration") / f"{name}.toml" if name in schemes() else Path(name)
     if not path.exists():
-        raise InputError(f"no calibration scheme named {name}; there are {', '.join(schemes())}")
+        raise InputError(f"unknown calibration scheme {name}; choose from {', '.join(schemes())}")
     tree = limits.read_toml(path, limits.SCHEME)
     try:
         scheme = Scheme.model_validate({**tree, "name": path.stem})
@@ -55,10 +55,10 @@ def load(name: str) -> Scheme:
         raise InputError(f"{path}: {complaint(error)}") from None
     if scheme.split != "train":
         raise InputError(
-            f"{path}: split = {scheme.split!r}: calibration on evaluation images would flatter INT8; use train"
+            f"{path}: split = {scheme.split!r}: calibrating on evaluation images would overstate INT8; use train"
         )
     if not scheme.stratified:
-        raise InputError(f"{path}: stratified = false: a random choice may miss a rare class; use stratified = true")
+        raise InputError(f"{path}: stratified = false: random sampling may miss a rare class; use stratified = true")
     return scheme
 
 
@@ -77,11 +77,11 @@ def choose(scheme: Scheme, training: Split, dataset: Dataset) -> Split:
         InputError: `training` is another split, or shares an image with an evaluation split.
     """
     if training.name != "train":
-        raise InputError(f"calibration takes images of the train split, not of {training.name}")
+        raise InputError(f"calibration needs images of the train split, not of {training.name}")
     outside = np.flatnonzero(dataset.splits[training.indices] != 0)
     if outside.size:
         row = training.rows[outside[0]]
-        raise InputError(f"calibration takes images of the train split; row {row} stands in an evaluation split")
+        raise InputError(f"calibration needs images of the train split; row {row} is in an evaluation split")
     # RandomState and not default_rng: numpy promises that its numbers never change (NEP 19).
     random = np.random.RandomState(scheme.seed)
     counts = _shares(np.bincount(training.labels), min(scheme.images, len(training)))

@@ -234,7 +234,7 @@ def _fine_tuned(
     calibrated, gain = quantized()
     worthwhile = config.allow_float or not gain.complaint
     if not (worthwhile or config.ptq):
-        console.say("INT8 gains little, so it is not fine-tuned")
+        console.say("INT8 gains little: fine-tuning skipped")
     settings = tuned = None
     if worthwhile and not config.ptq:
         epochs, lr = config.qat_epochs, config.qat_lr
@@ -263,7 +263,7 @@ def _diagnosed(
         _write_diagnosis(job, job.diagnosis, damages, noted=student.tuned is not None)
     if not repairs:
         return damages, None
-    console.say(f"INT8 lost {verdict.drop:.2f} points; leaving what costs most in FP32")
+    console.say(f"INT8 lost {verdict.drop:.2f} points; keeping the costliest parts in FP32")
     return damages, fp32_fallback.repair(qdq, floats, damages, diagnosed, judge, most)
 
 
@@ -287,7 +287,7 @@ def _complaints(config: CompressConfig, student: _Student, verdict: Verdict, spe
         lr = student.settings.lr if student.settings else 0.0
         more = "without --ptq" if config.ptq else f"more --qat-epochs, another --qat-lr than {lr:g}"
         hint = (
-            f"leaving its worst parts in FP32 was not enough; try {more}"
+            f"keeping its worst parts in FP32 was not enough; try {more}"
             if config.auto_repair
             else f"try {more} or --auto-repair"
         )
@@ -365,5 +365,5 @@ def _write(
 
 def _rejected(job: CompressSetup, result: CompressResult, complaints: list[str], gain: Worth) -> Rejected:
     option = "--allow-float" if gain.complaint and not job.config.allow_float else "--auto-repair"
-    kept = f"; its fine-tuning is kept: edgefer compress --resume {shell(job.work)} {option}" if result.tuned else ""
+    kept = f"; its fine-tuning is saved: edgefer compress --resume {shell(job.work)} {option}" if result.tuned else ""
     return Rejected(f"{'; '.join(complaints)}; the bundle is in {result.bundle}{kept}", result)

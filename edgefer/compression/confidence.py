@@ -37,7 +37,7 @@ def fit(name: str, logits: NDArray[np.float32], split: Split) -> bundle.Confiden
 
     temperature = math.exp(minimize_scalar(improbability, bounds=_RANGE, method="bounded").x)
     if len(split) < _FEW:
-        console.say(f"{len(split)} validation images say little of how sure the network may be: trust no confidence")
+        console.say(f"{len(split)} validation images are too few to calibrate confidence; do not rely on it")
     errors = [
         metrics.calibration_error(metrics.softmax(logits / divisor), split.labels) for divisor in (1, temperature)
     ]

@@ -44,25 +44,25 @@ class CompressConfig:
 
     ptq: bool = _setting(False, "Calibrate only, without fine-tuning.")
     qat_epochs: int | None = _setting(None, "Epochs of fine-tuning. Default: 300 steps.", 1)
-    qat_lr: float | None = _setting(None, "Its first rate. Default: by the optimizer.", 1e-9)
+    qat_lr: float | None = _setting(None, "Its initial learning rate. Default: by the optimizer.", 1e-9)
     scheme: str = _setting(SCHEME, "Calibration scheme: a name or a TOML file.")
-    max_drop: float = _setting(MAX_DROP, f"Points that INT8 may lose. Default: {MAX_DROP}.")
-    require_speedup: float | None = _setting(None, "Times as fast as FP32 that INT8 has to be.", 0)
-    allow_float: bool = _setting(False, "Accept INT8 not smaller, or run in FP32.")
+    max_drop: float = _setting(MAX_DROP, f"Accuracy points that INT8 may lose. Default: {MAX_DROP}.")
+    require_speedup: float | None = _setting(None, "Required speedup over FP32.", 0)
+    allow_float: bool = _setting(False, "Accept INT8 that is not smaller or runs in FP32.")
     activation: Literal["relu"] | None = _setting(
-        None, "relu: fine-tune with ReLU in the place of SiLU and HardSwish. Default: as it is."
+        None, "relu: fine-tune with ReLU instead of SiLU and HardSwish. Default: unchanged."
     )
-    ignore: tuple[str, ...] = _setting((), "Layers that stay FP32: stem.*. May be repeated.", metavar="PATTERN")
-    diagnose: bool = _setting(False, "Say what each tensor and layer costs.")
-    auto_repair: bool = _setting(False, "Leave in FP32 what loses most.")
+    ignore: tuple[str, ...] = _setting((), "Layers to keep in FP32: stem.*. May be repeated.", metavar="PATTERN")
+    diagnose: bool = _setting(False, "Report what each tensor and layer costs.")
+    auto_repair: bool = _setting(False, "Keep the parts that lose most in FP32.")
     seed: int = _setting(0, "Seed of the fine-tuning. Default: 0.", 0)
     half_range: bool | None = None  # on the command line: --cpu
 
     def __post_init__(self) -> None:
         if self.ptq and (self.qat_epochs or self.qat_lr):
-            raise InputError("--ptq is without fine-tuning, so it does not go with --qat-epochs and --qat-lr")
+            raise InputError("--ptq skips fine-tuning; omit --qat-epochs and --qat-lr")
         if self.ptq and self.activation:
-            raise InputError("--activation takes fine-tuning, so it does not go with --ptq")
+            raise InputError("--activation needs fine-tuning; omit --ptq")
         if self.activation not in (None, "relu"):
             raise InputError(f"--activation is relu, not {self.activation}")
         if self.seed >= 1 << 63:
@@ -71,7 +71,7 @@ class CompressConfig:
             value, least = getattr(self, each.name), each.metadata.get("at_least")
             option = f"--{each.name.replace('_', '-')}"
             if isinstance(value, float) and not math.isfinite(value):  # every network passes a bound that is no number
-                raise InputError(f"{option} takes a finite number, not {value}")
+                raise InputError(f"{option} needs a finite number, not {value}")
             if least is not None and value is not None and value < least:
                 raise InputError(f"{option} is at least {least:g}, not {value}")
 

@@ -37,7 +37,7 @@ class Damage:
 
     Attributes:
         part: left in FP32, all else as it is.
-        loss: cross-entropy that INT8 loses by it, on the validation images' labels: the ranking. Accuracy alone moves
+        loss: cross-entropy lost in INT8, on the validation images' labels: the ranking. Accuracy alone moves
             by whole images, and says nothing of the many tensors that are near to changing one.
         gained: images that are right with the part in FP32 and wrong with it in INT8.
         lost: the other way round.

@@ -88,7 +88,7 @@ def load_extension() -> bool:
     if functions._loaded_namespace is None:
         with _scripts_on_path():
             if not any(Path(functions._loader.get_build_dir()).glob("*.so")):
-                console.say("compiling NNCF's C++ extension, about a minute, this once")
+                console.say("compiling NNCF's C++ extension, once (about a minute)")
             with quiet():
                 functions.get("Quantize_forward")
     compiled = functions._loaded_namespace is not ReferenceQuantizedFunctions

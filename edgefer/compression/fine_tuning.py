@@ -144,7 +144,7 @@ def finetune(
     # Setup.
     checkpoint_path = work / f"{plan.stage}.json"
     saved = distributed.from_first(lambda: state.read(checkpoint_path) if checkpoint_path.exists() else None)
-    begin_anew = f"remove {work} and compress again"
+    begin_anew = f"delete {work} and compress again"
     with state.taking_up(checkpoint_path, begin_anew):
         progress = _progress(saved["progress"]) if saved else Progress()
     randomness.seed(plan.seed)

@@ -66,7 +66,7 @@ def judge(
 def _run_by(name: str) -> str:
     """Return what ran an INT8 network: graphs for other runtimes are run by ONNX Runtime too."""
     runtime, here = registry.runtime_of(name.removeprefix("int8-")), onnxruntime.BACKEND.title
-    return here if runtime == here else f"{here}, in the place of {runtime}"
+    return here if runtime == here else f"{here}, standing in for {runtime}"
 
 
 def predictions(model: ModelProto, spec: Preprocessing, split: Split, description: str) -> NDArray[np.int64]:

@@ -40,7 +40,7 @@ def draw(file: Path, damages: Sequence[Damage], title: str) -> None:
         bars.set_yticks(range(len(worst)), [each.part.title for each in worst])
         bars.invert_yaxis()
         bars.axvline(0, color="black", linewidth=0.8)
-        bars.set_xlabel("cross-entropy that INT8 loses by it")
+        bars.set_xlabel("cross-entropy lost in INT8")
         for place, each in enumerate(worst):
             note = f" {each.accuracy:+.2f} points, {each.milliseconds:+.3f} ms"
             bars.annotate(note, (max(each.loss, 0), place), va="center", fontsize=8, annotation_clip=False)
@@ -57,8 +57,8 @@ def draw(file: Path, damages: Sequence[Damage], title: str) -> None:
                 each.part.name, (each.snr or 0, each.loss), xytext=(5, 4), textcoords="offset points", fontsize=8
             )
         points.axhline(0, color="black", linewidth=0.8)
-        points.set_xlabel("signal over rounding and clipping, dB")
-        points.set_ylabel("cross-entropy that INT8 loses by it")
+        points.set_xlabel("signal to rounding and clipping noise, dB")
+        points.set_ylabel("cross-entropy lost in INT8")
         figure.legend(loc="outside upper right", ncols=3, frameon=False)
         with paths.write_atomically(file) as part:
             figure.savefig(part, format="png", dpi=150, metadata={"Software": None})

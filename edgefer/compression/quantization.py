@@ -95,7 +95,7 @@ def quantize(
         raise InputError(f"NNCF cannot quantize this network: {one_line(error, 200)}") from error
     found = [module for _, module in get_hook_storage(quantized).named_hooks()]
     if ignored and not any(module.per_channel for module in found):
-        raise InputError("--ignore leaves no layer in INT8; name fewer")
+        raise InputError("--ignore keeps every layer out of INT8; name fewer")
     strange = {type(module).__name__ for module in found if not isinstance(module, SymmetricQuantizer)}
     if strange:
         raise InputError(f"NNCF placed quantizers that are not symmetric ({', '.join(sorted(strange))})")
@@ -196,7 +196,7 @@ def _matching(known: Sequence[Layer], patterns: Sequence[str]) -> list[str]:
         if not fitting:
             every = dict.fromkeys(name for layer in known for name in (layer.module, layer.names[-1]) if name)
             near = ", ".join(get_close_matches(pattern, every, n=3, cutoff=0.0))
-            raise InputError(f"--ignore {pattern} fits no layer; there are e.g. {near}")
+            raise InputError(f"--ignore {pattern} matches no layer; examples: {near}")
         names |= fitting
     return sorted(names)
 

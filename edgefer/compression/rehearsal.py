@@ -55,8 +55,7 @@ def rehearse(recipe: Recipe, classes: int) -> None:
             complaint = _go(network, torch.rand(_IMAGES, channels, size, size))
         except InputError as error:
             raise InputError(
-                f"{settings.name} can be trained but not compressed: {error}; to train it all the same: "
-                "--no-export-check"
+                f"{settings.name} can be trained but not compressed: {error}; to train it anyway: --no-export-check"
             ) from error
     with suppress(OSError):  # without a cache it is found out again
         passed.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +79,7 @@ def _go(network: torch.nn.Module, images: torch.Tensor) -> str:
     with onnxruntime.open_model(floats.SerializeToString(), torch.get_num_threads()) as session:
         found = session.infer(images.numpy())
     if np.abs(found - wanted).max() > _ALIKE * max(float(np.abs(wanted).max()), 1e-3):
-        raise InputError("its ONNX file computes something else for several images than for one")
+        raise InputError("its ONNX file gives other results for a batch than for one image")
     for name, model in {"fp32": floats, **dict.fromkeys(targets.FP16_MODELS, to_fp16(floats))}.items():
         targets.check_float(name, model)
     quantized = quantization.quantize(network, images, "minmax", half_range=False)

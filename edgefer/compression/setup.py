@@ -83,7 +83,7 @@ def prepare(
     dataset = data.as_recorded(dataset, trained.data)
     if trained.data["digest"] != dataset.digest:
         raise InputError(
-            f"{checkpoint_path} was trained on {trained.data['name']}, not on these data; name that with --data"
+            f"{checkpoint_path} was trained on {trained.data['name']}, not on these data; give that with --data"
         )
     dataset = data.only(dataset, trained.classes)
     paths.check_unused(out)
@@ -93,7 +93,7 @@ def prepare(
     validation = data.split(dataset, "val", trained.recipe.data.split)
     half_range = machine.describe().saturates if config.half_range is None else config.half_range
     if half_range:
-        console.say("weights at half range, for CPUs without VNNI, whose fast 8-bit products saturate")
+        console.say("weights at half range, for CPUs without VNNI: their fast 8-bit products saturate")
     settled = replace(config, scheme=plan.name, half_range=half_range)
     return CompressSetup(
         out=out,

@@ -34,7 +34,7 @@ def resumed(work: Path, out: Path | None = None, checkpoint: Path | None = None)
     if out is None:
         named = work.absolute().name
         if not named.endswith(UNFINISHED) or named == UNFINISHED:
-            raise InputError(f"the name of {work} does not end in {UNFINISHED}; say where the bundle goes with --out")
+            raise InputError(f"the name of {work} does not end in {UNFINISHED}; give the bundle's folder with --out")
         around = work.parent if work.name == named else work.absolute().parent  # ``.`` has no name
         out = around / named.removesuffix(UNFINISHED)
     checkpoint_paths = [
@@ -44,20 +44,20 @@ def resumed(work: Path, out: Path | None = None, checkpoint: Path | None = None)
     if notes is None:
         if work.is_dir() and state.is_unbegun(work, fine_tuning.STAGES, [private.FILE]):
             raise InputError(f"{work} was interrupted before its first step; compress again from the start")
-        raise InputError(f"{work} holds no interrupted compression; name a folder that ends in {UNFINISHED}")
+        raise InputError(f"{work} holds no interrupted compression; give a folder that ends in {UNFINISHED}")
     path_of = private.text(work, "checkpoint") or notes["checkpoint"]
     checkpoint_path = Path(path_of) if checkpoint is None else checkpoints.find(checkpoint)
     if not checkpoint_path.is_file() or paths.sha256(checkpoint_path) != notes["checkpoint_sha256"]:
         raise InputError(
-            f"{work} began with {notes['checkpoint']}, which is gone or was trained anew ({checkpoint_path}); if it "
-            "was moved, name it before --resume, or compress again from the start"
+            f"{work} began with {notes['checkpoint']}, which is missing or was trained again ({checkpoint_path}); if "
+            "it was moved, give it before --resume, or compress again from the start"
         )
-    with state.taking_up(checkpoint_paths[0], f"remove {work} and compress again"):
+    with state.taking_up(checkpoint_paths[0], f"delete {work} and compress again"):
         config = CompressConfig.from_dict(notes["config"])
     scheme = private.text(work, "scheme")
     if scheme:
         if not Path(scheme).is_file():
-            raise InputError(f"{work} began with the calibration scheme {scheme}, which is gone; put it there again")
+            raise InputError(f"{work} began with the calibration scheme {scheme}, which is missing; restore it")
         config = replace(config, scheme=scheme)
     return {"checkpoint": checkpoint_path, "out": out, "config": config, "resume": work}
 
@@ -91,7 +91,7 @@ def check_folders(out: Path, work: Path, with_diagnosis: bool, resume: bool) -> 
         and work.exists()
         and not (work.is_dir() and state.is_unbegun(work, fine_tuning.STAGES, [private.FILE]))
     ):
-        raise InputError(f"{work} is an interrupted compression; go on with --resume {shell(work)}, or delete it")
+        raise InputError(f"{work} is an interrupted compression; continue with --resume {shell(work)}, or delete it")
 
 
 def is_rejected_of(work: Path, rejected: Path) -> bool:

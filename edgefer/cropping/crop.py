@@ -98,7 +98,7 @@ def cut(
         resumed = len(journal.done)
         owners = {face.file.lower(): each.key for each in journal.done.values() for face in each.faces}
         left = (source for source in sources if source.key not in journal.done)
-        with console.progress("cutting out faces", total or 0, resumed if total else 0) as advance:
+        with console.progress("cropping faces", total or 0, resumed if total else 0) as advance:
             try:
                 for source in left:
                     done = _one(source, folder, detector, settings, owners)
@@ -174,7 +174,7 @@ def _nothing(every: list[Done], detector: Detector) -> str:
     damaged = [each.problem for each in every if each.problem]
     if damaged and len(damaged) == len(every):
         return f"none of {len(every):,} pictures can be read: {damaged[0]}"
-    return f"{detector.title} found no face in {len(every):,} pictures; name a smaller --min-face, or other pictures"
+    return f"{detector.title} found no face in {len(every):,} pictures; try a smaller --min-face or other pictures"
 
 
 def _finished(every: list[Done], folder: Path, detector: Detector, resumed: int, seconds: float) -> CropResult:

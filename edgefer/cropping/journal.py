@@ -76,7 +76,7 @@ class Journal:
                 self.done = {each.key: each for each in lines}
             elif any(each.faces for each in lines):
                 said = ", ".join(f"{key} {value}" for key, value in (before.get("settings") or {}).items())
-                raise InputError(f"{folder} has faces that were cut otherwise ({said}); name another folder")
+                raise InputError(f"{folder} has faces cropped with other settings ({said}); give another folder")
         with paths.write_atomically(self._file) as part:
             text = [json.dumps(head), *(json.dumps(asdict(each)) for each in self.done.values())]
             part.write_text("".join(f"{line}\n" for line in text), encoding="utf-8")
@@ -108,7 +108,7 @@ class Journal:
             head, *rest = read
             return {**head}, [Done(**{**each, "faces": tuple(Cut(**face) for face in each["faces"])}) for each in rest]
         except (TypeError, KeyError, ValueError):
-            raise InputError(f"{self._file} is no list of what was cut; remove {self._file.parent}") from None
+            raise InputError(f"{self._file} is not a crop journal; delete {self._file.parent}") from None
 
 
 def _only_ours(folder: Path) -> bool:

@@ -37,16 +37,16 @@ def html(faces: Sequence[tuple[Cut, str]], without_face: Sequence[str], damaged:
     parts += _list("Pictures without a face", without_face)
     parts += _list("Pictures that cannot be read", damaged)
     said = (
-        f"{counted(len(faces), 'face')}, found by {detector}. Those that the detector is least sure of come first. "
-        "Remove what is no face, or has the wrong label, from its folder; edgefer does not cut it out again."
+        f"{counted(len(faces), 'face')}, found by {detector}. The least certain come first. Delete "
+        "non-faces and wrong labels from their folders; edgefer does not crop them again."
     )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file: data:; "
         "style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Faces that were cut out</title><style>{_STYLE}</style></head>\n"
-        f"<body><main><h1>Faces that were cut out</h1>\n<p>{_text(said)}</p>\n{''.join(parts)}</main></body></html>\n"
+        f"<title>Cropped faces</title><style>{_STYLE}</style></head>\n"
+        f"<body><main><h1>Cropped faces</h1>\n<p>{_text(said)}</p>\n{''.join(parts)}</main></body></html>\n"
     )
 
 

@@ -69,7 +69,7 @@ def of_data(path: Path, reading: Reading = NOTHING) -> Iterator[list[CropSource]
         files = list(walk(Finder(tree), ""))
         if not files:
             raise
-        console.say(f"labels are not read: {error}; folders stay as they are")
+        console.say(f"labels are not read: {error}; folder names stay")
         yield _sources(tree, files, [file.path for file in files], origin)
         return
     try:
@@ -166,7 +166,7 @@ def _targets(found: Pictures, listed: bool) -> list[str]:
     for label, name in labels.items():
         same = next(each for each in labels if labels[each] == name)
         if same != label:
-            raise InputError(f"labels {same} and {label} would share the folder {name}; give one another label")
+            raise InputError(f"labels {same} and {label} would share the folder {name}; rename one")
     targets = []
     for file, label, split, person in zip(found.files, found.labels, found.splits, found.people, strict=True):
         parts = [labels[found.classes[label]]]
@@ -191,7 +191,7 @@ def _folder(label: str) -> str:
     """
     name = _name(label)
     if not possible(label) or hidden(name):
-        raise InputError(f"{one_line(label, 40) or 'an empty label'} makes no folder; give another label")
+        raise InputError(f"{one_line(label, 40) or 'an empty label'} cannot be a folder name; use another label")
     return name
 
 

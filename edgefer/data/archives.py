@@ -65,13 +65,13 @@ class Inflated(io.RawIOBase):
                 self._inflate, self._waiting = zlib.decompressobj(31), rest
             packed = self._waiting or self._packed.read(_CHUNK)
             if not packed:
-                raise EOFError("it is cut short")
+                raise EOFError("it is truncated")
             content = self._inflate.decompress(packed, len(buffer))
             self._waiting = self._inflate.unconsumed_tail
             if content:
                 self._total += len(content)
                 if self._total > self._most:
-                    raise InputError(f"{self._name} inflates to more than {self._most / 1e9:.1f} GB")
+                    raise InputError(f"{self._name} expands to more than {self._most / 1e9:.1f} GB")
                 buffer[: len(content)] = content
                 return len(content)
 
@@ -98,7 +98,7 @@ class Member(io.RawIOBase):
         """
         content = self._archive.read(min(len(buffer), self._left))
         if not content and self._left:
-            raise EOFError("it is cut short")
+            raise EOFError("it is truncated")
         self._left -= len(content)
         buffer[: len(content)] = content
         return len(content)
@@ -141,7 +141,7 @@ def members(archive: IO[bytes], label: str) -> Iterator[tuple[str, int, int]]:
         if member.type not in tarfile.REGULAR_TYPES:
             continue
         if start + member.size > end:
-            raise EOFError("it is cut short")
+            raise EOFError("it is truncated")
         if not any(hidden(part) for part in path.split("/")):
             yield path, start, member.size
         archive.seek(start)  # whoever asks may have read elsewhere
@@ -178,7 +178,7 @@ def _entries(archive: IO[bytes], label: str) -> Iterator[tuple[str, str, tarfile
         padded = -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
         if member.type in (*_NAMES, *_PAX):
             if member.size > _LONGEST_HEADER:
-                raise InputError(f"{label}: a name in it has {member.size:,} bytes; do not trust this file")
+                raise InputError(f"{label}: it contains a name of {member.size:,} bytes; do not trust this file")
             content = _exactly(archive, padded)[: member.size]
             if member.type == tarfile.GNUTYPE_LONGNAME:
                 said = content.rstrip(b"\0").decode("utf-8", "surrogateescape")
@@ -212,12 +212,12 @@ def _skip(archive: IO[bytes], size: int, label: str) -> None:
     while size:
         read = len(archive.read(min(size, 1 << 20)))
         if not read:
-            raise EOFError("it is cut short")
+            raise EOFError("it is truncated")
         size -= read
 
 
 def _exactly(archive: IO[bytes], size: int) -> bytes:
     content = archive.read(size)
     if len(content) < size:
-        raise EOFError("it is cut short")
+        raise EOFError("it is truncated")
     return content

@@ -48,8 +48,8 @@ class ArrowTree:
         if self._unlabelled:
             shown = ", ".join(map(self.label, self._unlabelled[:_NAMED]))
             raise InputError(
-                f"{len(self._unlabelled):,} of {len(self.rows):,} rows have no label, such as {shown}; remove them, or "
-                "name another column with --label-column"
+                f"{len(self._unlabelled):,} of {len(self.rows):,} rows have no label, such as {shown}; remove "
+                "them, or give another column with --label-column"
             )
 
     def label(self, path: str) -> str:  # noqa: D102
@@ -153,7 +153,7 @@ def _arrow(name: str) -> Iterator[None]:
         with reading(name):
             yield
     except (ArrowException, ValueError, TypeError, KeyError, NotImplementedError) as error:
-        raise InputError(f"{name} is damaged, or no table of pictures ({one_line(error, 120)})") from None
+        raise InputError(f"{name} is damaged or not a table of pictures ({one_line(error, 120)})") from None
 
 
 def _schema(path: Path) -> Any:
@@ -206,7 +206,7 @@ def _check_rows(path: Path, rows: int) -> None:
     """Refuse more rows than a table of pictures of this size has: equal labels take no room in a file, but memory."""
     most = limits.entries(path.stat().st_size)
     if rows > most:
-        raise InputError(f"{path} has {rows:,} rows where {most:,} are possible; do not trust this file")
+        raise InputError(f"{path} has {rows:,} rows, but at most {most:,} are possible; do not trust this file")
 
 
 def _group(path: Path, place: int, column: str) -> Any:

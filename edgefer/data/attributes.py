@@ -98,12 +98,12 @@ def read(path: Path, dataset: Dataset, rows: Split) -> Attributes:
         if spot is None:
             unused += 1
         elif _without(found.setdefault(spot, row), place) != _without(row, place):
-            raise InputError(f"{path}, row {number}: {one_line(cell, 80)} stands there twice, with different values")
+            raise InputError(f"{path}, row {number}: {one_line(cell, 80)} occurs twice with different values")
     if not found:
         example = printable(next(iter(names.values()), str(rows.rows[0])))
         raise InputError(
             f"no row of {path} names a picture of {dataset.name}'s split {rows.name}: its column {header[place]} has "
-            f"{one_line(cells[0], 80)}, and a picture there is {one_line(example, 120)}"
+            f"{one_line(cells[0], 80)}, while pictures there look like {one_line(example, 120)}"
         )
     columns = {
         name: [found[spot][i] if spot in found else "" for spot in range(len(rows))]
@@ -124,28 +124,28 @@ def _without(row: list[str], place: int) -> list[str]:
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     if not path.is_file():
-        raise InputError(f"{path} is no file; --groups takes a CSV with a header, e.g. path,age,sex")
+        raise InputError(f"{path} is not a file; --groups needs a CSV with a header, e.g. path,age,sex")
     text = decoded(limits.read_bytes(path, limits.GROUPS))
     lines = text.splitlines()
     try:
         # By lines: a cell has none in it, and a file may end them in any way.
         table = list(csv.reader(lines, delimiter=delimiter_of(lines[0]) if lines else ","))
     except csv.Error as error:
-        raise InputError(f"{path} is no CSV file ({one_line(error, 80)})") from None
+        raise InputError(f"{path} is not a CSV file ({one_line(error, 80)})") from None
     rows = [[printable(cell.strip()) for cell in row] for row in table if any(cell.strip() for cell in row)]
     if len(rows) < 2:
-        raise InputError(f"{path} has no rows; --groups takes a CSV with a header, e.g. path,age,sex")
+        raise InputError(f"{path} has no rows; --groups needs a CSV with a header, e.g. path,age,sex")
     header, *rest = rows
     header = [one_line(name, _LONGEST) for name in header]
     named = [name for name in header if name]
     if len(named) < len(header) or len({*named}) < len(named) or not 2 <= len(header) <= MAX_COLUMNS:
         raise InputError(
-            f"{path} begins with {one_line(','.join(header), 80)}: its first line names 2 to {MAX_COLUMNS} columns, "
-            "each with a name of its own, e.g. path,age,sex"
+            f"{path} begins with {one_line(','.join(header), 80)}: its first line must have 2 "
+            f"to {MAX_COLUMNS} unique column names, e.g. path,age,sex"
         )
     for number, row in enumerate(rest, 2):
         if len(row) != len(header):
-            raise InputError(f"{path}, row {number} has {len(row)} cells where its header has {len(header)}")
+            raise InputError(f"{path}, row {number} has {len(row)} cells, but the header has {len(header)}")
     return header, rest
 
 
@@ -192,8 +192,8 @@ def _grouped(columns: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[
         else:
             skipped.append(f"column {name} has no value for any picture of the split")
     if not kept:
-        why = "; ".join(skipped) or "there is none beside pictures and people; add one, such as age or camera"
-        raise InputError(f"--groups has no column that makes groups: {why}")
+        why = "; ".join(skipped) or "there are only pictures and people; add one, such as age or camera"
+        raise InputError(f"--groups has no usable column: {why}")
     return kept, skipped
 
 

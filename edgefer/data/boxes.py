@@ -60,7 +60,7 @@ class BoxTree:
             left, top = max(0, box.left), max(0, box.top)
             right, bottom = min(image.width, box.right), min(image.height, box.bottom)
             if right - left < 2 or bottom - top < 2:
-                raise InputError(f"{label}: its box lies outside of the picture")
+                raise InputError(f"{label}: its box is outside the picture")
             face = plain(image).crop((left, top, right, bottom))
         content = io.BytesIO()
         face.save(content, "PNG", compress_level=1)

@@ -160,10 +160,10 @@ def _stored(meta: dict[str, Any]) -> dict[str, str]:
 
 def _open(path: Path, meta: dict[str, Any]) -> NDArray[Any]:
     if path.stat().st_size != meta["bytes"][path.stem]:
-        raise ValueError(f"{path} has another size than it was written with")
+        raise ValueError(f"{path} has changed size since it was written")
     array: NDArray[Any] = np.load(path, mmap_mode="r" if path.stem == "images" else None, allow_pickle=False)
     if array.dtype.str != _stored(meta)[path.stem] or (path.stem == "images" and list(array.shape) != meta["shape"]):
-        raise ValueError(f"{path} has another type or shape than it was written with")
+        raise ValueError(f"{path} has changed type or shape since it was written")
     return array
 
 
@@ -202,7 +202,7 @@ def store(key: str, contents: Contents, name: str, origin: str) -> Dataset:
         raise CacheError(error.strerror or str(error)) from error
     dataset = read(key, name, origin)
     if dataset is None:
-        raise CacheError(f"{place} can't be read back")
+        raise CacheError(f"{place} cannot be read back")
     return dataset
 
 
@@ -243,7 +243,7 @@ def _put(part: Path, place: Path, key: str) -> None:
         # What stands there is damaged. Moved into `part`, it goes away with that.
         with paths.part_beside(place, folder=True) as aside, suppress(FileNotFoundError):  # another process was faster
             place.rename(aside / "damaged")
-    raise OSError(f"{place} is taken by something else; remove it")
+    raise OSError(f"{place} exists but is not a cache; remove it")
 
 
 def hold(contents: Contents, name: str, origin: str) -> Dataset:
@@ -302,7 +302,7 @@ def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], di
             looks.append(near_duplicates.describe(block.images))
     pictures = digest.hexdigest()
     if not taken["labels"]:
-        raise InputError("there are no images to read")
+        raise InputError("no images to read")
     arrays = {array: np.concatenate(blocks).astype(ARRAYS[array]) for array, blocks in taken.items()}
     classes = tuple(contents.classes)
     if contents.by_appearance:

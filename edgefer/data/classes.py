@@ -38,12 +38,12 @@ def only(dataset: Dataset, classes: Sequence[str]) -> Dataset:
     """
     unknown = [name for name in classes if name not in dataset.classes]
     if unknown:
-        raise InputError(f"{dataset.name} has no class {unknown[0]!r}; it has {', '.join(dataset.classes)}")
+        raise InputError(f"{dataset.name} has no class {unknown[0]!r}, only {', '.join(dataset.classes)}")
     names = tuple(name for name in dataset.classes if name in classes)
     if not names or names == dataset.classes:
         return dataset
     if len(names) == 1:
-        raise InputError(f"{names[0]} alone cannot be told from anything; name two classes at least")
+        raise InputError(f"a single class ({names[0]}) cannot be classified; give at least two")
     places = np.array([names.index(name) if name in names else -1 for name in dataset.classes], np.int64)
     labels = places[dataset.labels]
     splits = np.where(labels < 0, np.uint8(NOWHERE), dataset.splits).astype(np.uint8)

@@ -106,13 +106,13 @@ def reading(name: str) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise InputError(f"{name} can't be read: permission denied") from error
+        raise InputError(f"{name} cannot be read: permission denied") from error
     except _DAMAGED as error:
-        raise InputError(f"{name} is damaged or incomplete ({_said(error)}); get it again") from error
+        raise InputError(f"{name} is damaged or incomplete ({_said(error)}); download it again") from error
     except NotImplementedError as error:  # zipfile's word for a compression it does not know
-        raise InputError(f"{name} can't be read ({_said(error)}); pack it again with deflate") from error
+        raise InputError(f"{name} cannot be read ({_said(error)}); pack it again with deflate") from error
     except OSError as error:
-        raise InputError(f"{name} can't be read: {error.strerror or _said(error)}") from error
+        raise InputError(f"{name} cannot be read: {error.strerror or _said(error)}") from error
 
 
 def name_shown(name: str) -> str:

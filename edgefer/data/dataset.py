@@ -94,8 +94,8 @@ class Division:
         if self.by == "person":
             return f"split by person: {self.groups:,} people, by {self.rule}"
         why = self.rule if self.by == "picture" else f"{self.groups:,} groups, by {self.rule}"
-        cut = f"; {self.cut:,} pictures are in chains of near-duplicates that were cut" if self.cut else ""
-        return f"split by {self.by}: people may be in training and test ({why}{cut})"
+        cut = f"; {self.cut:,} pictures are in near-duplicate groups that were split" if self.cut else ""
+        return f"split by {self.by}: a person may occur in training and test ({why}{cut})"
 
 
 NOWHERE = 255  # in the place of an index into SPLITS: the image is in no split

@@ -37,12 +37,12 @@ def find(path: Path | None = None, groups: str | None = None, reading: Reading =
         from edgefer.data.faces import builtin
 
         if groups is not None or reading != NOTHING:
-            option = "--groups divides" if groups is not None else "--labels and --map name the labels of"
-            raise InputError(f"{option} a data set of yours; name it with --data")
+            option = "--groups divides" if groups is not None else "--labels and --map change the labels of"
+            raise InputError(f"{option} your own data set; give it with --data")
         dataset = builtin()
         console.say(
             f"data: {dataset.name} ({len(dataset):,} images, {dataset.origin}); "
-            f"no FER2013 in ./data, name one with --data or {VARIABLE}"
+            f"no FER2013 in ./data; give one with --data or {VARIABLE}"
         )
         return dataset
     try:
@@ -61,8 +61,8 @@ def find(path: Path | None = None, groups: str | None = None, reading: Reading =
     if unknown and len(unknown) < len(dataset.classes) and not any(map(is_number, unknown)):
         meant = {name: expression for name in unknown if (expression := near(name)) is not None}
         renames = ",".join(f"{name}={expression}" for name, expression in meant.items())
-        misspelt = f"; if misspelt: --map '{renames}'" if meant else ""
-        console.say(f"labels that are no known expression are taken as they are: {', '.join(unknown)}{misspelt}")
+        misspelt = f"; if misspelled: --map '{renames}'" if meant else ""
+        console.say(f"unknown labels are kept as they are: {', '.join(unknown)}{misspelt}")
     if dataset.division:
         console.say(f"{' and '.join(dataset.carved)} taken from the training images, {dataset.division.sentence}")
     return dataset

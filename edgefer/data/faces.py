@@ -64,7 +64,7 @@ def builtin(seed: int = 0, train: int = 6000, val: int = 1000, test: int = 1000)
     """
     counts = (train, val, test)
     if min(seed, *counts) < 0 or sum(counts) == 0:
-        raise InputError("synthetic faces need a seed and counts that are not negative, and at least one picture")
+        raise InputError("synthetic faces need a non-negative seed and counts, and at least one picture")
     name, origin = "synthetic faces", f"built in, seed {seed}"
     key = f"v{cache.FORMAT}-faces-v{VERSION}-{seed}-{train}-{val}-{test}"
     dataset = cache.read(key, name, origin)
@@ -72,7 +72,7 @@ def builtin(seed: int = 0, train: int = 6000, val: int = 1000, test: int = 1000)
         try:
             dataset = cache.store(key, _contents(seed, counts), name, origin)
         except cache.CacheError as error:
-            console.say(f"the data cache can't be written ({error}); the faces are drawn into memory, each time anew")
+            console.say(f"the data cache cannot be written ({error}); faces are generated in memory on each run")
             dataset = cache.hold(_contents(seed, counts), name, origin)
     return replace(dataset, synthetic=True)
 

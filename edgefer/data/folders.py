@@ -83,9 +83,9 @@ class FoundPictures:
             InputError: something does.
         """
         wrong = (
-            (self.strays, "in no class folder; move it into one or remove it"),
-            (self.inside, "a folder inside a class folder or a person's; move it out"),
-            (self.empty, "no pictures in it; add some or remove the folder"),
+            (self.strays, "outside the class folders; move it into one or remove it"),
+            (self.inside, "a folder inside a class or person folder; move it out"),
+            (self.empty, "no pictures; add some or remove the folder"),
         )
         said = [f"{all_of(tree, paths)}: {what}" for paths, what in wrong if paths]
         if said:
@@ -109,14 +109,14 @@ def look(tree: Tree) -> Pictures:
     found = FoundPictures([], [], [], [], [])
     levels = [name for name in folders if split_of(name)]
     if levels and any(canonical(name) for name in folders):
-        raise InputError(f"{tree.label(top) or '.'} has class folders beside {levels[0]}; keep one of the two")
+        raise InputError(f"{tree.label(top) or '.'} has class folders next to {levels[0]}; keep one of the two")
     if levels:
         _note_strays(tree, files, found)
         for name in folders:
             if name not in levels and _holds_pictures(tree, join(top, name)):
                 raise InputError(
-                    f"{tree.label(join(top, name))} is no split that edgefer knows "
-                    f"({', '.join(sorted(SPLIT_FOLDERS))}); rename it, or move it away"
+                    f"{tree.label(join(top, name))} is not a "
+                    f"known split ({', '.join(sorted(SPLIT_FOLDERS))}); rename it or move it elsewhere"
                 )
         for level in levels:
             _split_folder(tree, join(top, level), split_of(level), found)
@@ -156,8 +156,8 @@ def _top(tree: Tree) -> str:
     if _are_classes(tree, top):
         return top
     raise InputError(
-        f"{tree.label('')} has no data set in it: no fer2013.csv, no fer2013.zip, no folders train and test, "
-        f"no class folders ({', '.join(LABELS)}, or yours), no other layout that edgefer knows (see docs/data.md)"
+        f"{tree.label('')} contains no data set: no fer2013.csv, no fer2013.zip, no folders train and "
+        f"test, no class folders ({', '.join(LABELS)}, or yours), no other known layout (see docs/data.md)"
     )
 
 
@@ -189,7 +189,7 @@ def _split_folder(tree: Tree, folder: str, split: str | None, found: FoundPictur
     names, files = tree.listing(folder)
     _note_strays(tree, files, found)
     if not names:
-        raise InputError(f"{tree.label(folder)} has no class folders in it")
+        raise InputError(f"{tree.label(folder)} has no class folders")
     if _are_people(tree, folder, names):
         for name in names:
             path = join(folder, name)
@@ -200,8 +200,8 @@ def _split_folder(tree: Tree, folder: str, split: str | None, found: FoundPictur
         return
     if not any(map(canonical, names)) and all(_has_folders_alone(tree, join(folder, name)) for name in names):
         raise InputError(
-            f"{tree.label(folder)} has folders in its folders, and no name tells whether {names[0]} is a class or a "
-            "person; make a folder for each class and begin file names with person1_, person2_, ..., or give a CSV of "
+            f"{tree.label(folder)} has nested folders, and {names[0]} may be a class or a "
+            "person. Make one folder per class and begin file names with person1_, person2_, ..., or give a CSV of "
             "path, label and person"
         )
     for name in names:
@@ -280,24 +280,24 @@ def check_labels(where: str, names: Sequence[str], splits: Sequence[str | None])
     bad = [name for name in classes if not possible(name)]
     if bad:
         raise InputError(
-            f"{where}: {', '.join(map(_shown, bad[:_NAMED]))} cannot be a label, which has 1 to {MAX_LENGTH} printable "
-            "characters; rename it"
+            f"{where}: {', '.join(map(_shown, bad[:_NAMED]))} cannot be a label (1 to {MAX_LENGTH} "
+            "printable characters); rename it"
         )
     if not classes:
-        raise InputError(f"{where} has no pictures with labels; name another file or folder")
+        raise InputError(f"{where} has no labelled pictures; give another file or folder")
     if len(classes) < 2:
-        raise InputError(f"{where} has one class alone ({', '.join(classes)}); a data set has two or more")
+        raise InputError(f"{where} has only one class ({', '.join(classes)}); a data set needs two or more")
     if len(classes) > MAX_LABELS:
         raise InputError(
-            f"{where} has {len(classes)} labels, such as {', '.join(classes[:_NAMED])}, where {MAX_LABELS} are "
-            "possible; if these are people or file names, name another folder or column"
+            f"{where} has {len(classes)} labels, such as {', '.join(classes[:_NAMED])}, but at most {MAX_LABELS} "
+            "are possible; if these are people or file names, give another folder or column"
         )
     training = {name for name, split in zip(names, splits, strict=True) if split in (None, SPLITS[0])}
     missing = [name for name in classes if training and name not in training]
     if missing:
         raise InputError(
-            f"{where} has no training pictures of {', '.join(missing[:_NAMED])}, only others; add some, or move the "
-            "others away"
+            f"{where} has pictures of {', '.join(missing[:_NAMED])}, but not for training; add some, or "
+            "move these elsewhere"
         )
     return classes
 
@@ -345,7 +345,7 @@ def _from_names(tree: Tree, files: list[File]) -> tuple[NDArray[np.uint8], NDArr
         return None
     others = [file.path for file, match in zip(files, matches, strict=True) if match is None]
     if others:
-        raise InputError(f"{all_of(tree, others)}: not named <Usage>_<row> as others here are; rename or remove it")
+        raise InputError(f"{all_of(tree, others)}: not named <Usage>_<row> like the others; rename or remove it")
     said = [match.groups() for match in matches if match is not None]
     splits = np.array([USAGES.index(usage) for usage, _ in said], dtype=np.uint8)
     return splits, np.array([int(row) for _, row in said], dtype=np.int64)

@@ -62,7 +62,7 @@ def from_names(
         ("person", people_rule, lambda i: people[i]),
         *(("person", f"{name} file names", _matched(stems, code)) for name, code in _CODES.items()),
         ("person", "numbers of people in file names", _person(stems)),
-        ("sequence", "file names but for the number at the end", _sequence(stems)),
+        ("sequence", "file names without the number at the end", _sequence(stems)),
     ]
     why = ""
     for by, rule, name_of in tries:
@@ -77,7 +77,7 @@ def from_names(
         if not problem:
             return Groups(tuple(known), by, rule)
         why = why or (f"{rule}: {problem}" if by == "person" else "")
-    return why or "folders and file names do not say who is in a picture"
+    return why or "folders and file names do not identify people"
 
 
 def _matched(stems: Sequence[str], code: re.Pattern[str]) -> Callable[[int], str | None]:
@@ -119,7 +119,7 @@ def _problem(names: Sequence[str], by: By, labels: NDArray[np.int64]) -> str:
     if len(counts) < FEWEST:
         return f"{counted(len(counts), 'group')}, too few for train, val and test"
     if sum(count == 1 for count in counts.values()) > _MAX_ALONE[by] * len(names):
-        return "nearly every picture would be a group of its own"
+        return "nearly every picture would be its own group"
     if by == "sequence":  # what stands before a number may be a word for the class
         of_class = Counter(label for _, label in {*zip(names, labels.tolist(), strict=True)})
         if min(of_class.values()) < FEWEST:
@@ -195,16 +195,16 @@ def asked(text: str) -> Asked:
     if path.suffix.lower() == ".csv":
         return _table(path)
     if len(text) < 256 and path.is_file():
-        raise InputError(f"--groups takes a .csv file of path and group, or a pattern; {text} is another file")
+        raise InputError(f"--groups needs a .csv file of path and group, or a pattern; {text} is neither")
     try:
         if len(text) > _LONGEST_PATTERN:
             raise re.error(f"longer than {_LONGEST_PATTERN:,} characters")
         pattern = re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
-        raise InputError(f"--groups {one_line(text, 80)} is no pattern ({one_line(error, 100)})") from None
+        raise InputError(f"--groups {one_line(text, 80)} is not a pattern ({one_line(error, 100)})") from None
     if pattern.groups != 1:
         raise InputError(
-            f"--groups {one_line(text, 80)} has {pattern.groups} capture groups and takes one, which names the person: "
+            f"--groups {one_line(text, 80)} has {pattern.groups} capture groups instead of one for the person: "
             r"'(S\d+)_'"
         )
     key = hashlib.sha256(b"pattern\0" + text.encode("utf-8", "surrogateescape")).hexdigest()
@@ -222,12 +222,12 @@ def _table(path: Path) -> Asked:
             if not any(cells) or (number == 1 and cells[0].lower() in ("path", "file", "filename", "image", "picture")):
                 continue
             if len(cells) < 2 or not cells[0] or not cells[1]:
-                raise InputError(f"{path}, line {number}: a row is a picture's path and its group")
+                raise InputError(f"{path}, line {number}: expected a picture's path and its group")
             name = cells[0].replace("\\", "/").removeprefix("./")
             if table.setdefault(name, cells[1]) != cells[1]:
                 raise InputError(f"{path}, line {number}: {one_line(name, 80)} has two groups")
     except csv.Error as error:
-        raise InputError(f"{path} is no CSV file ({one_line(error, 80)})") from None
+        raise InputError(f"{path} is not a CSV file ({one_line(error, 80)})") from None
     if not table:
-        raise InputError(f"{path} has no rows; --groups takes a CSV file of path and group")
+        raise InputError(f"{path} has no rows; --groups needs a CSV file of path and group")
     return Asked(f"--groups {one_line(path.name, 80)}", hashlib.sha256(b"table\0" + content).hexdigest(), table=table)

@@ -136,7 +136,7 @@ def pictures(tree: Tree, listed: Listed) -> Pictures:
         found.people.append(row.person)
     if missing:
         shown = ", ".join(tree.label(path) for path in missing[:_NAMED])
-        raise InputError(f"{len(missing):,} of {len(listed.rows):,} listed pictures are not there, such as {shown}")
+        raise InputError(f"{len(missing):,} of {len(listed.rows):,} listed pictures are missing, such as {shown}")
     _check_told_once(tree, found)
     check_labels(tree.label("") or ".", found.names, found.splits)
     ordered = order(tree, found, listed.layout, "")
@@ -156,7 +156,7 @@ def _check_told_once(tree: Tree, found: FoundPictures) -> None:
         more = f" (and {len(torn) - 1:,} others)" if len(torn) > 1 else ""
         raise InputError(
             f"{tree.label(path)} is listed as {one_line(one, 40)} and as {one_line(other, 40)}{more}; "
-            "keep one row for each picture"
+            "keep one row per picture"
         )
 
 
@@ -185,6 +185,6 @@ def names_of(finder: Finder, numbers: Sequence[str], order_of: dict[int, str]) -
     if unknown:
         shown = ", ".join(one_line(each, 20) or "(empty)" for each in unknown[:_NAMED])
         raise InputError(
-            f"{finder.tree.label('')}: labels {shown} where {min(order_of)} to {max(order_of)} are possible"
+            f"{finder.tree.label('')}: labels {shown}, but {min(order_of)} to {max(order_of)} are possible"
         )
     return [order_of[int(each)] for each in numbers]

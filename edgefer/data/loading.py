@@ -109,7 +109,7 @@ def _open(path: Path, reading: Reading) -> Dataset:
         return _load_folder(place, name, asked, reading)
     if place.name == packed.META:
         if asked:
-            raise InputError(f"{place.parent} is one split already, which --groups cannot divide; omit it")
+            raise InputError(f"{place.parent} is already one split; omit --groups")
         return packed.load(place.parent)
     with reading_of(str(place)), limits.opened(place) as file:
         start = file.read(512)
@@ -139,7 +139,7 @@ def _open(path: Path, reading: Reading) -> Dataset:
         return _keep(key, lambda: _table_in_tar(place), name, str(place))
     if place.suffix.lower() in (".csv", ".tsv", ".txt"):
         return _keep(key, lambda: _table(place, reading), name, str(place))
-    raise InputError(f"{place} is no data set: edgefer reads {_KINDS}")
+    raise InputError(f"{place} is not a data set: edgefer reads {_KINDS}")
 
 
 def header_of(place: Path) -> list[list[str]]:
@@ -178,7 +178,7 @@ def _key(key: str, asked: grouping.Asked | None, reading: Reading) -> str:
 
 
 def _no_names(place: Path) -> InputError:
-    return InputError(f"{place} is a table, whose pictures have no names for --groups; omit it")
+    return InputError(f"{place} is a table without picture names; omit --groups")
 
 
 def resolve(path: Path) -> Path:
@@ -189,12 +189,12 @@ def resolve(path: Path) -> Path:
         what = "is a broken link" if path.is_symlink() else "does not exist"
         raise InputError(f"{path} {what}; give {_KINDS}") from None
     except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror}") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if stat.S_ISDIR(mode):
         with reading_of(str(path)):
             return next((path / name for name in FILES if (path / name).is_file()), path)
     if not stat.S_ISREG(mode):
-        raise InputError(f"{path} is no data set: edgefer reads {_KINDS}")
+        raise InputError(f"{path} is not a data set: edgefer reads {_KINDS}")
     return path
 
 
@@ -243,7 +243,7 @@ def _load_files(files: list[Path], place: Path, name: str, asked: grouping.Asked
     if files[0].suffix.lower() == ".tar":
         found = tars.find(files, place)
         if found is None:
-            raise InputError(f"{files[0]} has no pictures with labels beside them")
+            raise InputError(f"{files[0]} has no labelled pictures")
         return _load_listed(*found, name, str(place), asked, reading)
     return _open(files[0], reading)
 
@@ -281,7 +281,7 @@ def _keep_pictures(
     groups = _groups(tree, found, asked)
     if found.ignored:
         console.say(
-            f"{len(found.ignored)} files that are no pictures are left out, such as {tree.label(found.ignored[0])}"
+            f"{len(found.ignored)} files that are not pictures are skipped, such as {tree.label(found.ignored[0])}"
         )
 
     layout = found.layout + where + ("; splits and rows from file names" if found.usage else "")
@@ -308,7 +308,7 @@ def _groups(tree: Tree, found: Pictures, asked: grouping.Asked | None) -> Groups
     if asked:
         return asked.groups(names, found.top, tree.label, found.labels)
     if found.usage:
-        return "FER2013 does not say who is in a picture"
+        return "FER2013 does not identify people"
     return grouping.from_names(names, found.people, found.labels, found.people_rule)
 
 
@@ -318,7 +318,7 @@ def _keep(key: str, read: Read, name: str, origin: str) -> Dataset:
         with read() as contents:
             return cache.store(key, contents, name, origin)
     except cache.CacheError as error:
-        console.say(f"the data cache can't be written ({error}); {origin} is read into memory, each time anew")
+        console.say(f"the data cache cannot be written ({error}); {origin} is read into memory on each run")
     with read() as contents:
         return cache.hold(contents, name, origin)
 
@@ -372,6 +372,6 @@ def _then_to_the_end(blocks: Iterator[ImageBlock], read: Callable[[int], bytes],
 def _check_table_size(archive: str, entry: str, size: int) -> None:
     if size > limits.TABLE:
         raise InputError(
-            f"{archive}: {printable(entry)} claims to have {size / 1e9:.1f} GB, a FER2013 table has 0.3; "
-            "do not trust this file"
+            f"{archive}: {printable(entry)} claims {size / 1e9:.1f} GB, but a FER2013 table has "
+            "0.3; do not trust this file"
         )

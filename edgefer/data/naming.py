@@ -65,8 +65,8 @@ def renamed(dataset: Dataset, to: Mapping[str, str]) -> Dataset:
     bad = [name for name in classes if not vocabulary.possible(name)]
     if bad:
         raise InputError(
-            f"{', '.join(printable(name[:40]) or 'an empty name' for name in bad[:_NAMED])} cannot be a label, which "
-            f"has 1 to {vocabulary.MAX_LENGTH} printable characters; give another name"
+            f"{', '.join(printable(name[:40]) or 'an empty name' for name in bad[:_NAMED])} cannot be a "
+            f"label (1 to {vocabulary.MAX_LENGTH} printable characters); use another name"
         )
     if len(classes) < 2:
         raise InputError(f"--map leaves {', '.join(classes) or 'nothing'} of {', '.join(dataset.classes)}; keep two")
@@ -171,7 +171,7 @@ def _by_labels(dataset: Dataset, text: str) -> Dataset:
     if key in ("ferplus", "fer+"):
         path = _beside(dataset)
         if path is None:
-            raise InputError(f"there is no {VOTES} beside {dataset.origin}; name it with --labels {VOTES}")
+            raise InputError(f"there is no {VOTES} next to {dataset.origin}; give it with --labels {VOTES}")
         return by_votes(dataset, path)
     if key in vocabulary.ORDERS:
         return _numbers_named(dataset, vocabulary.ORDERS[key], text)
@@ -184,19 +184,19 @@ def _by_labels(dataset: Dataset, text: str) -> Dataset:
     if "," in text:
         return _listed(dataset, dict(enumerate(each.strip() for each in text.split(","))), "--labels")
     known = ", ".join(vocabulary.ORDERS)
-    raise InputError(f"--labels {one_line(text, 60)} is no file, none of {known}, and no list with commas")
+    raise InputError(f"--labels {one_line(text, 60)} is neither a file, nor {known}, nor a comma-separated list")
 
 
 def _order(path: Path, content: str) -> dict[int, str]:
     try:
         table = list(csv.reader(content.replace("\t", ",").splitlines()))
     except csv.Error as error:
-        raise InputError(f"{path} is no list of labels ({one_line(error, 80)})") from None
+        raise InputError(f"{path} is not a list of labels ({one_line(error, 80)})") from None
     rows = [row for row in table if any(cell.strip() for cell in row)]
     if not rows:
-        raise InputError(f"{path} has no labels; write one a line, or a number and its label")
+        raise InputError(f"{path} has no labels; write one per line, or a number and its label")
     if len(rows) > vocabulary.MAX_LABELS + 1:
-        raise InputError(f"{path} has {len(rows):,} lines where {vocabulary.MAX_LABELS} labels are possible")
+        raise InputError(f"{path} has {len(rows):,} lines, but at most {vocabulary.MAX_LABELS} labels are possible")
     found: dict[int, str] = {}
     for place, row in enumerate(rows):
         cells = [cell.strip() for cell in row]
@@ -208,7 +208,7 @@ def _order(path: Path, content: str) -> dict[int, str]:
         elif len(cells) == 1:
             found[place] = cells[0]
         else:
-            raise InputError(f"{path}, line {place + 1}: a line is a label, or a number and its label")
+            raise InputError(f"{path}, line {place + 1}: expected a label, or a number and its label")
     return found
 
 
@@ -222,7 +222,7 @@ def _listed(dataset: Dataset, order: dict[int, str], what: str) -> Dataset:
     others = [name for name in dataset.classes if name not in wanted]
     missing = [name for name in wanted if name not in dataset.classes]
     if others or missing:
-        said = [f"it has {', '.join(others[:_NAMED])} beside them"] if others else []
+        said = [f"it also has {', '.join(others[:_NAMED])}"] if others else []
         said += [f"it has no {', '.join(missing[:_NAMED])}"] if missing else []
         drop = f"; drop with --map '{','.join(f'{name}=' for name in others[:_NAMED])}'" if others else ""
         raise InputError(f"{dataset.name} has other labels than {what}: {'; '.join(said)}{drop}")
@@ -236,8 +236,8 @@ def _numbers_named(dataset: Dataset, order: Mapping[int, str], what: str) -> Dat
     unknown = [name for name in numbers if int(name) not in order]
     if unknown:
         raise InputError(
-            f"{what} has no name for {', '.join(unknown[:_NAMED])}: it names {min(order)} to {max(order)}; "
-            "name others with --labels FILE"
+            f"{what} has no name for {', '.join(unknown[:_NAMED])}: it has {min(order)} to {max(order)}; "
+            "give others with --labels FILE"
         )
     return renamed(dataset, {name: order[int(name)] for name in numbers})
 
@@ -247,7 +247,7 @@ def _renames(dataset: Dataset, text: str) -> dict[str, str]:
     for pair in filter(str.strip, text.split(",")):
         old, sign, new = pair.partition("=")
         if not sign:
-            raise InputError(f"--map takes old=new, with nothing behind the sign to drop; not {one_line(pair, 60)}")
+            raise InputError(f"--map needs old=new, or old= to drop; not {one_line(pair, 60)}")
         name = old.strip() if old.strip() in dataset.classes else vocabulary.label_of(old)
         found[name] = "" if new.strip() in _DROP else new.strip()
     unknown = [name for name in found if name not in dataset.classes]
@@ -282,9 +282,9 @@ def guessed(dataset: Dataset, what: str = "--labels") -> str:
     if order:
         return (
             f"{dataset.name} numbers its labels {', '.join(shown)}; in {order}'s order these are "
-            f"{vocabulary.spelled(vocabulary.ORDERS[order])}: confirm that with {what} {order}, or name others"
+            f"{vocabulary.spelled(vocabulary.ORDERS[order])}: confirm with {what} {order}, or give others"
         )
     return (
-        f"{dataset.name} numbers its labels {', '.join(shown)} and does not say what they mean; name them in order "
-        f"with {what}, e.g. {what} engaged,bored,drowsy"
+        f"{dataset.name} numbers its labels {', '.join(shown)} without names; give them in "
+        f"order with {what}, e.g. {what} engaged,bored,drowsy"
     )

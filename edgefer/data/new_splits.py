@@ -54,7 +54,7 @@ def trusted(groups: Groups | str, identical: NDArray[np.int64], vectors: near_du
     share = float(of_several[numbers].mean())
     if share <= _MAX_ALIKE:
         return groups
-    return f"{groups.rule}: {100 * share:.0f} % of the pictures are nearly the same as another group's"
+    return f"{groups.rule}: {100 * share:.0f} % of the pictures have a near-duplicate in another group"
 
 
 def units(identical: NDArray[np.int64], vectors: near_duplicates.Vectors, groups: Groups | None) -> Units:

@@ -52,7 +52,7 @@ def read(archive: zipfile.ZipFile, place: Path) -> Contents:
             parts.append((split, images, labels))
     if not parts:
         raise InputError(
-            f"{place} has no images and labels (it has: {', '.join(sorted(there)[:8])}); it takes images and labels, "
+            f"{place} has no images and labels (it has: {', '.join(sorted(there)[:8])}); expected images and labels, "
             "x_train and y_train, or train_images and train_labels"
         )
     names_entry = next((there[name] for name in _NAMES if name in there), None)
@@ -69,7 +69,7 @@ def read(archive: zipfile.ZipFile, place: Path) -> Contents:
     ):
         said = [split_named(str(each)) for each in _array(archive, entry, place).reshape(-1)]
         if len(said) != len(found[0][1]) or None in said:
-            raise InputError(f"{place}: its splits are not one of train, val and test for each picture")
+            raise InputError(f"{place}: its splits are not train, val or test for each picture")
     words = [word for _, part in found for word in part]
     classes = check_labels(str(place), words, said)
     number = {name: index for index, name in enumerate(classes)}
@@ -84,7 +84,7 @@ def read(archive: zipfile.ZipFile, place: Path) -> Contents:
         usage=False,
         blocks=_blocks(pictures, values, splits, bool(carved)),
         carved=carved,
-        groups="arrays do not say who is in a picture",
+        groups="arrays do not identify people",
     )
 
 
@@ -112,20 +112,20 @@ def _part(
     shape = pictures.shape
     if pictures.dtype != np.uint8 or pictures.ndim not in (3, 4) or (pictures.ndim == 4 and shape[3] != 3):
         raise InputError(
-            f"{place}: {images} is {pictures.dtype} of shape {shape}; it takes uint8, (n, H, W) or (n, H, W, 3)"
+            f"{place}: {images} is {pictures.dtype} of shape {shape}; expected uint8, (n, H, W) or (n, H, W, 3)"
         )
     if not shape[0] or not 1 < min(shape[1:3]) <= max(shape[1:3]) <= _MAX_SIDE:
-        raise InputError(f"{place}: {images} has shape {shape}; it takes pictures of 2 to {_MAX_SIDE} pixels")
+        raise InputError(f"{place}: {images} has shape {shape}; expected pictures of 2 to {_MAX_SIDE} pixels")
     if said.ndim == 2 and said.shape[1] == 1:
         said = said[:, 0]
     if said.ndim == 2 and said.dtype.kind in "iufb" and said.shape[0] == shape[0] and said.size:
         said = said.argmax(axis=1)  # one hot
     if said.ndim != 1 or len(said) != shape[0] or said.dtype.kind not in "iuUS":
-        raise InputError(f"{place}: {labels} is {said.dtype} of shape {said.shape}, no label for each picture")
+        raise InputError(f"{place}: {labels} is {said.dtype} of shape {said.shape}, expected one label per picture")
     if said.dtype.kind in "iu":
         if said.min() < 0 or (names and said.max() >= len(names)):
             which = f"0 to {len(names) - 1}, which have names," if names else "0 and more"
-            raise InputError(f"{place}: {labels} has {said.min()} to {said.max()}, where {which} are possible")
+            raise InputError(f"{place}: {labels} has {said.min()} to {said.max()}, but only {which} are possible")
         return pictures, [label_of(names[each]) if names else str(each) for each in said.tolist()]
     words = [each.decode("utf-8", "replace") if isinstance(each, bytes) else each for each in said.tolist()]
     return pictures, [label_of(each) for each in words]
@@ -145,8 +145,8 @@ def _array(archive: zipfile.ZipFile, name: str, place: Path) -> NDArray[Any]:
         shape, by_columns, kind = reader(head)
         count = int(np.prod(shape, dtype=object))
         if kind.hasobject or count * kind.itemsize > len(content) - head.tell():
-            raise ValueError("it claims more than it has, or holds objects")
+            raise ValueError("it claims more data than it has, or holds objects")
         array: NDArray[Any] = np.frombuffer(content, kind, count, head.tell())
         return array.reshape(shape, order="F" if by_columns else "C")
     except (ValueError, TypeError, SyntaxError, OverflowError) as error:
-        raise InputError(f"{place}: {name} is no array that edgefer reads ({one_line(error, 100)})") from None
+        raise InputError(f"{place}: {name} is not a readable array ({one_line(error, 100)})") from None

@@ -160,10 +160,10 @@ def _read_meta(path: Path) -> _Meta:
     except ValidationError as error:
         raise _changed(path.parent, f"{META}: {complaint(error)}") from error
     if meta.split not in splits.NAMES or not {*meta.carved} <= {*SPLITS} or meta.shape[3:] not in ([], [3]):
-        raise _changed(path.parent, f"{META} has a split or a shape that edgefer does not have")
+        raise _changed(path.parent, f"{META} has an unknown split or shape")
     texts = (meta.name, *meta.classes, meta.division.rule if meta.division else "")
     if not all(text.isprintable() for text in texts) or len({*meta.classes}) < len(meta.classes):
-        raise _changed(path.parent, f"{META} has names that cannot be shown or told apart")
+        raise _changed(path.parent, f"{META} has names that are unprintable or not unique")
     return meta
 
 
@@ -176,7 +176,7 @@ def _open(folder: Path, name: str, kind: str, shape: list[int]) -> NDArray[Any]:
         if not path.is_file():
             raise _changed(folder, f"it has no file {path.name}")
         if path.stat().st_size != size:
-            raise _changed(folder, f"{path.name} has {path.stat().st_size:,} bytes and must have {size:,}")
+            raise _changed(folder, f"{path.name} has {path.stat().st_size:,} bytes instead of {size:,}")
         with limits.opened(path) as file:
             if file.read(NPY_HEADER) != header:
                 raise _changed(folder, f"{path.name} has another type or shape")
@@ -192,4 +192,4 @@ def _blocks(images: NDArray[np.uint8]) -> Iterator[memoryview]:
 
 
 def _changed(folder: Path, why: str) -> InputError:
-    return InputError(f"{folder} is no packed data set as edgefer writes it ({why}); copy the whole folder again")
+    return InputError(f"{folder} is not a packed data set of edgefer ({why}); copy the whole folder again")

@@ -93,7 +93,7 @@ def survey(tree: Tree, pictures: Pictures) -> Form:
     """
     sides = np.empty(len(pictures.files), dtype=np.int64)
     grey, work = True, _Work()
-    with console.progress("looking at pictures", len(sides)) as advance:
+    with console.progress("reading pictures", len(sides)) as advance:
         for i, file in enumerate(pictures.files):
             content = tree.read(file.path)
             with opened(io.BytesIO(content), tree.label(file.path), _MAX_PIXELS) as image:
@@ -171,14 +171,14 @@ def opened(
             width, height = image.size
             if width * height > max_pixels:
                 raise InputError(
-                    f"{label} has {width:,} x {height:,} pixels, which are more than {max_pixels:,}; make it smaller"
+                    f"{label} has {width:,} x {height:,} pixels, more than {max_pixels:,}; make it smaller"
                 )
             _check_work(image, source, label)
             yield image
     except UnidentifiedImageError:
         if not source.getbuffer().nbytes:
             raise InputError(f"{label} is empty") from None
-        raise InputError(f"{label} is no picture that edgefer reads ({', '.join(ENDINGS)})") from None
+        raise InputError(f"{label} is not a supported picture ({', '.join(ENDINGS)})") from None
     except Image.DecompressionBombError:
         raise InputError(f"{label} has more than {max_pixels:,} pixels; make it smaller") from None
     except (NotAlikeError, InputError, MemoryError):
@@ -241,14 +241,14 @@ def _check_work(image: Image.Image, source: io.BytesIO, label: str) -> None:
     if image.format in ("JPEG", "MPO"):
         scans = _scans(source.getvalue())
         if scans > limits.SCANS or scans * pixels > limits.SCANNED:
-            raise InputError(f"{label} has {scans:,} scans of {pixels:,} pixels; save it anew as a plain JPEG")
+            raise InputError(f"{label} has {scans:,} scans of {pixels:,} pixels; save it again as a plain JPEG")
         layers = getattr(image, "layer", ())
         if scans > 1 and layers:  # all coefficients are kept until the last scan: int16, fewer where colour is halved
             widest = max(layer[1] for layer in layers) * max(layer[2] for layer in layers)
             coefficients = 2 * sum(layer[1] * layer[2] for layer in layers) / widest
     tiles = getattr(image, "tile", ())
     if pixels > limits.SLOW_PIXELS and tiles and tiles[0][0] in ("ppm_plain", "bmp_rle"):
-        raise InputError(f"{label} has {pixels:,} pixels as text or runs; save it anew as a PNG")
+        raise InputError(f"{label} has {pixels:,} pixels as text or runs; save it again as a PNG")
     stored = _STORED.get(image.mode, 4)
     grey = image.mode in _GREY_MODES or image.mode.startswith("I")
     array = 1 if grey else 3
@@ -257,8 +257,8 @@ def _check_work(image: Image.Image, source: io.BytesIO, label: str) -> None:
     needed = size + pixels * max(decoding, 2 * stored, stored + converted + array)
     if needed > limits.PICTURE_MEMORY:
         raise InputError(
-            f"{label} has {image.width:,} x {image.height:,} pixels of a kind that takes {needed / 1e6:,.0f} MB of "
-            f"memory, {limits.PICTURE_MEMORY / 1e6:,.0f} are possible; make it smaller"
+            f"{label} has {image.width:,} x {image.height:,} pixels of a kind that takes {needed / 1e6:,.0f} MB "
+            f"of memory, more than {limits.PICTURE_MEMORY / 1e6:,.0f}; make it smaller"
         )
 
 
@@ -293,7 +293,8 @@ class _Work:
         self.pixels, self.bytes = self.pixels + image.width * image.height, self.bytes + len(content)
         if self.pixels > limits.PIXELS + limits.PIXELS_A_BYTE * self.bytes:
             raise InputError(
-                f"{label}: with it the pictures have {self.pixels:,} pixels in {self.bytes:,} bytes; do not trust them"
+                f"{label}: the pictures up to here have {self.pixels:,} pixels in {self.bytes:,} bytes; do not "
+                f"trust them"
             )
 
 

@@ -64,7 +64,7 @@ def as_recorded(dataset: Dataset, said: Mapping[str, Any]) -> Dataset:
         named = naming.again(source, how) if source.whole_digest == how.source else None
         if named is None or named.digest != said["digest"]:
             return dataset
-        console.say(f"{dataset.name} has the labels that it had for that network: {', '.join(named.classes)}")
+        console.say(f"{dataset.name} gets the labels of that network: {', '.join(named.classes)}")
         return named
     splits = splits_of(dataset, said)
     if splits is None:
@@ -77,7 +77,7 @@ def as_recorded(dataset: Dataset, said: Mapping[str, Any]) -> Dataset:
         return dataset
     if digest_of(dataset, splits, carved) != said["digest"]:
         return dataset
-    console.say(f"{dataset.name} is divided as it was for that network: {division.sentence}")
+    console.say(f"{dataset.name} is split as for that network: {division.sentence}")
     return replace(dataset, splits=splits, carved=carved, digest=said["digest"], division=division)
 
 

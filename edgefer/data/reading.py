@@ -60,10 +60,16 @@ def described(path: Path) -> tuple[Path, Reading]:
     tree = limits.read_toml(path, limits.RECIPE)
     unknown = sorted(tree.keys() - _KEYS)
     if unknown or not isinstance(tree.get("path"), str):
-        wrong = f"it has {', '.join(one_line(key, 40) for key in unknown[:5])}" if unknown else "it has no path"
-        raise InputError(f"{path} describes no data set ({wrong}); its keys are {', '.join(sorted(_KEYS))}")
+        wrong = (
+            f"it has unknown keys {', '.join(one_line(key, 40) for key in unknown[:5])}"
+            if unknown
+            else "it has no path"
+        )
+        raise InputError(f"{path} does not describe a data set ({wrong}); valid keys: {', '.join(sorted(_KEYS))}")
     if "\0" in tree["path"]:
-        raise InputError(f"{path} describes no data set (its path has a null character); name a file or a folder")
+        raise InputError(
+            f"{path} does not describe a data set (its path has a null character); give a file or a folder"
+        )
     values = {key: _text(path, key, value) for key, value in tree.items() if key != "path"}
     for key in ("groups", "labels"):
         if key in values and is_file(path.parent / values[key]):

@@ -44,11 +44,11 @@ def split(dataset: Dataset, name: str, protocol: Protocol = "official") -> Split
         InputError: there is no such name, or no image of that kind.
     """
     if name not in NAMES:
-        raise InputError(f"there is no split {name!r}; choose one of {', '.join(NAMES)}")
+        raise InputError(f"unknown split {name!r}; choose from {', '.join(NAMES)}")
     if protocol not in PROTOCOLS:
-        raise InputError(f"there is no protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+        raise InputError(f"unknown protocol {protocol!r}; choose from {', '.join(PROTOCOLS)}")
     if dataset.part and name not in _within(dataset.part.split):
-        raise InputError(f"{dataset.origin} holds the split {dataset.part.split!r} alone, not {name!r}")
+        raise InputError(f"{dataset.origin} holds only the split {dataset.part.split!r}, not {name!r}")
     indices = np.flatnonzero(_chosen(dataset, name, protocol))
     if not indices.size:
         raise InputError(f"{dataset.name} ({dataset.origin}) has no images for the split {name!r}{_others(dataset)}")

@@ -108,7 +108,7 @@ def read(
         count = len(_separated(first[1][columns.pixels]).split())
         side = math.isqrt(count)
         if not count or side * side != count:
-            raise InputError(f"{name}, row 0 (line {first[0]}): {count:,} pixels, which make no square")
+            raise InputError(f"{name}, row 0 (line {first[0]}): {count:,} pixels, which is not a square")
     said = first[1][columns.label].strip() if len(first[1]) > columns.label else ""
     words = not is_number(said) and not (challenge and said == "")
     if columns.emotion and not numbers and not words:
@@ -125,7 +125,7 @@ def read(
         usage=columns.usage,
         blocks=blocks,
         carved=() if columns.split is not None else SPLITS[1:],
-        groups="a table does not say who is in a picture" if columns.split is None else "",
+        groups="a table does not identify people" if columns.split is None else "",
         by_appearance=place is not _emotion,
     )
 
@@ -141,11 +141,11 @@ class _Labels:
         name = label_of(text) if self._words else text
         if self._words == is_number(name) or not possible(name):
             kind = "words" if self._words else "numbers"
-            raise ValueError(f"label {text[:20]!r} where others are {kind}")
+            raise ValueError(f"label {text[:20]!r}, while others are {kind}")
         place = self._places.get(name)
         if place is None:
             if len(self._found) == MAX_LABELS:
-                raise ValueError(f"more than {MAX_LABELS} different labels; name another column with --label-column")
+                raise ValueError(f"more than {MAX_LABELS} different labels; give another column with --label-column")
             place = self._places[name] = len(self._found)
             self._found.append(name)
         return place
@@ -177,7 +177,7 @@ def _blocks(
         for row, (line, fields) in enumerate(rows):
             try:
                 if len(fields) <= columns.last:
-                    raise ValueError(f"{len(fields)} columns where the header has more")
+                    raise ValueError(f"{len(fields)} columns, but the header has more")
                 labels[total] = place(fields[columns.label].strip())
                 if columns.split is not None:
                     splits[total] = _split(fields[columns.split].strip(), columns.usage)
@@ -209,7 +209,7 @@ def _numbered(lines: Any, name: str) -> Iterator[tuple[int, list[str]]]:
         if not fields:
             blank += 1
             if blank > limits.BLANK_LINES:
-                raise InputError(f"{name}, line {lines.line_num}: {blank:,} lines before it are empty; remove them")
+                raise InputError(f"{name}, line {lines.line_num}: {blank:,} empty lines before it; remove them")
             continue
         blank = 0
         yield lines.line_num, fields
@@ -244,7 +244,7 @@ def _lines(stream: IO[bytes], name: str, advance: Callable[[int], None]) -> Iter
 
 def _check_line(line: str, name: str, number: int) -> None:
     if len(line) >= _LONGEST_LINE:
-        raise InputError(f"{name}, line {number} is longer than {_LONGEST_LINE:,} bytes: this is no FER2013 table")
+        raise InputError(f"{name}, line {number} is longer than {_LONGEST_LINE:,} bytes: this is not a FER2013 table")
 
 
 def delimiter_of(header: str) -> str:
@@ -256,7 +256,7 @@ def _rows(lines: Iterator[list[str]], name: str) -> Iterator[list[str]]:
     try:
         yield from lines
     except csv.Error as error:
-        raise InputError(f"{name} is no CSV file ({error})") from error
+        raise InputError(f"{name} is not a CSV file ({error})") from error
 
 
 def _columns(header: list[str], name: str, label_column: str | None) -> Columns:
@@ -269,12 +269,14 @@ def _columns(header: list[str], name: str, label_column: str | None) -> Columns:
     shown = printable(", ".join(header)[:60])
     pixels = next((found.index(column) for column in _PIXELS if column in found), None)
     if pixels is None:
-        raise InputError(f"{name} has no column 'pixels' (it has: {shown}); needed are emotion and pixels")
+        raise InputError(f"{name} has no column 'pixels' (it has: {shown}); emotion and pixels are required")
     names = _LABELS if label_column is None else (label_column.strip().lower(),)
     label = next((found.index(column) for column in names if column in found), None)
     if label is None:
         wanted = "emotion" if label_column is None else printable(label_column[:40])
-        raise InputError(f"{name} has no column '{wanted}' (it has: {shown}); name the labels' with --label-column")
+        raise InputError(
+            f"{name} has no column '{wanted}' (it has: {shown}); give the labels' column with --label-column"
+        )
     split = next((found.index(column) for column in _SPLITS if column in found), None)
     return Columns(
         label, pixels, split, usage=split is not None and found[split] == "usage", emotion=found[label] == "emotion"
@@ -283,7 +285,7 @@ def _columns(header: list[str], name: str, label_column: str | None) -> Columns:
 
 def _emotion(text: str) -> int:
     if text not in ("0", "1", "2", "3", "4", "5", "6"):
-        raise ValueError(f"label {text[:20]!r} where 0 to {len(LABELS) - 1} is possible")
+        raise ValueError(f"label {text[:20]!r} is not 0 to {len(LABELS) - 1}")
     return int(text)
 
 
@@ -291,10 +293,10 @@ def _split(text: str, usage: bool) -> int:
     if not usage:
         found = split_named(text)
         if found is None:
-            raise ValueError(f"split {text[:20]!r} is none of {', '.join(SPLITS)}")
+            raise ValueError(f"split {text[:20]!r} is not one of {', '.join(SPLITS)}")
         return SPLITS.index(found)
     if text not in USAGES:
-        raise ValueError(f"Usage {text[:20]!r} is none of {', '.join(USAGES)}")
+        raise ValueError(f"Usage {text[:20]!r} is not one of {', '.join(USAGES)}")
     return USAGES.index(text)
 
 
@@ -318,5 +320,5 @@ def _pixels(text: str, count: int) -> NDArray[np.int64]:
         if len(number.lstrip("0")) > 3 or int(number) > 255:
             raise ValueError(f"pixel {position} is {number[:20]}, more than 255")
     if len(numbers) != count:
-        raise ValueError(f"{len(numbers):,} pixels where {count:,} are needed")
+        raise ValueError(f"{len(numbers):,} pixels instead of {count:,}")
     return np.array(numbers, dtype=np.int64)

@@ -106,7 +106,7 @@ class ZipTree:
             )
         inflated, packed = sum(entry.file_size for entry in listed), sum(entry.compress_size for entry in listed)
         if inflated > _RATIO * packed + limits.PICTURE_IN_DATA:
-            raise InputError(f"{name} would inflate to {inflated / 1e9:,.1f} GB; do not trust this file")
+            raise InputError(f"{name} would expand to {inflated / 1e9:,.1f} GB; do not trust this file")
         for entry in listed:
             path = safe_path(entry.filename, name)
             if entry.flag_bits & 1:

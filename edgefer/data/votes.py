@@ -68,12 +68,12 @@ def _votes(path: Path, dataset: Dataset) -> NDArray[np.int64]:
         usages = np.array([USAGES.index(line[0]) for line in table])
         votes = np.array([[int(cell) for cell in line[2:]] for line in table])
     except (ValueError, IndexError, OverflowError, csv.Error):
-        raise InputError(f"{path} is no table of FER+ votes; it takes fer2013new.csv") from None
+        raise InputError(f"{path} is not a table of FER+ votes; give fer2013new.csv") from None
     whole = header == _COLUMNS and votes.dtype.kind == "i" and votes.shape == (len(table), len(KINDS))
     if not whole or votes.min(initial=0) < 0 or votes.max(initial=0) > _MAX_VOTES:
-        raise InputError(f"{path} is no table of FER+ votes; it takes fer2013new.csv")
+        raise InputError(f"{path} is not a table of FER+ votes; give fer2013new.csv")
     if dataset.rows.max() >= len(table) or (usages[dataset.rows] != dataset.splits).any():
-        raise InputError(f"{path} does not belong to {dataset.name}: its lines are of other splits")
+        raise InputError(f"{path} does not belong to {dataset.name}: its rows are in other splits")
     found: NDArray[np.int64] = votes[dataset.rows]
     wanted = [KINDS.index(_SAME[name]) if name in _SAME else -1 for name in dataset.classes]
     alike = float(

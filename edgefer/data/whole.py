@@ -112,7 +112,7 @@ def _of_list(tree: Tree, said: Listed) -> Whole:
 
 
 def _no_pictures(place: Path) -> NoPicturesError:
-    return NoPicturesError(f"{place} holds no picture files; name a folder, a list or an archive of pictures")
+    return NoPicturesError(f"{place} holds no picture files; give a folder, a list or an archive of pictures")
 
 
 def problems(path: Path, reading: Reading = NOTHING) -> list[str]:

@@ -154,7 +154,7 @@ REFUSED = {  # what is given, and what the message says
     "base64 of many letters": (base64.b64encode(bytes(range(256)) * 9).decode(), "picture 0 is base64 text"),
     "data URI without a comma": ("data:image/png", r"^data:image/png is no data URI: it has no comma"),
     "data URI that is not base64": ("data:image/png;base64,a~b", "what follows the comma is not base64"),
-    "data URI of a text": ("data:,hello", "^data:,hello is no picture that edgefer reads"),
+    "data URI of a text": ("data:,hello", "^data:,hello is not a supported picture"),
     "address": ("http://127.0.0.1:9/a.png", r"^http://127\.0\.0\.1:9/a\.png is not fetched .*fetch=True"),
     "text of a million letters": ("x" * 1_000_000, "^x{200}... cannot be read: File name too long$"),
     "NUL in a path": ("a\0b.png", r"^a\\x00b\.png is no path: a NUL is in it$"),

@@ -141,7 +141,7 @@ class _BytesPath(os.PathLike[bytes]):
         (np.zeros((0, 12), dtype=np.uint8), "has shape"),
         ([np.zeros((12, 12), dtype=np.uint8), None], "picture 1 is no picture: NoneType"),
         (7, "no picture: int"),
-        (b"png", "picture 0 is no picture that edgefer reads"),
+        (b"png", "picture 0 is not a supported picture"),
         (b"", "picture 0 is empty"),
         (bytearray(b"png"), "no picture: bytearray"),
         ("nowhere.png", "nowhere.png is not there"),
@@ -164,7 +164,7 @@ def test_files_that_are_no_pictures_are_named(predictor: edgefer.Predictor, tmp_
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:60])
     (tmp_path / "nothing.png").touch()
     for name, reason in {
-        "text.png": r"is no picture that edgefer reads \(.bmp, .*\)",
+        "text.png": r"is not a supported picture \(.bmp, .*\)",
         "cut.png": "is a damaged picture",
         "nothing.png": "is empty",
         "": "is a folder and no file",

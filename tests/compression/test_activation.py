@@ -56,7 +56,7 @@ def test_a_network_of_timm_is_changed_all_over() -> None:
 
 
 def test_a_network_without_them_is_refused() -> None:
-    with pytest.raises(InputError, match="no SiLU and no HardSwish"):
+    with pytest.raises(InputError, match="neither SiLU nor HardSwish"):
         with_relu(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU()), torch.randn(4, 1, 8, 8))
 
 

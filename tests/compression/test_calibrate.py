@@ -82,7 +82,7 @@ def test_images_of_an_evaluation_split_are_refused(tmp_path: Path, name: str) ->
 def test_evaluation_images_under_the_name_of_the_train_split_are_refused(tmp_path: Path) -> None:
     plan, dataset = calibrate.load(str(scheme(tmp_path))), stripes()
     disguised = data.split(dataset, "val").subset(np.arange(20), "train")
-    with pytest.raises(InputError, match=r"row \d+ stands in an evaluation split"):
+    with pytest.raises(InputError, match=r"row \d+ is in an evaluation split"):
         calibrate.choose(plan, disguised, dataset)
 
 
@@ -97,7 +97,7 @@ def test_the_stratified_protocols_validation_images_are_left_alone(tmp_path: Pat
     ("changes", "message"),
     [
         ({"split": "val"}, "evaluation images"),
-        ({"stratified": False}, "random choice"),
+        ({"stratified": False}, "random sampling"),
         ({"images": 0}, "images"),
         ({"observer": "guess"}, "observer"),
         ({"imagse": 3}, "imagse"),

@@ -47,4 +47,4 @@ def test_a_few_images_do_not_make_a_network_certain_of_everything_or_of_nothing(
     logits[np.arange(images), split.labels if right else (split.labels + 1) % 7] = 4
     assert 0.3 < confidence.fit("int8-cpu", logits, split).temperature < 4
     console.enable(False)
-    assert f"{images} validation images say little" in capsys.readouterr().err
+    assert f"{images} validation images are too few" in capsys.readouterr().err

@@ -218,9 +218,9 @@ def test_networks_of_tokens_are_diagnosed_and_named_like_any_other() -> None:
 def test_patterns_that_fit_nothing_or_everything_are_refused(case: Case, trained: Path) -> None:
     images = torch.from_numpy(case.inputs[:8])
     network = checkpoint.build(checkpoint.read(trained))
-    with pytest.raises(InputError, match=r"--ignore stam fits no layer; there are e\.g\. .*stem"):
+    with pytest.raises(InputError, match=r"--ignore stam matches no layer; examples: .*stem"):
         quantization.quantize(network, images, "minmax", False, ["stam"])
-    with pytest.raises(InputError, match="leaves no layer in INT8"):
+    with pytest.raises(InputError, match="keeps every layer out of INT8"):
         quantization.quantize(network, images, "minmax", False, ["*"])
 
 
@@ -262,7 +262,7 @@ def test_the_command_diagnoses_and_repairs_and_leaves_a_table_a_picture_and_a_bu
     failed = CliRunner().invoke(app, [*hopeless, "--out", str(tmp_path / "hopeless")])
     assert failed.exit_code == 1
     said = json.loads(failed.stdout)
-    assert "leaving its worst parts in FP32 was not enough" in said["error"]
+    assert "keeping its worst parts in FP32 was not enough" in said["error"]
     assert BROKEN in json.dumps(said["worst"][:2])
 
     done = CliRunner().invoke(app, [*command, "--out", str(out), "--diagnose", "--auto-repair"])

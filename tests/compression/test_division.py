@@ -153,4 +153,4 @@ def test_training_says_what_a_division_by_picture_is_worth(tmp_path: Path) -> No
     result = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "run"), *sets])
 
     assert result.exit_code == 0, result.output
-    assert "split by picture: people may be in training and test" in result.stdout
+    assert "split by picture: a person may occur in training and test" in result.stdout

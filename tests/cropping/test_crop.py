@@ -129,7 +129,7 @@ def test_the_sheet_shows_the_files_and_names_what_has_no_face(fer2013: Path, tmp
     assert all((sheet.parent / name).is_file() for name in shown)
     assert "bored/empty.png" in page
     assert str(tmp_path) not in page + "".join(file.read_text() for file in sheet.parent.iterdir())
-    assert found["damaged"] == ["bored/bad.png is no picture that edgefer reads (.bmp, .gif, .jpeg, .jpg, .pgm, .png, "
+    assert found["damaged"] == ["bored/bad.png is not a supported picture (.bmp, .gif, .jpeg, .jpg, .pgm, .png, "
         ".pnm, .ppm, .tif, .tiff, .webp)"]  # fmt: skip
     assert (sheet.parent / "without-face.txt").read_text() == "bored/empty.png\n"
 
@@ -197,8 +197,8 @@ def test_frames_of_a_video_get_the_label_that_is_said(fer2013: Path, tmp_path: P
         (("photos", "faces", "--label", "sad"), "--label is for a video or camera"),
         (("photos", "other"), "other exists already; name another folder with DST"),
         (("photos", "file"), "file exists already; name another folder with DST"),
-        (("same.csv", "faces"), "labels a/b and a:b would share the folder a_b; give one another label"),
-        (("ours.csv", "faces"), "edgefer-crop makes no folder; give another label"),
+        (("same.csv", "faces"), "labels a/b and a:b would share the folder a_b; rename one"),
+        (("ours.csv", "faces"), "edgefer-crop cannot be a folder name; use another label"),
         (("photos", "faces"), "found no face in 2 pictures"),
     ],
 )
@@ -228,14 +228,14 @@ def test_faces_that_were_cut_otherwise_are_not_mixed(fer2013: Path, tmp_path: Pa
     done = CliRunner().invoke(app, ["data", "crop", str(whole), str(tmp_path / "faces"), "--size", "64"])
 
     assert done.exit_code == 2
-    assert "has faces that were cut otherwise (every_face False" in done.stderr
+    assert "has faces cropped with other settings (every_face False" in done.stderr
 
 
 def test_after_no_face_was_found_the_same_folder_takes_other_settings(fer2013: Path, tmp_path: Path) -> None:
     for name in ("sad", "happy"):
         sources.write_picture(tmp_path / "photos" / name / "1.png", np.full((300, 400), 90, np.uint8))
     words = ["data", "crop", str(tmp_path / "photos"), str(tmp_path / "faces")]
-    assert "name a smaller --min-face" in CliRunner().invoke(app, words).stderr
+    assert "try a smaller --min-face" in CliRunner().invoke(app, words).stderr
     sources.write_picture(tmp_path / "photos" / "sad" / "2.png", lay([(happy(fer2013)[0], 50, 50, 180)]))
 
     found = crop(*words[2:], "--min-face", "30")

@@ -92,12 +92,12 @@ def test_another_machine_takes_the_same_column_for_people(dataset: data.Dataset)
     [
         ("", "has no rows"),
         ("path,sex\n", "has no rows"),
-        ("path\ntest/happy/1.png\n", "its first line names 2 to 20 columns"),
-        ("path,sex,sex\ntest/happy/1.png,f,m\n", "each with a name of its own"),
-        ("path,sex\ntest/happy/1.png,f,m\n", "row 2 has 3 cells where its header has 2"),
+        ("path\ntest/happy/1.png\n", "its first line must have 2 to 20 unique column names"),
+        ("path,sex,sex\ntest/happy/1.png,f,m\n", "unique column names"),
+        ("path,sex\ntest/happy/1.png,f,m\n", "row 2 has 3 cells, but the header has 2"),
         ("path,sex\ntest/happy/1.png,f\ntest/happy/1.png,m\n", "row 3: test/happy/1.png stands there twice"),
-        ("path,sex\nelsewhere.png,f\n", "its column path has elsewhere.png, and a picture there is faces/t"),
-        ("path,person\ntest/happy/1.png,anna\n", "there is none beside pictures and people"),
+        ("path,sex\nelsewhere.png,f\n", "its column path has elsewhere.png, while pictures there look like faces/t"),
+        ("path,person\ntest/happy/1.png,anna\n", "there are only pictures and people"),
         ("path,sex\ntest/happy/1.png,\n", "column sex has no value for any picture"),
     ],
 )

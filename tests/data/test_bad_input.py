@@ -138,13 +138,15 @@ def cut(path: Path, share: float) -> Path:
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
 def test_truncated_zip(packed: Path, share: float) -> None:
-    refused(cut(packed, share), "fer2013.zip", "damaged or incomplete", "get it again")
+    refused(cut(packed, share), "fer2013.zip", "damaged or incomplete", "download it again")
 
 
 @pytest.mark.parametrize("share", [0.0005, 0.5, 0.9999])
 def test_truncated_tar(share: float, tmp_path: Path) -> None:
     refused(
-        cut(sources.write_tar(tmp_path / "fer2013.tar.gz", sources.small()), share), "fer2013.tar.gz", "get it again"
+        cut(sources.write_tar(tmp_path / "fer2013.tar.gz", sources.small()), share),
+        "fer2013.tar.gz",
+        "download it again",
     )
 
 
@@ -154,7 +156,7 @@ def test_a_tar_with_one_bit_changed(tmp_path: Path) -> None:
     content[-8] ^= 1  # in the checksum: the rows themselves look right
     path.write_bytes(content)
 
-    refused(path, "fer2013.tar.gz", "incorrect data check", "get it again")
+    refused(path, "fer2013.tar.gz", "incorrect data check", "download it again")
 
 
 def test_a_zip_with_one_bit_changed(packed: Path) -> None:
@@ -164,7 +166,7 @@ def test_a_zip_with_one_bit_changed(packed: Path) -> None:
     content[entry.header_offset + 30 + len(entry.filename) + entry.compress_size // 2] ^= 1
     packed.write_bytes(content)
 
-    refused(packed, f"fer2013.zip: {entry.filename}", "get it again")
+    refused(packed, f"fer2013.zip: {entry.filename}", "download it again")
 
 
 @pytest.mark.parametrize("name", ["../x.png", "train/../../x.png", "/etc/x.png", "C:/x.png", "..\\x.png"])
@@ -206,7 +208,7 @@ def test_a_zip_entry_that_claims_to_be_gigantic(packed: Path) -> None:
     struct.pack_into("<I", content, positions(content, b"PK\x01\x02")[30] + 24, 3_000_000_000)
     packed.write_bytes(content)
 
-    refused(packed, "fer2013.zip", "would inflate to 3.0 GB", "do not trust")
+    refused(packed, "fer2013.zip", "would expand to 3.0 GB", "do not trust")
 
 
 def test_a_table_in_a_zip_that_claims_to_be_gigantic(tmp_path: Path) -> None:
@@ -225,7 +227,7 @@ def test_archives_without_a_data_set(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("readme.txt"))
 
-    refused(tmp_path / "x.zip", "x.zip", "no data set", "fer2013.csv")
+    refused(tmp_path / "x.zip", "x.zip", "not a data set", "fer2013.csv")
     refused(tmp_path / "x.tar.gz", "x.tar.gz", "no fer2013.csv")
 
 
@@ -298,7 +300,7 @@ def test_an_empty_class_in_a_zip(tmp_path: Path) -> None:
 def test_a_class_without_training_pictures(tmp_path: Path) -> None:
     sources.class_folders(tmp_path, {"train/happy": 2, "train/sad": 2, "test/fear": 2})
 
-    refused(tmp_path, "fear", "no training pictures")
+    refused(tmp_path, "fear", "not for training")
 
 
 def test_one_class_alone(tmp_path: Path) -> None:
@@ -325,7 +327,7 @@ def test_pictures_outside_of_class_folders(tmp_path: Path) -> None:
     sources.class_folders(tmp_path, {"train/happy": 2, "train/sad": 2})
     sources.write_picture(tmp_path / "train" / "stray.png")
 
-    refused(tmp_path, "stray.png", "no class folder")
+    refused(tmp_path, "stray.png", "outside the class folders")
 
 
 def test_class_folders_beside_split_folders(tmp_path: Path) -> None:
@@ -371,13 +373,13 @@ def test_a_broken_link_among_the_pictures(tmp_path: Path) -> None:
 def test_a_file_of_an_unknown_kind(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(sources.png(np.zeros((48, 48), dtype=np.uint8)))
 
-    refused(tmp_path / name, name, "no data set", ".tar.gz")
+    refused(tmp_path / name, name, "not a data set", ".tar.gz")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fer2013.csv")
 
-    refused(tmp_path / "fer2013.csv", "no data set")
+    refused(tmp_path / "fer2013.csv", "not a data set")
 
 
 def test_names_cannot_write_to_the_terminal(tmp_path: Path) -> None:
@@ -493,5 +495,5 @@ def test_all_that_lies_wrong_in_a_folder_is_named_at_once(tmp_path: Path) -> Non
     for name in ("a.png", "b.png"):
         sources.write_picture(tmp_path / name)
 
-    said = refused(tmp_path, "a.png", "b.png", "in no class folder", "sad/more", "a folder inside")
-    assert f"{tmp_path}/angry, {tmp_path}/fear: no pictures in it" in said
+    said = refused(tmp_path, "a.png", "b.png", "outside the class folders", "sad/more", "a folder inside")
+    assert f"{tmp_path}/angry, {tmp_path}/fear: no pictures" in said

@@ -278,7 +278,7 @@ def test_without_a_place_for_the_cache_it_works_and_says_so(
         assert np.array_equal(dataset.images, rows.images)
         assert np.array_equal(dataset.labels, rows.emotions)
         said = capsys.readouterr().err
-        assert "cache can't be written" in said
+        assert "cache cannot be written" in said
         assert str(path) in said
 
 
@@ -298,7 +298,7 @@ print(load({str(path)!r}).digest)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
 
-    assert "cache can't be written" in done.stderr
+    assert "cache cannot be written" in done.stderr
     assert entries(place) == []
     assert list(place.glob(".*")) == []
     assert done.stdout.strip() == data.load(path).digest

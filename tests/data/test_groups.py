@@ -83,7 +83,7 @@ def test_films_stay_whole_by_their_names_and_people_may_be_in_both(tmp_path: Pat
 
     assert dataset.division is not None
     assert dataset.division.by == "sequence"
-    assert "people may be in training and test" in dataset.division.sentence
+    assert "a person may occur in training and test" in dataset.division.sentence
     films = {image.tobytes(): (p, e) for p in range(lab.PEOPLE) for e in lab.EXPRESSIONS for image in lab.film(p, e)}
     where: dict[tuple[int, str], set[int]] = {}
     for image, split in zip(dataset.images, dataset.splits.tolist(), strict=True):
@@ -99,7 +99,7 @@ def test_without_names_neighbouring_frames_stay_together_and_the_division_says_w
 
     assert dataset.division is not None
     assert dataset.division.by == "picture"
-    assert "people may be in training and test" in dataset.division.sentence
+    assert "a person may occur in training and test" in dataset.division.sentence
     split = dict(zip((image.tobytes() for image in dataset.images), dataset.splits.tolist(), strict=True))
     films = [lab.film(person, expression) for person in range(lab.PEOPLE) for expression in lab.EXPRESSIONS]
     apart = sum(split[a.tobytes()] != split[b.tobytes()] for each in films for a, b in pairwise(each))
@@ -147,12 +147,12 @@ def test_other_groups_never_meet_the_cache_of_these(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        (lambda p, e, f: f"S{p * 50 + lab.EXPRESSIONS.index(e) * 10 + f:03}_001_00000001", "a group of its own"),
+        (lambda p, e, f: f"S{p * 50 + lab.EXPRESSIONS.index(e) * 10 + f:03}_001_00000001", "its own group"),
         (lambda p, e, f: f"S001_001_{p * 50 + lab.EXPRESSIONS.index(e) * 10 + f:08}", "too few for train, val"),
         (lambda p, e, f: f"subject_{p % 2}_{e}_{p}_{f}z", "2 groups, too few"),
         (lambda p, e, f: f"S{p:03}_001_{f:08}z" if p else f"extra {e} {f}z", "most pictures have CK+ file names, but"),
-        (lambda p, e, f: f"{e}_{p}{f:02}", "do not say who"),
-        (lambda p, e, f: f"aug_{e}_{p}{f:02}", "do not say who"),
+        (lambda p, e, f: f"{e}_{p}{f:02}", "do not identify people"),
+        (lambda p, e, f: f"aug_{e}_{p}{f:02}", "do not identify people"),
     ],
 )
 def test_names_that_only_look_like_codes_are_not_taken_for_people(name: lab.Name, said: str, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_names_that_only_look_like_codes_are_not_taken_for_people(name: lab.Name
     assert dataset.division is not None
     assert dataset.division.by == "picture"
     assert said in dataset.division.rule
-    assert "people may be in training and test" in dataset.division.sentence
+    assert "a person may occur in training and test" in dataset.division.sentence
 
 
 def test_folders_of_copies_are_not_taken_for_people(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_folders_of_copies_are_not_taken_for_people(tmp_path: Path) -> None:
 
     assert dataset.division is not None
     assert dataset.division.by == "picture"
-    assert "100 % of the pictures are nearly the same as another group's" in dataset.division.rule
+    assert "100 % of the pictures have a near-duplicate in another group" in dataset.division.rule
     assert dataset.groups is None
     numbers = near_duplicates.linked(near_duplicates.describe(dataset.images))
     assert all(len(set(dataset.splits[numbers == number].tolist())) == 1 for number in np.unique(numbers))
@@ -187,13 +187,13 @@ def test_folders_of_copies_are_not_taken_for_people(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        (r"q\d+", "has 0 capture groups and takes one"),
+        (r"q\d+", "has 0 capture groups instead of one"),
         (r"(q)(\d)", "has 2 capture groups"),
-        (r"(q", "is no pattern"),
-        ("(a{99999999999})", "is no pattern"),
+        (r"(q", "is not a pattern"),
+        ("(a{99999999999})", "is not a pattern"),
         (r"zz(\d+)", r"does not match --groups.*every picture needs a group"),
         (r"(happy|sad|surprise)/0ha-q0x|(?:.)", "needs a group"),
-        (r"(.*)", "nearly every picture would be a group of its own"),
+        (r"(.*)", "nearly every picture would be its own group"),
         (r"(.png)", "1 group, too few"),
         ("nowhere.csv", "nowhere.csv"),
     ],
@@ -211,7 +211,7 @@ def test_groups_that_make_no_sense_are_refused_in_a_line(groups: str, message: s
     ("table", "message"),
     [
         ("", "has no rows"),
-        ("a.png\n", "line 1: a row is a picture's path and its group"),
+        ("a.png\n", "line 1: expected a picture's path and its group"),
         ("a.png,\n", "line 1"),
         ("a.png,1\na.png,2\n", "line 2: a.png has two groups"),
         ("path,group\na.png,1\n", "has no row in --groups people.csv"),
@@ -229,7 +229,7 @@ def test_a_table_that_makes_no_sense_is_refused_in_a_line(table: str, message: s
 def test_a_table_of_pixels_has_no_names_for_groups(tmp_path: Path) -> None:
     table = sources.write_csv(tmp_path / "a.csv", sources.small())
 
-    with pytest.raises(InputError, match="pictures have no names for --groups"):
+    with pytest.raises(InputError, match="is a table without picture names"):
         data.load(table, groups=r"(\d)")
 
 

@@ -133,7 +133,7 @@ def test_a_description_stands_for_data_and_options(tmp_path: Path) -> None:
     assert 'path = "faces.csv"' in file.read_text()
     assert data.load(file).classes == ("test", "train", "val")
     (tmp_path / "odd.toml").write_text('path = "faces.csv"\ncolour = "red"\n')
-    with pytest.raises(InputError, match=r"describes no data set .it has colour"):
+    with pytest.raises(InputError, match=r"does not describe a data set .it has unknown keys colour"):
         data.load(tmp_path / "odd.toml")
 
 
@@ -167,7 +167,7 @@ def test_all_missing_files_and_bad_rows_are_counted(tmp_path: Path) -> None:
     path, _ = table_of_paths(tmp_path, Lab())
     (tmp_path / "pictures" / "4.png").unlink()
     (tmp_path / "pictures" / "7.png").unlink()
-    with pytest.raises(InputError, match=r"2 of 18 listed pictures are not there, such as .*4.png, .*7.png"):
+    with pytest.raises(InputError, match=r"2 of 18 listed pictures are missing, such as .*4.png, .*7.png"):
         data.load(path)
     with pytest.raises(InputError, match=r"no column 'colour' .it has: Nr, Bild, Klasse, split"):
         data.load(path, label_column="colour")

@@ -78,17 +78,17 @@ def _holes(path: Path) -> None:
 
 
 HOSTILE: dict[str, tuple[str, Callable[[Path], None], str]] = {
-    "a long name in a tar": ("x.tar.gz", lambda path: _tar(path, b"L"), "a name in it has"),
-    "a pax header of a tar": ("x.tar.gz", lambda path: _tar(path, b"x"), "a name in it has"),
-    "a global pax header of a tar": ("x.tar.gz", lambda path: _tar(path, b"g"), "a name in it has"),
+    "a long name in a tar": ("x.tar.gz", lambda path: _tar(path, b"L"), "it contains a name of"),
+    "a pax header of a tar": ("x.tar.gz", lambda path: _tar(path, b"x"), "it contains a name of"),
+    "a global pax header of a tar": ("x.tar.gz", lambda path: _tar(path, b"g"), "it contains a name of"),
     "long names in a row": ("x.tar.gz", _headers_in_a_row, "has no fer2013.csv"),
     "padding members": ("x.tar.gz", lambda path: _tar(path, b"0", 1 << 38), "before its table"),
     "many sparse headers": ("x.tar.gz", lambda path: _tar(path, b"S", 64 << 20), "has no fer2013.csv"),
     "a long name in gzip's header": ("x.tar.gz", _gzip_with_a_long_name, "incomplete"),
     "a deep name in a zip": ("x.zip", _deep_zip, "too long or too deep"),
     "a long directory of a zip": ("x.zip", _many_entries, "more entries than edgefer reads"),
-    "a zip that inflates": ("x.zip", _inflating_zip, "would inflate to"),
-    "blank lines": ("x.csv", _blank_lines, "are empty"),
+    "a zip that inflates": ("x.zip", _inflating_zip, "would expand to"),
+    "blank lines": ("x.csv", _blank_lines, "empty lines"),
     "holes": ("x.csv", _holes, "nearly all of them holes"),
 }
 

@@ -19,7 +19,7 @@ from tests.helpers import sources
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("", "has no labels; write one a line"), ("² engaged, x\n1 b\n2 c\n", "line 1: a line is a label")],
+    [("", "has no labels; write one per line"), ("² engaged, x\n1 b\n2 c\n", "line 1: expected a label")],
 )
 def test_a_list_of_labels_that_is_none_is_refused(content: str, said: str, tmp_path: Path) -> None:
     sources.class_folders(tmp_path / "faces", {"0": 4, "1": 4, "2": 4})
@@ -57,7 +57,7 @@ def test_a_label_near_to_an_expression_is_said_with_what_mends_it(
     said = capsys.readouterr().err
     mended = data.find(tmp_path, reading=Reading(renames="neutal=neutral"))
 
-    assert "taken as they are: bored, neutal; if misspelt: --map 'neutal=neutral'" in said
+    assert "kept as they are: bored, neutal; if misspelled: --map 'neutal=neutral'" in said
     assert mended.classes == ("happy", "neutral", "bored")
     assert "misspelt" not in capsys.readouterr().err
 
@@ -71,7 +71,7 @@ def test_numbers_that_only_look_like_digits_are_no_labels_of_raf_db(tmp_path: Pa
     (tmp_path / "EmoLabel").mkdir()
     (tmp_path / "EmoLabel" / "list_patition_label.txt").write_text("train_1.jpg ²\n", encoding="utf-8")
 
-    with pytest.raises(InputError, match="labels ² where 1 to 7 are possible"):
+    with pytest.raises(InputError, match="labels ², but 1 to 7 are possible"):
         data.load(tmp_path)
 
 
@@ -82,7 +82,7 @@ def test_a_table_with_a_label_that_is_never_trained_is_refused_as_folders_are(tm
         "label,split,pixels\n" + "".join(f"{label},{split},{pixels}\n" for label, split in rows)
     )
 
-    with pytest.raises(InputError, match="no training pictures of sad"):
+    with pytest.raises(InputError, match="pictures of sad, but not for training"):
         data.load(tmp_path / "faces.csv")
 
 
@@ -134,7 +134,7 @@ def test_rows_that_take_no_room_in_a_file_are_bounded(ending: str, tmp_path: Pat
         with arrow.OSFile(str(path), "wb") as sink, arrow.ipc.new_file(sink, made.schema) as writer:
             writer.write_table(made)
 
-    with pytest.raises(InputError, match=r"has 500,001 rows where 500,000 are possible"):
+    with pytest.raises(InputError, match=r"has 500,001 rows, but at most 500,000 are possible"):
         data.load(path)
 
 
@@ -183,13 +183,13 @@ def test_a_tar_whose_pictures_all_lack_labels_says_so(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "faces.tar", "w") as archive:
         archive.add(tmp_path / "0.png", "0.png")
 
-    with pytest.raises(InputError, match=r"1 pictures have no .cls, .txt or .json beside them"):
+    with pytest.raises(InputError, match=r"1 pictures have no .cls, .txt or .json file"):
         data.load(tmp_path / "faces.tar")
 
 
 def test_arrays_and_descriptions_that_hold_nothing_are_errors_of_one_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=np.zeros((4, 8, 8), np.uint8), labels=np.zeros((4, 0)))
-    with pytest.raises(InputError, match="no label for each picture"):
+    with pytest.raises(InputError, match="expected one label per picture"):
         data.load(tmp_path / "a.npz")
     (tmp_path / "a.toml").write_text('path = "\\u0000"\n')
     with pytest.raises(InputError, match="null character"):

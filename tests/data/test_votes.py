@@ -66,15 +66,15 @@ def test_fer2013_and_its_votes_fit(fer2013: Path) -> None:
     ("text", "said"),
     [
         (None, "is not there"),
-        ("", "no table of FER"),
-        ("emotion,pixels,Usage\n0,1 2 3,Training\n", "no table of FER"),
-        (HEADER + "\nTraining,fer0000000.png,6,0,zero,3,1,0,0,0,0,0\n", "no table of FER"),
-        (HEADER + "\nTraining,fer0000000.png,6,0\n", "no table of FER"),
-        (HEADER + "\nTraining,fer0000000.png,-6,0,0,3,1,0,0,0,0,0\n", "no table of FER"),
+        ("", "not a table of FER"),
+        ("emotion,pixels,Usage\n0,1 2 3,Training\n", "not a table of FER"),
+        (HEADER + "\nTraining,fer0000000.png,6,0,zero,3,1,0,0,0,0,0\n", "not a table of FER"),
+        (HEADER + "\nTraining,fer0000000.png,6,0\n", "not a table of FER"),
+        (HEADER + "\nTraining,fer0000000.png,-6,0,0,3,1,0,0,0,0,0\n", "not a table of FER"),
         (HEADER + "\nTraining,fer0000000.png,6,0,0,3,1,0,0,0,0,0\n", "does not belong to"),
-        ("\0\n" + HEADER, "no table of FER"),
-        (HEADER + "\nTraining,fer0000000.png,99999999999999999999999,0,0,3,1,0,0,0,0,0\n", "no table of FER"),
-        (HEADER + "\nTraining,fer0000000.png," + "9" * 6000 + ",0,0,3,1,0,0,0,0,0\n", "no table of FER"),
+        ("\0\n" + HEADER, "not a table of FER"),
+        (HEADER + "\nTraining,fer0000000.png,99999999999999999999999,0,0,3,1,0,0,0,0,0\n", "not a table of FER"),
+        (HEADER + "\nTraining,fer0000000.png," + "9" * 6000 + ",0,0,3,1,0,0,0,0,0\n", "not a table of FER"),
     ],
 )
 def test_another_file_is_refused_in_one_line(

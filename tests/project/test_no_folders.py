@@ -170,7 +170,7 @@ def test_without_its_private_file_a_run_asks_for_what_it_began_with(thesis: Path
         patch.chdir(tmp_path)
         refused = type_in("train", "--resume", run, "--no-page")
         assert refused.exit_code == 2
-        assert "name that with --data" in refused.stderr
+        assert "give that with --data" in refused.stderr
         named += ["--data", lab / "fer2013.csv"]
         refused = type_in("train", "--resume", run, "--no-page", *named)
         assert "the teacher: teacher holds no checkpoint" in refused.stderr

@@ -421,7 +421,7 @@ def test_what_cannot_be_reviewed_is_said_in_a_line(
         ((), "no trained network in runs/train"),
         (("nowhere",), "nowhere holds no training"),
         (("edgefer-base",), "comes with edgefer; name a folder for its page with --out"),
-        ((str(trained.run), "--split", "holdout"), "there is no split 'holdout'"),
+        ((str(trained.run), "--split", "holdout"), "unknown split 'holdout'"),
         ((str(trained.run),), "was trained on stripes, not on the data found here"),
     ):
         refused = type_in(*words)

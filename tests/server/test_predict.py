@@ -175,11 +175,11 @@ def test_what_is_no_picture_is_refused_in_one_line(port: int) -> None:
     two = form(*[(f'name="{name}"; filename="a.png"', png(np.zeros((9, 9), np.uint8))) for name in "ab"])
     cases: list[tuple[str, bytes, str, int, str]] = [
         ("/predict", b"", "image/png", 422, "no picture in the body"),
-        ("/predict", b"GIF89a", "image/png", 422, "the picture is no picture that edgefer reads"),
+        ("/predict", b"GIF89a", "image/png", 422, "the picture is not a supported picture"),
         ("/predict", png(np.zeros((50, 50), np.uint8))[:-30], "image/png", 422, "the picture is a damaged picture"),
         ("/predict", png(np.zeros((1001, 1000), np.uint8)), "image/png", 422, "more than 1,000,000"),
         ("/predict", bytes(200_001), "image/png", 413, "more than 200,000 bytes"),
-        ("/predict", tall[0], tall[1], 422, "no picture that edgefer reads"),
+        ("/predict", tall[0], tall[1], 422, "not a supported picture"),
         ("/predict", wide[0], wide[1], 422, "no file in the form"),
         ("/predict", two[0], two[1], 422, "Too many files"),
         ("/predict", b"nothing", "multipart/form-data", 422, "the form cannot be read"),

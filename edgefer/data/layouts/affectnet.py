@@ -85,4 +85,4 @@ def _of_tables(finder: Finder, place: str, tables: list[str]) -> Listed | None:
         if finder.file(join(folder, rows[0].path)):
             found = [ListedPicture(join(folder, row.path), row.label, row.split) for row in rows]
             return Listed(f"AffectNet, {', '.join(tables)}", found, lists=lists)
-    raise InputError(f"{finder.tree.label(join(place, tables[0]))} names {rows[0].path}, which is not there")
+    raise InputError(f"{finder.tree.label(join(place, tables[0]))} lists {rows[0].path}, which does not exist")

@@ -28,15 +28,13 @@ def find(finder: Finder) -> Listed | None:
     wrong = [place for place, cells in enumerate(lines, 1) if not _is_row(cells)]
     if wrong or not lines:
         named = ", ".join(map(str, wrong[:5])) or "1"
-        raise InputError(
-            f"{finder.tree.label(path)} is no list of ExpW's: {_COLUMNS} columns are needed, lines {named} lack them"
-        )
+        raise InputError(f"{finder.tree.label(path)} is not an ExpW list: lines {named} do not have {_COLUMNS} columns")
     names = names_of(finder, [number(cells[-1]) for cells in lines], labels.ORDERS["expw"])
     for folder in _PICTURES:
         if finder.file(join(folder, lines[0][0])):
             break
     else:
-        raise InputError(f"{finder.tree.label(path)} names {lines[0][0]}, which is not in image/origin")
+        raise InputError(f"{finder.tree.label(path)} lists {lines[0][0]}, which is not in image/origin")
     rows, boxes, files, missing = [], {}, {}, []
     for place, (cells, name) in enumerate(zip(lines, names, strict=True), 1):
         source = join(folder, cells[0])
@@ -51,13 +49,13 @@ def find(finder: Finder) -> Listed | None:
         rows.append(ListedPicture(face, name, None, cells[0]))
     if missing:
         raise InputError(
-            f"{len(missing):,} of {len(lines):,} pictures in {finder.tree.label(path)} are not there, such as "
-            f"{', '.join(missing[:5])}"
+            f"{len(missing):,} of {len(lines):,} pictures in {finder.tree.label(path)} are missing, "
+            f"such as {', '.join(missing[:5])}"
         )
     listed = finder.file(path)
     assert listed is not None
     tree = BoxTree(finder.tree, boxes, files)
-    return Listed("ExpW, label.lst, faces cut out by its boxes", rows, tree, [listed], "faces of one picture")
+    return Listed("ExpW, label.lst, faces cropped by its boxes", rows, tree, [listed], "faces of one picture")
 
 
 def _is_row(cells: list[str]) -> bool:

@@ -50,8 +50,8 @@ def find(finder: Finder) -> Listed | None:
                 )  # the person: `edgefer.data.groups`
         if others:
             raise InputError(
-                f"{len(others):,} pictures are not named as {name}'s others are, such as "
-                f"{', '.join(map(finder.tree.label, others[:_NAMED]))}; rename them or move them away"
+                f"{len(others):,} pictures do not match {name}'s names, such as "
+                f"{', '.join(map(finder.tree.label, others[:_NAMED]))}; rename them or move them elsewhere"
             )
         return Listed(f"{name}, expressions by file names", rows)
     return None

@@ -52,7 +52,7 @@ def _lines(finder: Finder, path: str, split: str | None, reading: Reading) -> Li
             column = next((each for each in _LABELS if isinstance(found.get(each), str | int)), None)
             if column is None:
                 shown = ", ".join(sorted(found)[:8])
-                raise InputError(f"{name} has no label (its keys are {shown}); name it with --label-column")
+                raise InputError(f"{name} has no label (its keys are {shown}); give it with --label-column")
         value = found.get(column)
         if not isinstance(value, str | int):
             wrong.append(place)

@@ -28,7 +28,7 @@ def find(finder: Finder) -> Listed | None:
     assert file is not None
     rows = [line.split() for line in lines_of(finder, path, limits.VOTES)]
     if not rows or any(len(row) != 2 for row in rows):
-        raise InputError(f"{finder.tree.label(path)} is no list of RAF-DB's: a line is a file's name and 1 to 7")
+        raise InputError(f"{finder.tree.label(path)} is not a RAF-DB list: a line is a file name and 1 to 7")
     names = names_of(finder, [row[1] for row in rows], labels.ORDERS["raf-db"])
     top = place.rpartition("EmoLabel")[0].rstrip("/")
     for folder in _PICTURES:
@@ -47,4 +47,4 @@ def find(finder: Finder) -> Listed | None:
                     ],
                     lists=[file],
                 )
-    raise InputError(f"{finder.tree.label(path)} names {rows[0][0]}, which is not in Image/aligned or Image/original")
+    raise InputError(f"{finder.tree.label(path)} lists {rows[0][0]}, which is not in Image/aligned or Image/original")

@@ -31,7 +31,7 @@ def find(finder: Finder) -> Listed | None:
         header, *table = csv.reader(lines_of(finder, path, limits.GROUPS))
         names = [cell.strip() for cell in header]
         if names[0].lower() != "filename" or len(names) < 2:
-            raise InputError(f"{finder.tree.label(path)} is none of Roboflow's: it begins with filename and the labels")
+            raise InputError(f"{finder.tree.label(path)} is not a Roboflow table: expected filename and the labels")
         for cells in table:
             said = [name for name, cell in zip(names[1:], cells[1:], strict=False) if cell.strip() == "1"]
             if len(said) == 1:

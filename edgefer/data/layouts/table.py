@@ -103,7 +103,7 @@ def listed(finder: Finder, path: str, reading: Reading, split: str | None = None
     try:
         table = list(csv.reader(lines, delimiter=delimiter))
     except csv.Error as error:
-        raise InputError(f"{name} is no CSV file ({printable(str(error))})") from None
+        raise InputError(f"{name} is not a CSV file ({printable(str(error))})") from None
     columns, rows = _columns(table, name, reading)
     short = [place for place, row in enumerate(rows, 1) if len(row) <= columns.last]
     if short or not rows:
@@ -115,8 +115,8 @@ def listed(finder: Finder, path: str, reading: Reading, split: str | None = None
         wrong = sorted({each for each in said if split_named(each) is None})
         if wrong:
             raise InputError(
-                f"{name}: {', '.join(printable(each[:20]) or 'nothing' for each in wrong[:_NAMED])} where train, val "
-                "or test is a split; change them, or remove that column"
+                f"{name}: {', '.join(printable(each[:20]) or 'nothing' for each in wrong[:_NAMED])} is not "
+                "a split (train, val or test); change it, or remove that column"
             )
         splits = [split_named(each) for each in said]
     place = _place(finder, path.rpartition("/")[0], [row[columns.path] for row in rows], name)
@@ -153,12 +153,14 @@ def _of_boxes(
         person = row[columns.person].strip() if columns.person is not None else source
         found.append(ListedPicture(face, number(row[columns.label]), split, person or None))
     if wrong:
-        raise InputError(f"{name}: the boxes of rows {', '.join(map(str, wrong[:_NAMED]))} are no rectangles of pixels")
+        raise InputError(
+            f"{name}: the boxes of rows {', '.join(map(str, wrong[:_NAMED]))} are not rectangles in pixels"
+        )
     if missing:
         shown = ", ".join(map(printable, missing[:_NAMED]))
-        raise InputError(f"{len(missing):,} of {len(rows):,} listed pictures are not there, such as {shown}")
+        raise InputError(f"{len(missing):,} of {len(rows):,} listed pictures are missing, such as {shown}")
     rule = "a column of the table" if columns.person is not None else "faces of one picture"
-    layout = f"faces listed in {path.rpartition('/')[2]}, cut out by its boxes"
+    layout = f"faces listed in {path.rpartition('/')[2]}, cropped by its boxes"
     return Listed(layout, found, BoxTree(finder.tree, boxes, files), [list_file], rule)
 
 
@@ -244,7 +246,7 @@ class _place:  # noqa: N801  # made once, then called as the function that it is
                     if finder.file(join(top, "/".join(first[cut:])) + ending):
                         self._top, self._cut, self._ending = top, cut, ending
                         return
-        raise InputError(f"{name} names {printable(paths[0][:80])}, which is in no folder beside it")
+        raise InputError(f"{name} lists {printable(paths[0][:80])}, which is in no folder next to it")
 
     def __call__(self, path: str) -> str:
         return join(self._top, "/".join(_parts(path)[self._cut :])) + self._ending

@@ -108,7 +108,7 @@ def find(paths: list[Path], top: Path) -> tuple[TarTree, Listed] | None:
         return None
     if bare:
         shown = ", ".join(map(tree.label, bare[:5]))
-        raise InputError(f"{len(bare):,} pictures have no .cls, .txt or .json beside them, such as {shown}")
+        raise InputError(f"{len(bare):,} pictures have no .cls, .txt or .json file, such as {shown}")
     return tree, Listed(f"WebDataset, {len(paths)} .tar", rows)
 
 
@@ -127,7 +127,7 @@ def _label(tree: TarTree, sample: dict[str, str]) -> str | None:
         try:
             found = json.loads(content)
         except (ValueError, RecursionError):
-            raise InputError(f"{tree.label(sample[ending])} is no JSON") from None
+            raise InputError(f"{tree.label(sample[ending])} is not valid JSON") from None
         for key in _KEYS:
             if isinstance(found, dict) and isinstance(found.get(key), str | int):
                 return number(str(found[key]))
