@@ -35,7 +35,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         """Follow to http and https alone: no file of this machine, no ftp."""
         if not newurl.startswith(("http://", "https://")):
-            raise urllib.error.HTTPError(newurl, code, "leads away from http", headers, fp)
+            raise urllib.error.HTTPError(newurl, code, "redirects away from http", headers, fp)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -56,7 +56,7 @@ def get(address: str, most: int, seconds: float = _SECONDS, silent_seconds: floa
     """
     label = printable(address if len(address) <= _LONGEST else f"{address[:_LONGEST]}...")
     if not address.startswith(("http://", "https://")):
-        raise InputError(f"{label} is no http or https address")
+        raise InputError(f"{label} is not an http or https address")
     end = time.monotonic() + seconds
     opener = urllib.request.build_opener(_Redirects)
     try:
@@ -75,12 +75,14 @@ def get(address: str, most: int, seconds: float = _SECONDS, silent_seconds: floa
             if promised and promised.isdigit() and len(content) < int(promised):
                 raise MissingRequirement(f"{label} ended after {len(content):,} of {int(promised):,} bytes")
     except urllib.error.HTTPError as error:
-        raise InputError(f"{label} cannot be had: the server says {error.code} {one_line(error.reason, 80)}") from None
+        raise InputError(
+            f"{label} is not available: the server says {error.code} {one_line(error.reason, 80)}"
+        ) from None
     except (urllib.error.URLError, OSError, http.client.HTTPException, ssl.SSLError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(reason, (TimeoutError, socket.timeout)):
             raise MissingRequirement(f"{label} did not answer within {silent_seconds:.0f} s") from None
         raise MissingRequirement(f"{label} cannot be reached: {one_line(reason, 120)}") from None
     except ValueError as error:  # a port that is no number, a letter that no address has
-        raise InputError(f"{label} is no address: {one_line(error, 80)}") from None
+        raise InputError(f"{label} is not an address: {one_line(error, 80)}") from None
     return bytes(content)

@@ -78,7 +78,7 @@ def pictures(images: Picture | Iterable[Picture], fetch: bool = False) -> Iterat
     elif hasattr(images, "__array__") and getattr(images, "ndim", None) != 1:  # of torch, JAX, pandas, ...
         raise InputError(f"no picture: {_kind(images)}")
     elif isinstance(images, Set):
-        raise InputError("no picture: a set has no order; give a list")
+        raise InputError("not a picture: sets are unordered; give a list")
     elif isinstance(images, Iterable) and not isinstance(images, (bytearray, memoryview, dict)):
         if hasattr(images, "read"):  # its lines would be taken for pictures
             raise InputError(f"no picture: {_kind(images)}")
@@ -109,7 +109,7 @@ def read(source: Path | str) -> NDArray[np.uint8]:
         if is_base64(name):
             raise InputError(f"{shown(name)} is base64 text; give its bytes, base64.b64decode(text), or a data URI")
     if "\0" in name:
-        raise InputError(f"{label} is no path: a NUL is in it")
+        raise InputError(f"{label} is not a path: it contains a NUL")
     return _read(Path(source), label)
 
 
@@ -148,7 +148,7 @@ def _content(uri: str) -> bytes:
     """Return what a data URI (RFC 2397) holds."""
     head, comma, data = uri.partition(",")
     if not comma:
-        raise InputError(f"{shown(uri)} is no data URI: it has no comma; data:image/png;base64,...")
+        raise InputError(f"{shown(uri)} is not a data URI: it has no comma; data:image/png;base64,...")
     if len(data) > limits.PICTURE:
         raise limits.too_large(shown(uri), len(data), limits.PICTURE)
     content = unquote_to_bytes(data)
@@ -157,7 +157,7 @@ def _content(uri: str) -> bytes:
     try:
         return base64.b64decode(b"".join(content.split()), validate=True)
     except binascii.Error:
-        raise InputError(f"{shown(uri)} is no data URI: what follows the comma is not base64") from None
+        raise InputError(f"{shown(uri)} is not a data URI: what follows the comma is not base64") from None
 
 
 def _stack(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
@@ -177,13 +177,13 @@ def _stack(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
     if array.ndim == 3 and shape[2] > max(_CHANNELS):
         if shape[0] in (3, 4):
             raise InputError(
-                f"an array of shape {shape} may be {shape[0]} grey pictures or one with channels first; "
+                f"an array of shape {shape} may be {shape[0]} grey pictures or one picture with channels first; "
                 "give grey pictures as list(array), one picture as array.transpose(1, 2, 0)"
             )
         if shape[0] == shape[1] != shape[2] or _sliver(*shape[1:]):
             raise InputError(
-                f"an array of shape {shape} is no certain stack of grey pictures, (N, H, W); "
-                "give pictures along the last axis as np.moveaxis(array, -1, 0), others as list(array)"
+                f"an array of shape {shape} is ambiguous; give grey pictures "
+                "stacked along the last axis as np.moveaxis(array, -1, 0), others as list(array)"
             )
         return array
     if array.ndim == 4:
@@ -191,8 +191,7 @@ def _stack(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
             raise InputError(f"an array of shape {shape} has channels first; give array.transpose(0, 2, 3, 1)")
         if shape[3] in _CHANNELS and _sliver(*shape[1:3]):
             raise InputError(
-                f"an array of shape {shape} is no certain stack of pictures, (N, H, W, C); "
-                "move its axes into that order, or give list(array)"
+                f"an array of shape {shape} is not clearly (N, H, W, C); reorder its axes, or give list(array)"
             )
         return array
     return [array]
@@ -223,19 +222,19 @@ def _pixels(picture: Any, position: int, fetch: bool) -> NDArray[np.uint8]:
                 raise InputError(f"picture {position} is base64 text; give its bytes: base64.b64decode(text)")
             if name.startswith(_ADDRESS) and not fetch:
                 raise InputError(
-                    f"{shown(name)} is not fetched unless asked for: edgefer.load(..., fetch=True); or give its bytes"
+                    f"{shown(name)} is not fetched by default: use edgefer.load(..., fetch=True), or give its bytes"
                 )
             return read(picture if isinstance(picture, str) else Path(name))
     if isinstance(picture, (bytes, io.BytesIO)):
         # A copy's position is its own: another thread may read the same BytesIO.
         content = picture if isinstance(picture, bytes) else picture.getvalue()
         return _read(io.BytesIO(content), f"picture {position}")
-    raise InputError(f"picture {position} is no picture: {_kind(picture)}")
+    raise InputError(f"picture {position} is not a picture: {_kind(picture)}")
 
 
 def _of_array(picture: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if isinstance(picture, np.ma.MaskedArray):
-        raise InputError(f"{name} is a masked array; say what is behind its mask: array.filled(255)")
+        raise InputError(f"{name} is a masked array; fill it: array.filled(255)")
     if picture.dtype != np.uint8:
         raise InputError(f"{name} is an array of {picture.dtype}; give uint8, 0 to 255{_conversion(picture)}")
     picture = np.asarray(picture)  # np.matrix has two axes whatever is done to it

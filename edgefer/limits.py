@@ -95,7 +95,7 @@ def opened(path: Path, label: str | None = None) -> Iterator[BinaryIO]:
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
         os.close(handle)
-        raise InputError(f"{label} is {'a folder and no file' if stat.S_ISDIR(mode) else 'no regular file'}")
+        raise InputError(f"{label} is {'a folder, not a file' if stat.S_ISDIR(mode) else 'not a regular file'}")
     with os.fdopen(handle, "rb") as file:
         yield file
 
@@ -121,7 +121,7 @@ def read_bytes(path: Path, most: int, label: str | None = None) -> bytes:
         except OSError as error:
             raise InputError(f"{label} cannot be read: {_said(error)}") from error
     if len(content) > most:
-        raise InputError(f"{label} grows while it is read, beyond {most:,} bytes")
+        raise InputError(f"{label} grows beyond {most:,} bytes while it is read")
     return content
 
 
@@ -157,7 +157,7 @@ def toml(text: str, label: str) -> dict[str, Any]:
     try:
         tree = tomllib.loads(text)
     except RecursionError:
-        raise InputError(f"{label} is not valid TOML: it nests too deep") from None
+        raise InputError(f"{label} is not valid TOML: it is nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError is one; so is what int() says of 4,301 digits
         raise InputError(f"{label} is not valid TOML: {one_line(error, 200)}") from None
     check_depth(tree, label)
@@ -176,9 +176,9 @@ def read_json(path: Path, most: int, label: str | None = None, values: int = VAL
     try:
         tree = json.loads(content)
     except RecursionError:
-        raise InputError(f"{label} is damaged, or no JSON: it nests too deep") from None
+        raise InputError(f"{label} is damaged or not JSON: it is nested too deeply") from None
     except ValueError as error:
-        raise InputError(f"{label} is damaged, or no JSON: {one_line(error, 200)}") from None
+        raise InputError(f"{label} is damaged or not JSON: {one_line(error, 200)}") from None
     check_depth(tree, label)
     return tree
 
@@ -214,7 +214,7 @@ def check_depth(tree: Any, label: str) -> None:
         ]
         if not level:
             return
-    raise InputError(f"{label} nests deeper than {DEPTH} levels")
+    raise InputError(f"{label} is nested deeper than {DEPTH} levels")
 
 
 def check_file(path: Path, most: int, label: str | None = None) -> int:
@@ -231,7 +231,7 @@ def check_file(path: Path, most: int, label: str | None = None) -> int:
         if size > most:
             raise too_large(label, size, most)
         if blocks is not None and size > 64 * MEGA and blocks * 512 < size // 16 and _has_holes(file, size):
-            raise InputError(f"{label} has {size:,} bytes, nearly all of them holes")
+            raise InputError(f"{label} has {size:,} bytes, nearly all sparse")
     return size
 
 
@@ -265,7 +265,7 @@ def _has_holes(file: BinaryIO, size: int) -> bool:
 
 def too_large(label: str, size: int, most: int) -> InputError:
     """Return what is said of a file of `size` bytes where `most` are read."""
-    return InputError(f"{label} is larger than edgefer reads: it has {size:,} bytes where {most:,} are possible")
+    return InputError(f"{label} is larger than edgefer reads: it has {size:,} bytes, but at most {most:,} are possible")
 
 
 def entries(size: int) -> int:

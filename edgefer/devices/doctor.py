@@ -30,7 +30,7 @@ EXTRAS = {
     "report": "the HTML report, and the picture of --diagnose",
     "search": "edgefer search",
     "heic": "HEIC pictures",
-    "cascade": "finding faces where YuNet's file cannot be had",
+    "cascade": "finding faces without YuNet's file",
     "litert": "--device litert",
     "openvino": "--device openvino",
     "rtx": "--device rtx: TensorRT for RTX",
@@ -82,7 +82,7 @@ def _machine(here: machine.Machine, board: jetson.Jetson | None, root: Path) -> 
     load = machine.load_average()
     if load is not None:
         busy = load > _BUSY * here.cores
-        remedy = "latencies measured now are noisy: wait, or stop what runs" if busy else ""
+        remedy = "latencies measured now are noisy: wait, or stop other programs" if busy else ""
         yield Line("machine", "load", "note" if busy else "ok", f"{load:.1f} on {here.cores} cores", remedy)
     yield _power_sensor(root)
     python = ".".join(map(str, sys.version_info[:3]))
@@ -95,7 +95,7 @@ def _power_sensor(root: Path) -> Line:
         if rails:
             return Line("machine", "power sensor", "ok", f"{name}: {', '.join(rails)}")
     if rapl.forbidden(root):
-        remedy = f"{rapl.REMEDY} before a bench, for energy; until the next start, and for all users"
+        remedy = f"{rapl.REMEDY} before a bench, to measure energy; for all users, until the next reboot"
         return Line("machine", "power sensor", "note", "RAPL, readable by root only", remedy)
     return Line("machine", "power sensor", "ok", "none that edgefer reads (RAPL, INA3221)")
 
@@ -106,7 +106,7 @@ def _int8(here: machine.Machine) -> Iterator[Line]:
         found = ", ".join(flag for flag in here.flags if "vnni" in flag or flag in ("amx_int8", "asimddp", "i8mm"))
         yield Line(part, "8-bit arithmetic", "ok", found)
     else:
-        remedy = "INT8 may not be faster here; on x86, compress for it with --cpu no-vnni"
+        remedy = "INT8 may not be faster here; on x86, compress with --cpu no-vnni"
         yield Line(part, "8-bit arithmetic", "note", "neither VNNI nor dot products", remedy)
     try:
         with muted.gpu_discovery():
@@ -125,7 +125,7 @@ def _int8(here: machine.Machine) -> Iterator[Line]:
         )
         return
     old = tuple(int(number) for number in version.split(".")[:2]) < _MIN_ONNXRUNTIME
-    remedy = "pip install 'onnxruntime>=1.23': this one runs INT8 convolutions in FP32" if old else ""
+    remedy = "pip install 'onnxruntime>=1.23': this version runs INT8 convolutions in FP32" if old else ""
     yield Line(part, "ONNX Runtime", "note" if old else "ok", f"{version} ({providers})", remedy)
 
 
@@ -137,8 +137,8 @@ def _tensorrt(
         return
     part = "TensorRT"
     driver = _first_line(root / "proc/driver/nvidia/version")
-    remedy = "" if driver else "engines can be built without it, not run; on the device: edgefer bench there"
-    found = driver or "none: no GPU of NVIDIA's, or not visible here"
+    remedy = "" if driver else "engines can be built without a GPU, but not run; run edgefer bench on the device"
+    found = driver or "none: no NVIDIA GPU, or not visible here"
     yield Line(part, "NVIDIA driver", "ok" if driver else "missing", found, remedy)
     if gpu is not None and driver:
         yield doctor_jetson.gpu_line(gpu)
@@ -146,7 +146,7 @@ def _tensorrt(
     number = re.search(r" (\d{3,})\.\d+", driver)
     old = number is not None and int(number[1]) < _CUDA_13_DRIVER and "cu12" not in _distribution("tensorrt-rtx")
     if version and old and _numbers(version) >= _RTX_ON_CUDA_13:
-        found, remedy = f"{version}, for CUDA 13, which takes driver {_CUDA_13_DRIVER} or newer", _RTX_ON_CUDA_12
+        found, remedy = f"{version}, for CUDA 13, which needs driver {_CUDA_13_DRIVER} or newer", _RTX_ON_CUDA_12
         yield Line(part, "TensorRT for RTX", "missing", found, remedy)
         return
     remedy = "" if version else "pip install 'edgefer[rtx]' on x86-64"
@@ -173,7 +173,7 @@ def _extras(extras: Mapping[str, Sequence[str]], board: jetson.Jetson | None) ->
         if name in (("rtx", "tensorrt") if board else ("jetson",)):
             continue
         lacking = [package for package in extras[name] if not doctor_jetson.importable(package)]
-        found = f"for {use}" if not lacking else f"for {use}: without {', '.join(lacking)}"
+        found = f"for {use}" if not lacking else f"for {use}: missing {', '.join(lacking)}"
         remedy = f"pip install 'edgefer[{name}]'" if lacking else ""
         yield Line("extras", name, "missing" if lacking else "ok", found, remedy)
     if doctor_jetson.importable("nncf"):
@@ -185,7 +185,7 @@ def _extras(extras: Mapping[str, Sequence[str]], board: jetson.Jetson | None) ->
             "C++ compiler",
             "ok" if compiler else "note",
             Path(compiler).name if compiler else "none",
-            "" if compiler else "INT8 fine-tuning works without one, slower: apt install g++",
+            "" if compiler else "INT8 fine-tuning is slower without one: apt install g++",
         )
 
 
@@ -193,12 +193,12 @@ def _folders() -> Iterator[Line]:
     for name, folder in (("cache", paths.cache_dir()), ("runs", paths.RUNS.resolve())):
         there = next(parent for parent in (folder, *folder.parents) if parent.exists())
         if not os.access(there, os.W_OK):
-            remedy = "set EDGEFER_CACHE to a folder of yours" if name == "cache" else "change to a folder of yours"
+            remedy = "set EDGEFER_CACHE to a writable folder" if name == "cache" else "change to a writable folder"
             yield Line("folders", name, "missing", "cannot be written", remedy, str(folder))
             continue
         free = shutil.disk_usage(there).free
         scarce = free < _MIN_DISK
-        remedy = f"less than {_MIN_DISK >> 30} GB are free: training may stop half-way" if scarce else ""
+        remedy = f"less than {_MIN_DISK >> 30} GB are free: training may fail" if scarce else ""
         yield Line("folders", name, "note" if scarce else "ok", f"{free / 1e9:.0f} GB free", remedy, str(folder))
 
 

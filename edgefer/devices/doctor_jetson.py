@@ -54,29 +54,29 @@ def opencv() -> OpenCV:
         return OpenCV(error=one_line(error, 120))
     words = done.stdout.split()
     if done.returncode or len(words) != 2:
-        last = done.stderr.strip().splitlines()[-1:] or ["it ends without a word"]
+        last = done.stderr.strip().splitlines()[-1:] or ["it ends without a message"]
         return OpenCV(error=one_line(last[0], 120))
     return OpenCV(words[0], words[1] == "GStreamer")
 
 
 def board_lines(board: jetson.Jetson) -> Iterator[Line]:
     """Say which board and JetPack it is, and whether edgefer runs on them; its power mode; its clocks."""
-    release = f"JetPack {board.jetpack}" if board.jetpack else "a JetPack that this edgefer does not know"
+    release = f"JetPack {board.jetpack}" if board.jetpack else "unknown JetPack"
     found = f"{board.model}, {release} (Jetson Linux {board.linux or 'unknown'})"
     why = jetpack.not_runnable(board.model, board.linux)
     yield Line("machine", "Jetson", "missing" if why else "ok", found, _instead(why, board.model))
     mode = board.power_mode or "unknown"
     most = mode.upper().startswith("MAXN")
-    remedy = "" if most else f"{jetson.stronger(board)} for the most this board gives; every figure depends on it"
+    remedy = "" if most else f"{jetson.stronger(board)} for this board's highest performance; all figures depend on it"
     yield Line("machine", "power mode", "ok" if most else "note", mode, remedy)
     locked = board.clocks_locked
-    found = {True: "held at their highest", False: "they follow the load", None: "unknown"}[locked]
+    found = {True: "fixed at their maximum", False: "they follow the load", None: "unknown"}[locked]
     found += f"; GPU at {board.gpu_megahertz:.0f} MHz" if board.gpu_megahertz else ""
     remedy = "" if locked else "sudo jetson_clocks before a measurement"
     yield Line("machine", "clocks", "ok" if locked else "note", found, remedy)
     if board.cooling:
         states = ", ".join(f"{name} (state {state})" for name, state in board.cooling.items())
-        yield Line("machine", "heat", "note", f"slowed down by {states}", "let it cool, or add a fan: it is too hot")
+        yield Line("machine", "heat", "note", f"throttled by {states}", "too hot: let it cool, or add a fan")
 
 
 def container(root: Path) -> str:
@@ -102,7 +102,7 @@ def container_line(root: Path) -> Line:
         "container",
         "note",
         f"{kind}, without {len(lacking)} of the board's files",
-        f"start it with --runtime nvidia {names}",
+        f"start the container with --runtime nvidia {names}",
     )
 
 
@@ -112,8 +112,8 @@ def memory_line(root: Path) -> Line | None:
     if available is None:
         return None
     scarce = available < _MIN_MEMORY
-    remedy = "close other programs before an engine is built; sudo systemctl isolate multi-user ends the desktop"
-    found = f"{available / 1e9:.1f} GB, which CPU and GPU share"
+    remedy = "close other programs before an engine is built; sudo systemctl isolate multi-user stops the desktop"
+    found = f"{available / 1e9:.1f} GB, shared by CPU and GPU"
     return Line("machine", "free memory", "note" if scarce else "ok", found, remedy if scarce else "")
 
 
@@ -141,7 +141,7 @@ def gpu_line(gpu: Callable[[], str]) -> Line:
     except MissingRequirement as error:
         remedy = "reboot if the driver was updated; in a container, start it with --runtime nvidia or --gpus all"
         said = "pip install" in str(error)  # it says what to do itself
-        return Line("TensorRT", "GPU", "missing", str(error), "install what is said above" if said else remedy)
+        return Line("TensorRT", "GPU", "missing", str(error), "install what the lines above name" if said else remedy)
 
 
 def _instead(why: str, model: str) -> str:
@@ -162,13 +162,13 @@ def _tensorrt(board: jetson.Jetson, known: jetpack.JetPack | None, root: Path) -
         return Line(part, name, "missing", f"{found} does not load: {broken}", _JETPACK)
     major = found.partition(".")[0]
     if major.isdigit() and int(major) < OLDEST_TENSORRT:
-        remedy = f"edgefer takes TensorRT 10 or later: {jetpack.SUPPORTED}"
+        remedy = f"edgefer needs TensorRT 10 or later: {jetpack.SUPPORTED}"
         return Line(part, name, "missing", found, remedy)
     brought = known.tensorrt if known else ""
     if brought and major.isdigit() and not f"{found}.".startswith(f"{brought}."):
         assert known is not None
-        remedy = f"one that came otherwise has to fit the driver: if it does not load, {_JETPACK}"
-        return Line(part, name, "note", f"{found}; JetPack {known.name} brings {brought}", remedy)
+        remedy = f"a TensorRT from elsewhere must match the driver; if it does not load: {_JETPACK}"
+        return Line(part, name, "note", f"{found}; JetPack {known.name} includes {brought}", remedy)
     return Line(part, name, "ok", f"{found}, for this Python")
 
 
@@ -180,8 +180,8 @@ def _without_binding(root: Path) -> tuple[str, str]:
     which = libraries[-1].name.partition(".so.")[2] if libraries else ""
     fitting = {"python3", f"python{here}"} & set(bindings)
     if fitting:
-        found = f"the system's ({which or 'version unknown'}), which this environment cannot see"
-        return found, f"make the environment anew: {_ENVIRONMENT}"
+        found = f"the system's ({which or 'version unknown'}), not visible to this environment"
+        return found, f"recreate the environment: {_ENVIRONMENT}"
     if bindings:
         other = min(bindings)
         return f"for {other}; this is Python {here}", f"{other} -m venv --system-site-packages .venv, and install there"
@@ -196,7 +196,7 @@ def _cuda(known: jetpack.JetPack | None, root: Path) -> Line:
     brought = f"CUDA {known.cuda}" if known and known.cuda else "CUDA"
     if said:
         return Line("TensorRT", "CUDA", "ok", said[1])
-    return Line("TensorRT", "CUDA", "note", f"no toolkit; JetPack brings {brought}", _JETPACK)
+    return Line("TensorRT", "CUDA", "note", f"no toolkit; JetPack includes {brought}", _JETPACK)
 
 
 def _binding(known: jetpack.JetPack | None) -> Line:
@@ -218,7 +218,7 @@ def _binding(known: jetpack.JetPack | None) -> Line:
 def _opencv(found: OpenCV) -> Line:
     """Say whether OpenCV is there, and opens CSI cameras; a USB camera needs none."""
     part, name = "TensorRT", "OpenCV"
-    own = "pip uninstall opencv-python opencv-python-headless, and pip install 'numpy<2': then JetPack's is found"
+    own = "pip uninstall opencv-python opencv-python-headlessand pip install 'numpy<2', to use JetPack's"
     if found.error:
         return Line(part, name, "note", f"does not load: {found.error}", f"for a CSI camera: {own}")
     if not found.version:
@@ -234,7 +234,7 @@ def _numpy(found: OpenCV, root: Path) -> Line:
     numpy = version("numpy") or "unknown"
     jetpacks = any(root.glob("usr/lib/python3*/dist-packages/cv2*"))
     if numpy.startswith("2.") and (jetpacks or found.error) and not found.version:
-        remedy = "pip install 'numpy<2', if you want JetPack's OpenCV and so a CSI camera"
+        remedy = "pip install 'numpy<2', to use JetPack's OpenCV and a CSI camera"
         return Line("TensorRT", "NumPy", "note", f"{numpy}; JetPack's OpenCV is built for NumPy 1", remedy)
     return Line("TensorRT", "NumPy", "ok", numpy)
 

@@ -29,17 +29,17 @@ class Jetson(BaseModel):
 
     model: str = Field(description="NVIDIA Jetson Orin Nano Developer Kit")
     linux: str | None = Field(description="Jetson Linux: 36.4.3")
-    jetpack: str | None = Field(description="that brought it; None for one that this edgefer does not know")
-    power_mode: str | None = Field(description="nvpmodel's: 15W; None where nvpmodel never ran")
-    strongest_mode: int | None = Field(None, description="number of nvpmodel's mode that holds nothing back (MAXN...)")
-    clocks_locked: bool | None = Field(description="whether CPU and GPU stay at their highest clock (jetson_clocks)")
-    temperatures: dict[str, float] = Field(description="by thermal zone, in degrees Celsius")
-    gpu_megahertz: float | None = Field(None, description="clock of the GPU at this moment")
-    cooling: dict[str, int] = Field(
-        default_factory=dict, description="states above 0 of what cools by slowing down, by the kernel's name for it"
+    jetpack: str | None = Field(description="JetPack version; None: unknown to this edgefer")
+    power_mode: str | None = Field(description="nvpmodel's: 15W; None: nvpmodel never ran")
+    strongest_mode: int | None = Field(None, description="number of nvpmodel's fastest mode (MAXN...)")
+    clocks_locked: bool | None = Field(
+        description="whether CPU and GPU clocks are fixed at their maximum (jetson_clocks)"
     )
-    watts: dict[str, float] = Field(description="by power rail, at this moment; empty without sensors")
-    throttled: int | None = Field(description="over-current events since the start")
+    temperatures: dict[str, float] = Field(description="by thermal zone, in degrees Celsius")
+    gpu_megahertz: float | None = Field(None, description="current GPU clock")
+    cooling: dict[str, int] = Field(default_factory=dict, description="active throttling states, by the kernel's name")
+    watts: dict[str, float] = Field(description="current power by rail; empty without sensors")
+    throttled: int | None = Field(description="over-current events since boot")
 
 
 def describe(root: Path = Path("/")) -> Jetson | None:
@@ -53,7 +53,7 @@ def describe(root: Path = Path("/")) -> Jetson | None:
         return None
     known = jetpack.of(linux)
     return Jetson(
-        model=model or "a Jetson that does not say which",
+        model=model or "an unknown Jetson",
         linux=linux,
         jetpack=known.name if known else None,
         power_mode=_power_mode(root),
@@ -69,7 +69,7 @@ def describe(root: Path = Path("/")) -> Jetson | None:
 
 def named(board: Jetson | None) -> str | None:
     """Return what an engine is tuned to beside the GPU, whose name all boards of a family share; None for no Jetson."""
-    return None if board is None else f"{board.model}, {board.power_mode or 'power mode not known'}"
+    return None if board is None else f"{board.model}, {board.power_mode or 'unknown power mode'}"
 
 
 def temperatures(root: Path = Path("/")) -> dict[str, float]:

@@ -34,8 +34,8 @@ class GpuState(BaseModel):
     clock: float | None = Field(description="of the multiprocessors, MHz")
     max_clock: float | None
     watts: float | None
-    max_watts: float | None = Field(description="limit that is set")
-    throttled: bool | None = Field(description="the clock is held down by heat or by power")
+    max_watts: float | None = Field(description="configured limit")
+    throttled: bool | None = Field(description="the clock is limited by heat or power")
 
 
 def describe(bus: str | None = None, meanwhile: Callable[[], object] | None = None) -> GpuState | None:

@@ -96,13 +96,13 @@ exit "$code"
 
 # What ssh says, and what to do then.
 _REMEDIES = (
-    ("IDENTIFICATION HAS CHANGED", "its host key is not the one ssh knows; make sure which machine it is, then: {ssh}"),
-    ("Host key verification failed", "ssh does not know its host key; connect once by hand and check it: {ssh}"),
-    ("Permission denied", "it takes none of your keys; try by hand: {ssh}, and see ssh-copy-id"),
-    ("Could not resolve hostname", "no host has that name; correct --host, or ssh's configuration"),
-    ("Connection refused", "no ssh server answers there; start one, or correct its port in ssh's configuration"),
-    ("timed out", "it does not answer; is it on, and in this network?"),
-    ("No route to host", "it does not answer; is it on, and in this network?"),
+    ("IDENTIFICATION HAS CHANGED", "its host key has changed; check that it is the right machine, then: {ssh}"),
+    ("Host key verification failed", "its host key is unknown; connect once by hand and check it: {ssh}"),
+    ("Permission denied", "it accepts none of your keys; try by hand: {ssh}, and see ssh-copy-id"),
+    ("Could not resolve hostname", "unknown host name; correct --host or ssh's configuration"),
+    ("Connection refused", "no ssh server answers; start one, or correct its port in ssh's configuration"),
+    ("timed out", "no answer; is it switched on and in this network?"),
+    ("No route to host", "no answer; is it switched on and in this network?"),
 )
 
 
@@ -141,7 +141,7 @@ class Host:
         if free is not None and free < size:
             raise MissingRequirement(
                 f"{self.name} has no space left in {self.folder.rpartition('/')[0]}: the bench needs "
-                f"{size / 1e6:.1f} MB; free some, or have TMPDIR name another folder there"
+                f"{size / 1e6:.1f} MB; free some, or set TMPDIR there"
             )
         raise MissingRequirement(f"copying to {self.name} failed: {failure}")
 
@@ -238,7 +238,7 @@ class Host:
         except subprocess.TimeoutExpired:
             return
         raise MissingRequirement(
-            f"the connection to {self.name} was cut; nothing is written here, what ran there ends with it; try again"
+            f"lost the connection to {self.name}: its bench ends and nothing is written here; try again"
         )
 
 
@@ -262,9 +262,9 @@ def connect(name: str, config: Path | None = None, edgefer: str | None = None) -
     if config is None and os.environ.get(_CONFIG):
         config = Path(os.environ[_CONFIG])
     if config is not None and not config.is_file():
-        raise InputError(f"{config} is no file; {_CONFIG} names a configuration file of ssh")
+        raise InputError(f"{config} is not a file; {_CONFIG} must name an ssh configuration file")
     if edgefer is not None and not (edgefer and edgefer.isprintable()):
-        raise InputError(f"{edgefer!r} is no path; --host {name}:PATH names the command edgefer there")
+        raise InputError(f"{edgefer!r} is not a path; --host {name}:PATH names its edgefer command")
     for program in ("ssh", "scp"):
         if shutil.which(program) is None:
             raise MissingRequirement(
@@ -294,7 +294,7 @@ def connect(name: str, config: Path | None = None, edgefer: str | None = None) -
             command_there, version, folder = _understand(answer, name, errors, by_hand)
             yield Host(name, folder, command_there, version, (*shared, "-o", "ControlMaster=no"), keeper)
         except KeyboardInterrupt:
-            console.say(f"ending what runs on {name}")
+            console.say(f"stopping the bench on {name}")
             raise
         finally:
             _end(keeper)
@@ -309,7 +309,7 @@ def check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise InputError(
             f"--host {name!r} is not passed to ssh: HOST and USER@HOST are made of letters, digits, '.', '_', '+' "
-            "and '-'; give what needs more (a port, an address of IPv6) such a name in ~/.ssh/config"
+            "and '-'; for a port or an IPv6 address, define a name in ~/.ssh/config"
         )
 
 
@@ -359,22 +359,18 @@ def _understand(
         raise MissingRequirement(f"cannot connect to {name}{said}; try by hand: {by_hand}")
     if "missing" in facts:
         raise MissingRequirement(
-            f"{name} has no edgefer that runs{said}; install it there (in a checkout: pip install .), or name it: "
+            f"{name} has no working edgefer{said}; install it there (in a checkout: pip install .), or give its path: "
             f"--host {name}:venv/bin/edgefer"
         )
     if "full" in facts:
-        raise MissingRequirement(
-            f"{name} has no room for a folder{said}; free some space, or have TMPDIR name another place there"
-        )
+        raise MissingRequirement(f"{name} has no space for a folder{said}; free some, or set TMPDIR there")
     version = re.fullmatch(r"edgefer ([0-9][A-Za-z0-9.+!_-]*)", facts.get("version", ""))
     folder = facts.get("folder", "")
     if version is None:
-        raise MissingRequirement(
-            f"what {name} has as edgefer does not say its version; name another: --host {name}:PATH"
-        )
+        raise MissingRequirement(f"the edgefer of {name} prints no version; give another: --host {name}:PATH")
     if not _SAFE_PATH.fullmatch(folder):
         raise MissingRequirement(
-            f"the name of the temporary folder on {name} has special characters in it; have TMPDIR name another there"
+            f"the name of the temporary folder on {name} has special characters; set TMPDIR there to another folder"
         )
     return tuple(value for key, value in answer if key == "word"), version[1], folder
 

@@ -27,21 +27,17 @@ class DeviceSpec(BaseModel):
     name: str
     family: Family
     compute: str | None = Field(None, pattern=r"^\d+\.\d$", description="compute capability of a GPU")
-    cores: int = Field(
-        1, ge=1, description="of a CPU, each with the rates below; 1 for a GPU, which has them as a whole"
-    )
+    cores: int = Field(1, ge=1, description="of a CPU, each with the rates below; 1 for a GPU")
     bandwidth: float = Field(gt=0, description="of memory, in GB/s (10^9 bytes)")
-    fp32: float | None = Field(
-        None, gt=0, description="TFLOP/s of a CPU's core; a multiply-accumulate is two operations"
-    )
+    fp32: float | None = Field(None, gt=0, description="TFLOP/s of a CPU core; a multiply-accumulate is two operations")
     fp16: float | None = Field(None, gt=0, description="TFLOP/s of a GPU")
-    int8: float | None = Field(None, gt=0, description="TOP/s; None where `no_int8` says why")
+    int8: float | None = Field(None, gt=0, description="TOP/s; None: see `no_int8`")
     no_int8: str | None = Field(None, description="why there is no figure for INT8")
     not_runnable: str | None = Field(None, description="why edgefer does not run on it")
     source: str = Field(min_length=10, description="title of the maker's document")
     url: str = Field(pattern=r"^https://[a-z.]*(nvidia\.com|github\.com/NVIDIA|raspberrypi\.com)/")
-    derivation: str = Field(min_length=10, description="from the maker's headline to these figures")
-    checked: str = Field(min_length=10, description="where the figures were looked up")
+    derivation: str = Field(min_length=10, description="derivation from the maker's headline figures")
+    checked: str = Field(min_length=10, description="source of the figures")
 
     @model_validator(mode="after")
     def _says_why_it_has_no_int8(self) -> DeviceSpec:

@@ -39,7 +39,7 @@ def corrupt(images: Images, kind: str, strength: int, seed: int = 0) -> Images:
         InputError: there is no such kind or strength.
     """
     if kind not in KINDS or strength not in STRENGTHS:
-        raise InputError(f"no corruption {kind} of strength {strength}; there are {', '.join(KINDS)}, 1 to 5")
+        raise InputError(f"unknown corruption {kind} of strength {strength}; choose from {', '.join(KINDS)}, 1 to 5")
     change, values = KINDS[kind]
     return change(images, values[strength - 1], np.random.default_rng([seed, strength]))
 

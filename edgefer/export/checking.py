@@ -62,7 +62,7 @@ def check(path: Path, devices: Sequence[str] = ()) -> list[Checked]:
     content = limits.read_bytes(path, limits.NETWORK)
     if path.suffix == ".tflite":
         if others := set(devices) - {"litert"}:
-            raise InputError(f"{path} runs on litert alone, not on {', '.join(sorted(others))}")
+            raise InputError(f"{path} runs only on litert, not on {', '.join(sorted(others))}")
         with litert.open_file(content, str(path)) as session:
             images = vectors.preprocessing.apply(list(pictures([_face(each) for each in vectors.vectors])))
             answers = [softmax(session.infer(image[None]) / vectors.temperature)[0] for image in images]
@@ -95,7 +95,7 @@ def _compared(device: str, vectors: Golden, answers: Sequence[NDArray[np.float32
     for vector, answer in zip(vectors.vectors, answers, strict=True):
         if answer.shape != (len(vectors.labels),) or not np.isfinite(answer).all():
             raise InputError(
-                f"{device} answers with {answer.dtype} of shape {answer.shape}, not {len(vectors.labels)} probabilities"
+                f"{device} returns {answer.dtype} of shape {answer.shape}, not {len(vectors.labels)} probabilities"
             )
         labels += vectors.labels[int(answer.argmax())] != vector.label
         largest = max(largest, float(np.abs(answer - np.array(vector.probabilities)).max()))

@@ -64,8 +64,8 @@ class Golden(BaseModel):
     name: str
     network_sha256: str = Field(description="of the network's file in the bundle")
     labels: tuple[str, ...]
-    preprocessing: Preprocessing = Field(description="from a picture to the network's input")
-    temperature: float = Field(gt=0, description="by which logits are divided in front of softmax")
+    preprocessing: Preprocessing = Field(description="from picture to network input")
+    temperature: float = Field(gt=0, description="divides the logits before softmax")
     tolerance: float = TOLERANCE
     vectors: tuple[Vector, ...] = Field(min_length=1)
 

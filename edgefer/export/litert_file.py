@@ -29,7 +29,7 @@ class WrittenLiteRT:
         input: its shape, (N, height, width, channels).
         normalization: from pixels of 0 to 255 to that input, as a person reads it.
         labels: how many logits there are.
-        temperature: by which logits are divided in front of softmax.
+        temperature: divides the logits before softmax.
     """
 
     name: str
@@ -67,7 +67,7 @@ def write(bundle: Bundle, out: Path | None = None, network: str | None = None) -
         raise InputError(f"{path} should end in .tflite")
     fits = fitting(bundle, litert.BACKEND.targets)
     if not (network or fits):
-        raise InputError(f"{bundle.path} has no network for CPUs; name another by --network")
+        raise InputError(f"{bundle.path} has no network for CPUs; choose another with --network")
     name = network or fits[-1]
     content = litert.convert(bundle.content(name), str(bundle.file(name)))
     with Predictor(bundle, name, device="cpu") as predictor:

@@ -67,7 +67,7 @@ class Package:
         address = f"{(os.environ.get(_VARIABLE) or REGISTRY).rstrip('/')}/{self.name}/-/{base}-{self.version}.tgz"
 
         def refused(content: bytes) -> str:
-            return "" if self._is(content) else f"{address} is not the package that it was: its SHA-512 is another"
+            return "" if self._is(content) else f"{address} has changed: its SHA-512 differs"
 
         content = paths.fetch(place, lambda: download.get(address, _LARGEST, _SECONDS), refused)
         console.say(f"fetched {self.name} {self.version} ({len(content) / 1e6:.1f} MB, {self.licence}) from npm, once")

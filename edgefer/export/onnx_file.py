@@ -162,7 +162,7 @@ def licence(told: str) -> str:
 def _raised(model: ModelProto, network: str) -> ModelProto:
     """Return the network in the file's opset."""
     if any(opset.domain not in ("", "ai.onnx") for opset in model.opset_import):
-        raise InputError(f"{network} has operators of one runtime alone; export another network of the bundle")
+        raise InputError(f"{network} has operators of a single runtime; export another network of the bundle")
     found = next(opset.version for opset in model.opset_import)
     try:
         return model if found == OPSET else version_converter.convert_version(model, OPSET)

@@ -81,7 +81,7 @@ def convert(model: ModelProto) -> bytes:
         if node.op_type in _SHAPES and (node.op_type == "Shape" or not plan.tensors.keys() & set(node.input)):
             continue
         if node.input[0] in plan.rows and node.op_type not in _ROWS:
-            raise _unknown(node, "behind a Transpose or Sigmoid")
+            raise _unknown(node, "after a Transpose or Sigmoid")
         try:
             _layer(plan, node, constants, uses, enlarged)
         except KeyError:  # an input is another constant or tensor, or a setting is left to its default
@@ -191,4 +191,6 @@ def _by_two(node: NodeProto, constants: dict[str, NDArray[Any]]) -> bool:
 
 
 def _unknown(node: NodeProto, what: str) -> InputError:
-    return InputError(f"the small form has no {node.op_type} {what} ({node.name or node.output[0]}); use --form large")
+    return InputError(
+        f"the small form does not support {node.op_type} {what} ({node.name or node.output[0]}); use --form large"
+    )

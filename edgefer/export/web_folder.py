@@ -117,7 +117,7 @@ def write(
     paths.check_unused(folder)
     name = detectors.named(detector)
     if name == detectors.CASCADE:
-        raise InputError(f"a page finds faces with YuNet, not with OpenCV's cascade; name {detector_file.NAME}")
+        raise InputError(f"a page needs YuNet, not OpenCV's cascade; give {detector_file.NAME}")
     yunet = Path(name) if name else detector_file.fetch()
     YuNet(yunet)  # refuses another network
     network = None if form == "large" else _float_name(bundle)

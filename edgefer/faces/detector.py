@@ -46,12 +46,10 @@ def open_detector(detector: str | os.PathLike[str] | None = None, threads: int =
             found = Cascade()
         except MissingRequirement:
             raise MissingRequirement(
-                f"there is nothing to find faces with: {error}; put {file.NAME} here and name it with --detector FILE, "
-                "or give pictures cut to the face with --faces never"
+                f"no face detector: {error}; get {file.NAME} and give it with --detector FILE, or "
+                "use --faces never on pictures cropped to the face"
             ) from None
-        console.say_once(
-            f"faces are looked for with OpenCV's cascade, which misses a third of them and is slower, since {error}"
-        )
+        console.say_once(f"using OpenCV's cascade, which is slower and misses a third of the faces: {error}")
         return found
 
 
@@ -59,12 +57,12 @@ def in_use(detector: str | os.PathLike[str] | None = None) -> tuple[bool, str, s
     """Return whether YuNet is used, what would be used now, and what to do for a better one. Nothing is fetched."""
     name = named(detector)
     if name == CASCADE:
-        return False, f"OpenCV's cascade ({VARIABLE})", f"unset {VARIABLE} for YuNet, which finds more"
+        return False, f"OpenCV's cascade ({VARIABLE})", f"unset {VARIABLE} to use YuNet, which finds more"
     if name:
         there = Path(name).is_file()
-        remedy = "" if there else f"{VARIABLE} names a file that is not there"
+        remedy = "" if there else f"{VARIABLE} names a missing file"
         return there, f"YuNet: {name} ({VARIABLE})", remedy
     if (there_is := file.cached()) is not None:
         return True, f"YuNet: {there_is}", ""
     remedy = f"the first `edgefer predict` fetches it (0.24 MB); offline: put {file.NAME} at {file.place()}"
-    return False, "YuNet is not here yet", remedy
+    return False, "YuNet is not downloaded yet", remedy

@@ -50,4 +50,4 @@ def _refused(content: bytes) -> str:
     found = hashlib.sha256(content).hexdigest()
     if found == SHA256:
         return ""
-    return f"{ADDRESS} is not the file it was: SHA-256 {found[:16]}... where {SHA256[:16]}... is wanted"
+    return f"{ADDRESS} has changed: its SHA-256 is {found[:16]}... instead of {SHA256[:16]}..."

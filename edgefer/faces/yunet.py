@@ -50,7 +50,7 @@ class YuNet:
         if len(inputs) != 1 or inputs[0].shape[1:2] != [3] or not outputs.issuperset(self._outputs):
             raise InputError(f"{self._name} is not YuNet: its inputs or outputs have other names or shapes")
         if any(isinstance(side, int) for side in inputs[0].shape[2:]):
-            raise InputError(f"{self._name} takes one size of picture; edgefer needs yunet_s_dynamic.onnx")
+            raise InputError(f"{self._name} takes one picture size; edgefer needs yunet_s_dynamic.onnx")
         self._input = inputs[0].name
 
     def run(self, picture: NDArray[np.uint8], threshold: float) -> list[Face]:

@@ -24,7 +24,7 @@ _POOLS = ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean")
 _INTEGER = ("QLinear", "QGemm", "QAttention", "ConvInteger", "MatMulInteger", "DynamicQuantize")  # their names begin so
 # They cost next to nothing, so that it does not matter what they run in.
 _FREE = SELECTING | {"Cast", "Concat", "Constant", "Pad", "Shape"}
-_REPLACE = "compress with --activation relu, which fine-tunes the network with ReLU in its place"
+_REPLACE = "compress with --activation relu, which replaces it by ReLU and fine-tunes"
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _reasons(found: _Found, costs: dict[str, int] | None) -> list[Slow]:
 
 
 _DEPTHWISE = (
-    "depthwise convolutions, which run in INT8 but gain little from it: they wait for memory, not for arithmetic",
+    "depthwise convolutions, which gain little from INT8: they are limited by memory, not arithmetic",
     "a network with dense convolutions, e.g. ResNet or RepVGG",
 )
 _NO_VNNI = (
@@ -156,29 +156,28 @@ _NO_VNNI = (
     "a CPU that has one; on x86 `edgefer compress --cpu no-vnni`; or the FP32 file",
 )
 _TOO_SMALL = (
-    "every large layer runs in INT8: the network is too small for it to pay, or this machine was busy",
-    "time it again, longer: edgefer bench --seconds 10",
+    "every large layer runs in INT8: the network is too small to gain, or this machine was busy",
+    "measure longer: edgefer bench --seconds 10",
 )
 _GATE = (
-    "squeeze-excite: its layers work on one pixel and stay FP32, and the tensor that it scales is converted there and "
-    "back",
+    "squeeze-excite: its layers work on one pixel and stay FP32, so the tensor it scales is converted twice",
     "a network without squeeze-excite",
 )
 _PER_CHANNEL = (
-    "an activation with one scale for each channel, which ONNX Runtime does not fuse",
-    "quantize activations with one scale for each tensor, as edgefer does",
+    "an activation with per-channel scales, which ONNX Runtime does not fuse",
+    "quantize activations per tensor, as edgefer does",
 )
 _COMPUTED = (
-    "weights that are computed in each call, which no quantizer can store",
-    "a network whose weights are constant once it is trained",
+    "weights computed in each call cannot be stored in INT8",
+    "a network with constant weights",
 )
 _NO_INPUT = (
     "an input or weight that is not quantized",
-    "quantize it; NNCF leaves out what it does not know",
+    "quantize it; NNCF skips unknown operators",
 )
 _NO_OUTPUT = (
-    "an output that is not quantized (a classifier's logits stay FP32 on purpose)",
-    "nothing to do for the last layer; another one needs a quantizer behind it",
+    "an unquantized output (a classifier's logits stay FP32 by design)",
+    "nothing for the last layer; others need a quantizer after them",
 )
 
 
@@ -195,11 +194,11 @@ def _why(graph: Graph, layer: NodeProto, gates: set[int]) -> tuple[str, str]:
     if blocking in _NORMS.values():
         return (
             _not_fused(blocking),
-            f"a network with BatchNorm in the place of {blocking}, which is folded into the layer",
+            f"a network with BatchNorm instead of {blocking}, which is folded into the layer",
         )
     if blocking:
         replaced = blocking in ("SiLU", "HardSwish")
-        return _not_fused(blocking), _REPLACE if replaced else f"a network with ReLU in the place of {blocking}"
+        return _not_fused(blocking), _REPLACE if replaced else f"a network with ReLU instead of {blocking}"
     if any(each is None or each.op_type not in (*QUANTIZERS, *_FREE) for each in sources):
         return _NO_INPUT
     behind = _operators_behind(graph, layer.output[0])
@@ -208,8 +207,8 @@ def _why(graph: Graph, layer: NodeProto, gates: set[int]) -> tuple[str, str]:
 
 def _not_fused(kind: str) -> str:
     return (
-        f"{kind}: ONNX Runtime fuses a layer with ReLU or a clip alone, so the layer in front of it runs in FP32 and "
-        "is converted on both sides"
+        f"{kind}: ONNX Runtime fuses only ReLU and clip, so the layer before it runs in "
+        "FP32 with conversions on both sides"
     )
 
 
@@ -229,9 +228,9 @@ def _kept(node: NodeProto, gates: set[int]) -> tuple[str, str]:
     if id(node) in gates:
         return _GATE
     if node.op_type == "BatchNormalization":
-        return "BatchNorm that is not folded into a convolution", "fold it: no other layer may read what it reads"
+        return "BatchNorm that is not folded into a convolution", "fold it: no other layer may read its input"
     return (
-        f"{node.op_type} that stayed FP32: it stands outside quantizers, or ONNX Runtime has no 8-bit kernel for it",
+        f"{node.op_type} that stayed FP32: it is outside quantizers, or ONNX Runtime has no 8-bit kernel for it",
         f"a network without this {node.op_type}",
     )
 

@@ -140,7 +140,7 @@ def _unquantized(graph: Graph, originals: Graph, read: Read) -> None:
     if quantizer is None:
         before = weight(originals, read)
         if before is None:
-            raise InputError(f"the weights of {read.operator.name} stand elsewhere in the FP32 network")
+            raise InputError(f"the weights of {read.operator.name} are elsewhere in the FP32 network")
         graph.set_constant(read.operator, read.index, before, f"{read.dequantizer.name}.float")
         return
     name = quantizer.input[0]

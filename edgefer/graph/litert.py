@@ -119,7 +119,7 @@ class _Writer:
 
     def file(self) -> bytes:
         if len(self.graph.inputs) != 1:
-            raise InputError(f"the network has {len(self.graph.inputs)} inputs; LiteRT's file takes one")
+            raise InputError(f"the network has {len(self.graph.inputs)} inputs; LiteRT's file needs one")
         (name,) = self.graph.inputs
         self.floats[name] = self.tensor("input", self.sides(name), np.dtype(np.float32))
         self._subgraph.inputs = [self.floats[name]]
@@ -141,7 +141,7 @@ class _Writer:
         """Return the shape of an ONNX tensor as LiteRT has it: (N, H, W, C) where it is (N, C, H, W)."""
         shape = self.shapes.get(name)
         if shape is None or 0 in shape[1:]:
-            raise InputError(f"the shape of {name} is not known; export the network with a fixed size of picture")
+            raise InputError(f"the shape of {name} is unknown; export the network with a fixed picture size")
         return (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else shape
 
     def tensor(
@@ -215,7 +215,7 @@ class _Writer:
             raise InputError(f"{name} is not symmetric int8; compress the network with edgefer")
         scale = self.graph.constant(node, 1)
         if scale is None or (scale.size > 1 and attribute(node, "axis", 1) != 0):
-            raise InputError(f"{name} has no scale for each output channel; compress the network with edgefer")
+            raise InputError(f"{name} has no per-channel scales; compress the network with edgefer")
         return _Weight(stored, np.asarray(scale, np.float32).reshape(-1))
 
     def bias(self, node: NodeProto, count: int) -> NDArray[np.float32]:
@@ -224,7 +224,7 @@ class _Writer:
             return np.zeros(count, np.float32)
         found = self.weight(node.input[2])
         if found is None:
-            raise InputError(f"{node.name or node.output[0]}: LiteRT's file takes a constant bias")
+            raise InputError(f"{node.name or node.output[0]}: LiteRT's file needs a constant bias")
         return np.broadcast_to(found.real.reshape(-1), (count,))
 
     def output(self, node: NodeProto) -> tuple[str, int, _Scale | None]:
@@ -303,9 +303,7 @@ def _alias(writer: _Writer, source: str, name: str) -> None:
 def _conv(writer: _Writer, node: NodeProto) -> None:
     weight = writer.weight(node.input[1])
     if weight is None or weight.array.ndim != 4:
-        raise InputError(
-            f"{node.name or node.output[0]}: LiteRT's convolutions take constant weights in two dimensions"
-        )
+        raise InputError(f"{node.name or node.output[0]}: LiteRT's convolutions need constant 2D weights")
     source = node.input[0]
     name, activation, scale = writer.output(node)
     integer = scale is not None and weight.scale is not None and source in writer.quantized
@@ -402,7 +400,7 @@ def _broadcast(writer: _Writer, node: NodeProto, name: str) -> int:
     if array is None or array.size == 1 or len(writer.sides(node.output[0])) < 4:
         return writer.real(name)
     if array.ndim < 3 or array.size != array.shape[-3]:
-        raise InputError(f"{node.name or node.output[0]}: only constants for each channel can be written for LiteRT")
+        raise InputError(f"{node.name or node.output[0]}: only per-channel constants can be written for LiteRT")
     return writer.constant(name, array.reshape(-1).astype(np.float32))
 
 
@@ -417,7 +415,7 @@ def _mul(writer: _Writer, node: NodeProto) -> None:
 def _mean(writer: _Writer, node: NodeProto) -> None:
     name, activation, scale = writer.output(node)
     if activation != _ACTIVATION.NONE:
-        raise InputError(f"{node.name or node.output[0]}: an activation behind a pool cannot be written for LiteRT yet")
+        raise InputError(f"{node.name or node.output[0]}: an activation after a pool cannot be written for LiteRT yet")
     integer = scale is not None and node.input[0] in writer.quantized
     behind = scale if integer else None
     index = writer.quantized[node.input[0]][0] if integer else writer.real(node.input[0])
@@ -438,7 +436,7 @@ def _max_pool(writer: _Writer, node: NodeProto) -> None:
     index, padding = _padded(writer, node, index, scale)
     lowest = scale is not None and scale.zero == -_SHIFT
     if padding == _PADDING.VALID and any(found) and not lowest:
-        raise InputError(f"{node.name or name}: this padding of a pool cannot be written for LiteRT yet")
+        raise InputError(f"{node.name or name}: this pool padding cannot be written for LiteRT yet")
     if attribute(node, "dilations", [1, 1]) != [1, 1]:
         raise InputError(f"{node.name or name}: a pool with dilation cannot be written for LiteRT yet")
     if attribute(node, "ceil_mode", 0):
@@ -455,7 +453,7 @@ def _flatten(writer: _Writer, node: NodeProto) -> None:
     source, name = node.input[0], node.output[0]
     shape = writer.sides(source)
     if len(writer.shapes[name]) != 2 or writer.shapes[name][0] != 1:
-        raise InputError(f"{node.name or name}: this change of shape cannot be written for LiteRT yet")
+        raise InputError(f"{node.name or name}: this reshape cannot be written for LiteRT yet")
     scale = writer.quantized[source][1] if source in writer.quantized else None
     index = writer.real(source) if scale is None else writer.quantized[source][0]
     dtype = np.dtype(np.float32 if scale is None else np.int8)
@@ -474,7 +472,7 @@ def _gemm(writer: _Writer, node: NodeProto) -> None:
     weight = writer.weight(node.input[1])
     scaled = (attribute(node, "alpha", 1.0), attribute(node, "beta", 1.0)) != (1.0, 1.0)
     if weight is None or attribute(node, "transA", 0) or scaled:
-        raise InputError(f"{node.name or node.output[0]}: this product of matrices cannot be written for LiteRT yet")
+        raise InputError(f"{node.name or node.output[0]}: this matrix product cannot be written for LiteRT yet")
     real = weight.real if attribute(node, "transB", 0) else weight.real.T
     numbers = writer.bias(node, len(real))
     name, activation, scale = writer.output(node)

@@ -45,7 +45,7 @@ def lower(model: ModelProto, target: str, keep: Collection[str] = ()) -> Lowered
     """
     known = registry.targets()
     if target not in known:
-        raise InputError(f"no target named {target}; there are {', '.join(known)}")
+        raise InputError(f"unknown target {target}; choose from {', '.join(known)}")
     module, _, function = known[target].lowering.partition(":")
     lowering: Callable[[ModelProto, Collection[str]], Lowered] = getattr(importlib.import_module(module), function)
     return lowering(model, keep)
@@ -77,9 +77,9 @@ def _quantizers(graph: Graph) -> list[NodeProto]:
 def _checked(graph: Graph, node: NodeProto) -> NodeProto:
     scale, zero_point = graph.constant(node, 1), graph.constant(node, 2)
     if scale is None or scale.size != 1:
-        raise InputError(f"{node.name}: an activation quantizer must have one scale, not one for each channel")
+        raise InputError(f"{node.name}: an activation quantizer must have a single scale")
     if zero_point is None or zero_point.dtype != np.int8 or zero_point.any():
-        raise InputError(f"{node.name}: lowering starts from signed quantizers with zero point 0")
+        raise InputError(f"{node.name}: lowering needs signed quantizers with zero point 0")
     return node
 
 

@@ -28,9 +28,9 @@ def read(path: Path) -> ModelProto:
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError:
-        raise InputError(f"{path} is no ONNX file, or is cut short") from None
+        raise InputError(f"{path} is truncated or not ONNX") from None
     if not model.graph.node:
-        raise InputError(f"{path} is no ONNX file, or is cut short: it holds no nodes")
+        raise InputError(f"{path} is truncated or not ONNX: it holds no nodes")
     try:
         _check_external(model, path.parent)
         load_external_data_for_model(model, str(path.parent))
@@ -39,7 +39,7 @@ def read(path: Path) -> ModelProto:
             raise ValueError(wrong)
         Graph(model)  # the checker does not look whether a constant has as many numbers as its shape says
     except (onnx.checker.ValidationError, OSError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is no valid ONNX file: {one_line(error, 200)}") from None
+        raise InputError(f"{path} is not a valid ONNX file: {one_line(error, 200)}") from None
     return model
 
 
@@ -50,18 +50,18 @@ def _check_external(model: ModelProto, folder: Path) -> None:
     """
     for tensor in _inner(model):
         if uses_external_data(tensor):
-            raise ValueError(f"the constant {tensor.name} should be in the file itself, not in one beside it")
+            raise ValueError(f"the constant {tensor.name} should be in the file itself, not in an external one")
     total = 0
     for tensor in model.graph.initializer:
         if uses_external_data(tensor):
             info = ExternalDataInfo(tensor)
             file = folder / info.location
             if folder.resolve() not in file.resolve().parents or not file.is_file():
-                raise ValueError(f"the weights of {tensor.name} should stand in {file.name} beside it")
+                raise ValueError(f"the weights of {tensor.name} should be in {file.name} next to it")
             size = limits.check_file(file, limits.NETWORK)
             total += info.length or size
     if total > limits.NETWORK:
-        raise ValueError(f"its weights have {total:,} bytes, more than the {limits.NETWORK:,} that are looked through")
+        raise ValueError(f"its weights have {total:,} bytes, more than the limit of {limits.NETWORK:,}")
 
 
 def _inner(model: ModelProto) -> Iterator[TensorProto]:

@@ -126,7 +126,7 @@ def kernels(model: ModelProto, precision: Literal["fp32", "fp16"] | None = None)
         groups.update(dict.fromkeys(filter(None, node.output), group))
     counts = macs_by_node(model)
     if counts is None:
-        raise InputError("the shapes of this network's layers cannot be known, so no time can be projected for it")
+        raise InputError("the shapes of this network's layers are unknown, so no time can be projected")
     reader = _Reader(graph, found, constants, sources, groups, precision)
     return [reader.kernel(group, counts) for group in dict.fromkeys(groups.values())]
 
@@ -281,7 +281,7 @@ def _data(node: NodeProto) -> list[str]:
 
 def _of(found: Mapping[str, tuple[tuple[int, ...], int]], name: str) -> tuple[tuple[int, ...], int]:
     if name not in found:
-        raise InputError(f"the shape of {name} cannot be inferred, so the bytes that it takes cannot be counted")
+        raise InputError(f"the shape of {name} cannot be inferred, so its bytes cannot be counted")
     return found[name]
 
 

@@ -221,7 +221,7 @@ class Live:
                 if not self.source.returns or self._stopped.is_set():
                     break
                 if not lost:
-                    self._say(f"{self.source.title} was lost ({why}); trying again until it is back")
+                    self._say(f"{self.source.title} was lost ({why}); reconnecting")
                 self._stopped.wait(_BACKOFF[min(lost, len(_BACKOFF) - 1)])
                 lost += 1
         except BaseException as error:

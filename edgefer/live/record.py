@@ -37,7 +37,7 @@ class Recording:
     def __init__(self, file: Path) -> None:
         name = printable(str(file))
         if file.suffix.lower() not in _ENDINGS:
-            raise InputError(f"--record takes a name that ends in {' or '.join(_ENDINGS)}, not {name}")
+            raise InputError(f"--record needs a name that ends in {' or '.join(_ENDINGS)}, not {name}")
         try:
             import av
         except ModuleNotFoundError as error:
@@ -47,7 +47,7 @@ class Recording:
             # Opened here, not by FFmpeg: it would do so at the first frame, and PyAV keeps errors at the end to itself.
             self._file = file.open("xb")
         except FileExistsError:
-            raise InputError(f"{name} is there already; --record writes a new file") from None
+            raise InputError(f"{name} already exists; --record writes a new file") from None
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"{name} cannot be written: {one_line(reason)}; name another file") from None
@@ -98,7 +98,7 @@ class Recording:
             raise self._full(error) from None
 
     def _full(self, error: FFmpegError | OSError) -> MissingRequirement:
-        return MissingRequirement(f"{self._name} cannot be written any more: {one_line(error.strerror or error)}")
+        return MissingRequirement(f"{self._name} can no longer be written: {one_line(error.strerror or error)}")
 
     def _open(self, width: int, height: int) -> VideoStream:
         from fractions import Fraction

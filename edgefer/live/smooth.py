@@ -182,7 +182,7 @@ class Smoother:
             or not 0 <= smoother._current < len(labels)
             or smoother.label not in (*labels, UNSURE)
         ):
-            raise ValueError("this is no state of a smoother with these labels")
+            raise ValueError("this is not the state of a smoother with these labels")
         return smoother
 
 

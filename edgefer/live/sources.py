@@ -36,9 +36,7 @@ _HOLE = 10.0  # seconds; a frame that comes later by its own time is not waited 
 _MAX_BROKEN = 100  # packets in a row that cannot be decoded
 _DEVICES = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}  # FFmpeg's names
 _STDIN = "pipe:0"
-_NOTHING = (
-    "no video came on stdin; see what the command before the pipe says. Bare pixels need --raw, such as 640x480:rgb24"
-)
+_NOTHING = "no video on stdin; check the command before the pipe. Raw pixels need --raw, such as 640x480:rgb24"
 _RAW = re.compile(r"(\d{1,5})x(\d{1,5})(?::(\w+))?", re.ASCII)
 _SIZE = re.compile(r"\d{1,5}x\d{1,5}", re.ASCII)
 
@@ -136,7 +134,7 @@ def named(source: str, size: str | None = None, raw: str | None = None) -> FFmpe
     scheme = source.partition("://")[0].lower() if "://" in source else None
     if scheme is not None:
         if scheme not in SCHEMES:
-            raise InputError(f"{shown(source)} is no address of a stream that edgefer reads: {', '.join(SCHEMES)}")
+            raise InputError(f"{shown(source)} is not a supported stream address: {', '.join(SCHEMES)}")
         _no_size(size)
         options = {"rtsp_transport": "tcp"} if scheme.startswith("rtsp") else {}
         return FFmpegStream(shown(source), source, returns=True, options=options)
@@ -145,7 +143,7 @@ def named(source: str, size: str | None = None, raw: str | None = None) -> FFmpe
 
 def _no_size(size: str | None) -> None:
     if size is not None:
-        raise InputError("--size asks a camera for a size; omit it for other sources")
+        raise InputError("--size is for cameras; omit it for other sources")
 
 
 def _file(source: str, size: str | None) -> FFmpegStream:
@@ -153,14 +151,14 @@ def _file(source: str, size: str | None) -> FFmpegStream:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no file has such a name"
-        raise InputError(f"{printable(source)}: {reason}; name a camera's number, a video, an address or -") from None
+        reason = getattr(error, "strerror", None) or "no such file"
+        raise InputError(f"{printable(source)}: {reason}; give a camera's number, a video, an address or -") from None
     if stat.S_ISCHR(mode) and sys.platform == "linux":
         options = {"video_size": size} if size else {}
         return FFmpegStream(printable(source), source, returns=True, format="v4l2", options=options)
     _no_size(size)
     if not stat.S_ISREG(mode):
-        raise InputError(f"{printable(source)} is no video file; for frames from a pipe: edgefer live - < PIPE")
+        raise InputError(f"{printable(source)} is not a video file; for frames from a pipe: edgefer live - < PIPE")
     return FFmpegStream(printable(source), f"file:{source}", returns=False, paced=True)
 
 
@@ -247,7 +245,7 @@ def opened(
         threads: whether the decoder uses all cores, for which it takes several frames at a time.
 
     Raises:
-        InputError: it cannot be opened, or holds no pictures.
+        InputError: it cannot be opened, or contains no pictures.
         MissingExtra: PyAV is not installed.
     """
     live = {} if threads else {"flags": "low_delay", "analyzeduration": "500000"}
@@ -260,12 +258,12 @@ def opened(
             raise InputError(f"{title} cannot be opened: {_said(error, timeout and timeout[0])}") from None
         with container:
             if not container.streams.video:
-                raise InputError(f"{title} holds no pictures")
+                raise InputError(f"{title} contains no pictures")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO" if threads else "NONE"
             if stream.codec_context.width * stream.codec_context.height > _MAX_PIXELS:
                 size = f"{stream.codec_context.width}x{stream.codec_context.height}"
-                raise InputError(f"{title} has frames of {size} pixels; edgefer takes {_MAX_PIXELS:,} pixels at most")
+                raise InputError(f"{title} has frames of {size} pixels; edgefer reads at most {_MAX_PIXELS:,} pixels")
             stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
             yield container, stream
 
@@ -283,7 +281,7 @@ def decoded(container: InputContainer, stream: VideoStream, title: str) -> Itera
             try:
                 packet = next(packets, None)
             except (av.error.FFmpegError, OSError) as error:
-                raise InputError(f"{title} cannot be read any more: {_said(error, _READ)}") from None
+                raise InputError(f"{title} can no longer be read: {_said(error, _READ)}") from None
             if packet is None:
                 break
             arrived = perf_counter()
@@ -303,7 +301,7 @@ def decoded(container: InputContainer, stream: VideoStream, title: str) -> Itera
     if not frames and container.name == _STDIN:
         raise InputError(_NOTHING)
     if not frames:
-        raise InputError(f"{title} holds no frame that can be decoded")
+        raise InputError(f"{title} contains no frame that can be decoded")
 
 
 class Clock:
@@ -343,5 +341,5 @@ def _av() -> Iterator[Any]:
 def _said(error: Exception, seconds: float | None = None) -> str:
     """Return what FFmpeg says, without addresses, which may hold passwords."""
     if type(error).__name__ in ("ExitError", "TimeoutError") and seconds is not None:
-        return f"nothing came for {seconds:.0f} s"
+        return f"nothing received for {seconds:.0f} s"
     return one_line(getattr(error, "strerror", None) or error, 200)

@@ -45,9 +45,9 @@ def table(title: str, frame: Frame | None, figures: Figures) -> Table:
 def line(figures: Figures) -> str:
     """Return the figures in one line."""
     delay = "" if figures.p50_ms is None else f", answer after {figures.p50_ms:.0f} ms (p99 {figures.p99_ms:.0f} ms)"
-    state = "" if figures.connected else ", no frames at present"
+    state = "" if figures.connected else ", no frames"
     return (
-        f"{figures.fps_judged:.1f} of {figures.fps_in:.1f} frames a second{delay}, {figures.dropped:,} dropped, "
+        f"{figures.fps_judged:.1f} of {figures.fps_in:.1f} frames per second{delay}, {figures.dropped:,} dropped, "
         f"{counted(figures.faces, 'face')}{state}"
     )
 

@@ -100,7 +100,7 @@ def write_csv(predictor: Predictor, video: Path, table: Path, settings: JudgeSet
                 if not resumed:
                     _write_row(out, _columns(predictor.labels))
                 else:
-                    console.say(f"goes on after frame {resumed:,} of {title}")
+                    console.say(f"continuing after frame {resumed:,} of {title}")
                 total = stream.frames or round(float((container.duration or 0) / 1e6 * (stream.average_rate or 0)))
                 with console.progress("judging", max(total, state.frames + 1), state.frames) as advance:
                     save = partial(_save, state_file, key, state, judge)
@@ -111,7 +111,7 @@ def write_csv(predictor: Predictor, video: Path, table: Path, settings: JudgeSet
                 rows_file.replace(table)
         except BlockingIOError:
             raise InputError(
-                f"another process writes {printable(str(table))}; wait for it, or name another file"
+                f"another process is writing {printable(str(table))}; wait, or give another file"
             ) from None
     with suppress(FileNotFoundError):
         state_file.unlink()
@@ -180,7 +180,7 @@ def _restored(file: Path, key: dict[str, Any], judge: Judge, rows: Path) -> _Sta
             return state
     except (InputError, KeyError, TypeError, ValueError):
         pass
-    console.say(f"{printable(file.name)} is of another video, network or option; starting anew")
+    console.say(f"{printable(file.name)} belongs to another video, network or option; starting over")
     return _State()
 
 

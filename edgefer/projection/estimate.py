@@ -25,7 +25,7 @@ from edgefer.lines import typed
 from edgefer.projection.result import Projected, ProjectedNetwork, Projection, Workload
 
 _BATCH = 64
-_ABSENT = {"jetson": "This is no Jetson", "rtx": "There is no GPU of NVIDIA's here", "pi": "This is no Raspberry Pi"}
+_ABSENT = {"jetson": "This is not a Jetson", "rtx": "There is no NVIDIA GPU here", "pi": "This is not a Raspberry Pi"}
 _BACKENDS = {"pi": "cpu"}  # of a family that is no device's name: which backend runs there
 _HOSTS = {"jetson": "user@orin", "rtx": "user@machine", "pi": "user@raspberrypi"}
 _METHOD = (

@@ -114,7 +114,7 @@ def test_without_any_detector_small_pictures_are_answered_and_the_others_say_wha
         [[prediction]] = predictor.predict_faces(np.tile(np.arange(44, dtype=np.uint8), (44, 1)))
         assert prediction.box is None
         for _ in range(2):
-            with pytest.raises(MissingRequirement, match="nothing to find faces with: http://127"):
+            with pytest.raises(MissingRequirement, match="no face detector: http://127"):
                 predictor.predict_faces(np.zeros((300, 400), np.uint8))
     with pytest.raises(MissingExtra, match=r"edgefer\[cascade\]"), edgefer.load(made, detector="cascade") as predictor:
         predictor.predict_faces(np.zeros((300, 400), np.uint8))

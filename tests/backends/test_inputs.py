@@ -89,18 +89,21 @@ TAKEN = {  # what is given, and the shapes that come out
 }
 
 REFUSED = {  # what is given, and what the message says
-    "channels first": (_array(3, 48, 48), r"may be 3 grey pictures or one with channels first; .*transpose\(1, 2, 0\)"),
+    "channels first": (
+        _array(3, 48, 48),
+        r"may be 3 grey pictures or one picture with channels first; .*transpose\(1, 2, 0\)",
+    ),
     "channels first, alpha": (_array(4, 48, 48), r"may be 4 grey pictures or one .* list\(array\)"),
     "channels first in a list": ([_array(3, 48, 48)], r"picture 0 has shape \(3, 48, 48\).*transpose\(1, 2, 0\)"),
     "one grey channel first in a list": ([_array(1, 48, 48)], r"picture 0 has shape .*transpose\(1, 2, 0\)"),
     "batch with channels first": (_array(5, 3, 48, 48), r"channels first; give array\.transpose\(0, 2, 3, 1\)"),
     "grey batch with channels first": (_array(5, 1, 48, 48), r"give array\.transpose\(0, 2, 3, 1\)"),
     "one batch of RGB": (_array(1, 3, 48, 48), r"give array\.transpose\(0, 2, 3, 1\)"),
-    "MATLAB's order": (_array(48, 48, 100), r"\(48, 48, 100\) is no certain stack.*moveaxis\(array, -1, 0\)"),
+    "MATLAB's order": (_array(48, 48, 100), r"\(48, 48, 100\) is ambiguous.*moveaxis\(array, -1, 0\)"),
     "MATLAB's order, few": (_array(48, 48, 5), r"moveaxis\(array, -1, 0\)"),
     "MATLAB's order, upright": (_array(60, 48, 1000), r"moveaxis\(array, -1, 0\)"),
     "MATLAB's order in colour": (_array(48, 48, 3, 100), r"\(48, 3, 100\)"),
-    "MATLAB's order in colour, one": (_array(48, 48, 3, 1), r"no certain stack of pictures, \(N, H, W, C\)"),
+    "MATLAB's order in colour, one": (_array(48, 48, 3, 1), r"not clearly \(N, H, W, C\)"),
     "a row of a table": (_array(2304), r"has shape \(2304,\)"),
     "rows of a table": (_array(10, 2304), r"10 flattened faces or one picture; .*reshape\(-1, height, width\)"),
     "as many rows as a photograph has": (_array(1728, 2304), r"1728 flattened faces .*, one picture as \[array\]"),
@@ -131,20 +134,20 @@ REFUSED = {  # what is given, and what the message says
     "array of paths": (np.array(["a.png", "b.png"]), "array of <U5"),
     "fields": (np.zeros((20, 30), dtype=[("r", "u1"), ("g", "u1")]), "array of"),
     "masked": (np.ma.masked_greater(_array(20, 30), 9), r"masked array; .*array\.filled\(255\)"),
-    "list of rows of numbers": ([[0, 1], [2, 3]], "picture 0 is no picture: list"),
-    "list of lists of arrays": ([[_array(20, 30)]], "picture 0 is no picture: list"),
-    "a gap": ([_array(20, 30), None], "picture 1 is no picture: NoneType"),
+    "list of rows of numbers": ([[0, 1], [2, 3]], "picture 0 is not a picture: list"),
+    "list of lists of arrays": ([[_array(20, 30)]], "picture 0 is not a picture: list"),
+    "a gap": ([_array(20, 30), None], "picture 1 is not a picture: NoneType"),
     "tensor": (torch.zeros(3, 48, 48, dtype=torch.uint8), r"no picture: Tensor; .*permute\(1, 2, 0\)\.numpy\(\)"),
     "batch of tensors": (torch.zeros(2, 3, 48, 48), "no picture: Tensor"),
     "tensor without an axis": (torch.tensor(7), "no picture: Tensor"),
-    "tensor of one axis": (torch.zeros(9), "picture 0 is no picture: Tensor"),
-    "list of tensors": ([torch.zeros(48, 48)], r"picture 0 is no picture: Tensor; .*numpy\(\)"),
+    "tensor of one axis": (torch.zeros(9), "picture 0 is not a picture: Tensor"),
+    "list of tensors": ([torch.zeros(48, 48)], r"picture 0 is not a picture: Tensor; .*numpy\(\)"),
     "table": (_Frame([1]), "no picture: _Frame; give a uint8 NumPy array"),
     "number": (7, "no picture: int"),
     "NumPy's number": (np.uint8(7), "no picture: uint8"),
     "None": (None, "no picture: NoneType; give an array"),
     "dictionary": ({"a": _array(20, 30)}, "no picture: dict"),
-    "set": ({"a.png", "b.png"}, "a set has no order; give a list"),
+    "set": ({"a.png", "b.png"}, "sets are unordered; give a list"),
     "bytearray": (bytearray(_png()), r"no picture: bytearray; give bytes\("),
     "memoryview": (memoryview(_png()), r"no picture: memoryview; give bytes\("),
     "text to read": (io.StringIO("x"), r"no picture: StringIO; give its content: file\.read\(\)"),
@@ -152,12 +155,12 @@ REFUSED = {  # what is given, and what the message says
     "base64 as text": (base64.b64encode(_png()).decode(), r"picture 0 is base64 text; .*b64decode"),
     "base64 as bytes": (base64.b64encode(_png()), r"picture 0 is base64 text; .*b64decode"),
     "base64 of many letters": (base64.b64encode(bytes(range(256)) * 9).decode(), "picture 0 is base64 text"),
-    "data URI without a comma": ("data:image/png", r"^data:image/png is no data URI: it has no comma"),
+    "data URI without a comma": ("data:image/png", r"^data:image/png is not a data URI: it has no comma"),
     "data URI that is not base64": ("data:image/png;base64,a~b", "what follows the comma is not base64"),
     "data URI of a text": ("data:,hello", "^data:,hello is not a supported picture"),
     "address": ("http://127.0.0.1:9/a.png", r"^http://127\.0\.0\.1:9/a\.png is not fetched .*fetch=True"),
     "text of a million letters": ("x" * 1_000_000, "^x{200}... cannot be read: File name too long$"),
-    "NUL in a path": ("a\0b.png", r"^a\\x00b\.png is no path: a NUL is in it$"),
+    "NUL in a path": ("a\0b.png", r"^a\\x00b\.png is not a path: it contains a NUL$"),
     "no bytes": (b"", "picture 0 is empty"),
     "floating-point Pillow": (Image.new("F", (12, 12)), "picture 0 cannot be used: its pixels are floating-point"),
     "Pillow without pixels": (Image.new("L", (0, 5)), "picture 0 has no pixels: 0 x 5"),
@@ -281,7 +284,7 @@ def test_an_address_is_fetched_and_read_where_that_is_allowed_and_never_asked_fo
         made = samples.write(tmp_path / "made").path
         with edgefer.load(made, network="fp32", device="cpu") as predictor:
             for give in (predictor.predict, predictor.predict_faces):
-                with pytest.raises(InputError, match=r"is not fetched unless asked for: .*fetch=True"):
+                with pytest.raises(InputError, match=r"is not fetched by default: .*fetch=True"):
                     give([f"{address}a.png"])
         assert asked == []
         with edgefer.load(made, network="fp32", device="cpu", fetch=True) as predictor:

@@ -140,7 +140,7 @@ def test_what_would_be_written_wrongly_is_refused(kind: str, constant: np.ndarra
         node.input[:] = ["shifted" if name == "input" else name for name in node.input]
     model.graph.node.insert(0, helper.make_node(kind, ["input", "constant"], ["shifted"], name="shift"))
     model.graph.initializer.append(numpy_helper.from_array(constant, "constant"))
-    with pytest.raises(InputError, match="only constants for each channel"):
+    with pytest.raises(InputError, match="only per-channel constants"):
         convert(model)
 
 

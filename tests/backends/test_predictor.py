@@ -167,7 +167,7 @@ def test_files_that_are_no_pictures_are_named(predictor: edgefer.Predictor, tmp_
         "text.png": r"is not a supported picture \(.bmp, .*\)",
         "cut.png": "is a damaged picture",
         "nothing.png": "is empty",
-        "": "is a folder and no file",
+        "": "is a folder, not a file",
     }.items():
         with pytest.raises(InputError, match=reason) as caught:
             predictor.predict(tmp_path / name)

@@ -268,7 +268,7 @@ def test_versions_are_compared(version: str, code: int, tmp_path: Path, folder: 
         (["--host", "-oProxyCommand=touch pwned"], 2, "is not passed to ssh"),
         (["--host", "orin", "--device", "tpu"], 2, "unknown device 'tpu'"),
         (["--host", "orin", "--split", "holdout"], 2, "holdout"),
-        (["--host", "orin:a\nb"], 2, "is no path"),
+        (["--host", "orin:a\nb"], 2, "is not a path"),
         (["--host", "orin", "--out", FACES], 2, "exists already"),
     ],
 )

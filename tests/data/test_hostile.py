@@ -89,7 +89,7 @@ HOSTILE: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "a long directory of a zip": ("x.zip", _many_entries, "more entries than edgefer reads"),
     "a zip that inflates": ("x.zip", _inflating_zip, "would expand to"),
     "blank lines": ("x.csv", _blank_lines, "empty lines"),
-    "holes": ("x.csv", _holes, "nearly all of them holes"),
+    "holes": ("x.csv", _holes, "nearly all sparse"),
 }
 
 

@@ -41,7 +41,7 @@ def test_a_jetson_is_told_its_power_mode_and_clocks_and_never_to_install_rtx(tmp
     assert (found["power mode"].state, found["power mode"].found) == ("note", "15W")
     assert "sudo nvpmodel -m 2 for the most" in found["power mode"].remedy  # on this board 0 is the least but one
     assert "jetson_clocks" in found["clocks"].remedy
-    assert found["free memory"].found == "5.2 GB, which CPU and GPU share"
+    assert found["free memory"].found == "5.2 GB, shared by CPU and GPU"
     assert found["8-bit arithmetic"].state == "ok"
     assert "nvidia-jetpack" in found["TensorRT"].remedy
     assert "rtx" not in found
@@ -123,8 +123,8 @@ def test_a_board_answers_the_ten_questions_that_decide(tmp_path: Path, installed
         "GPU": "Orin, SM 87, CUDA 12.6",
         "CUDA binding": "cuda-bindings 12.9.2",
         "power mode": "MAXN_SUPER",
-        "clocks": "held at their highest; GPU at 305 MHz",
-        "free memory": "5.2 GB, which CPU and GPU share",
+        "clocks": "fixed at their maximum; GPU at 305 MHz",
+        "free memory": "5.2 GB, shared by CPU and GPU",
         "OpenCV": "4.8.0 with GStreamer",
         "NumPy": "1.26.4",
         "container": "none",
@@ -138,7 +138,7 @@ def test_a_board_answers_the_ten_questions_that_decide(tmp_path: Path, installed
     [
         ({}, "not installed", "sudo apt install nvidia-jetpack"),
         ({"usr/lib/aarch64-linux-gnu/libnvinfer.so.10.3.0": ""}, "10.3.0, without", "apt install python3-libnvinfer"),
-        ({"usr/lib/python3/dist-packages/tensorrt/__init__.py": ""}, "cannot see", "--system-site-packages"),
+        ({"usr/lib/python3/dist-packages/tensorrt/__init__.py": ""}, "not visible", "--system-site-packages"),
         (
             {"usr/lib/python3.99/dist-packages/tensorrt/__init__.py": ""},
             "for python3.99",
@@ -160,7 +160,7 @@ def test_a_tensorrt_that_this_python_does_not_find_says_what_mends_it(
     [
         ("8.6.2.3", "missing", "Orin with JetPack 6.1"),
         ("10.3.0", "ok", ""),
-        ("10.7.0", "note", "fit the driver"),
+        ("10.7.0", "note", "match the driver"),
         ("installed by the system", "ok", ""),
     ],
 )
@@ -281,5 +281,8 @@ def test_what_a_bug_report_attaches_names_no_folder_of_the_machine(
     )
     assert error.as_dict()["found"] == "cannot open libnvinfer.so.10: no such file"
     assert error.as_dict()["remedy"] == "a/b or 'y z'"
-    for remedy in (rapl.REMEDY, "start it with --runtime nvidia -v /etc/nvpmodel.conf:/etc/nvpmodel.conf:ro"):
+    for remedy in (
+        rapl.REMEDY,
+        "start the container with --runtime nvidia -v /etc/nvpmodel.conf:/etc/nvpmodel.conf:ro",
+    ):
         assert Line("machine", "x", "note", "y", remedy).as_dict()["remedy"] == remedy  # it can be typed

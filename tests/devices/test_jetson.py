@@ -85,9 +85,9 @@ def test_a_board_and_its_jetpack_run_edgefer_or_not(model: str, linux: str, runs
 @pytest.mark.parametrize(
     ("files", "model"),
     [
-        ({"etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 1"}, "a Jetson that does not say which"),
+        ({"etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 1"}, "an unknown Jetson"),
         ({"tmp/nv_jetson_model": "NVIDIA Jetson Orin Nano Developer Kit\n"}, "NVIDIA Jetson Orin Nano Developer Kit"),
-        ({"dev/nvmap": ""}, "a Jetson that does not say which"),
+        ({"dev/nvmap": ""}, "an unknown Jetson"),
         ({"proc/device-tree/model": "NVIDIA Orin Nano Developer Kit\0"}, "NVIDIA Orin Nano Developer Kit"),
     ],
 )

@@ -140,9 +140,9 @@ def test_a_host_that_hangs_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ("no host key", "does not know its host key; connect once by hand"),
-        ("another host key", "not the one ssh knows"),
-        ("another user key", "takes none of your keys"),
+        ("no host key", "its host key is unknown; connect once by hand"),
+        ("another host key", "its host key has changed"),
+        ("another user key", "accepts none of your keys"),
     ],
 )
 def test_keys_are_checked_as_ssh_does(wrong: str, words: str, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_folder_there_that_cannot_be_written(tmp_path: Path) -> None:
     sshd.program(tmp_path / "bin", "edgefer", FAKE)
     with (
         sshd.serve(tmp_path, TMPDIR="/proc/none") as server,
-        pytest.raises(MissingRequirement, match=r"no room for a folder \(mktemp: .*TMPDIR"),
+        pytest.raises(MissingRequirement, match=r"no space for a folder \(mktemp: .*TMPDIR"),
     ):
         remote.connect("orin", server.config).__enter__()
 

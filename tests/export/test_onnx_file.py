@@ -145,7 +145,7 @@ def test_a_model_card_that_is_no_text_is_one_line(tmp_path: Path) -> None:
         (("onnx", "edgefer-nano", "--out", "nano.bin"), "should end in .onnx"),
         (("onnx", "edgefer-nano", "--network", "int9"), "no network 'int9'"),
         (("--check", "nowhere.onnx"), "nowhere.onnx"),
-        (("--check", "."), "is a folder and no file"),
+        (("--check", "."), "is a folder, not a file"),
         (("--check", "nowhere.onnx", "onnx"), "--check takes no subcommand"),
         (("--device", "cpu", "onnx", "edgefer-nano"), "--device needs --check"),
         (("--device", "cpu", "litert", "edgefer-nano"), "--device needs --check"),

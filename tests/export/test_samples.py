@@ -83,7 +83,7 @@ def test_litert_with_preprocessing_written_again(tflite: Path, tmp_path: Path) -
 def test_check_runs_a_litert_file_and_sees_wrong_preprocessing(tflite: Path, tmp_path: Path) -> None:
     (found,) = checking.check(tflite)
     assert (found.device, found.labels, found.passed) == ("litert", 0, True)
-    with pytest.raises(InputError, match="runs on litert alone, not on cpu"):
+    with pytest.raises(InputError, match="runs only on litert, not on cpu"):
         checking.check(tflite, ["cpu"])
     vectors = golden.read(checking.beside(tflite))
     wrong = vectors.preprocessing.model_copy(update={"mean": (0.0,)})

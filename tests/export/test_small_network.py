@@ -52,5 +52,5 @@ def test_what_it_cannot_run_is_refused_in_one_line(node: str, says: str) -> None
     )
     for name, shape in (("w", (4, 4, 3, 3)), ("b", (4,))):
         model.graph.initializer.append(numpy_helper.from_array(np.ones(shape, np.float32), name))
-    with pytest.raises(InputError, match=f"the small form has {says}.*use --form large"):
+    with pytest.raises(InputError, match=f"the small form does not support {says}.*use --form large"):
         small_network.convert(model)

@@ -231,7 +231,7 @@ def test_the_page_fits_its_screen_and_everyone_can_use_it(browser: Browser, page
 
 def test_consent_comes_first(browser: Browser, page: str) -> None:
     notice = browser.run("document.getElementById('notice').textContent")
-    assert "must be told and have agreed" in notice
+    assert "must be told and must agree" in notice
     assert "Article 50" in notice
     assert browser.run("document.getElementById('watch').hidden")
 

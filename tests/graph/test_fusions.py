@@ -66,7 +66,7 @@ def test_an_activation_with_a_scale_for_each_channel_is_the_cause() -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.full(4, 0.02, np.float32), "scales"))
     model.graph.initializer.append(numpy_helper.from_array(np.zeros(4, np.uint8), "zeros"))
     reasons = {each.reason: each for each in slow(model, fast_int8=True)}
-    (reason,) = [reason for reason in reasons if "one scale for each channel" in reason]
+    (reason,) = [reason for reason in reasons if "per-channel scales" in reason]
     assert second.name in reasons[reason].nodes
 
 
@@ -135,7 +135,7 @@ def test_weights_that_are_computed_in_each_call_are_named() -> None:
         conv.input[1] = computed.output[0]
     found = in_float(model)
     assert found.integer == 0
-    assert found.reasons[0].reason.startswith("weights that are computed in each call")
+    assert found.reasons[0].reason.startswith("weights computed in each call")
     assert list(found.reasons[0].nodes) == named(model, "Conv")
 
 

@@ -28,5 +28,5 @@ def test_model_cards_say_it_too(name: str) -> None:
     folder = bundle.shipped(name)
     assert folder is not None
     text = flat((folder / "MODEL_CARD.md").read_text(encoding="utf-8"))
-    for said in (NOTICE[1], "told and have agreed", "Answers marked unsure go to a person, not into a decision"):
+    for said in (NOTICE[1], "told and must agree", "Labels marked unsure go to a person, not into a decision"):
         assert said in text

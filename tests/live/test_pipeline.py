@@ -134,7 +134,7 @@ def test_a_lost_source_is_tried_again_and_said_once(
         while live.figures().captured < 20:
             assert answers.get(60)
         figures = live.figures()
-    assert said == ["frames was lost (the connection was reset); trying again until it is back", "frames is back"]
+    assert said == ["frames was lost (the connection was reset); reconnecting", "frames is back"]
     assert figures.reconnects == 1
     assert figures.connected
 

@@ -37,7 +37,7 @@ except MissingRequirement as error:
 def test_a_full_disk_is_said(tmp_path: Path, ending: str) -> None:
     command = [sys.executable, "-c", FULL, str(tmp_path / f"v.{ending}")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
-    said = f"{tmp_path}/v.{ending} cannot be written any more: File too large\n"
+    said = f"{tmp_path}/v.{ending} can no longer be written: File too large\n"
     assert (done.stdout, done.stderr) == (said, "")
 
 
@@ -45,7 +45,7 @@ def test_where_nothing_can_be_written_is_said_before_the_camera_starts(tmp_path:
     with pytest.raises(InputError, match="No such file or directory; name another file"):
         Recording(tmp_path / "nowhere" / "v.mp4")
     (tmp_path / "v.mp4").touch()
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         Recording(tmp_path / "v.mp4")
 
 

@@ -144,12 +144,12 @@ def test_an_rtsp_server_that_dies_is_found_again(
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("there-is-none.mp4", "there-is-none.mp4: No such file or directory; name a camera's number"),
+        ("there-is-none.mp4", "there-is-none.mp4: No such file or directory; give a camera's number"),
         ("97", "there is no camera 97 (/dev/video97)"),
-        ("ftp://x/y", "ftp://x/y is no address of a stream that edgefer reads: rtsp, rtsps, http, https"),
+        ("ftp://x/y", "ftp://x/y is not a supported stream address: rtsp, rtsps, http, https"),
         ("concat:a|b", "concat:a|b: No such file or directory"),
-        (".", ". is no video file"),
-        ("rtsp://x/y --size 640x480", "--size asks a camera for a size; omit it for other sources"),
+        (".", ". is not a video file"),
+        ("rtsp://x/y --size 640x480", "--size is for cameras; omit it for other sources"),
         ("0 --no-page --listen 4913", "--listen is the page's address; omit it or --no-page"),
         ("0 --size large", "--size is a width and a height such as 1280x720, not large"),
     ],
@@ -212,7 +212,7 @@ def test_times_that_jump_hold_nothing_up(frames: list[np.ndarray], tmp_path: Pat
 def test_nothing_on_stdin_is_one_line(content: str) -> None:
     done = run("-", "--no-page", stdin=content.encode())
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].decode().startswith("edgefer: no video came on stdin; see what the command")
+    assert done.stderr.splitlines()[-1].decode().startswith("edgefer: no video on stdin; check the command")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has other signals")

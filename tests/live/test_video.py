@@ -80,7 +80,7 @@ def test_a_state_of_other_options_is_not_gone_on_with(film: Path, tmp_path: Path
     done = predict(film, "--csv", table, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["resumed"] == 0
-    assert "starting anew" in done.stderr
+    assert "starting over" in done.stderr
     assert "something else" not in table.read_text()
 
 

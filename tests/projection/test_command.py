@@ -43,7 +43,7 @@ def _run(*arguments: str, command: str = "bench") -> Result:
 
 
 @pytest.mark.parametrize(
-    ("device", "first"), [("jetson", "This is no Jetson: "), ("rtx", "There is no GPU of NVIDIA's here: ")]
+    ("device", "first"), [("jetson", "This is not a Jetson: "), ("rtx", "There is no NVIDIA GPU here: ")]
 )
 def test_all_is_printed_and_written_then_it_is_an_error(folder: Path, device: str, first: str) -> None:
     done = _run("--device", device)

@@ -32,7 +32,7 @@ def times(projection: Projection) -> dict[tuple[str, str], float]:
 
 
 def test_both_boards_have_a_time_in_fp32_and_in_int8(shipped: Projection) -> None:
-    assert shipped.statement.startswith("This is no Raspberry Pi")
+    assert shipped.statement.startswith("This is not a Raspberry Pi")
     found = times(shipped)
     assert set(found) == {(board.name, precision) for board in (FOUR, FIVE) for precision in ("fp32", "int8")}
     assert [(each.precision, each.as_filed) for each in shipped.workloads] == [("fp32", False), ("int8", True)]

@@ -57,7 +57,7 @@ def test_rtx_gets_its_own_networks_and_devices(made: bundle.Bundle) -> None:
 
 
 def test_it_says_that_nothing_was_measured(made: bundle.Bundle, projection: Projection, tmp_path: Path) -> None:
-    assert projection.statement == "This is no Jetson: nothing below was measured on one."
+    assert projection.statement == "This is not a Jetson: nothing below was measured on one."
     here = project([made], samples.dataset(), device="jetson", root=jetsons.orin_nano(tmp_path))
     assert "no Jetson" not in here.statement
     assert "Nothing below was measured" in here.statement

@@ -249,7 +249,7 @@ def test_the_picture_can_be_hidden_while_its_answers_stay(browser: Browser, stag
 def test_the_notice_stands_first_until_it_was_read(browser: Browser, stage: tuple[Stage, str]) -> None:
     browser.open(stage[1])
     until(browser, STATE, lambda state: state == "Live")
-    for said in ("told and have agreed", "Article 5", "Article 50", "go to a person"):
+    for said in ("told and must agree", "Article 5", "Article 50", "go to a person"):
         assert said in browser.run(text("#notice"))
     browser.run("document.getElementById('understood').click()")
     assert browser.run("document.getElementById('notice').hidden")

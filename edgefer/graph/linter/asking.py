@@ -57,7 +57,7 @@ def ask_in_subprocess(content: bytes, target: str) -> RuntimeVerdict | None:
             command, input=content, capture_output=True, timeout=_SECONDS, env=environment, check=False
         )
     except subprocess.TimeoutExpired:
-        return RuntimeVerdict(_name(target), f"it does not say whether it takes the file within {_SECONDS} s")
+        return RuntimeVerdict(_name(target), f"it does not finish loading the file within {_SECONDS} s")
     if done.returncode:
         return RuntimeVerdict(_name(target), f"it crashes on the file (exit code {done.returncode})")
     said = json.loads(done.stdout.splitlines()[-1])
@@ -89,7 +89,7 @@ def _session(content: bytes) -> RuntimeVerdict | None:
         open_session(content, options(exact=False))
     except Exception as error:  # onnxruntime's own errors share no base class
         return RuntimeVerdict(
-            who, f"refuses the file: {one_line(str(error).rpartition('[ONNXRuntimeError] : ')[2], 300)}"
+            who, f"rejects the file: {one_line(str(error).rpartition('[ONNXRuntimeError] : ')[2], 300)}"
         )
     return RuntimeVerdict(who)
 

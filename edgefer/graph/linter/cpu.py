@@ -61,6 +61,6 @@ def names(view: GraphView) -> list[Finding]:
         if call.node.op_type == "Constant":
             continue  # becomes an initializer
         if call.node.name and key in seen:
-            found.append(Finding(call.name, "another node has the same name; ONNX Runtime refuses that"))
+            found.append(Finding(call.name, "another node has the same name, which ONNX Runtime rejects"))
         seen.add(key)
     return found

@@ -23,7 +23,7 @@ def quantizer(call: Call, target: str) -> Iterator[Finding]:
         if call.given(2) and scale is not None and call.input(2).shape not in (None, scale):
             said = f"the zero point has shape {list(call.input(2).shape or ())} and the scale {list(scale)}"
             if scale not in ((), (1,)) or call.input(2).shape not in ((), (1,)):
-                yield Finding(call.name, f"{said}; they must be alike", "fails")
+                yield Finding(call.name, f"{said}; they must match", "fails")
         if per_axis and shape and call.opset >= 13:
             axis = call.attribute("axis", 1)
             if -len(shape) <= axis < len(shape) and None not in (shape[axis], count) and shape[axis] != count:
@@ -33,7 +33,7 @@ def quantizer(call: Call, target: str) -> Iterator[Finding]:
     if not call.fixed(0) and not _weights_behind(call):
         yield Finding(
             call.name,
-            f"the scale of an activation has shape ({count},); it must be one number of shape ()",
+            f"the scale of an activation has shape ({count},); it must be a scalar of shape ()",
             "misread",
         )
     elif shape:

@@ -29,7 +29,7 @@ def kernels(call: Call) -> Iterator[Finding]:
             yield Finding(call.name, f"{_called(call)} has no kernel for {_types(call)} in ONNX Runtime's CPU provider")
         return
     if call.schema is None:
-        yield Finding(call.name, f"ONNX Runtime does not know {_called(call)} of opset {call.opset}")
+        yield Finding(call.name, f"ONNX Runtime has no {_called(call)} of opset {call.opset}")
         return
     if call.schema.deprecated:
         yield Finding(call.name, f"ONNX no longer has {_called(call)} in opset {call.opset}")

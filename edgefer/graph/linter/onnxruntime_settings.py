@@ -19,7 +19,7 @@ Rule = Callable[[Call], Iterator[str]]
 
 def _conv(call: Call) -> Iterator[str]:
     if _auto_pad(call) not in ("NOTSET", "") and call.attribute("pads") is not None:
-        yield "it has both auto_pad and pads; leave one of them out"
+        yield "it has both auto_pad and pads; omit one"
     yield from _positive(call, "strides", "dilations", "kernel_shape")
     if call.attribute("group", 1) <= 0:
         yield "group must be positive"
@@ -35,13 +35,13 @@ def _pool(call: Call) -> Iterator[str]:
             or any(pad >= side for pad, side in zip(pads, [*kernel, *kernel], strict=False))
         )
     ):
-        yield f"the pads {list(pads)} are not smaller than the kernel {list(kernel)}"
+        yield f"the pads {list(pads)} must be smaller than the kernel {list(kernel)}"
     yield from _positive(call, "strides", "dilations", "kernel_shape")
 
 
 def _cast(call: Call) -> Iterator[str]:
     if call.attribute("saturate", 1) == 0 and not call.output().type.startswith("float8"):
-        yield "saturate=0 is for float8 alone"
+        yield "saturate=0 is for float8 only"
 
 
 def _lp(call: Call) -> Iterator[str]:
@@ -69,7 +69,7 @@ def _recurrent(call: Call) -> Iterator[str]:
 def _target(call: Call) -> Iterator[str]:
     scores, target = call.input(0).rank, call.input(1).rank
     if scores is not None and target is not None and target != scores - 1:
-        yield "the target must have one axis less than the input"
+        yield "the target must have one axis fewer than the input"
 
 
 def _grid(call: Call) -> Iterator[str]:
@@ -86,7 +86,7 @@ def _axis(call: Call) -> Iterator[str]:
 
 def _window(call: Call) -> Iterator[str]:
     if call.input(0).rank not in (0, None):
-        yield "the size must be one number of shape ()"
+        yield "the size must be a scalar of shape ()"
 
 
 def _groups(call: Call) -> Iterator[str]:
@@ -123,7 +123,7 @@ def _resize(call: Call) -> Iterator[str]:
     mode = _text(call.attribute("mode", b"nearest"))
     cubic, antialias = mode == "cubic", bool(call.attribute("antialias", 0))
     if call.attribute("exclude_outside", 0) and not cubic and not (mode == "linear" and antialias):
-        yield "exclude_outside=1 is for mode cubic alone"
+        yield "exclude_outside=1 is for mode cubic only"
     if antialias and mode not in ("linear", "cubic"):
         yield f"antialias=1 is for modes linear and cubic, not {mode}"
     place = 1 if call.node.op_type == "Upsample" or call.opset < 11 else 2
@@ -141,7 +141,7 @@ def _resize(call: Call) -> Iterator[str]:
     if mode == "linear" and not _linear(scales):
         yield f"linear interpolation of {scales.size} axes by {scales.ravel().tolist()}"
     if cubic and not (scales.size == 2 or (scales.size == 4 and (scales.ravel()[:2] == 1).all())):
-        yield "cubic interpolation of other axes than the last two"
+        yield "cubic interpolation of axes other than the last two"
     rank = call.input(0).rank
     if rank is not None and scales.size != rank and not call.attribute("axes"):
         yield f"there are {scales.size} scales for {rank} axes"
@@ -261,11 +261,11 @@ def between_quantizers(call: Call) -> Iterator[str]:
     if name in _BEFORE_QUANTIZER and quantizer is not None and len(quantizer.input) > 2:
         zero = call.scope.constants.initializer(quantizer.input[2])
         if zero is not None and zero.data_type not in _INTEGERS:
-            yield "ONNX Runtime joins it with the QuantizeLinear behind, which works for 8- and 16-bit integers alone"
+            yield "ONNX Runtime fuses it with the QuantizeLinear after it, for 8- and 16-bit integers only"
     if quantizer is not None and name in _MOVES and call.opset >= 23 and call.output().type:
         scale_type = value(call.scope.types.get(quantizer.input[1])).type if len(quantizer.input) > 1 else ""
         if scale_type and scale_type != call.output().type:
-            yield f"ONNX Runtime moves the QuantizeLinear in front of it, whose scale is {scale_type}"
+            yield f"ONNX Runtime moves the QuantizeLinear before it, with scale of type {scale_type}"
     if quantizer is None and name != "ArgMax" and name not in _MOVES:
         return
     made = call.scope.types.get(quantizer.output[0]) if quantizer is not None else None
@@ -279,18 +279,18 @@ def between_quantizers(call: Call) -> Iterator[str]:
     if name in _ON_INTEGERS and kind and same and kind not in ("int4", "uint4", "int32"):
         allowed = _allowed(call)
         if allowed and kind not in allowed:
-            yield f"ONNX Runtime runs it on the {kind} in front of its DequantizeLinear; opset {call.opset} forbids it"
+            yield f"ONNX Runtime runs it on the {kind} before its DequantizeLinear; opset {call.opset} forbids that"
     if name in _FUSED and quantizer is not None and kind in ("int8", "uint8"):
         for each in (*pairs, quantizer):
             scale = call.scope.types.get(each.input[1]) if len(each.input) > 1 else None
             dims = value(scale).shape
             if dims is not None and dims != () and (name in _SCALAR or dims != (1,)):
                 wanted = "shape ()" if name in _SCALAR else "shape () or (1,)"
-                yield f"ONNX Runtime joins it with the Q/DQ pairs around, whose scales must be of {wanted}"
+                yield f"ONNX Runtime fuses it with the Q/DQ pairs around it; their scales must have {wanted}"
                 break
         left_out = [len(each.input) < 3 or not each.input[2] for each in (pairs[0], quantizer)]
         if any(left_out) and kind != "uint8":
-            yield "ONNX Runtime joins it with the Q/DQ pairs around and takes a zero point that is left out for uint8"
+            yield "ONNX Runtime fuses it with the Q/DQ pairs around it and reads an omitted zero point as uint8"
 
 
 def _signed(call: Call) -> Iterator[str]:
@@ -332,7 +332,7 @@ def matmul(call: Call) -> Iterator[str]:
     """Yield what is wrong with the shapes of com.microsoft's FusedMatMul, which onnx does not infer."""
     left, right = (list(call.input(place).shape or ()) for place in range(2))
     if any(call.input(place).shape == () for place in range(2)):
-        yield "it multiplies a tensor that has no axes"
+        yield "it multiplies a scalar"
     if not left or not right:
         return
     for side, name in ((left, "transA"), (right, "transB")):

@@ -21,11 +21,11 @@ def problem(model: ModelProto) -> str:
     operator that ONNX does not have. It is not asked about them.
     """
     if not _is_text(model):
-        return "a name in it is no UTF-8 text"
+        return "a name is not valid UTF-8"
     inside = [node for function in model.functions for node in nodes_within(function.node)]
     for node in [*inside, *nodes_within(model.graph.node)]:
         if node.op_type == "Constant" and not node.domain and not node.attribute:
-            return f"the Constant {node.name or ', '.join(node.output)} holds nothing"
+            return f"the Constant {node.name or ', '.join(node.output)} is empty"
     copy = skeleton(model)
     opsets = {each.domain: each.version for each in copy.opset_import}
     foreign = False

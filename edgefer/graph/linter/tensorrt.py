@@ -27,13 +27,14 @@ def look(view: GraphView) -> list[Finding]:
         for each in values:
             kind = value(each.type).type
             if kind and kind not in table.inputs and each.name not in held:
-                found.append(Finding(each.name, f"the graph's {what} is {kind}, a type that TensorRT does not have"))
+                found.append(Finding(each.name, f"the graph's {what} is {kind}, a type that TensorRT does not support"))
     for tensor in view.constants():
         kind = type_name(tensor.data_type)
         if kind not in table.constants:
             found.append(
                 Finding(
-                    tensor.name or "a constant", f"a constant of type {kind or 'unknown'}, which TensorRT does not have"
+                    tensor.name or "a constant",
+                    f"a constant of type {kind or 'unknown'}, which TensorRT does not support",
                 )
             )
     found += _names(view)
@@ -51,28 +52,28 @@ def operator(call: Call) -> Iterator[str]:
     name = call.node.op_type
     if call.node.domain == "com.microsoft" and name in tables.tensorrt().foreign:
         if call.input(0).type and call.input(0).type not in _REAL:
-            yield f"{call.input(0).type}, with which TensorRT has no {name}"
+            yield f"{call.input(0).type}, for which TensorRT has no {name}"
         return
     if call.node.domain not in ("", "ai.onnx"):
-        yield f"TensorRT has no {call.node.domain}:{name}; with a plugin of that name it would"
+        yield f"TensorRT has no {call.node.domain}:{name}; unless a plugin has that name"
         return
     if name in _BUILT_IN:
         return
     known = tables.tensorrt().operators.get(name)
     if known is None or call.schema is None:
         hint = "; export the network with Q/DQ pairs instead" if _integer(name) else ""
-        yield f"{name} is not known to TensorRT{hint}"
+        yield f"{name} is unknown to TensorRT{hint}"
         return
     for formal, text, *kinds in formals(call):
         allowed = known.get(text)
         for kind in dict.fromkeys(kinds):
             if kind and (allowed is None or kind not in allowed):
-                yield f"{formal} is {kind}, with which TensorRT has no {name}"
+                yield f"{formal} is {kind}, for which TensorRT has no {name}"
             elif kind and kind not in _REAL and not _allowed(call, formal, kind):
                 yield f"{formal} is {kind}, which {name} of opset {call.opset} does not take"
     for place, each in enumerate(call.node.output):
         if call.output(place).type == "uint8" and call.scope.readers.get(each):
-            yield "it makes uint8; TensorRT has that for inputs and outputs of the graph alone"
+            yield "it makes uint8; TensorRT allows that only for the graph's inputs and outputs"
 
 
 def _allowed(call: Call, formal: str, kind: str) -> bool:
@@ -88,7 +89,7 @@ def _names(view: GraphView) -> Iterator[Finding]:
     for call in view.calls:
         name = call.node.name
         if name and name in seen and call.node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-            yield Finding(call.name, "another node has the same name; TensorRT refuses that")
+            yield Finding(call.name, "another node has the same name, which TensorRT rejects")
         if call.node.op_type != "Constant":
             seen.add(name)
 

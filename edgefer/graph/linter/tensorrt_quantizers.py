@@ -11,7 +11,7 @@ from edgefer.graph.linter.view import Call
 
 _STORED = frozenset(("int8", "uint8", "int4", "float8e4m3fn", "float4e2m1"))
 _COMPUTED = frozenset(("float", "float16", "bfloat16", "double"))  # double becomes float32
-UNSIGNED = "unsigned: TensorRT keeps the scale in a signed tensor, so the upper half clips in silence"
+UNSIGNED = "unsigned: TensorRT keeps the scale in a signed tensor, so the upper half clips silently"
 
 
 def quantizer(call: Call) -> Iterator[Finding]:
@@ -43,7 +43,7 @@ def _refused(call: Call) -> Iterator[str]:
         yield f"it quantizes to {stored}; TensorRT has int8, int4, float8e4m3fn and float4e2m1"
     for kind in (real, call.input(1).type):
         if kind and kind not in _COMPUTED:
-            yield f"it works on {kind}; TensorRT quantizes float32, float16 and bfloat16"
+            yield f"it quantizes {kind}; TensorRT supports float32, float16 and bfloat16"
             break
     scale, shape = call.input(1), call.input(0).shape
     blocked = call.attribute("block_size", 0) != 0
@@ -59,7 +59,7 @@ def _refused(call: Call) -> Iterator[str]:
             yield "the zero point is computed at run time; it must be the constant 0"
         if zero is not None and stored != "uint8" and zero.astype(np.float64).any():
             flat = zero.astype(np.float64).ravel()
-            yield f"the zero point is {flat[np.flatnonzero(flat)[0]]:g}; TensorRT takes 0 alone"
+            yield f"the zero point is {flat[np.flatnonzero(flat)[0]]:g}; TensorRT accepts only 0"
         zero_shape = call.input(2).shape
         if zero_shape is not None and scale.shape is not None and _size(zero_shape) != _size(scale.shape):
             yield f"the zero point has shape {list(zero_shape)} and the scale {list(scale.shape)}; they must be alike"
@@ -75,11 +75,11 @@ def _refused(call: Call) -> Iterator[str]:
         elif shape[axis] is not None and shape[axis] != count:
             yield f"there are {count} scales along axis {axis}, which is {shape[axis]} long"
     if stored in ("int4", "float4e2m1") and None not in shape and _size(shape) % 2:
-        yield "4 bits are for an even count of numbers"
+        yield "4 bits need an even number of values"
     if len(scale.shape) == 1 and rank < 2 and count != 1 and not blocked and stored == "float8e4m3fn":
-        yield "float8 with a scale for each number"
+        yield "float8 with a scale per value"
     if rank == 0 and count > 1:
-        yield "there are several scales for one number"
+        yield "there are several scales for a single value"
 
 
 def _blocked(call: Call, shape: tuple[int | None, ...], scale: tuple[int | None, ...]) -> Iterator[str]:
@@ -92,9 +92,9 @@ def _blocked(call: Call, shape: tuple[int | None, ...], scale: tuple[int | None,
         if None not in (shape[place], scale[place]) and shape[place] != scale[place]
     ]
     if len(differ) > 1:
-        yield f"the scale has shape {list(scale)}; only one axis of {list(shape)} may be cut into blocks"
+        yield f"the scale has shape {list(scale)}; only one axis of {list(shape)} may be split into blocks"
     if differ and differ[0] < len(shape) - 2:
-        yield f"blocks along axis {differ[0]} of {len(shape)}; TensorRT has them along the last two"
+        yield f"blocks along axis {differ[0]} of {len(shape)}; TensorRT supports the last two"
 
 
 def _size(shape: tuple[int | None, ...]) -> int:

@@ -28,7 +28,7 @@ def _batch_norm(call: Call) -> Iterator[str]:
 def one_output(call: Call) -> Iterator[str]:
     """Yield what is wrong where TensorRT makes the first output alone."""
     if len([name for name in call.node.output if name]) > 1:
-        yield f"TensorRT makes one output of {call.node.op_type}, not {len(call.node.output)}"
+        yield f"TensorRT supports one output of {call.node.op_type}, not {len(call.node.output)}"
 
 
 def _conv(call: Call) -> Iterator[str]:
@@ -54,7 +54,7 @@ def _conv(call: Call) -> Iterator[str]:
         yield f"weights for {inward} channels of a tensor with {channels}"
     out = weights[1] * group if transposed and weights[1] is not None else weights[0]
     if out is not None and (group <= 0 or out % group):
-        yield f"{out} channels cannot be made by {group} groups"
+        yield f"{out} channels are not divisible into {group} groups"
     if bias is not None and len(bias) == 1 and None not in (bias[0], out) and bias[0] != out:
         yield f"the bias has {bias[0]} numbers for {out} channels"
     kernel = call.attribute("kernel_shape")
@@ -76,7 +76,7 @@ def _pool(call: Call) -> Iterator[str]:
     pads = call.attribute("pads")
     averages = call.node.op_type == "AveragePool"
     if averages and any(pad >= side for pad, side in zip(pads or (), [*kernel, *kernel], strict=False)):
-        yield f"the pads {list(pads)} are not smaller than the kernel {list(kernel)}"
+        yield f"the pads {list(pads)} must be smaller than the kernel {list(kernel)}"
     strides = call.attribute("strides") or [1] * len(kernel)
     if (
         call.node.op_type == "AveragePool"
@@ -89,7 +89,7 @@ def _pool(call: Call) -> Iterator[str]:
             around = sum((pads or [0] * 2 * len(kernel))[place :: len(kernel)])
             beyond = (-(side + around - window)) % stride
             if around + beyond and (pads or [0] * 2 * len(kernel))[place + len(kernel)] + beyond >= window:
-                yield "ceil_mode=1 makes a window that lies in the padding alone"
+                yield "ceil_mode=1 makes a window entirely in the padding"
                 break
     if any(each != 1 for each in call.attribute("dilations") or ()):
         yield "TensorRT has no pooling with dilations"
@@ -131,7 +131,7 @@ def _constant(*places: int) -> Rule:
     def rule(call: Call) -> Iterator[str]:
         for place in places:
             if call.given(place) and not call.fixed(place):
-                yield f"input {place} ({_input_name(call, place)}) is computed at run time; TensorRT wants a constant"
+                yield f"input {place} ({_input_name(call, place)}) is computed at run time; TensorRT needs a constant"
 
     return rule
 
@@ -139,7 +139,7 @@ def _constant(*places: int) -> Rule:
 def _reduced(call: Call) -> Iterator[str]:
     yield from _constant(1)(call)
     if call.input(0).rank == 0:
-        yield "one number without axes, of which TensorRT reduces none"
+        yield "a scalar, which TensorRT does not reduce"
 
 
 def _pad(call: Call) -> Iterator[str]:
@@ -148,7 +148,7 @@ def _pad(call: Call) -> Iterator[str]:
     maker = call.maker(2)
     numbers = call.input(2).shape if call.fixed(2) and (maker is None or maker.op_type == "Constant") else None
     if numbers is not None and int(np.prod([1 if side is None else side for side in numbers])) != 1:
-        yield "constant_value must be one number"
+        yield "constant_value must be a scalar"
     yield from _list(call, 1, "pads")
     yield from _list(call, 3, "axes")
     if call.given(3) and not call.fixed(3):
@@ -175,18 +175,18 @@ def _einsum(call: Call) -> Iterator[str]:
     yield from _same(call)
     equation = _text(call.attribute("equation", b"")).replace(" ", "").partition("->")[0]
     if any(term.replace(".", "").count(letter) > 1 for term in equation.split(",") for letter in term if letter != "."):
-        yield "an index stands twice in one term"
+        yield "an index occurs twice in one term"
 
 
 def _cast_like(call: Call) -> Iterator[str]:
     if call.output().type == "uint8":
-        yield "CastLike to uint8; TensorRT makes int32 of it"
+        yield "CastLike to uint8; TensorRT makes it int32"
 
 
 def _range(call: Call) -> Iterator[str]:
     for place in range(3):
         if call.input(place).rank not in (0, None):
-            yield f"input {place} ({_input_name(call, place)}) must be one number of shape ()"
+            yield f"input {place} ({_input_name(call, place)}) must be a scalar of shape ()"
     yield from _alike(call, 0, 1, 2)
 
 
@@ -197,7 +197,7 @@ def _resize(call: Call) -> Iterator[str]:
     if call.attribute("antialias", 0):
         yield "antialias=1"
     if call.attribute("exclude_outside", 0) and _text(call.attribute("mode", b"nearest")) != "cubic":
-        yield "exclude_outside=1 is for mode cubic alone"
+        yield "exclude_outside=1 is for mode cubic only"
 
 
 def _suppression(call: Call) -> Iterator[str]:
@@ -240,7 +240,7 @@ def _window(call: Call) -> Iterator[str]:
     if call.attribute("output_datatype", 1) != 1:
         yield "output_datatype must be float32"
     if call.input(0).rank not in (0, None):
-        yield "the size must be one number of shape ()"
+        yield "the size must be a scalar of shape ()"
 
 
 def _scatter(call: Call) -> Iterator[str]:
@@ -305,7 +305,7 @@ def _normalization(call: Call) -> Iterator[str]:
 def _lrn(call: Call) -> Iterator[str]:
     size = call.attribute("size", 0)
     if not 1 <= size <= 15 or size % 2 == 0:
-        yield f"size={size}; TensorRT has odd ones from 1 to 15"
+        yield f"size={size}; TensorRT supports odd sizes from 1 to 15"
     yield from _rank(call, 3, 5)
 
 
@@ -336,7 +336,7 @@ def _rank(call: Call, least: int, most: int) -> Iterator[str]:
 
 def _no_pads_beside_auto(call: Call) -> Iterator[str]:
     if _auto(call) in ("SAME_UPPER", "SAME_LOWER") and call.attribute("pads") is not None:
-        yield "it has both auto_pad and pads; leave one of them out"
+        yield "it has both auto_pad and pads; omit one"
 
 
 def _fits(call: Call, sides: tuple[int | None, ...], kernel: tuple[int | None, ...]) -> Iterator[str]:
@@ -346,7 +346,7 @@ def _fits(call: Call, sides: tuple[int | None, ...], kernel: tuple[int | None, .
         if side is None or window is None or len(pads) != 2 * len(kernel) or len(dilations) != len(kernel):
             continue
         if side + pads[place] + pads[place + len(kernel)] < dilations[place] * (window - 1) + 1:
-            yield f"a window of {window} is larger than the {side} that it moves over"
+            yield f"a window of {window} is larger than its input of {side}"
             return
 
 
