@@ -65,7 +65,7 @@ def one_line(text: object, most: int | None = None) -> str:
     return line if most is None or len(line) <= most else f"{line[: most - 3]}..."
 
 
-def complaint(error: ValidationError, unknown: str = "there is no such key") -> str:
+def complaint(error: ValidationError, unknown: str = "unknown key") -> str:
     """Return what a schema complains of first, in one line: ``phases.0.lr: Input should be greater than 0``.
 
     Args:

@@ -49,7 +49,7 @@ def user_cache() -> Path:
         pass
     where = "XDG_CACHE_HOME" if named else "the home folder"
     temporary = _own_temporary()
-    console.say_once(f"{where} takes no files, so caches are kept in {temporary}; XDG_CACHE_HOME=FOLDER names another")
+    console.say_once(f"{where} is not writable, so caches are in {temporary}; set XDG_CACHE_HOME=FOLDER to change that")
     return temporary
 
 
@@ -191,8 +191,10 @@ def check_unused(path: Path) -> None:
     """
     check_empty(path, "--out")
     if path.is_symlink() or os.path.ismount(path) or path.resolve() == Path.cwd():
-        what = "a link" if path.is_symlink() else "a mounted file system" if os.path.ismount(path) else "where you are"
-        raise InputError(f"--out {path} is {what}, which a new folder cannot replace; name one that is not there yet")
+        what = "a link" if path.is_symlink() else "a mount point" if os.path.ismount(path) else "the current folder"
+        raise InputError(
+            f"--out {path} is {what}, which a new folder cannot replace; name a folder that does not exist yet"
+        )
     _check_writable(path.absolute().parent, "--out")  # which an empty folder is taken out of
 
 
@@ -211,7 +213,9 @@ def check_empty(path: Path, option: str) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} exists already; name another folder with {option}")
     if path.is_symlink() and not path.exists():
-        raise InputError(f"{option} {path} is a link to {path.readlink()}, which is not there; make that folder first")
+        raise InputError(
+            f"{option} {path} is a link to {path.readlink()}, which does not exist; create that folder first"
+        )
     _check_writable(path, option)
 
 
@@ -244,7 +248,7 @@ def check_table(path: Path, option: str) -> None:
     """
     check_file(path, option)
     if path.exists() and path.resolve().suffix.lower() != ".csv":  # of a link, what it leads to is written
-        raise InputError(f"{option} {path} exists and is no .csv file; name another file")
+        raise InputError(f"{option} {path} exists and is not a .csv file; name another file")
 
 
 def _check_writable(path: Path, option: str) -> None:
@@ -252,7 +256,7 @@ def _check_writable(path: Path, option: str) -> None:
     if not there.is_dir():
         raise InputError(f"{option} {path} cannot be written: {there} is a file")
     if not os.access(there, os.W_OK):
-        raise InputError(f"{option} {path} cannot be written: nothing may be written in {there}")
+        raise InputError(f"{option} {path} cannot be written: {there} is not writable")
 
 
 @contextmanager
@@ -276,7 +280,7 @@ def write_folder_atomically(path: Path) -> Iterator[Path]:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            raise InputError(f"another process has written {path} meanwhile; name another folder with --out") from None
+            raise InputError(f"another process wrote {path} in the meantime; name another folder with --out") from None
 
 
 def _flush(path: Path) -> None:
@@ -326,7 +330,7 @@ def alone(folder: Path, option: str = "--out") -> Iterator[None]:
             stack.enter_context(locks.held(folder.resolve()))  # a link is not held itself
         except BlockingIOError:
             raise InputError(
-                f"another edgefer is writing {folder}; wait until it ends, or name another folder with {option}"
+                f"another edgefer is writing {folder}; wait, or name another folder with {option}"
             ) from None
         yield
 
@@ -360,7 +364,7 @@ def new_run(kind: str, name: str) -> Path:
 def remove_if_empty(run: Path) -> None:
     """Remove a run's folder if nothing was written into it."""
     if run.is_dir() and not any(run.iterdir()):
-        with suppress(OSError):  # the folder that somebody is in, or a mounted file system
+        with suppress(OSError):  # the folder that somebody is in, or a mount point
             run.rmdir()
 
 
@@ -380,7 +384,9 @@ def mark_latest(run: Path) -> None:
         part.unlink(missing_ok=True)
         if os.name != "nt":
             raise
-        console.say_once(f"{link} is not written, since this system makes no links; name the folder: {run}")
+        console.say_once(
+            f"{link} is not written, because this system has no symbolic links; use the folder's name: {run}"
+        )
 
 
 def latest(kind: str) -> Path | None:

@@ -128,7 +128,7 @@ def _meant(pattern: str) -> list[Path]:
     if found == [Path(pattern)] and found[0].is_dir():
         files = _pictures_below(found[0])
         if not files:
-            raise InputError(f"{printable(pattern)} holds no picture ({', '.join(inputs.ENDINGS)})")
+            raise InputError(f"{printable(pattern)} contains no picture ({', '.join(inputs.ENDINGS)})")
         return files
     files = [file for path in found for file in ([path] if path.is_file() else _pictures_below(path))]
     if not files:
@@ -143,14 +143,14 @@ def places(pattern: str) -> list[Path]:
         InputError: there are none.
     """
     if not pattern:
-        raise InputError("a picture's name is empty; name a file, a folder or a pattern")
+        raise InputError("a picture's name is empty; give a file, a folder or a pattern")
     if inputs.is_base64(pattern):
-        raise InputError(f"{inputs.shown(pattern)} is base64 text; name a file, or give data:image/jpeg;base64,TEXT")
+        raise InputError(f"{inputs.shown(pattern)} is base64 text; give a file, or data:image/jpeg;base64,TEXT")
     path = Path(pattern)
     if path.is_dir() or path.is_file():
         return [path]
     if path.exists():
-        raise InputError(f"{printable(pattern)} is no file of a picture but a pipe or a device")
+        raise InputError(f"{printable(pattern)} is a pipe or a device, not a picture file")
     found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
     # Folders are looked into where a pattern means nothing else: `in/**` names each file already.
     found = [path for path in found if path.is_file()] or [path for path in found if path.is_dir()]
@@ -170,7 +170,9 @@ def _pictures_below(folder: Path) -> list[Path]:
     others = sorted(set(files) - set(pictures))
     if others and pictures:
         such = printable(str(others[0]))
-        console.say(f"left out, since edgefer reads {', '.join(inputs.ENDINGS)}: {len(others):,} files such as {such}")
+        console.say(
+            f"skipped, because edgefer reads only {', '.join(inputs.ENDINGS)}: {len(others):,} files such as {such}"
+        )
     return pictures
 
 
@@ -190,7 +192,7 @@ def files_below(folder: Path) -> list[Path]:
         there = {name: (Path(place) / name).resolve() for name in sorted(folders) if not name.startswith(".")}
         closed = [name for name, real in there.items() if (Path(place) / name).is_symlink() and not _opens(real)]
         if closed:
-            console.say(f"links to folders that cannot be read are left out, such as {printable(closed[0])}")
+            console.say(f"links to unreadable folders are skipped, such as {printable(closed[0])}")
         folders[:] = [name for name, real in there.items() if real not in seen and name not in closed]
         seen |= set(there.values())
         files += [Path(place) / name for name in names if not name.startswith(".")]  # macOS puts ._a.png beside a.png
@@ -261,7 +263,7 @@ def _read(file: Path | str) -> NDArray[np.uint8] | str:
 
 def _why(file: Path | str, error: Exception) -> str:
     if isinstance(error, MemoryError):
-        return f"{printable(named(file))} needs more memory than is free; make it smaller"
+        return f"{printable(named(file))} needs more memory than available; make it smaller"
     return str(error)
 
 

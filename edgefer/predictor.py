@@ -185,7 +185,7 @@ class Predictor(Closing):
             MissingRequirement: there is no detector: YuNet's file cannot be fetched, and OpenCV 4 is not installed.
         """
         if faces not in get_args(Faces):
-            raise InputError(f"faces is {faces!r}; it takes {', '.join(get_args(Faces))}")
+            raise InputError(f"faces is {faces!r}; use one of {', '.join(get_args(Faces))}")
         if min_face is not None and min_face < 1:
             raise InputError(f"min_face must be at least 1 pixel, not {min_face}")
         return [self._predict_faces(picture, faces, min_face) for picture in pictures(images, self._fetch)]
@@ -235,7 +235,7 @@ class Predictor(Closing):
                 "compress it again"
             )
         if not np.isfinite(logits).all():
-            raise InputError(f"{self.bundle.file(self.network)} gives an output that is not finite; compress it again")
+            raise InputError(f"{self.bundle.file(self.network)} returns values that are not finite; compress it again")
         probabilities = softmax(logits / self.bundle.manifest.temperature)
         seconds = time.perf_counter() - start + sum(seconds for _, seconds in batch)
         milliseconds = seconds * 1000 / len(batch)

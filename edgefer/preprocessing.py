@@ -36,7 +36,7 @@ class Preprocessing(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     size: int = Field(ge=8, le=1024, description="side of the square input, in pixels")
-    crop: float = Field(1.0, gt=0, le=1, description="side of the centre crop over the picture's shorter side")
+    crop: float = Field(1.0, gt=0, le=1, description="side of the centre crop relative to the picture's shorter side")
     color: Literal["grey", "rgb"] = "grey"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
@@ -45,7 +45,7 @@ class Preprocessing(BaseModel):
     @model_validator(mode="after")
     def _channels_agree(self) -> Preprocessing:
         if not len(self.mean) == len(self.std) == self.channels:
-            raise ValueError(f"color = {self.color!r} takes {self.channels} values of mean and std")
+            raise ValueError(f"color = {self.color!r} needs {self.channels} values of mean and std")
         if min(self.std) <= 0:
             raise ValueError("std must be positive")
         return self

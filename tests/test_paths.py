@@ -21,7 +21,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def _made(kind: str) -> Path:
-    if kind == "where you are":
+    if kind == "the current folder":
         return Path()
     if kind == "below a file":
         Path("file").touch()
@@ -34,9 +34,9 @@ def _made(kind: str) -> Path:
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("where you are", "is where you are, which a new folder cannot replace"),
+        ("the current folder", "is the current folder, which a new folder cannot replace"),
         ("a link", "is a link, which"),
-        ("a link to nothing", "is a link to nowhere, which is not there"),
+        ("a link to nothing", "is a link to nowhere, which does not exist"),
         ("below a file", "file is a file"),
     ],
 )
@@ -51,7 +51,7 @@ def test_a_folder_that_a_new_one_cannot_take_the_place_of_is_refused(kind: str, 
 def test_an_empty_mounted_folder_is_refused_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("mounted").mkdir()
     monkeypatch.setattr(os.path, "ismount", lambda path: Path(path).name == "mounted")  # mounting takes root
-    with pytest.raises(InputError, match="is a mounted file system"):
+    with pytest.raises(InputError, match="is a mount point"):
         paths.check_unused(Path("mounted"))
     paths.check_empty(Path("mounted"), "--annotate")  # files can be put into it
 
@@ -95,7 +95,7 @@ def test_a_folder_that_is_filled_must_take_files_and_one_that_is_replaced_must_l
     Path("drive/empty").mkdir(parents=True)
     closed = Path("drive/empty" if locked == "the folder" else "drive").absolute()
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path).absolute() != closed)
-    refused = pytest.raises(InputError, match="nothing may be written in")
+    refused = pytest.raises(InputError, match="is not writable")
     with refused if locked == "the folder" else nullcontext():
         paths.check_empty(Path("drive/empty"), "--annotate")
     with refused:
@@ -212,7 +212,7 @@ def test_a_folder_that_another_process_was_faster_to_write_is_left_to_it() -> No
         with paths.write_folder_atomically(Path("out")), paths.write_folder_atomically(Path("out")) as part:
             (part / "first").touch()
 
-    with pytest.raises(InputError, match="another process has written out"):
+    with pytest.raises(InputError, match="another process wrote out"):
         write_twice()
     assert [path.name for path in Path("out").iterdir()] == ["first"]
     assert [path.name for path in Path().iterdir()] == ["out"]

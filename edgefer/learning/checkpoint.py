@@ -88,7 +88,7 @@ def place(path: Path | None) -> Path:
     if path is None:
         path = paths.latest("train")
         if path is None:
-            raise InputError("no trained network in runs/train; run `edgefer train` first, or name a run's folder")
+            raise InputError("no trained network in runs/train; run `edgefer train` first, or give a run's folder")
     return bundle.checkpoint(str(path)) or path
 
 
@@ -104,7 +104,7 @@ def find(path: Path | None) -> Path:
     path = place(path)
     checkpoint_path = path / f"{BEST}.json" if path.is_dir() else path
     if checkpoint_path.suffix != ".json" or not checkpoint_path.is_file():
-        raise InputError(f"{path} holds no checkpoint; name a folder that `edgefer train` wrote")
+        raise InputError(f"{path} contains no checkpoint; give a folder that `edgefer train` wrote")
     return checkpoint_path
 
 
@@ -125,7 +125,7 @@ def read(path: Path) -> Checkpoint:
     except (KeyError, TypeError):
         found = None
     if found is None or not _is_sound(found):
-        raise InputError(f"{checkpoint_path} is no checkpoint of edgefer's")
+        raise InputError(f"{checkpoint_path} is not an edgefer checkpoint")
     return found
 
 

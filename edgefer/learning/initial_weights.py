@@ -53,7 +53,7 @@ def check_disjoint(what: str, learned: Split, validation: Split) -> None:
     shared = np.isin(validation.indices, learned.indices).sum()
     if shared:
         raise InputError(
-            f"{what} has learned {shared:,} of the {len(validation):,} images that choose the checkpoint here; "
+            f"{what} was trained on {shared:,} of the {len(validation):,} images that select the checkpoint; "
             "train with its data.split and data.classes, or from other weights"
         )
 
@@ -72,8 +72,8 @@ def check_divided_alike(what: str, said: Mapping[str, Any], dataset: Dataset) ->
     theirs = data.splits_of(dataset, said)
     if theirs is not None and ((theirs == 0) & np.isin(dataset.splits, (1, 2))).any():
         raise InputError(
-            f"{what} was trained on another division of these pictures and has learned some that validate or test "
-            "here; give the labels and --groups that it had, or train from other weights"
+            f"{what} was trained on another split of these pictures, including some for validation "
+            "or test here; give its labels and --groups, or use other weights"
         )
 
 

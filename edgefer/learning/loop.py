@@ -95,7 +95,7 @@ class Running:
             self._advance(1, f"epoch {progress.epoch + 1}, loss {progress.loss_sum / progress.step:.3f}")
             if any(distributed.total(self._stop_asked())):  # all of them after the same step
                 self.save()
-                raise Interrupted(f"interrupted; go on with: {self._go_on}")
+                raise Interrupted(f"interrupted; resume with: {self._go_on}")
             if self._clock - self._saved > SECONDS_BETWEEN_SAVES:
                 self.save()
 

@@ -16,7 +16,9 @@ def cross_entropy(settings: Train, labels: NDArray[np.int64], classes: int) -> n
     """Return the loss of logits (N, classes) and labels (N,) or, with mixup, probabilities (N, classes)."""
     weight = class_weights(labels, classes, settings.class_weight_clip) if settings.class_weights else None
     if weight is not None and not (torch.isfinite(weight).all() and (weight > 0).all()):
-        raise InputError(f"class weights must be finite and over 0, not {weight.tolist()}; see train.class_weight_clip")
+        raise InputError(
+            f"class weights must be finite and above 0, not {weight.tolist()}; see train.class_weight_clip"
+        )
     return nn.CrossEntropyLoss(weight, label_smoothing=settings.label_smoothing)
 
 

@@ -25,7 +25,7 @@ def chosen_weights(model: nn.Module, phase: Phase) -> list[nn.Parameter]:
     names = [name for name, _ in model.named_parameters()]
     for pattern in phase.train:
         if not (in_head if pattern == "head" else any(fnmatchcase(name, pattern) for name in names)):
-            raise InputError(f"phase {phase.name}: no weight is called {pattern!r}; the first is {names[0]!r}")
+            raise InputError(f"phase {phase.name}: no weight matches {pattern!r}; the first is {names[0]!r}")
     frozen = {id(p) for norm in batchnorms(model) for p in norm.parameters()} if phase.freeze_batchnorm else set()
     chosen = [
         parameter
@@ -34,7 +34,7 @@ def chosen_weights(model: nn.Module, phase: Phase) -> list[nn.Parameter]:
         and any(id(parameter) in in_head if each == "head" else fnmatchcase(name, each) for each in phase.train)
     ]
     if not chosen:
-        raise InputError(f"phase {phase.name}: no weight learns; name some in its `train`, or omit that for all")
+        raise InputError(f"phase {phase.name}: no weight is trainable; name some in its `train`, or omit it for all")
     return chosen
 
 

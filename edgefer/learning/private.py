@@ -15,7 +15,7 @@ from edgefer import limits, paths
 from edgefer.errors import InputError
 
 FILE = "private.json"
-_NOTE = "paths on this machine, for --resume alone; leave this file out of what you pass on"
+_NOTE = "paths on this machine, only for --resume; do not share this file"
 
 
 def write(folder: Path, where: dict[str, Any]) -> None:

@@ -81,11 +81,11 @@ def read(json_path: Path) -> dict[str, Any]:
     try:
         tensors = load_file(file)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        raise InputError(f"{file} is no safetensors file") from None
+        raise InputError(f"{file} is not a safetensors file") from None
     try:
         tree = _unflatten(values, tensors)
     except (KeyError, TypeError, ValueError, RuntimeError):
-        raise InputError(f"{json_path} and {name} do not fit together") from None
+        raise InputError(f"{json_path} and {name} do not match") from None
     return _checked(tree, json_path)
 
 
@@ -126,12 +126,12 @@ def taking_up(json_path: Path, instead: str) -> Iterator[None]:
 def _read(json_path: Path) -> tuple[Any, Any, Any]:
     """Return what stands in the JSON: name and hash of the tensors' file, and the tree with names in their place."""
     if not json_path.exists():
-        raise InputError(f"there is no {json_path}")
+        raise InputError(f"{json_path} does not exist")
     content = limits.read_json(json_path, limits.STATE, values=limits.STATE_VALUES)
     if not isinstance(content, dict) or not {"tensors", "sha256", "values"} <= content.keys():
         raise InputError(f"{json_path} is damaged or was not written by edgefer")
     if content.pop("digest", None) != _digest(content):
-        raise InputError(f"{json_path} is damaged or was edited: its values are not those that it has the digest of")
+        raise InputError(f"{json_path} is damaged or was edited: its digest differs")
     return content["tensors"], content["sha256"], content["values"]
 
 

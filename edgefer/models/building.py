@@ -47,8 +47,8 @@ def _tried(name: str, args: Mapping[str, Any], builder: Callable[[bool], nn.Modu
         count, tensors = count + (0 if weight is None else weight.numel()), tensors + 1
         if count > MAX_PARAMETERS or tensors > MAX_TENSORS:
             raise InputError(
-                f"model {name}: model.args ask for more than {MAX_PARAMETERS:,} weights, or {MAX_TENSORS:,} tensors "
-                "of them; make it smaller"
+                f"model {name}: model.args need more than {MAX_PARAMETERS:,} weights or {MAX_TENSORS:,} "
+                "tensors; make it smaller"
             )
 
     hook = register_module_parameter_registration_hook(bound)

@@ -135,7 +135,7 @@ def merged(network: nn.Module) -> nn.Module:
 def _load_weights(model: nn.Module, path: Path) -> None:
     """Load a file of timm's, torchvision's, edgefer's or Keras' weights; loading never executes what is in it."""
     if not path.exists():
-        raise InputError(f"model.weights: there is no file {path}")
+        raise InputError(f"model.weights: no such file: {path}")
     what = f"model.weights: {path}"
     if path.suffix in keras_file.SUFFIXES:
         part = model.backbone if isinstance(model, AttentionNet) else model
@@ -186,7 +186,7 @@ def take(model: nn.Module, loaded: Any, what: str) -> None:
     """
     own = model.state_dict()
     if not isinstance(loaded, dict) or not any(key in own for key in loaded):
-        raise InputError(f"{what} holds none of this network's weights")
+        raise InputError(f"{what} contains none of this network's weights")
     fitting = {
         key: value
         for key, value in loaded.items()
@@ -195,7 +195,7 @@ def take(model: nn.Module, loaded: Any, what: str) -> None:
     head = {f"{key}." for key, module in model.named_modules() if module is _classifier(model)}
     wrong = [key for key in own if key not in fitting and not any(key.startswith(prefix) for prefix in head)]
     if wrong:
-        raise InputError(f"{what} does not fit this network: {wrong[0]} is missing or of another shape")
+        raise InputError(f"{what} does not fit this network: {wrong[0]} is missing or has another shape")
     model.load_state_dict(fitting, strict=False)
 
 

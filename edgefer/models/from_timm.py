@@ -13,14 +13,14 @@ from edgefer.models import lite
 
 # Keywords of timm's that are not for model.args, and where what they say belongs.
 _RESERVED = {
-    "cache_dir": "a local file goes into model.weights",
-    "checkpoint_path": "a local file goes into model.weights",
+    "cache_dir": "a local file belongs in model.weights",
+    "checkpoint_path": "a local file belongs in model.weights",
     "features_only": "edgefer trains classifiers",
-    "in_chans": "preprocessing.color says how many channels there are",
-    "num_classes": "the data set says how many classes there are",
-    "pretrained": "that is model.pretrained",
-    "pretrained_cfg": "a local file goes into model.weights",
-    "pretrained_cfg_overlay": "a local file goes into model.weights",
+    "in_chans": "preprocessing.color sets the number of channels",
+    "num_classes": "the data set sets the number of classes",
+    "pretrained": "use model.pretrained",
+    "pretrained_cfg": "a local file belongs in model.weights",
+    "pretrained_cfg_overlay": "a local file belongs in model.weights",
 }
 _SECONDS = 10.0  # that the hub has for a first answer
 
@@ -49,9 +49,9 @@ def classifier(
         raise MissingExtra("timm", "train") from None
     reserved = next((key for key in args if key in _RESERVED), None)
     if reserved:
-        raise InputError(f"model.args must not have {reserved}: {_RESERVED[reserved]}")
+        raise InputError(f"model.args must not contain {reserved}: {_RESERVED[reserved]}")
     if not isinstance(name, str):  # model.args.backbone, which may be anything
-        raise InputError(f"no network is named {one_line(repr(name), 60)}: that must be a text")
+        raise InputError(f"a network's name must be text, not {one_line(repr(name), 60)}")
     if not timm.is_model(name):
         near = timm.list_models(f"*{name}*")[:3]
         hint = f"; timm has {', '.join(near)}" if near else f"; ours are {', '.join(others)}"

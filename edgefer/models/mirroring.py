@@ -53,7 +53,7 @@ def find_channel_pairs(network: nn.Module, images: Tensor) -> ChannelPairs:
         InputError: it is another network, or `images` are of a size whose halving is not symmetric.
     """
     if not isinstance(network, PlainResNet):
-        raise InputError("train.mirror is for plain-resnet: other networks' layers may not be symmetric")
+        raise InputError("train.mirror is for plain-resnet: other networks may not be symmetric")
     _check_halving(network, images)
     streams: dict[str, list[nn.Module]] = {}  # what is added up must pair alike
     for layer in layers(network):
@@ -170,8 +170,8 @@ def _check_halving(network: PlainResNet, images: Tensor) -> None:
     if not _halves_evenly(network, size):
         fits = next((size - less for less in range(1, size) if _halves_evenly(network, size - less)), None)
         raise InputError(
-            f"train.mirror needs maps of odd sides where they are halved, which {size} pixels do not leave; "
-            + (f"use --set preprocessing.size={fits}" if fits else "take larger pictures")
+            f"train.mirror needs odd feature-map sides before each stride, which {size} pixels do not give; "
+            + (f"use --set preprocessing.size={fits}" if fits else "use larger pictures")
         )
 
 

@@ -61,7 +61,7 @@ class PlainResNet(nn.Module):
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks) or not widths or min(*widths, *blocks) < 1:
-            raise ValueError("widths and blocks must be as many, and positive")
+            raise ValueError("widths and blocks must have the same length and be positive")
         if stem_side < 2:
             raise ValueError("stem_side must be 2 or more")
         self.stem = nn.Sequential(*_conv(channels, widths[0], stem_side, stem_stride), nn.ReLU())

@@ -40,9 +40,7 @@ def check(network: nn.Module, name: str, args: Mapping[str, Any], classes: int, 
         found = trial(torch.zeros(1, channels, size, size))
         if not isinstance(found, Tensor) or found.shape != (1, classes):
             shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"type {type(found).__name__}"
-            raise InputError(
-                f"model {name} returns {shape} for an image, not one number for each of {classes} classes{hint(args)}"
-            )
+            raise InputError(f"model {name} returns {shape} for an image instead of {classes} class scores{hint(args)}")
         try:
             trial.train()(torch.rand(2, channels, size, size)).square().mean().backward()
         except EdgeferError:

@@ -29,25 +29,24 @@ _ABSENT = {"jetson": "This is not a Jetson", "rtx": "There is no NVIDIA GPU here
 _BACKENDS = {"pi": "cpu"}  # of a family that is no device's name: which backend runs there
 _HOSTS = {"jetson": "user@orin", "rtx": "user@machine", "pi": "user@raspberrypi"}
 _METHOD = (
-    "Roofline (Williams, Waterman and Patterson, CACM 2009): each kernel takes the longer of its arithmetic at the "
-    "GPU's dense rate and its traffic at memory's bandwidth, one kernel after another, batch 1, highest power mode, "
-    "perfect kernels. Expect more: launching a kernel takes time too, which for networks as small as these can be most "
-    "of it, and no data sheet states it. Copies to and from the GPU are left out. A cache that keeps tensors between "
-    "kernels can save traffic, not arithmetic"
+    "Roofline (Williams, Waterman and Patterson, CACM 2009): per kernel the longer of arithmetic at "
+    "the GPU's dense rate and traffic at memory bandwidth, one kernel after another, batch 1, highest power mode, "
+    "perfect kernels. Expect more: kernel launches can take most of the time in networks this small and are in no data sheet. "
+    "Copies to and from the GPU are excluded. A cache can save traffic, not arithmetic"
 )
 _CPU_METHOD = (
-    "Roofline (Williams, Waterman and Patterson, CACM 2009): each operator takes the longer of its arithmetic at the "
-    "core's peak rate and its traffic at memory's bandwidth, one operator after another, batch 1, highest clock, "
-    "perfect kernels. Expect more: ONNX Runtime's kernels stay below the peak, and a board without a fan lowers its "
-    "clock. Caches, which can save traffic but no arithmetic, are left out"
+    "Roofline (Williams, Waterman and Patterson, CACM 2009): per operator the longer of arithmetic at the "
+    "core's peak rate and traffic at memory bandwidth, one operator after another, batch 1, highest clock, perfect "
+    "kernels. Expect more: ONNX Runtime stays below the peak, and a board without a fan lowers its clock. Caches, "
+    "which save traffic only, are excluded"
 )
 _PI_INT8 = (
-    "Raspberry Pi 4 has no dot product: INT8 gains at most a factor of two there, and can lose (OpenCV Zoo's "
-    "MobileFaceNet takes 36 ms in INT8 and 28 ms in FP32 on one); measure before you choose"
+    "Raspberry Pi 4 has no dot product: INT8 gains at most a factor of two and can be "
+    "slower (OpenCV Zoo's MobileFaceNet: 36 ms in INT8, 28 ms in FP32); measure before you choose"
 )
 _RTX_INT8 = (
-    "no time is projected for INT8: TensorRT for RTX documents it for the weights of matrix products alone, to 1.5 at "
-    "least; for INT8 on such a GPU take --device tensorrt"
+    "no INT8 projection: up to version 1.5, TensorRT for RTX documents INT8 only for the weights of matrix "
+    "products; for INT8 on such a GPU use --device tensorrt"
 )
 
 
@@ -211,7 +210,7 @@ def _judge(
         precision=network.precision,
         target=network.target,
         runtime=f"onnxruntime {here.versions['onnxruntime']} on the CPU"
-        + ("" if device == "cpu" else f", in the place of {registry.get(device).title}"),
+        + ("" if device == "cpu" else f", standing in for {registry.get(device).title}"),
         sha256=network.sha256,
         file_bytes=network.bytes,
         quality=judged.quality,

@@ -22,7 +22,7 @@ class ProjectedNetwork(Frozen):
     network: str
     precision: Precision
     target: Target
-    runtime: str = Field(description="what ran its numerics here")
+    runtime: str = Field(description="runtime of its numerics")
     sha256: str
     file_bytes: int
     quality: Quality
@@ -35,18 +35,14 @@ class Workload(Frozen):
     """What a device has to do for one image, counted from a graph."""
 
     bundle: str
-    network: str = Field(description="whose file it was counted from")
+    network: str = Field(description="network whose file gave the counts")
     precision: Literal["fp32", "fp16", "int8"]
-    as_filed: bool = Field(
-        description="false: counted as if that file's layers ran in FP16; the bundle has no such file"
-    )
-    kernels: int = Field(gt=0, description="launches, one after another")
+    as_filed: bool = Field(description="false: counted as if that file's layers ran in FP16")
+    kernels: int = Field(gt=0, description="launches, in sequence")
     macs: int = Field(ge=0, description="multiply-accumulates")
-    padded_macs: int | None = Field(None, description="with channels padded to what a GPU's INT8 kernels work on")
+    padded_macs: int | None = Field(None, description="with channels padded as for a GPU's INT8 kernels")
     moved_bytes: int = Field(gt=0, description="read and written by the kernels: weights, activations")
-    fp32_macs: int = Field(
-        ge=0, description="of `macs`, those in layers that stayed FP32; on a GPU held to the rate of FP16"
-    )
+    fp32_macs: int = Field(ge=0, description="part of `macs` in layers that stayed FP32; on a GPU at the FP16 rate")
 
 
 class Projected(Frozen):
@@ -56,9 +52,9 @@ class Projected(Frozen):
     network: str = Field(description="of its workload")
     precision: Literal["fp32", "fp16", "int8"]
     device: str = Field(description="name of one of `devices`")
-    projected_milliseconds: float | None = Field(description="None where `devices` or `warnings` say why")
-    arithmetic_milliseconds: float | None = Field(description="its part if memory took no time; nothing goes below it")
-    memory_milliseconds: float | None = Field(description="its part if arithmetic took no time")
+    projected_milliseconds: float | None = Field(description="None: see `devices` or `warnings`")
+    arithmetic_milliseconds: float | None = Field(description="compute time only: a lower bound")
+    memory_milliseconds: float | None = Field(description="memory time only")
 
 
 class Projection(Frozen):
@@ -67,18 +63,18 @@ class Projection(Frozen):
     kind: Literal["edgefer projection"] = "edgefer projection"
     format: Literal[2] = FORMAT
     created: str = Field(description="UTC, ISO 8601")
-    repeat: str = Field(description="the command that writes this again")
-    measure: str = Field(description="the command that measures instead")
-    device: Family = Field(description="that was asked for")
-    statement: str = Field(description="that nothing was measured on one")
-    threads: int = Field(1, ge=1, description="cores that times are projected for; 1 for a GPU")
-    method: str = Field(description="how times are projected, and what they leave out")
-    machine: Machine = Field(description="that ran the networks' numerics")
+    repeat: str = Field(description="the command to repeat this")
+    measure: str = Field(description="the command to measure instead")
+    device: Family = Field(description="device given with --device")
+    statement: str = Field(description="states that nothing was measured")
+    threads: int = Field(1, ge=1, description="cores projected for; 1 for a GPU")
+    method: str = Field(description="how times are projected, and what is excluded")
+    machine: Machine = Field(description="runtime of the networks' numerics")
     versions: dict[str, str]
     data: TestData
     bundles: list[BundleEntry]
     networks: list[ProjectedNetwork]
     workloads: list[Workload]
-    devices: list[DeviceSpec] = Field(description="their makers' figures, each with its source")
+    devices: list[DeviceSpec] = Field(description="makers' figures, each with its source")
     projected: list[Projected]
     warnings: list[str]

@@ -12,7 +12,7 @@ from edgefer.devices.specs import DeviceSpec
 from edgefer.projection.result import Projected, Projection, Workload
 from edgefer.report.table import bundle_line, data_line, grid, marked, name
 
-PROJECTED = "Projected, not measured: least time by roofline, batch 1"
+PROJECTED = "Projected, not measured: minimum time by roofline, batch 1"
 
 
 def tables(projection: Projection) -> Group:
@@ -84,7 +84,7 @@ def _work(each: Workload) -> str:
     how = (
         f"from {each.network}"
         if each.as_filed
-        else f"from the layers of {each.network}: the bundle has no {each.precision.upper()} file"
+        else f"from the layers of {each.network}, as the bundle has no {each.precision.upper()} file"
     )
     return (
         f"{each.precision.upper()}: {each.kernels} kernels, {each.macs / 1e6:.1f} M multiply-accumulates, "
@@ -96,9 +96,7 @@ def _sources(projection: Projection) -> Text:
     named: dict[str, list[str]] = {}
     for device in projection.devices:
         named.setdefault(device.source, []).append(device.name)
-    said = (
-        "Figures are their makers'; addresses, derivations and what each was checked against stand in projection.json:"
-    )
+    said = "Makers' figures. Sources, derivations and checks are in projection.json:"
     return Text("\n".join([said, *(f"- {', '.join(names)}: {source}" for source, names in named.items())]))
 
 

@@ -34,8 +34,8 @@ def text(name: str) -> str:
     path = _FOLDER / f"{name}.toml" if name in names() else Path(name)
     if not path.exists():
         near = difflib.get_close_matches(name, names(), n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names())}"
-        raise InputError(f"no recipe named {name}{hint}")
+        hint = f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(names())}"
+        raise InputError(f"unknown recipe {name}{hint}")
     return limits.read_text(path, limits.RECIPE)
 
 
@@ -102,13 +102,13 @@ def parse(tree: dict[str, Any], what: str) -> Recipe:
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        raise InputError(f"{what}: {complaint(error, 'there is no such setting')}") from None
+        raise InputError(f"{what}: {complaint(error, 'unknown setting')}") from None
 
 
 def _set(tree: dict[str, Any], setting: str) -> None:
     key, equals, given = setting.partition("=")
     if not equals or not key:
-        raise InputError(f"--set takes key=value, e.g. --set train.batch_size=64, not {setting!r}")
+        raise InputError(f"--set needs key=value, e.g. --set train.batch_size=64, not {setting!r}")
     node: Any = tree
     *parents, last = key.strip().split(".")
     try:
@@ -119,7 +119,7 @@ def _set(tree: dict[str, Any], setting: str) -> None:
         else:
             node[last] = value(given)
     except (ValueError, IndexError, TypeError, AttributeError):
-        raise InputError(f"--set {key}: the recipe has no such key") from None
+        raise InputError(f"--set {key}: unknown key") from None
 
 
 def value(text: str) -> Any:

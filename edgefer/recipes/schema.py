@@ -18,23 +18,23 @@ class DataSection(_Section):
 
     split: Literal["official", "stratified"] = Field(
         "official",
-        description="official: Training trains, PublicTest selects. "
-        "stratified: 87.5 % of Training trains, 12.5 % selects (seed 42).",
+        description="official: Training for training, PublicTest for "
+        "selection. stratified: 87.5 % and 12.5 % of Training (seed 42).",
     )
-    classes: tuple[str, ...] = Field((), description="names of those to tell apart, at least two; none: all")
+    classes: tuple[str, ...] = Field((), description="classes to keep, at least two; none: all")
 
 
 class Model(_Section):
     """A network by name: one of edgefer.models, else one of timm."""
 
     name: str
-    args: dict[str, Any] = Field(default_factory=dict, description="keywords of the network's builder")
+    args: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the network's constructor")
     pretrained: bool = Field(False, description="ImageNet weights: timm's from the hub, or Lite's package")
     weights: str | None = Field(None, description="a local file to start from: safetensors, torch, Keras")
     initial_weights: str | None = Field(
-        None, description="a trained network to start from, not weights: a run's folder, or edgefer-base"
+        None, description="trained network to start from: a run's folder, or edgefer-base"
     )
-    zero_head: bool = Field(False, description="start the classifier at 0: no large random logits to unlearn first")
+    zero_head: bool = Field(False, description="initialize the classifier with 0, to avoid large random logits")
 
 
 class Augment(_Section):
@@ -42,34 +42,30 @@ class Augment(_Section):
 
     flip: float = Field(0.5, ge=0, le=1, description="probability of a mirrored image")
     rotate: float = Field(0.0, ge=0, le=180, description="degrees, either way")
-    shift: float = Field(0.0, ge=0, le=1, description="of the image's side, either way, on each axis")
+    shift: float = Field(0.0, ge=0, le=1, description="share of the image's side, in both directions, per axis")
     shear: float = Field(0.0, ge=0, lt=90, description="degrees, either way")
     scale: tuple[float, float] = Field((1.0, 1.0), description="smallest and largest zoom")
-    brightness: float = Field(0.0, ge=0, description="added, as a share of the full range, either way")
+    brightness: float = Field(0.0, ge=0, description="added or subtracted, as a share of the full range")
     contrast: float = Field(0.0, ge=0, lt=1, description="factor around the image's mean: 1 - c to 1 + c")
     erase: float = Field(0.0, ge=0, le=1, description="probability of a rectangle set to the mean")
-    erase_area: tuple[float, float] = Field((0.02, 0.2), description="its smallest and largest share of the image")
+    erase_area: tuple[float, float] = Field((0.02, 0.2), description="smallest and largest share of the image")
     mixup: float = Field(0.0, ge=0, description="alpha of mixup's Beta distribution (Zhang et al. 2018)")
 
     @model_validator(mode="after")
     def _from_small_to_large(self) -> Augment:
         if not 0 < self.scale[0] <= self.scale[1]:
-            raise ValueError("scale takes the smallest zoom, over 0, then the largest")
+            raise ValueError("scale is the smallest zoom, above 0, then the largest")
         if not 0 < self.erase_area[0] <= self.erase_area[1] <= 1:
-            raise ValueError("erase_area takes the smallest share, over 0, then the largest, at most 1")
+            raise ValueError("erase_area is the smallest share, above 0, then the largest, at most 1")
         return self
 
 
 class Teaching(_Section):
     """What the training images' targets are besides their labels."""
 
-    teachers: tuple[str, ...] = Field(
-        (), description="trained networks (folders of runs or bundles) that see the same images"
-    )
-    share: float = Field(
-        0.7, gt=0, le=1, description="of the loss that compares with the teachers; labels have the rest"
-    )
-    temperature: float = Field(2.0, gt=0, description="that logits are divided by before they are compared")
+    teachers: tuple[str, ...] = Field((), description="teachers (folders of runs or bundles) that see the same images")
+    share: float = Field(0.7, gt=0, le=1, description="weight of the teachers' loss; labels have the rest")
+    temperature: float = Field(2.0, gt=0, description="divides the logits before they are compared")
     views: int = Field(
         0,
         ge=0,
@@ -77,20 +73,20 @@ class Teaching(_Section):
         description="ask the teachers before the first step, about so many augmented views of each image, and train on "
         "these in turn; 0: ask about every batch",
     )
-    mirrored: bool = Field(False, description="teachers look at each picture's mirror image too; their mean teaches")
-    votes: str | None = Field(None, description="fer2013new.csv: learn the ten labellers' votes beside the labels")
-    votes_weight: float = Field(0.5, gt=0, description="of the votes' loss, which is added to that of the labels")
+    mirrored: bool = Field(False, description="average teachers over each picture and its mirror image")
+    votes: str | None = Field(None, description="fer2013new.csv: learn the ten labellers' votes as a second target")
+    votes_weight: float = Field(0.5, gt=0, description="weight of the votes' loss, added to that of the labels")
     votes_power: float = Field(
         0.0,
         ge=0,
         le=10,
-        description="of P(label | votes), which teachers' probabilities are multiplied by; 0: not at all",
+        description="exponent of P(label | votes), which multiplies the teachers' probabilities; 0: off",
     )
 
     @model_validator(mode="after")
     def _teachers_to_inform(self) -> Teaching:
         if self.votes_power and not (self.votes and self.teachers):
-            raise ValueError("votes_power informs teachers by votes: it takes both")
+            raise ValueError("votes_power corrects teachers by votes: it needs both")
         if self.views and not self.teachers:
             raise ValueError("views are what teachers are asked about: name one with --teacher")
         return self
@@ -101,15 +97,15 @@ class Phase(_Section):
 
     name: str = "train"
     epochs: int = Field(ge=1)
-    train: tuple[str, ...] = Field(("*",), description="which weights learn: name patterns, or 'head'")
-    freeze_batchnorm: bool = Field(False, description="keep BatchNorm as it is: statistics, scale and shift")
+    train: tuple[str, ...] = Field(("*",), description="trainable weights: name patterns, or 'head'")
+    freeze_batchnorm: bool = Field(False, description="freeze BatchNorm: statistics, scale and shift")
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     lr: float = Field(gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1, description="sgd, with Nesterov's step")
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd with Nesterov momentum")
     weight_decay: float = Field(0.0, ge=0, description="not on biases and norms")
     schedule: Literal["constant", "cosine", "plateau"] = "cosine"
     warmup_epochs: float = Field(0.0, ge=0, description="linear, from 0 (not with plateau)")
-    plateau_patience: int = Field(3, ge=0, description="epochs without a better validation loss")
+    plateau_patience: int = Field(3, ge=0, description="epochs without a lower validation loss")
     plateau_factor: float = Field(0.5, gt=0, lt=1)
 
     @model_validator(mode="after")
@@ -125,7 +121,7 @@ class Train(_Section):
     batch_size: int = Field(128, ge=2)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: bool = Field(False, description="weight a class by images / (classes x its images)")
-    class_weight_clip: float = Field(4.0, gt=0, description="no class weighs more than this")
+    class_weight_clip: float = Field(4.0, gt=0, description="maximum class weight")
     logit_adjustment: float = Field(
         0.0,
         ge=0,
@@ -133,18 +129,17 @@ class Train(_Section):
         description="log of each class's share of the training images, times this, is added to the logits in the loss "
         "only (Menon et al. 2021): rare classes are named more often; 0: not at all",
     )
-    ema: float = Field(0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: none")
-    clip_gradient: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: none")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay per step of the averaged weights; 0: off")
+    clip_gradient: float = Field(0.0, ge=0, description="maximum gradient norm; 0: off")
     mirror: bool = Field(
         False,
-        description="weights that answer a picture and its mirror image alike; plain-resnet, at 41 pixels, with "
-        "stem_side = 4 at 44",
+        description="mirror-symmetric weights, for plain-resnet at 41 pixels, or 44 with stem_side = 4",
     )
     best: Literal["accuracy", "loss"] = Field(
         "accuracy",
-        description="on the validation split, by which an epoch's weights are kept; loss is less of a lottery",
+        description="on the validation split, to choose the epoch; loss is less noisy",
     )
-    early_stopping: int = Field(0, ge=0, description="epochs without a better one; 0: never")
+    early_stopping: int = Field(0, ge=0, description="epochs without improvement; 0: never")
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: times both on this machine")
     seed: int = Field(0, ge=0, lt=2**63)
 
@@ -156,7 +151,7 @@ class Ablation(_Section):
     """One change of a recipe, to see what it is worth: `edgefer ablate` runs them all."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="names the run's folder")
-    cites: str = Field(description="where the paper asks for it, or that we do")
+    cites: str = Field(description="section of the paper, or our choice")
     set: tuple[str, ...] = Field(min_length=1, description="settings, as for --set")
 
 
@@ -179,8 +174,8 @@ class Recipe(_Section):
         names = [WHOLE, *(each.name for each in self.ablations)]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
-            taken = "that is the recipe without a change" if twice == WHOLE else "another one is"
-            raise ValueError(f"an ablation may not be called {twice!r}: {taken}")
+            taken = "that name is the unchanged recipe" if twice == WHOLE else "another one is"
+            raise ValueError(f"an ablation cannot be called {twice!r}: {taken}")
         return self
 
     @property

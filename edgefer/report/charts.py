@@ -104,7 +104,7 @@ def trade(result: BenchResult, cost: Callable[[NetworkEntry], float], title: str
             class_=f"bar {entry.precision}",
         )
         point = mark(entry.precision, across, down, class_="" if place in best else "beaten")
-        also = "; no other is as good for as little" if place in best else ""
+        also = "; no other network is as accurate at this cost" if place in best else ""
         shapes.append(svg.element("g", svg.element("title", said + also), bar, point, class_="tip"))
     names = [
         table.name(result, entry) if len(entries) <= NAMED else str(place + 1) for place, entry in enumerate(entries)
@@ -283,7 +283,7 @@ def throughput(result: BenchResult, entries: Sequence[NetworkEntry]) -> list[Sma
                 [
                     f"{entry.network}, batch {point.batch}, {title}: {point.images_per_second:,.0f} images/s "
                     f"({point.slowest:,.0f} to {point.fastest:,.0f}), "
-                    f"{1e3 * point.batch / point.images_per_second:.3g} ms for a batch"
+                    f"{1e3 * point.batch / point.images_per_second:.3g} ms per batch"
                     for point in own
                 ],
             )

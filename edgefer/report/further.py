@@ -71,8 +71,8 @@ def gap_line(column: ColumnFigures) -> str:
     """Return the worst gap of a column and whether it exceeds chance, in a line."""
     gap = column.gap
     if gap is None:
-        return f"{column.column}: fewer than two groups are large enough to compare"
-    beyond = "chance and the mix of classes explain" if gap.permuted == "pictures" else "chance explains"
+        return f"{column.column}: fewer than two groups are large enough"
+    beyond = "expected from chance and class mix" if gap.permuted == "pictures" else "expected from chance"
     crossed = gap.permuted == "pictures" and any(group.people is not None for group in column.groups)
     more = "; pictures of one person count as independent" if crossed else ""
     verdict = f"more than {beyond}" if gap.exceeds_chance else f"no more than {beyond}"
@@ -134,7 +134,7 @@ def _lines(result: BenchResult) -> list[str]:
         "ten-crop": "ten-crop: the outputs for ten crops of 40/48 of the picture (corners, middle, mirrored), averaged",
     }
     found = [said[each] for each in said if each in views]
-    return [*found, "gates and recommendations take one-crop alone"] if found else []
+    return [*found, "gates and recommendations use one-crop only"] if found else []
 
 
 def _small(column: ColumnFigures) -> list[str]:

@@ -41,7 +41,7 @@ def cost(result: BenchResult) -> FigureTable | None:
         return None
     cells = zip(*(_column(result, each) for each in columns), strict=True)
     rows = [(table.name(result, entry), row) for entry, row in zip(result.networks, cells, strict=True)]
-    return FigureTable("What each network takes", columns, rows)
+    return FigureTable("What each network needs", columns, rows)
 
 
 def probes(result: BenchResult) -> list[FigureTable]:

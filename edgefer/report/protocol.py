@@ -25,12 +25,12 @@ def describe_protocol(result: BenchResult) -> list[tuple[str, str]]:
     if result.host:
         found.append(("measured on", f"{result.host}, over ssh"))
     if gpu:
-        kind = "shares the CPU's memory" if gpu.integrated else "with memory of its own"
+        kind = "shares the CPU's memory" if gpu.integrated else "with its own memory"
         found.append(
             (
                 "GPU",
                 f"{gpu.name}, compute capability {gpu.compute}, {gpu.memory / 1e9:.1f} GB, {kind}; "
-                f"CUDA {gpu.cuda} by its driver, called through {gpu.layer}",
+                f"CUDA {gpu.cuda} by its driver, called by {gpu.layer}",
             )
         )
     runtimes = ", ".join(dict.fromkeys(entry.runtime for entry in result.networks))
@@ -57,8 +57,8 @@ def describe_protocol(result: BenchResult) -> list[tuple[str, str]]:
             "single stream at batch 1, prepared inputs from real images of the split, preprocessing not timed; "
             f"{transfers}{how.warmup_seconds:g} s of warm-up; all networks in turn, {how.timed_per_turn} timed "
             f"inferences after {how.untimed_per_turn} untimed; at least {how.min_seconds:g} s and enough "
-            f"samples for p{how.percentile:g}, at most {how.max_seconds:g} s for each; no sample dropped; a "
-            "percentile is left out where fewer than 10 samples lie beyond it",
+            f"samples for p{how.percentile:g}, at most {how.max_seconds:g} s for each; no sample dropped; "
+            "percentiles with fewer than 10 samples beyond them are omitted",
         )
     )
     found.append(("ratios", "of medians; 95 % interval by bootstrap over rounds"))
@@ -66,15 +66,15 @@ def describe_protocol(result: BenchResult) -> list[tuple[str, str]]:
         found.append(
             (
                 "from pixels",
-                "the same once more with preprocessing: from an image in memory, decoded and cut out, to its logits; "
+                "the same again with preprocessing: from a decoded, cropped image in memory to its logits; "
                 f"at least {how.with_preprocessing_seconds:g} s for each",
             )
         )
     found.append(
         (
             "noise",
-            f"called noisy where the coefficient of variation (CV) is above {timing.NOISY:g}; the host's share of the "
-            "time, clocks and drift stand below, and above where they speak against the figures",
+            f"noisy: the coefficient of variation (CV) is above {timing.NOISY:g}; host time, clocks "
+            "and drift are below, and above if they affect the figures",
         )
     )
     found += _memory(result)
@@ -88,7 +88,7 @@ def describe_protocol(result: BenchResult) -> list[tuple[str, str]]:
     }
     left = [name for name, measured in asked.items() if not measured]
     if left:
-        found.append(("not asked for", "; ".join(left)))
+        found.append(("not requested", "; ".join(left)))
     found.append(
         (
             "accuracy",
@@ -102,24 +102,22 @@ def describe_protocol(result: BenchResult) -> list[tuple[str, str]]:
 def _memory(result: BenchResult) -> list[tuple[str, str]]:
     how, found = result.protocol, []
     if how.memory and any(entry.memory for entry in result.networks):
-        arena = f"; ONNX Runtime's memory arena on: it grows to the {how.arena} and keeps what it has" * bool(how.arena)
+        arena = f"; ONNX Runtime's memory arena is on: it grows to the {how.arena} and never shrinks" * bool(how.arena)
         said = "resident set of a fresh process that loads one network and infers at batch 1: steady after the last "
-        found.append(
-            ("memory", f"{said}inference, peak the most it ever was; of it the network: peak less imports{arena}")
-        )
+        found.append(("memory", f"{said}inference; peak: maximum; network: peak minus imports{arena}"))
     if any(entry.gpu_memory for entry in result.networks):
         found.append(
             (
                 "GPU memory",
-                "in that process, how much less the driver calls free than before the engine was loaded: engine, what "
-                "TensorRT computes in, kernels, CUDA graph and our buffers; the CUDA context is not in it; what other "
-                "programs take meanwhile is. Steady after the last inference, peak the most after any",
+                "in that process, the drop in free memory since before the "
+                "engine was loaded: engine, workspace, kernels, CUDA graph and buffers. Excludes the CUDA context, "
+                "includes other programs. Steady: after the last inference; peak: maximum",
             )
         )
     starts = next((entry.cold_start.starts for entry in result.networks if entry.cold_start), None)
     if starts:
-        built = "" if result.gpu is None else ", the engine built before"
-        said = f"from a process's start, imports and loading in it, median of {starts}; files from the system's cache"
+        built = "" if result.gpu is None else ", with the engine already built"
+        said = f"from process start, with imports and loading, median of {starts}; files in the page cache"
         found.append(("cold start", f"{said}{built}"))
     return found
 
@@ -131,11 +129,11 @@ def _energy(result: BenchResult) -> str:
         for said in result.warnings:
             if said.startswith("energy "):
                 return "not measured: see above"
-        return "not measured: no sensor that edgefer reads (RAPL, INA3221)"
+        return "not measured: no supported sensor (RAPL, INA3221)"
     settling = "1.2 s" if spent.sensor == "nvidia-smi" else "half a second"
     alone = f"each network alone for {result.protocol.energy_seconds or spent.seconds:g} s after {settling}"
     if spent.sensor == "RAPL":
-        return f"RAPL's counters (Linux powercap), which count all that the processor does; {alone}; by domain"
+        return f"RAPL counters (Linux powercap) of the whole processor; {alone}; by domain"
     return f"{spent.sensor}, read {spent.readings:,} times; {alone}; by rail"
 
 
@@ -156,14 +154,14 @@ def conditions(result: BenchResult) -> list[tuple[str, str, str]]:
     if one or two:
         found += [
             ("power mode", one and one.power_mode, two and two.power_mode),
-            ("clocks held at their highest", _yes(one and one.clocks_locked), _yes(two and two.clocks_locked)),
+            ("clocks fixed at their maximum", _yes(one and one.clocks_locked), _yes(two and two.clocks_locked)),
             (
                 "GPU clock, MHz",
                 _figure(one.gpu_megahertz if one else None),
                 _figure(two.gpu_megahertz if two else None),
             ),
             ("slowed down by", ", ".join(one.cooling if one else ()), ", ".join(two.cooling if two else ())),
-            ("over-current events since the start", one and one.throttled, two and two.throttled),
+            ("over-current events since boot", one and one.throttled, two and two.throttled),
         ]
         for title, field in (("temperature of {}, C", "temperatures"), ("power on {}, W", "watts")):
             first, second = getattr(one, field, {}), getattr(two, field, {})

@@ -64,9 +64,9 @@ def _alone(entry: NetworkEntry, entries: Sequence[NetworkEntry]) -> bool:
 
 def _reason(result: BenchResult, entry: NetworkEntry, best: NetworkEntry, fit: Sequence[NetworkEntry]) -> str:
     if len(result.networks) == 1:
-        return "the only network that was measured"
+        return "the only network measured"
     if entry.quality.accuracy == best.quality.accuracy:
-        return f"the most accurate of {len(result.networks)} networks, and none within half a point of it is faster"
+        return f"the most accurate of {len(result.networks)} networks, and the fastest within half a point"
     lost = 100 * (best.quality.accuracy - entry.quality.accuracy)
     return (
         f"{lost:.2f} points below the most accurate of {len(result.networks)} networks, {table.name(result, best)}, "

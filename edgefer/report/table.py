@@ -162,8 +162,8 @@ def robustness_line(result: BenchResult, entry: NetworkEntry) -> str:
     }
     worst = min(changes, key=lambda name: changes[name])
     return (
-        f"{name(result, entry)} less {full.network} under corruptions: {100 * (own.mean - other.mean):+.2f} points in "
-        f"the mean of {len(changes)}, {changes[worst]:+.1f} where it loses most ({worst})"
+        f"{name(result, entry)} minus {full.network} under corruptions: {100 * (own.mean - other.mean):+.2f} points on "
+        f"average of {len(changes)}, {changes[worst]:+.1f} at worst ({worst})"
     )
 
 

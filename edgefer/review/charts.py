@@ -92,11 +92,11 @@ def _chart(
             kept = each.epoch == best and curve.class_ == "val"
             class_ = f"{curve.class_}{' kept' if kept else ' quiet' if len(history) > _DENSE else ''}"
             point = svg.mark("diamond" if kept else curve.shape, x(each.epoch), y(value), 5 if kept else 2.8, class_)
-            also = ", the weights that are kept" if kept else ""
+            also = ", the kept epoch" if kept else ""
             shapes.append(svg.element("g", svg.element("title", words + also), point, class_="tip"))
         first, last = points[0], points[-1]
         said.append(
-            f"{curve.name} from {form.format(first[1])} in epoch {first[0].epoch} "
+            f"{curve.name}: from {form.format(first[1])} in epoch {first[0].epoch} "
             f"to {form.format(last[1])} in epoch {last[0].epoch}"
         )
     if best is not None and best <= len(history):

@@ -19,7 +19,7 @@ _TEMPLATE = Path(__file__).with_name("run.html.j2")
 _KEY: dict[str, tuple[svg.Shape, str]] = {
     "training": ("circle", "train"),
     "validation": ("square", "val"),
-    "epoch that is kept": ("diamond", "val"),
+    "kept epoch": ("diamond", "val"),
 }
 
 
@@ -68,7 +68,7 @@ def _protocol(review: Review, recipe: Recipe) -> list[tuple[str, str]]:
     found = [
         ("recipe", f"{recipe.name}: {recipe.description}"),
         ("trained on", f"{run.data['name']}, SHA-256 {run.data['digest']}{classes}"),
-        ("split", f"{recipe.data.split}: what trains and what selects the epoch that is kept"),
+        ("split", f"{recipe.data.split}: splits for training and for selecting the epoch"),
         ("network", f"{recipe.model.name}{_arguments(recipe)}, {review.parameters.total:,} parameters"),
         ("began with", _start(run.initial_weights)),
         ("input", f"{settings.size} x {settings.size} {settings.color}, crop {settings.crop:g}"),
@@ -77,7 +77,7 @@ def _protocol(review: Review, recipe: Recipe) -> list[tuple[str, str]]:
         ("loss", _loss(recipe)),
     ]
     if run.best_epoch is not None:
-        found.append(("epoch that is kept", f"{run.best_epoch}, chosen by validation {recipe.train.best}"))
+        found.append(("kept epoch", f"{run.best_epoch}, chosen by validation {recipe.train.best}"))
     if review.history:
         found.append(("time", console.duration(sum(each.seconds for each in review.history))))
     if run.versions:
@@ -93,7 +93,7 @@ def _arguments(recipe: Recipe) -> str:
 
 def _start(start: dict[str, str] | None) -> str:
     if start is None:
-        return "not noted: an older edgefer began this run"
+        return "not recorded: this run began with an older edgefer"
     if start.get("kind") == "random":
         return "random weights: not pretrained"
     return f"{initial_weights.sentence(start)}{': pretrained on ImageNet' if start.get('kind') == 'hub' else ''}"
@@ -111,7 +111,7 @@ def _loss(recipe: Recipe) -> str:
     if teaching.teachers:
         parts.append(counted(len(teaching.teachers), "teacher"))
     if teaching.votes:
-        parts.append("FER+ votes, which inform the teachers too" if teaching.votes_power else "FER+ votes")
+        parts.append("FER+ votes, which also correct the teachers" if teaching.votes_power else "FER+ votes")
     return ", ".join(parts)
 
 
@@ -120,8 +120,8 @@ def _augmentation(recipe: Recipe) -> str:
     low, high = settings.scale
     parts = [
         (settings.flip, f"mirrored with probability {settings.flip:g}"),
-        (settings.rotate, f"turned by up to {settings.rotate:g} degrees"),
-        (settings.shift, f"moved by up to {100 * settings.shift:g} %"),
+        (settings.rotate, f"rotated by up to {settings.rotate:g} degrees"),
+        (settings.shift, f"shifted by up to {100 * settings.shift:g} %"),
         (settings.shear, f"sheared by up to {settings.shear:g} degrees"),
         ((low, high) != (1, 1), f"zoomed {low:g} to {high:g} times"),
         (settings.brightness, f"brightness changed by up to {100 * settings.brightness:g} %"),
@@ -129,7 +129,7 @@ def _augmentation(recipe: Recipe) -> str:
         (settings.erase, f"a rectangle erased with probability {settings.erase:g}"),
         (settings.mixup, f"mixed in pairs by mixup, alpha {settings.mixup:g}"),
     ]
-    return ", ".join(words for on, words in parts if on) or "no augmentation: shown as they are"
+    return ", ".join(words for on, words in parts if on) or "no augmentation"
 
 
 def _notes(review: Review) -> list[str]:
@@ -140,19 +140,19 @@ def _notes(review: Review) -> list[str]:
         planned = sum(phase["epochs"] for phase in run.recipe["phases"])
         notes.append(f"The run is not finished: {run.epochs} of {planned} epochs are done.")
     if run.best_epoch is None:
-        notes.append("No epoch is done yet, so there are no weights to ask: figures and maps are missing.")
+        notes.append("No epoch is done yet, so figures and maps are missing.")
     if not looked.same:
         notes.append(
-            f"The data are not those of the run: it was trained on {run.data['name']} ({run.data['digest'][:8]}), and "
-            f"everything here but the curves is from {looked.name} ({looked.digest[:8]})."
+            f"These are not the run's data: it was trained on {run.data['name']} ({run.data['digest'][:8]}), and "
+            f"everything but the curves is from {looked.name} ({looked.digest[:8]})."
         )
     if run.finished is None and not review.history:
         notes.append("The folder has no log of the training, so there are no curves.")
     if looked.split == "train" and looked.same and review.evaluation:
-        notes.append("The network learned from these images: what it says of them is no measure of it.")
+        notes.append("The network learned from these images: its accuracy on them is not a measure of quality.")
     if looked.split == "val" and looked.same and review.evaluation:
         notes.append(
-            "The validation images selected the epoch that is kept, so its figures are a little too good; a bench "
+            "The validation images selected the kept epoch, so its figures are a little too good; a bench "
             "measures images that selected nothing."
         )
     return notes

@@ -101,8 +101,8 @@ def review(
     classes = dataset.classes
     if kept and kept.classes != classes:
         raise InputError(
-            f"{dataset.name} has the classes {', '.join(classes)}, and the network tells {', '.join(kept.classes)} "
-            "apart; name other data with --data"
+            f"{dataset.name} has the classes {', '.join(classes)}, and the network {', '.join(kept.classes)}; "
+            "give other data with --data"
         )
     rows = data.split(dataset, split, recipe.data.split)
     training = _part(dataset, "train", recipe)
@@ -121,7 +121,7 @@ def review(
         with console.progress(f"{split} images", len(rows)) as advance:
             logits = evaluate.logits(network, rows, recipe.preprocessing, advance)
         if not np.isfinite(logits).all():
-            raise InputError(f"the answers of the network in {run.folder} are not finite; its weights are of no use")
+            raise InputError(f"the network in {run.folder} returns values that are not finite; train it again")
         found = evaluation.figures(logits, rows, classes)
         looked, pictures = _maps(network, rows, logits, recipe, classes, sheet, with_faces)
         if with_faces:

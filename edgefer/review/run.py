@@ -52,7 +52,7 @@ def find(path: Path | None) -> Path:
     path = checkpoint.place(path)
     folder = path.parent if path.is_file() else path
     if not any((folder / f"{stem}.json").is_file() for stem in (checkpoint.BEST, checkpoint.LAST)):
-        raise InputError(f"{path} holds no training; name a folder that `edgefer train` wrote")
+        raise InputError(f"{path} is not a training; give a folder that `edgefer train` wrote")
     return folder
 
 
@@ -66,7 +66,7 @@ def read(folder: Path) -> Run:
     kept = checkpoint.read(best) if best.is_file() else None
     saved = state.plain(last) if last.is_file() else None
     if kept is None and saved is None:
-        raise InputError(f"{folder} holds no training; name a folder that `edgefer train` wrote")
+        raise InputError(f"{folder} is not a training; give a folder that `edgefer train` wrote")
     finished: bool | None = None
     history: list[Epoch] = []
     if saved is not None:
@@ -113,7 +113,9 @@ def _read_log(file: Path) -> list[Epoch]:
     try:
         return _epochs(csv.DictReader(content.decode().splitlines()))
     except (KeyError, TypeError, ValueError, csv.Error):
-        raise InputError(f"{file} is damaged or was not written by `edgefer train`; remove it to go without") from None
+        raise InputError(
+            f"{file} is damaged or was not written by `edgefer train`; delete it to continue without it"
+        ) from None
 
 
 def _epochs(lines: Iterable[Mapping[str, Any]]) -> list[Epoch]:

@@ -35,7 +35,7 @@ _ASK = """<!DOCTYPE html>
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>edgefer: token</title><link rel="stylesheet" href="style.css"></head>
 <body><main class="ask"><h1>This page needs a token</h1>
-<p>Open the address that <code>edgefer</code> printed when it started, or type the token in it.</p>
+<p>Open the address that <code>edgefer</code> printed when it started, or enter its token.</p>
 <form method="get" action="/"><label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="off" required>
 <button type="submit">Open</button></form></main></body></html>
@@ -80,9 +80,9 @@ class Guard:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
         if self._token is None and not is_local(_name(host)):
-            return _problem(403, "this server answers localhost alone; edgefer's --listen opens it to others")
+            return _problem(403, "this server answers only localhost; --listen opens it to others")
         if origin is not None and _place(origin) != host:
-            return _problem(403, "this server does not answer pages of other sites")
+            return _problem(403, "this server does not answer requests from other sites")
         if self._token is None or self._is_token(_bearer(headers)) or self._is_token(_cookie(headers, _port(scope))):
             return None
         if scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET":

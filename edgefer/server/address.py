@@ -96,7 +96,7 @@ def token_for(address: Address, chosen: str | None) -> str | None:
         return None if address.local else secrets.token_urlsafe(24)
     if len(chosen) < _SHORTEST_TOKEN or not _TOKEN.fullmatch(chosen):
         raise InputError(
-            f"--token needs at least {_SHORTEST_TOKEN} letters, digits or . _ ~ + / = -; omit it to get one made"
+            f"--token needs at least {_SHORTEST_TOKEN} letters, digits or . _ ~ + / = -; omit it to generate one"
         )
     return chosen
 
@@ -118,8 +118,8 @@ def bind(address: Address) -> tuple[socket.socket, Address]:
     except OSError as error:
         listening.close()
         what = {
-            errno.EADDRINUSE: f"port {address.port} is in use; name another one with --listen {address.host}:PORT",
-            errno.EACCES: f"port {address.port} needs more rights; name one from 1024 on",
+            errno.EADDRINUSE: f"port {address.port} is in use; choose another with --listen {address.host}:PORT",
+            errno.EACCES: f"port {address.port} needs more rights; use a port of 1024 or above",
         }.get(error.errno or 0, f"cannot listen on {address.host}:{address.port}: {error.strerror or error}")
         raise InputError(what) from None
     return listening, Address(address.host, listening.getsockname()[1])

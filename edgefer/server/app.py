@@ -40,7 +40,7 @@ _WHY = {
     408: "The picture did not arrive in time.",
     413: "The picture has too many bytes.",
     422: "There is no picture in the body, or a parameter is wrong.",
-    429: "All places are taken; ask again after Retry-After seconds.",
+    429: "The queue is full; retry after Retry-After seconds.",
     503: "The machine lacks something.",
 }
 
@@ -126,9 +126,11 @@ def application(
 
 async def predict(
     request: Request,
-    faces: Annotated[Faces, Query(description="Look for faces; auto: not in pictures under 48 pixels.")] = "auto",
-    min_face: Annotated[int | None, Query(ge=1, le=100_000, description="Smallest face to look for, pixels.")] = None,
-    min_confidence: Annotated[float | None, Query(ge=0, le=1, description="Below it a label is `unsure`.")] = None,
+    faces: Annotated[Faces, Query(description="Detect faces; auto skips pictures under 48 pixels.")] = "auto",
+    min_face: Annotated[int | None, Query(ge=1, le=100_000, description="Smallest face in pixels.")] = None,
+    min_confidence: Annotated[
+        float | None, Query(ge=0, le=1, description="Confidence below which a label is `unsure`.")
+    ] = None,
 ) -> Answer | Response:
     """Return the expression of each face in the picture that the body holds, or a form's one file."""
     state: ServerState = request.app.state.edgefer
@@ -195,7 +197,7 @@ async def _on_wrong_parameter(request: Request, error: Exception) -> Response:
 async def _on_bug(request: Request, error: Exception) -> Response:
     _count(request, 500)
     console.say(f"this is a bug in edgefer ({one_line(f'{type(error).__name__}: {error}')}); the server goes on")
-    return JSONResponse({"error": "this is a bug in edgefer; its terminal has a line on it"}, 500)
+    return JSONResponse({"error": "this is a bug in edgefer; see its terminal"}, 500)
 
 
 def _count(request: Request, status: int) -> None:

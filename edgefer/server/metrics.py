@@ -29,26 +29,26 @@ class Metrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._requests = Counter(
-            "edgefer_predict_requests", "Answers of /predict by HTTP status.", ["status"], registry=self._registry
+            "edgefer_predict_requests", "Responses of /predict by HTTP status.", ["status"], registry=self._registry
         )
         self._seconds = Histogram(
-            "edgefer_predict_seconds", "From a request to its prediction.", buckets=_SECONDS, registry=self._registry
+            "edgefer_predict_seconds", "Time from request to prediction.", buckets=_SECONDS, registry=self._registry
         )
-        self._faces = Counter("edgefer_faces", "Faces that were judged by /predict.", registry=self._registry)
+        self._faces = Counter("edgefer_faces", "Faces classified by /predict.", registry=self._registry)
         self._turned_away = Counter(
             "edgefer_turned_away_requests",
             "Requests to any path without the token (401) or from another site (403).",
             ["status"],
             registry=self._registry,
         )
-        self._gauge("edgefer_predict_in_flight", "Requests that wait or are being answered.", taken)
+        self._gauge("edgefer_predict_in_flight", "Requests waiting or in progress.", taken)
         if figures is not None:
             for name, what, field in (
-                ("edgefer_live_frames_judged", "Live frames that were answered.", "judged"),
-                ("edgefer_live_frames_dropped", "Live frames that a newer one replaced.", "dropped"),
-                ("edgefer_live_frames_per_second", "Live frames answered a second.", "fps_judged"),
-                ("edgefer_live_p99_milliseconds", "Capture to answer, 99th percentile.", "p99_ms"),
-                ("edgefer_live_connected", "Whether frames come now.", "connected"),
+                ("edgefer_live_frames_judged", "Live frames processed.", "judged"),
+                ("edgefer_live_frames_dropped", "Live frames dropped for a newer one.", "dropped"),
+                ("edgefer_live_frames_per_second", "Live frames processed per second.", "fps_judged"),
+                ("edgefer_live_p99_milliseconds", "Latency from capture to prediction, 99th percentile.", "p99_ms"),
+                ("edgefer_live_connected", "Whether frames are arriving.", "connected"),
             ):
                 self._gauge(name, what, _of(figures, field))
 

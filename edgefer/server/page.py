@@ -36,7 +36,7 @@ def add(app: FastAPI, watch: Watch | None) -> None:
         await socket.accept()
         with watch.page() as page:
             if page is None:
-                await socket.close(_TRY_LATER, "enough pages watch")
+                await socket.close(_TRY_LATER, "too many pages are open")
                 return
             try:
                 await socket.send_json(watch.hello)

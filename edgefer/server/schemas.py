@@ -24,12 +24,12 @@ class FaceAnswer(BaseModel):
 
     label: str = Field(description="The most probable class; `unsure` below the minimum confidence.")
     confidence: float = Field(description="Probability of the most probable class, 0 to 1.")
-    probabilities: dict[str, float] = Field(description="Of each class; they add up to 1.")
-    box: BoxAnswer | None = Field(description="Null where the picture was taken for one face as it is.")
-    score: float | None = Field(description="How sure the detector is that this is a face, 0 to 1.")
-    roll: float = Field(description="Degrees that the face is turned clockwise.")
+    probabilities: dict[str, float] = Field(description="Probability of each class; they sum to 1.")
+    box: BoxAnswer | None = Field(description="Null: the whole picture is treated as one face.")
+    score: float | None = Field(description="The detector's confidence that this is a face, 0 to 1.")
+    roll: float = Field(description="Rotation of the face in degrees, clockwise.")
     landmarks: list[tuple[float, float]] = Field(description="Eyes, nose tip, corners of the mouth, in pixels.")
-    notes: list[str] = Field(description="What lowers the trust: `small`, `profile`, `occluded`.")
+    notes: list[str] = Field(description="Reasons for lower trust: `small`, `profile`, `occluded`.")
 
     @classmethod
     def of(cls, prediction: Prediction, min_confidence: float) -> FaceAnswer:
@@ -52,10 +52,10 @@ class Answer(BaseModel):
     bundle: str
     network: str
     device: str
-    width: int = Field(description="Of the picture in pixels, upright as its EXIF data says.")
+    width: int = Field(description="Size of the picture in pixels, upright by its EXIF data.")
     height: int
-    faces: list[FaceAnswer] = Field(description="Sorted by score times size; empty where none was found.")
-    milliseconds: float = Field(description="Decoding the picture, finding its faces and judging them.")
+    faces: list[FaceAnswer] = Field(description="Sorted by score times size; empty: none found.")
+    milliseconds: float = Field(description="Decoding the picture, detecting and classifying its faces.")
 
 
 class Problem(BaseModel):

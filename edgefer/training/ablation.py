@@ -32,7 +32,7 @@ class AblationRow:
         set: what was changed.
         run: its folder.
         val_accuracy: of its best epoch, 0 to 1; None where it diverged.
-        difference: from the recipe as it is, in points; None where one of both diverged.
+        difference: from the unchanged recipe, in points; None where one of both diverged.
         best_epoch: from 1.
         epochs: done; fewer than planned where it stopped early.
         parameters: of its network.
@@ -63,8 +63,8 @@ class Ablations:
         data: name of the data set.
         digest: its SHA-256.
         seed: one for all; another seed moves each row too.
-        initial_weights: those that the recipe as it is began with.
-        rows: the recipe as it is, then its ablations in their order.
+        initial_weights: those that the unchanged recipe began with.
+        rows: the unchanged recipe, then its ablations in their order.
     """
 
     recipe: str
@@ -83,7 +83,7 @@ class Ablations:
 def variants(
     name: str, settings: Sequence[str] = (), epochs: int | None = None, seed: int | None = None
 ) -> Iterator[tuple[str, str, tuple[str, ...], Recipe]]:
-    """Yield name, citation, settings and recipe of the recipe as it is and of each of its ablations.
+    """Yield name, citation, settings and recipe of the unchanged recipe and of each of its ablations.
 
     Args:
         name: of the recipe, or its file.
@@ -97,7 +97,7 @@ def variants(
     whole = recipes.load(name, settings, epochs, seed)
     if not whole.ablations:
         raise InputError(f"recipe {whole.name} has no [[ablations]]; those that have: {', '.join(_with_ablations())}")
-    changes = [(WHOLE, "the recipe as it is", ()), *((each.name, each.cites, each.set) for each in whole.ablations)]
+    changes = [(WHOLE, "the unchanged recipe", ()), *((each.name, each.cites, each.set) for each in whole.ablations)]
     for title, cites, change in changes:
         recipe = recipes.load(name, [*settings, *change], epochs, seed)
         called = f"{whole.name}-{title}"[:100]
@@ -164,10 +164,10 @@ def _done(run: Path, recipe: Recipe, dataset: Dataset) -> dict[str, Any] | None:
             recipes.parse(result["recipe"], str(file)) == recipes.named(recipe) and result["digest"] == dataset.digest
         )
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"{file} is damaged; remove {run} to train it again") from None
+        raise InputError(f"{file} is damaged; delete {run} to train it again") from None
     if not same:
-        raise InputError(f"{run} was trained with other settings or data; name another folder with --out")
-    console.say(f"{run} is done already")
+        raise InputError(f"{run} was trained with other settings or data; give another folder with --out")
+    console.say(f"{run} is already done")
     return result
 
 
@@ -177,7 +177,7 @@ def _trained(out: Path, title: str, recipe: Recipe, dataset: Dataset, device: st
     try:
         result = trainer.train(recipe, dataset, run, resume, device=device).as_dict() | {"run": public.place(run)}
     except Interrupted:
-        raise Interrupted(f"interrupted; the same command with --out {out} goes on") from None
+        raise Interrupted(f"interrupted; to resume, run the same command with --out {out}") from None
     except Diverged as error:
         console.say(str(error))
         why = str(error).replace(str(run), public.place(run))

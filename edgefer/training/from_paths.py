@@ -58,7 +58,7 @@ def train(
     except ModuleNotFoundError as error:
         raise MissingExtra.of(error, "train") from None
     if isinstance(recipe, Recipe) and (settings or epochs or seed is not None):
-        raise InputError("settings, epochs and seed change a recipe that is named; give recipes.load them")
+        raise InputError("settings, epochs and seed apply to a named recipe; pass them to recipes.load")
     settled = recipe if isinstance(recipe, Recipe) else recipes.load(str(recipe), list(settings), epochs, seed)
     distributed.join(device)
     dataset = distributed.first_then_others(lambda: given(data))

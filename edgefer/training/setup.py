@@ -174,21 +174,21 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
     _check_images(recipe, dataset, training, validation)
     if saved is None and recipe.preprocessing.interpolation != "bilinear":
         raise InputError(
-            "augmentation samples bilinearly, so a network that is evaluated otherwise would see other pixels than it "
-            "learned; use --set preprocessing.interpolation=bilinear"
+            "augmentation samples bilinearly, so a network evaluated otherwise sees other pixels than "
+            "in training; use --set preprocessing.interpolation=bilinear"
         )
     if saved and saved["data"]["digest"] != dataset.digest:
-        raise InputError(f"{run} was trained on other data ({saved['data']['name']}); name that with --data")
+        raise InputError(f"{run} was trained on other data ({saved['data']['name']}); give that with --data")
     with unfinished.of_this_version(run):
         progress = TrainingProgress(**saved["progress"]) if saved else TrainingProgress()
     teachers = Teachers(
         recipe.teaching.teachers, dataset, validation, recipe.preprocessing, device, recipe.teaching.mirrored
     )
     if saved and saved.get("teachers", []) != teachers.digests:
-        raise InputError(f"{run} began with other teachers, or they were trained anew; name the same with --teacher")
+        raise InputError(f"{run} began with other teachers, or they were trained again; give the same with --teacher")
     votes, votes_digest = _votes(recipe.teaching, whole, training)
     if saved and saved.get("votes") != votes_digest:
-        raise InputError(f"{run} began with other votes; name the same file with --votes")
+        raise InputError(f"{run} began with other votes; give the same file with --votes")
     randomness.seed(settings.seed)
     model = _network(recipe, whole, dataset, validation, begins=saved is None)
     begun_with = public.value(saved.get("initial_weights")) if saved else initial_weights.record(recipe.model, model)
@@ -206,7 +206,7 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
             else distributed.from_first(lambda: models.find_channel_pairs(model, targets.augmented(slice(256))))
         )
         if not channel_pairs:
-            raise InputError(f"{run} began without train.mirror; begin anew with --from {shell(run)}")
+            raise InputError(f"{run} began without train.mirror; start over with --from {shell(run)}")
         models.mirror(model, channel_pairs)
     step_precision = saved["precision"] if saved else distributed.from_first(lambda: _precision(recipe, model, targets))
     model = distributed.with_shared_batchnorm(model, device)
@@ -265,7 +265,7 @@ def _votes(teaching: Teaching, whole: Dataset, training: Split) -> tuple[Tensor 
         return None, None
     place = Path(teaching.votes)
     if not place.exists():
-        raise InputError(f"there are no votes in {teaching.votes}; name fer2013new.csv with --votes")
+        raise InputError(f"there are no votes in {teaching.votes}; give fer2013new.csv with --votes")
     return torch.from_numpy(fer_plus.read(place, whole)[training.indices]), paths.sha256(place)
 
 
@@ -275,8 +275,8 @@ def _take_up(run: Path, device: str, saved: dict[str, Any], model: nn.Module, av
     began: int = saved.get("threads", threads)
     if device == "cpu" and began != threads:
         console.say(
-            f"{run} began with {began} CPU threads and goes on with {threads}: the weights will differ in their "
-            "last bits from those of a run that never stopped"
+            f"{run} began with {began} CPU threads and continues with {threads}: its weights will differ "
+            "in their last bits from an uninterrupted run's"
         )
     with unfinished.of_this_version(run):
         model.load_state_dict(saved["model"])
@@ -303,8 +303,8 @@ def _check_images(recipe: Recipe, dataset: Dataset, training: Split, validation:
     unseen = np.flatnonzero(np.bincount(validation.labels, minlength=len(names)) == 0)
     if unseen.size:
         console.say(
-            f"warning: no validation image is {' or '.join(names[i] for i in unseen)}: whether that is told from the "
-            "others, nothing here says; add such pictures"
+            f"warning: no validation image is {' or '.join(names[i] for i in unseen)}, so accuracy says "
+            "nothing about that class; add such pictures"
         )
     if len(training) < size:
         raise InputError(
@@ -312,7 +312,7 @@ def _check_images(recipe: Recipe, dataset: Dataset, training: Split, validation:
             f"use --set train.batch_size={max(2, len(training) // 8 * 2)}"
         )
     if recipe.augment.mixup and size % 2:
-        raise InputError(f"mixup takes pairs: train.batch_size must be even, not {size}")
+        raise InputError(f"mixup pairs images: train.batch_size must be even, not {size}")
 
 
 def _network(recipe: Recipe, whole: Dataset, dataset: Dataset, validation: Split, begins: bool) -> nn.Module:

@@ -85,8 +85,8 @@ class Teachers:
             found = replace(found, parts=data.made_of(dataset, found.classes))
             if len(found.parts) < 2:
                 raise InputError(
-                    f"the teacher {checkpoint_path} tells {', '.join(found.classes)} apart, of which these data have "
-                    f"{', '.join(found.parts) or 'none'}; a teacher needs two classes of its student's"
+                    f"the teacher {checkpoint_path} has the classes {', '.join(found.classes)}, and these data "
+                    f"have {', '.join(found.parts) or 'none'} of them; a teacher must share two"
                 )
             initial_weights.check_disjoint(
                 f"the teacher {checkpoint_path}", data.split(source, "train", found.split), validation
@@ -155,7 +155,7 @@ def _find(run: str) -> Path:
     try:
         return checkpoint.find(Path(run))
     except InputError as error:
-        raise InputError(f"the teacher: {error}; if it lies elsewhere now, name it with --teacher") from None
+        raise InputError(f"the teacher: {error}; if it was moved, give it with --teacher") from None
 
 
 def _of_checkpoint(checkpoint_path: Path, device: str) -> _Teacher:

@@ -93,7 +93,7 @@ def goes_on(run: Path, recipe: Recipe) -> bool:
         check_new(run)
         return False
     if recipes.named(resumed_recipe(run)) != recipes.named(recipe):
-        raise InputError(f"{run} began with other settings; name another folder with --out")
+        raise InputError(f"{run} began with other settings; give another folder with --out")
     return True
 
 
@@ -104,7 +104,7 @@ def check_new(run: Path) -> None:
         InputError: it holds something.
     """
     if run.exists() and not _is_unbegun(run):
-        raise InputError(f"{run} is not empty; go on with --resume {shell(run)}, or name another folder with --out")
+        raise InputError(f"{run} is not empty; continue with --resume {shell(run)}, or name another folder with --out")
 
 
 def _is_unbegun(run: Path) -> bool:
@@ -119,16 +119,16 @@ def read_state(run: Path) -> dict[str, Any]:
     """
     if _is_unbegun(run):
         raise InputError(
-            f"{run} holds no training, or one that was interrupted before its first step; begin it again: "
-            f"edgefer train RECIPE --out {shell(run)}, with the options that it had"
+            f"{run} contains no training, or one interrupted before its first step; start it again: "
+            f"edgefer train RECIPE --out {shell(run)} with the same options"
         )
     saved = states.read(run / f"{checkpoint.LAST}.json")
     if "recipe" not in saved:
-        raise InputError(f"{run} holds no training; name a folder that `edgefer train` wrote")
+        raise InputError(f"{run} contains no training; give a folder that `edgefer train` wrote")
     damage = _damage(saved)
     if damage:
         raise InputError(
-            f"{run} was left by another version of edgefer, or its {checkpoint.LAST}.json is damaged ({damage}); begin "
+            f"{run} is from another version of edgefer, or its {checkpoint.LAST}.json is damaged ({damage}); start "
             f"from its best weights with --from {shell(run)}"
         )
     return saved
@@ -179,6 +179,6 @@ def of_this_version(run: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError, OverflowError):
         raise InputError(
-            f"{run} was left by another version of edgefer, torch or timm, and this one cannot go on with it; go on "
-            f"with that one, or begin from its best weights with --from {shell(run)}"
+            f"{run} is from another version of edgefer, torch or timm and cannot be resumed; "
+            f"use that version, or start from its best weights with --from {shell(run)}"
         ) from None

@@ -179,13 +179,13 @@ def test_a_device_s_page_says_what_it_measured_and_nothing_of_a_cpu_s(many: Benc
     text = Page(report.render_html(results.on_jetson(many))).text
     for said in ("VDD_IN", "15W", "over-current", "Orin, compute capability 87", "CUDA graphs on", "nothing is copied"):
         assert said in text
-    for said in ("INA3221", "GPU peak, MB", "29.4", "the CUDA context is not in it", "the engine built before"):
+    for said in ("INA3221", "GPU peak, MB", "29.4", "Excludes the CUDA context", "the engine already built"):
         assert said in text
     assert "GPU peak, MB |" in render_markdown(results.on_jetson(many))
     for unsaid in ("graph optimizations", "memory arena", "1 thread"):
         assert unsaid not in text
     here = Page(report.render_html(many)).text
-    for said in ("all graph optimizations", "memory arena on", "no sensor that edgefer reads (RAPL, INA3221)"):
+    for said in ("all graph optimizations", "memory arena is on", "no supported sensor (RAPL, INA3221)"):
         assert said in here
     assert "GPU peak" not in here
     assert ("temperature of cpu, C", "48.2", "55.0") in protocol.conditions(results.on_jetson(many))
@@ -234,7 +234,7 @@ def test_one_network_alone_is_not_called_the_best(many: BenchResult) -> None:
         update={"bundles": many.bundles[:1], "networks": many.networks[:1], "recommendations": [], "comparisons": []}
     )
     text = Page(report.render_html(alone)).text
-    assert "the only network that was measured" in text
+    assert "the only network measured" in text
     assert "Deploy" not in text
 
 

@@ -65,7 +65,7 @@ def test_the_table_fits_80_columns_and_the_page_has_curves(result: BenchResult) 
     assert fp32 is not None
     assert int8 is not None
     lost = min((int8.accuracy[kind][at] - fp32.accuracy[kind][at], kind, at + 1) for kind in KINDS for at in range(5))
-    said = f"{100 * (int8.mean - fp32.mean):+.2f} points in the mean of 35, {100 * lost[0]:+.1f} where it loses most"
+    said = f"{100 * (int8.mean - fp32.mean):+.2f} points on average of 35, {100 * lost[0]:+.1f} at worst"
     assert said in " ".join(text.split())
     assert table.robustness_line(result, result.networks[0]) == ""
     page = report.render_html(result)
@@ -79,4 +79,4 @@ def test_without_being_asked_for_it_is_not_there(tmp_path: Path) -> None:
     assert result.networks[0].robustness is None
     page = report.render_html(result)
     assert ">Under corruptions" not in page
-    assert "accuracy under corruptions (--measure robustness)" in page  # what was not asked for is said
+    assert "accuracy under corruptions (--measure robustness)" in page  # what was not requested is said

@@ -153,7 +153,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "an earlier format": (_manifest(lambda raw: raw.update(format=3)), r"has format '3'.* reads 4"),
     "a format that is a word": (_manifest(lambda raw: raw.update(format="one")), r"has format 'one'"),
     "a field missing": (_manifest(lambda raw: raw.pop("macs")), r"manifest\.json: macs: Field required"),
-    "a field too many": (_manifest(lambda raw: raw.update(run="rm -rf")), r"manifest\.json: run: there is no such key"),
+    "a field too many": (_manifest(lambda raw: raw.update(run="rm -rf")), r"manifest\.json: run: unknown key"),
     "a number in words": (_network(bytes="12"), r"manifest\.json: networks\.fp32\.bytes"),
     "a name that climbs out": (_network(file="../secret"), r"manifest\.json: networks\.fp32\.file"),
     "an absolute name": (_network(file="/etc/passwd"), r"networks\.fp32\.file"),
@@ -171,7 +171,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a key that moves the cursor": (
         _manifest(lambda raw: raw.update({"\x1b[2J": 1})),
-        r"\\x1b\[2J: there is no such key",
+        r"\\x1b\[2J: unknown key",
     ),
     "no number": (_manifest(lambda raw: raw.update(agreement=float("nan"))), r"manifest\.json is not valid JSON"),
     "a temperature that makes NaN": (

@@ -68,7 +68,7 @@ MEAN = 'checks = [{ kind = "mean", of = "a.*.f1" }]'
     ("claims", "said"),
     [
         ([claim("x", "1"), claim("x", "2")], "two claims are called a.x"),
-        ([claim("x", "1", 'colour = "red"')], "a.x: claim.0.colour: there is no such key"),
+        ([claim("x", "1", 'colour = "red"')], "a.x: claim.0.colour: unknown key"),
         ([claim("x", "one")], "a.x: claim.0.value"),
         ([claim("x", "1e9")], "a.x: claim.0.value"),
         ([claim("x", "-1")], "a.x: claim.0.value"),

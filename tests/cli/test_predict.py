@@ -147,7 +147,7 @@ def test_a_picture_too_large_for_the_memory_does_not_stop_the_others(
     done = predict(pictures, "--bundle", made, "--json")
     said = [line["error"] for line in json.loads(done.stdout)["pictures"]]
     assert [each is None for each in said] == [True, False, True]
-    assert "b.JPG needs more memory than is free; make it smaller" in said[1]
+    assert "b.JPG needs more memory than available; make it smaller" in said[1]
 
 
 def test_folders_that_links_lead_to_are_looked_into_once(made: Path, pictures: Path, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_folders_that_links_lead_to_are_looked_into_once(made: Path, pictures: P
         ([""], "a picture's name is empty"),
         (["x.png", "--csv", "o", "--annotate", "o"], "--csv and --annotate are both o"),
         (["x.png", "--annotate", "/dev/null/o"], "/dev/null is a file"),
-        (["."], "holds no picture"),
+        (["."], "contains no picture"),
         (["x" * 5000], "File name too long"),
     ],
 )
@@ -195,7 +195,7 @@ def test_pipes_hidden_files_and_other_spellings_of_a_name_are_no_pictures_of_the
     monkeypatch.chdir(pictures)
     os.mkfifo("pipe.png")
     refused = predict("pipe.png", "--bundle", made)
-    assert (refused.exit_code, "is no file of a picture but a pipe" in refused.output) == (2, True)
+    assert (refused.exit_code, "is a pipe or a device" in refused.output) == (2, True)
     Path("._a.png").write_bytes(b"what macOS writes beside a.png")
     Path(".trash").mkdir()
     Path("a.png").rename(".trash/c.png")
@@ -217,7 +217,7 @@ def test_names_as_long_as_the_file_system_takes_are_annotated(made: Path, pictur
 def test_a_table_is_not_written_over_a_picture_or_into_a_file(made: Path, pictures: Path) -> None:
     before = (pictures / "a.png").read_bytes()
     done = predict(pictures, "--bundle", made, "--csv", pictures / "more" / ".." / "a.png")
-    assert (done.exit_code, "exists and is no .csv file; name another file" in done.output) == (2, True)
+    assert (done.exit_code, "exists and is not a .csv file; name another file" in done.output) == (2, True)
     assert (pictures / "a.png").read_bytes() == before
     done = predict(pictures, "--bundle", made, "--csv", pictures / "notes.txt" / "x.csv")
     assert (done.exit_code, "notes.txt is a file" in done.output) == (2, True)
@@ -246,13 +246,13 @@ def test_a_folder_that_takes_no_files_is_said_before_the_work(
         done = predict(pictures / "a.png", "--bundle", made, option, tmp_path / place)
         assert (done.exit_code, done.output.splitlines()) == (
             2,
-            [f"edgefer: {option} {tmp_path / place} cannot be written: nothing may be written in {tmp_path}"],
+            [f"edgefer: {option} {tmp_path / place} cannot be written: {tmp_path} is not writable"],
         )
 
 
 def test_files_of_a_folder_that_are_no_pictures_are_counted(made: Path, pictures: Path) -> None:
     done = predict(pictures, "--bundle", made)
-    assert re.search(r"left out, since edgefer reads .*\.jpg.*: 1 files such as \S+/notes\.txt", done.stderr)
+    assert re.search(r"skipped, because edgefer reads only .*\.jpg.*: 1 files such as \S+/notes\.txt", done.stderr)
 
 
 def test_a_picture_without_a_face_comes_with_what_to_do(made: Path, tmp_path: Path, yunet: Path) -> None:
@@ -346,7 +346,7 @@ def test_copies_go_into_a_folder_that_a_link_leads_to_if_it_is_there(
     link.symlink_to(tmp_path / "disk")
     nowhere = predict(pictures / "a.png", "--bundle", made, "--annotate", link)
     assert nowhere.exit_code == 2
-    assert "make that folder first" in nowhere.output
+    assert "create that folder first" in nowhere.output
     (tmp_path / "disk").mkdir()
     assert predict(pictures / "a.png", "--bundle", made, "--annotate", link).exit_code == 0
     assert (tmp_path / "disk" / "a.png").is_file()

@@ -313,7 +313,7 @@ def test_settings_that_do_not_fit_are_refused_before_any_work(trained: Path, csv
         compress(trained, dataset, tmp_path / "bundle", CompressConfig(ptq=True, qat_epochs=1))
     with pytest.raises(InputError, match="unknown calibration scheme"):
         compress(trained, dataset, tmp_path / "bundle", CompressConfig(scheme="random"))
-    with pytest.raises(InputError, match="holds no checkpoint"):
+    with pytest.raises(InputError, match="contains no checkpoint"):
         compress(tmp_path, dataset, tmp_path / "bundle")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "something").touch()

@@ -81,5 +81,5 @@ def test_a_phase_in_which_nothing_learns_is_an_error() -> None:
         Phase(epochs=1, lr=0.1, train=()),
         Phase(epochs=1, lr=0.1, train=("stem.1.*",), freeze_batchnorm=True),
     ):
-        with pytest.raises(InputError, match="no weight learns"):
+        with pytest.raises(InputError, match="no weight is trainable"):
             optimizer.choose_weights(model, nothing)

@@ -111,7 +111,7 @@ def test_a_size_whose_halves_are_not_symmetric_is_refused_with_one_that_fits(
     args: dict[str, object], side: int, fits: int
 ) -> None:
     model = models.create("plain-resnet", 7, 1, ARGS | args)
-    with pytest.raises(InputError, match=f"which {side} pixels do not leave; use --set preprocessing.size={fits}"):
+    with pytest.raises(InputError, match=f"which {side} pixels do not give; use --set preprocessing.size={fits}"):
         models.find_channel_pairs(model, images(side))
     models.find_channel_pairs(model, images(fits))
 

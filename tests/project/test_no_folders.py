@@ -174,10 +174,10 @@ def test_without_its_private_file_a_run_asks_for_what_it_began_with(thesis: Path
         named += ["--data", lab / "fer2013.csv"]
         refused = type_in("train", "--resume", run, "--no-page", *named)
         assert "the teacher: teacher holds no checkpoint" in refused.stderr
-        assert "name it with --teacher" in refused.stderr
+        assert "give it with --teacher" in refused.stderr
         named += ["--teacher", thesis / "teacher"]
         refused = type_in("train", "--resume", run, "--no-page", *named)
-        assert "name fer2013new.csv with --votes" in refused.stderr
+        assert "give fer2013new.csv with --votes" in refused.stderr
         written("train", "--resume", run, "--no-page", *named, "--votes", lab / "fer2013new.csv")
 
 

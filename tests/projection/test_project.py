@@ -53,7 +53,7 @@ def test_rtx_gets_its_own_networks_and_devices(made: bundle.Bundle) -> None:
     assert [each.network for each in found.networks] == ["fp32", "int8-rtx"]
     assert {each.family for each in found.devices} == {"rtx"}
     assert "--device rtx --host user@machine" in found.measure
-    assert any("TensorRT for RTX documents it" in each for each in found.warnings)
+    assert any("TensorRT for RTX documents INT8" in each for each in found.warnings)
 
 
 def test_it_says_that_nothing_was_measured(made: bundle.Bundle, projection: Projection, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_an_fp16_network_of_the_bundle_is_taken_as_it_is(made: bundle.Bundle, tm
 def test_without_an_fp16_network_the_layers_of_another_are_taken_and_that_is_said(projection: Projection) -> None:
     (work,) = [each for each in projection.workloads if each.precision == "fp16"]
     assert not work.as_filed
-    assert f"from the layers of {work.network}: the bundle has no FP16 file" in " ".join(_text(projection).split())
+    assert f"from the layers of {work.network}, as the bundle has no FP16 file" in " ".join(_text(projection).split())
 
 
 def test_the_commands_name_what_was_asked_for(projection: Projection, made: bundle.Bundle, shipped: Projection) -> None:

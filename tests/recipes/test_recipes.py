@@ -29,7 +29,7 @@ def test_settings_from_the_command_line_reach_their_key() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("train.batch_sise=64", "train.batch_sise: there is no such setting"),
+        ("train.batch_sise=64", "train.batch_sise: unknown setting"),
         ("train.batch_size=many", "train.batch_size"),
         ("train.batch_size=0", "train.batch_size"),
         ("phases.3.lr=1", "phases.3.lr"),
@@ -61,7 +61,7 @@ def test_a_seed_for_a_recipe_whose_train_is_no_table_is_refused() -> None:
 @pytest.mark.parametrize("names", [("one", "one"), ("one", "whole")])
 def test_ablations_that_would_share_a_folder_are_refused(names: tuple[str, str]) -> None:
     ablations = ", ".join(f'{{ name = "{name}", cites = "us", set = ["train.seed=1"] }}' for name in names)
-    with pytest.raises(InputError, match=f"may not be called '{names[1]}'"):
+    with pytest.raises(InputError, match=f"cannot be called '{names[1]}'"):
         recipes.load("compact", [f"ablations=[{ablations}]"])
 
 

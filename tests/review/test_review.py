@@ -324,9 +324,9 @@ def test_other_data_are_said_and_weigh_no_class(trained: trainer.TrainResult) ->
     review, pictures = reviewing.review(runs.read(trained.run), stripes(seed=5))
     assert not review.data.same
     assert all(each.weight is None for each in review.counts)
-    assert "The data are not those of the run" in Page(page.html(review, pictures)).text
+    assert "These are not the run's data" in Page(page.html(review, pictures)).text
     other = dataclasses.replace(stripes(), classes=("a", "b", "c", "d", "e", "f", "g"))
-    with pytest.raises(InputError, match=r"the network tells angry, disgust, .* apart; name other data with --data"):
+    with pytest.raises(InputError, match=r"the network angry, disgust, .*; give other data with --data"):
         reviewing.review(runs.read(trained.run), other)
 
 
@@ -368,7 +368,7 @@ def test_a_network_that_came_with_edgefer_goes_by_its_name() -> None:
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("empty", "holds no training; name a folder"),
+        ("empty", "is not a training; give a folder"),
         ("foreign", r"last\.json is damaged or was not written"),
         ("best.json", r"best\.json is damaged"),
         ("last.json", r"last\.json is damaged"),
@@ -377,8 +377,8 @@ def test_a_network_that_came_with_edgefer_goes_by_its_name() -> None:
         ("a log that is not one", r"log\.csv is damaged"),
         ("a log without numbers", r"last\.json is damaged"),
         ("progress of another kind", r"last\.json is damaged"),
-        ("a start without a name", r"best\.json is no checkpoint of edgefer's"),
-        ("an epoch that is no number", r"best\.json is no checkpoint of edgefer's"),
+        ("a start without a name", r"best\.json is not an edgefer checkpoint"),
+        ("an epoch that is no number", r"best\.json is not an edgefer checkpoint"),
     ],
 )
 def test_a_folder_that_is_no_whole_run_is_refused_by_name(run: Path, how: str, said: str) -> None:

@@ -274,7 +274,7 @@ def test_without_a_token_another_hosts_name_gets_nothing(port: int, host: str) -
     for path, body in (("/", None), ("/metrics", None), ("/predict", b"x"), ("/openapi.json", None)):
         status, answer, _ = ask(port, path, body, Host=host)
         assert status == 403
-        assert "localhost alone" in answer["error"]
+        assert "only localhost" in answer["error"]
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:80", "[::1]:4912", "LOCALHOST:1"])
@@ -466,7 +466,7 @@ def test_a_port_in_use_is_one_line(bundle: Path, yunet: Path) -> None:
         here = f"127.0.0.1:{taken.getsockname()[1]}"
         done = CliRunner().invoke(commands, ["serve", str(bundle), "--listen", here])
     assert done.exit_code == 2
-    assert "is in use; name another one with --listen" in done.stderr
+    assert "is in use; choose another with --listen" in done.stderr
 
 
 @contextmanager

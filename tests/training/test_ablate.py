@@ -45,7 +45,7 @@ def test_each_ablation_is_a_training_beside_the_recipe_as_it_is(
     found = ablate(recipe, stripes(), out, SMALL, epochs=2)
     assert [row.name for row in found.rows] == ["whole", "no-flip", "wild"]
     whole, without, wild = found.rows
-    assert (whole.difference, whole.epochs, whole.cites) == (0, 2, "the recipe as it is")
+    assert (whole.difference, whole.epochs, whole.cites) == (0, 2, "the unchanged recipe")
     assert without.val_accuracy is not None
     assert without.difference == pytest.approx(100 * (without.val_accuracy - (whole.val_accuracy or 0)), abs=1e-3)
     assert wild.val_accuracy is wild.difference is None
@@ -55,7 +55,7 @@ def test_each_ablation_is_a_training_beside_the_recipe_as_it_is(
 
     monkeypatch.setattr(trainer, "train", None)  # what is done is not done again
     assert ablate(recipe, stripes(), out, SMALL, epochs=2) == found
-    with pytest.raises(InputError, match="other settings or data; name another folder with --out"):
+    with pytest.raises(InputError, match="other settings or data; give another folder with --out"):
         ablate(recipe, stripes(), out, SMALL, epochs=3)
     with pytest.raises(InputError, match="other settings or data"):
         ablate(recipe, stripes(seed=1), out, SMALL, epochs=2)

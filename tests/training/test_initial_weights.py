@@ -72,10 +72,10 @@ def test_a_network_that_has_learned_what_is_to_select_is_no_start(tmp_path: Path
     def go_on(start: Path, *settings: str) -> None:
         train(small_recipe(f"model.initial_weights={start}", *settings, epochs=1), whole, tmp_path / "run")
 
-    with pytest.raises(InputError, match=r"has learned 28 of the 28 images that choose the checkpoint here"):
+    with pytest.raises(InputError, match=r"was trained on 28 of the 28 images that select the checkpoint"):
         go_on(official, "data.split=stratified")
     fewer = 'data.classes=["happy", "sad", "angry"]'
-    with pytest.raises(InputError, match=r"has learned \d+ of the 12 images that choose the checkpoint here"):
+    with pytest.raises(InputError, match=r"was trained on \d+ of the 12 images that select the checkpoint"):
         go_on(stratified, "data.split=stratified", fewer, "train.batch_size=16")
     assert not (tmp_path / "run").exists()
     go_on(stratified)

@@ -115,7 +115,7 @@ def test_votes_tell_a_student_what_its_teacher_does_not_know(tmp_path: Path, mix
 
 
 def test_votes_without_a_teacher_have_nobody_to_inform(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="votes_power informs teachers by votes: it takes both"):
+    with pytest.raises(InputError, match="votes_power corrects teachers by votes: it needs both"):
         small_recipe("teaching.votes_power=0.4", f"teaching.votes={tmp_path / 'votes.csv'}")
 
 
@@ -330,9 +330,9 @@ def test_teachers_that_do_not_fit_are_refused_before_training(teacher: Path, tmp
         train(small_recipe(one), stripes(seed=1), tmp_path / "run")
     with pytest.raises(InputError, match=r"sees .* of a picture and the student 80%"):
         train(small_recipe(one, "preprocessing.crop=0.8"), stripes(), tmp_path / "run")
-    with pytest.raises(InputError, match=r"the teacher: nowhere holds no checkpoint.*--teacher"):
+    with pytest.raises(InputError, match=r"the teacher: nowhere contains no checkpoint.*--teacher"):
         train(small_recipe('teaching.teachers=["nowhere"]'), stripes(), tmp_path / "run")
-    with pytest.raises(InputError, match=r"has learned 28 of the 28 images that choose the checkpoint here"):
+    with pytest.raises(InputError, match=r"was trained on 28 of the 28 images that select the checkpoint"):
         train(small_recipe(one, "data.split=stratified"), stripes(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -364,7 +364,7 @@ def test_the_command_takes_teachers_and_votes(teacher: Path, tmp_path: Path) -> 
     command = ["train", "quickstart", "--votes", str(tmp_path / "none.csv"), "--out", str(tmp_path / "run")]
     refused = CliRunner().invoke(app, command)
     assert refused.exit_code == 2
-    assert "none.csv; name fer2013new.csv with --votes" in refused.output
+    assert "none.csv; give fer2013new.csv with --votes" in refused.output
     refused = CliRunner().invoke(app, [*command[:2], "--teacher", str(teacher), "--out", str(tmp_path / "run")])
     assert refused.exit_code == 2
     assert "was trained on stripes" in refused.output
@@ -420,9 +420,9 @@ def test_a_wider_network_goes_on_where_a_narrower_one_stopped(teacher: Path, tmp
 def test_a_start_that_does_not_fit_is_refused(teacher: Path, tmp_path: Path) -> None:
     wrong = small_recipe(f"model.initial_weights={teacher}", "model.args.widths=[8, 12]")
     with pytest.raises(
-        InputError, match=r"the network of .*run does not fit this network: .* is missing or of another"
+        InputError, match=r"the network of .*run does not fit this network: .* is missing or has another"
     ):
         train(wrong, stripes(), tmp_path / "run")
     done = CliRunner().invoke(app, ["train", "--from", str(tmp_path / "none"), "--out", str(tmp_path / "run")])
     assert done.exit_code == 2
-    assert "holds no checkpoint" in done.output
+    assert "contains no checkpoint" in done.output

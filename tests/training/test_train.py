@@ -163,7 +163,7 @@ def test_a_run_that_goes_on_with_other_threads_says_that_its_last_bits_will_diff
     try:
         for _ in range(2):  # what it began with is remembered
             train(small_recipe(epochs=1), stripes(), tmp_path, resume=True)
-            assert f"began with {threads} CPU threads and goes on with {threads + 1}" in capsys.readouterr().err
+            assert f"began with {threads} CPU threads and continues with {threads + 1}" in capsys.readouterr().err
     finally:
         torch.set_num_threads(threads)
         console.enable(False)
@@ -337,7 +337,7 @@ def test_a_run_that_was_killed_before_its_first_state_can_be_begun_again_and_res
     train(small_recipe(epochs=1), stripes(), tmp_path)
     assert len(list(tmp_path.glob("last-*"))) == 1
     assert not list(tmp_path.glob(".*"))
-    with pytest.raises(InputError, match="go on with --resume"):
+    with pytest.raises(InputError, match="continue with --resume"):
         check_new(tmp_path)
 
 
@@ -349,7 +349,7 @@ def test_a_folder_with_something_of_ones_own_is_not_trained_into(tmp_path: Path)
 
 def test_a_folder_of_something_else_is_not_resumed(tmp_path: Path) -> None:
     state.save(tmp_path, "last", {"notes": {}})
-    with pytest.raises(InputError, match="holds no training"):
+    with pytest.raises(InputError, match="contains no training"):
         resumed_recipe(tmp_path)
 
 
@@ -375,7 +375,7 @@ def test_early_stopping_ends_a_run_that_does_not_get_better(tmp_path: Path) -> N
 def test_a_mistake_in_a_later_phase_is_said_before_the_first_one_runs(tmp_path: Path) -> None:
     recipe = small_recipe()
     wrong = recipe.phases[0].model_copy(update={"name": "second", "train": ("blocks.*",)})
-    with pytest.raises(InputError, match=r"phase second: no weight is called 'blocks\.\*'"):
+    with pytest.raises(InputError, match=r"phase second: no weight matches 'blocks\.\*'"):
         train(recipe.model_copy(update={"phases": (*recipe.phases, wrong)}), stripes(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -470,7 +470,7 @@ def test_a_validation_loss_that_is_not_finite_is_said_of_the_epoch(tmp_path: Pat
 def test_a_checkpoint_with_other_types_in_it_is_refused(tmp_path: Path, damage: dict[str, object]) -> None:
     run = train(small_recipe(epochs=1), stripes(), tmp_path / "run").run
     state.save(run, "best", {**state.read(run / "best.json"), **damage})
-    with pytest.raises(InputError, match=r"best\.json is no checkpoint of edgefer's"):
+    with pytest.raises(InputError, match=r"best\.json is not an edgefer checkpoint"):
         checkpoint.read(run)
 
 
@@ -488,5 +488,5 @@ def test_a_mirrored_network_answers_alike_and_goes_on_after_a_stop_as_if_there_w
 
 def test_a_run_that_began_without_mirroring_does_not_go_on_with_it(tmp_path: Path) -> None:
     train(small_recipe("preprocessing.size=45", epochs=1), stripes(), tmp_path / "run")
-    with pytest.raises(InputError, match=r"began without train.mirror; begin anew with --from"):
+    with pytest.raises(InputError, match=r"began without train.mirror; start over with --from"):
         train(small_recipe("train.mirror=true", "preprocessing.size=45"), stripes(), tmp_path / "run", resume=True)
