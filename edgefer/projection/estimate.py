@@ -31,8 +31,8 @@ _HOSTS = {"jetson": "user@orin", "rtx": "user@machine", "pi": "user@raspberrypi"
 _METHOD = (
     "Roofline (Williams, Waterman and Patterson, CACM 2009): per kernel the longer of arithmetic at "
     "the GPU's dense rate and traffic at memory bandwidth, one kernel after another, batch 1, highest power mode, "
-    "perfect kernels. Expect more: kernel launches, which no data sheet states, can take most of the time in networks this "
-    "small. Copies to and from the GPU are excluded. A cache can save traffic, not arithmetic"
+    "perfect kernels. Expect more: kernel launches, which no data sheet states, can take most of the time in networks "
+    "this small. Copies to and from the GPU are excluded. A cache can save traffic, not arithmetic"
 )
 _CPU_METHOD = (
     "Roofline (Williams, Waterman and Patterson, CACM 2009): per operator the longer of arithmetic at the "
