@@ -42,7 +42,7 @@ _FROM = {
 
 # onnxruntime reads this once, when it is imported, so it is set before anything here can import it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # likewise huggingface_hub, where timm gets weights
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # likewise huggingface_hub, from which timm gets weights
 
 
 def load(
@@ -64,19 +64,19 @@ def load(
     Args:
         path: the bundle's folder, e.g. ``runs/compress/latest``, or the name of one that comes with edgefer; by
             default ``edgefer-base``.
-        network: which of its networks; by default the INT8 one for the device, else the FP32 one.
+        network: name of one of its networks; by default the INT8 one for the device, else the FP32 one.
         threads: CPU threads for one operator of the network.
         device: ``cpu`` (ONNX Runtime), ``openvino``, ``litert``, ``jetson``, ``tensorrt`` (any NVIDIA GPU), ``rtx``
             (TensorRT for RTX), or ``auto``: TensorRT where an engine runs, else ONNX Runtime. `Predictor.device` says
             which it is.
         detector: a file with YuNet to find faces with, or ``cascade`` for OpenCV's; by default EDGEFER_DETECTOR, else
             YuNet, which `predict_faces` fetches once (0.24 MB).
-        fetch: whether a picture may be an http or https address. Leave it off where others name the pictures: they
-            would read with it what only this machine can reach. `edgefer predict` fetches what its command line names.
+        fetch: whether a picture may be an http or https address. Leave it off if others choose the pictures:
+            it lets them read what only this machine can reach. `edgefer predict` fetches what its command line names.
 
     Raises:
-        InputError: the folder is no bundle, a file in it is not what was written, or there is no such device.
-        MissingRequirement: the named device is not here; the message says what to install.
+        InputError: the folder is not a bundle, a file in it was changed, or the device is unknown.
+        MissingRequirement: the device is not available; the message says what to install.
     """
     from edgefer.predictor import Predictor
 
@@ -84,7 +84,7 @@ def load(
 
 
 def __getattr__(name: str) -> object:
-    """Import what `import edgefer` leaves out, when it is asked for: the import takes a few milliseconds only."""
+    """Import names on first use, so that `import edgefer` takes a few milliseconds."""
     if name in ("bench", "data"):
         return importlib.import_module(f"edgefer.{name}")
     if name in _FROM:
@@ -94,7 +94,7 @@ def __getattr__(name: str) -> object:
 
         try:
             return metadata.version("edgefer")
-        except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        except metadata.PackageNotFoundError:  # run from a checkout without installation
             return "0+unknown"
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -1,1 +1,1 @@
-"""What runs a bundle's networks. `base` has the interface, `registry` the list; each other module is one runtime."""
+"""Runtimes for a bundle's networks. `base` has the interface, `registry` the list; each other module is one runtime."""

@@ -19,13 +19,13 @@ from edgefer.backends.targets import Target
 from edgefer.bundle.folder import Bundle
 from edgefer.devices.gpu import Gpu
 
-Meter = Callable[[], int]  # free memory of a device, in bytes: what nobody holds
+Meter = Callable[[], int]  # free memory of a device, in bytes
 Sides = tuple[int | None, ...]  # (channels, height, width); None where the file leaves it open
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a network is run; each backend takes what concerns it.
+    """How a network is run; each backend uses what applies to it.
 
     Attributes:
         threads: for one operator, on a CPU.
@@ -42,10 +42,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Details:
-    """What a bench's result says of a session apart from its measurements.
+    """What a bench's result records about a session, apart from measurements.
 
     Attributes:
-        protocol: fields of `edgefer.bench.result.Protocol` that this backend decides.
+        protocol: fields of `edgefer.bench.result.Protocol` set by this backend.
         network: fields of `edgefer.bench.result.NetworkEntry`.
         gpu: that it runs on; None on a CPU.
         buffer_bytes: device memory for inputs and outputs.
@@ -58,10 +58,10 @@ class Details:
 
 
 class Closing:
-    """The `with` statement for what has a `close`."""
+    """Mixin: makes an object with `close` a context manager."""
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Free its resources."""
         raise NotImplementedError
 
     def __enter__(self: Opened) -> Opened:
@@ -79,18 +79,18 @@ Opened = TypeVar("Opened", bound=Closing)
 def in_parts(
     infer: Callable[[NDArray[np.float32]], NDArray[np.float32]], batch: NDArray[np.float32], most: int
 ) -> NDArray[np.float32]:
-    """Return the logits of a batch, at most `most` images of which are given to `infer` at a time."""
+    """Return the logits of a batch, passing at most `most` images to `infer` at a time."""
     parts = [infer(batch[start : start + most]) for start in range(0, len(batch), most)]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def padded(count: int) -> int:
-    """Return the size of batch that `count` images run in, a power of two: a network is made ready for a few sizes."""
+    """Return the padded batch size for `count` images: a power of two, so that few sizes must be prepared."""
     return 1 << (count - 1).bit_length()
 
 
 class Session(Protocol):
-    """A network that is ready to run. Any thread may call `infer`, several at once too."""
+    """A network that is ready to run. Threads may call `infer` concurrently."""
 
     @property
     def input_shape(self) -> Sides:
@@ -104,16 +104,16 @@ class Session(Protocol):
         """Return the logits, float32 (N, classes), of a batch, float32 (N, C, H, W).
 
         Raises:
-            InputError: the batch has another type or shape than the network takes.
+            InputError: the batch does not have the network's input type or shape.
             MissingRequirement: the device fails.
             RuntimeError: the session has been closed, or belongs to the process that this one was forked from.
         """
 
     def close(self) -> None:
-        """Free what it holds; `infer` raises from now on. Closing again does nothing."""
+        """Free its resources; `infer` raises from now on. Closing twice does nothing."""
 
     def details(self) -> Details:
-        """Return what a result says of it."""
+        """Return what a result records about it."""
 
     def __enter__(self) -> Session:
         """Return itself."""
@@ -129,7 +129,7 @@ class Backend(Protocol):
 
     @property
     def device(self) -> str:
-        """Its name for users: ``cpu`` of ``--device cpu``."""
+        """Its name for users: ``cpu`` in ``--device cpu``."""
 
     @property
     def title(self) -> str:
@@ -137,7 +137,7 @@ class Backend(Protocol):
 
     @property
     def targets(self) -> Sequence[Target]:
-        """Forms of INT8 graph that it runs, the preferred one first."""
+        """Forms of INT8 graph that it runs, preferred first."""
 
     @property
     def automatic(self) -> bool:
@@ -145,58 +145,58 @@ class Backend(Protocol):
 
     @property
     def on_gpu(self) -> bool:
-        """Whether it runs on a GPU: `Options.threads` means nothing then, and devices have memory of their own."""
+        """Whether it runs on a GPU: then `Options.threads` has no effect, and devices have their own memory."""
 
     @property
     def sensors(self) -> Sequence[str]:
-        """Kinds of energy sensor that see its device, the best first (`edgefer.bench.probes.energy`)."""
+        """Kinds of energy sensor for its device, best first (`edgefer.bench.probes.energy`)."""
 
     def check(self) -> None:
-        """Return where this machine can run it.
+        """Return if this machine can run it.
 
         Raises:
-            MissingRequirement: it cannot; one line that says what to install.
+            MissingRequirement: it cannot; the message says what to install.
         """
 
     def version(self) -> str:
-        """Return runtime and version as a result has it: ``onnxruntime 1.31.1, CPUExecutionProvider``."""
+        """Return runtime and version, as in a result: ``onnxruntime 1.31.1, CPUExecutionProvider``."""
 
     def networks(self, bundle: Bundle) -> list[str]:
-        """Return the names of a bundle's networks that it runs: FP32 first, the preferred INT8 network last."""
+        """Return the names of a bundle's networks that it runs: FP32 first, preferred INT8 last."""
 
     def open(self, bundle: Bundle, network: str, options: Options) -> Session:
         """Start a network of a bundle.
 
         Raises:
-            InputError: the runtime refuses the network.
-            MissingRequirement: see `check`; or too little memory.
+            InputError: the runtime rejects the network.
+            MissingRequirement: see `check`; or not enough memory.
         """
 
     def open_model(self, model: Path | bytes, threads: int = 1) -> Session:
-        """Start an ONNX file that belongs to no bundle, as the accuracy gate does.
+        """Start an ONNX file outside a bundle, as the accuracy gate does.
 
         Raises:
-            InputError: the runtime refuses it.
-            MissingRequirement: see `check`, or the runtime runs nothing but what a bundle holds.
+            InputError: the runtime rejects it.
+            MissingRequirement: see `check`, or the runtime only runs networks of a bundle.
         """
 
     def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
-        """Return the one output of an ONNX file of any kind, for each of `inputs`: arrays by the input's name.
+        """Return the only output of any ONNX file, for each of `inputs`: arrays by input name.
 
         Raises:
-            InputError: the runtime refuses the file or an input.
-            MissingRequirement: see `check`, or the runtime runs nothing but what a bundle holds.
+            InputError: the runtime rejects the file or an input.
+            MissingRequirement: see `check`, or the runtime only runs networks of a bundle.
         """
 
     def meter(self) -> AbstractContextManager[Meter] | None:
-        """Return what reads the device's free memory while it is entered; None where that is the process's own."""
+        """Return a context manager with a reader of the device's free memory; None if it is the process's."""
 
 
 _PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def fitting(bundle: Bundle, targets: Sequence[Target]) -> list[str]:
-    """Return the networks of a bundle that are for any of `targets`, FP32 first; of INT8 the first target's last."""
+    """Return the networks of a bundle that are for any of `targets`, FP32 first; then INT8, the first target's last."""
     order = {"any": len(targets), **{target.name: place for place, target in enumerate(targets)}}
     found = [(name, entry) for name, entry in bundle.manifest.networks.items() if entry.target in order]
     found.sort(key=lambda item: (_PRECISIONS.index(item[1].precision), -order[item[1].target]))

@@ -1,6 +1,6 @@
 """LiteRT (TensorFlow Lite) on the CPU, with XNNPACK: phones, and the Raspberry Pi.
 
-It runs the networks that a bundle holds for CPUs. `edgefer.graph.litert` writes each as a LiteRT file when it is
+It runs a bundle's CPU networks. `edgefer.graph.litert` writes each as a LiteRT file when it is
 opened, in less than a tenth of a second.
 """
 
@@ -26,7 +26,7 @@ from edgefer.bundle.folder import Bundle
 from edgefer.errors import InputError, MissingExtra, MissingRequirement
 from edgefer.lines import one_line
 
-_CONVERTER = "edgefer.graph.litert"  # stands above; like a target's lowering it is imported when it is needed
+_CONVERTER = "edgefer.graph.litert"  # a higher floor, so imported when needed, like a target's lowering
 _MAX_BATCH = 32
 _quiet = threading.Lock()
 
@@ -76,12 +76,12 @@ class LiteRTSession(Closing):
         return mine[size]
 
     def close(self) -> None:
-        """Free the network's memory; a thread that has used it frees its interpreters when it ends."""
+        """Free the network's memory; each thread's interpreters are freed when the thread ends."""
         self._content = None
         self._mine = threading.local()
 
     def details(self) -> Details:
-        """Return the type of what INT8 leaves in floating point."""
+        """Return the type of the floating-point parts of INT8 networks."""
         return Details(network={"computed_in": "fp32"})
 
 
@@ -91,12 +91,12 @@ class LiteRt:
     device = "litert"
     title = "LiteRT"
     targets = (CPU,)
-    automatic = False  # to install a package must not change answers
+    automatic = False  # installing a package must not change predictions
     on_gpu = False
     sensors = ("RAPL", "INA3221")
 
     def check(self) -> None:
-        """Return where LiteRT and what writes its files are installed."""
+        """Return if LiteRT and the packages that write its files are installed."""
         _runtime()
         _converter()
 
@@ -105,7 +105,7 @@ class LiteRt:
         return f"LiteRT {metadata.version('ai-edge-litert')}, CPU, XNNPACK"
 
     def networks(self, bundle: Bundle) -> list[str]:
-        """Return plain networks, and those for CPUs."""
+        """Return plain networks and those for CPUs."""
         return fitting(bundle, self.targets)
 
     def open(self, bundle: Bundle, network: str, options: Options) -> LiteRTSession:
@@ -121,11 +121,11 @@ class LiteRt:
         return _open(content, threads, str(model))
 
     def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
-        """Refuse: what stands in front of an exported network has no LiteRT form."""
+        """Refuse: an exported network's preprocessing has no LiteRT form."""
         raise MissingRequirement("LiteRT runs classifiers only")
 
     def meter(self) -> None:
-        """Return nothing: it computes in the process's own memory."""
+        """Return None: it uses the process's own memory."""
 
 
 BACKEND = LiteRt()
@@ -135,8 +135,8 @@ def convert(content: bytes, name: str = "the network") -> bytes:
     """Return an ONNX file's network as a LiteRT file.
 
     Raises:
-        InputError: the network has an operator that is not written for LiteRT yet.
-        MissingExtra: what writes it is not installed.
+        InputError: the network has an operator without a LiteRT form.
+        MissingExtra: a required package is not installed.
     """
     try:
         return _converter()(content)
@@ -148,7 +148,7 @@ def open_file(content: bytes, name: str = "the network", threads: int = 1) -> Li
     """Start a LiteRT file's network.
 
     Raises:
-        InputError: LiteRT refuses it.
+        InputError: LiteRT rejects it.
         MissingExtra: LiteRT is not installed.
     """
     return LiteRTSession(content, threads, name)
@@ -174,7 +174,7 @@ def _started(content: bytes, threads: int, size: int) -> Any:
 
 @contextmanager
 def _without_notice() -> Iterator[None]:
-    """Keep XNNPACK's line about itself, which LiteRT prints for a process's first interpreter, off the terminal."""
+    """Suppress the line that XNNPACK prints for a process's first interpreter."""
     with _quiet:
         kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)

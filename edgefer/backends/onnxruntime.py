@@ -23,14 +23,14 @@ from edgefer.lines import one_line
 with muted.gpu_discovery():
     import onnxruntime
 
-# `import edgefer` has set ORT_DISABLE_TELEMETRY, which is what stops the identifier and the database that
+# `import edgefer` sets ORT_DISABLE_TELEMETRY, which stops the identifier and the database that
 # onnxruntime 1.29 and later writes under ~/.cache/Microsoft; this call is for Windows and for older versions.
 onnxruntime.disable_telemetry_events()
 
 _EXACT = "session.x64quantprecision"
 _NOWHERE = str(Path(os.devnull) / "no weights stand beside a network")
 _MAX_THREADS = 1024  # ONNX Runtime would start a million
-_FATAL = 4  # what ONNX Runtime would print about a broken file is in the exception already
+_FATAL = 4  # the exception already says what ONNX Runtime would print
 
 
 class OnnxRuntimeSession(Closing):
@@ -75,7 +75,7 @@ class OnnxRuntimeSession(Closing):
         self._session = None
 
     def details(self) -> Details:
-        """Return nothing that a result does not have by default."""
+        """Return an empty description."""
         return Details()
 
 
@@ -87,13 +87,13 @@ def open_model(
     ONNX Runtime gets bytes and never a path, so it can open no other file.
 
     Args:
-        model: an ONNX file, which is looked through first (`edgefer.bundle.wire`), or its bytes.
+        model: an ONNX file, checked first by `edgefer.bundle.wire`, or its bytes.
         threads: threads for one operator; operators run one after another.
-        optimize: all graph optimizations (what a device runs), or none (the graph as the file has it).
-        name: what messages call the network; of a file, its path.
+        optimize: all graph optimizations (as on a device), or none (the graph as in the file).
+        name: the network's name in messages; by default the file's path.
 
     Raises:
-        InputError: the file is not there, is no ONNX, or is no classifier of images; or `threads` is not 1 to 1,024.
+        InputError: the file is missing, not ONNX or not an image classifier, or `threads` is not 1 to 1,024.
     """
     if not 1 <= threads <= _MAX_THREADS:
         raise InputError(f"threads must be 1 to {_MAX_THREADS:,}, not {threads}")
@@ -110,7 +110,7 @@ def open_model(
         except Exception:
             if not _saturates():
                 raise
-            # Layers that share a weight or its zero point cannot have it made unsigned one by one.
+            # Shared weights or zero points cannot be made unsigned per layer.
             session = open_session(content, options(threads, optimize, exact=False))
             console.say_once(
                 f"{name} may give other predictions than measured: this CPU has no VNNI, and layers that "
@@ -122,9 +122,9 @@ def open_model(
 
 
 def open_session(content: bytes, settings: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    """Return ONNX Runtime's own session for a network that need not be a classifier; its own errors pass."""
+    """Return ONNX Runtime's own session for a network that need not be a classifier; its errors are not converted."""
     session = onnxruntime.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
-    session._model_bytes = None  # kept for another provider's session: as much memory again, for nothing
+    session._model_bytes = None  # kept for another provider's session: twice the memory, for nothing
     return session
 
 
@@ -134,10 +134,11 @@ def _saturates() -> bool:
 
 
 def options(threads: int = 1, optimize: bool = True, exact: bool = True) -> onnxruntime.SessionOptions:
-    """Return the settings of every session here; a benchmark changes one of them and compares.
+    """Return the settings of every session; benchmarks vary one of them.
 
-    With `exact`, on an x86 CPU without VNNI, weights beyond -64 to 64 become unsigned, whose kernels add up in 32 bits:
-    slower, with the answers of every other CPU (benchmarks/timing/without_vnni.py). Half-range weights (`compress --cpu
+    With `exact`, on an x86 CPU without VNNI, weights beyond -64 to 64 become unsigned: those kernels accumulate in 32
+    bits,
+    which is slower but equals every other CPU (benchmarks/timing/without_vnni.py). Half-range weights (`compress --cpu
     no-vnni`) stay as they are, and fast.
     """
     levels = onnxruntime.GraphOptimizationLevel
@@ -146,14 +147,14 @@ def options(threads: int = 1, optimize: bool = True, exact: bool = True) -> onnx
     found.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     found.intra_op_num_threads = threads
     found.inter_op_num_threads = 1
-    found.enable_cpu_mem_arena = True  # the default, stated; benchmarks/timing/arena.py has what it costs and brings
+    found.enable_cpu_mem_arena = True  # the default, made explicit; benchmarks/timing/arena.py measures its effect
     found.log_severity_level = _FATAL
-    # Bytes that begin like ONNX Runtime's own format would be read as that; weights elsewhere would be looked for
-    # where the program was started.
+    # Refuse ONNX Runtime's own format, and external weights, which would be looked up
+    # in the current folder.
     found.add_session_config_entry("session.load_model_format", "ONNX")
     found.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
     # Threads may spin between the operators of one inference, which is faster than waking them, but not after it:
-    # they would take the cores from whatever runs next, e.g. the other network of a comparison.
+    # they would slow down whatever runs next, e.g. the other network of a comparison.
     found.add_session_config_entry("session.force_spinning_stop", "1")
     if exact and _saturates():
         found.add_session_config_entry(_EXACT, "1")
@@ -169,7 +170,7 @@ def _size(side: int | str | None) -> int | None:
 
 
 def said(error: Exception) -> str:
-    """Return what an error of ONNX Runtime says, in one line."""
+    """Return an ONNX Runtime error's message in one line."""
     text = str(error)
     return one_line(text.split(" : ", 3)[-1] if text.startswith("[ONNXRuntimeError]") else text, 200)
 
@@ -185,7 +186,7 @@ class OnnxRuntime:
     sensors = ("RAPL", "INA3221")
 
     def check(self) -> None:
-        """Return: ONNX Runtime comes with edgefer."""
+        """Return: ONNX Runtime is a dependency of edgefer."""
 
     def version(self) -> str:
         """Return its version."""
@@ -204,7 +205,7 @@ class OnnxRuntime:
         return open_model(model, threads)
 
     def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
-        """Return the one output of a file of any kind for each of `inputs`."""
+        """Return the only output of any ONNX file for each of `inputs`."""
         try:
             session = open_session(model, options())
             return [session.run(None, dict(each))[0] for each in inputs]
@@ -212,7 +213,7 @@ class OnnxRuntime:
             raise InputError(f"ONNX Runtime cannot run the file: {said(error)}") from error
 
     def meter(self) -> None:
-        """Return nothing: it computes in the process's own memory."""
+        """Return None: it uses the process's own memory."""
 
 
 BACKEND = OnnxRuntime()

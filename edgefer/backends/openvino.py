@@ -26,8 +26,8 @@ _FP32 = "f32"
 class OpenVINOSession(Closing):
     """A network that is ready to run; see `edgefer.backends.base.Session`.
 
-    A network whose shapes are known runs faster, so there is one for each batch of 1, 2, 4, ... images, compiled when
-    it is first needed. Each thread has requests of its own.
+    Static shapes run faster, so there is one compiled network for each batch of 1, 2, 4, ... images,
+    compiled on first use. Each thread has its own requests.
     """
 
     def __init__(self, core: Any, model: Any, name: str, settings: dict[str, Any]) -> None:
@@ -84,7 +84,7 @@ class OpenVINOSession(Closing):
         return self._compiled[shape]
 
     def close(self) -> None:
-        """Free the network's memory; a thread that has used it frees its requests when it ends."""
+        """Free the network's memory; each thread's requests are freed when the thread ends."""
         with self._lock:
             self._model = None
             self._compiled.clear()
@@ -105,16 +105,16 @@ class OpenVino:
 
     device = "openvino"
     title = "OpenVINO"
-    automatic = False  # to install a package must not change answers
+    automatic = False  # installing a package must not change predictions
     on_gpu = False
     sensors = ("RAPL", "INA3221")
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """Both forms, the faster one first.
+        """Both forms, the faster first.
 
         With AMX that is TensorRT's (0.72 to 0.92 of ONNX Runtime's time against 0.79 to 1.03, on a Xeon with AMX); with
-        VNNI alone it is the CPU's, in 0.46 to 0.91 of the other's time (benchmarks/results/runtimes.json).
+        VNNI only it is the CPU's, in 0.46 to 0.91 of the other's time (benchmarks/results/runtimes.json).
         """
         return (TENSORRT, CPU) if "amx_int8" in machine.describe().flags else (CPU, TENSORRT)
 
@@ -144,7 +144,7 @@ class OpenVino:
         return open_model(content, threads, int8=True, name=str(model))
 
     def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
-        """Return the one output of a file of any kind for each of `inputs`."""
+        """Return the only output of any ONNX file for each of `inputs`."""
         openvino = _openvino()
         try:
             core = openvino.Core()
@@ -154,7 +154,7 @@ class OpenVino:
             raise InputError(f"OpenVINO cannot run the file: {_said(error)}") from error
 
     def meter(self) -> None:
-        """Return nothing: it computes in the process's own memory."""
+        """Return None: it uses the process's own memory."""
 
 
 BACKEND = OpenVino()
@@ -168,18 +168,18 @@ def open_model(content: bytes, threads: int = 1, int8: bool = False, name: str =
     Args:
         content: an ONNX file's bytes.
         threads: for one operator.
-        int8: whether it is quantized: what is left in floating point is computed in FP32 then. Else OpenVINO chooses:
-            bf16 where the CPU has it.
-        name: what messages call the network.
+        int8: whether it is quantized: then floating-point parts run in FP32. Otherwise OpenVINO chooses bf16
+            if the CPU has it.
+        name: the network's name in messages.
 
     Raises:
-        InputError: OpenVINO refuses it.
+        InputError: OpenVINO rejects it.
         MissingExtra: OpenVINO is not installed.
     """
     openvino = _openvino()
     settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
     if int8:
-        settings["INFERENCE_PRECISION_HINT"] = _FP32  # what INT8 leaves in floating point: bf16 changes labels
+        settings["INFERENCE_PRECISION_HINT"] = _FP32  # floating-point parts of INT8 networks: bf16 changes labels
     core = openvino.Core()
     try:
         found = core.read_model(content)

@@ -1,4 +1,4 @@
-"""The backends by device, and a bundle's network opened on one of them."""
+"""The backends by device; opens a bundle's network on one of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgefer.bundle.folder import Bundle
 from edgefer.errors import InputError, MissingRequirement
 
 AUTO = "auto"
-# Where each device's backend stands. `auto` asks in this order; help texts and bundles have it too.
+# Module of each device's backend. `auto`, help texts and bundles use this order.
 BACKENDS = {
     "jetson": "edgefer.backends.tensorrt.backend:JETSON",
     "tensorrt": "edgefer.backends.tensorrt.backend:GPU",
@@ -26,7 +26,7 @@ def get(device: str) -> Backend:
     """Return the backend of a device.
 
     Raises:
-        InputError: there is no such device.
+        InputError: the device is unknown.
     """
     if device not in BACKENDS:
         raise InputError(f"unknown device {device!r}; choose one of {', '.join(BACKENDS)}")
@@ -36,7 +36,7 @@ def get(device: str) -> Backend:
 
 
 def targets() -> dict[str, Target]:
-    """Return the forms of INT8 graph that backends run, by name; the CPU's first."""
+    """Return the INT8 graph forms of all backends by name, the CPU's first."""
     return {target.name: target for device in ("cpu", *BACKENDS) for target in get(device).targets}
 
 
@@ -55,7 +55,7 @@ def open_network(bundle: Bundle, network: str, device: str = "cpu", options: Opt
         options: how.
 
     Raises:
-        InputError: no such network or device, or its input or output is not what the manifest describes.
+        InputError: unknown network or device, or its input or output differs from the manifest.
         MissingRequirement: the machine lacks what the device needs.
     """
     session = get(device).open(bundle, network, options or Options())
@@ -76,12 +76,12 @@ def open_network(bundle: Bundle, network: str, device: str = "cpu", options: Opt
 
 
 def choose(bundle: Bundle, device: str, network: str | None, options: Options) -> tuple[str, str, Session]:
-    """Open the network that answers for a bundle on a device, INT8 where there is one.
+    """Open a bundle's default network on a device: INT8 if there is one.
 
     Args:
         bundle: from `edgefer.bundle.load`.
         device: one of `BACKENDS`, or ``auto``: TensorRT where an engine runs, else ONNX Runtime.
-        network: its name in the bundle; by default the last of what the backend runs.
+        network: its name in the bundle; by default the last one that the backend runs.
         options: how.
 
     Returns:
@@ -89,7 +89,7 @@ def choose(bundle: Bundle, device: str, network: str | None, options: Options) -
 
     Raises:
         InputError: no such device, or the bundle has no network for it.
-        MissingRequirement: a device that was named is not there.
+        MissingRequirement: the given device is not available.
     """
     if device != AUTO:
         name = network or _last(bundle, device)
@@ -104,7 +104,7 @@ def choose(bundle: Bundle, device: str, network: str | None, options: Options) -
             session = open_network(bundle, name, each, options)
         except MissingRequirement:
             continue
-        except InputError as error:  # the next one may take it; if none does, the CPU's says why
+        except InputError as error:  # the next backend may run it; if none does, the CPU's error is raised
             console.say_once(f"device: {each} is not used: {error}")
             continue
         console.say_once(f"device: {each} ({get(each).version()})")

@@ -1,4 +1,4 @@
-"""The forms of INT8 graph that several backends share. A form that one backend alone wants stands in its module."""
+"""The forms of INT8 graph that several backends share. A form for a single backend is in its module."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ class Target:
     """The form of INT8 graph that a runtime executes fast. `edgefer.graph` makes it and checks it.
 
     Attributes:
-        name: in manifests, and part of a network's name: ``cpu`` gives ``int8-cpu``.
+        name: used in manifests and in a network's name: ``cpu`` gives ``int8-cpu``.
         lowering: ``module:function`` that turns the symmetric QDQ graph into this form; it may need onnx.
-        rules: whose rules `edgefer.graph.linter` applies: ``cpu`` or ``tensorrt``.
-        file: what its networks' files are called, where another target's graph is the same; else `name`.
+        rules: rules that `edgefer.graph.linter` applies: ``cpu`` or ``tensorrt``.
+        file: file name of its networks if shared with another target; otherwise `name`.
         fp16: whether a bundle holds an FP16 network for it.
     """
 
@@ -24,8 +24,8 @@ class Target:
     fp16: bool = False
 
 
-# ONNX Runtime drops a ReLU only in front of a quantizer whose zero point is its lowest value.
+# ONNX Runtime drops a ReLU only before a quantizer with the lowest zero point.
 CPU = Target("cpu", lowering="edgefer.graph.lowering:unsigned", rules="cpu")
-# TensorRT takes zero point 0 alone, and runs a convolution and the residual Add behind it as one kernel.
+# TensorRT accepts only zero point 0, and fuses a convolution with the residual Add after it.
 TENSORRT = Target("tensorrt", lowering="edgefer.graph.lowering:fused_adds", rules="tensorrt", fp16=True)
 RTX = Target("rtx", lowering="edgefer.graph.lowering:fused_adds", rules="tensorrt", file="tensorrt", fp16=True)

@@ -1,4 +1,4 @@
-"""Engines built ahead of time: for GPUs that are not here, into a bundle; for the one that is here, into the cache."""
+"""Engines built ahead of time: into a bundle for other GPUs, into the cache for this machine's."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from edgefer.errors import InputError
 
 @dataclass(frozen=True)
 class Prepared:
-    """An engine that is in the cache.
+    """An engine in the cache.
 
     Attributes:
         network: its name in the bundle.
         bytes: size of the engine.
-        seconds: that it took to build and load it, or to load it.
+        seconds: time to build and load it, or to load it.
     """
 
     network: str
@@ -32,11 +32,11 @@ class Prepared:
 
 
 def prepare(bundle: Bundle, device: str) -> list[Prepared]:
-    """Build the engines of all of a bundle's networks for the GPU at hand, and load each once.
+    """Build the engines of all of a bundle's networks for this machine's GPU, and load each once.
 
     Raises:
-        InputError: no such device, it is none of TensorRT's, or TensorRT refuses a network.
-        MissingRequirement: there is no such GPU here, or TensorRT is not installed.
+        InputError: unknown device, not a TensorRT device, or TensorRT rejects a network.
+        MissingRequirement: no such GPU, or TensorRT is not installed.
     """
     backend = registry.get(device)
     if not backend.on_gpu:
@@ -55,10 +55,10 @@ def prepare(bundle: Bundle, device: str) -> list[Prepared]:
 
 
 def compute_capabilities(named: str) -> list[str]:
-    """Return the digits of compute capabilities as people write them: ``8.6,SM89``.
+    """Parse compute capabilities as users write them: ``8.6,SM89``.
 
     Raises:
-        InputError: one of them is none that TensorRT for RTX builds for.
+        InputError: one of them is not supported by TensorRT for RTX.
         MissingRequirement: it is not installed.
     """
     found = [each.strip().removeprefix("sm").removeprefix("_").replace(".", "") for each in named.lower().split(",")]
@@ -70,19 +70,19 @@ def compute_capabilities(named: str) -> list[str]:
 def build(
     bundle: Bundle, compute: Sequence[str], max_batch: int, check: Callable[[Path], None] | None = None
 ) -> tuple[Bundle, list[Built]]:
-    """Build an engine of each network for RTX and put it into the bundle, with its sidecar.
+    """Build an engine of each RTX network and add it to the bundle, with its sidecar.
 
     Args:
         bundle: from `edgefer.bundle.load`.
         compute: compute capabilities, one engine for all: ``["86", "89"]``.
-        max_batch: images at a time.
-        check: refuses a graph that TensorRT would refuse or misread (`edgefer.graph.linter`, which needs onnx).
+        max_batch: largest batch.
+        check: rejects graphs that TensorRT would reject or misread (`edgefer.graph.linter`, which needs onnx).
 
     Returns:
-        The bundle as it is now, and what the builder said of each engine, in the manifest's order.
+        The updated bundle, and the builder's report on each engine, in the manifest's order.
 
     Raises:
-        InputError: the bundle has no network for RTX, TensorRT refuses one, or there is no such compute capability.
+        InputError: the bundle has no network for RTX, TensorRT rejects one, or a compute capability is unknown.
         MissingRequirement: TensorRT for RTX is not installed.
     """
     names = [name for name, network in bundle.manifest.networks.items() if network.target == "rtx"]
@@ -96,7 +96,7 @@ def build(
         for name in names:
             built.append(builder.build(bundle.content(name), "tensorrt_rtx", compute, max_batch))
             advance(1, name)
-    for name, done in zip(names, built, strict=True):  # all of them or none
+    for name, done in zip(names, built, strict=True):  # all or none
         for warning in done.warnings:
             console.say(f"{name}: TensorRT warns: {warning}")
         fields = {"file": f"{name}.engine", "network": name, "runtime": "tensorrt_rtx", "version": done.version}

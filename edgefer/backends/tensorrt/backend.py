@@ -1,4 +1,4 @@
-"""TensorRT on a Jetson or any NVIDIA GPU, and TensorRT for RTX; engines are built where no bundle or cache has one."""
+"""TensorRT on a Jetson or any NVIDIA GPU, and TensorRT for RTX; engines are built if not cached."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from edgefer.devices import jetson
 from edgefer.devices.gpu import Gpu
 from edgefer.errors import MissingRequirement
 
-_WORKSPACE = 1 << 30  # bytes: where CPU and GPU share their memory, a build must not take what the system runs in
-_COMPARED = 32  # inputs on which a new engine is held against ONNX Runtime
+_WORKSPACE = 1 << 30  # bytes: if CPU and GPU share memory, a build must leave enough for the system
+_COMPARED = 32  # inputs for comparing a new engine with ONNX Runtime
 
 
 class TensorRT:
@@ -38,7 +38,7 @@ class TensorRT:
         title: the runtime's name.
         runtime: the Python module.
         target: form of INT8 graph that it reads.
-        jetson: whether it is for Jetsons; None where that does not matter.
+        jetson: whether it is for Jetsons; None: any.
         sensors: kinds of energy sensor.
     """
 
@@ -54,7 +54,7 @@ class TensorRT:
         self._jetson = jetson
 
     def check(self) -> None:
-        """Return where TensorRT is installed, there is a GPU, and it is one of this device's kind."""
+        """Return if TensorRT is installed and there is a GPU of this device's kind."""
         _, gpu = self._found()
         if self._jetson is not None and self._jetson != (gpu.integrated or jetson.describe() is not None):
             raise MissingRequirement(f"{gpu.name} is {'no' if self._jetson else 'a'} Jetson; choose another --device")
@@ -68,7 +68,7 @@ class TensorRT:
         return fitting(bundle, self.targets)
 
     def open(self, bundle: Bundle, network: str, options: Options) -> EngineSession:
-        """Start a network on the first GPU; build its engine first, if there is none that fits."""
+        """Start a network on the first GPU; build its engine if none fits."""
         layer, gpu = self._found()
         content, on_gpu, new = self._engine(bundle, network, gpu, options)
         digest = hashlib.sha256(content).hexdigest()[:20]
@@ -85,26 +85,26 @@ class TensorRT:
         return opened
 
     def open_model(self, model: Path | bytes, threads: int = 1) -> EngineSession:
-        """Refuse: an engine takes minutes to build, and a graph says little about where it will run."""
+        """Refuse: an engine takes minutes to build, and a graph says little about its target."""
         raise MissingRequirement(f"{self.title} runs only networks of a bundle")
 
     def run(self, model: bytes, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[NDArray[np.float32]]:
-        """Refuse: TensorRT takes no pictures of any size without an engine for each."""
+        """Refuse: TensorRT needs an engine for each picture size."""
         raise MissingRequirement(f"{self.title} runs only networks of a bundle")
 
     def meter(self) -> AbstractContextManager[Meter]:
-        """Return what reads the GPU's free memory, with the context that is not the network's already there."""
+        """Return a reader of the GPU's free memory that excludes the CUDA context."""
         return _meter()
 
     def _found(self) -> tuple[Cuda, Gpu]:
-        """Return the driver and the GPU; what is not installed is said before what is not there."""
+        """Return the driver and the GPU; missing packages are reported before missing hardware."""
         builder.api(self.runtime)
         layer = driver.find()
         with layer.device() as device:
             return layer, device.gpu
 
     def _engine(self, bundle: Bundle, network: str, gpu: Gpu, options: Options) -> tuple[bytes, tuple[str, ...], bool]:
-        """Return an engine, the layers that no DLA took, and whether it was built just now."""
+        """Return an engine, the layers that DLA could not run, and whether it was just built."""
         for shipped in bundle.manifest.engines if self.runtime == "tensorrt_rtx" else ():
             if shipped.network == network:
                 why = _unfit(shipped, bundle, gpu)
@@ -142,9 +142,9 @@ def _meter() -> Iterator[Callable[[], int]]:
 
 
 def _compare(opened: EngineSession, graph: Path, what: str) -> None:
-    """Refuse an engine whose answers are not those of ONNX Runtime on the same graph.
+    """Refuse an engine that disagrees with ONNX Runtime on the same graph.
 
-    On noise: most labels must be the same. Rounding moves a few, a wrong engine moves most of them.
+    On noise most labels must agree: rounding changes a few, a wrong engine most.
     """
     shape = (_COMPARED, *(int(side or 1) for side in opened.input_shape))
     noise = np.random.default_rng(0).normal(size=shape).astype(np.float32)

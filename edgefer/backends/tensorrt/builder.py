@@ -1,6 +1,6 @@
 """TensorRT and TensorRT for RTX: engines from ONNX files.
 
-Both have one Python API; what differs is the module's name, and that the second one builds for GPUs that are not here.
+Both have the same Python API; they differ in the module's name, and the second also builds for other GPUs.
 Explicit Q/DQ, strong typing: types and scales are those of the file. What TensorRT 11 removed is not used (calibrators,
 precision flags, weak typing).
 """
@@ -30,7 +30,7 @@ _MEMORY = re.compile(r"out ?of ?memory|cudaMalloc|insufficient (workspace|memory
 _OLDEST = 10
 _TITLES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT for RTX"}
 _PACKAGES = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx"}
-_TURING = "75"  # refuses some graphs, and then a build for several GPUs at once
+_TURING = "75"  # rejects some graphs, and builds for several GPUs
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Built:
 
     Attributes:
         engine: its bytes, as TensorRT's own tools read them.
-        version: of the TensorRT that built it, and alone can read it.
-        warnings: what the builder warned of, one line each.
-        seconds: that it took.
-        on_gpu: names of the layers that DLA could not take, where it was asked for.
+        version: of the TensorRT that built it, the only one that can read it.
+        warnings: the builder's warnings, one line
+        each. seconds: build time.
+        on_gpu: names of the layers that DLA could not run, if requested.
     """
 
     engine: bytes
@@ -56,7 +56,7 @@ def api(runtime: Runtime) -> ModuleType:
     """Return the Python module of a runtime.
 
     Raises:
-        MissingRequirement: it is not installed, does not load or is too old; the message says how to get one.
+        MissingRequirement: it is not installed, does not load or is too old; the message says how to install it.
     """
     try:
         module = importlib.import_module(runtime)
@@ -76,7 +76,7 @@ def api(runtime: Runtime) -> ModuleType:
 
 
 def compute_capabilities(runtime: Runtime = "tensorrt_rtx") -> list[str]:
-    """Return the GPUs that engines can be built for without one, as the digits of their compute capability: ``86``."""
+    """Return the compute capabilities that engines can be built for without a GPU: ``86``."""
     known = [name[2:] for name in dir(api(runtime).ComputeCapability) if re.fullmatch(r"SM\d+", name)]
     return sorted(known, key=int)
 
@@ -85,13 +85,13 @@ def parse(content: bytes, runtime: Runtime) -> tuple[Any, Any, Any]:
     """Return builder, network and parser of an ONNX file. All three must be kept while the network is used.
 
     Raises:
-        InputError: TensorRT's parser refuses the file.
+        InputError: TensorRT's parser rejects the file.
         MissingRequirement: see `api`.
     """
     trt = api(runtime)
     builder = _made(trt.Builder, runtime)
     flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    if hasattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH"):  # 10.x still wants to be told
+    if hasattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH"):  # still needed by 10.x
         flags |= 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
     network = builder.create_network(flags)
     parser = trt.OnnxParser(network, _logger(runtime))
@@ -105,7 +105,7 @@ def parse(content: bytes, runtime: Runtime) -> tuple[Any, Any, Any]:
 
 
 def _made(factory: Callable[[Any], Any], runtime: Runtime) -> Any:
-    """Return a builder or a runtime. Where TensorRT cannot start, its binding raises TypeError: nullptr."""
+    """Return a builder or a runtime. If TensorRT cannot start, its binding raises TypeError: nullptr."""
     try:
         return factory(_logger(runtime))
     except TypeError:
@@ -129,18 +129,18 @@ def build(
     """Build an engine for any batch from 1 to `max_batch`, fastest at 1.
 
     Args:
-        content: an ONNX file with one input, (N, C, H, W), that `edgefer.graph.linter` has nothing against.
-        runtime: ``tensorrt`` builds for the GPU at hand; ``tensorrt_rtx`` for those asked for, without one.
-        compute: compute capabilities, ``86``, or `CURRENT` for the GPU at hand; for ``tensorrt_rtx`` alone.
+        content: an ONNX file with one input, (N, C, H, W), without findings of `edgefer.graph.linter`.
+        runtime: ``tensorrt`` builds for this machine's GPU; ``tensorrt_rtx`` for the given ones, without a GPU.
+        compute: compute capabilities, ``86``, or `CURRENT` for this machine's GPU; only for ``tensorrt_rtx``.
         max_batch: images at a time.
-        workspace: bytes of GPU memory that the builder may use; by default what there is.
-        dla: number of a deep learning accelerator; what it cannot take runs on the GPU. It takes one size alone, so
-            that the engine is for `max_batch` images and no other number.
-        timings: a file in which ``tensorrt`` keeps what it measured, so that the next build measures less.
+        workspace: bytes of GPU memory for the builder; by default all of it.
+        dla: number of a deep learning accelerator; the GPU runs the rest. A
+            DLA engine accepts exactly `max_batch` images.
+        timings: a file in which ``tensorrt`` caches its timings for the next build.
 
     Raises:
-        InputError: the parser or the builder refuses the network, or there is no such compute capability.
-        MissingRequirement: see `api`; or there is too little memory, or no such DLA.
+        InputError: the parser or the builder rejects the network, or a compute capability is unknown.
+        MissingRequirement: see `api`; or not enough memory, or no such DLA.
     """
     trt = api(runtime)
     logger = _logger(runtime)
@@ -152,17 +152,19 @@ def build(
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
     if runtime == "tensorrt_rtx":
         _choose(trt, config, compute)
-        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # or its engines cannot be recorded as CUDA graphs
+        config.set_flag(
+            trt.BuilderFlag.REQUIRE_USER_ALLOCATION
+        )  # otherwise its engines cannot be recorded as CUDA graphs
     if runtime == "tensorrt" and timings is not None:  # TensorRT for RTX measures nothing when it builds
         kept = config.create_timing_cache(_content(timings))
-        if not config.set_timing_cache(kept, ignore_mismatch=False):  # it is of another device, or damaged
+        if not config.set_timing_cache(kept, ignore_mismatch=False):  # from another device, or damaged
             config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
     given = network.get_input(0)
     one, most = ((batch, *tuple(given.shape)[1:]) for batch in (1 if dla is None else max_batch, max_batch))
     profile = builder.create_optimization_profile()
     profile.set_shape(given.name, one, one, most)
     config.add_optimization_profile(profile)
-    on_gpu = () if dla is None else _use_dla(trt, builder, network, config, dla)  # asks by the profile's shape
+    on_gpu = () if dla is None else _use_dla(trt, builder, network, config, dla)  # the profile's shape decides
     with console.progress("building the engine", _STEPS) as advance:
         monitor = _monitor(trt, advance)
         config.progress_monitor = monitor
@@ -172,7 +174,7 @@ def build(
         raise monitor.stopped
     if engine is None:
         said = last_error(runtime)
-        if "BuildCanceled" in said:  # Ctrl-C came between two lines of the monitor, and TensorRT kept it to itself
+        if "BuildCanceled" in said:  # Ctrl-C came between two lines of the monitor, and TensorRT swallowed it
             raise KeyboardInterrupt
         if _MEMORY.search(said):
             raise MissingRequirement(f"not enough memory to build the engine: close other programs ({said})")
@@ -186,10 +188,10 @@ def build(
 
 
 def _use_dla(trt: ModuleType, builder: Any, network: Any, config: Any, dla: int) -> tuple[str, ...]:
-    """Ask for a DLA, and return the names of the layers that run on the GPU instead.
+    """Request a DLA, and return the names of the layers that run on the GPU instead.
 
     TensorRT supports DLA up to 10.7 and again from 11.4.1 on, on AGX Orin with JetPack 7.2.2 (TensorRT 11.4.1
-    documentation, "Strongly Typed Networks for DLA"); none takes Q/DQ there, so that bench gives it the FP16 network.
+    documentation, "Strongly Typed Networks for DLA"); none supports Q/DQ, so bench gives it the FP16 network.
     """
     cores = builder.num_DLA_cores
     if not 0 <= dla < cores:
@@ -216,7 +218,7 @@ def _monitor(trt: ModuleType, advance: Callable[..., None]) -> Any:
             trt.IProgressMonitor.__init__(self)
             self.outermost: dict[str, int] = {}
             self.done = 0
-            self.stopped: BaseException | None = None  # Ctrl-C: raised in here, it would end in TensorRT
+            self.stopped: BaseException | None = None  # Ctrl-C: raised here, it would end in TensorRT
 
         def phase_start(self, name: str, parent: str | None, steps: int) -> None:
             """Take note of a phase."""
@@ -268,10 +270,10 @@ def last_error(runtime: Runtime) -> str:
 
 
 def check_compute(compute: Sequence[str]) -> None:
-    """Refuse compute capabilities that TensorRT for RTX builds no engine for, or no one engine.
+    """Refuse compute capabilities that TensorRT for RTX does not support, or not in one engine.
 
     Raises:
-        InputError: one is not known, or 75 is not alone.
+        InputError: one is unknown, or 75 is combined with others.
         MissingRequirement: see `api`.
     """
     if list(compute) == [CURRENT]:
@@ -295,12 +297,12 @@ def _choose(trt: ModuleType, config: Any, compute: Sequence[str]) -> None:
 
 @cache
 def _logger(runtime: Runtime) -> Any:
-    """TensorRT keeps the first logger that it meets for as long as the process lives, so there is one."""
+    """TensorRT keeps the first logger for the life of the process, so there is only one."""
     trt = api(runtime)
     names = {trt.ILogger.WARNING: "warning", trt.ILogger.ERROR: "error", trt.ILogger.INTERNAL_ERROR: "error"}
 
     class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
-        """Keeps warnings and errors for whoever asks; prints nothing."""
+        """Collects warnings and errors; prints nothing."""
 
         def __init__(self) -> None:
             trt.ILogger.__init__(self)

@@ -1,4 +1,4 @@
-"""Engines that a device built for itself, kept for the next time."""
+"""Cache of engines built on this device."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from edgefer.errors import MissingRequirement
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an engine is for. With the same graph, GPU, precision and flags there is one in the cache.
+    """The key of an engine in the cache.
 
     Attributes:
         graph: SHA-256 of the ONNX file.
         gpu: name of the GPU: ``Orin`` on every Jetson Orin.
-        board: what it stands on and its power mode, which TensorRT's choices depend on; None where that is not known.
+        board: the GPU's board and power mode, which affect TensorRT's choices; None: unknown.
         compute: its compute capability.
-        precision: of the graph: a network's tensors say it, the cache's folder shows it.
+        precision: of the graph.
         max_batch: images at a time.
-        workspace: bytes that the builder may use, None for what there is.
+        workspace: bytes for the builder, None: all.
         dla: number of the DLA, None for the GPU.
         runtime: that builds it.
         tensorrt: its version.
@@ -46,7 +46,10 @@ class Wanted:
     cuda: str
 
 
-_CHANGING = ("tensorrt", "cuda")  # an engine for another version of these is replaced; all else has a place of its own
+_CHANGING = (
+    "tensorrt",
+    "cuda",
+)  # an engine for another version of these is replaced; everything else has its own entry
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,8 @@ class Kept:
     Attributes:
         engine: its bytes.
         path: where it is kept.
-        built: what the builder said, if it was built just now.
-        on_gpu: names of the layers that DLA could not take.
+        built: the builder's report, if just built.
+        on_gpu: names of the layers that DLA could not run.
     """
 
     engine: bytes
@@ -76,10 +79,10 @@ def engine(
     dla: int | None = None,
     board: str | None = None,
 ) -> Kept:
-    """Return the engine of a graph for the GPU at hand, built if it is not in the cache or does not fit any more.
+    """Return the engine of a graph for this machine's GPU, built if the cache has none that fits.
 
-    Two processes that want the same engine build it once: the second one waits. Whatever ends a build, there is a
-    whole engine in the cache or none.
+    Two processes build the same engine once: the second waits. The cache never
+    contains a partial engine.
 
     Args:
         graph: an ONNX file.
@@ -130,12 +133,12 @@ def engine(
 
 
 def _named(gpu: Gpu) -> str:
-    """Return what TensorRT for RTX calls a GPU: one that has no name of its own there may be taken all the same."""
+    """Return TensorRT for RTX's name of a GPU; GPUs without one may still work."""
     return gpu.compute if gpu.compute in builder.compute_capabilities() else builder.CURRENT
 
 
 def path(wanted: Wanted) -> Path:
-    """Return where an engine is kept; its description stands beside it."""
+    """Return the path of an engine; its description is next to it."""
     fixed = {name: value for name, value in asdict(wanted).items() if name not in _CHANGING}
     digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
     return (
@@ -144,13 +147,13 @@ def path(wanted: Wanted) -> Path:
 
 
 def timings(wanted: Wanted) -> Path:
-    """Return where TensorRT keeps what it measured: of no use to another version or GPU."""
+    """Return the path of TensorRT's timing cache, valid for one version and GPU."""
     digest = hashlib.sha256(f"{wanted.gpu} {wanted.board}".encode()).hexdigest()[:8]
     return paths.cache_dir() / "engines" / f"timings-{wanted.tensorrt}-sm{wanted.compute}-{digest}"
 
 
 def _read(place: Path, wanted: Wanted) -> tuple[Kept | None, str]:
-    """Return the engine that is kept, or None and why it cannot be used."""
+    """Return the cached engine, or None and why it cannot be used."""
     if not place.exists():
         return None, f"no {wanted.precision} engine of this network is cached yet"
     try:
@@ -169,7 +172,7 @@ def _read(place: Path, wanted: Wanted) -> tuple[Kept | None, str]:
 
 
 def _write(place: Path, wanted: Wanted, built: Built) -> None:
-    """Write description, then engine: one that does not fit its description is built again."""
+    """Write description, then engine: an engine that does not match its description is rebuilt."""
     digest = hashlib.sha256(built.engine).hexdigest()
     with paths.write_atomically(place.with_suffix(".json")) as part:
         part.write_text(json.dumps({**asdict(wanted), "sha256": digest, "on_gpu": list(built.on_gpu)}, indent=1))

@@ -1,4 +1,4 @@
-"""An engine that runs: shared by all threads, each with a lane of its own."""
+"""A running engine, shared by all threads; each thread has its own lane."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from edgefer.errors import InputError, MissingRequirement
 class EngineSession(Closing):
     """An engine that is ready to run; see `edgefer.backends.base.Session`.
 
-    The engine is shared. A TensorRT execution context must not be used by two threads at once, so that each thread has
-    a lane: a stream, page-locked buffers, and for each batch of 1, 2, 4, ... images a context and a CUDA graph.
+    The engine is shared. A TensorRT execution context is not thread-safe, so each thread has a
+    lane: a stream, page-locked buffers, and for each batch of 1, 2, 4, ... images a context and a CUDA graph.
 
     Attributes:
         input_shape: (channels, height, width) of one input.
         classes: number of outputs.
-        max_batch: images at a time; `infer` cuts larger batches.
-        on_gpu: names of the layers that a DLA was asked for and could not take.
+        max_batch: largest batch; `infer` splits larger ones.
+        on_gpu: names of the layers that the DLA could not run.
         engine_bytes: size of the engine.
     """
 
@@ -47,8 +47,8 @@ class EngineSession(Closing):
         self._lanes = threading.local()
         with shared.layer.current(shared.device):
             self._lanes.mine = shared.lane()
-            self._lanes.mine.lane.prepare(1)  # too little memory is said now, and not at the first answer
-        # At exit, and where nobody closes it: after garbage collection, whose thread may be any.
+            self._lanes.mine.lane.prepare(1)  # report missing memory now, not at the first prediction
+        # Runs at exit, or after garbage collection, on any thread.
         self._finalizer = weakref.finalize(self, shared.close)
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -71,11 +71,11 @@ class EngineSession(Closing):
                 return in_parts(lane.infer, batch, self.max_batch)
 
     def close(self) -> None:
-        """Give everything back, of all threads; `infer` raises from now on."""
+        """Free the resources of all threads; `infer` raises from now on."""
         self._finalizer()
 
     def details(self) -> Details:
-        """Return what a result says of an engine."""
+        """Return what a result records about an engine."""
         shared = self._shared
         return Details(
             protocol={
@@ -98,7 +98,7 @@ class EngineSession(Closing):
 
 
 class _Shared:
-    """What all threads have in common; knows no session, so that one that nobody holds any more can be collected."""
+    """State shared by all threads; has no reference to the session, so that it can be garbage-collected."""
 
     def __init__(
         self,
@@ -126,21 +126,21 @@ class _Shared:
         self.engine: Any | None = engine
         self.runtime, self.layer, self.device, self.kernels = runtime, layer, device, kernels
         self.graphs, self.dla = graphs, dla
-        self.recorded = graphs  # False from the first batch on that could not be recorded
+        self.recorded = graphs  # False after the first batch that could not be recorded
         self._resources = resources
         self._process = os.getpid()
-        self._lock = threading.RLock()  # garbage may be collected, and a lane given back, while it is held
+        self._lock = threading.RLock()  # reentrant: garbage collection may return a lane while it is held
         self._lanes: dict[int, tuple[threading.Lock, ExitStack]] = {}
 
     def check_open(self) -> None:
-        """Refuse what cannot run any more."""
+        """Raise if the session is closed or forked."""
         if os.getpid() != self._process:
             raise RuntimeError("this process was forked from the one that loaded the engine; load it again here")
         if self.engine is None:
             raise RuntimeError("the engine has been closed")
 
     def lane(self) -> _Mine:
-        """Return a lane for the calling thread; it is given back when nobody holds it, as after the thread's end."""
+        """Return the calling thread's lane; it is returned when the thread ends."""
         resources = ExitStack()
         try:
             with self._lock:
@@ -155,7 +155,7 @@ class _Shared:
         return mine
 
     def _end(self, key: int) -> None:
-        """Give a lane back."""
+        """Return a lane."""
         if os.getpid() != self._process:
             return
         with self._lock:
@@ -165,7 +165,7 @@ class _Shared:
                 resources.close()
 
     def close(self) -> None:
-        """Give everything back; once."""
+        """Free all resources, once."""
         if os.getpid() != self._process or self.engine is None:
             return
         with self._lock:
@@ -177,24 +177,24 @@ class _Shared:
                     stack.callback(self.kernels.keep)
                 for lock, resources in lanes:
                     stack.push(resources)
-                    stack.enter_context(lock)  # until an inference of that thread is done
+                    stack.enter_context(lock)  # until that thread's inference is done
         except MissingRequirement:
-            pass  # whatever failed has been said
+            pass  # the failure has been reported
         finally:
             self.kernels = None
-            del engine  # before the context that it stands on
+            del engine  # before the context it depends on
             self._resources.close()
 
 
 class _Mine:
-    """Holds a thread's lane for it. Others, which end with the session, hold the lane itself."""
+    """Holds a thread's lane in thread-local storage."""
 
     def __init__(self, lane: _Lane) -> None:
         self.lane = lane
 
 
 class _Lane:
-    """What one thread needs of its own."""
+    """One thread's resources."""
 
     def __init__(self, shared: _Shared, resources: ExitStack) -> None:
         self.lock = threading.Lock()
@@ -205,7 +205,7 @@ class _Lane:
             resources.enter_context(shared.layer.buffer(self._stream, shared.max_batch * each))
             for each in (shared.in_bytes, shared.out_bytes)
         )
-        resources.callback(self._wait)  # nothing must run in what is given back
+        resources.callback(self._wait)  # nothing must run in freed memory
         self._slots: dict[int, _Slot] = {}
 
     def prepare(self, count: int) -> _Slot:
@@ -216,7 +216,7 @@ class _Lane:
         return self._slots[size]
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run one batch; images are independent, so that those that pad it change nothing."""
+        """Run one batch; images are independent, so padding changes nothing."""
         shared, count = self._shared, len(batch)
         slot = self.prepare(count)
         size = slot.size
@@ -233,7 +233,7 @@ class _Lane:
 
 
 class _Slot:
-    """An execution context for one batch size, and its CUDA graph once it comes again."""
+    """An execution context for one batch size, with a CUDA graph from the second use on."""
 
     def __init__(self, shared: _Shared, lane: _Lane, size: int, resources: ExitStack) -> None:
         assert shared.engine is not None
@@ -257,7 +257,7 @@ class _Slot:
         self._launch: Callable[[], None] | None = None
 
     def run(self) -> None:
-        """Queue the inference. The first one may allocate, which no graph records, so the second one is recorded."""
+        """Queue the inference. The first run may allocate, which cannot be recorded, so the second is recorded."""
         if self._ran and self._launch is None and self._shared.recorded:
             self._record()
         (self._launch or self._queue)()
@@ -273,7 +273,7 @@ class _Slot:
 
     def _record(self) -> None:
         shared, stream = self._shared, self._lane._stream
-        capturable = getattr(self._context, "is_stream_capturable", None)  # TensorRT for RTX has it
+        capturable = getattr(self._context, "is_stream_capturable", None)  # only in TensorRT for RTX
         try:
             if capturable is None or capturable(stream.handle):
                 self._launch = self._resources.enter_context(shared.layer.graph(stream, self._queue))
@@ -286,7 +286,7 @@ class _Slot:
 
 
 class _Kernels:
-    """The kernels that TensorRT for RTX compiles when an engine runs first, kept in a file for the next time."""
+    """File cache of the kernels that TensorRT for RTX compiles on an engine's first run."""
 
     def __init__(self, engine: Any, trt: ModuleType, file: Path | None) -> None:
         self.config = engine.create_runtime_config()
@@ -296,12 +296,12 @@ class _Kernels:
         if self._before:
             self._cache.deserialize(self._before)
         self.config.set_runtime_cache(self._cache)
-        # Compiled before it runs, not while others run in its place: those would be timed, and recorded for good.
+        # Compile before running: with lazy compilation, substitute kernels would be timed and recorded.
         strategies = trt.DynamicShapesKernelSpecializationStrategy
         self.config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
 
     def keep(self) -> None:
-        """Write them, if there are others than before."""
+        """Write new kernels."""
         content = bytes(self._cache.serialize())
         if self._file is None or content == self._before:
             return
@@ -325,14 +325,14 @@ def open_engine(
     Args:
         engine: from `builder.build`, by the same version of TensorRT.
         runtime: that built it.
-        layer: the driver; by default the one that is installed.
-        graphs: record a batch size that comes again as a CUDA graph, where the engine takes that.
-        kernels: TensorRT for RTX compiles kernels when an engine runs first; this file keeps them for the next time.
+        layer: the driver; by default the installed one.
+        graphs: record repeated batch sizes as CUDA graphs, if the engine supports it.
+        kernels: file cache of the kernels that TensorRT for RTX compiles.
         dla: number of the deep learning accelerator that it was built for.
 
     Raises:
-        MissingRequirement: no GPU, no driver, too little memory, or TensorRT cannot load the engine here.
-        InputError: the engine is no classifier of images.
+        MissingRequirement: no GPU, no driver, not enough memory, or TensorRT cannot load the engine.
+        InputError: the engine is not an image classifier.
     """
     trt = builder.api(runtime)
     layer = layer or driver.find()

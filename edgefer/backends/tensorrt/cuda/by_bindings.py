@@ -27,7 +27,7 @@ class Bindings:
         """Hold the first GPU's primary context."""
         try:
             started = driver.cuInit(0)
-        except Exception as error:  # without libcuda it raises an error of another package
+        except Exception as error:  # without libcuda it raises another package's error
             raise MissingRequirement(f"no NVIDIA driver: {one_line(error, 200)}") from None
         if started[0] == driver.CUresult.CUDA_ERROR_NO_DEVICE:
             raise MissingRequirement("the NVIDIA driver found no GPU")
@@ -96,7 +96,7 @@ class Bindings:
             try:
                 work()
             finally:
-                ended = driver.cuStreamEndCapture(stream.handle)  # a stream that is left recording takes no work
+                ended = driver.cuStreamEndCapture(stream.handle)  # a stream that stays in recording accepts no work
                 if ended[0] == driver.CUresult.CUDA_SUCCESS:
                     stack.callback(driver.cuGraphDestroy, ended[1])
             (graph,) = _check(ended, "record a CUDA graph")
@@ -145,7 +145,7 @@ def _describe(device: Any) -> Gpu:
 
 
 def _check(answer: tuple[Any, ...], what: str) -> tuple[Any, ...]:
-    """Return what a call gave beside its status."""
+    """Return a call's results without its status."""
     status, *rest = answer
     if status == driver.CUresult.CUDA_SUCCESS:
         return tuple(rest)

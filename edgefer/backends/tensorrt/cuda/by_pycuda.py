@@ -15,14 +15,14 @@ from edgefer.errors import MissingRequirement
 from edgefer.lines import one_line
 
 _SPIN = 1  # CU_CTX_SCHED_SPIN
-_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do meanwhile does not end the recording
+_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads do not end the recording
 
 
 class PyCuda:
     """See `edgefer.backends.tensorrt.cuda.driver.Cuda`."""
 
     def __init__(self) -> None:
-        self._streams: dict[int, driver.Stream] = {}  # pycuda takes its own objects, not the driver's handles
+        self._streams: dict[int, driver.Stream] = {}  # pycuda needs its own objects, not the driver's handles
 
     @contextmanager
     def device(self) -> Iterator[CudaDevice]:
@@ -100,7 +100,7 @@ class PyCuda:
 
     @contextmanager
     def graph(self, stream: CudaStream, work: Callable[[], None]) -> Iterator[Callable[[], None]]:
-        """Record work. pycuda knows no graphs, so that the driver is asked itself."""
+        """Record work. pycuda has no graphs, so this calls the driver directly."""
         cuda, queue = ctypes.CDLL("libcuda.so.1"), ctypes.c_void_p(stream.handle)
         graph, ready = ctypes.c_void_p(), ctypes.c_void_p()
         with ExitStack() as stack:
@@ -108,7 +108,9 @@ class PyCuda:
             try:
                 work()
             finally:
-                ended = cuda.cuStreamEndCapture(queue, ctypes.byref(graph))  # or the stream takes no other work
+                ended = cuda.cuStreamEndCapture(
+                    queue, ctypes.byref(graph)
+                )  # otherwise the stream accepts no other work
                 if not ended:
                     stack.callback(cuda.cuGraphDestroy, graph)
             _check(ended, "record a CUDA graph")

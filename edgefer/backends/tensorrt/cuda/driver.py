@@ -1,7 +1,7 @@
-"""NVIDIA's driver, as little of it as an inference needs, by cuda.bindings or pycuda.
+"""The part of NVIDIA's driver API that an inference needs, by cuda.bindings or pycuda.
 
-Whatever takes something is a context manager that gives it back, so that no way out of an inference, an error
-included, leaves memory on the device. A context is current on a thread only while `Cuda.current` is entered there.
+Allocations are context managers, so that no exit, including errors,
+leaks device memory. A context is current on a thread only while `Cuda.current` is entered there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edgefer.devices.gpu import Gpu
 from edgefer.errors import MissingRequirement
 from edgefer.lines import one_line
 
-# Tried in this order. cuda.bindings comes as a wheel for x86 and ARM; pycuda has to be compiled.
+# Tried in this order: cuda.bindings has wheels for x86 and ARM; pycuda must be compiled.
 LAYERS = {
     "cuda.bindings": "edgefer.backends.tensorrt.cuda.by_bindings",
     "pycuda": "edgefer.backends.tensorrt.cuda.by_pycuda",
@@ -32,8 +32,8 @@ class CudaDevice:
 
     Attributes:
         gpu: what it is.
-        context: the primary context, as the layer knows it.
-        waits: how a thread waits for the GPU: ``spin``, or ``auto`` as the driver decides.
+        context: the layer's object for the primary context.
+        waits: how a thread waits for the GPU: ``spin``, or ``auto``: the driver decides.
     """
 
     gpu: Gpu
@@ -43,10 +43,10 @@ class CudaDevice:
 
 @dataclass(frozen=True)
 class CudaStream:
-    """Work in order on a GPU.
+    """A stream: ordered work on a GPU.
 
     Attributes:
-        handle: the driver's, as TensorRT takes it.
+        handle: the driver's handle, for TensorRT.
         gpu: that it runs on.
     """
 
@@ -56,7 +56,7 @@ class CudaStream:
 
 @dataclass(frozen=True)
 class Buffer:
-    """Memory that CPU and GPU both reach.
+    """Memory accessible to CPU and GPU.
 
     Attributes:
         host: uint8, page-locked.
@@ -70,26 +70,26 @@ class Buffer:
 
 
 class Cuda(Protocol):
-    """The driver's functions. All raise MissingRequirement if it refuses; all but `device` want `current`."""
+    """The driver's functions. All raise MissingRequirement on failure; all but `device` need `current`."""
 
     def device(self) -> AbstractContextManager[CudaDevice]:
         """Hold the primary context of the first GPU.
 
-        On an integrated GPU threads wait by spinning, unless the context is in use already: the driver's own choice may
-        block there, which costs tens of microseconds an inference (CUDA Driver API, cuDevicePrimaryCtxSetFlags).
+        On an integrated GPU threads wait by spinning, unless the context is already in use: the driver's default
+        may block there, which costs tens of microseconds an inference (CUDA Driver API, cuDevicePrimaryCtxSetFlags).
 
         Raises:
             MissingRequirement: no driver, or no GPU.
         """
 
     def current(self, device: CudaDevice) -> AbstractContextManager[None]:
-        """Make the context the calling thread's own while this is entered."""
+        """Make the context current on the calling thread."""
 
     def stream(self, device: CudaDevice) -> AbstractContextManager[CudaStream]:
         """Make a stream."""
 
     def buffer(self, stream: CudaStream, count: int) -> AbstractContextManager[Buffer]:
-        """Take `count` bytes, mapped into the device on an integrated GPU.
+        """Allocate `count` bytes, mapped to the device on an integrated GPU.
 
         Raises:
             MissingRequirement: out of memory.
@@ -99,23 +99,23 @@ class Cuda(Protocol):
         """Queue a copy of the first `count` bytes; a mapped buffer needs none."""
 
     def graph(self, stream: CudaStream, work: Callable[[], None]) -> AbstractContextManager[Callable[[], None]]:
-        """Record what `work` queues, without running it; what is returned queues all of it at once."""
+        """Record what `work` queues without running it; return a function that queues all of it."""
 
     def wait(self, stream: CudaStream) -> None:
-        """Wait until all that was queued is done."""
+        """Wait for all queued work."""
 
     def free(self) -> int:
-        """Return the bytes of the GPU's memory that nobody holds; they come in blocks.
+        """Return the GPU's free memory in bytes, in units of blocks.
 
         On a Jetson that is the free memory of the whole system (CUDA for Tegra, "Estimating total allocatable memory").
         """
 
 
 def find() -> Cuda:
-    """Return the layer that is installed, cuda.bindings first.
+    """Return the installed layer, cuda.bindings first.
 
     Raises:
-        MissingRequirement: neither is.
+        MissingRequirement: neither is installed.
     """
     reasons = []
     for package, module in LAYERS.items():
