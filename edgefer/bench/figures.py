@@ -1,4 +1,4 @@
-"""The figures of a network in a result by name: paths in `NetworkEntry`, such as ``latency.p50``."""
+"""Figures of a network in a result, by name: paths in `NetworkEntry`, such as ``latency.p50``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RAILS = "energy.rails."
 
 
 def figures_of(entry: NetworkEntry) -> dict[str, float | None]:
-    """Return the figures of a network; one that was not measured is None, a rail that is not there is left out.
+    """Return the figures of a network; None: not measured; missing rails are omitted.
 
     Curves (quantiles, throughput, robustness) and the confusion matrix have none.
     """
@@ -63,19 +63,19 @@ def figures_of(entry: NetworkEntry) -> dict[str, float | None]:
 
 
 def is_rail(name: str) -> bool:
-    """Return whether a name is that of a figure of some power rail, whether or not a device has it."""
+    """Return whether a name is a power rail's figure, on any device."""
     return name.startswith(RAILS) and name.rpartition(".")[2] in _RAIL and name.count(".") >= 3
 
 
 def is_share(name: str) -> bool:
-    """Return whether a figure is a share, 0 to 1, whose changes are told in points."""
+    """Return whether a figure is a share, 0 to 1; changes of shares are in points."""
     group, last = name.partition(".")[0], name.rpartition(".")[2]
     shares = ("quality", "leak_free", "shared", "per_class", "evaluations", "groups")
     return group in shares and last not in ("images", "p_corrected")
 
 
 def summary(names: list[str]) -> str:
-    """Return the names for a person: those of all classes as one, and those of all groups."""
+    """Return the names for display: one entry for all classes, one for all groups."""
     short = [name for name in names if not name.startswith(("per_class.", "groups."))]
     if any(name.startswith("groups.") for name in names):
         short.append("groups.COLUMN.GROUP.accuracy, groups.COLUMN.gap.difference")

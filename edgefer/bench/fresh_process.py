@@ -1,4 +1,4 @@
-"""A task in a fresh process, where nothing that ran before counts."""
+"""A task in a fresh process, without side effects of earlier work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgefer.errors import EdgeferError
 
 _PATIENCE_SECONDS = 300
 # The child finds modules where this process does, whether edgefer is installed or run from a checkout;
-# -I keeps the current folder and the environment out of its path. What goes wrong is its last line.
+# -I keeps the current folder and the environment out of its path. Its last line is the error.
 _FIRST = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -27,9 +27,9 @@ def run(code: str, task: dict[str, Any], failed: str, error: type[EdgeferError])
 
     Args:
         code: finds `task` as a variable, and modules as this process does.
-        task: what JSON can hold.
-        failed: what the error says first.
-        error: is raised where the process does not end well, or not within 300 s.
+        task: JSON values.
+        failed: prefix of the error message.
+        error: raised if the process fails, or takes longer than 300 s.
     """
     command = [sys.executable, "-I", "-c", _FIRST + code, json.dumps(sys.path), json.dumps(task)]
     try:

@@ -41,19 +41,19 @@ def bench(
     Args:
         bundles: folders, or names of networks that come with edgefer; by default the newest in ``runs/compress``, else
             ``edgefer-base``.
-        data: a data set or its path, or several: the others are for accuracy alone; by default as `edgefer.data.find`
-            finds it.
+        data: one or several data sets or paths: all but the first are for accuracy only; by
+            default from `edgefer.data.find`.
         device: ``cpu`` (ONNX Runtime), ``openvino``, ``jetson``, ``tensorrt``, ``rtx``; or several.
         threads: CPU threads for one operator.
         split: images to evaluate, e.g. ``test`` or ``public+private``.
-        seconds: least time that each network is timed for.
-        measure: what costs much: ``robustness`` (accuracy under corruptions), ``throughput`` (images a second).
-        protocols: of accuracy beside one crop: ``flip``, ``ten-crop``.
-        groups: a CSV of pictures and what is known of them, for figures by group.
+        seconds: minimum time for timing each network.
+        measure: expensive probes: ``robustness`` (accuracy under corruptions), ``throughput`` (images per second).
+        protocols: further accuracy protocols: ``flip``, ``ten-crop``.
+        groups: a CSV of pictures and their attributes, for figures by group.
 
     Raises:
         InputError: no such bundle or device, labels of bundle and data differ, the split is empty.
-        MissingRequirement: the machine lacks what the device takes.
+        MissingRequirement: the machine lacks what the device needs.
     """
     if isinstance(bundles, Bundle | Path | str):
         bundles = [bundles]

@@ -1,4 +1,4 @@
-"""What a bench is of, bundles and images: do they fit, what is said of them, and what must be known."""
+"""The inputs of a bench, bundles and images: checks, descriptions and caveats."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NAMED = 4  # in one line
 
 
 def titles_of(bundles: Sequence[Bundle]) -> list[str]:
-    """Return the bundles' names; the second and later of one name get a number."""
+    """Return the bundles' names; repeated names get a number."""
     titles: list[str] = []
     for bundle in bundles:
         name = bundle.manifest.name
@@ -47,10 +47,10 @@ class Evaluated:
     Attributes:
         title: its name, unique in a bench.
         dataset: with the bundles' labels.
-        split: whose images are judged.
+        split: images to evaluate.
         rows: the images.
         shared: the classes shared by network and data.
-        missing: which classes are left out on either side, in a line; nothing where all are shared.
+        missing: which classes are skipped on either side, in one line; empty if all are shared.
     """
 
     title: str
@@ -62,22 +62,22 @@ class Evaluated:
 
     @cached_property
     def images(self) -> Images:
-        """What probes take of it; looks for copies in its training images."""
+        """Return the part that probes use; finds copies in its training images."""
         shared = [self.dataset.classes.index(name) for name in self.shared] if self.missing else []
         return Images(self.title, self.rows, accuracy.leak_free(self.dataset, self.rows), shared)
 
 
 def evaluated(bundles: Sequence[Bundle], datasets: Sequence[Dataset], split: str) -> list[Evaluated]:
-    """Return data sets with the labels of bundles that are to be judged on them.
+    """Return data sets with the labels of the bundles to evaluate.
 
     Args:
         bundles: all with the same labels.
-        datasets: the whole of each, as read; the first is what everything is measured on.
-        split: whose images are judged.
+        datasets: each data set as read; everything is measured on the first.
+        split: images to evaluate.
 
     Raises:
-        InputError: the labels of a bundle and of data are others, images are those that a bundle has learned, the split
-            is empty, or two data sets are one.
+        InputError: labels of bundle and data differ, a bundle was trained on these images, the split is
+            empty, or two data sets are the same.
     """
     found: list[Evaluated] = []
     for given in datasets:
@@ -104,10 +104,10 @@ def evaluated(bundles: Sequence[Bundle], datasets: Sequence[Dataset], split: str
 
 
 def further_views(protocols: Sequence[str]) -> list[ViewProtocol]:
-    """Return the protocols beside one crop, each once, in the order of `PROTOCOLS`.
+    """Return the further protocols, each once, in the order of `PROTOCOLS`.
 
     Raises:
-        InputError: there is none of a name.
+        InputError: a name is unknown.
     """
     for name in protocols:
         if name not in PROTOCOLS:
@@ -116,10 +116,10 @@ def further_views(protocols: Sequence[str]) -> list[ViewProtocol]:
 
 
 def divided_as_for(bundles: Sequence[Bundle], dataset: Dataset) -> Dataset:
-    """Return the data set divided as for the first bundle that was trained on these pictures, where edgefer did that.
+    """Return the data set with the splits of the first bundle trained on these pictures, if edgefer made them.
 
     Args:
-        bundles: that are judged.
+        bundles: to evaluate.
         dataset: the whole, with all its classes.
     """
     for bundle in bundles:
@@ -130,15 +130,15 @@ def divided_as_for(bundles: Sequence[Bundle], dataset: Dataset) -> Dataset:
 
 
 def check_unseen(bundle: Bundle, dataset: Dataset, rows: Split) -> None:
-    """Refuse images that a bundle's network has learned, because its data set was divided otherwise.
+    """Refuse images that a bundle's network was trained on, because its data set was split differently.
 
     Args:
-        bundle: that is judged.
-        dataset: the whole that the images are from.
+        bundle: to evaluate.
+        dataset: the whole data set.
         rows: the images.
 
     Raises:
-        InputError: it has learned some of them.
+        InputError: it was trained on some of them.
     """
     said = bundle.manifest.data
     if rows.name == "train" or said.digest == dataset.whole_digest:
@@ -153,10 +153,10 @@ def check_unseen(bundle: Bundle, dataset: Dataset, rows: Split) -> None:
 
 
 def with_labels_of(bundles: Sequence[Bundle], dataset: Dataset) -> Dataset:
-    """Return the images of the classes that the first bundle tells apart: a network for four is judged on these.
+    """Return the images of the first bundle's classes: a network for four classes is evaluated on those.
 
-    Data that lack some of its classes are judged on those that both know. What fits no bundle is returned as it is, for
-    `check_labels` to refuse.
+    If the data lack some of its classes, the shared ones are used. Data that fit no bundle are returned
+    unchanged, for `check_labels` to refuse.
     """
     labels = bundles[0].manifest.labels
     if {*labels} <= {*dataset.classes}:
@@ -165,17 +165,17 @@ def with_labels_of(bundles: Sequence[Bundle], dataset: Dataset) -> Dataset:
 
 
 def shared(bundle: Bundle, dataset: Dataset) -> list[str]:
-    """Return the classes that a bundle and a data set both know, in the bundle's order."""
+    """Return the classes shared by a bundle and a data set, in the bundle's order."""
     return [name for name in bundle.manifest.labels if name in dataset.classes]
 
 
 def left_out(bundle: Bundle, dataset: Dataset, split: str) -> str:
-    """Return which classes a bench leaves out on either side, in a line; nothing where all are shared.
+    """Return which classes a bench skips on either side, in one line; empty if all are shared.
 
     Args:
-        bundle: that is judged.
+        bundle: to evaluate.
         dataset: the whole, with all its classes.
-        split: whose images are judged.
+        split: images to evaluate.
     """
     labels, both = bundle.manifest.labels, shared(bundle, dataset)
     if len(both) == len(labels) or len(both) < 2:
@@ -191,10 +191,10 @@ def left_out(bundle: Bundle, dataset: Dataset, split: str) -> str:
 
 
 def check_labels(bundle: Bundle, dataset: Dataset) -> None:
-    """Refuse data of other classes than the bundle's.
+    """Refuse data with other classes than the bundle's.
 
     Raises:
-        InputError: its labels are others.
+        InputError: its labels differ.
     """
     labels = bundle.manifest.labels
     if labels != dataset.classes:
@@ -208,7 +208,7 @@ def check_labels(bundle: Bundle, dataset: Dataset) -> None:
 
 
 def check_bundle(bundle: Bundle, dataset: Dataset, device: str) -> None:
-    """Refuse a bundle that has other classes than the data, or nothing for the device.
+    """Refuse a bundle with other classes than the data, or without a network for the device.
 
     Raises:
         InputError: either.
@@ -218,17 +218,17 @@ def check_bundle(bundle: Bundle, dataset: Dataset, device: str) -> None:
 
 
 def check_runs(bundle: Bundle, device: str) -> None:
-    """Refuse a bundle that has nothing for the device.
+    """Refuse a bundle without a network for the device.
 
     Raises:
-        InputError: so it is.
+        InputError: it has none.
     """
     if not registry.get(device).networks(bundle):
         raise InputError(f"{bundle.path} has no network for {device}; it has {', '.join(bundle.manifest.networks)}")
 
 
 def test_data(dataset: Dataset, split: str, rows: Split, clean: Split | None) -> TestData:
-    """Return what a result says of its images."""
+    """Return what a result records about its images."""
     return TestData(
         name=dataset.name,
         origin=origin(dataset),
@@ -243,14 +243,14 @@ def test_data(dataset: Dataset, split: str, rows: Split, clean: Split | None) ->
 
 
 def further_data(each: Evaluated) -> FurtherData:
-    """Return what a result says of the images of a further data set."""
+    """Return what a result records about a further data set's images."""
     images = each.images
     about = test_data(each.dataset, each.split, each.rows, images.clean)
     return FurtherData(**about.model_dump(), title=each.title, shared_classes=each.shared)
 
 
 def group_table(known: Attributes) -> GroupTable:
-    """Return what a result says of the table of groups."""
+    """Return what a result records about the table of groups."""
     return GroupTable(
         file=known.file,
         key=known.key,
@@ -267,7 +267,7 @@ def group_table(known: Attributes) -> GroupTable:
 
 
 def group_warnings(known: Attributes) -> list[str]:
-    """Return the caveats of figures by group, a line each."""
+    """Return the caveats of figures by group, one line each."""
     found = []
     if known.unmatched:
         images = known.matched + known.unmatched
@@ -276,14 +276,14 @@ def group_warnings(known: Attributes) -> list[str]:
 
 
 def words_of_data(further: Sequence[Dataset], protocols: Sequence[str], groups: Path | None) -> list[str]:
-    """Return the words of a command line that ask for further data sets, protocols and groups."""
+    """Return the command-line arguments for further data sets, protocols and groups."""
     found = [word for each in further for word in ("--data", origin(each))]
     found += [word for each in protocols for word in ("--protocol", each)]
     return found if groups is None else [*found, "--groups", public.place(groups)]
 
 
 def bundle_entry(title: str, bundle: Bundle) -> BundleEntry:
-    """Return what a result says of a bundle."""
+    """Return what a result records about a bundle."""
     manifest = bundle.manifest
     return BundleEntry(
         title=title,
@@ -299,13 +299,13 @@ def bundle_entry(title: str, bundle: Bundle) -> BundleEntry:
 def command(
     bundles: Sequence[Bundle], dataset: Dataset, devices: Sequence[str], split: str, words: Sequence[str]
 ) -> list[str]:
-    """Return the words of the command line that benches these again.
+    """Return the command-line arguments that repeat this bench.
 
     Args:
-        bundles: in order; what comes with edgefer has its own name there.
-        dataset: named where it is not synthetic.
-        devices: that it runs on.
-        split: whose images are judged.
+        bundles: in order; pretrained ones by name.
+        dataset: named unless synthetic.
+        devices: to run on.
+        split: images to evaluate.
         words: further options.
     """
     source = [] if dataset.synthetic else ["--data", origin(dataset)]
@@ -313,24 +313,24 @@ def command(
 
 
 def on(devices: Sequence[str]) -> list[str]:
-    """Return the words of a command line that name devices."""
+    """Return the command-line arguments that name devices."""
     return [word for device in devices for word in ("--device", device)]
 
 
 def named(bundle: Bundle) -> str:
-    """Return what to call a bundle: its own name if it comes with edgefer, else its folder (`edgefer.public.place`)."""
+    """Return a bundle's title: its name if it comes with edgefer, else its folder (`edgefer.public.place`)."""
     name = bundle.path.name
     ours = shipped(name)
     return name if ours is not None and ours.resolve() == bundle.path.resolve() else public.place(bundle.path)
 
 
 def origin(dataset: Dataset) -> str:
-    """Return where a data set is from, as a file that people pass on says it."""
+    """Return a data set's origin in a form that can be shared."""
     return dataset.origin if dataset.synthetic else public.place(dataset.origin)
 
 
 def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset, split: str) -> list[str]:
-    """Return what is to be known of accuracy on these images, in lines."""
+    """Return the caveats of accuracy on these images, one per line."""
     found = [
         f"{title} has {len(bundle.manifest.labels)} classes, and images of others are skipped: its accuracy "
         "is not comparable with one on all classes"
@@ -353,7 +353,7 @@ def data_warnings(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dat
 
 
 def flattered(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset, split: str) -> list[str]:
-    """Return which bundles learned or were chosen by these images, in lines."""
+    """Return which bundles were trained or selected on these images, one per line."""
     found = []
     for title, bundle in zip(titles, bundles, strict=True):
         if bundle.manifest.data.digest != dataset.whole_digest:
@@ -365,13 +365,13 @@ def flattered(titles: Sequence[str], bundles: Sequence[Bundle], dataset: Dataset
 
 
 def _selected(split: str, protocol: str, carved: Sequence[str]) -> bool:
-    """Return whether images of a split chose the checkpoint; a carved `val` does with either protocol."""
+    """Return whether a split's images selected the checkpoint; a carved `val` always does."""
     if split == "val":
         return "val" in carved or protocol != "stratified"
     return split == "public+private" and "val" not in carved and protocol != "stratified"
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return names for a line, of many the first."""
+    """Join names into one line, shortened if there are many."""
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

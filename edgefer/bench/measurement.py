@@ -36,7 +36,7 @@ from edgefer.errors import InputError, MissingRequirement
 from edgefer.evaluation import timing
 from edgefer.lines import typed
 
-MAX_SECONDS = 30.0  # that a network is timed for, where its samples do not suffice for the percentiles before
+MAX_SECONDS = 30.0  # maximum time for a network, if the percentiles need more samples
 _PREPROCESSING_SECONDS = 1.0
 
 
@@ -57,27 +57,27 @@ def bench(
 ) -> BenchResult:
     """Measure every network of the bundles that runs on a device.
 
-    Networks are timed in turn (see `edgefer.evaluation.timing`), those of all devices too. Each is compared with FP32
+    Networks of all devices are timed in turn (see `edgefer.evaluation.timing`). Each is compared with FP32
     on its own device.
 
     Args:
         bundles: at least one; all with the data set's classes.
-        dataset: where the images are from.
+        dataset: source of the images.
         device: one or several of the backends' (`edgefer.backends.registry`).
         threads: threads for one operator, on the CPU.
-        split: named evaluation set, e.g. ``test`` or ``public+private``.
-        seconds: least time that each network is timed for.
+        split: images to evaluate, e.g. ``test`` or ``public+private``.
+        seconds: minimum time for timing each network.
         options: how engines are built and run; `threads` goes first.
-        fallback: where a GPU cannot be used, measure on the CPU, and say so in the result.
-        probes: what to measure beside accuracy and latency; by default `edgefer.bench.probes.standard`.
-        further: data sets whose images accuracy is measured on too.
-        protocols: of accuracy, beside one crop, on all data sets (`edgefer.evaluation.views`).
-        groups: table of which group each image of the first data set belongs to (`edgefer.data.attributes`).
+        fallback: if a GPU cannot be used, measure on the CPU, and record that in the result.
+        probes: what to measure besides accuracy and latency; by default `edgefer.bench.probes.standard`.
+        further: further data sets, for accuracy.
+        protocols: further accuracy protocols, on all data sets (`edgefer.evaluation.views`).
+        groups: table with the group of each image of the first data set (`edgefer.data.attributes`).
 
     Raises:
-        InputError: labels of bundle and data differ, no network runs on a device, the split is empty, the table of
-            groups fits no image.
-        MissingRequirement: the machine lacks what a device takes: a GPU, its driver, TensorRT, memory.
+        InputError: labels of bundle and data differ, no network runs on a device, the split is empty, the table
+            of groups matches no image.
+        MissingRequirement: the machine lacks what a device needs: a GPU, its driver, TensorRT, memory.
     """
     devices = list(dict.fromkeys([device] if isinstance(device, str) else device))
     for name in devices:
@@ -121,7 +121,7 @@ def bench(
                 found = probe.fields(value)
                 entry["probes"] |= found.pop("probes", {})
                 entry |= found
-        details = [each.session.details() for each in candidates]  # of sessions that have run
+        details = [each.session.details() for each in candidates]  # of earlier sessions
     for each in reversed(details):
         context.changes |= each.protocol
     networks = [NetworkEntry(**{**entry, **each.network}) for entry, each in zip(entries, details, strict=True)]
@@ -191,9 +191,9 @@ def _candidates(
     stack: ExitStack,
     fallback: bool,
 ) -> tuple[list[Candidate], list[str], list[str]]:
-    """Start every network that runs on the devices; return them, the devices that it came to, and what is to be said.
+    """Start every network that runs on the devices; return them, the devices used and notes.
 
-    `stack` ends them, those that were started before an error too.
+    `stack` closes them, also after an error.
     """
     candidates: list[Candidate] = []
     used: list[str] = []
@@ -238,7 +238,7 @@ def _started(
 
 
 def _about(candidate: Candidate) -> dict[str, Any]:
-    """Return what an entry says of its network before anything is measured."""
+    """Return a network's entry before anything is measured."""
     network = candidate.bundle.manifest.networks[candidate.name]
     return {
         "bundle": candidate.title,
@@ -257,7 +257,7 @@ def _about(candidate: Candidate) -> dict[str, Any]:
 def words(
     threads: int, seconds: float, options: Options, *, fallback: bool = False, probes: Sequence[Probe] = ()
 ) -> list[str]:
-    """Return the words of a command line that ask for these settings of `bench`."""
+    """Return the command-line arguments for these settings of `bench`."""
     found = ["--threads", str(threads), "--seconds", f"{seconds:g}"]
     found += [] if options.cuda_graphs else ["--no-cuda-graphs"]
     found += [] if options.dla is None else ["--dla", str(options.dla)]
@@ -270,7 +270,7 @@ def _comparisons(
     logits: Sequence[NDArray[np.float32]],
     samples: Sequence[NDArray[np.float64]],
 ) -> list[Comparison]:
-    """Compare every network with the first FP32 network of its bundle on its device, where there is one."""
+    """Compare every network with the first FP32 network of its bundle on its device, if there is one."""
     full: dict[tuple[str, str | None], int] = {}
     for place, entry in enumerate(networks):
         if entry.precision == "fp32":

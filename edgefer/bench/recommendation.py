@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from edgefer.bench.result import NetworkEntry, Recommendation
 from edgefer.evaluation.timing import Interval
 
-MAX_LOST = 0.005  # of accuracy, beside the most accurate one: the bound of compress's gate
+MAX_LOST = 0.005  # accuracy points below the most accurate one, as in compress's gate
 
 Ratio = Callable[[NetworkEntry, NetworkEntry], Interval]
 
@@ -15,15 +15,15 @@ Ratio = Callable[[NetworkEntry, NetworkEntry], Interval]
 def recommend(entries: Sequence[NetworkEntry], ratio: Ratio) -> Recommendation | None:
     """Return the network of one bundle to deploy: the fastest of those that lose at most half a point.
 
-    Of those that are as fast as the fastest, within the noise, it is the one with the smallest file, on a GPU the one
-    with the smallest engine.
+    Among those as fast as the fastest, within the noise, it has the smallest file, or on
+    a GPU the smallest engine.
 
     Args:
         entries: the bundle's networks.
         ratio: latency of one over another's, with its interval.
 
     Returns:
-        None where there is nothing to choose from.
+        None if there is nothing to choose from.
     """
     if len(entries) < 2:
         return None

@@ -19,8 +19,8 @@ from edgefer.errors import EdgeferError, GateFailed, InputError, MissingRequirem
 from edgefer.lines import printable, typed
 
 _DATA, _GROUPS = "upload/data", "upload/groups.csv"
-_ERROR = "edgefer: "  # what the line begins with that says why a command failed (`edgefer.cli.ending`)
-_NO_REPORT = "no report.html: "  # none is wanted there
+_ERROR = "edgefer: "  # prefix of the line that says why a command failed (`edgefer.cli.ending`)
+_NO_REPORT = "no report.html: "  # not wanted there
 _PASSED_ON: dict[int, type[EdgeferError]] = {
     error.exit_code: error for error in (GateFailed, InputError, MissingRequirement, EdgeferError)
 }
@@ -39,25 +39,26 @@ def bench(
     protocols: Sequence[str] = (),
     groups: Path | None = None,
 ) -> BenchResult:
-    """Measure bundles on another machine; the result is that of a bench here but for the machine that it names.
+    """Measure bundles on another machine; the result is as from a bench here, with that machine's name.
 
-    Of the bundles their networks' files are copied, of the data the images of the split.
+    Copies the bundles' network files and the images of the split.
 
     Args:
         bundles: at least one; all with the data set's classes.
-        dataset: where the images are from.
+        dataset: source of the images.
         host: see `edgefer.devices.remote.connect`.
-        devices: what to bench on there: ``cpu``, ``jetson``, ...
-        split: named evaluation set, e.g. ``test`` or ``public+private``.
-        options: further words for `edgefer bench` there.
+        devices: devices there: ``cpu``, ``jetson``, ...
+        split: images to evaluate, e.g. ``test`` or ``public+private``.
+        options: further arguments of `edgefer bench` there.
         remote_edgefer: the command there.
-        further: data sets for accuracy alone.
-        protocols: of accuracy, beside one crop.
-        groups: table of which group each image of the first data set belongs to.
+        further: data sets for accuracy only.
+        protocols: further accuracy protocols.
+        groups: table with the group of each image of the first data set.
 
     Raises:
         InputError: a name or path is wrong, labels of bundle and data differ, the split is empty.
-        MissingRequirement: ssh or edgefer is missing, the host is not reached, its disk is full, the connection is cut.
+        MissingRequirement: ssh or edgefer is missing, the host cannot be reached, its disk is full, or the connection
+            is lost.
         EdgeferError: the bench there failed; with its message and its exit code.
     """
     remote.check_name(host)
@@ -132,7 +133,7 @@ def bench(
 
 
 def _copy(bundle: Bundle, folder: Path) -> None:
-    """Copy the files that make a bundle, not what else stands in its folder."""
+    """Copy a bundle's files, without others in its folder."""
     folder.mkdir()
     manifest = bundle.manifest
     files = {network.file for network in manifest.networks.values()} | {engine.file for engine in manifest.engines}
@@ -141,7 +142,7 @@ def _copy(bundle: Bundle, folder: Path) -> None:
 
 
 def _check_version(host: str, version: str) -> None:
-    """Refuse an edgefer whose options and result may be others than this one's.
+    """Refuse an edgefer with possibly different options and results.
 
     Raises:
         MissingRequirement: its version differs from this one's in more than the last number.
@@ -157,12 +158,12 @@ def _check_version(host: str, version: str) -> None:
 
 
 def _run(there: remote.Host, words: Sequence[str], names: Mapping[str, str]) -> None:
-    """Run a command there and pass on what it says, its failure too.
+    """Run a command there and pass on its output and failure.
 
     Args:
         there: the host.
         words: arguments of edgefer.
-        names: what paths there stand for here.
+        names: local names for the paths there.
 
     Raises:
         EdgeferError: it failed.
@@ -201,7 +202,7 @@ def _read(path: Path, host: str, digest: str, bundles: Sequence[Bundle]) -> Benc
         f"{host} did not return the result of this bench; install the same edgefer version there"
     )
     try:
-        result = result_file.read(path)  # a stranger's, like any other: strict, and its texts printable
+        result = result_file.read(path)  # untrusted, like any file: strict schema, printable texts
     except InputError:
         raise problem from None
     sent = {network.sha256 for bundle in bundles for network in bundle.manifest.networks.values()}

@@ -1,4 +1,4 @@
-"""The schema of a bench's `result.json`: everything that table and report show, and all that decides the figures."""
+"""The schema of a bench's `result.json`: everything shown, and everything that affects the figures."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Protocol(Frozen):
 
 
 class Conditions(Frozen):
-    """The machine before and after the timing: what it was busy with, how warm, at which power and clocks."""
+    """The machine before and after the timing: load, temperature, power and clocks."""
 
     load_before: float | None = Field(description="running processes, mean over the last minute")
     load_after: float | None
@@ -91,7 +91,7 @@ class Conditions(Frozen):
 
 
 class TestData(Frozen):
-    """The images the accuracy is from."""
+    """The images used for accuracy."""
 
     name: str
     origin: str
@@ -114,7 +114,7 @@ class FurtherData(TestData):
 
 
 class GroupTable(Frozen):
-    """The table that says which group each image of the first data set belongs to."""
+    """The table with the group of each image of the first data set."""
 
     file: str
     key: str = Field(description="the column with the images' names")
@@ -130,7 +130,7 @@ class GroupTable(Frozen):
 
 
 class Training(Frozen):
-    """How a bundle's FP32 network was trained, as its manifest says."""
+    """How a bundle's FP32 network was trained, from its manifest."""
 
     recipe: dict[str, Any] = Field(description="settings as they ran")
     initial_weights: dict[str, str] | None = Field(
@@ -157,7 +157,7 @@ class BundleEntry(Frozen):
 
 
 class Quality(Frozen):
-    """How often a network is right on some images."""
+    """Quality of a network on some images."""
 
     images: int
     accuracy: float
@@ -244,7 +244,7 @@ class Recommendation(Frozen):
 
 
 class Comparison(Frozen):
-    """A network against the FP32 network of its bundle."""
+    """A network compared with the FP32 network of its bundle."""
 
     bundle: str
     network: str
@@ -257,7 +257,7 @@ class Comparison(Frozen):
 
 
 class Probed(Frozen):
-    """A probe whose figures stand in `NetworkEntry.probes`, and how they are shown."""
+    """A probe with figures in `NetworkEntry.probes`, and how they are shown."""
 
     name: str
     title: str
@@ -266,7 +266,7 @@ class Probed(Frozen):
 
 
 class BenchResult(Frozen):
-    """A bench: what was measured, on what, how, and what came out."""
+    """A bench: inputs, protocol and results."""
 
     kind: Literal["edgefer bench"] = "edgefer bench"
     format: Literal[2] = FORMAT
@@ -291,5 +291,5 @@ class BenchResult(Frozen):
 
 
 def devices(result: BenchResult) -> list[str]:
-    """Return the devices that networks of a result ran on, in order."""
+    """Return the devices of a result's networks, in order."""
     return list(dict.fromkeys([result.device, *(entry.device for entry in result.networks)]))

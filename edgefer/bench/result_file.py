@@ -1,4 +1,4 @@
-"""A bench's result from its file, which may come from anywhere: it is checked before a figure of it is used."""
+"""Reads a bench's result from an untrusted file, with checks before any figure is used."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from edgefer.lines import complaint, one_line, printable
 
 RESULT, PROJECTION = "result.json", "projection.json"
 
-_MOST = 1 << 63  # of a number: more would overflow where it is divided
-_SAID = 200  # characters of what a file says, in an error
+_MOST = 1 << 63  # of a number: larger ones would overflow in divisions
+_SAID = 200  # characters quoted from a file in an error
 _PRINTED = (
     "command",
     "result",
@@ -25,7 +25,7 @@ _PRINTED = (
     "submission",
     "csv",
     "claims",
-)  # what `bench --json` prints beside the result's own fields
+)  # fields that `bench --json` adds to the result
 
 
 def read(path: Path) -> BenchResult:
@@ -35,10 +35,10 @@ def read(path: Path) -> BenchResult:
         path: a `result.json`, what `edgefer bench --json` printed, or the folder of a bench.
 
     Returns:
-        The result; control characters in its texts, which would reach a terminal, are written as escapes.
+        The result; control characters in its texts are escaped for terminals.
 
     Raises:
-        InputError: there is none, or it is none that a bench could have written.
+        InputError: it is missing, or not one that a bench could have written.
     """
     file = _file(path)
     return checked(values(file), file)
@@ -48,7 +48,7 @@ def values(file: Path) -> Any:
     """Return the JSON values of a file of at most a result's size.
 
     Raises:
-        InputError: it is too large, nested too deep, or no JSON.
+        InputError: it is too large, nested too deeply, or not JSON.
     """
     content = limits.read_bytes(file, limits.RESULT)
     limits.check_json(content, str(file))
@@ -59,10 +59,10 @@ def values(file: Path) -> Any:
 
 
 def checked(raw: Any, file: Path) -> BenchResult:
-    """Return the result that JSON values from a file are.
+    """Parse a result from JSON values.
 
     Raises:
-        InputError: they are none that a bench could have written.
+        InputError: a bench could not have written them.
     """
     _check_kind(file, raw)
     try:
@@ -105,7 +105,7 @@ def _check_kind(file: Path, raw: Any) -> None:
 
 
 def _clean(value: Any) -> Any:
-    """Return JSON with printable texts; the parser has bounded how deep it is.
+    """Return JSON with printable texts; the parser has bounded its depth.
 
     Raises:
         ValueError: a number is out of range.
@@ -122,10 +122,10 @@ def _clean(value: Any) -> Any:
 
 
 def _check(file: Path, result: BenchResult) -> None:
-    """Refuse what the schema allows and no bench writes.
+    """Refuse values that the schema allows but no bench writes.
 
     Raises:
-        InputError: there is some.
+        InputError: there are some.
     """
     if not result.networks:
         raise InputError(f"{file} has no networks")
@@ -163,7 +163,7 @@ def _possible(entry: NetworkEntry) -> bool:
 
 
 def _names_its_data(entry: NetworkEntry, result: BenchResult) -> bool:
-    """Return whether an entry's evaluations are of data sets and protocols of the result, each once."""
+    """Return whether an entry's evaluations are the result's data sets and protocols, each once."""
     titles = [result.data.name, *(each.title for each in result.further_data)]
     said = [(each.data, each.protocol) for each in entry.evaluations]
     classes = len(result.data.classes)

@@ -1,4 +1,4 @@
-"""What a machine is busy with, how warm and how fast it is, before and after the timing, and what speaks against it."""
+"""The machine's load, temperature and clocks before and after the timing, and warnings about them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from edgefer.bench.result import Conditions
 from edgefer.devices import jetson, machine, nvidia
 
-_HOT = 5.0  # degrees that a device may warm up before its figures are called those of a device that is not settled
+_HOT = 5.0  # degrees of warming above which a device counts as not settled
 _MAX_STOLEN = 0.02
 _MAX_WAITED = 0.02
-_MEDIAN = 0.2  # of the time: from there the median too may be one of an inference that was interrupted
+_MEDIAN = 0.2  # share of the time above which the median may be affected too
 _BUSY_SECONDS = 0.2
 _STEADY = 0.1  # of the clock
 _DRIFTED = 0.05  # of the latency
@@ -31,11 +31,11 @@ class MachineState:
 
 
 def now(gpu: str | None = None, meanwhile: Callable[[], object] | None = None) -> MachineState:
-    """Look at the machine, at the board where this is a Jetson, and at a GPU.
+    """Read the state of the machine, a Jetson's board and a GPU.
 
     Args:
-        gpu: where it is on the PCI bus (`edgefer.devices.gpu.Gpu`); None for none.
-        meanwhile: keeps the GPU busy while it is looked at, and a Jetson's GPU until it is.
+        gpu: its PCI address (`edgefer.devices.gpu.Gpu`), or None.
+        meanwhile: keeps the GPU busy while its state is read.
     """
     clocks, board = machine.frequencies(), jetson.describe()
     if board is not None and meanwhile is not None:
@@ -47,14 +47,14 @@ def now(gpu: str | None = None, meanwhile: Callable[[], object] | None = None) -
         load=machine.load_average(),
         stolen=machine.stolen(),
         waited=machine.waited(),
-        clock=max(clocks, default=None),  # of the core that works; the others idle at any clock
+        clock=max(clocks, default=None),  # of the working core; idle cores have any clock
         board=board,
         gpu=None if gpu is None else nvidia.describe(gpu, meanwhile),
     )
 
 
 def between(before: MachineState, after: MachineState, drift: float | None = None) -> Conditions:
-    """Return what a result says of the time between two moments; `drift` is that of `timing.drift`."""
+    """Return a result's conditions between two moments; `drift` is from `timing.drift`."""
     stolen = None
     if before.stolen and after.stolen and after.stolen[1] > before.stolen[1]:
         stolen = (after.stolen[0] - before.stolen[0]) / (after.stolen[1] - before.stolen[1])
@@ -78,7 +78,7 @@ def between(before: MachineState, after: MachineState, drift: float | None = Non
 
 
 def warnings(conditions: Conditions) -> list[str]:
-    """Return what the machine itself says against the figures, in lines."""
+    """Return warnings from the machine's own state, one per line."""
     found = []
     if conditions.stolen is not None and conditions.stolen > _MAX_STOLEN:
         found.append(

@@ -1,6 +1,6 @@
-"""A measurement that somebody contributes: a bench's result without what names a person or a folder, and their words.
+"""A contributed measurement: a bench's result without names of people or folders, and the submitter's words.
 
-`edgefer bench --submit` writes one. benchmarks/submissions/ keeps those that were sent; `read` decides what CI takes.
+`edgefer bench --submit` writes one. benchmarks/submissions/ has those received; CI accepts what `read` accepts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FILE = "submission.json"
 FORMAT: Literal[1] = 1
 MIN_WORDS, MAX_WORDS = 10, 300  # characters
 
-# A folder inside a longer text: /home/..., C:\\...; one slash alone stands in units and in rates of images.
+# A folder inside a longer text: /home/..., C:\\...; a single slash occurs in units and image rates.
 _FOLDER = re.compile(r"""(?<![\w/.])(?:~?(?:/[\w.+@-]+){2,}/?|[A-Za-z]:\\[^\s"']+)""")
 _OF_HOST = ("--host",)
 
@@ -52,15 +52,15 @@ class Submission(BaseModel):
 
     @property
     def name(self) -> str:
-        """File name that it has in benchmarks/submissions."""
+        """Its file name in benchmarks/submissions."""
         return f"{_slug(self.device)}-{self.result.device}-{_slug(self.result.created[:16])}.json"
 
 
 def check_words(words: str) -> str:
-    """Return the words on cooling and power, without blanks around them.
+    """Return the words on cooling and power, stripped.
 
     Raises:
-        InputError: they are too short to say anything, too long, or not one printable line.
+        InputError: they are too short, too long, or not one printable line.
     """
     words = words.strip()
     if not _are_words(words):
@@ -77,14 +77,14 @@ def _are_words(words: str) -> bool:
 
 
 def make(result: BenchResult, words: str) -> Submission:
-    """Return what to send of a result.
+    """Return the part of a result to send.
 
     Args:
         result: of a bench.
         words: on cooling and power; see `check_words`.
 
     Raises:
-        InputError: the words are unsuitable.
+        InputError: the words are not accepted.
     """
     words = check_words(words)
     bundles = [entry.model_copy(update={"training": None}) for entry in result.bundles]
@@ -98,10 +98,10 @@ def make(result: BenchResult, words: str) -> Submission:
 
 
 def read(path: Path) -> Submission:
-    """Read a submission, which may come from anywhere.
+    """Read an untrusted submission.
 
     Raises:
-        InputError: it is none, was changed by hand, or names a folder or a host.
+        InputError: it is not a submission, was changed by hand, or names a folder or a host.
     """
     raw = result_file.values(path)
     if not isinstance(raw, dict) or raw.get("kind") != "edgefer submission":
@@ -126,7 +126,7 @@ def read(path: Path) -> Submission:
 
 
 def _digest(words: str, result: Any) -> str:
-    """Return the SHA-256 of words and result as JSON, however a file of them is indented and ordered."""
+    """Return the SHA-256 of words and result as canonical JSON."""
     return hashlib.sha256(json.dumps([words, result], sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

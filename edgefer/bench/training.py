@@ -1,4 +1,4 @@
-"""What a bundle's manifest says of the training that its FP32 network came from."""
+"""The training of a bundle's FP32 network, from its manifest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgefer.bundle.manifest import Manifest
 
 
 def of(manifest: Manifest) -> Training | None:
-    """Return it, or None where nothing that makes sense stands there: a manifest's notes have no schema."""
+    """Return it, or None if it is unusable: a manifest's notes have no schema."""
     checkpoint = manifest.compression.get("checkpoint")
     said = checkpoint if isinstance(checkpoint, dict) else {}
     score = next((each for each in manifest.scores if (each.network, each.split) == ("fp32", "val")), None)

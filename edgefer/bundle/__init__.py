@@ -1,4 +1,4 @@
-"""The artifact that compression hands on and a device runs: a folder of networks that describes itself."""
+"""The artifact between compression and device: a self-describing folder of networks."""
 
 from __future__ import annotations
 

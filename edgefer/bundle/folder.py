@@ -28,13 +28,13 @@ DEFAULT = "edgefer-base"
 
 @dataclass(frozen=True)
 class NetworkFile:
-    """A network's file on its way into a bundle.
+    """A network's file to be written into a bundle.
 
     Attributes:
         file: its name inside the bundle, e.g. ``int8-cpu.onnx``.
         content: the bytes, or a file to copy.
         precision: of weights and activations.
-        target: what it was made for; ``any`` for a plain ONNX file that every runtime reads.
+        target: its target; ``any`` for a plain ONNX file that every runtime reads.
     """
 
     file: str
@@ -45,11 +45,11 @@ class NetworkFile:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose files have been found whole.
+    """A bundle with verified files.
 
     Attributes:
         path: its folder.
-        manifest: what it says of itself.
+        manifest: its description.
     """
 
     path: Path
@@ -59,7 +59,7 @@ class Bundle:
         """Return the file of a network.
 
         Raises:
-            InputError: the bundle has no network of that name.
+            InputError: the bundle has no such network.
         """
         if network not in self.manifest.networks:
             names = ", ".join(self.manifest.networks)
@@ -67,10 +67,10 @@ class Bundle:
         return self.path / self.manifest.networks[network].file
 
     def content(self, network: str) -> bytes:
-        """Return the bytes of a network's file, which are those that the manifest describes.
+        """Return the bytes of a network's file, verified against the manifest.
 
         Raises:
-            InputError: the bundle has no network of that name, or it was replaced since it was loaded.
+            InputError: the bundle has no such network, or it was replaced since it was loaded.
         """
         return _content(self.file(network), self.manifest.networks[network])
 
@@ -84,17 +84,17 @@ class Bundle:
 
 
 def write(folder: Path, description: Description, networks: Mapping[str, NetworkFile]) -> Bundle:
-    """Write a bundle; the folder is there whole or not at all.
+    """Write a bundle atomically.
 
     Args:
         folder: a folder that does not exist yet or is empty.
-        description: everything of the manifest but its files.
+        description: the manifest without its files.
         networks: by name, e.g. ``fp32`` and ``int8-cpu``. Two targets that run the same graph share its file.
 
     Raises:
         InputError: the folder is not empty.
-        ValueError: two networks want one file name for different content, or the manifest would be too large to be
-            read again.
+        ValueError: two networks have the same file name but different content, or the manifest would be
+            too large to read.
     """
     files = [(part.file, part.content) for part in networks.values()]
     different = [name for number, (name, content) in enumerate(files) if (name, content) not in files[:number]]
@@ -111,7 +111,7 @@ def write(folder: Path, description: Description, networks: Mapping[str, Network
 
 
 def _put(folder: Path, part: NetworkFile) -> Network:
-    # The schema holds the rule for file names, so it is asked before anything is written.
+    # The schema has the rule for file names, so it is checked before writing.
     draft = Network(file=part.file, sha256="0" * 64, bytes=1, precision=part.precision, target=part.target)
     path = folder / draft.file
     if isinstance(part.content, bytes):
@@ -122,18 +122,18 @@ def _put(folder: Path, part: NetworkFile) -> Network:
 
 
 def add_engine(bundle: Bundle, engine: bytes, **fields: Any) -> Bundle:
-    """Put an engine into a bundle, with a sidecar that says what the manifest says of it; return the bundle as it is.
+    """Add an engine to a bundle, with a sidecar that repeats its manifest entry; return the updated bundle.
 
-    An engine of the same file name is replaced, and struck out of the manifest just before: the manifest names whole
-    files alone at any time.
+    An engine of the same file name is first removed from the manifest, which
+    never lists partial files.
 
     Args:
         bundle: from `load`.
         engine: its bytes.
-        fields: of the `Engine`, but for its bytes and hashes.
+        fields: of the `Engine`, without its bytes and hashes.
 
     Raises:
-        InputError: the bundle comes with edgefer, which an update would undo, or lacks the network.
+        InputError: the bundle comes with edgefer (an update would undo it), or lacks the network.
     """
     if _PRETRAINED.resolve() in bundle.path.resolve().parents:
         raise InputError(f"{bundle.path.name} comes with edgefer; copy {bundle.path} and build there")
@@ -141,8 +141,8 @@ def add_engine(bundle: Bundle, engine: bytes, **fields: Any) -> Bundle:
     entry = Engine(
         **fields, sha256=hashlib.sha256(engine).hexdigest(), bytes=len(engine), graph_sha256=paths.sha256(graph)
     )
-    with locks.awaited(bundle.path.resolve()):  # no other process changes the bundle meanwhile
-        there = _read_manifest(bundle.path)  # another process may have added one meanwhile
+    with locks.awaited(bundle.path.resolve()):  # no other process changes the bundle now
+        there = _read_manifest(bundle.path)  # another process may have added one
         others = [other for other in there.engines if other.file != entry.file]
         file, sidecar = bundle.path / entry.file, bundle.path / f"{entry.file}.json"
         with paths.write_atomically(file) as part, paths.write_atomically(sidecar) as said:
@@ -166,17 +166,17 @@ def pretrained() -> list[str]:
 
 
 def shipped(name: str) -> Path | None:
-    """Return the folder of one of `pretrained`'s bundles, or None; a folder of that name here goes first."""
+    """Return the folder of one of `pretrained`'s bundles, or None; a local folder of that name takes precedence."""
     return _PRETRAINED / name if name in pretrained() and not Path(name).exists() else None
 
 
 def checkpoint(name: str) -> Path | None:
-    """Return the folder with the checkpoint of one of `pretrained`'s networks; None where `shipped` has none.
+    """Return the folder with the checkpoint of one of `pretrained`'s networks; None if `shipped` has none.
 
-    A checkout has it beside the bundle; the wheel does not, since only a training needs it.
+    A checkout has it next to the bundle; the wheel does not, since only training needs it.
 
     Raises:
-        MissingRequirement: the distribution ``edgefer-checkpoints``, which has them all, is not installed.
+        MissingRequirement: the package ``edgefer-checkpoints`` is not installed.
     """
     ours = shipped(name)
     if ours is None:
@@ -198,7 +198,7 @@ def load(path: Path | str) -> Bundle:
         path: its folder, or one of `pretrained`'s names.
 
     Raises:
-        InputError: the folder is no bundle, the manifest is wrong, or a file is missing or not what was written.
+        InputError: the folder is not a bundle, the manifest is invalid, or a file is missing or changed.
     """
     folder = shipped(str(path)) or Path(path)
     if not folder.is_dir():
@@ -215,10 +215,10 @@ def load(path: Path | str) -> Bundle:
 
 
 def default() -> Bundle:
-    """Open the bundle that predicts where none is named, whatever stands in this folder.
+    """Open the default bundle, regardless of the current folder.
 
     Raises:
-        InputError: edgefer came without it.
+        InputError: it is not installed.
     """
     if DEFAULT not in pretrained():
         raise InputError(f"{DEFAULT} is not installed; name a bundle")
@@ -280,7 +280,7 @@ def _verify(folder: Path, network: Network | Engine) -> None:
 
 
 def _content(path: Path, network: Network | Engine) -> bytes:
-    """Return the bytes of a file if they are those of the manifest. What is used is what was checked."""
+    """Return the bytes of a file if they match the manifest: what was checked is used."""
     _check_size(path, network)
     content = limits.read_bytes(path, network.bytes)
     if hashlib.sha256(content).hexdigest() != network.sha256:
@@ -299,10 +299,10 @@ def _another(path: Path) -> InputError:
 
 
 def _refuse_unless_inside(folder: Path, path: Path) -> None:
-    """Refuse links that lead out of the bundle, and pipes and devices, which would block a reader."""
+    """Refuse links that point outside the bundle, and pipes and devices, which would block a reader."""
     try:
         inside = folder.resolve() in path.resolve().parents
-    except (OSError, RuntimeError):  # a loop of links; RuntimeError before Python 3.13
+    except (OSError, RuntimeError):  # a link loop; RuntimeError before Python 3.13
         inside = False
     if not inside:
         raise InputError(f"{path} points outside the bundle; copy the file itself into the folder")

@@ -1,4 +1,4 @@
-"""What a bundle says of itself: `manifest.json`, read and written through this schema."""
+"""A bundle's description: `manifest.json`, read and written through this schema."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _DIGEST = r"^[0-9a-f]{64}$"
 
 
 def _printable(text: str) -> str:
-    """Refuse what could write to a terminal or break out of a page: escape sequences, line breaks."""
+    """Refuse escape sequences and line breaks, which could affect a terminal or a page."""
     if not text.isprintable():
         raise ValueError("must be printable")
     return text
 
 
 Shown = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
-# ``any`` for a plain network; else a target of `edgefer.backends`. One that this edgefer does not know is left alone.
+# ``any`` for a plain network; else a target of `edgefer.backends`. Unknown targets are ignored.
 Target = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,29}$")]
 NetworkName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,49}$")]
 
@@ -41,7 +41,7 @@ class Network(Frozen):
 
 
 class Engine(Frozen):
-    """An engine that was built ahead of time, for GPUs of some compute capabilities. Its sidecar says the same."""
+    """An engine built ahead of time, for GPUs of some compute capabilities. Its sidecar repeats this."""
 
     file: str = Field(pattern=_FILE_NAME, description="name inside the bundle's folder; raw engine bytes")
     sha256: str = Field(pattern=_DIGEST)
@@ -65,7 +65,7 @@ class Score(Frozen):
 
 
 class AnswerChange(Frozen):
-    """What one INT8 network does otherwise than FP32, image by image, on the split of `scores`."""
+    """Differences of one INT8 network from FP32, by image, on the split of `scores`."""
 
     network: NetworkName = Field(description="key of `networks`")
     accuracy: float = Field(ge=-1, le=1, description="INT8's accuracy minus FP32's")
@@ -94,7 +94,7 @@ class SlowReason(Frozen):
 
 
 class Speed(Frozen):
-    """Latency of INT8 for CPUs beside FP32, batch 1, timed in turn on the machine that made the bundle."""
+    """Latency of INT8 for CPUs and FP32, batch 1, timed in turn on the machine that made the bundle."""
 
     network: NetworkName = Field(description="key of `networks`")
     cpu: str
@@ -115,9 +115,9 @@ class Speed(Frozen):
 
 
 class Confidence(Frozen):
-    """How sure the network may be of what it says: probabilities are softmax(logits / temperature).
+    """Calibration of the network's confidence: probabilities are softmax(logits / temperature).
 
-    Guo et al., "On calibration of modern neural networks", ICML 2017: one temperature, where cross-entropy is least.
+    Guo et al., "On calibration of modern neural networks", ICML 2017: one temperature that minimizes cross-entropy.
     """
 
     network: NetworkName = Field(description="key of `networks`; the others use its temperature")
@@ -172,7 +172,7 @@ class DataEntry(Frozen):
 
 
 class Description(Frozen):
-    """All of a manifest but its list of files: what the maker of a bundle knows before a file is written."""
+    """A manifest without its list of files: what is known before a file is written."""
 
     format: Literal[4] = FORMAT
     name: str = Field(pattern=_FILE_NAME, description="the network's name, e.g. compact; used for folders and reports")
@@ -198,18 +198,18 @@ class Description(Frozen):
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by before they become probabilities."""
+        """Temperature: divides the logits before softmax."""
         return self.confidence.temperature if self.confidence else 1.0
 
     @property
     def protocol(self) -> Literal["official", "stratified"]:
-        """How the recipe divided the training data, which says what images selected the network."""
+        """How the recipe split the training data, and so which images selected the network."""
         protocol: Literal["official", "stratified"] = self._divided().get("split", "official")
         return protocol
 
     @property
     def classes_chosen(self) -> bool:
-        """Whether the recipe left out images of some classes."""
+        """Whether the recipe dropped images of some classes."""
         return bool(self._divided().get("classes"))
 
     def _divided(self) -> dict[str, Any]:
@@ -218,7 +218,7 @@ class Description(Frozen):
     @field_validator("recipe")
     @classmethod
     def _recipe_says_how_data_were_divided(cls, recipe: dict[str, Any]) -> dict[str, Any]:
-        """The rest of a recipe is only shown; this part says which images flatter the network."""
+        """The rest of a recipe is only shown; this part tells on which images accuracy would be too high."""
         divided = recipe.get("data") or {}
         if not isinstance(divided, dict) or divided.get("split", "official") not in ("official", "stratified"):
             raise ValueError("its data.split must be official or stratified")
@@ -227,7 +227,7 @@ class Description(Frozen):
     @field_validator("labels")
     @classmethod
     def _labels_can_be_shown(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        """Labels end up in terminals: escape sequences, line breaks and duplicates are refused."""
+        """Labels are printed to terminals: escape sequences, line breaks and duplicates are refused."""
         if len(set(labels)) != len(labels):
             raise ValueError("two labels are equal")
         if not all(label.isprintable() and 0 < len(label) <= 64 for label in labels):
@@ -236,11 +236,11 @@ class Description(Frozen):
 
 
 class Manifest(Description):
-    """All that a device needs to know to run the networks, and a person to repeat how they were made."""
+    """Everything needed to run the networks on a device, and to reproduce them."""
 
     networks: dict[NetworkName, Network] = Field(min_length=1, description="by name: fp32, int8-cpu, int8-tensorrt")
     engines: list[Engine] = Field([], description="engines added by `edgefer build`")
 
     def description(self) -> Description:
-        """Return all but the list of files: what `bundle.write` takes to write the bundle anew."""
+        """Return everything but the list of files, for `bundle.write`."""
         return Description(**{name: getattr(self, name) for name in Description.model_fields if name != "format"})

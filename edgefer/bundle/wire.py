@@ -1,7 +1,7 @@
-"""An ONNX file looked through without onnx, which a device does not have: is all of it in this one file?
+"""Checks an ONNX file without the onnx package, which a device does not have: is it self-contained?
 
-The protobuf encoding is walked as it stands (https://protobuf.dev/programming-guides/encoding), with the field numbers
-of onnx.proto3. A byte search would not do: a varint may be longer than it need be, and a message in any order.
+Walks the protobuf encoding (https://protobuf.dev/programming-guides/encoding), with the field numbers
+of onnx.proto3. A byte search would not suffice: varints may be padded, and fields may be in any order.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from collections.abc import Iterator
 from edgefer import limits
 from edgefer.errors import InputError
 
-_FIELDS = 4_000_000  # of a file, packed numbers too: a network of 10,000 nodes has 200,000
+_FIELDS = 4_000_000  # of a file, including packed numbers: a network of 10,000 nodes has 200,000
 _NODES = 50_000
 _LARGEST = 1 << 26  # elements that a constant shape may ask for, and the largest pad, kernel or stride: 256 MB
-_ENDLESS = (1 << 31) - 1  # from here on a number stands for "to the end"
+_ENDLESS = (1 << 31) - 1  # numbers from here on mean "to the end"
 _DIMENSIONS = 64  # of a tensor, as in NumPy
 _SMALL = 16  # elements of a constant that may be a shape
 _INT64 = 7
 
-# What is looked into: message, number of the field, the message in it.
+# Messages to descend into: message, field number, message in it.
 _PARTS: dict[str, dict[int, str]] = {
     "model": {7: "graph"},
     "graph": {1: "node", 5: "tensor"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
 }
-# What no network of edgefer has, and what a small file can hide a large computation in.
+# Not used by edgefer's networks; a small file could hide a large computation in it.
 _REFUSED = {
     ("model", 20): "a training",
     ("model", 25): "local functions",
@@ -37,7 +37,7 @@ _REFUSED = {
 }
 _ONCE = (("model", 7), ("attribute", 5), ("attribute", 6))
 _LOOPS = (b"Loop", b"Scan", b"SequenceMap", b"BeamSearch", b"GreedySearch", b"Sampling", b"WhisperBeamSearch")
-# Operators whose output is as large as a number says, and the input that says it.
+# Operators with an output size set by a number, and the input with that number.
 _SIZED = {
     **{b"ConstantOfShape": (0,), b"Expand": (1,), b"Tile": (1,), b"OneHot": (1,), b"Range": (0, 1)},
     **{b"Resize": (3,), b"Pad": (1,), b"MelWeightMatrix": (0, 1)},
@@ -47,18 +47,18 @@ _SIZES = (b"shape", b"pads", b"kernel_shape", b"strides", b"dilations", b"output
 
 
 class _Walk:
-    """One file on its way through: what has been seen of it so far."""
+    """State of one file's check."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
         self.fields = self.nodes = 0
-        self.sizes: dict[bytes, int] = {}  # of a small constant of int64: the elements that it asks for as a shape
-        self.sized: list[bytes] = []  # names of such constants where they are asked
+        self.sizes: dict[bytes, int] = {}  # of a small int64 constant: the number of elements it means as a shape
+        self.sized: list[bytes] = []  # names of such constants, with their uses
 
     def message(self, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
         """Yield the fields of a message: number, wire type, and where the value starts and ends.
 
-        Of a varint the value itself stands in the place of the start.
+        For a varint, the start is the value itself.
         """
         while start < end:
             self.count()
@@ -74,7 +74,7 @@ class _Walk:
                 length, start = self.varint(start, end)
             elif kind in (1, 5):
                 length = 8 if kind == 1 else 4
-            else:  # groups, which onnx.proto3 has none of
+            else:  # groups, which onnx.proto3 does not have
                 raise ValueError("is truncated or not ONNX")
             if length > end - start:
                 raise ValueError("is truncated")
@@ -100,7 +100,7 @@ class _Walk:
         raise ValueError("is truncated or not ONNX")
 
     def look(self, kind: str, start: int, end: int, depth: int = 0) -> None:
-        """Look through a model, graph, node or attribute, and all that is in it."""
+        """Check a model, graph, node or attribute, recursively."""
         if depth > limits.DEPTH:
             raise ValueError(f"nests deeper than {limits.DEPTH} levels")
         parts = _PARTS[kind]
@@ -114,7 +114,7 @@ class _Walk:
                 raise ValueError(f"has {_REFUSED[kind, number]}, which bundles do not use")
             part = parts.get(number)
             if (kind, number) in _ONCE:
-                if number in once:  # a parser would make one message of the two
+                if number in once:  # a parser would merge the two messages
                     raise ValueError("is not ONNX as written by any known program")
                 once.add(number)
             if part == "tensor":
@@ -145,7 +145,7 @@ class _Walk:
             self.attribute(at, to, outputs[0] if op == b"Constant" and outputs else None)
 
     def attribute(self, start: int, end: int, output: bytes | None) -> None:
-        """Refuse sizes that no picture has; note the value of a Constant by the name of its `output`."""
+        """Refuse sizes that no picture has; record a Constant's value by its `output`."""
         name, values = b"", []
         for number, wire, at, to in self.message(start, end):
             if number == 1 and wire == 2:
@@ -164,7 +164,7 @@ class _Walk:
             self.sizes[output] = _elements(values)
 
     def tensor(self, start: int, end: int, name: bytes = b"") -> None:
-        """Refuse a tensor that stands elsewhere, or that claims more elements than it has bytes for."""
+        """Refuse an external tensor, or one that claims more elements than it has bytes for."""
         kind, dims, values = 0, [], []
         raw: tuple[int, int] | None = None
         for number, wire, at, to in self.message(start, end):
@@ -193,7 +193,7 @@ class _Walk:
             self.sizes[name] = _elements(values)
 
     def packed(self, start: int, end: int, most: int | None = None) -> list[int]:
-        """Return signed numbers that stand one after another, the first `most` of them."""
+        """Return the first `most` of a sequence of signed numbers."""
         found: list[int] = []
         while start < end and (most is None or len(found) < most):
             self.count()
@@ -203,19 +203,19 @@ class _Walk:
 
 
 def check(content: bytes, name: str) -> None:
-    """Refuse a network that is not whole in its one file, or that could run for ever or take all memory.
+    """Refuse a network that is not self-contained, or that could run forever or use all memory.
 
     Args:
         content: of an ONNX file.
-        name: what messages call it.
+        name: its name in messages.
 
     Raises:
-        InputError: it is no ONNX file; a tensor of it, wherever it stands, is kept in another file, is sparse or has
-            fewer numbers than its shape says; it has functions, a training, a loop, or a constant size that no
+        InputError: it is not an ONNX file; one of its tensors is external, sparse or has
+            fewer values than its shape; it has functions, training information, a loop, or a constant size that no
             picture has.
     """
     walk = _Walk(content)
-    if content[4:8] == b"ORTM":  # ONNX Runtime would take it for a file in its own format, which is not looked through
+    if content[4:8] == b"ORTM":  # ONNX Runtime would read it as its own format, which is not checked
         raise InputError(f"{name} is in ONNX Runtime's own format, not ONNX")
     try:
         walk.look("model", 0, len(content))
@@ -233,11 +233,11 @@ def _signed(value: int) -> int:
 
 
 def _elements(values: list[int]) -> int:
-    """Return how many elements a shape has; what says "as it is" or "to the end" counts as one."""
+    """Return the number of elements of a shape; "unchanged" and "to the end" count as one."""
     elements = 1
     for value in values:
         if 1 < value < _ENDLESS:
             elements *= value
-            if elements > _LARGEST:  # enough is known: millions of factors would be multiplied for minutes
+            if elements > _LARGEST:  # stop early: millions of factors would be multiplied for minutes
                 break
     return elements

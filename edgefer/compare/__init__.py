@@ -1,1 +1,1 @@
-"""Two results compared, without measuring: what differs, how sure that is, and whether a condition holds."""
+"""Compares two results without measuring: differences, their uncertainty, and conditions."""

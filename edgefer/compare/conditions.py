@@ -15,7 +15,7 @@ from edgefer.lines import printable
 
 EXAMPLE = "'latency.p50 > 1.05x', 'quality.accuracy < -0.5points' or 'int8-cpu: file_bytes > 1000000'"
 
-_MOST = 300  # characters; the pattern's time grows with their square
+_MOST = 300  # characters; the pattern takes quadratic time
 _PATTERN = re.compile(
     r"(?:(?P<network>[^<>=:]+):)?"
     r"(?P<metric>[^<>=:]+)"
@@ -35,10 +35,10 @@ Pairs = Mapping[str, tuple[NetworkEntry, NetworkEntry]]
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition: a metric's change beyond a bound.
+    """A condition: a bound on a metric's change.
 
     Attributes:
-        network: it is about this one; None: about each.
+        network: the network it applies to; None: all.
         metric: a path in `NetworkEntry`.
         operator: ``<``, ``<=``, ``>`` or ``>=``.
         bound: finite, in `unit`.
@@ -52,7 +52,7 @@ class Condition:
     unit: str
 
     def __str__(self) -> str:
-        """Return the condition as it would be typed; `parse` reads it back."""
+        """Return the condition as typed; `parse` reads it back."""
         about = "" if self.network is None else f"{self.network}: "
         bound = repr(self.bound).removesuffix(".0")
         return f"{about}{self.metric} {self.operator} {bound}{self.unit}"
@@ -60,14 +60,14 @@ class Condition:
 
 @dataclass(frozen=True)
 class Judged:
-    """A condition and what became of it for one network.
+    """A condition's outcome for one network.
 
     Attributes:
-        condition: as it would be typed.
+        condition: as typed.
         network: the network.
         a: the metric in the reference.
         b: the metric in the new result.
-        value: what was held against the bound, in the condition's unit.
+        value: compared with the bound, in the condition's unit.
         unit: the condition's.
         met: whether the condition holds: a regression.
     """
@@ -85,8 +85,8 @@ def parse(text: str) -> Condition:
     """Read a condition.
 
     Args:
-        text: ``METRIC OPERATOR NUMBER``, with a network's name and a colon before it if it is about that one alone,
-            and ``x``, ``%`` or ``points`` behind it if it is about the change.
+        text: ``METRIC OPERATOR NUMBER``, with a network's name and a colon before it to select
+            that network, and ``x``, ``%`` or ``points`` after it for a change.
 
     Raises:
         InputError: it is none.
@@ -106,7 +106,7 @@ def parse(text: str) -> Condition:
 
 
 def _never_meant(metric: str, bound: float, unit: str) -> str | None:
-    """Return what is wrong with a condition that can be read but would pass, or fail, whatever was measured."""
+    """Return what is wrong with a condition that parses but would always pass or fail."""
     share = is_share(metric)
     if unit == "points":
         return None if share else "points are for shares such as quality.accuracy; use x or %"
@@ -120,12 +120,12 @@ def _never_meant(metric: str, bound: float, unit: str) -> str | None:
 
 
 def judge(conditions: Sequence[Condition], pairs: Pairs, gone: Sequence[str] = ()) -> list[Judged]:
-    """Say of each condition and each network that it is about whether it holds.
+    """Evaluate each condition for each network it applies to.
 
     Args:
-        conditions: in the order they were given.
-        pairs: by its name, a network in the reference and in the new result.
-        gone: names of networks that the reference alone has.
+        conditions: in the given order.
+        pairs: networks in the reference and in the new result, by name.
+        gone: networks only in the reference.
 
     Raises:
         InputError: a network or a metric does not exist, or was not measured, so that a condition cannot be decided.
@@ -145,7 +145,7 @@ def judge(conditions: Sequence[Condition], pairs: Pairs, gone: Sequence[str] = (
 
 
 def _about(condition: Condition, pairs: Pairs) -> list[str]:
-    """Return which networks a condition is about; of several bundles those that have a network of its name."""
+    """Return the networks a condition applies to; with several bundles, those with a network of its name."""
     wanted = condition.network
     if wanted is None:
         return list(pairs)
@@ -185,7 +185,7 @@ def _value(unit: str, a: float, b: float) -> float | None:
 
 
 def ratio(a: float, b: float) -> float | None:
-    """Return b / a, or None where that says nothing: a is not above 0, or the quotient is out of range."""
+    """Return b / a, or None if it is meaningless: a is not above 0, or the quotient is out of range."""
     over = b / a if a > 0 else math.inf
     return over if math.isfinite(over) else None
 

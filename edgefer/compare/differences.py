@@ -1,4 +1,4 @@
-"""What two results differ in apart from what was measured: how, on what, over which images."""
+"""Differences of two results other than figures: protocol, machine and images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Kind = Literal["protocol", "device", "hardware", "data", "software"]
 
 
 class Difference(BaseModel):
-    """One thing that two results differ in."""
+    """One difference between two results."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,14 +30,14 @@ class Difference(BaseModel):
         return f"{self.kind}: {self.name} {one_line(self.a, _SHOWN)} and {one_line(self.b, _SHOWN)}"
 
 
-# Measured beside the rest: a result without them, an older one or one of a machine that cannot, has the rest alike.
+# Optional figures: a result without them is otherwise comparable.
 _BESIDE = ("energy_seconds", "with_preprocessing_seconds")
-# Further protocols have rows of their own, and no part in what both results measured: `only_in_one` names them.
+# Further protocols have separate rows: `only_in_one` lists them.
 _ROWS_OF_THEIR_OWN = {"further_views"}
 
 
 def forbidding(a: BenchResult, b: BenchResult) -> list[Difference]:
-    """Return the differences that make figures of two results ones that must not be compared."""
+    """Return the differences that make two results not comparable."""
     kinds: tuple[tuple[Kind, Any], ...] = (
         ("protocol", lambda result: result.protocol.model_dump(exclude=_ROWS_OF_THEIR_OWN)),
         ("device", lambda result: {"device": ", ".join(devices(result))}),
@@ -49,7 +49,7 @@ def forbidding(a: BenchResult, b: BenchResult) -> list[Difference]:
 
 
 def software(a: BenchResult, b: BenchResult) -> list[Difference]:
-    """Return the differences in versions, which are to be known and are no obstacle: to compare them is a purpose."""
+    """Return the differences in versions, which are worth knowing but do not prevent a comparison."""
     return _between("software", _software(a), _software(b))
 
 
@@ -63,10 +63,10 @@ def _between(kind: Kind, a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Dif
 
 
 def _hardware(result: BenchResult) -> dict[str, Any]:
-    """What decides speed and is no software, with the settings that hold it back.
+    """The hardware that determines speed, and settings that limit it.
 
-    The load before and after, temperatures and the clock of the moment are what a bench happened upon, not what it
-    ran on; the size of the memory is left out, as each kernel keeps a little more or less of it for itself.
+    Excludes load, temperatures and current clocks, which vary,
+    and the memory size, which varies by kernel.
     """
     machine, gpu = result.machine, result.gpu
     board, gpu_state = result.conditions.jetson_before, result.conditions.gpu_before
@@ -93,7 +93,7 @@ def _data(result: BenchResult) -> dict[str, Any]:
 
 
 def _further(a: BenchResult, b: BenchResult) -> list[Difference]:
-    """Return the further data sets that have one title in both results and other images."""
+    """Return the further data sets with the same title but other images."""
     before, after = ({each.title: each for each in result.further_data} for result in (a, b))
     return [
         Difference(kind="data", name=f"digest of {title}", a=before[title].digest, b=after[title].digest)
@@ -103,7 +103,7 @@ def _further(a: BenchResult, b: BenchResult) -> list[Difference]:
 
 
 def only_in_one(a: BenchResult, b: BenchResult) -> list[str]:
-    """Return which further rows one of two results has alone, in lines: these are not compared."""
+    """Return which further rows only one result has, one per line: these are not compared."""
     found = []
     for one, other, letter in ((a, b, "A"), (b, a, "B")):
         titles = {each.title for each in other.further_data}
@@ -123,7 +123,7 @@ def _software(result: BenchResult) -> dict[str, Any]:
     machine, gpu = result.machine, result.gpu
     board, gpu_state = result.conditions.jetson_before, result.conditions.gpu_before
     found: dict[str, Any] = dict(machine.versions)
-    if devices(result) != ["cpu"]:  # its runtime is onnxruntime, whose version stands above
+    if devices(result) != ["cpu"]:  # its runtime is onnxruntime; see its version above
         found["runtime"] = ", ".join(dict.fromkeys(entry.runtime for entry in result.networks))
     found |= {"system": machine.os, "kernel": machine.kernel}
     if gpu:

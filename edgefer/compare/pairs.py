@@ -1,7 +1,7 @@
-"""Two results side by side: what changed from a reference to a new one, and how sure that is.
+"""Two results side by side: changes from a reference to a new one, with their uncertainty.
 
-A result has no answers and no samples, only what they add up to. So the difference of two accuracies has no pairing,
-and a latency's interval knows one run alone. What can be said from that is said here; what cannot has no interval.
+A result has no predictions or samples, only aggregates. So differences in accuracy are unpaired,
+and a latency's interval covers one run only. Changes without a valid interval have none.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from edgefer.lines import counted
 
 FORMAT: Literal[2] = 2
 
-_LARGEST_LOG = 700.0  # its exponential is still a float
+_LARGEST_LOG = 700.0  # its exponential still fits a float
 _NAMED = 3  # differences in one line
 
 
 class Side(Frozen):
-    """Where one of the two results is from."""
+    """Origin of one of the two results."""
 
     path: str
     created: str
@@ -57,7 +57,7 @@ class FigureChange(Frozen):
 
 
 class RelativeChange(Frozen):
-    """The change of a network's latency over that of another one whose file is the same in both results."""
+    """The change of a network's latency relative to another network with the same file in both results."""
 
     network: str = Field(description="the other network, timed in turn: it was slowed by the same load")
     latency: Interval = Field(description="ratio of B's ratio of medians to A's, 95 %")
@@ -73,7 +73,7 @@ class NetworkPair(Frozen):
 
 
 class Compared(Frozen):
-    """A result beside a reference."""
+    """A result compared with a reference."""
 
     kind: Literal["edgefer comparison"] = "edgefer comparison"
     format: Literal[2] = FORMAT
@@ -90,7 +90,7 @@ class Compared(Frozen):
 
     @property
     def verdict(self) -> str | None:
-        """How many conditions met, in one line; None where there are none."""
+        """Number of conditions met, in one line; None: no conditions."""
         met, total = sum(each.met for each in self.conditions), len(self.conditions)
         if not total:
             return None
@@ -98,7 +98,7 @@ class Compared(Frozen):
 
     @property
     def failure(self) -> str | None:
-        """The first condition that holds and how many more do, in one line; None where none does."""
+        """The first condition met and the number of others, in one line; None: none met."""
         met = [each for each in self.conditions if each.met]
         if not met:
             return None
@@ -117,7 +117,7 @@ class Compared(Frozen):
 
 @dataclass(frozen=True)
 class NamedResult:
-    """A result and where it is from."""
+    """A result and its origin."""
 
     path: Path
     result: BenchResult
@@ -126,16 +126,16 @@ class NamedResult:
 def compare(
     a: NamedResult, b: NamedResult, conditions: Sequence[Condition] = (), *, allow_different: bool = False
 ) -> Compared:
-    """Hold a new result against a reference.
+    """Compare a new result with a reference.
 
     Args:
         a: the reference.
         b: the new one.
-        conditions: each is judged for each network that it is about.
-        allow_different: compare results of different protocols, devices, hardware or data too.
+        conditions: each is evaluated for each network it applies to.
+        allow_different: also compare across protocols, devices, hardware or data.
 
     Raises:
-        InputError: the two are not to be compared or have no network in common, or a condition cannot be decided.
+        InputError: the two are not comparable or have no network in common, or a condition cannot be decided.
     """
     differences = forbidding(a.result, b.result)
     if differences and not allow_different:
@@ -181,7 +181,7 @@ def _side(named: NamedResult) -> Side:
 
 
 def _by_name(result: BenchResult, other: BenchResult) -> dict[str, NetworkEntry]:
-    """Return a result's networks by what tells them apart: where both have one bundle, its title may change."""
+    """Return a result's networks by identity: if both have one bundle, its title may differ."""
     alone = len(result.bundles) == len(other.bundles) == 1
     several = max(len(devices(result)), len(devices(other))) > 1
     return {
@@ -193,7 +193,7 @@ def _by_name(result: BenchResult, other: BenchResult) -> dict[str, NetworkEntry]
 def _changes(
     old: NetworkEntry, new: NetworkEntry, a: BenchResult, b: BenchResult, apart: float
 ) -> Iterator[FigureChange]:
-    """Return the changes of a network's figures; `apart` is how far p50 moved, in logs, where nothing was changed."""
+    """Return the changes of a network's figures; `apart` is the log change of p50 for unchanged files."""
     before, after = figures_of(old), figures_of(new)
     for metric in dict.fromkeys([*before, *after]):
         first, second = before.get(metric), after.get(metric)
@@ -235,7 +235,7 @@ def _accuracies(old: NetworkEntry, new: NetworkEntry, group: str) -> Interval | 
 
 
 def _evaluated(before: Mapping[str, float | None], after: Mapping[str, float | None], metric: str) -> Interval | None:
-    """Return the difference of an accuracy whose bounds stand beside it; None where one result has none."""
+    """Return the difference of an accuracy with bounds; None if one result has none."""
     start = metric.removesuffix("accuracy")
     ends = []
     for each in (before, after):
@@ -248,7 +248,7 @@ def _evaluated(before: Mapping[str, float | None], after: Mapping[str, float | N
 
 
 def difference(a: Interval, b: Interval) -> Interval:
-    """Return b - a of two independent estimates with an interval from theirs: squares of distances are added.
+    """Return b - a of two independent estimates with an interval from theirs, adding squared distances.
 
     For Wilson's intervals of two proportions it is method 10 of R. G. Newcombe, "Interval estimation for the difference
     between independent proportions", Statistics in Medicine 17, 1998; for others G. Y. Zou and A. Donner,
@@ -261,7 +261,7 @@ def difference(a: Interval, b: Interval) -> Interval:
 
 
 def _medians(a: Latency, b: Latency) -> Interval | None:
-    """Return the ratio of two medians with an interval of the noise within each run."""
+    """Return the ratio of two medians with an interval from the noise within each run."""
     logs = []
     for latency in (a, b):
         if not 0 < latency.p50_low <= latency.p50 <= latency.p50_high:
@@ -278,7 +278,7 @@ def _change(pair: tuple[NetworkEntry, NetworkEntry]) -> float:
 
 
 def _same_run(pair: tuple[NetworkEntry, NetworkEntry]) -> bool:
-    """Return whether the same runtime ran the same file: what changed then is the machine, not the network."""
+    """Return whether the same runtime ran the same file: then only the machine changed."""
     old, new = pair
     return old.sha256 == new.sha256 and old.runtime == new.runtime
 
@@ -299,7 +299,7 @@ def _beside(a: BenchResult, b: BenchResult, pairs: Pairs, name: str) -> Relative
 
 
 def _over(result: BenchResult, entry: NetworkEntry) -> Comparison | None:
-    """Return a result's own comparison of a network with FP32."""
+    """Return a result's comparison of a network with FP32."""
     for each in result.comparisons:
         latency = each.latency
         if _is(entry, each, each.network) and 0 < latency.low <= latency.estimate <= latency.high:

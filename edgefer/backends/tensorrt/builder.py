@@ -40,8 +40,8 @@ class Built:
     Attributes:
         engine: its bytes, as TensorRT's own tools read them.
         version: of the TensorRT that built it, the only one that can read it.
-        warnings: the builder's warnings, one line
-        each. seconds: build time.
+        warnings: the builder's warnings, one line each.
+        seconds: build time.
         on_gpu: names of the layers that DLA could not run, if requested.
     """
 

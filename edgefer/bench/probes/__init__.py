@@ -1,4 +1,4 @@
-"""What a bench measures: one module for each kind of figure. Those that have a `PROBE` are found by themselves."""
+"""What a bench measures: one module per kind of figure. Modules with a `PROBE` are found automatically."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from edgefer.lines import one_line
 if TYPE_CHECKING:
     from edgefer.bench.probes.base import Probe
 
-# Fresh processes first, while this one is small; what leaves something for others before them; the rest at the end.
+# Fresh processes first, while this one is small; then probes that others depend on; then the rest.
 _ORDER = ("fresh_process", "accuracy", "evaluations", "groups", "robustness", "latency", "energy", "throughput")
-_NEEDED = ("accuracy", "latency")  # what every result has
-# What `edgefer bench --measure` takes: the names of probes that cost much, with what help says of each.
+_NEEDED = ("accuracy", "latency")  # in every result
+# Values of `edgefer bench --measure`: names of expensive probes, with their help texts.
 ASKED = {
     "robustness": "accuracy on blurred, noisy or dark pictures",
     "throughput": "images per second by batch and threads",
@@ -31,10 +31,10 @@ def known() -> list[Probe]:
 
 
 def standard(*options: str) -> list[Probe]:
-    """Return the probes that a bench runs where nothing is said, and those of `ASKED` that are named.
+    """Return the default probes of a bench, and the named ones of `ASKED`.
 
     Raises:
-        InputError: there is none of a name.
+        InputError: a name is unknown.
     """
     for name in options:
         if name not in ASKED:
@@ -43,7 +43,7 @@ def standard(*options: str) -> list[Probe]:
 
 
 def with_needed(chosen: Iterable[Probe], *names: str) -> list[Probe]:
-    """Return probes in order, with those that every result has, and others by name."""
+    """Return the standard probes and the named ones, in order."""
     needed = {each.name: each for each in known() if each.name in (*_NEEDED, *names)}
     return in_order({**needed, **{each.name: each for each in chosen}}.values())
 

@@ -1,4 +1,4 @@
-"""How often a network is right on the images of a split, as `result.json` has it."""
+"""Accuracy of a network on the images of a split, as in `result.json`."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from edgefer.errors import InputError
 from edgefer.evaluation import metrics, predict
 
 _BATCH = 64
-_BLOCK = 4096  # images in memory at a time, beside their logits
+_BLOCK = 4096  # images in memory at a time, besides their logits
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What one network's answers are worth.
+    """Quality of one network's predictions.
 
     Attributes:
         quality: on all images.
-        shared: where it chooses among the classes that the data have; None where these are all of its own.
-        leak_free: on those without a copy among the training images; None where that is not asked for, or none are.
+        shared: choosing only among the data's classes; None if these are all of its classes.
+        leak_free: on those without a copy among the training images; None: not requested, or there are none.
         per_class: in the order of the bundle's labels.
         confusion: images; rows are true classes, columns predicted ones.
     """
@@ -46,24 +46,24 @@ def leak_free(dataset: Dataset, rows: Split) -> Split | None:
         return None
     try:
         return data.split(dataset, "test-leak-free")
-    except InputError:  # every one of them stands in training too
+    except InputError:  # all of them also occur in training
         return rows.subset(np.empty(0, dtype=np.int64), "test-leak-free")
 
 
 def of(
     bundle: Bundle, rows: Split, clean: Split | None, logits: NDArray[np.float32], shared: Sequence[int] = ()
 ) -> Accuracy:
-    """Judge a network's answers.
+    """Evaluate a network's predictions.
 
     Args:
-        bundle: that it belongs to: labels and temperature.
+        bundle: provides labels and temperature.
         rows: the images.
         clean: `leak_free` of them.
         logits: float32, (n, classes), before the temperature.
-        shared: the only classes that have images, where these are some of the network's.
+        shared: the classes with images, if these are only some of the network's.
     """
     labels = bundle.manifest.labels
-    temperature = np.float32(bundle.manifest.temperature)  # as `predict` does: confidence counts here
+    temperature = np.float32(bundle.manifest.temperature)  # as `predict` does: confidence matters here
     kept = None if clean is None else np.isin(rows.indices, clean.indices)
     counted = _count(rows.labels, logits, temperature)
     figures = metrics.per_class(counted.matrix)
@@ -88,7 +88,7 @@ def of(
 
 @dataclass(frozen=True)
 class _Counted:
-    """All that the figures are computed from: its size does not depend on the number of images."""
+    """Counts from which all figures are computed; their size does not depend on the number of images."""
 
     matrix: NDArray[np.int64]
     gaps: NDArray[np.float64]

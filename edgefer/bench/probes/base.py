@@ -1,8 +1,8 @@
-"""The interface of a probe: what it measures of each network, and how that is shown.
+"""The interface of a probe: what it measures of each network, and how it is shown.
 
-A new probe is one module in this folder with a `Probe` named ``PROBE``, and a row in ``ASKED`` if it has to be asked
-for. Its figures stand in `NetworkEntry.probes` under its name, and so in `result.json`, tables, Markdown, CSV, the page
-and `--fail-if`.
+A new probe is one module in this folder with a `Probe` named ``PROBE``, and a row in ``ASKED`` if it
+is optional. Its figures are in `NetworkEntry.probes` under its name, and so in `result.json`, tables, Markdown, CSV,
+the page and `--fail-if`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network that takes part, open on one device."""
+    """A network of the bench, open on one device."""
 
     title: str
     bundle: Bundle
@@ -53,7 +53,7 @@ class Candidate:
         return f"{self.title} {self.name}"
 
     def open(self, options: Options) -> Session:
-        """Start it once more."""
+        """Start it again."""
         return registry.open_network(self.bundle, self.name, self.backend.device, options)
 
 
@@ -64,8 +64,8 @@ class Images:
     Attributes:
         title: of their data set, unique in a bench.
         rows: the images.
-        clean: those of them without a copy in training; None where that is not asked for.
-        shared: the classes shared by network and data, where some of the network's have no images; else none.
+        clean: those without a copy in training; None: not requested.
+        shared: the classes shared by network and data; empty if all are shared.
     """
 
     title: str
@@ -76,20 +76,20 @@ class Images:
 
 @dataclass
 class Context:
-    """What probes measure, and what one of them leaves for those behind it.
+    """What probes measure, and results for later probes.
 
     Attributes:
         candidates: the networks.
-        first: images of the first data set, which everything is measured on.
+        first: images of the first data set, used by all probes.
         inputs: for each candidate prepared images of batch 1, float32 (1, C, H, W).
         protocol: how the figures are measured.
-        gpu_bus: PCI address of a GPU with memory of its own; None without one.
+        gpu_bus: PCI address of a GPU with its own memory; None without one.
         further: images of further data sets.
-        further_views: protocols beside one crop.
-        attributes: what is known of the first data set's images; None where nobody says.
+        further_views: further protocols.
+        attributes: groups of the first data set's images, or None.
         logits: of each candidate on `rows`, float32 (n, classes); set by ``accuracy``.
         samples: of each candidate, milliseconds, (rounds, turn); set by ``latency``, with `conditions`.
-        changes: fields of the protocol that a probe decides.
+        changes: protocol fields set by probes.
         notes: lines for the result's warnings.
     """
 
@@ -115,13 +115,13 @@ class Context:
 
 @dataclass(frozen=True)
 class Column:
-    """A figure of a probe, as tables have it.
+    """A figure of a probe, as shown in tables.
 
     Attributes:
-        key: its name in what the probe measures.
-        head: above the column, with the unit: ``load, ms``.
-        scale: what the value is multiplied by to be shown in that unit.
-        digits: behind the point.
+        key: its key in the probe's figures.
+        head: column title with unit: ``load, ms``.
+        scale: factor that converts the value to that unit.
+        digits: decimal places.
     """
 
     key: str
@@ -135,13 +135,13 @@ class Probe:
     """A kind of measurement.
 
     Attributes:
-        name: unique; `NetworkEntry.probes` has its figures under it.
-        measure: returns for each candidate its figures by `Column.key`, floats in SI units; an empty mapping for one
-            that has none. Of a probe without columns: fields of `NetworkEntry` of its own.
-        title: above its table.
-        how: how it is measured, in a sentence for whoever judges the figures.
+        name: unique; key of its figures in `NetworkEntry.probes`.
+        measure: returns for each candidate its figures by `Column.key`, floats in SI units; an empty mapping if
+            there are none. For a probe without columns: its own fields of `NetworkEntry`.
+        title: title of its table.
+        how: how it is measured, in one sentence.
         columns: of its table.
-        option: its name in `--measure`, without which it is left out; None: it is always measured.
+        option: its name in `--measure`; None: always measured.
     """
 
     name: str
@@ -152,5 +152,5 @@ class Probe:
     option: str | None = None
 
     def fields(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what `measure` found of a network as fields of `NetworkEntry`."""
+        """Return a network's figures as fields of `NetworkEntry`."""
         return {"probes": {self.name: dict(value)}} if self.columns and value else dict(value)

@@ -1,4 +1,4 @@
-"""How long the first answer takes: from the start of a process to a network's first output."""
+"""Cold start: time from the start of a process to a network's first output."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ with registry.get(task["device"]).open_model(Path(task["model"]), task["threads"
 
 @dataclass(frozen=True)
 class ColdStart:
-    """Seconds from starting a process to the first answer; Python, imports and loading included.
+    """Seconds from process start to the first prediction, including Python, imports and loading.
 
-    The files were read just before, so they come from the system's cache: after a boot it takes longer.
+    The files are in the page cache: after a boot it takes longer.
 
     Attributes:
         median: of the starts.
-        fastest: the shortest.
-        slowest: the longest.
-        starts: how many.
+        fastest: shortest.
+        slowest: longest.
+        starts: number of starts.
     """
 
     median: float
@@ -42,7 +42,7 @@ class ColdStart:
 
 
 def of_network(model: Path, shape: tuple[int, int, int], threads: int = 1, device: str = "cpu") -> ColdStart:
-    """Start a process again and again.
+    """Start a process repeatedly.
 
     Args:
         model: an ONNX file.

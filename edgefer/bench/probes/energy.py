@@ -1,4 +1,4 @@
-"""Energy of an inference, where the device has sensors: what they say while one network runs again and again."""
+"""Energy per inference, on devices with sensors, read while one network runs repeatedly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Kind = Literal["RAPL", "INA3221", "nvidia-smi"]
 Watts = Callable[[], Mapping[str, float]]
 
 _RUN_SECONDS = 3.0
-_EVERY_SECONDS = 0.02  # an INA3221 averages over some milliseconds, and takes as long to be read
+_EVERY_SECONDS = 0.02  # an INA3221 averages over some milliseconds, and reading it takes as long
 _MIN_READINGS = 5
 # Clocks rise and fall, and sensors average: NVML over one second on Ampere and newer (NVML API reference,
 # nvmlDeviceGetPowerUsage), which is what nvidia-smi's power.draw is.
@@ -31,12 +31,12 @@ _SETTLING_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class SensorMean:
-    """What sensors said while some work was done.
+    """Sensor readings during some work.
 
     Attributes:
-        watts: mean by rail; empty where that is not known.
-        readings: how often they were read.
-        seconds: that the mean is over.
+        watts: mean by rail; empty: unknown.
+        readings: number of readings.
+        seconds: duration of the mean.
     """
 
     watts: dict[str, float]
@@ -46,12 +46,12 @@ class SensorMean:
 
 @dataclass(frozen=True)
 class Sensor:
-    """Where energy is read.
+    """An energy sensor.
 
     Attributes:
-        kind: what it is.
-        during: does some work, and returns what was read meanwhile.
-        least: readings that a mean takes.
+        kind: its kind.
+        during: does some work, and returns the readings.
+        least: minimum readings for a mean.
     """
 
     kind: Kind
@@ -61,12 +61,12 @@ class Sensor:
 
 @dataclass(frozen=True)
 class Rail:
-    """A power rail by the name that the device gives it. Rails may overlap: VDD_IN feeds others, a package has cores.
+    """A power rail, by the device's name for it. Rails may overlap: VDD_IN feeds others, a package includes cores.
 
     Attributes:
-        idle_watts: mean before, with nothing to do.
+        idle_watts: mean before, when idle.
         watts: mean while the network runs.
-        joules: of one inference, all that the rail gave, whatever else ran: `watts` times the seconds of an inference.
+        joules: per inference, including everything on the rail: `watts` times the seconds per inference.
     """
 
     idle_watts: float
@@ -76,14 +76,14 @@ class Rail:
 
 @dataclass(frozen=True)
 class Energy:
-    """What was read while a network ran.
+    """Energy readings of a running network.
 
     Attributes:
         rails: by name.
-        seconds: that it ran.
+        seconds: duration.
         inferences: in that time, in sequence, batch 1.
-        readings: of the sensors; of a counter (RAPL) the first and the last.
-        sensor: that gave them: ``RAPL``, ``INA3221`` or ``nvidia-smi``.
+        readings: number of sensor readings; for a counter (RAPL) the first and the last.
+        sensor: ``RAPL``, ``INA3221`` or ``nvidia-smi``.
     """
 
     rails: dict[str, Rail]
@@ -94,10 +94,10 @@ class Energy:
 
 
 def sensor(kinds: Sequence[str], gpu_bus: str | None = None) -> Sensor | None:
-    """Return the first sensor that can be read, or None.
+    """Return the first readable sensor, or None.
 
     Args:
-        kinds: of a backend's device, the best first: ``RAPL``, ``INA3221``, ``nvidia-smi``.
+        kinds: of a backend's device, best first: ``RAPL``, ``INA3221``, ``nvidia-smi``.
         gpu_bus: PCI address, for ``nvidia-smi``; None where there is no GPU.
     """
     known: dict[str, Callable[[], Sensor | None]] = {
@@ -109,22 +109,22 @@ def sensor(kinds: Sequence[str], gpu_bus: str | None = None) -> Sensor | None:
 
 
 def sampled(kind: Kind, watts: Watts) -> Sensor | None:
-    """Return a sensor that says the power at a moment and is read again and again; None where it says nothing."""
+    """Return a sensor of instantaneous power that is polled; None if it returns nothing."""
     return Sensor(kind, partial(_sampled, watts), _MIN_READINGS) if watts() else None
 
 
 def measure(infer: Infer, inputs: Sequence[NDArray[np.float32]], seconds: float, source: Sensor) -> Energy | None:
-    """Run a network alone and read the sensors meanwhile.
+    """Run only this network and read the sensors.
 
     Args:
         infer: a session's method.
         inputs: of batch 1, used in turn.
-        seconds: that it runs; half of that the device idles before. Both start half a second before they are
-            read, and 1.2 seconds where a sensor averages over one.
-        source: reads them.
+        seconds: run time, after half of it idle. Readings start after half a second, or 1.2 seconds if a sensor
+            averages over one.
+        source: the sensor.
 
     Returns:
-        None where nothing could be read, or too seldom: less than five times where power is sampled.
+        None if nothing could be read, or fewer than five samples of power.
     """
     count = 0
 
@@ -143,14 +143,14 @@ def measure(infer: Infer, inputs: Sequence[NDArray[np.float32]], seconds: float,
     rails = {
         name: Rail(idle_watts=idle.watts[name], watts=watts, joules=watts * busy.seconds / count)
         for name, watts in busy.watts.items()
-        if name in idle.watts and watts > 0  # some counters never count
+        if name in idle.watts and watts > 0  # some counters stay at 0
     }
     enough = busy.readings >= source.least and bool(rails)
     return Energy(rails, busy.seconds, count, busy.readings, source.kind) if enough else None
 
 
 def _counted(work: Callable[[], None]) -> SensorMean:
-    """Read RAPL's counters before and after: of 32 bits, they last for a minute and more at a thousand watts."""
+    """Read RAPL's counters before and after: 32 bits suffice for over a minute at a thousand watts."""
     before, started = rapl.counters(), time.perf_counter()
     work()
     after, took = rapl.counters(), time.perf_counter() - started
@@ -164,9 +164,9 @@ def _sampled(watts: Watts, work: Callable[[], None]) -> SensorMean:
 
 
 def _readings(watts: Watts, work: Callable[[], None]) -> tuple[list[Mapping[str, float]], float]:
-    """Read the sensors again and again while `work` is done; return also the seconds that it took.
+    """Poll the sensors during `work`; also return its duration in seconds.
 
-    A reading that ends after the work did is left out: the device may have been idle for a part of it.
+    A reading that ends after the work is dropped: the device may have been partly idle.
     """
     found: list[Mapping[str, float]] = []
     done = threading.Event()
@@ -190,7 +190,7 @@ def _readings(watts: Watts, work: Callable[[], None]) -> tuple[list[Mapping[str,
 
 
 def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
-    """Measure each network alone; a note says why not, where a sensor is there and could not be read."""
+    """Measure each network separately; add a note if a sensor exists but cannot be read."""
     found: list[Energy | None] = []
     unread: dict[Kind, list[str]] = {}
     without = False

@@ -1,4 +1,4 @@
-"""Accuracy on further data sets, and by further protocols: rows of their own beside the first data set's one crop."""
+"""Accuracy on further data sets and by further protocols, in separate rows."""
 
 from __future__ import annotations
 

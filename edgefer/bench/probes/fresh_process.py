@@ -22,9 +22,7 @@ def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
             else:
                 try:
                     found.append(vars(gpu_memory.of_network(each.bundle, each.name, device, each.options)))
-                except (
-                    MissingRequirement
-                ) as error:  # a second process may not get what this one has: memory, an exclusive GPU
+                except MissingRequirement as error:  # a second process may lack memory or an exclusive GPU
                     found.append({})
                     context.notes.append(f"memory and cold start of {each.full_name} were not measured: {error}")
             advance(1, each.full_name)

@@ -1,4 +1,4 @@
-"""A network on a GPU in a fresh process: the memory that it takes there and here, and the time to its first answer."""
+"""A network on a GPU in a fresh process: GPU and CPU memory, and the time to its first prediction."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _CHILD = "from edgefer.bench.probes.gpu_memory import main; main(task)"
 
 @dataclass(frozen=True)
 class GpuMemory:
-    """Memory of a GPU that one network takes, in bytes: by how much less of it the driver calls free.
+    """GPU memory of one network in bytes: the drop in the driver's free memory.
 
-    In it: the engine, what TensorRT computes in, compiled kernels, the CUDA graph, and our buffers. Not in it: the
-    process's CUDA context, which stands before the engine is loaded. On an integrated GPU it is memory of the machine,
-    where whatever else takes or gives back memory meanwhile counts too; on a discrete GPU, other programs on it do.
+    Includes the engine, TensorRT's workspace, compiled kernels, the CUDA graph and our buffers. Excludes the
+    process's CUDA context, created before the engine is loaded. On an integrated GPU this is the machine's memory, so
+    other programs' changes are included; on a discrete GPU, those on the GPU.
 
     Attributes:
-        buffers: for inputs and outputs, of as many images as the engine takes at a time; what edgefer takes itself.
+        buffers: edgefer's, for inputs and outputs of a full batch.
         steady: after the last inference; never below `buffers`.
-        peak: the most after loading and after each inference; what comes and goes within one of these is not seen.
+        peak: maximum after loading and after each inference; changes within these are not seen.
     """
 
     buffers: int
@@ -48,12 +48,12 @@ class GpuMemory:
 
 @dataclass(frozen=True)
 class GpuMemoryUse:
-    """What a fresh process found.
+    """Result of a fresh process.
 
     Attributes:
-        memory: of the process, as for a network on the CPU; None on a system without /proc.
+        memory: of the process, as for a network on the CPU; None without /proc.
         gpu_memory: on the device.
-        cold_start: from the process's start to the first answer, with an engine that is built already.
+        cold_start: from process start to the first prediction, with an engine already built.
     """
 
     memory: Memory | None
@@ -66,12 +66,12 @@ def of_network(made: bundle.Bundle, network: str, device: str, options: Options)
 
     Args:
         made: the bundle.
-        network: its name in there; its engine has been built.
-        device: a GPU's.
-        options: how it is run.
+        network: its name; its engine is built.
+        device: a GPU device.
+        options: how to run it.
 
     Raises:
-        MissingRequirement: the process ended without an answer.
+        MissingRequirement: the process ended without a prediction.
     """
     task = {"bundle": str(made.path.resolve()), "network": network, "device": device, **asdict(options)}
     seconds, replies = [], []
@@ -79,7 +79,7 @@ def of_network(made: bundle.Bundle, network: str, device: str, options: Options)
         before = time.monotonic_ns()  # Linux: one clock for all processes
         replies.append(_start(task))
         seconds.append((replies[-1]["answered"] - before) * 1e-9)
-    last = replies[-1]  # the first one of all compiles kernels, where nothing has kept them yet
+    last = replies[-1]  # the first start compiles kernels if they are not cached
     return GpuMemoryUse(
         memory=None if last["memory"] is None else Memory(**last["memory"]),
         gpu_memory=GpuMemory(**last["gpu_memory"]),

@@ -1,4 +1,4 @@
-"""Figures by group of pictures or people: age, sex, camera, as a table beside the data says."""
+"""Figures by group of pictures or people: age, sex, camera, from a table."""
 
 from __future__ import annotations
 

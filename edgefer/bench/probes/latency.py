@@ -57,7 +57,7 @@ def _measure(context: Context) -> Sequence[Mapping[str, Any]]:
 
 
 def _pictures(rows: Split) -> list[NDArray[np.uint8]]:
-    """Return the same images as `inputs` as they are, one by one."""
+    """Return the same images as `inputs`, unprocessed, one by one."""
     return [rows.take(position[None]) for position in spread(len(rows), IMAGES)]
 
 

@@ -1,4 +1,4 @@
-"""How long a process that runs already takes to open a network: to swap one for another, or to start a second one."""
+"""Time to open a network in a running process: to replace a network or start a second one."""
 
 from __future__ import annotations
 

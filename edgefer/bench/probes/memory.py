@@ -1,4 +1,4 @@
-"""Memory of one network, measured in a fresh process, where nothing that ran before counts."""
+"""Memory of one network, measured in a fresh process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Memory:
     Attributes:
         baseline: with Python, numpy and the runtime imported, before the network is loaded.
         steady: after the last inference.
-        peak: the most it ever was (VmHWM, which the kernel brings up to date late: never below `steady` here).
+        peak: maximum (VmHWM; the kernel updates it late, so it is clamped to at least `steady`).
     """
 
     baseline: int
@@ -70,20 +70,20 @@ def measure(task: dict[str, Any]) -> None:
 
 
 def there() -> bool:
-    """Return whether this system says how much memory a process takes: Linux does."""
+    """Return whether this system reports a process's memory: Linux does."""
     return _STATUS.exists()
 
 
 def resident(field: str) -> int:
     """Return a field of /proc/self/status in bytes: ``VmRSS`` now, ``VmHWM`` at most, ``RssFile`` pages of files.
 
-    The kernel brings these up to date late, each core up to some hundred KB.
+    The kernel updates these late, by up to some hundred KB per core.
     """
     return _field(_STATUS, field)
 
 
 def own() -> int:
-    """Return the memory of this process's own in bytes, without pages of files; counted page by page, so exact."""
+    """Return this process's private memory in bytes, without file pages; exact, counted by page."""
     return _field(_STATUS.with_name("smaps_rollup"), "Anonymous")
 
 

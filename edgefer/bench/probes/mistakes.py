@@ -1,6 +1,6 @@
-"""The faces that networks get wrong most often: which ones, what they were taken for, and how surely.
+"""The most often misclassified faces: which ones, as what, and with which confidence.
 
-A result names them by their row in the data set; their pixels are put into a report, and only where that is asked for.
+A result has only their rows in the data set; a report shows their pixels only on request.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _SIDE = 96  # pixels of a thumbnail, at most
 
 @dataclass(frozen=True)
 class NetworkPrediction:
-    """What one network says of a face.
+    """One network's prediction for a face.
 
     Attributes:
-        label: the class that it predicts.
-        confidence: probability that it gives this class, at its bundle's temperature.
+        label: the predicted class.
+        confidence: its probability, at its bundle's temperature.
     """
 
     label: str
@@ -34,12 +34,12 @@ class NetworkPrediction:
 
 @dataclass(frozen=True)
 class MistakenFace:
-    """A face that networks got wrong.
+    """A misclassified face.
 
     Attributes:
-        row: of the face in the data set's source.
-        label: the class that it has there.
-        predictions: one for each network, in that of the networks in the result.
+        row: in the data set's source.
+        label: its class there.
+        predictions: one per network, in the result's order.
     """
 
     row: int
@@ -50,7 +50,7 @@ class MistakenFace:
 def most_often(
     rows: Split, classes: Sequence[str], logits: Sequence[NDArray[np.float32]], temperatures: Sequence[float]
 ) -> list[MistakenFace]:
-    """Return the faces that most networks got wrong; of those alike, where they were surest of the wrong class.
+    """Return the faces misclassified by most networks; ties by confidence in the wrong class.
 
     Args:
         rows: the images.
@@ -78,11 +78,11 @@ def most_often(
 
 
 def pictures(found: Sequence[MistakenFace], rows: Split) -> list[str | None]:
-    """Return each face as an address that holds its PNG (``data:image/png;base64,...``).
+    """Return each face as a PNG data URI (``data:image/png;base64,...``).
 
     Args:
         found: the faces.
-        rows: images that they are among; for one that is not, there is None.
+        rows: images to look them up in; None for a missing one.
     """
     places = {int(row): place for place, row in reversed(list(enumerate(rows.rows)))}
     return [

@@ -1,4 +1,4 @@
-"""What is left of a network's accuracy when pictures get worse: FP32 and INT8 on the same ones."""
+"""Corruption robustness: accuracy on corrupted pictures, the same ones for FP32 and INT8."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Robustness:
 
     Attributes:
         images: how many, evenly spaced over the split; the same for every network, kind and strength.
-        seed: of what was drawn.
-        clean: accuracy on them as they are.
+        seed: of the random numbers.
+        clean: accuracy without corruption.
         accuracy: by kind, at strengths 1 to 5.
     """
 
@@ -43,12 +43,12 @@ class Robustness:
 
 
 def measure(infers: Sequence[Infer], specs: Sequence[Preprocessing], rows: Split) -> list[Robustness]:
-    """Run networks on worse and worse pictures, a few at a time.
+    """Run networks on increasingly corrupted pictures, a few at a time.
 
     Args:
-        infers: one session's `infer` for each network.
+        infers: `infer` of each network's session.
         specs: preprocessing of each.
-        rows: images as they are; at most 1,000 of them are used.
+        rows: original images; at most 1,000 are used.
     """
     chosen = rows.subset(spread(len(rows), IMAGES))
     conditions = [("", 0), *((kind, strength) for kind in KINDS for strength in STRENGTHS)]

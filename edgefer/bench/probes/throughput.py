@@ -1,4 +1,4 @@
-"""How many images a second: over the batch and over the threads, so that one sees how cost grows."""
+"""Throughput in images per second, by batch and by threads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SECONDS = 0.1  # of a turn
 
 @dataclass(frozen=True)
 class Point:
-    """One batch size on one number of threads.
+    """Throughput of one batch size and number of threads.
 
     Attributes:
         batch: images at a time.
@@ -47,10 +47,10 @@ def threads_upto(cores: int) -> list[int]:
 
 
 def measure(start: Callable[[int], Infer], image: NDArray[np.float32], threads: Sequence[int]) -> list[Point]:
-    """Time a network at every batch on every number of threads, all of these in turn, five turns each.
+    """Time a network at every batch size and number of threads, in turn, five turns each.
 
     Args:
-        start: returns `infer` of a session with so many threads.
+        start: returns `infer` of a session with that many threads.
         image: one input, float32, (1, C, H, W).
         threads: numbers of threads.
     """
