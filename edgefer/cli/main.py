@@ -85,7 +85,7 @@ _FIRST_SESSION = """\
 Facial expression recognition that runs on the device. A first session:
 
   edgefer predict photo.jpg   classify the faces in a picture
-  edgefer quickstart          train, compress and bench on synthetic faces (3 minutes)
+  edgefer quickstart          try everything on synthetic faces (3 minutes)
   edgefer doctor              check what this machine can run and what is missing
 
 All commands: edgefer --help. Options of one: edgefer COMMAND --help."""

@@ -30,19 +30,17 @@ Groups = Annotated[
     str | None,
     typer.Option(
         metavar="CSV|PATTERN",
-        help="Who is in which picture, to keep people apart: a CSV of path and person, or a pattern: 'S(\\d+)_'.",
+        help="People to keep in one split: a CSV of path and person, or a pattern: 'S(\\d+)_'.",
         show_default=False,
     ),
 ]
 Labels = Annotated[
     str | None,
-    typer.Option(metavar="NAME|FILE", help="Names of numbered labels: raf-db, ferplus, 'a,b,c'.", show_default=False),
+    typer.Option(metavar="NAME|FILE", help="Label names: raf-db, ferplus or 'a,b,c'.", show_default=False),
 ]
 Map = Annotated[
     str | None,
-    typer.Option(
-        "--map", metavar="OLD=NEW,...", help="Rename labels: 'joy=happy'. 'contempt=' drops one.", show_default=False
-    ),
+    typer.Option("--map", metavar="OLD=NEW,...", help="Rename labels; 'contempt=' drops one.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object only.")]
 Judged = Annotated[str, typer.Option("--split", help="Images to evaluate: test, val, public+private, all.")]
@@ -52,7 +50,7 @@ Pretrained = Annotated[
     bool | None,
     typer.Option(
         "--pretrained/--no-pretrained",
-        help="Start from ImageNet weights. Default: the recipe's.",
+        help="ImageNet weights. Default: the recipe's.",
         show_default=False,
     ),
 ]

@@ -53,13 +53,13 @@ def command(
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option("--from", help="Start from a network, as wide or narrower: a run's folder, or edgefer-base."),
+        typer.Option("--from", help="Network to start from, as wide or narrower: a run's folder, or edgefer-base."),
     ] = None,
     teacher: Annotated[
         list[Path] | None,
         typer.Option(help="Teacher network: a run's folder, or a bundle's for INT8. May be repeated."),
     ] = None,
-    votes: Annotated[Path | None, typer.Option(help="FER+ votes (fer2013new.csv) as a second target.")] = None,
+    votes: Annotated[Path | None, typer.Option(help="FER+ votes (fer2013new.csv), a second target.")] = None,
     device: Device = None,
     threads: Threads = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard event files.")] = False,

@@ -153,9 +153,9 @@ def test_its_target_is_lowered_for_and_linted(made: bundle.Bundle) -> None:
 
 
 def test_the_gate_says_what_ran_its_networks() -> None:
-    assert gate._run_by("int8-toy") == "ONNX Runtime, in the place of Toy"
+    assert gate._run_by("int8-toy") == "ONNX Runtime, standing in for Toy"
     assert gate._run_by("int8-cpu") == "ONNX Runtime"
-    assert gate._run_by("int8-rtx") == "ONNX Runtime, in the place of TensorRT for RTX"
+    assert gate._run_by("int8-rtx") == "ONNX Runtime, standing in for TensorRT for RTX"
 
 
 def test_help_and_errors_know_it(made: bundle.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

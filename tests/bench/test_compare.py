@@ -544,7 +544,7 @@ def test_any_text_is_a_condition_or_an_error_of_one_line(text: str) -> None:
         ("latency.p5 > 1.05x", "unknown metric; did you mean latency.p95? Metrics: file_bytes, quality."),
         ("sha256 > 1", "unknown metric"),
         ("latency.__class__ > 1", "unknown metric"),
-        ("int4: latency.p50 > 1.05x", "neither has a network int4; they have fp32, int8-cpu"),
+        ("int4: latency.p50 > 1.05x", "neither has a network int4; they share fp32, int8-cpu"),
         (
             "energy.rails.VDD_IN.joules > 1.1x",
             "cannot be decided: energy.rails.VDD_IN.joules of fp32 is not in A and B",
@@ -615,7 +615,7 @@ def test_the_first_condition_that_holds_is_named_and_the_others_counted(place: C
     (line,) = done.stderr.splitlines()
     assert line.startswith("edgefer: int8-cpu: latency.p50 > 1.05x holds: ")
     assert line.endswith("1.5x; 3 more hold")
-    assert "failed: 4 of 7 conditions hold" in done.stdout
+    assert "failed: 4 of 7 conditions met" in done.stdout
     told = type_in("a.json", "b.json", *asked, "--json")
     assert told.exit_code == 1
     assert told.stderr == done.stderr
@@ -681,7 +681,7 @@ def test_markdown_is_a_table_of_six_columns(place: Callable[..., Path]) -> None:
     rows = [line.replace(r"\|", "") for line in done.stdout.splitlines() if line.startswith("|")]
     assert {row.count("|") for row in rows} == {7}
     assert any("`int8-cpu`" in row and "1.25x" in row for row in rows)
-    assert "**Failed: 1 of 2 conditions hold.**" in done.stdout
+    assert "**Failed: 1 of 2 conditions met.**" in done.stdout
     assert "(synthetic faces)" in done.stdout.splitlines()[0]
 
 

@@ -218,7 +218,7 @@ def test_a_file_with_figures_that_no_bench_has_is_refused(folder: Path, change: 
         (["--data", "faces", "--data", "faces"], "faces has the same 210 images of test as faces; name each data set"),
         (["--data", "faces", "--data", "letters"], "letters has the classes a, b"),
         (["--data", "faces", "--data", "lab", "--split", "train"], "has no images for the split 'train'"),
-        (["--data", "faces", "--groups", "nowhere.csv"], "nowhere.csv is no file"),
+        (["--data", "faces", "--groups", "nowhere.csv"], "nowhere.csv is not a file"),
         (["--data", "faces", "--groups", "strangers.csv"], "no row of strangers.csv names a picture of faces's split"),
     ],
 )

@@ -193,7 +193,7 @@ def test_predict(here: Path, run: Run, terminal: bool, monkeypatch: pytest.Monke
         _styled(done)
         return
     _check(done, 2)
-    assert rf"4{SHOWN}.png is no picture".replace(" ", "") in _harmless(done.err).replace(" ", "")
+    assert rf"4{SHOWN}.png is not a supported picture".replace(" ", "") in _harmless(done.err).replace(" ", "")
     assert all(label in done.out.decode() for label in LABELS[:2])
     with (here / "faces.csv").open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)

@@ -98,7 +98,7 @@ def test_one_bad_picture_does_not_stop_the_others(made: Path, pictures: Path) ->
     assert (report["error"], report["exit_code"]) == ("1 of 2 pictures could not be read", 2)
     assert "edgefer: 1 of 2 pictures could not be read" in as_json.stderr
     said = report["pictures"]
-    assert "notes.txt is no picture" in said[0]["error"]
+    assert "notes.txt is not a supported picture" in said[0]["error"]
     assert said[1]["error"] is None
 
 

@@ -358,7 +358,7 @@ def test_what_int8_changed_and_how_sure_that_is_stands_beside_the_scores(made: C
         assert change.low < change.accuracy < change.high
         assert (change.gained - change.lost) / 140 == pytest.approx(change.accuracy)
         assert sum(recall or 0 for recall in change.recall) / 7 == pytest.approx(change.accuracy)  # equal classes
-    assert "in the place of TensorRT" in manifest.changes[1].runtime
+    assert "standing in for TensorRT" in manifest.changes[1].runtime
     assert manifest.changes[0].agreement == manifest.agreement
     assert manifest.compression["gate"]["drop"] == pytest.approx(
         -100 * min(change.accuracy for change in manifest.changes), abs=1e-3

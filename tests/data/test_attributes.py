@@ -95,7 +95,7 @@ def test_another_machine_takes_the_same_column_for_people(dataset: data.Dataset)
         ("path\ntest/happy/1.png\n", "its first line must have 2 to 20 unique column names"),
         ("path,sex,sex\ntest/happy/1.png,f,m\n", "unique column names"),
         ("path,sex\ntest/happy/1.png,f,m\n", "row 2 has 3 cells, but the header has 2"),
-        ("path,sex\ntest/happy/1.png,f\ntest/happy/1.png,m\n", "row 3: test/happy/1.png stands there twice"),
+        ("path,sex\ntest/happy/1.png,f\ntest/happy/1.png,m\n", "row 3: test/happy/1.png occurs twice"),
         ("path,sex\nelsewhere.png,f\n", "its column path has elsewhere.png, while pictures there look like faces/t"),
         ("path,person\ntest/happy/1.png,anna\n", "there are only pictures and people"),
         ("path,sex\ntest/happy/1.png,\n", "column sex has no value for any picture"),

@@ -227,7 +227,7 @@ def test_archives_without_a_data_set(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("readme.txt"))
 
-    refused(tmp_path / "x.zip", "x.zip", "not a data set", "fer2013.csv")
+    refused(tmp_path / "x.zip", "x.zip", "no data set", "fer2013.csv")
     refused(tmp_path / "x.tar.gz", "x.tar.gz", "no fer2013.csv")
 
 
@@ -251,7 +251,7 @@ def picture() -> str:
 
 def test_an_image_that_is_no_image(picture: str, tmp_path: Path) -> None:
     for path in in_folder_and_zip(tmp_path, picture, b"<html>404 Not Found</html>"):
-        refused(path, picture, "no picture")
+        refused(path, picture, "not a supported picture")
 
 
 def test_an_empty_image(picture: str, tmp_path: Path) -> None:
@@ -333,13 +333,13 @@ def test_pictures_outside_of_class_folders(tmp_path: Path) -> None:
 def test_class_folders_beside_split_folders(tmp_path: Path) -> None:
     sources.class_folders(tmp_path, {"train/happy": 2, "train/sad": 2, "happy": 2})
 
-    refused(tmp_path, str(tmp_path), "beside train")
+    refused(tmp_path, str(tmp_path), "next to train")
 
 
 def test_a_folder_inside_a_class_folder(tmp_path: Path) -> None:
     sources.class_folders(tmp_path, {"happy": 2, "sad": 2, "sad/more": 2})
 
-    refused(tmp_path, str(tmp_path / "sad" / "more"), "inside a class folder")
+    refused(tmp_path, str(tmp_path / "sad" / "more"), "inside a class or person folder")
 
 
 def test_some_names_with_a_row_and_some_without(tmp_path: Path) -> None:

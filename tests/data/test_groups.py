@@ -274,7 +274,7 @@ def test_a_chain_of_near_duplicates_is_cut_before_it_swallows_the_data_set(tmp_p
     assert dataset.division is not None
     assert dataset.division.cut > len(dataset) / 2
     assert np.bincount(dataset.splits, minlength=3).min() >= 10
-    assert "cut" in dataset.division.sentence
+    assert "that were split" in dataset.division.sentence
 
 
 def test_a_source_with_splits_of_its_own_keeps_them_and_its_people_are_known(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_face_of_a_table_is_what_its_box_says(tmp_path: Path) -> None:
     assert dataset.division.by == "person"  # both faces of a picture are on one side
 
     (tmp_path / "faces.csv").write_text("image,x,y,w,h,emotion\n0.png,1,2,x,4,sad\n1.png,1,2,3,0,happy\n")
-    with pytest.raises(InputError, match="the boxes of rows 1, 2 are no rectangles"):
+    with pytest.raises(InputError, match="the boxes of rows 1, 2 are not rectangles"):
         data.load(tmp_path / "faces.csv")
 
 
@@ -95,7 +95,7 @@ def test_numbers_are_guessed_and_named_by_an_option(tmp_path: Path) -> None:
     counts = {f"train/{number}": 3 for number in range(1, 8)}
     dataset = data.load(sources.class_folders(tmp_path, counts))
     assert dataset.classes == tuple("1234567")
-    with pytest.raises(InputError, match=r"1 surprise, 2 fear, .*confirm that with --labels raf-db"):
+    with pytest.raises(InputError, match=r"1 surprise, 2 fear, .*confirm with --labels raf-db"):
         data.check_named(dataset)
 
     named = data.load(tmp_path, labels="raf-db")
@@ -103,7 +103,7 @@ def test_numbers_are_guessed_and_named_by_an_option(tmp_path: Path) -> None:
     assert named.classes == LABELS
     assert named.classes[named.labels[0]] == "surprise"
     done = CliRunner().invoke(app, ["data", "info", str(tmp_path)], env={"COLUMNS": "200"})
-    assert "confirm that with --labels raf-db" in done.stdout
+    assert "confirm with --labels raf-db" in done.stdout
     done = CliRunner().invoke(app, ["train", "--data", str(tmp_path), "--no-export-check"])
     assert done.exit_code == 2
     assert "--labels raf-db" in done.stderr

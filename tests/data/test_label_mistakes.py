@@ -220,7 +220,7 @@ def test_votes_are_looked_for_beside_the_data_and_not_beside_their_description(t
     sources.class_folders(tmp_path / "data" / "faces", {"happy": 4, "sad": 4})
     (tmp_path / "faces.toml").write_text('path = "data/faces"\nlabels = "ferplus"\n')
 
-    with pytest.raises(InputError, match=r"no fer2013new.csv beside .*data/faces"):
+    with pytest.raises(InputError, match=r"no fer2013new.csv next to .*data/faces"):
         data.load(tmp_path / "faces.toml")
     (tmp_path / "faces.toml").write_text('path = "data/faces"\n')
     assert data.load(tmp_path / "faces.toml").origin == str(tmp_path / "faces.toml")

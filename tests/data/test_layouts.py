@@ -213,7 +213,7 @@ def counted(dataset: data.Dataset) -> dict[str, list[int]]:
 def test_a_folder_of_pictures_that_is_no_split_is_refused_and_any_other_does_no_harm(tmp_path: Path) -> None:
     counts = {"train/happy": 20, "train/sad": 20, "validate/happy": 3, "validate/sad": 3}
     sources.class_folders(tmp_path / "set", counts, (8, 8))
-    with pytest.raises(InputError, match=r"validate is not a known split \(dev, .*\); rename it, or move it"):
+    with pytest.raises(InputError, match=r"validate is not a known split \(dev, .*\); rename it or move it"):
         data.load(tmp_path / "set")
     (tmp_path / "set" / "validate").rename(tmp_path / "elsewhere")
     (tmp_path / "set" / "runs" / "train").mkdir(parents=True)

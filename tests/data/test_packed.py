@@ -122,12 +122,12 @@ def test_fer2013_s_test_split_is_a_tenth_of_it(fer2013: Path, tmp_path: Path) ->
 def test_a_part_is_not_taken_for_the_whole(name: str, tmp_path: Path) -> None:
     part = data.load(packed_to(tmp_path / "part", samples.dataset()))
 
-    with pytest.raises(InputError, match=r"holds the split 'test' alone"):
+    with pytest.raises(InputError, match=r"holds only the split 'test'"):
         data.split(part, name)
 
 
 def test_a_split_that_is_not_there_cannot_be_packed(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no split 'holdout'"):
+    with pytest.raises(InputError, match="unknown split 'holdout'"):
         packed.write(samples.dataset(), "holdout", tmp_path)
     assert list(tmp_path.iterdir()) == []
 

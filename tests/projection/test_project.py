@@ -45,7 +45,7 @@ def test_accuracy_is_what_bench_measures_of_such_networks(made: bundle.Bundle, p
     assert projection.networks[1].per_class[FEAR].recall == 0
     assert projection.data == measured.data
     assert projection.bundles == measured.bundles
-    assert "in the place of TensorRT" in projection.networks[0].runtime
+    assert "standing in for TensorRT" in projection.networks[0].runtime
 
 
 def test_rtx_gets_its_own_networks_and_devices(made: bundle.Bundle) -> None:
@@ -131,7 +131,7 @@ def test_no_field_for_a_time_is_one_that_a_measurement_has(projection: Projectio
 def test_other_labels_and_a_bundle_without_a_network_for_it_are_errors(tmp_path: Path, made: bundle.Bundle) -> None:
     labels = ("happy", *LABELS[:3], *LABELS[4:])
     other = write(tmp_path / "other", labels=labels)
-    with pytest.raises(InputError, match="tells happy"):
+    with pytest.raises(InputError, match="has the classes happy"):
         project([other], samples.dataset(), device="jetson")
     parts = {"int8-cpu": samples.parts()["int8-cpu"]}
     cpu = bundle.write(tmp_path / "cpu", samples.description(), parts)
