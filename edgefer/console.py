@@ -1,4 +1,4 @@
-"""What a person sees while a command works: lines and progress bars, on stderr, never on stdout.
+"""Progress output of commands: lines and progress bars, on stderr, never on stdout.
 
 The Python API is silent: only the command line calls `enable`, and writes to streams that are `Guarded`.
 """
@@ -19,19 +19,18 @@ from edgefer.lines import printable, printable_lines
 
 _enabled = False
 _inside = False  # a progress
-# What rich and tqdm write to a terminal: styles, and the way back over a bar. Nothing of it lasts or makes it answer.
+# Harmless sequences that rich and tqdm write to a terminal: styles and cursor movements over a bar.
 _MOVES = re.compile(r"(\r|\x1b\[[0-9;]*[mKA]|\x1b\[\?25[hl])")
-# Where one of these is set, rich or typer writes styles into a file or pipe too, for a log that shows them.
+# If one of these is set, rich or typer writes styles into a file or pipe too.
 _COLOURED = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE")
-_SECONDS_BETWEEN_LINES = 30.0  # where stderr is a file, a bar becomes a line now and then
+_SECONDS_BETWEEN_LINES = 30.0  # if stderr is a file, a bar becomes an occasional line
 
 
 class Guarded:
-    """A text stream that lets no control character through but line ends: whatever is printed, by whomever.
+    """A text stream that escapes all control characters except line ends.
 
-    What is printed may name files and classes that a stranger named. Commands and `say` write such names as one
-    printable line; this is for what other libraries print, and for what is forgotten. A terminal gets `_MOVES` too,
-    and so does a log that is to be coloured.
+    Output may contain untrusted names of files and classes. Commands and
+    `say` escape them; this covers other libraries' output and omissions. Terminals and coloured logs also get `_MOVES`.
     """
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
@@ -39,7 +38,7 @@ class Guarded:
         self._moves = stream.isatty() or any(map(os.environ.get, _COLOURED))
 
     def write(self, text: str) -> int:
-        """Write `text`, printable."""
+        """Write `text`, escaped."""
         if self._moves:
             parts = _MOVES.split(text)
             parts[::2] = map(printable_lines, parts[::2])
@@ -49,17 +48,17 @@ class Guarded:
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write each of `lines`, printable."""
+        """Write each of `lines`, escaped."""
         for line in lines:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
-        """Be like the stream in all else."""
+        """Delegate everything else to the stream."""
         return getattr(self._stream, name)
 
 
 def enable(on: bool = True) -> None:
-    """Show lines and progress from now on (the command line does this)."""
+    """Enable output from now on (called by the command line)."""
     global _enabled
     _enabled = on
 
@@ -72,12 +71,12 @@ def say(text: str) -> None:
 
 @cache
 def say_once(text: str) -> None:
-    """Print a line that would otherwise come again and again."""
+    """Print a line only once per process."""
     say(text)
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it: ``8 s``, ``2 min 40 s``, ``3 h 05 min``."""
+    """Return a duration for people: ``8 s``, ``2 min 40 s``, ``3 h 05 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -88,18 +87,18 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def progress(description: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
-    """Show how far a long job is, with the time left. A job inside another one stays silent: two bars would fight.
+    """Show a long job's progress, with the time left. Nested jobs are silent.
 
     Args:
-        description: what is being done, e.g. ``reading fer2013.zip``.
-        total: how many units the job has.
-        done: how many of them an earlier process did, for a job that goes on.
+        description: e.g. ``reading fer2013.zip``.
+        total: number of units.
+        done: units done by an earlier process, for a resumed job.
 
     Yields:
-        ``advance(n=1, note="")``: n more units are done; `note` stands behind the bar.
+        ``advance(n=1, note="")``: n more units are done; `note` is shown after the bar.
     """
     global _inside
-    description = printable(description)  # a file's name may be in it
+    description = printable(description)  # it may contain a file name
     if not _enabled or _inside:
         yield lambda n=1, note="": None
         return

@@ -1,1 +1,1 @@
-"""The command line: one file for each command; `main` puts them together, `ending` says how they end."""
+"""The command line: one file per command; `main` registers them, `ending` maps errors to exit codes."""

@@ -1,4 +1,4 @@
-"""`edgefer ablate`: a recipe and each of its ablations trained, and a table of what they are worth."""
+"""`edgefer ablate`: trains a recipe and each of its ablations, and tabulates the results."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def command(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Train a recipe and each of its ablations. Given the same --out again, it continues."""
+    """Train a recipe and each of its ablations. The same --out resumes."""
     from edgefer import data as datasets
     from edgefer import paths
     from edgefer.cli import output

@@ -1,4 +1,4 @@
-"""`edgefer bench`: bundles and data in, a table, `result.json` and a report out."""
+"""`edgefer bench`: measures bundles on data; prints a table and writes `result.json` and a report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgefer.bench.result import BenchResult
     from edgefer.data.dataset import Dataset
 
-_FACES = 1000  # a second or two to draw on a board, once
+_FACES = 1000  # one or two seconds on a board, once
 
 
 def command(
@@ -166,7 +166,7 @@ def command(
 
 
 def _given(data: Path | None) -> Dataset:
-    """Return the data for a bench on a GPU; if there is none, a few synthetic faces."""
+    """Return the data for a bench on a GPU; a few synthetic faces if there are none."""
     from edgefer import console
     from edgefer import data as datasets
     from edgefer.data.default import named
@@ -182,7 +182,7 @@ def _given(data: Path | None) -> Dataset:
 
 
 def _runs(device: str) -> bool:
-    """Return whether a device runs here although no file says that it is here, as in a container with few of them."""
+    """Return whether a device runs here although its files are missing, as in a container."""
     from edgefer.backends import registry
     from edgefer.errors import MissingRequirement
 
@@ -194,7 +194,7 @@ def _runs(device: str) -> bool:
 
 
 def write(result: BenchResult, folder: Path, submit: str | None = None) -> dict[str, str]:
-    """Write a bench's files, ``result.json`` and where its extra is installed ``report.html``; return their paths.
+    """Write a bench's files, ``result.json`` and, with its extra installed, ``report.html``; return their paths.
 
     With words on cooling and power, ``submission.json`` too.
     """

@@ -1,4 +1,4 @@
-"""`edgefer build`: engines for GPUs that are not here, into a bundle; or for the GPU that is here, into the cache."""
+"""`edgefer build`: builds engines for other GPUs into a bundle, or for this machine's GPU into the cache."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def command(
 
 
 def _here(device: str, path: Path | None, as_json: bool) -> None:
-    """Build the engines that this machine's GPU has none of yet, and say where they are kept."""
+    """Build missing engines for this machine's GPU, and print where they are cached."""
     from edgefer import bundle as bundles
     from edgefer.backends.tensorrt import ahead
     from edgefer.bench.from_paths import newest
@@ -76,7 +76,7 @@ def _here(device: str, path: Path | None, as_json: bool) -> None:
 
 
 def rows(engines: Sequence[Engine]) -> dict[str, str]:
-    """Return what a person wants to know of each engine, by the network's name."""
+    """Return a description of each engine, by the network's name."""
     return {
         engine.network: f"{engine.bytes:,} bytes, SM {', '.join(engine.compute)}, TensorRT for RTX {engine.version}"
         for engine in engines
@@ -84,7 +84,7 @@ def rows(engines: Sequence[Engine]) -> dict[str, str]:
 
 
 def _check(graph: Path) -> None:
-    """Look through a graph before the builder does, where onnx is installed: who compressed it here did so already."""
+    """Lint a graph before it is built, if onnx is installed; compress has linted it already."""
     from edgefer import console
     from edgefer.cli import output
     from edgefer.errors import MissingExtra

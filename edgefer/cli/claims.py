@@ -1,4 +1,4 @@
-"""`edgefer claims`: the ledger of the papers' claims, alone or beside what benches measured."""
+"""`edgefer claims`: the ledger of the papers' claims, alone or compared with benches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Check papers' claims: recompute them, count networks and FER2013, compare with benches.
 
-    Nothing is trained or measured; without FER2013 (--data, EDGEFER_DATA, ./data) what it decides is not run.
+    Nothing is trained or measured; claims on FER2013 need it (--data, EDGEFER_DATA, ./data).
     """
     from edgefer import data as datasets
     from edgefer import paths
@@ -54,10 +54,10 @@ def command(
 
 
 def read(results: Sequence[Path]) -> list[tuple[str, BenchResult]]:
-    """Return finished benches with their names, as a ledger says them.
+    """Return finished benches with their names.
 
     Raises:
-        InputError: one is none.
+        InputError: one is not a bench.
     """
     from edgefer import public
     from edgefer.bench.result_file import read as checked
@@ -66,10 +66,10 @@ def read(results: Sequence[Path]) -> list[tuple[str, BenchResult]]:
 
 
 def decided(benches: Sequence[tuple[str, BenchResult]], dataset: Dataset | None) -> ClaimsResult:
-    """Return the ledger, held against benches.
+    """Return the ledger, compared with benches.
 
     Raises:
-        InputError: figures of a bench cannot be right.
+        InputError: a bench's figures are inconsistent.
     """
     from edgefer.claims import ledger
     from edgefer.claims.verdicts import decide
@@ -90,7 +90,7 @@ def section(result: ClaimsResult) -> Section:
 
 
 def write(result: ClaimsResult, folder: Path) -> dict[str, str]:
-    """Write ``claims.json`` and where its extra is installed ``claims.html``; return their paths."""
+    """Write ``claims.json`` and, with its extra installed, ``claims.html``; return their paths."""
     from edgefer import console, paths
 
     files = {JSON: text(result)}
@@ -107,5 +107,5 @@ def write(result: ClaimsResult, folder: Path) -> dict[str, str]:
 
 
 def text(result: ClaimsResult) -> str:
-    """Return what ``claims.json`` holds."""
+    """Return the content of ``claims.json``."""
     return result.model_dump_json(indent=1) + "\n"

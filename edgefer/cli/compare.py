@@ -110,7 +110,7 @@ def _markdown(compared: Compared, new: BenchResult) -> Iterator[str]:
     for network in compared.networks:
         for number, row in enumerate(_rows(network)):
             name = "" if number else f"{_code(network.network)}{' (same file)' if network.same_file else ''}"
-            # a rail's name is the device's, so each first cell is code too
+            # rail names come from the device, so each first cell is code too
             yield f"| {name} | {_code(row[0])} | {' | '.join(row[1:])} |"
     yield ""
     yield "<details><summary>Caveats</summary>"
@@ -138,7 +138,7 @@ def _differences(compared: Compared) -> list[str]:
 
 
 def _notes(compared: Compared) -> list[str]:
-    """Return what stands under the tables."""
+    """Return the text under the tables."""
     lines = [f"only in A: {name}" for name in compared.only_in_a]
     lines += [f"only in B: {name}" for name in compared.only_in_b]
     lines += [f"note: {each}" for each in compared.software]
@@ -146,7 +146,7 @@ def _notes(compared: Compared) -> list[str]:
 
 
 def _rows(network: NetworkPair) -> Iterator[tuple[str, str, str, str, str]]:
-    """Return the rows of one network's table; what neither result has is left out."""
+    """Return the rows of one network's table, without figures that neither result has."""
     changes = {each.metric: each for each in network.changes}
     for percentile in ("p50", "p90", "p95", "p99"):
         yield from _ratio(changes[f"latency.{percentile}"], f"{percentile}, ms", 1, 3)

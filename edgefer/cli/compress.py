@@ -1,4 +1,4 @@
-"""`edgefer compress`: a trained network in, an INT8 bundle out."""
+"""`edgefer compress`: makes an INT8 bundle of a trained network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _AFTER = {
     "allow_float",
     "diagnose",
     "auto_repair",
-}  # options that fine-tuning knows nothing of
+}  # options that do not affect fine-tuning
 _SHOWN = 4  # nodes of one reason; --json has them all
 
 
@@ -77,7 +77,7 @@ def command(
         from edgefer.compression.result import Rejected
         from edgefer.learning import checkpoint as checkpoints
         from edgefer.learning import distributed
-    compute = ahead.compute_capabilities(sm) if sm else []  # said before the long work
+    compute = ahead.compute_capabilities(sm) if sm else []  # checked before the long work
     if threads:
         torch.set_num_threads(threads)
     distributed.join("cpu")
@@ -112,7 +112,7 @@ def command(
     if compute and rejected is None:
         try:
             opened, built = ahead.build(bundles.load(result.bundle), compute, builder.MAX_BATCH)
-        except InputError as error:  # hours of work are not lost for it
+        except InputError as error:  # do not lose hours of work
             raise InputError(
                 f"{result.bundle} is complete except for its engines: {error}; then run: edgefer build"
             ) from None
@@ -161,12 +161,12 @@ def command(
 
 
 def _resume(work: Path | None) -> str | None:
-    """Return what goes on with a fine-tuning, if there is one."""
+    """Return the command that resumes a fine-tuning, if there is one."""
     return f"edgefer compress --resume {shell(work)}" if work else None
 
 
 def _once(of: Mapping[str, Value]) -> dict[str, Value]:
-    """TensorRT for RTX runs TensorRT's file: no line of its own."""
+    """TensorRT for RTX runs TensorRT's file: no separate line."""
     return {name: value for name, value in of.items() if not name.endswith("-rtx")}
 
 

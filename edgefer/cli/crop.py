@@ -1,4 +1,4 @@
-"""`edgefer data crop`: whole pictures, a video or a camera to a folder of faces that can be trained on."""
+"""`edgefer data crop`: crops pictures, a video or a camera to a folder of faces for training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def command(
     detector: Detector = None,
     as_json: Json = False,
 ) -> None:
-    """Cut the faces out of whole pictures, as `predict` sees them. Labels, folders and splits are kept."""
+    """Crop the faces out of whole pictures, as `predict` does. Labels, folders and splits are kept."""
     from edgefer.cli import output
     from edgefer.cropping import crop as cropping
     from edgefer.cropping import sources

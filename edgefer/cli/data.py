@@ -1,4 +1,4 @@
-"""`edgefer data info`: what a data set is made of, and what is wrong with it."""
+"""`edgefer data info`: a data set's content and problems."""
 
 from __future__ import annotations
 

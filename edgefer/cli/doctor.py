@@ -1,4 +1,4 @@
-"""`edgefer doctor`: what this machine is and can do."""
+"""`edgefer doctor`: what this machine can run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edgefer.cli.options import Json
 def command(
     as_json: Json = False,
 ) -> None:
-    """Check what this machine can do, with a remedy for each thing that is missing."""
+    """Check what this machine can run, with a remedy for each missing part."""
     from edgefer.cli import output
     from edgefer.devices import doctor as doctors
     from edgefer.errors import MissingRequirement

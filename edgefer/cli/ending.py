@@ -1,10 +1,11 @@
 """How a command ends: the one place where an exception becomes a line for a person and an exit code for a script.
 
-Exit codes: 0 done; 1 a bound was missed, the result stands; 2 wrong input: a file, an option; 3 the machine lacks
-something: an extra, a device, disk space; 70 a bug in edgefer; 130 Ctrl-C; 141 who read the output has left.
+Exit codes: 0 done; 1 a gate or comparison failed, the result is valid; 2 wrong input: a file, an option; 3 the machine
+lacks
+something: an extra, a device, disk space; 70 a bug in edgefer; 130 Ctrl-C; 141 the reader of the output has closed it.
 
-`live` on a camera or stream and `serve` go on until Ctrl-C or SIGTERM: that is their end, and they exit with 0. With
-130 a supervisor would note a failure at each stop.
+`live` on a camera or stream and `serve` run until Ctrl-C or SIGTERM, and exit with 0:
+with 130 a supervisor would record a failure.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from edgefer.cli import signals
 from edgefer.errors import EdgeferError, InputError, Interrupted, MissingExtra, MissingRequirement
 from edgefer.lines import one_line, printable_lines
 
-_BROKEN_PIPE = 141  # what a shell shows of a program that SIGPIPE ended
+_BROKEN_PIPE = 141  # as a shell reports SIGPIPE
 _BUG = 70
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WRONG_PATH = (
@@ -37,7 +38,7 @@ _WRONG_PATH = (
 
 
 class Group(TyperGroup):
-    """edgefer's commands; whatever one of them raises ends here."""
+    """edgefer's commands; all exceptions end here."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run edgefer, and end the process."""
@@ -46,7 +47,7 @@ class Group(TyperGroup):
         except (OSError, SystemExit) as error:
             if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
                 raise
-            _silence(sys.stderr)  # typer cannot print what it refuses
+            _silence(sys.stderr)  # typer cannot print the rejected argument
             sys.exit(InputError.exit_code)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
@@ -59,7 +60,7 @@ class Group(TyperGroup):
             return super().make_context(info_name, args, parent, **extra)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Note whether the command is asked for JSON: an error is printed as JSON too then."""
+        """Record whether the command prints JSON: then errors are JSON too."""
         ctx.meta["edgefer.json"] = "--json" in args
         return super().parse_args(ctx, args)
 
@@ -67,7 +68,7 @@ class Group(TyperGroup):
         """Run a command.
 
         Raises:
-            typer.Exit: it failed, with the exit code; the message has been printed.
+            typer.Exit: it failed; has the exit code, and the message is printed.
         """
         with _ended(ctx.meta["edgefer.json"]):
             return super().invoke(ctx)
@@ -75,14 +76,14 @@ class Group(TyperGroup):
 
 @contextmanager
 def _ended(as_json: bool) -> Iterator[None]:
-    """Turn what is raised inside into a line and an exit code."""
+    """Convert exceptions into a line and an exit code."""
     try:
         try:
             yield
         except (typer.Exit, typer.Abort):
             sys.stdout.flush()
             raise
-        sys.stdout.flush()  # a closed pipe shows here, not in an exit handler
+        sys.stdout.flush()  # detect a closed pipe here, not in an exit handler
     except (typer.Exit, typer.Abort):
         raise
     except (BrokenPipeError, SystemExit) as error:
@@ -91,12 +92,12 @@ def _ended(as_json: bool) -> Iterator[None]:
         _silence(sys.stdout)
         raise typer.Exit(_BROKEN_PIPE) from None
     except (Exception, KeyboardInterrupt) as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # which typer ends with the help
+        if type(error).__name__ == "NoArgsIsHelpError":  # typer shows the help
             raise
         understood = explain(error)
         message = one_line(understood) if understood else _bug(error)
         code = understood.exit_code if understood else _BUG
-        # Nobody may read, or the disk be full: the exit code still says what was.
+        # stderr may be closed or the disk full: the exit code still tells.
         with _silenced_if_full(sys.stderr):
             print(f"edgefer{_which_process()}: {message}", file=sys.stderr, flush=True)
         with _silenced_if_full(sys.stdout):
@@ -108,7 +109,7 @@ def _ended(as_json: bool) -> Iterator[None]:
 
 @contextmanager
 def resumable(command: Callable[[], str | None]) -> Iterator[None]:
-    """Say how to go on after what is inside was interrupted, or ran out of disk space or memory.
+    """Print how to resume after an interruption, or out of disk space or memory.
 
     Args:
         command: returns what to type, or None where nothing was saved yet.
@@ -136,13 +137,13 @@ def _silenced_if_full(stream: TextIO) -> Iterator[None]:
 
 
 def _silence(stream: TextIO) -> None:
-    """Let what is still to be written, by an exit handler too, go nowhere."""
-    with suppress(OSError, ValueError):  # a stream that is no file: there is no exit handler to fear
+    """Discard everything still to be written, also by exit handlers."""
+    with suppress(OSError, ValueError):  # not a file: no exit handler to consider
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def explain(error: BaseException) -> EdgeferError | None:
-    """Return the error that tells a person what happened, or None where it can only be a bug."""
+    """Return the error to show, or None for a bug."""
     if isinstance(error, EdgeferError):
         return error
     if hasattr(error, "format_message"):
@@ -167,7 +168,7 @@ def explain(error: BaseException) -> EdgeferError | None:
 
 
 def _usage(error: Any) -> InputError:
-    """Return what typer says of a command line as one line like all others."""
+    """Return typer's usage error in edgefer's one-line form."""
     said = error.format_message().rstrip(".").replace("No such option: ", "No such option ")
     command = getattr(getattr(error, "ctx", None), "command_path", None) or "edgefer"
     return InputError(f"{said[:1].lower()}{said[1:]}; see {command} --help")

@@ -1,4 +1,4 @@
-"""`edgefer export`: a bundle for a program that is not edgefer."""
+"""`edgefer export`: exports a bundle for other programs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Export a network for other programs, preprocessing inside. Exit code 1: --check found a difference."""
+    """Export a network for other programs, with preprocessing. Exit code 1: --check found a difference."""
     from edgefer.errors import GateFailed, InputError
 
     if context.invoked_subcommand is not None:
@@ -80,9 +80,9 @@ def onnx(
     box: Annotated[bool, typer.Option("--box", help="Also take the face's box as a second input.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write one ONNX file: a picture in (uint8, H x W x 3 or 4, any size), calibrated probabilities out.
+    """Write one ONNX file from picture (uint8, H x W x 3 or 4, any size) to calibrated probabilities.
 
-    Golden vectors lie beside it; `edgefer export --check FILE` runs them.
+    Golden vectors are written next to it; `edgefer export --check FILE` runs them.
     """
     from edgefer.cli import output
     from edgefer.cli.options import opened
@@ -117,7 +117,7 @@ def litert(
     """Write a LiteRT file (.tflite) for phones and the Raspberry Pi, with the bundle's own INT8 scales.
 
     It takes the preprocessed picture, float32 (N, height, width, channels), and returns logits. Golden vectors are
-    written beside it; `edgefer export --check FILE` runs them.
+    written next to it; `edgefer export --check FILE` runs them.
     """
     from edgefer.cli import output
     from edgefer.cli.options import opened
@@ -151,7 +151,7 @@ def web(
     detector: Detector = None,
     as_json: Json = False,
 ) -> None:
-    """Write a folder with a page that finds faces and judges them in the browser, offline, from any web server."""
+    """Write a folder with a page that detects and classifies faces in the browser, offline, from any web server."""
     from edgefer.cli import output
     from edgefer.cli.options import opened
     from edgefer.live.notice import NOTICE

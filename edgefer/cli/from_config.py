@@ -1,4 +1,4 @@
-"""Options of a command that are the fields of a config: what each is, its default and its help are written there."""
+"""Command options from a config's fields: types, defaults and help texts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 
 def with_options_of(config: type[Any], after: str) -> Callable[[Command], Command]:
-    """Let a command take each field of a config as an option, in the place of its ``**settings``.
+    """Let a command take each field of a config as an option, instead of its ``**settings``.
 
-    An option that isn't typed arrives as None, or False, so that the command can tell; `given` has the others.
+    Options that are not typed arrive as None or False; `given` returns the others.
 
     Args:
         config: a dataclass; a field is an option if its metadata has a ``help``.
-        after: the parameter of the command behind which they stand in ``--help``.
+        after: the command's parameter that they follow in ``--help``.
     """
 
     def with_options(command: Command) -> Command:
@@ -38,7 +38,7 @@ def with_options_of(config: type[Any], after: str) -> Callable[[Command], Comman
 
 
 def given(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that were typed, as the config takes them."""
+    """Return the typed settings, for the config."""
     typed = {name: value for name, value in settings.items() if value is not None and value is not False}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in typed.items() if value != []}
 
@@ -66,7 +66,7 @@ def _parameters(config: type[Any]) -> list[inspect.Parameter]:
 
 
 def _kind(hint: Any) -> Any:
-    """Return what Typer makes a field's value of."""
+    """Return the Typer type of a field."""
     if get_origin(hint) in (Union, UnionType):
         hint = next(each for each in get_args(hint) if each is not type(None))
     if get_origin(hint) is tuple:

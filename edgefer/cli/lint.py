@@ -1,4 +1,4 @@
-"""`edgefer lint`: what a target would refuse or misread in an ONNX file, whoever wrote it."""
+"""`edgefer lint`: finds what a target would reject or misread in any ONNX file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def command(
     target: Annotated[str, typer.Option(help="Target: tensorrt, cpu or rtx.")],
     as_json: Json = False,
 ) -> None:
-    """Find what a target would refuse or misread in an ONNX file. Exit code 1: something was found.
+    """Find what a target would reject or misread in an ONNX file. Exit code 1: there are findings.
 
-    Where the target's runtime is installed (onnxruntime, tensorrt or tensorrt_rtx), it is asked, too.
+    If the target's runtime is installed (onnxruntime, tensorrt or tensorrt_rtx), it is tried too.
     """
     from edgefer.cli import output
     from edgefer.errors import GateFailed, InputError

@@ -1,4 +1,4 @@
-"""`edgefer live`: the faces in front of a camera and what each shows, as it happens."""
+"""`edgefer live`: classifies the faces in front of a camera, live."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgefer.live.pipeline import Live
     from edgefer.predictor import Predictor
 
-_TICK = 0.25  # seconds between two looks at the clock, and two pictures of the terminal
+_TICK = 0.25  # seconds between two checks of the clock, and two updates of the terminal
 
 
 def command(
@@ -89,7 +89,7 @@ def command(
             console.say(line)
         view = _View(opened.title, events)
         running = Live(opened, predictor, JudgeSettings(every, min_face, smoothing), view.say)
-        # The page and this command are there before the first frame is.
+        # The page and this command start before the first frame.
         where = stack.enter_context(_page(running, predictor, listen, token)) if page else None
         answers = stack.enter_context(running.subscribe(size=4))
         stack.enter_context(running)
@@ -105,14 +105,14 @@ def command(
                     recording.add(*answered)
                 view.show(answered and answered[1], running)
         except KeyboardInterrupt:
-            if opened.paced:  # a file has an end of its own: scripts must see that this was not it
+            if opened.paced:  # a file ends by itself: scripts must see an interruption
                 raise
         running.check()
 
 
 @contextmanager
 def _page(running: Live, predictor: Predictor, listen: str | None, token: str | None) -> Iterator[str]:
-    """Show the page meanwhile; give its address. Without `listen` a free port is taken where 4912 is in use."""
+    """Serve the page in the block; yield its address. Without `listen`, a free port is used if 4912 is taken."""
     from edgefer.errors import InputError
     from edgefer.server import address, run
     from edgefer.server.app import application
@@ -130,11 +130,11 @@ def _page(running: Live, predictor: Predictor, listen: str | None, token: str | 
 
 
 class _View:
-    """What is printed: JSON lines, a table that is redrawn in a terminal, or a line for each change.
+    """Output: JSON lines, a redrawn table in a terminal, or one line per change.
 
     Args:
         title: of the source.
-        events: which JSON lines are asked for.
+        events: which JSON lines to print.
     """
 
     def __init__(self, title: str, events: Literal["changes", "frames"] | None) -> None:
@@ -161,7 +161,7 @@ class _View:
             self._drawing = None
 
     def say(self, line: str) -> None:
-        """Print a line that is no answer, above the table where there is one."""
+        """Print a line that is not a prediction, above the table if there is one."""
         from edgefer import console
         from edgefer.lines import printable
 
@@ -174,7 +174,7 @@ class _View:
         """Print what is new.
 
         Args:
-            frame: the newest one; None where there is none since the last call.
+            frame: the newest; None if there is no new one.
             running: for the figures.
         """
         from edgefer.cli import output

@@ -1,4 +1,4 @@
-"""The command `edgefer`. Each command is a file of its own here, which imports what is heavy when it runs."""
+"""The command `edgefer`. Each command is a file of its own here, with heavy imports inside its function."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _edgefer(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Train facial-expression networks, compress them to INT8, and measure them where they run."""
+    """Train facial-expression networks, compress them to INT8, and measure them on the device."""
     console.enable()
     if context.invoked_subcommand is None:
         from edgefer.cli import output
@@ -111,14 +111,14 @@ def run_command() -> None:
     """Run the command that was typed; ends the process."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # closed by whoever started this
+        if stream is None:  # closed by the caller
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8", errors="backslashreplace"))  # noqa: SIM115
-        elif isinstance(stream, io.TextIOWrapper):  # a file's name may have letters that the terminal has not
+        elif isinstance(stream, io.TextIOWrapper):  # a file name may have characters that the terminal lacks
             stream.reconfigure(errors="backslashreplace")
             setattr(sys, name, console.Guarded(stream))
     interrupt_by_all()
     try:
         app(prog_name="edgefer")
-    except KeyboardInterrupt:  # before or after what `Group` turns into a line
+    except KeyboardInterrupt:  # outside the part that `Group` handles
         sys.stderr.write("edgefer: interrupted\n")
         sys.exit(Interrupted.exit_code)

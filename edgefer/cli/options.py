@@ -1,4 +1,4 @@
-"""Options that more than one command takes, each with one name, one help and one check."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads.
 
 
 def check_device(device: str | None) -> None:
-    """Refuse a device that there is not.
+    """Refuse an unknown device.
 
     Raises:
         InputError: it is neither cpu nor cuda.
@@ -70,7 +70,7 @@ def check_device(device: str | None) -> None:
 
 
 def prepare_torch(device: str | None, threads: int | None) -> None:
-    """Refuse cuda where there is none, and let torch use so many threads.
+    """Refuse cuda if there is none, and set torch's number of threads.
 
     Raises:
         MissingRequirement: there is no CUDA device.
@@ -93,15 +93,15 @@ def start_settings(pretrained: bool | None, weights: Path | None) -> list[str]:
 
 
 def named(path: Path) -> str:
-    """Return a path that means the same in any folder; the name of a network of edgefer's stays as it is."""
+    """Return an absolute path; names of pretrained networks are unchanged."""
     return str(path.resolve() if path.exists() else path)
 
 
 def opened(bundles: Sequence[Path] | None) -> list[Bundle]:
-    """Open the bundles that are named; without one the newest in ``runs/compress``, else edgefer-base, and say so.
+    """Open the given bundles; by default the newest in ``runs/compress``, else edgefer-base, and print that.
 
     Raises:
-        InputError: one is no bundle.
+        InputError: one is not a bundle.
     """
     from edgefer import bundle
     from edgefer.bench.from_paths import newest
@@ -110,10 +110,10 @@ def opened(bundles: Sequence[Path] | None) -> list[Bundle]:
 
 
 def check_printed(markdown: bool, as_json: bool) -> None:
-    """Refuse to print in two ways.
+    """Refuse two output formats.
 
     Raises:
-        InputError: both are asked for.
+        InputError: both are given.
     """
     from edgefer.errors import InputError
 
@@ -122,10 +122,10 @@ def check_printed(markdown: bool, as_json: bool) -> None:
 
 
 def check_divided(dataset: Dataset, groups: str | None) -> None:
-    """Refuse --groups where a data set has splits of its own, which it would not change.
+    """Refuse --groups for a data set with its own splits, which it would not change.
 
     Raises:
-        InputError: it has.
+        InputError: it has its own splits.
     """
     from edgefer.errors import InputError
 

@@ -1,6 +1,6 @@
-"""What every command prints on stdout, printable whatever is named in it: JSON, lines, aligned rows, tables.
+"""Output of all commands on stdout, with control characters escaped: JSON, lines, aligned rows, tables.
 
-No command calls `print` itself.
+No command calls `print`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
     "with_data",
 ]
 
-# The packages whose absence tells that an extra is not installed.
+# Packages that show whether an extra is installed.
 EXTRAS = {
     "train": ("torch", "torchvision", "timm", "safetensors", "captum"),
     "compress": ("nncf", "torchao", "onnx", "scipy"),
@@ -55,7 +55,7 @@ EXTRAS = {
 
 @contextmanager
 def needs_extra(*extras: str) -> Iterator[None]:
-    """Turn the ImportError of a package of `extras` into one line that names the `pip install` to run.
+    """Convert the ImportError of a package of `extras` into one line with the `pip install` to run.
 
     Raises:
         MissingExtra: such a package is not installed.
@@ -71,16 +71,16 @@ def needs_extra(*extras: str) -> Iterator[None]:
 
 
 def screen() -> Console:
-    """Return where tables are printed: stdout, with words as they are. No [word] in a text is a style."""
+    """Return the console for tables: stdout, without markup: no [word] in a text is a style."""
     from rich.console import Console
 
     class Screen(Console):
         def render_str(self, text: str, **options: Any) -> Text:
-            """Write control characters in a cell as escapes, before its width is taken."""
+            """Escape control characters in a cell, before its width is measured."""
             return super().render_str(printable_lines(text), **options)
 
         def on_broken_pipe(self) -> None:
-            """Leave a reader that went away to `edgefer.cli.ending`: rich would end with 1, a bound that was missed."""
+            """Leave a closed pipe to `edgefer.cli.ending`: rich would exit with 1, a failed gate."""
             raise BrokenPipeError
 
     return Screen(highlight=False, emoji=False, markup=False)
@@ -90,12 +90,12 @@ def print_json(value: Mapping[str, Any], failure: EdgeferError | None = None) ->
     """Print one JSON object on stdout.
 
     Raises:
-        EdgeferError: `failure`, where there is one: `value` is its report, and `edgefer.cli.ending` prints both as one.
+        EdgeferError: `failure`, if given: `value` is its report, and `edgefer.cli.ending` prints both together.
     """
     if failure is not None:
         failure.report = value
         raise failure
-    # ASCII, and without the one control character that JSON lets stand in a text.
+    # ASCII, without DEL, the one control character that JSON allows in a string.
     print(json.dumps(value, indent=2, default=str).replace("\x7f", "\\u007f"))
 
 
@@ -110,7 +110,7 @@ def print_line(text: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print a text of several lines on stdout, as it ends."""
+    """Print a text of several lines on stdout."""
     print(printable_lines(text), end="")
 
 
@@ -129,10 +129,10 @@ def print_rows(title: str, rows: Mapping[str, str]) -> None:
 
 
 def with_data(data: Path | None) -> str:
-    """Return the option that names the data set to the next command, as it was named to this one."""
+    """Return the option that passes the same data set to the next command."""
     return "" if data is None else f" --data {shell(data)}"
 
 
 def print_next(command: str) -> None:
-    """Print the command that a user would type next."""
+    """Print the next command to type."""
     print_line(f"next: {command}")

@@ -1,4 +1,4 @@
-"""`edgefer predict`: pictures in, the expression of each face out."""
+"""`edgefer predict`: classifies the faces in pictures."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def command(
             predict_video.write(predictor, Path(pictures[0]), csv or Path(), settings, as_json)
         return
     files = predictions.find(pictures)
-    # Pillow's warnings of odd metadata and large pictures, which are read all the same.
+    # Pillow's warnings about odd metadata and large pictures, which are read anyway.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     failed: EdgeferError | None = None
     predicted: list[PicturePrediction] = []
@@ -107,10 +107,10 @@ def command(
                 for each in predictions.predict_files(predictor, files, faces, annotate, min_confidence, min_face):
                     predicted.append(each)
                     advance(1, predictions.named(each.file))
-        except (Exception, KeyboardInterrupt) as error:  # what was answered before is shown and written all the same
+        except (Exception, KeyboardInterrupt) as error:  # earlier predictions are shown and written anyway
             failed = explain(error)
             if failed is None or not predicted:
-                raise  # a bug may have spoiled them too
+                raise  # a bug may have affected them too
         labels = predictor.labels
         name, device = predictor.bundle.manifest.name, predictor.device
     unread = [each for each in predicted if each.error]
@@ -119,7 +119,7 @@ def command(
     if csv is not None:
         try:
             predictions.write_csv(csv, predicted, labels, min_confidence)
-        except (OSError, EdgeferError) as error:  # the answers are printed all the same
+        except (OSError, EdgeferError) as error:  # the predictions are printed anyway
             failed = failed or explain(error)
             if failed is None:
                 raise

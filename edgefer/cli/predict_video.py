@@ -1,4 +1,4 @@
-"""`edgefer predict` with a video: what it takes, and what it prints."""
+"""`edgefer predict` with a video."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def check(videos: list[str], faces: str, csv: Path | None, annotate: Path | None) -> None:
-    """Refuse what does not go with a video.
+    """Refuse options that do not apply to a video.
 
     Raises:
-        InputError: there is more than the one video, or no table, or an option that is for pictures.
+        InputError: there is more than one video, no table, or an option for pictures.
     """
     from edgefer.errors import InputError
     from edgefer.lines import printable, shell
@@ -34,7 +34,7 @@ def check(videos: list[str], faces: str, csv: Path | None, annotate: Path | None
 
 
 def write(predictor: Predictor, file: Path, csv: Path, settings: JudgeSettings, as_json: bool) -> None:
-    """Judge every frame of a video and write a row for each face and frame."""
+    """Classify every frame of a video and write one row per face and frame."""
     from edgefer.cli import output
     from edgefer.cli.ending import resumable
     from edgefer.lines import counted, typed

@@ -1,4 +1,4 @@
-"""`edgefer project`, and what `edgefer bench` does where its device is not here: `projection.json`, exit code 3."""
+"""`edgefer project`, and `edgefer bench` without its device: `projection.json`, exit code 3."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def command(
 
 
 def projected(device: str) -> TypeGuard[Family]:
-    """Return whether there is a projection for a device."""
+    """Return whether a device can be projected."""
     return device in _ABSENT
 
 
@@ -61,8 +61,8 @@ def run(
     """Write and print a projection.
 
     Raises:
-        MissingRequirement: nothing was measured and `asked` is false (after all has been printed), or the extra is
-            missing.
+        MissingRequirement: nothing was measured and `asked` is false (after printing everything), or the
+            extra is missing.
     """
     from edgefer import data as datasets
     from edgefer import paths
@@ -79,7 +79,7 @@ def run(
     if out is not None:
         paths.check_unused(out)
     if not as_json:
-        output.print_line(statement(device))  # before anything else is seen, reading and evaluating too
+        output.print_line(statement(device))  # checked first, before reading and evaluating
     projection = project(found, datasets.find(data), device=device, threads=threads, split=split)
     title = found[0].manifest.name if len(found) == 1 else f"{len(found)}-bundles"
     command = "project" if asked else "bench"

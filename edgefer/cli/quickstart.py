@@ -26,7 +26,7 @@ def command(
 
         from edgefer.compression import extension
     started = time.monotonic()
-    extension.start_extension_build()  # takes about a minute the first time, while the network trains
+    extension.start_extension_build()  # takes about a minute the first time, in parallel with training
     dataset = edgefer.data.builtin()
     console.say("1 of 3: train a nano network on synthetic faces (built in, no photographs)")
     trained = edgefer.train("quickstart", dataset, seed=seed)

@@ -1,4 +1,4 @@
-"""`edgefer recipes`: the list, or one recipe as the TOML it is."""
+"""`edgefer recipes`: lists recipes, or prints one as TOML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgefer report`: finished benches as tables, a page, Markdown and CSV, from their `result.json` alone."""
+"""`edgefer report`: shows finished benches as tables, a page, Markdown and CSV, from their `result.json`."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def command(
 
 
 def _places(html: Path, count: int) -> Sequence[Path]:
-    """Return where pages go: the first where it is told, each further one with its number.
+    """Return the pages' paths: the given one, then numbered ones.
 
     Raises:
         InputError: a page cannot be written there.

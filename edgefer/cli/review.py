@@ -1,4 +1,4 @@
-"""`edgefer review`: what a training came to, as a page to look at and as JSON."""
+"""`edgefer review`: a training's results, as a page and as JSON."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def write(
 
     Args:
         run: from `edgefer.review.run.read`.
-        dataset: to ask the network about.
+        dataset: to evaluate.
         folder: for the files.
-        split: likewise, like the others see `edgefer.review.reviewing.review`.
+        split: see `edgefer.review.reviewing.review`.
         with_faces: likewise.
         device: likewise.
 

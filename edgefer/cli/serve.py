@@ -59,7 +59,7 @@ def command(
     secret = address.token_for(wanted, token)
     settings = ServerSettings(workers or os.cpu_count() or 1, queue, max_mb << 20, min_confidence=min_confidence)
     with Predictor.load(bundle, threads=threads, device=device, detector=detector) as predictor:
-        predictor.start_detector()  # what it lacks shows now, not at the first picture
+        predictor.start_detector()  # fail now if something is missing, not at the first picture
         listening, here = address.bind(wanted)
         app = application(predictor, settings, secret)
 

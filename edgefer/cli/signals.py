@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP end a command as Ctrl-C does: files that are half written are removed, and a training is saved."""
+"""SIGTERM and SIGHUP act as Ctrl-C: partial files are removed, and a training is saved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _come = False
 
 
 def interrupt_by_all() -> None:
-    """Raise KeyboardInterrupt on SIGTERM and SIGHUP from now on, but for one that is ignored, as under nohup."""
+    """Raise KeyboardInterrupt on SIGTERM and SIGHUP from now on, unless ignored, as under nohup."""
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
@@ -17,7 +17,7 @@ def interrupt_by_all() -> None:
 
 
 def came() -> bool:
-    """Return whether one of them came: a library may have made another error of the KeyboardInterrupt."""
+    """Return whether a signal arrived: a library may have converted the KeyboardInterrupt."""
     return _come
 
 

@@ -1,4 +1,4 @@
-"""`edgefer train`: recipe and data in, the best checkpoint out."""
+"""`edgefer train`: trains a recipe on data, and keeps the best checkpoint."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def command(
     page: Annotated[bool, typer.Option(help="Write run.html into the folder.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Train a network, by default the recipe compact; quickstart on synthetic faces."""
+    """Train a network. Default recipe: compact, or quickstart on synthetic faces."""
     from edgefer import console, paths, recipes
     from edgefer import data as datasets
     from edgefer.cli import output
@@ -94,7 +94,7 @@ def command(
     resumes = resume is not None
     if resume is not None:
         settled = unfinished.resumed_recipe(resume)
-        # They may lie elsewhere now; that they are the same is checked.
+        # They may have moved; their content is checked.
         elsewhere = {key: value for key, value in taught.items() if value}
         settled = settled.model_copy(update={"teaching": settled.teaching.model_copy(update=elsewhere)})
         if groups is not None or labels is not None or renames is not None:
@@ -102,7 +102,7 @@ def command(
         data = data or unfinished.data_of(resume)
         dataset = distributed.first_then_others(lambda: datasets.find(data))
     else:
-        # A recipe with a mistake in it is worth knowing before 300 MB of data are read.
+        # Report mistakes in the recipe before reading 300 MB of data.
         settings = settings or []
         settings += [
             f"teaching.{key}={json.dumps(value, ensure_ascii=False)}" for key, value in taught.items() if value
@@ -139,7 +139,7 @@ def command(
             {"command": "train", **result.as_dict(), **files, "machine": machine.describe().model_dump(mode="json")}
         )
         return
-    synthetic = mark(result.synthetic)  # wherever a figure is printed
+    synthetic = mark(result.synthetic)  # next to every figure
     output.print_rows(
         f"{settled.name}, trained on {result.data}",
         {
@@ -158,15 +158,15 @@ def command(
 
 
 def _resume(run: Path) -> str | None:
-    """Return what goes on with a training, if it can."""
+    """Return the command that resumes a training, if possible."""
     return f"edgefer train --resume {shell(run)}" if (run / "last.json").exists() else None
 
 
 def check_export(recipe: Recipe, classes: int) -> None:
-    """Refuse one of timm's networks that cannot be compressed once it is trained; ours can.
+    """Refuse a timm network that could not be compressed after training; ours can.
 
     Raises:
-        InputError: it cannot be compressed, or not even be built.
+        InputError: it cannot be compressed or built.
     """
     from edgefer import console, models
     from edgefer.errors import MissingExtra
@@ -183,7 +183,7 @@ def check_export(recipe: Recipe, classes: int) -> None:
 
 
 def show(run: Path, dataset: Dataset, device: str | None) -> dict[str, str]:
-    """Write the page of a training that is done, and return its files; where it can't be made, say so in a line.
+    """Write the page of a finished training, and return its files; if that fails, print one line.
 
     Raises:
         Interrupted: Ctrl-C.

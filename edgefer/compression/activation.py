@@ -1,4 +1,4 @@
-"""ReLU in the place of activations that ONNX Runtime does not fuse in INT8."""
+"""Replaces activations that ONNX Runtime does not fuse in INT8 by ReLU."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _BATCH = 50
 
 
 def with_relu(network: nn.Module, images: Tensor) -> tuple[nn.Module, dict[str, int]]:
-    """Return a copy of `network` with ReLU in the place of SiLU and HardSwish, and how many of each there were.
+    """Return a copy of `network` with ReLU instead of SiLU and HardSwish, and their numbers.
 
-    BatchNorm measures its mean and variance anew on `images`, since ReLU hands on other numbers than it was trained
-    with. The copy still has to be fine-tuned. Gates (Sigmoid, HardSigmoid) stay.
+    BatchNorm's mean and variance are measured again on `images`, since ReLU changes its
+    inputs. The copy still has to be fine-tuned. Gates (Sigmoid, HardSigmoid) stay.
 
     Args:
-        network: in eval mode; it is left as it is.
-        images: as the network takes them, float32, (n, C, H, W), n at least 2.
+        network: in eval mode; not modified.
+        images: network inputs, float32, (n, C, H, W), n at least 2.
 
     Raises:
-        InputError: there is no such module in it.
+        InputError: it has no such module.
     """
     changed = copy.deepcopy(network)
     count: Counter[str] = Counter()
@@ -40,6 +40,6 @@ def with_relu(network: nn.Module, images: Tensor) -> tuple[nn.Module, dict[str, 
         raise InputError("--activation relu: the network has neither SiLU nor HardSwish; omit the option")
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)  # of dropout
-        # Batches of about one size: one of a single image has no variance.
+        # Batches of similar size: a single image has no variance.
         update_bn(images.tensor_split(max(1, len(images) // _BATCH)), changed)
     return changed.eval(), dict(count)

@@ -1,4 +1,4 @@
-"""Which images activation ranges come from, by a scheme that anyone can repeat."""
+"""Calibration images for activation ranges, chosen by a reproducible scheme."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Observer = Literal["minmax", "mean-minmax", "median-minmax", "mean-quantile", "h
 
 
 class Scheme(BaseModel):
-    """A scheme's TOML: how many images of which kind, and how a range is made of what they cause."""
+    """A scheme's TOML: number and choice of images, and the observer for ranges."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +43,7 @@ def load(name: str) -> Scheme:
         name: one of `schemes`, or the path of a TOML file.
 
     Raises:
-        InputError: there is no such scheme, it does not parse, or it asks for other than training images.
+        InputError: the scheme is unknown, does not parse, or uses other than training images.
     """
     path = paths.shipped("calibration") / f"{name}.toml" if name in schemes() else Path(name)
     if not path.exists():
@@ -65,13 +65,13 @@ def load(name: str) -> Scheme:
 def choose(scheme: Scheme, training: Split, dataset: Dataset) -> Split:
     """Return the images to calibrate on, in the order of their rows.
 
-    Each class gets its share of `scheme.images` (largest remainder) and at least one image. The same scheme on the
-    same data chooses the same images. A smaller data set is taken whole.
+    Each class gets its share of `scheme.images` (largest remainder) and at least one image. The
+    choice is deterministic. A smaller data set is used whole.
 
     Args:
         scheme: from `load`.
-        training: the training images, as the recipe splits them.
-        dataset: where they are from.
+        training: the training images, by the recipe's split.
+        dataset: their data set.
 
     Raises:
         InputError: `training` is another split, or shares an image with an evaluation split.
@@ -93,20 +93,20 @@ def choose(scheme: Scheme, training: Split, dataset: Dataset) -> Split:
 
 
 def _shares(available: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
-    """Divide `wanted` over classes in proportion to `available`: int64, no class above what it has."""
+    """Divide `wanted` over classes in proportion to `available`: int64, no class above its number of images."""
     exact = wanted * available / available.sum()
     counts = np.maximum(np.floor(exact).astype(np.int64), available > 0)
     while counts.sum() != wanted:
         step = 1 if counts.sum() < wanted else -1
         gap = np.where((counts + step >= 1) & (counts + step <= available), step * (exact - counts), -np.inf)
         if np.isneginf(gap).all():
-            break  # fewer images than classes are wanted: one of each
+            break  # fewer images than classes: one of each
         counts[gap.argmax()] += step
     return np.asarray(counts, np.int64)
 
 
 def record(scheme: Scheme, images: Split) -> bundle.Calibration:
-    """Return what the manifest says of the calibration images."""
+    """Return the manifest's entry on the calibration images."""
     digest = hashlib.sha256(np.ascontiguousarray(images.take(slice(None))).tobytes()).hexdigest()
     return bundle.Calibration(
         scheme=scheme.name, seed=scheme.seed, rows=[int(row) for row in images.rows], digest=digest

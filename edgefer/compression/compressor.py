@@ -1,4 +1,4 @@
-"""Checkpoint to bundle. `compress` reads from top to bottom: calibrate, fine-tune, export, lower, check, write."""
+"""From checkpoint to bundle: calibrate, fine-tune, export, lower, check, write."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ from edgefer.lines import shell
 
 MAX_STEPS = 300  # of the default fine-tuning
 RELU_EPOCHS = 2  # with new activations, before INT8
-_ROUNDING = 1e-9  # a drop is a quotient of whole images: rounding decides nothing
+_ROUNDING = 1e-9  # a drop is a ratio of whole images, so rounding decides nothing
 _TIMED_IMAGES = 50
 _WORST = 10
 _PACKAGES = ("torch", "nncf", "torchao", "onnx", "onnxruntime", "numpy")
@@ -70,15 +70,15 @@ def compress(
     Args:
         checkpoint: a training's folder, or its ``best.json``.
         dataset: the data that the network was trained on.
-        out: folder for the bundle; it is there whole or not at all.
-        config: all settings; by default those of `CompressConfig`.
-        resume: folder of a fine-tuning that was interrupted, or whose network was rejected (``<out>.unfinished``, or
-            where that was moved to), to go on with. What it left beside itself is replaced.
+        out: folder for the bundle, written atomically.
+        config: all settings; by default `CompressConfig()`.
+        resume: folder of an interrupted or rejected fine-tuning to resume (``<out>.unfinished``,
+            or its new place). Its other outputs are replaced.
 
     Raises:
-        Rejected: INT8 lost more than `max_drop`, misses `require_speedup` or takes `allow_float`; the bundle is in
-            ``<out>.rejected``, and what was fine-tuned stays in ``<out>.unfinished``, to be judged by other bounds.
-        GateFailed: `activation` leaves a network that takes `allow_float`; nothing was fine-tuned or written.
+        Rejected: INT8 lost more than `max_drop`, misses `require_speedup` or needs `allow_float`; the
+            bundle is in ``<out>.rejected``, and the fine-tuning in ``<out>.unfinished``, for other bounds.
+        GateFailed: `activation` gives a network that needs `allow_float`; nothing was fine-tuned or written.
         InputError: checkpoint, data and settings do not fit each other, or `out` exists.
         Diverged: the fine-tuning's loss is not finite.
         Interrupted: Ctrl-C; ``<out>.unfinished`` can be resumed.
@@ -101,7 +101,7 @@ def compress(
     world_size = distributed.world_size()
     distributed.go_on_alone()
 
-    # Export, and one graph for each target, beside FP32.
+    # Export, and lower to one graph per target, plus FP32.
     qdq = export.int8(student.quantized, example, job.half_range)
     predictions = {name: gate.predictions(model, spec, validation, f"checking {name}") for name, model in fp32.items()}
     predictions |= dict.fromkeys(targets.FP16_MODELS, gate.predictions(fp16_model, spec, validation, "checking FP16"))
@@ -115,12 +115,12 @@ def compress(
     if repaired:
         qdq, verdict = repaired.qdq, repaired.verdict
 
-    # The gate, and how sure the network may be.
+    # The gate, and confidence calibration.
     graphs = targets.lowered(qdq)
     logits = gate.logits(graphs["int8-cpu"].model, spec, validation, "confidence")
     sure = confidence.fit("int8-cpu", logits, validation)
     measured = speed.measure("int8-cpu", fp32["fp32"], graphs["int8-cpu"].model, inputs[:_TIMED_IMAGES])
-    gain = worth.judge(fp32["fp32"], graphs)  # again, since a repair leaves more in FP32
+    gain = worth.judge(fp32["fp32"], graphs)  # again, since a repair keeps more in FP32
     complaints = _complaints(config, student, verdict, measured, gain)
     changes = {change.network: change for change in verdict.changes}
 
@@ -180,15 +180,15 @@ def compress(
 
 @dataclass(frozen=True)
 class _Student:
-    """What fine-tuning leaves.
+    """Result of fine-tuning.
 
     Attributes:
-        network: in FP32, before INT8: with new activations where they were asked for.
+        network: in FP32, before INT8: with new activations if requested.
         quantized: in INT8.
-        worthwhile: whether INT8 gains enough, or may gain little.
-        settings: of the fine-tuning in INT8, if there was one.
+        worthwhile: whether INT8 gains enough, or `allow_float` is set.
+        settings: of the fine-tuning in INT8, if any.
         tuned: its progress.
-        activation: what became of the activations, for the manifest.
+        activation: replaced activations, for the manifest.
     """
 
     network: torch.nn.Module
@@ -207,7 +207,7 @@ class _Student:
 def _fine_tuned(
     job: CompressSetup, network: torch.nn.Module, fp32: dict[str, ModelProto], images: torch.Tensor
 ) -> _Student:
-    """Quantize and fine-tune a network; a copy with other activations joins the graphs in `fp32`."""
+    """Quantize and fine-tune a network; a copy with other activations is added to `fp32`."""
     config, example = job.config, images[:1]
     student, activation = network, None
 
@@ -222,7 +222,7 @@ def _fine_tuned(
 
     if config.activation:
         student, replaced = with_relu(network, images)
-        # What cannot be quantized or exported, or gains nothing, is said before the long work.
+        # Report what cannot be quantized or exported, or gains nothing, before the long work.
         gain = quantized()[1]
         if gain.complaint and not config.allow_float:
             raise GateFailed(f"{gain.complaint}; nothing was fine-tuned")
@@ -251,7 +251,7 @@ def _diagnosed(
     judge: Callable[[ModelProto], Verdict],
     inputs: NDArray[np.float32],
 ) -> tuple[list[Damage], Repaired | None]:
-    """Find out what costs most, where that is asked for, and whether INT8 passes without it."""
+    """Diagnose what costs most, if requested, and whether INT8 passes without it."""
     config, most = job.config, job.config.max_drop + _ROUNDING
     repairs = config.auto_repair and verdict.drop > most
     if not (job.diagnosis or repairs):
@@ -268,7 +268,7 @@ def _diagnosed(
 
 
 def _write_diagnosis(job: CompressSetup, folder: Path, damages: list[Damage], noted: bool) -> None:
-    """Write table and picture; with `noted`, the fine-tuning's folder says that they are its own."""
+    """Write table and plot; with `noted`, record them in the fine-tuning's folder."""
     from edgefer.compression import plot
 
     if job.resume and unfinished.is_diagnosis_of(job.work, folder):
@@ -281,7 +281,7 @@ def _write_diagnosis(job: CompressSetup, folder: Path, damages: list[Damage], no
 
 
 def _complaints(config: CompressConfig, student: _Student, verdict: Verdict, speed: Speed, gain: Worth) -> list[str]:
-    """Return why the bundle is rejected, or nothing."""
+    """Return why the bundle is rejected, or an empty string."""
     complaints = []
     if verdict.drop > config.max_drop + _ROUNDING and (student.worthwhile or config.ptq):
         lr = student.settings.lr if student.settings else 0.0
@@ -304,7 +304,7 @@ def _complaints(config: CompressConfig, student: _Student, verdict: Verdict, spe
 
 
 def _how(job: CompressSetup, student: _Student, repaired: Repaired | None) -> dict[str, Any]:
-    """Return what the manifest tells of the making of INT8."""
+    """Return the manifest's entry on how INT8 was made."""
     trained, tuned, settings = job.trained, student.tuned, student.settings
     return {
         "checkpoint": {
@@ -329,7 +329,7 @@ def _how(job: CompressSetup, student: _Student, repaired: Repaired | None) -> di
 
 
 def _gate(config: CompressConfig, verdict: Verdict, speed: Speed, gain: Worth, passed: bool) -> dict[str, Any]:
-    """Return what the manifest tells of the gate: its bounds, and what was measured."""
+    """Return the manifest's entry on the gate: bounds and measurements."""
     return {
         "max_drop": config.max_drop,
         "drop": round(verdict.drop, 4),
@@ -348,7 +348,7 @@ def _write(
     others: Mapping[str, ModelProto],
     passed: bool,
 ) -> bundle.Bundle:
-    """Write the bundle under a name that says whether it passed; what was fine-tuned goes where it did."""
+    """Write the bundle under a name that says whether it passed; keep the fine-tuning if it was rejected."""
     files = {
         name: bundle.NetworkFile(f"{name.replace('-', '.')}.onnx", model.SerializeToString(), "fp32", "any")
         for name, model in fp32.items()

@@ -1,4 +1,4 @@
-"""How sure a network may be: one temperature for its logits (Guo et al. 2017)."""
+"""Confidence calibration: one temperature for the logits (Guo et al. 2017)."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from edgefer.data.dataset import Split
 from edgefer.evaluation import metrics
 
 _RANGE = (math.log(0.05), math.log(20.0))
-# Standard deviation of log(temperature) before an image was seen: it weighs as much as about eight images. Without it
-# six that are all told right would have the temperature at 0 and every answer at 100 %.
+# Prior standard deviation of log(temperature), worth about eight images. Without it
+# six correct images would give temperature 0 and every confidence 100 %.
 _PRIOR = 0.5
-_FEW = 100  # images, on which a fitted temperature owes more to chance than to the network
+_FEW = 100  # images below which a fitted temperature is mostly chance
 
 
 def fit(name: str, logits: NDArray[np.float32], split: Split) -> bundle.Confidence:
     """Return the most probable temperature given a split, and the calibration error with and without it.
 
-    That is the one with the least cross-entropy, held near 1 where there are few images: log(temperature) has a normal
-    prior around 0.
+    It minimizes cross-entropy, pulled towards 1 for few images: log(temperature) has a normal prior
+    around 0.
 
     Args:
         name: of the network in the bundle.
         logits: float32, (n, classes), in the order of the split.
-        split: the validation split; its labels decide.
+        split: the validation split, with labels.
     """
 
     def improbability(log_temperature: float) -> float:

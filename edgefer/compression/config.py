@@ -1,4 +1,4 @@
-"""The settings of a compression, written once: `edgefer.compress`, `edgefer compress` and the manifest take them."""
+"""The settings of a compression, for `edgefer.compress`, `edgefer compress` and the manifest."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ MAX_DROP = 0.5
 
 
 def _setting(default: Any, help: str, at_least: float | None = None, metavar: str | None = None) -> Any:
-    """Return a field that the command line has an option for."""
+    """Return a field with a command-line option."""
     return field(default=default, metadata={"help": help, "at_least": at_least, "metavar": metavar})
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompressConfig:
-    """How a trained network becomes an INT8 bundle. `edgefer compress --help` has a line on each setting.
+    """Settings of a compression; see also `edgefer compress --help`.
 
     Attributes:
         ptq: calibrate only, without fine-tuning.
-        qat_epochs: passes over the training images; by default one that ends after 300 steps at the latest.
+        qat_epochs: passes over the training images; by default one, of at most 300 steps.
         qat_lr: learning rate of the first step; by default one that suits the recipe's optimizer.
         scheme: name or file of a calibration scheme.
         max_drop: points of validation accuracy that INT8 may lose.
-        require_speedup: least quotient of FP32's latency and INT8's on this machine's CPU, one thread.
-        allow_float: accept a network whose INT8 file is not smaller than FP32's, or of whose multiply-accumulates
-            ONNX Runtime runs less than half in integers. Without it such a network is not fine-tuned.
-        activation: ``relu`` fine-tunes a copy with ReLU in the place of SiLU and HardSwish, which ONNX Runtime does not
-            fuse. FP32, its teacher, stays as it was trained; the copy before INT8 stands beside it as ``fp32-relu``.
-        ignore: name patterns of layers that stay FP32 (`edgefer.compression.quantization.layers`).
-        diagnose: find out what each tensor and layer costs, and write ``<out>.diagnosis``.
-        auto_repair: where INT8 lost more than `max_drop`, leave the parts that cost most in FP32 until it did not.
+        require_speedup: minimum speedup over FP32 on this machine's CPU, one thread.
+        allow_float: accept an INT8 file that is not smaller than FP32's, or with less
+            than half of its multiply-accumulates in integers. Without it such a network is not fine-tuned.
+        activation: ``relu`` fine-tunes a copy with ReLU instead of SiLU and HardSwish, which ONNX Runtime
+            does not fuse. FP32, its teacher, is unchanged; the copy before INT8 is added as ``fp32-relu``.
+        ignore: name patterns of layers to keep in FP32 (`edgefer.compression.quantization.layers`).
+        diagnose: measure what each tensor and layer costs, and write ``<out>.diagnosis``.
+        auto_repair: if INT8 lost more than `max_drop`, keep the costliest parts in FP32 until it passes.
         seed: of the fine-tuning.
-        half_range: weights within -64 to 64, for CPUs whose 8-bit products saturate; by default this CPU is asked.
+        half_range: weights within -64 to 64, for CPUs with saturating 8-bit products; by default as this CPU needs.
 
     Raises:
-        InputError: settings that do not go together, or a number out of its bounds.
+        InputError: conflicting settings, or a number out of bounds.
     """
 
     ptq: bool = _setting(False, "Calibrate only, without fine-tuning.")
@@ -70,7 +70,7 @@ class CompressConfig:
         for each in fields(self):
             value, least = getattr(self, each.name), each.metadata.get("at_least")
             option = f"--{each.name.replace('_', '-')}"
-            if isinstance(value, float) and not math.isfinite(value):  # every network passes a bound that is no number
+            if isinstance(value, float) and not math.isfinite(value):  # every network passes a bound of NaN
                 raise InputError(f"{option} needs a finite number, not {value}")
             if least is not None and value is not None and value < least:
                 raise InputError(f"{option} is at least {least:g}, not {value}")
@@ -84,7 +84,7 @@ class CompressConfig:
         """Return the settings that `as_dict` gave.
 
         Raises:
-            TypeError, KeyError: they are none.
+            TypeError, KeyError: they are invalid.
             InputError: see `CompressConfig`.
         """
         return cls(**{**values, "ignore": tuple(values["ignore"])})

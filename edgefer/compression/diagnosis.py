@@ -1,4 +1,4 @@
-"""Which quantized tensors and layers cost the network most: each is left in FP32 alone, and the network run again."""
+"""Which quantized tensors and layers cost most: runs the network with each one in FP32."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _TIMING = {"percentile": 50, "seconds": 0.05, "max_seconds": 0.5, "warmup_second
 
 @dataclass(frozen=True)
 class Damage:
-    """What the INT8 network for CPUs loses by one of its parts.
+    """The loss of the INT8 CPU network due to one of its parts.
 
     Attributes:
-        part: left in FP32, all else as it is.
-        loss: cross-entropy lost in INT8, on the validation images' labels: the ranking. Accuracy alone moves
-            by whole images, and says nothing of the many tensors that are near to changing one.
+        part: kept in FP32, all else unchanged.
+        loss: cross-entropy lost in INT8, on the validation images' labels: the ranking. Accuracy moves only
+            by whole images, and does not show tensors that are close to changing one.
         gained: images that are right with the part in FP32 and wrong with it in INT8.
         lost: the other way round.
         accuracy: their difference, in points.
         snr: of a tensor, power of the values over power of the rounding and clipping, in dB; None for a layer.
-        milliseconds: that the network takes longer with the part in FP32, batch 1, one thread.
+        milliseconds: added latency with the part in FP32, batch 1, one thread.
     """
 
     part: QuantizedPart
@@ -68,20 +68,20 @@ def diagnose(
     some: Sequence[QuantizedPart] | None = None,
     left: Sequence[QuantizedPart] = (),
 ) -> list[Damage]:
-    """Return the damage of every part, the worst first.
+    """Return the damage of every part, worst first.
 
-    After fine-tuning a damage may be far below zero: the other layers make up for what rounding this one does to their
-    input, and lose that with it (RepVGG-A0 on FER2013: up to 18 points for the weights of one layer, although rounding
+    After fine-tuning a damage may be far below zero: the other layers compensate
+    for this one's rounding (RepVGG-A0 on FER2013: up to 18 points for the weights of one layer, although rounding
     moved none by more than half a step).
 
     Args:
         qdq: the INT8 graph before it is lowered.
         floats: the same network before it was quantized (`edgefer.graph.keep_fp32.with_fp32`).
         spec: of the networks' input.
-        validation: labels decide; at most 1,000 images, evenly spaced.
+        validation: labelled; at most 1,000 images, evenly spaced.
         inputs: calibration images, float32, (n, C, H, W), for SNR and latency.
-        some: these parts alone.
-        left: parts that are FP32 already; the damage is what INT8 loses beyond them.
+        some: only these parts.
+        left: parts already in FP32; damages are relative to that.
     """
     found = parts(qdq, floats) if some is None else some
     images = validation.subset(spread(len(validation), IMAGES))
@@ -121,7 +121,7 @@ def snr(qdq: ModelProto, floats: ModelProto, inputs: NDArray[np.float32]) -> dic
     first = {read.dequantizer.name: read for read in reversed(reads(graph))}
     made_by = {name: graph.producer(read.dequantizer.input[0]) for name, read in first.items()}
     wanted = [quantizer.input[0] for quantizer in made_by.values() if quantizer is not None]
-    # Of weights, what their operator reads: a Transpose may stand between.
+    # For weights, what their operator reads: possibly after a Transpose.
     after = {
         name: read.dequantizer.output[0] if made_by[name] is not None else read.operator.input[read.index]
         for name, read in first.items()
@@ -139,7 +139,7 @@ def snr(qdq: ModelProto, floats: ModelProto, inputs: NDArray[np.float32]) -> dic
 
 
 def write_table(file: Path, damages: Sequence[Damage]) -> None:
-    """Write the damages as CSV, the worst first."""
+    """Write the damages as CSV, worst first."""
     with paths.write_atomically(file) as part, part.open("w", newline="", encoding="utf-8") as out:
         table = csv.writer(out)
         table.writerow(["kind", "name", "loss", "accuracy_points", "gained", "lost", "snr_db", "milliseconds"])

@@ -26,7 +26,7 @@ from edgefer.lines import one_line
 
 INPUT, OUTPUT = "input", "logits"
 HALF = 64  # largest weight at half range
-OPSETS = (17, 20)  # the first that has what a network needs; TensorRT 10 reads both
+OPSETS = (17, 20)  # the first that supports the network; TensorRT 10 reads both
 _LINE = 200
 
 
@@ -41,7 +41,7 @@ def fp32(network: nn.Module, example: Tensor) -> ModelProto:
 
 
 def int8(quantized: nn.Module, example: Tensor, half_range: bool = False) -> ModelProto:
-    """Return what `quantize` made as one signed symmetric graph: int8 weights, BatchNorm folded, biases FP32.
+    """Return a network from `quantize` as one signed symmetric graph: int8 weights, BatchNorm folded, biases FP32.
 
     Args:
         quantized: in eval mode.
@@ -55,20 +55,20 @@ def int8(quantized: nn.Module, example: Tensor, half_range: bool = False) -> Mod
 
 
 def _export(network: nn.Module, example: Tensor) -> ModelProto:
-    """Return what torch makes of a network; later opsets know operators that the first one lacks.
+    """Export a network with torch; later opsets have operators that the first one lacks.
 
     Raises:
-        InputError: none of them has what the network needs.
+        InputError: none of them supports the network.
     """
     failed: Exception | None = None
     for opset in OPSETS:
         try:
             return _traced(network, example, opset)
-        except (MemoryError, OSError):  # the machine's: no other opset helps
+        except (MemoryError, OSError):  # a machine error: no other opset helps
             raise
-        except Exception as error:  # the exporter's, or what a network that only runs untraced raises
+        except Exception as error:  # from the exporter, or from a network that cannot be traced
             failed = failed or error
-    # Behind its first sentence the exporter has the network's whole graph.
+    # After its first sentence the exporter prints the whole graph.
     said = one_line(str(failed).partition("  [Caused by")[0].partition("Please feel free")[0], _LINE).rstrip(".")
     raise InputError(f"this network cannot be exported to ONNX: {said or type(failed).__name__}") from failed
 
@@ -101,7 +101,7 @@ def _traced(network: nn.Module, example: Tensor, opset: int) -> ModelProto:
 
 @contextmanager
 def _no_graphs() -> Iterator[None]:
-    """Keep the exporter from printing the graph of a network that it cannot export: a thousand lines, on stdout."""
+    """Keep the exporter from printing a failed network's graph, a thousand lines on stdout."""
     log = torch._C._jit_onnx_log
     torch._C._jit_onnx_log = lambda *_: None
     try:

@@ -1,4 +1,4 @@
-"""NNCF, loaded without telemetry and noise, and the C++ extension that it compiles the first time."""
+"""Loads NNCF without telemetry and log output, and compiles its C++ extension once."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def load_nncf() -> ModuleType:
     """Import NNCF with its telemetry off.
 
     NNCF starts openvino-telemetry while it is imported, which writes an identifier to ``~/intel`` and sends events
-    unless the user has opted out; NNCF_CI=1 comes too late for the file. An `openvino_telemetry` that cannot be
-    imported is the one switch that comes in time, and NNCF is prepared for it.
+    unless the user has opted out; NNCF_CI=1 comes too late for the file. Making `openvino_telemetry` unimportable
+    works in time, and NNCF supports that.
 
     Raises:
         MissingExtra: NNCF, or torchao, which NNCF needs and does not declare, is not installed.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    # With a limit (60 s by default) the first use on a slow machine ends in an exception while it still compiles.
+    # With the default limit of 60 s, the first use on a slow machine fails while it still compiles.
     os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", "0")
     os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(_build_folder()))
     logger_class = logging.getLoggerClass()
@@ -46,7 +46,7 @@ def load_nncf() -> ModuleType:
             raise MissingExtra(error.name, "compress") from None
         raise
     finally:
-        logging.setLoggerClass(logger_class)  # NNCF makes its own the default for everybody
+        logging.setLoggerClass(logger_class)  # NNCF changes the global default
     module: ModuleType = nncf
     return module
 
@@ -54,8 +54,8 @@ def load_nncf() -> ModuleType:
 def _build_folder() -> Path:
     """Return where this environment's extension is compiled.
 
-    torch's own folder is the same for all environments, and each of them would compile anew what another one left. Not
-    in edgefer's cache, which a test or a job may have to itself: this takes a minute to make.
+    torch's folder is shared by all environments, and each would recompile. edgefer's cache may
+    be private to a test or job, and compiling takes a minute.
     """
     kept = [sys.prefix, sys.version, *(versions.installed("torch", "nncf").values())]
     return paths.user_cache() / "torch_extensions" / f"edgefer-{hashlib.sha256(repr(kept).encode()).hexdigest()[:12]}"
@@ -63,7 +63,7 @@ def _build_folder() -> Path:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the pages of warnings, log lines and progress bars of NNCF and of torch's exporter off the terminal."""
+    """Suppress warnings, log lines and progress bars of NNCF and torch's exporter."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -75,9 +75,9 @@ def quiet() -> Iterator[None]:
 
 
 def load_extension() -> bool:
-    """Load NNCF's C++ extension, compiled now if it never was; return False where there is no compiler.
+    """Load NNCF's C++ extension, compiling it if needed; return False if there is no compiler.
 
-    Everything works without it too, with operators of torch's own.
+    It is optional: torch's operators work too.
     """
     global _told
     load_nncf()
@@ -99,9 +99,9 @@ def load_extension() -> bool:
 
 
 def start_extension_build() -> subprocess.Popen[bytes]:
-    """Compile NNCF's C++ extension in another process, while this one does something else.
+    """Compile NNCF's C++ extension in another process, in the background.
 
-    Nobody has to wait for it: whoever needs the extension meanwhile waits for the same compilation.
+    Users of the extension wait for that compilation.
     """
     code = "from edgefer.compression.extension import load_extension; load_extension()"
     root = str(Path(__file__).parents[2])
@@ -117,7 +117,7 @@ def start_extension_build() -> subprocess.Popen[bytes]:
 
 @contextlib.contextmanager
 def _scripts_on_path() -> Iterator[None]:
-    """Let torch find the `ninja` of a virtual environment that was never activated."""
+    """Let torch find the `ninja` of a virtual environment that is not activated."""
     before = os.environ.get("PATH", "")
     os.environ["PATH"] = os.pathsep.join((before, sysconfig.get_path("scripts")))
     try:

@@ -1,7 +1,7 @@
-"""Fine-tuning after a network was changed: in INT8, or with ReLU, it learns to answer as the FP32 network does.
+"""Fine-tuning of a changed network (INT8 or ReLU) to match the FP32 network.
 
-Everything that a step depends on is in the saved state, so a run that was killed goes on as if nothing had happened:
-on a CPU with the same number of threads the weights are the same to the last bit.
+The saved state has everything that a step depends on, so a killed run resumes exactly: on
+a CPU with the same number of threads the weights are bit-identical.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ from edgefer.recipes.schema import Phase
 
 Stage = Literal["relu", "int8"]
 STAGES: dict[Stage, str] = {"relu": "fine-tuning with ReLU", "int8": "INT8 fine-tuning"}
-# Of the rate that the recipe's last phase began with. INT8 starts close to FP32; new activations start far away.
+# Relative to the initial rate of the recipe's last phase. INT8 starts close to FP32, new activations far away.
 _LR_SHARE: dict[Stage, float] = {"relu": 0.25, "int8": 0.01}
-# For INT8 with Adam and AdamW, whose steps are as long as the rate whatever the gradient. After as many steps
+# For INT8 with Adam and AdamW, whose step size does not depend on the gradient. After the same number of steps
 # MobileNetV4 was closer to FP32 with it than with a tenth of it and with four times as much.
 _ADAPTIVE_LR = 1e-4
 
 
 @dataclass(frozen=True)
 class FineTuneSettings:
-    """How long and how fast.
+    """Length and learning rate of a fine-tuning.
 
     Attributes:
-        stage: what changed; names the state too.
+        stage: what changed; also names the state.
         epochs: passes over the training images.
-        steps: of one pass; less than the images allow shortens it.
-        lr: rate of the first step; it falls to 0 along a cosine.
+        steps: per pass; may be less than the images allow.
+        lr: initial rate, with cosine decay to 0.
         seed: of the images' order and augmentation.
     """
 
@@ -80,10 +80,10 @@ def settings(
         stage: what changed.
         recipe: of the checkpoint.
         training: the images to train on.
-        epochs: whole passes; None for one that ends after `max_steps` steps at the latest.
+        epochs: whole passes; None for one of at most `max_steps` steps.
         max_steps: see `epochs`.
         seed: any number.
-        lr: rate of the first step; None for one that suits the optimizer.
+        lr: initial rate; None: by optimizer.
     """
     whole = max(1, len(training) // recipe.train.batch_size)
     last = recipe.phases[-1]
@@ -94,10 +94,10 @@ def settings(
 
 
 def _progress(said: Any) -> Progress:
-    """Return how far a fine-tuning is, as its state says.
+    """Return a fine-tuning's progress from its state.
 
     Raises:
-        KeyError, TypeError, ValueError: it says what cannot be.
+        KeyError, TypeError, ValueError: it is invalid.
     """
     progress = Progress(**said)
     counts = [progress.epoch, progress.step, progress.best_epoch]
@@ -120,11 +120,11 @@ def finetune(
     notes: dict[str, Any],
     where: dict[str, Any] | None = None,
 ) -> Progress:
-    """Train `student` in place and leave it with the weights of its best epoch by validation accuracy.
+    """Train `student` in place, ending with the weights of the epoch with the best validation accuracy.
 
     The loss is the cross-entropy between the teacher's probabilities and the student's (Hinton et al. 2015 with
     temperature 1), so labels are not used. In INT8, BatchNorm keeps its running statistics, and NNCF's observers are
-    off since calibration: ranges learn by gradient, as weights do. With new activations BatchNorm learns anew.
+    off since calibration: ranges learn by gradient, as weights do. With new activations, BatchNorm is trained again.
 
     Args:
         student: from `quantize`, calibrated, or from `with_relu`.
@@ -133,9 +133,9 @@ def finetune(
         validation: images that select the best epoch.
         recipe: of the checkpoint: augmentation, preprocessing, batch size, kind of optimizer.
         plan: how long and how fast.
-        work: folder for the state; if one is there, the fine-tuning goes on from it.
-        notes: kept in the state, for whoever resumes.
-        where: kept beside it (`edgefer.learning.private`), for a resume on this machine.
+        work: folder for the state, resumed if present.
+        notes: saved in the state, for resuming.
+        where: saved next to it (`edgefer.learning.private`), for a resume on this machine.
 
     Raises:
         Diverged: the loss is not finite; names epoch, step and rows.
@@ -160,7 +160,7 @@ def finetune(
     batch_size = min(recipe.train.batch_size, len(training))
     if saved:
         with state.taking_up(checkpoint_path, begin_anew):
-            student.load_state_dict(saved["best"])  # what is loaded in the end is tried at once
+            student.load_state_dict(saved["best"])  # test now what is loaded in the end
             student.load_state_dict(saved["network"])
             stepper.load_state_dict(saved["optimizer"])
             best = saved["best"]
@@ -232,7 +232,7 @@ def finetune(
                 f"{STAGES[plan.stage]}, epoch {line['epoch']} of {plan.epochs}: val accuracy {100 * accuracy:.2f} %"
             )
             running.save()
-            running.seconds()  # of checking and saving are no epoch's
+            running.seconds()  # of checking and saving belong to no epoch
     student.load_state_dict(best)
     return progress
 

@@ -1,4 +1,4 @@
-"""Leave the parts of an INT8 network that cost most in FP32, until it passes its gate."""
+"""Keeps the costliest parts of an INT8 network in FP32 until it passes its gate."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from edgefer.compression.diagnosis import Damage
 from edgefer.compression.gate import Verdict
 from edgefer.graph.keep_fp32 import QuantizedPart, with_fp32
 
-_MIN_COST = 0.1  # of the dearest part: what costs less cannot be told from noise, and must not look like a bargain
+_MIN_COST = 0.1  # relative to the costliest part: smaller costs are noise
 _FEW = 16
 
 
 @dataclass(frozen=True)
 class Repaired:
-    """An INT8 network that passes.
+    """An INT8 network that passes the gate.
 
     Attributes:
-        qdq: the graph, before it is lowered.
-        left: what stayed FP32.
-        verdict: its targets' files beside FP32.
-        tried: how many networks were judged.
+        qdq: the graph, before lowering.
+        left: parts in FP32.
+        verdict: its targets' files compared with FP32.
+        tried: number of networks evaluated.
     """
 
     qdq: ModelProto
@@ -41,20 +41,20 @@ def repair(
     judge: Callable[[ModelProto], Verdict],
     max_drop: float,
 ) -> Repaired | None:
-    """Return the network with little of it in FP32, so that it passes the gate, or None where all of it does not help.
+    """Return the network with few parts in FP32 that passes the gate, or None if none passes.
 
-    Parts are ordered by the cross-entropy they cost over the milliseconds they save, so by a measurement: another run
-    may order them otherwise. One part is left, then two more, then four; after each step the worst of the rest are
-    measured again, since what the first ones hid or caused is known only without them. The last step is halved until no
-    less of it passes. Then the 16 dearest parts are quantized again, each where the network passes without it. The
-    images that choose the parts also judge them, so that other images may think a little less of the result.
+    Parts are ordered by the cross-entropy they cost over the milliseconds they save, which is measured, so another
+    run may order them differently. One part is kept in FP32, then two more, then four; after each step
+    the worst of the rest are measured again, since parts interact. The last step is halved as long as the network
+    passes. Then each of the 16 slowest parts is quantized again if the network passes without it.  The images that
+    select the parts also evaluate them, so the result is slightly optimistic.
 
     Args:
         qdq: the INT8 graph before it is lowered.
         floats: the same network before it was quantized.
         damages: from `diagnose`.
-        again: `diagnose` for some parts (the first list) of a network that has others in FP32 (the second).
-        judge: runs a symmetric QDQ graph's targets over the validation split.
+        again: `diagnose` for some parts (first list) of a network with others in FP32 (second list).
+        judge: evaluates a symmetric QDQ graph's targets on the validation split.
         max_drop: points of accuracy that INT8 may lose.
     """
     judged: dict[frozenset[QuantizedPart], Verdict] = {}  # not the networks: there may be hundreds
@@ -84,7 +84,7 @@ def repair(
         middle = (least + most) // 2
         least, most = (least, middle) if passes([*left, *rest[:middle]]) else (middle, most)
     left += rest[:most]
-    # Of many parts none matters much, and to try each takes long.
+    # With many parts, none matters much, and trying each is slow.
     for damage in sorted(left, key=lambda damage: -damage.milliseconds)[:_FEW]:
         fewer = [each for each in left if each is not damage]
         if fewer and passes(fewer):

@@ -1,4 +1,4 @@
-"""INT8 beside FP32, image by image: what changed, and how sure that is."""
+"""Compares INT8 with FP32, by image: changes and their uncertainty."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from edgefer.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the INT8 networks did on a split.
+    """Results of the INT8 networks on a split.
 
     Attributes:
         scores: of the FP32 networks, then of each INT8 network.
         changes: of each INT8 network against FP32.
-        drop: accuracy that the worst of them lost, in points; negative where all gained.
+        drop: accuracy lost by the worst of them, in points; negative if all gained.
     """
 
     scores: list[bundle.Score]
@@ -43,12 +43,12 @@ def judge(
     models: Mapping[str, ModelProto],
     spec: Preprocessing,
 ) -> Verdict:
-    """Run INT8 networks over a split and set them beside FP32.
+    """Evaluate INT8 networks on a split and compare them with FP32.
 
     Args:
         split: the validation split.
         classes: number of classes.
-        full: (n,), `predictions` of ``fp32``, which INT8 is held against, and of other FP32 networks.
+        full: (n,), `predictions` of ``fp32``, the reference, and of other FP32 networks.
         models: the INT8 networks by name; equal ones are run once.
         spec: of the networks' input.
     """
@@ -64,7 +64,7 @@ def judge(
 
 
 def _run_by(name: str) -> str:
-    """Return what ran an INT8 network: graphs for other runtimes are run by ONNX Runtime too."""
+    """Return what ran an INT8 network: ONNX Runtime also runs graphs for other runtimes."""
     runtime, here = registry.runtime_of(name.removeprefix("int8-")), onnxruntime.BACKEND.title
     return here if runtime == here else f"{here}, standing in for {runtime}"
 
@@ -76,19 +76,19 @@ def predictions(model: ModelProto, spec: Preprocessing, split: Split, descriptio
         model: float32 (N, C, H, W) in, logits out.
         spec: of its input.
         split: which images.
-        description: stands before the progress bar.
+        description: label of the progress bar.
     """
     return np.asarray(logits(model, spec, split, description).argmax(1), np.int64)
 
 
 def logits(model: ModelProto, spec: Preprocessing, split: Split, description: str) -> NDArray[np.float32]:
-    """Return what `predictions` decides by, float32, (n, classes)."""
+    """Return the logits behind `predictions`, float32, (n, classes)."""
     with onnxruntime.open_model(model.SerializeToString(), torch.get_num_threads()) as session:
         return predict.logits(session.infer, spec, split, description=description)
 
 
 def score(name: str, split: Split, predictions: NDArray[np.int64], classes: int) -> bundle.Score:
-    """Return what the manifest says of one network's predictions, (n,), over a split."""
+    """Return the manifest's score of one network's predictions, (n,), on a split."""
     matrix = metrics.confusion(split.labels, predictions, classes)
     return bundle.Score(
         network=name,
@@ -102,7 +102,7 @@ def score(name: str, split: Split, predictions: NDArray[np.int64], classes: int)
 def change(
     name: str, labels: NDArray[np.int64], full: NDArray[np.int64], small: NDArray[np.int64], classes: int, runtime: str
 ) -> bundle.AnswerChange:
-    """Return what an INT8 network changes.
+    """Return the changes from FP32 to an INT8 network.
 
     Args:
         name: of the INT8 network.
@@ -138,21 +138,21 @@ def change(
 def interval(gained: int, lost: int, images: int) -> Interval:
     """Return the difference of two accuracies on the same images, (gained - lost) / images: a 95 % score interval.
 
-    The interval holds every difference that McNemar's test, widened from no difference to any, does not refuse:
+    The interval holds every difference that McNemar's test, widened from no difference to any, does not reject:
     T. Tango, "Equivalence test and confidence interval for the difference in proportions for the paired-sample
-    design", Statistics in Medicine 17, 1998. Unlike a bootstrap over images it needs no seed, and is no point where
-    no image changed sides.
+    design", Statistics in Medicine 17, 1998. Unlike a bootstrap over images it needs no seed, and it has a width
+    even if no image changed.
 
     Args:
-        gained: images that the second network alone gets right.
-        lost: images that the first network alone gets right.
+        gained: images that only the second network gets right.
+        lost: images that only the first gets right.
         images: all of them.
     """
     z = float(norm.ppf(0.975))
     estimate = (gained - lost) / images
 
     def statistic(difference: float) -> float:
-        # Share of lost images that is likeliest if the accuracies differ by `difference`: a root of a q^2 + b q + c.
+        # Most likely share of lost images if the accuracies differ by `difference`: a root of a q^2 + b q + c.
         a = 2 * images
         b = (2 * images - gained + lost) * difference - gained - lost
         c = -lost * difference * (1 - difference)

@@ -1,4 +1,4 @@
-"""A diagnosis as a picture (extra `report`)."""
+"""A diagnosis as a plot (extra `report`)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def draw(file: Path, damages: Sequence[Damage], title: str) -> None:
 
     Args:
         file: to write.
-        damages: from `diagnose`, the worst first.
-        title: above it all.
+        damages: from `diagnose`, worst first.
+        title: of the plot.
     """
     worst = list(damages[:_WORST])
     tensors = [each for each in damages if each.snr is not None and math.isfinite(each.snr)]

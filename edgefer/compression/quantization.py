@@ -1,4 +1,4 @@
-"""A network with quantizers in it, as NNCF places them, every one signed and symmetric."""
+"""Inserts quantizers with NNCF, all signed and symmetric."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BATCH = 25  # images at a time
 
 
 class Root(nn.Module):
-    """A network inside another module: NNCF refuses `nn.Sequential` as the outermost one."""
+    """A network inside another module: NNCF rejects an outermost `nn.Sequential`."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -41,21 +41,21 @@ def _rooted(network: nn.Module) -> nn.Module:
 def quantize(
     network: nn.Module, images: Tensor, observer: Observer, half_range: bool, ignored: Sequence[str] = ()
 ) -> nn.Module:
-    """Return a copy of `network` that computes as INT8 does and that can be trained.
+    """Return a trainable copy of `network` with simulated INT8.
 
-    Weights: int8, symmetric, one scale for each output channel, -127 to 127. Activations: int8, symmetric, one scale
-    for each tensor. Signed everywhere, since TensorRT knows nothing else (`edgefer.graph.lowering` makes them unsigned
+    Weights: int8, symmetric, one scale per output channel, -127 to 127. Activations: int8, symmetric, one
+    scale per tensor. Signed everywhere, as TensorRT requires (`edgefer.graph.lowering` makes them unsigned
     where ONNX Runtime wants that).
 
     Args:
-        network: in eval mode; BatchNorm as it is.
-        images: calibration images as the network takes them, float32, (n, C, H, W).
-        observer: how a range is made of what the images cause.
+        network: in eval mode, with BatchNorm.
+        images: calibration images, network inputs, float32, (n, C, H, W).
+        observer: how ranges are computed.
         half_range: keep weights within -64 to 64, for CPUs that saturate u8 x s8 products (`machine.saturates`).
-        ignored: name patterns of layers that stay FP32, from `layers`.
+        ignored: name patterns of layers to keep in FP32, from `layers`.
 
     Raises:
-        InputError: NNCF cannot trace the network, or `ignored` fits no layer or leaves none to quantize.
+        InputError: NNCF cannot trace the network, or `ignored` matches no layer or all of them.
         MissingExtra: NNCF is not installed.
     """
     nncf = load_nncf()
@@ -67,9 +67,9 @@ def quantize(
 
     load_extension()
     settings = nncf.AdvancedQuantizationParameters(
-        batchwise_statistics=True,  # each image has a range of its own, whatever _BATCH is
+        batchwise_statistics=True,  # each image has its own range, for any _BATCH
         overflow_fix=nncf.OverflowFix.ENABLE if half_range else nncf.OverflowFix.DISABLE,
-        # It shifts the biases by what it takes the error of INT8 to be. Measured on a FER2013 network, INT8 agreed with
+        # It shifts the biases by its estimate of INT8's error. Measured on a FER2013 network, INT8 agreed with
         # FP32 on 89 % of the images with the shift and on 97 % without; fine-tuning corrects biases anyway.
         disable_bias_correction=True,
         # Without per_channel=False depthwise inputs get a scale for each channel, which neither target fuses.
@@ -91,7 +91,7 @@ def quantize(
             )
     except MemoryError:
         raise
-    except Exception as error:  # NNCF's own, and what its graph or the network raises where it does not follow
+    except Exception as error:  # NNCF's errors, and others raised while it traces the network
         raise InputError(f"NNCF cannot quantize this network: {one_line(error, 200)}") from error
     found = [module for _, module in get_hook_storage(quantized).named_hooks()]
     if ignored and not any(module.per_channel for module in found):
@@ -100,17 +100,17 @@ def quantize(
     if strange:
         raise InputError(f"NNCF placed quantizers that are not symmetric ({', '.join(sorted(strange))})")
     for module in found:
-        # The preset makes quantizers behind a ReLU unsigned, and its own switch for that (signedness_to_force) raises.
+        # The preset makes quantizers after a ReLU unsigned, and its switch for that (signedness_to_force) raises.
         module.signed = True
     return quantized
 
 
 def unquantized(network: nn.Module, quantized: nn.Module) -> nn.Module:
-    """Return a copy of `network` with the weights that fine-tuning left in `quantized`, without quantizers.
+    """Return a copy of `network` with the fine-tuned weights of `quantized`, without quantizers.
 
     Args:
-        network: what `quantize` was called with.
-        quantized: what it returned, trained since.
+        network: the argument of `quantize`.
+        quantized: its result, after training.
     """
     weights = quantized.state_dict()
     root = _rooted(copy.deepcopy(network))
@@ -124,8 +124,8 @@ class Layer:
 
     Attributes:
         nncf: NNCF's name of it.
-        module: path of the module that it happens in, ``stages.0.conv1.0``; empty for the network itself.
-        names: what it may be called in an exported graph, ``stages.0.conv1.0.Conv``.
+        module: path of its module, ``stages.0.conv1.0``; empty for the network itself.
+        names: possible names in an exported graph, ``stages.0.conv1.0.Conv``.
     """
 
     nncf: str
@@ -133,7 +133,7 @@ class Layer:
     names: tuple[str, ...]
 
     def fits(self, pattern: str) -> bool:
-        """Whether a pattern fits it, or one of the modules that it stands in."""
+        """Whether a pattern matches it, or one of the modules that contain it."""
         parts = self.module.split(".")
         around = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
         return any(fnmatchcase(name, pattern) for name in (*self.names, *around) if name)
@@ -143,7 +143,7 @@ def layers(network: nn.Module, example: Tensor) -> list[Layer]:
     """Return the operations of a network that can be quantized, in the order in which they run.
 
     Args:
-        network: as `quantize` takes it.
+        network: as for `quantize`.
         example: an input, float32, (1, C, H, W).
     """
     load_nncf()
@@ -185,10 +185,10 @@ _OPERATIONS = {
 
 
 def _matching(known: Sequence[Layer], patterns: Sequence[str]) -> list[str]:
-    """Return NNCF's names of the layers that a pattern fits.
+    """Return NNCF's names of the layers that match a pattern.
 
     Raises:
-        InputError: a pattern fits none.
+        InputError: a pattern matches none.
     """
     names = set()
     for pattern in patterns:
@@ -202,7 +202,7 @@ def _matching(known: Sequence[Layer], patterns: Sequence[str]) -> list[str]:
 
 
 def quantizers(quantized: nn.Module) -> dict[str, Any]:
-    """Return the number of weight and of activation quantizers, as the manifest has them."""
+    """Return the numbers of weight and activation quantizers, for the manifest."""
     from nncf.torch.function_hook.wrapper import get_hook_storage
 
     weights = [module.per_channel for _, module in get_hook_storage(quantized).named_hooks()]
@@ -213,7 +213,7 @@ def strip(quantized: nn.Module, example: Tensor) -> nn.Module:
     """Return a copy with torch's own fake quantizers in place of NNCF's, ready for export.
 
     Raises:
-        InputError: NNCF leaves a quantizer of its own, for which no runtime has an operator.
+        InputError: NNCF leaves one of its own quantizers, for which no runtime has an operator.
     """
     nncf = load_nncf()
     from nncf.torch.function_hook.wrapper import get_hook_storage
@@ -223,7 +223,7 @@ def strip(quantized: nn.Module, example: Tensor) -> nn.Module:
     hooks = get_hook_storage(stripped)
     seen: set[nn.Module] = set()
     for name, quantizer in list(hooks.named_hooks(remove_duplicate=False)):
-        # The inputs of a Concat share one quantizer. NNCF replaces it in one of its places alone.
+        # The inputs of a Concat share one quantizer. NNCF replaces it in only one place.
         if quantizer in seen:
             hooks.set_submodule(name, copy.deepcopy(quantizer))
         seen.add(quantizer)

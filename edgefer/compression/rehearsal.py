@@ -1,7 +1,7 @@
-"""Whether a network can be compressed, found out before it is trained: a copy with random weights goes the whole way.
+"""Checks before training whether a network can be compressed, with random weights.
 
-None of export, quantizers and lowering depends on what the weights are, so a network that fails here would fail after
-hours of training too. One that passes may still gain little by INT8; that is said too, and it is trained all the same.
+Export, quantizers and lowering do not depend on the weights, so a network that fails here would fail after
+hours of training. One that passes may still gain little from INT8; that is reported, and it is trained anyway.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _PACKAGES = ("torch", "timm", "nncf", "onnx", "onnxruntime")
 
 
 def rehearse(recipe: Recipe, classes: int) -> None:
-    """Export, quantize and lower a recipe's network with random weights, and run both files by ONNX Runtime.
+    """Export, quantize and lower a recipe's network with random weights, and run both files in ONNX Runtime.
 
-    A network that passed is remembered, with what was said of it and the versions that it passed with.
+    Passed networks are cached, with their notes and versions.
 
     Args:
-        recipe: of the training that is about to begin.
+        recipe: of the coming training.
         classes: number of classes.
 
     Raises:
@@ -57,7 +57,7 @@ def rehearse(recipe: Recipe, classes: int) -> None:
             raise InputError(
                 f"{settings.name} can be trained but not compressed: {error}; to train it anyway: --no-export-check"
             ) from error
-    with suppress(OSError):  # without a cache it is found out again
+    with suppress(OSError):  # without a cache it is checked again
         passed.parent.mkdir(parents=True, exist_ok=True)
         with paths.write_atomically(passed) as part:
             part.write_text(complaint, encoding="utf-8")
@@ -70,7 +70,7 @@ def _warn(name: str, complaint: str) -> None:
 
 
 def _go(network: torch.nn.Module, images: torch.Tensor) -> str:
-    """Take a network the way that `compress` takes a trained one; return why INT8 is not worth having, if it is not."""
+    """Run `compress`'s steps on a network; return why INT8 is not worthwhile, if so."""
     example = images[:1]
     network = models.as_exportable(network.eval(), example)
     floats = export.fp32(network, example)
@@ -90,6 +90,6 @@ def _go(network: torch.nn.Module, images: torch.Tensor) -> str:
 
 
 def _mark(what: object) -> Path:
-    """Return the file whose being there says that a network has passed."""
+    """Return the marker file of a passed network."""
     digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
     return paths.cache_dir() / "can-be-compressed" / digest

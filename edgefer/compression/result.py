@@ -1,4 +1,4 @@
-"""What a compression leaves."""
+"""Result of a compression."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from edgefer.errors import GateFailed
 
 @dataclass(frozen=True)
 class CompressResult:
-    """What a compression leaves.
+    """Result of a compression.
 
     Attributes:
-        bundle: the folder; its name ends in ``.rejected`` where `passed` is False.
-        method: ``qat`` where the weights are those of an epoch of fine-tuning; ``ptq`` where they are the calibrated
-            ones, since none was asked for or no epoch was better.
-        tuned: epochs of fine-tuning that were run.
-        passed: False if an INT8 network lost more validation accuracy than it may, is not as fast as it has to be, or
-            gains neither bytes nor 8-bit arithmetic.
+        bundle: the folder; its name ends in ``.rejected`` if `passed` is False.
+        method: ``qat`` for fine-tuned weights; ``ptq`` for calibrated ones, if none
+            was requested or no epoch was better.
+        tuned: epochs of fine-tuning.
+        passed: False if an INT8 network lost too much validation accuracy, is too slow, or gains neither bytes nor
+            8-bit arithmetic.
         integer_share: of the multiply-accumulates, those in ONNX Runtime's 8-bit kernels, 0 to 1.
         accuracy: of each network on the validation split, 0 to 1.
         macro_f1: likewise.
         changes: of each INT8 network against FP32, image by image.
         speed: of the INT8 network for CPUs against FP32, on this machine.
-        agreement: share of the validation split where FP32 and the INT8 network for CPUs predict the same.
+        agreement: share of the validation split with the same prediction from FP32 and the INT8 CPU network.
         bytes: size of each network's file.
-        drop: validation accuracy that the worst INT8 network lost, in points.
-        in_fp32: titles of the parts that auto-repair left in FP32.
-        diagnosis: folder of the table and the picture, if one was asked for.
-        worst: the parts that cost most before a repair, the worst first, if there was a diagnosis.
+        drop: validation accuracy lost by the worst INT8 network, in points.
+        in_fp32: titles of the parts that auto-repair kept in FP32.
+        diagnosis: folder of the table and the plot, if requested.
+        worst: the costliest parts before a repair, worst first, if diagnosed.
         images: of the validation split.
         seconds: all of it.
         world_size: processes that fine-tuned together.
         data: the data set's name.
         synthetic: True for the built-in faces.
-        division: how edgefer took the validation images from the training images; None where it did not.
+        division: how edgefer split the validation images off the training images; None if it did not.
         classes: their names, in the order of `Change.recall`.
     """
 
@@ -80,7 +80,7 @@ class CompressResult:
 
 
 class Rejected(GateFailed):
-    """INT8 loses too much accuracy or gains too little; the bundle was written under a name that says so.
+    """INT8 loses too much accuracy or gains too little; the bundle was written as rejected.
 
     Args:
         message: one line.

@@ -1,4 +1,4 @@
-"""All that a compression has before its work: checkpoint, data, settings and folders that fit each other."""
+"""The inputs of a compression, checked: checkpoint, data, settings and folders."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from edgefer.recipes import Recipe
 
 @dataclass(frozen=True)
 class CompressSetup:
-    """A compression before its work; `prepare` makes it.
+    """A prepared compression, from `prepare`.
 
     Attributes:
         out: folder for the bundle.
         work: of the fine-tuning.
-        resume: `work`, where it is gone on with.
-        diagnosis: folder for the table and the picture, if a diagnosis is asked for.
-        config: all settings, with `half_range` decided and the name of the scheme in the place of its file.
+        resume: `work`, if resumed.
+        diagnosis: folder for the table and the plot, if requested.
+        config: all settings, with `half_range` decided and the scheme's name instead of its file.
         half_range: see `CompressConfig`.
         plan: the calibration scheme.
         trained: the network.
         dataset: with its classes.
         training: the images that calibrate and fine-tune.
-        validation: the images that select and judge.
-        notes: what the fine-tuning's state says, for `edgefer.compression.unfinished.resumed`.
-        where: where checkpoint, data and scheme lie on this machine.
+        validation: the images for selection and the gate.
+        notes: saved in the fine-tuning's state, for `edgefer.compression.unfinished.resumed`.
+        where: paths of checkpoint, data and scheme on this machine.
     """
 
     out: Path
@@ -69,12 +69,12 @@ class CompressSetup:
 def prepare(
     checkpoint: Path, dataset: Dataset, out: Path, config: CompressConfig, resume: Path | None
 ) -> CompressSetup:
-    """Return a compression before its work. See `edgefer.compression.compressor.compress`.
+    """Prepare a compression. See `edgefer.compression.compressor.compress`.
 
     Raises:
         InputError: checkpoint, data and settings do not fit each other, or a folder exists.
     """
-    load_nncf()  # what is not installed is said before the work, not in the middle of it
+    load_nncf()  # report missing packages before the work
     if config.diagnose:
         from edgefer.compression import plot  # noqa: F401 - and this needs the extra report
     plan = calibrate.load(config.scheme)

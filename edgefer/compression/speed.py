@@ -1,4 +1,4 @@
-"""INT8 beside FP32 on the clock, and why it is not faster where it is not."""
+"""Times INT8 against FP32, and explains why it is not faster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgefer.graph import fusions
 
 SECONDS, MAX_SECONDS = 0.5, 5.0  # of each network; `edgefer bench` takes longer
 THREADS = 1
-_PERCENTILE = 90  # for its 100 samples: an interval made of fewer rounds would be wide
+_PERCENTILE = 90  # for its 100 samples: fewer rounds would give a wide interval
 
 
 def measure(name: str, fp32: ModelProto, int8: ModelProto, inputs: NDArray[np.float32]) -> bundle.Speed:
@@ -22,9 +22,9 @@ def measure(name: str, fp32: ModelProto, int8: ModelProto, inputs: NDArray[np.fl
 
     Args:
         name: of the INT8 network.
-        fp32: as it is fastest: BatchNorm folded.
+        fp32: with BatchNorm folded.
         int8: lowered for CPUs.
-        inputs: (n, C, H, W), used one by one, again and again.
+        inputs: (n, C, H, W), used one by one, repeatedly.
     """
     before, after = in_turn(fp32, int8, inputs, percentile=_PERCENTILE, seconds=SECONDS, max_seconds=MAX_SECONDS)
     ratio = timing.ratio(after, before)
@@ -56,7 +56,7 @@ def in_turn(
     Args:
         one: a network.
         other: another one.
-        inputs: (n, C, H, W), used one by one, again and again.
+        inputs: (n, C, H, W), used one by one, repeatedly.
         settings: of `timing.in_turn`.
     """
     stream = [np.ascontiguousarray(inputs[number : number + 1]) for number in range(len(inputs))]

@@ -1,4 +1,4 @@
-"""One symmetric QDQ graph in, the graph of each target out, and how far these are from each other."""
+"""Lowers one symmetric QDQ graph to each target's graph, and measures their divergence."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from edgefer.graph.strip import stripped
 
 FP16_MODELS = {f"fp16-{name}": name for name, target in registry.targets().items() if target.fp16}
 _INT8 = "int8-"
-_IMAGES = 100  # that tell how far two targets are apart: unoptimized graphs are slow
-_MAX_MACS = 250_000_000_000  # of all images through all graphs: unoptimized graphs take about a minute for that
+_IMAGES = 100  # for the divergence of two targets: unoptimized graphs are slow
+_MAX_MACS = 250_000_000_000  # total budget of images times graphs: about a minute in unoptimized graphs
 
 
 def lowered(qdq: ModelProto) -> dict[str, Lowered]:
     """Return the graph for each target, by the network's name in a bundle: ``int8-cpu``, ``int8-tensorrt``, ...
 
     Raises:
-        InputError: a target would refuse the graph or misread it.
+        InputError: a target would reject or misread the graph.
     """
     found = {}
     for target in registry.targets():
@@ -40,16 +40,16 @@ def lowered(qdq: ModelProto) -> dict[str, Lowered]:
 
 
 def _finished(graph: Lowered, target: str) -> Lowered:
-    """Return a graph as it goes into a file; what is left in floating point for a GPU is FP16."""
+    """Return a graph for a file; floating-point parts for a GPU become FP16."""
     without = stripped(graph.model)
     return replace(graph, model=in_half(without) if registry.targets()[target].fp16 else without)
 
 
 def check_float(name: str, model: ModelProto) -> None:
-    """Refuse what `edgefer lint` finds fault with in an FP32 or FP16 network, by its name in a bundle.
+    """Refuse an FP32 or FP16 network with findings of `edgefer lint`, by its name in a bundle.
 
     Raises:
-        InputError: a target would refuse it or misread it, or it is larger than what is read of a bundle.
+        InputError: a target would reject or misread it, or it exceeds a bundle's size limit.
     """
     if model.ByteSize() > limits.NETWORK:
         raise limits.too_large(f"the {name} network", model.ByteSize(), limits.NETWORK)
@@ -57,7 +57,7 @@ def check_float(name: str, model: ModelProto) -> None:
 
 
 def part(name: str, model: ModelProto) -> bundle.NetworkFile:
-    """Return a network as it goes into a bundle. Targets with the same graph share a file."""
+    """Return a network's file for a bundle. Targets with the same graph share a file."""
     if name in FP16_MODELS:
         return bundle.NetworkFile("fp16.onnx", model.SerializeToString(), "fp16", FP16_MODELS[name])
     target = name.removeprefix(_INT8)
@@ -67,12 +67,12 @@ def part(name: str, model: ModelProto) -> bundle.NetworkFile:
 
 
 def divergence(qdq: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[np.float32]) -> dict[str, Any]:
-    """Return where the targets' graphs may differ and how far they do, unoptimized, as the manifest has it.
+    """Return where the targets' graphs may diverge and by how much, unoptimized, for the manifest.
 
-    Each quantizer that a lowering changed is changed back alone, in its own target's graph.
+    Each quantizer changed by a lowering is reverted separately, in its target's graph.
 
     Args:
-        qdq: what they were lowered from.
+        qdq: their source.
         graphs: from `lowered`.
         inputs: float32, (n, C, H, W); the first 100 are used, or fewer of a large network with many such quantizers.
     """

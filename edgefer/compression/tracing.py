@@ -1,9 +1,8 @@
-"""A network's shapes while torch traces it: all known, but for the batch.
+"""Keeps a network's shapes static while torch traces it, except for the batch.
 
-Under torch's tracer `x.shape` holds tensors, and what a network computes of them becomes part of the graph. In what
-edgefer exports only the batch may change. The rest as tensors makes graphs longer, hides shapes from the exporter,
-stops networks that compare sizes, and moves NNCF's quantizers: it counts a network's multiplications to know where they
-belong, and ``height * width`` would be one.
+Under torch's tracer `x.shape` holds tensors, and computations with them become part of the graph.
+In edgefer's exports only the batch is dynamic. Other dynamic sizes make graphs longer, hide shapes from the exporter,
+break networks that compare sizes, and move NNCF's quantizers, which would count ``height * width`` as a multiplication.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ _SHAPE = Tensor.shape.__get__  # type: ignore[attr-defined]
 
 
 def batch_for(example: Tensor) -> Tensor:
-    """Return a batch of one image whose number can be told from a network's other sizes, mostly.
+    """Return a batch of one repeated image with a size that differs from most other sizes of a network.
 
     Args:
         example: one image, (1, C, H, W).
 
     Returns:
-        The same image as often as a prime number that does not divide its side, (n, C, H, W).
+        The same image n times, n a prime that does not divide its side, (n, C, H, W).
     """
     number = next((prime for prime in _PRIMES if example.shape[-1] % prime), _PRIMES[-1])
     return example.repeat(number, 1, 1, 1)
@@ -37,9 +36,9 @@ def batch_for(example: Tensor) -> Tensor:
 
 @contextmanager
 def known_shapes(batch: Tensor) -> Iterator[None]:
-    """Let a network see plain numbers as its tensors' sizes, but for multiples of the batch.
+    """Make tensor sizes plain numbers, except multiples of the batch.
 
-    A size that is such a multiple by chance stays a tensor, as all are without this.
+    Sizes that are such multiples by chance stay tensors.
 
     Args:
         batch: from `batch_for`.
@@ -54,7 +53,7 @@ def known_shapes(batch: Tensor) -> Iterator[None]:
     ) -> Any:
         tensors = [each for each in args if isinstance(each, Tensor)]
         if tensors and all(each.ndim == 0 and not each.is_floating_point() for each in tensors):
-            return func(*args, **(kwargs or {}))  # arithmetic on sizes: a network that is not traced has none
+            return func(*args, **(kwargs or {}))  # arithmetic on sizes: none in a network that is not traced
         return counted(self, func, types, args, kwargs)
 
     FunctionHookMode.__torch_function__ = without_sizes
@@ -66,7 +65,7 @@ def known_shapes(batch: Tensor) -> Iterator[None]:
 
 
 class _Sizes(TorchFunctionMode):
-    """Turns the sizes that a network asks for into numbers."""
+    """Converts the sizes that a network queries to numbers."""
 
     def __init__(self, batch: int) -> None:
         super().__init__()

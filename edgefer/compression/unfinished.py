@@ -1,4 +1,4 @@
-"""Folders beside a bundle's: the fine-tuning to go on with, the rejected bundle, the diagnosis."""
+"""Folders next to a bundle's: unfinished fine-tuning, rejected bundle, diagnosis."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from edgefer.lines import shell
 
 REJECTED, UNFINISHED, DIAGNOSIS = ".rejected", ".unfinished", ".diagnosis"
 TABLE = "diagnosis.csv"
-NOTE = "diagnosis.sha256"  # in the folder of the fine-tuning: which diagnosis is its own
+NOTE = "diagnosis.sha256"  # in the fine-tuning's folder: its diagnosis
 
 
 def resumed(work: Path, out: Path | None = None, checkpoint: Path | None = None) -> dict[str, Any]:
-    """Return the arguments that an interrupted `compress` was called with, all but the data set.
+    """Return the arguments of an interrupted `compress`, except the data set.
 
     Args:
-        work: folder of the fine-tuning, wherever it is now.
-        out: folder for the bundle; by default the one beside `work` whose name lacks ``.unfinished``.
-        checkpoint: the network's, where it was moved too.
+        work: folder of the fine-tuning.
+        out: folder for the bundle; by default `work` without ``.unfinished``.
+        checkpoint: the network's, if it was moved.
 
     Raises:
-        InputError: `work` holds no state or does not say where the bundle goes, or the checkpoint or the calibration
-            scheme is not the one it was.
+        InputError: `work` has no state or does not imply the bundle's folder, or the checkpoint
+            or the calibration scheme has changed.
     """
     if out is None:
         named = work.absolute().name
@@ -63,7 +63,7 @@ def resumed(work: Path, out: Path | None = None, checkpoint: Path | None = None)
 
 
 def data_of(work: Path) -> Path | None:
-    """Return where the data lie that an interrupted `compress` began with, or None where they are gone."""
+    """Return the path of an interrupted `compress`'s data, or None if it is missing."""
     place = private.text(work, "data")
     return Path(place) if place and Path(place).exists() else None
 
@@ -75,12 +75,12 @@ def resumable(out: Path, resume: Path | None = None) -> Path | None:
 
 
 def beside(out: Path, ending: str) -> Path:
-    """Return the folder beside a bundle's whose name has an ending."""
+    """Return the folder next to a bundle's with a suffix."""
     return out.with_name(out.name + ending)
 
 
 def check_folders(out: Path, work: Path, with_diagnosis: bool, resume: bool) -> None:
-    """Refuse, before the long work, what could not be written after it."""
+    """Refuse outputs that could not be written, before the long work."""
     rejected, diagnosis = beside(out, REJECTED), beside(out, DIAGNOSIS)
     if not (resume and is_rejected_of(work, rejected)):
         paths.check_unused(rejected)
@@ -95,7 +95,7 @@ def check_folders(out: Path, work: Path, with_diagnosis: bool, resume: bool) -> 
 
 
 def is_rejected_of(work: Path, rejected: Path) -> bool:
-    """Return whether a bundle was made of the fine-tuning in `work`: the seconds of its epochs are no other's."""
+    """Return whether a bundle came from the fine-tuning in `work`: its epochs' seconds identify it."""
     try:
         of: Any = bundle.load(rejected).manifest.compression["fine_tuning"]
         history = state.plain(work / "int8.json")["progress"]["history"]
@@ -105,7 +105,7 @@ def is_rejected_of(work: Path, rejected: Path) -> bool:
 
 
 def is_diagnosis_of(work: Path, diagnosis: Path) -> bool:
-    """Return whether a diagnosis was made of the fine-tuning in `work`."""
+    """Return whether a diagnosis came from the fine-tuning in `work`."""
     try:
         return paths.sha256(diagnosis / TABLE) == (work / NOTE).read_text()
     except OSError:

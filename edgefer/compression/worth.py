@@ -1,4 +1,4 @@
-"""Whether an INT8 network is one in deed: smaller than FP32, and computed in integers."""
+"""Whether an INT8 network is worthwhile: smaller than FP32, and computed in integers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MIN_SHARE = 0.5  # of the multiply-accumulates, in ONNX Runtime's 8-bit kernels
 
 @dataclass(frozen=True)
 class Worth:
-    """What an INT8 network is worth, whatever its accuracy.
+    """What an INT8 network gains, apart from accuracy.
 
     Attributes:
         integer: share of the multiply-accumulates that ONNX Runtime runs in 8-bit kernels, 0 to 1.
-        complaint: why it is not worth having, in one line with a remedy; empty where it is.
+        complaint: why it is not worthwhile, in one line with a remedy; empty if it is.
     """
 
     integer: float
@@ -27,7 +27,7 @@ class Worth:
 
 
 def judge(fp32: ModelProto, graphs: Mapping[str, Lowered]) -> Worth:
-    """Return what INT8 networks are worth beside FP32. Neither takes a trained network.
+    """Return what INT8 networks gain over FP32. Works with untrained networks too.
 
     Args:
         fp32: BatchNorm folded.
@@ -39,7 +39,7 @@ def judge(fp32: ModelProto, graphs: Mapping[str, Lowered]) -> Worth:
         before, after = fp32.ByteSize(), graph.model.ByteSize()
         if after >= before:
             complaints.append(f"{name} has {after:,} bytes, FP32 {before:,}")
-            break  # the targets' files hold the same weights
+            break  # the targets' files have the same weights
     if ran.integer < MIN_SHARE:
         complaints.append(
             f"ONNX Runtime runs {100 * ran.integer:.0f} % of the multiply-accumulates in 8-bit kernels, less than half"
