@@ -25,7 +25,7 @@ def test_a_file_is_read_up_to_its_bound_and_not_beyond(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"12345")
     assert limits.read_bytes(file, 5) == b"12345"
-    with pytest.raises(InputError, match=r"is larger than edgefer reads: it has 5 bytes where 4 are possible"):
+    with pytest.raises(InputError, match=r"is larger than edgefer reads: it has 5 bytes, but at most 4 are possible"):
         limits.read_bytes(file, 4)
 
 
@@ -44,7 +44,7 @@ def test_json_of_too_many_values_or_levels_is_refused_before_it_takes_memory(tmp
     with pytest.raises(InputError, match="more values than edgefer reads"):
         limits.read_json(file, limits.MEGA, values=500)
     file.write_text("[" * 100 + "]" * 100)
-    with pytest.raises(InputError, match="nests deeper than 64 levels"):
+    with pytest.raises(InputError, match="nested deeper than 64 levels"):
         limits.read_json(file, limits.MEGA)
     file.write_text("[" * 100_000)
     with pytest.raises(InputError, match="is damaged or not JSON"):

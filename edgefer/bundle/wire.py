@@ -102,7 +102,7 @@ class _Walk:
     def look(self, kind: str, start: int, end: int, depth: int = 0) -> None:
         """Check a model, graph, node or attribute, recursively."""
         if depth > limits.DEPTH:
-            raise ValueError(f"nests deeper than {limits.DEPTH} levels")
+            raise ValueError(f"is nested deeper than {limits.DEPTH} levels")
         parts = _PARTS[kind]
         if kind == "node":
             self.node(start, end)

@@ -85,8 +85,8 @@ _FIRST_SESSION = """\
 Facial expression recognition that runs on the device. A first session:
 
   edgefer predict photo.jpg   classify the faces in a picture
-  edgefer quickstart          try everything on synthetic faces (3 minutes)
-  edgefer doctor              check what this machine can run and what is missing
+  edgefer quickstart          try it all on synthetic faces (3 minutes)
+  edgefer doctor              check what this machine can run
 
 All commands: edgefer --help. Options of one: edgefer COMMAND --help."""
 

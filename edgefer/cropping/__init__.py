@@ -1,1 +1,1 @@
-"""Faces cut out of whole pictures, as training data: what `predict` would judge of each, in folders by label."""
+"""Crops faces out of whole pictures as training data, as `predict` would, in folders by label."""

@@ -1,4 +1,4 @@
-"""The work: each picture is read, its faces are found, cut out as `predict` judges them, and written."""
+"""Reads each picture, detects its faces, crops them as `predict` does, and writes them."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from edgefer.faces.face import Detector, Face
 from edgefer.predictor import needs_detector
 
 WITHOUT_FACE, DAMAGED = "without-face.txt", "damaged.txt"
-_LONGEST = 255  # bytes of a file's name
+_LONGEST = 255  # bytes of a file name
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How faces are cut.
+    """How faces are cropped.
 
     Attributes:
-        every_face: all faces of a picture, not the one alone that ranks first.
-        min_face: side in pixels of the smallest face to look for; None for the detector's own.
-        size: longest side of what is written, in pixels.
+        every_face: all faces of a picture, not only the first.
+        min_face: side of the smallest face, in pixels; None: the detector's default.
+        size: longest side of written faces, in pixels.
     """
 
     every_face: bool = False
@@ -44,17 +44,17 @@ class Settings:
 
 @dataclass(frozen=True)
 class CropResult:
-    """What a run leaves.
+    """Result of a run.
 
     Attributes:
-        pictures: looked at, those of earlier runs into the same folder among them.
-        resumed: of these, by earlier runs.
-        faces: cut out.
-        folders: how many faces each folder has.
+        pictures: read, including earlier runs into the same folder.
+        resumed: those of earlier runs.
+        faces: cropped.
+        folders: number of faces per folder.
         without_face: names of the pictures without a face.
-        damaged: what is wrong with each picture that could not be read.
-        detector: that found them.
-        sheet: the page to look at.
+        damaged: one message per unreadable picture.
+        detector: its name.
+        sheet: the overview page.
         seconds: of this run.
     """
 
@@ -76,7 +76,7 @@ class CropResult:
 def cut(
     sources: Iterable[CropSource], folder: Path, detector: Detector, settings: Settings, total: int | None = None
 ) -> CropResult:
-    """Cut the faces out of pictures; each is written beside its place and renamed.
+    """Crop the faces out of pictures; files are written atomically.
 
     Args:
         sources: the pictures.
@@ -88,7 +88,7 @@ def cut(
 
     Raises:
         InputError: the folder has other files, or another process writes it; or no picture has a face.
-        KeyboardInterrupt: Ctrl-C, where `total` is known; what was cut stands in the folder.
+        KeyboardInterrupt: Ctrl-C, if `total` is known; cropped faces are kept.
     """
     started = time.monotonic()
     with (
@@ -108,7 +108,7 @@ def cut(
             except KeyboardInterrupt:
                 if total is not None:
                     raise
-                # else Ctrl-C is how a camera ends
+                # otherwise Ctrl-C is how a camera ends
         every = [*journal.done.values()]
         if not any(each.faces for each in every):
             raise InputError(_nothing(every, detector))
@@ -131,7 +131,7 @@ def _one(source: CropSource, folder: Path, detector: Detector, settings: Setting
     for number, (face, pixels) in enumerate(_faces(picture, detector, settings), 1):
         ending = f"-face{number}" if number > 1 else ""
         file, more = _file(source.target, f"{ending}.png"), 1
-        while owners.get(file.lower(), source.key) != source.key:  # another picture's, of an earlier run
+        while owners.get(file.lower(), source.key) != source.key:  # from another picture, of an earlier run
             more += 1
             file = _file(source.target, f"{ending}-other{more}.png")
         with paths.write_atomically(folder / file) as part:
@@ -143,7 +143,7 @@ def _one(source: CropSource, folder: Path, detector: Detector, settings: Setting
 
 
 def _file(target: str, ending: str) -> str:
-    """Return a file's path; of a name so long that no file system takes it with its ending, the beginning."""
+    """Return a file's path; names too long for a file system are truncated."""
     folder, slash, name = target.rpartition("/")
     while len(os.fsencode(f"{name}{ending}")) > _LONGEST:
         name = name[:-1]
@@ -153,7 +153,7 @@ def _file(target: str, ending: str) -> str:
 def _faces(
     picture: NDArray[np.uint8], detector: Detector, settings: Settings
 ) -> list[tuple[Face | None, NDArray[np.uint8]]]:
-    """Return the faces that `predict` would judge, and the pixels that its network would get."""
+    """Return the faces that `predict` would classify, and the network's input pixels."""
     if not needs_detector(picture, "auto"):
         blank = (picture == picture[0, 0]).all()
         return [] if blank else [(None, picture)]
@@ -186,7 +186,7 @@ def _finished(every: list[Done], folder: Path, detector: Detector, resumed: int,
             part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         if not lines:
             file.unlink()
-    # What a person has removed since is no longer there.
+    # Exclude faces that were deleted since.
     faces = [(face, each.name) for each in every for face in each.faces if (folder / face.file).is_file()]
     page = folder / OURS / "sheet.html"
     with paths.write_atomically(page) as part:

@@ -1,4 +1,4 @@
-"""What was cut already, a line for each picture, so that a process that was killed is gone on with."""
+"""Journal of processed pictures, one line each, for resuming."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _FORM = 1
 
 @dataclass(frozen=True)
 class Cut:
-    """A face that was cut out.
+    """A cropped face.
 
     Attributes:
         file: below the folder.
         side: of the square in the whole picture, in pixels.
-        score: how sure the detector is; None of a picture that was taken for a face as it is.
-        roll: degrees that it was turned.
+        score: the detector's confidence; None if the whole picture is treated as a face.
+        roll: rotation in degrees.
     """
 
     file: str
@@ -35,13 +35,13 @@ class Cut:
 
 @dataclass(frozen=True)
 class Done:
-    """A picture that was looked at.
+    """A processed picture.
 
     Attributes:
         key: see `edgefer.cropping.sources.CropSource`.
         name: for a person.
-        faces: none where none was found.
-        problem: why it could not be read, or nothing.
+        faces: empty if none was found.
+        problem: why it could not be read, or empty.
     """
 
     key: str
@@ -51,16 +51,16 @@ class Done:
 
 
 class Journal:
-    """The journal of a folder of faces; a context manager. A last line that a kill tore is dropped.
+    """The journal of a folder of faces; a context manager. A last line torn by a kill is dropped.
 
-    What found no face at all is forgotten where the settings are others now.
+    A journal without any face is discarded if the settings changed.
 
     Args:
         folder: of the faces.
-        settings: with which they are cut, all plain JSON values.
+        settings: crop settings, plain JSON values.
 
     Raises:
-        InputError: the folder has other files, or faces that were cut with other settings.
+        InputError: the folder has other files, or faces cropped with other settings.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ class Journal:
         self._out.close()
 
     def add(self, done: Done) -> None:
-        """Note a picture, whose faces are written."""
+        """Record a picture after its faces are written."""
         self._out.write(json.dumps(asdict(done)) + "\n")
         self._out.flush()
         self.done[done.key] = done
@@ -103,7 +103,7 @@ class Journal:
             try:
                 read.append(json.loads(line))
             except ValueError:
-                break  # the process was killed in it
+                break  # the process was killed while writing it
         try:
             head, *rest = read
             return {**head}, [Done(**{**each, "faces": tuple(Cut(**face) for face in each["faces"])}) for each in rest]
@@ -112,5 +112,5 @@ class Journal:
 
 
 def _only_ours(folder: Path) -> bool:
-    """Return whether a folder holds nothing but what a process leaves that was killed before its first line."""
+    """Return whether a folder only has the remains of a process killed before its first line."""
     return folder.is_dir() and all(each.name == OURS for each in folder.iterdir())

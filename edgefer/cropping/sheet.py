@@ -1,4 +1,4 @@
-"""A page with the faces that were cut out, folder by folder, for a person to look at before a training."""
+"""A page with the cropped faces by folder, to check before training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote
 from edgefer.cropping.journal import Cut
 from edgefer.lines import counted, printable
 
-_DOUBTFUL, _OTHERS = 60, 140  # faces of a folder that are shown
+_DOUBTFUL, _OTHERS = 60, 140  # faces shown per folder
 _LISTED = 500  # pictures without a face, or damaged
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #1b1b1b;
@@ -22,13 +22,13 @@ figcaption { font-size: .8rem; overflow-wrap: anywhere }
 
 
 def html(faces: Sequence[tuple[Cut, str]], without_face: Sequence[str], damaged: Sequence[str], detector: str) -> str:
-    """Return the page, which shows the files by their place beside its folder.
+    """Return the page, which refers to the files by relative path.
 
     Args:
-        faces: with the name of the picture that each is from.
+        faces: with the name of each one's picture.
         without_face: names of pictures.
-        damaged: what is wrong with pictures.
-        detector: that found the faces.
+        damaged: messages on unreadable pictures.
+        detector: its name.
     """
     folders: dict[str, list[tuple[Cut, str]]] = {}
     for face, name in faces:

@@ -1,4 +1,4 @@
-"""Where whole pictures come from: a data set in any layout, a folder without labels, a video or a camera."""
+"""Sources of whole pictures: a data set in any layout, a folder without labels, a video or a camera."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from edgefer.live import sources as streams
 from edgefer.live.video import is_video
 
 _MAX_PIXELS = 120_000_000
-_NO_NAME = re.compile(r'[/\\:*?"<>|\x00-\x1f]+')  # in a file's name, on one system or another
+_NO_NAME = re.compile(r'[/\\:*?"<>|\x00-\x1f]+')  # not allowed in file names on some system
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class CropSource:
     """A whole picture.
 
     Attributes:
-        key: what tells it from all others, and a changed one from what it was.
-        name: for a person.
-        target: path of its face below the folder that is written, without the ending.
-        read: returns its pixels, uint8, (H, W) or (H, W, 3) RGB; InputError where it is damaged.
+        key: unique for each picture and version of it.
+        name: for display.
+        target: path of its face below the output folder, without suffix.
+        read: returns its pixels, uint8, (H, W) or (H, W, 3) RGB; InputError if it is damaged.
     """
 
     key: str
@@ -51,14 +51,14 @@ class CropSource:
 
 @contextmanager
 def of_data(path: Path, reading: Reading = NOTHING) -> Iterator[list[CropSource]]:
-    """Yield the pictures of a data set, in folders as it has them; where labels stand in a list, in folders by label.
+    """Yield the pictures of a data set in its own folders, or in folders by label if labels are in a list.
 
-    A folder that is no data set, such as one of pictures without labels, keeps its folders too.
+    Folders that are not data sets, such as pictures without labels, are kept too.
 
     Raises:
         InputError: there are no pictures.
     """
-    origin = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]  # no folder of this machine is in it
+    origin = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]  # without folders of this machine
     context = whole.opened(path, reading)
     try:
         found = context.__enter__()
@@ -80,13 +80,13 @@ def of_data(path: Path, reading: Reading = NOTHING) -> Iterator[list[CropSource]
 
 
 def of_video(source: str, label: str, every: float, seconds: float | None) -> Iterator[CropSource]:
-    """Yield frames of a video, a stream or a camera; of one that is live those that are there when they are asked for.
+    """Yield frames of a video, a stream or a camera; live sources yield the current frame.
 
     Args:
         source: as for `edgefer live`.
         label: folder of the faces.
         every: seconds between two frames.
-        seconds: after which it ends.
+        seconds: after which it stops.
 
     Raises:
         InputError: it cannot be opened.
@@ -125,7 +125,7 @@ def of_video(source: str, label: str, every: float, seconds: float | None) -> It
 
 
 def is_stream(source: str) -> bool:
-    """Return whether a source is a video, a stream or a camera and not a data set."""
+    """Return whether a source is a video, a stream or a camera, not a data set."""
     return (source.isascii() and source.isdigit()) or "://" in source or is_video(source)
 
 
@@ -135,7 +135,7 @@ def _sources(tree: Tree, files: list[File], targets: list[str], origin: str) -> 
     for file, target in zip(files, targets, strict=True):
         stem, dot, ending = target.rpartition(".")
         stem = stem if dot and "/" not in ending else target
-        if stem.lower() in taken:  # a.png beside a.jpg, or a.png of another folder
+        if stem.lower() in taken:  # a.png next to a.jpg, or a.png of another folder
             stem = next(name for n in range(2, len(files) + 2) if (name := f"{stem}-other{n}").lower() not in taken)
         taken.add(stem.lower())
         changed = "-".join(map(str, (file.size, *file.changed[:1])))
@@ -151,14 +151,14 @@ def _reader(tree: Tree, path: str) -> Callable[[], NDArray[np.uint8]]:
             content = io.BytesIO(tree.read(path))
             with pictures.opened(content, tree.label(path), _MAX_PIXELS) as image:
                 return pictures.as_array(pictures.plain(image, last=True))
-        except InputError as error:  # it is written down, without a folder of this machine
+        except InputError as error:  # it is recorded, without folders of this machine
             raise InputError(str(error).replace(tree.label(path), printable(path))) from None
 
     return read
 
 
 def _targets(found: Pictures, listed: bool) -> list[str]:
-    """Return where each picture's face belongs, with the ending that the picture has."""
+    """Return the target path of each picture's face, with the picture's suffix."""
     if not listed:
         top = f"{found.top}/" if found.top else ""
         return [file.path.removeprefix(top) for file in found.files]
@@ -179,7 +179,7 @@ def _targets(found: Pictures, listed: bool) -> list[str]:
 
 
 def _number(person: str) -> int:
-    """Return a person's number, the same whoever else is there: pictures that are cut later keep their people apart."""
+    """Return a stable number for a person: pictures cropped later keep people apart."""
     return int(hashlib.sha256(person.encode("utf-8", "surrogateescape")).hexdigest()[:8], 16)
 
 
@@ -187,7 +187,7 @@ def _folder(label: str) -> str:
     """Return a label as a folder's name.
 
     Raises:
-        InputError: none is like it.
+        InputError: it cannot be a folder name.
     """
     name = _name(label)
     if not possible(label) or hidden(name):

@@ -1,4 +1,4 @@
-"""Data sets: FER2013 in every layout users have it in, other folders of class folders, and built-in synthetic faces."""
+"""Data sets: FER2013 in all its layouts, class folders, lists and archives, and built-in synthetic faces."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A table in a .tar or .tar.gz, read as a stream by a walk of its own.
+"""Reads a table in a .tar or .tar.gz as a stream.
 
-Python's tarfile takes what an archive says of a name's length into memory, a gigabyte if it says so, and gzip reads a
-name byte by byte. Here every step is bounded; the fields of a header are read by tarfile.
+Python's tarfile reads names of any stated length into memory, and gzip reads a name byte
+by byte. Here every step is bounded; the fields of a header are read by tarfile.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from edgefer.data.trees import hidden, safe_path
 from edgefer.errors import InputError
 
 _CHUNK = 1 << 16
-_LONGEST_HEADER = 1 << 16  # bytes of a name or of a pax header, which stand before their member
-_MAX_INFLATED = limits.TABLE + limits.GIGA  # a table, and what stands before and behind it
+_LONGEST_HEADER = 1 << 16  # bytes of a name or of a pax header, stored before their member
+_MAX_INFLATED = limits.TABLE + limits.GIGA  # a table, and the members before and after it
 _NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _PAX = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 
@@ -28,7 +28,7 @@ class Inflated(io.RawIOBase):
 
     Args:
         packed: the file, from its first byte.
-        name: what messages call it.
+        name: its name in messages.
         most: bytes that it may hold.
     """
 
@@ -46,7 +46,7 @@ class Inflated(io.RawIOBase):
         return self._total
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        """Fill `buffer`, or less of it; return how many bytes that was, 0 at the end.
+        """Fill `buffer`, possibly in part; return the number of bytes, 0 at the end.
 
         Raises:
             InputError: there is more than `most`.
@@ -91,7 +91,7 @@ class Member(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        """Fill `buffer`, or less of it; return how many bytes that was, 0 at the end.
+        """Fill `buffer`, possibly in part; return the number of bytes, 0 at the end.
 
         Raises:
             EOFError: the archive is cut short.
@@ -105,31 +105,31 @@ class Member(io.RawIOBase):
 
 
 def find(archive: IO[bytes], names: tuple[str, ...], label: str) -> tuple[str, int] | None:
-    """Return name and size of the first regular file that is called one of `names`; the stream stands at its content.
+    """Return name and size of the first regular file called one of `names`; the stream is at its content.
 
     Args:
         archive: a tar, from its first byte.
-        names: of a file, without its folder.
-        label: what messages call the archive.
+        names: of a file, without folder.
+        label: the archive's name in messages.
 
     Raises:
-        InputError: a name leads out of the archive, or there are too many members or too long a header.
+        InputError: a name points outside the archive, or there are too many members or too long a header.
         tarfile.HeaderError: a header is damaged.
         EOFError: the archive is cut short.
     """
     for name, path, member in _entries(archive, label):
-        # By its type alone: what POSIX says is a file is one whatever its name ends in.
+        # By its type only: a regular file by POSIX, whatever its suffix.
         if member.type in tarfile.REGULAR_TYPES and path.rpartition("/")[2] in names:
             return name, member.size
     return None
 
 
 def members(archive: IO[bytes], label: str) -> Iterator[tuple[str, int, int]]:
-    """Yield path, first byte and size of each regular file of a tar that is not packed, hidden ones left out.
+    """Yield path, offset and size of each regular file of an uncompressed tar, without hidden ones.
 
     Args:
-        archive: a tar that can be sought in, from its first byte.
-        label: what messages call the archive.
+        archive: a seekable tar, from its first byte.
+        label: the archive's name in messages.
 
     Raises:
         InputError, tarfile.HeaderError, EOFError: see `find`.
@@ -163,11 +163,11 @@ def streamed(archive: IO[bytes], label: str) -> Iterator[tuple[str, int]]:
 
 
 def _entries(archive: IO[bytes], label: str) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
-    """Yield name, path and header of each member; the stream stands at its content, and goes on behind it.
+    """Yield name, path and header of each member; the stream is at its content, and continues after it.
 
     As much of the content may be read meanwhile as there is.
     """
-    said = ""  # a name that is too long for the header of its member stands before that
+    said = ""  # a name too long for its member's header comes before it
     for _ in range(limits.ENTRIES):
         header = _exactly(archive, tarfile.BLOCKSIZE)
         if header.count(0) == tarfile.BLOCKSIZE:
@@ -194,7 +194,7 @@ def _entries(archive: IO[bytes], label: str) -> Iterator[tuple[str, str, tarfile
 
 
 def _pax_path(content: bytes) -> str:
-    """Return the path that a pax header names, or nothing: its records are ``length key=value``."""
+    """Return the path in a pax header, or an empty string: its records are ``length key=value``."""
     while content:
         length, _, rest = content.partition(b" ")
         if not length.isdigit() or len(length) > 6 or not len(length) + 1 < int(length) <= len(content):

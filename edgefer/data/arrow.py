@@ -1,7 +1,7 @@
 """Hugging Face's exports: Parquet and Arrow files with a column of pictures and one of labels.
 
-huggingface.co/docs/hub/datasets-image: a picture is a struct of ``bytes`` and ``path``; names of labels stand in the
-schema's metadata under ``huggingface``, and for `save_to_disk` in ``dataset_info.json``.
+huggingface.co/docs/hub/datasets-image: a picture is a struct of ``bytes`` and ``path``; label names are in
+the schema's metadata under ``huggingface``, and for `save_to_disk` in ``dataset_info.json``.
 
 pyarrow is in the extra ``arrow``.
 """
@@ -118,10 +118,10 @@ def find(tables: list[Path], top: Path, options: Options) -> tuple[ArrowTree, Li
     Args:
         tables: the files, in order.
         top: the folder that they are in, or the one file.
-        options: which columns, where that is said.
+        options: which columns, if given.
 
     Raises:
-        InputError: one is damaged, or its columns cannot be told.
+        InputError: one is damaged, or its columns are ambiguous.
         MissingExtra: pyarrow is not installed.
     """
     tree = ArrowTree(tables, top, options)
@@ -130,7 +130,7 @@ def find(tables: list[Path], top: Path, options: Options) -> tuple[ArrowTree, Li
 
 
 def _label(value: Any, words: list[str]) -> str | None:
-    """Return a row's label, or None where it has none: empty, or a number without a name, as -1 in a hidden test."""
+    """Return a row's label, or None: empty, or a number without a name, such as -1 in a hidden test."""
     if isinstance(value, int) and not isinstance(value, bool) and words:
         return number(words[value]) if 0 <= value < len(words) else None
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
@@ -144,7 +144,7 @@ def _parts(name: str) -> list[str]:
 
 @contextmanager
 def _arrow(name: str) -> Iterator[None]:
-    """Turn what pyarrow says of a damaged file into an InputError that names it."""
+    """Convert pyarrow's errors on a damaged file to an InputError that names it."""
     try:
         from pyarrow.lib import ArrowException
     except ModuleNotFoundError:
@@ -203,7 +203,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _check_rows(path: Path, rows: int) -> None:
-    """Refuse more rows than a table of pictures of this size has: equal labels take no room in a file, but memory."""
+    """Refuse more rows than a table of this size can have: equal labels need no space in a file, but memory."""
     most = limits.entries(path.stat().st_size)
     if rows > most:
         raise InputError(f"{path} has {rows:,} rows, but at most {most:,} are possible; do not trust this file")
@@ -220,7 +220,7 @@ def _group(path: Path, place: int, column: str) -> Any:
 
 
 def _words(schema: Any, path: Path, label: str) -> list[str]:
-    """Return the names of a column's labels, or nothing where neither the schema nor a file beside it has them."""
+    """Return the names of a column's labels, or nothing if neither the schema nor a file next to it has them."""
     noted = (schema.metadata or {}).get(b"huggingface")
     beside = path.parent / "dataset_info.json"
     try:

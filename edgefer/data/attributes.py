@@ -1,4 +1,4 @@
-"""A table of what is known about pictures, such as age, sex or camera: read, and matched to a split's pictures."""
+"""Reads a table of picture attributes, such as age, sex or camera, and matches it to a split."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from edgefer.errors import InputError
 from edgefer.lines import one_line, printable
 
 KEYS = ("path", "image", "picture", "file", "filename", "file_name", "index", "row")  # headers of the picture's column
-ROWS = ("index", "row")  # those whose cells are row numbers
-PEOPLE = ("person", "subject", "identity", "participant", "actor")  # headers of who is in the picture
+ROWS = ("index", "row")  # those with row numbers
+PEOPLE = ("person", "subject", "identity", "participant", "actor")  # headers of the person's column
 MAX_COLUMNS, MAX_GROUPS = 20, 50
-_RANGES = 8  # that a column of numbers is cut into, at most
+_RANGES = 8  # maximum groups of a column of numbers
 _LONGEST = 60  # characters of a group's name
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """What a table says of the pictures of a split.
+    """Attributes of a split's pictures from a table.
 
     Attributes:
         file: its name.
         key: the column that names the pictures.
-        columns: by name the value of each picture, in the order of the split; empty where there is none. Of a column of
-            many different numbers the range that each lies in.
-        people: who is in each picture, empty where that is not known; None: neither table nor data set say.
+        columns: by name each picture's value, in the split's order; empty if missing. Columns of many numbers are
+            binned.
+        people: person in each picture, empty if unknown; None: no source has people.
         matched: pictures of the split with a row in the table.
         unmatched: pictures of the split without one.
-        unused: rows that name no picture of the split.
-        skipped: columns that make no groups, and why, in lines.
+        unused: rows without a picture in the split.
+        skipped: columns without groups, with reasons.
     """
 
     file: str
@@ -53,11 +53,11 @@ class Attributes:
     skipped: list[str]
 
     def table(self, rows: Split) -> str:
-        """Return the same as a CSV that names pictures by their rows: for another machine, which has no file names."""
+        """Return the table as a CSV with row numbers instead of file names, for another machine."""
         out = io.StringIO()
         writer = csv.writer(out)
         columns = [*self.columns.items()]
-        if self.people is not None:  # first, and by a name of its own: a table may have several such columns
+        if self.people is not None:  # first, and with a unique name: a table may have several such columns
             taken = {name.lower() for name in self.columns}
             columns.insert(0, (next((name for name in PEOPLE if name not in taken), PEOPLE[0]), self.people))
         writer.writerow([ROWS[0], *(name for name, _ in columns)])
@@ -66,19 +66,19 @@ class Attributes:
 
 
 def read(path: Path, dataset: Dataset, rows: Split) -> Attributes:
-    """Return what a table says of a split's pictures.
+    """Return a table's attributes of a split's pictures.
 
-    A picture is named by its path as edgefer prints it, by its path below the data set's folder, by its file name where
-    no other picture has the same one, or by its row in the source. In a column called ``index`` or ``row``, and in any
-    column of nothing but whole numbers, cells are rows.
+    Pictures are identified by path as printed by edgefer, by path below the data set's folder,
+    by a unique file name, or by row in the source. A column called ``index`` or ``row``, or of whole numbers only, has
+    rows.
 
     Args:
-        path: a CSV file with a header; of its columns one names the picture, by default the first.
+        path: a CSV file with a header; one column identifies the picture, by default the first.
         dataset: the whole.
-        rows: of it.
+        rows: a split of it.
 
     Raises:
-        InputError: the file is no such table, or none of its rows names a picture.
+        InputError: the file is not such a table, or no row matches a picture.
     """
     header, table = _read(path)
     place = next((i for i, name in enumerate(header) if name.lower() in KEYS), 0)
@@ -87,7 +87,7 @@ def read(path: Path, dataset: Dataset, rows: Split) -> Attributes:
     by_row = header[place].lower() in ROWS
     names = {} if by_row else names_of(dataset)
     known = _Names(names, numbers)
-    # Whole numbers are rows, unless pictures are called so.
+    # Whole numbers are rows, unless pictures have such names.
     if by_row or (all(re.fullmatch(r"\d{1,12}", cell) for cell in cells) and not any(map(known.find, cells))):
         spots = [numbers.get(int(cell)) if re.fullmatch(r"\d{1,12}", cell) else None for cell in cells]
     else:
@@ -128,7 +128,7 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     text = decoded(limits.read_bytes(path, limits.GROUPS))
     lines = text.splitlines()
     try:
-        # By lines: a cell has none in it, and a file may end them in any way.
+        # By lines: cells have no line breaks, and a file may use any line ends.
         table = list(csv.reader(lines, delimiter=delimiter_of(lines[0]) if lines else ","))
     except csv.Error as error:
         raise InputError(f"{path} is not a CSV file ({one_line(error, 80)})") from None
@@ -150,10 +150,10 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 class _Names:
-    """The pictures of a split by what they may be called: the end of a path that no other picture's path has."""
+    """The pictures of a split by unique path suffixes."""
 
     def __init__(self, names: dict[int, str], numbers: dict[int, int]) -> None:
-        """Take the path of each picture of a data set by its row, and the place of each row in the split."""
+        """Index each picture's path by row, and each row's position in the split."""
         shared = Counter(end for name in names.values() for end in _ends(name))
         self._ends = {
             end: numbers[row]
@@ -165,7 +165,7 @@ class _Names:
         self._whole = {name: numbers[row] for row, name in names.items() if row in numbers}
 
     def find(self, text: str) -> int | None:
-        """Return the place in the split of the picture that a cell names, or None; a cell may have more folders."""
+        """Return the position in the split of a cell's picture, or None; a cell may have more folders."""
         path = text.replace("\\", "/").removeprefix("./")
         if path in self._ends:
             return self._ends[path]
@@ -178,7 +178,7 @@ def _ends(path: str) -> list[str]:
 
 
 def _grouped(columns: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[str]]:
-    """Return the columns that make groups, and why others do not."""
+    """Return the columns with groups, and why others have none."""
     kept, skipped = {}, []
     for name, values in columns.items():
         known = {value for value in values if value}
@@ -198,7 +198,7 @@ def _grouped(columns: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[
 
 
 def _in_ranges(values: Sequence[str]) -> list[str] | None:
-    """Return the range that each number lies in, ``20 to 29``; None where a value is no number."""
+    """Return each number's range, ``20 to 29``; None if a value is not a number."""
     try:
         numbers = [float(value.replace(",", ".")) if value else math.nan for value in values]
     except ValueError:
@@ -224,5 +224,5 @@ def _in_ranges(values: Sequence[str]) -> list[str] | None:
 
 
 def _place(number: float, width: float) -> int:
-    """Return which range of a width a number lies in: 0.6 begins one of 0.2, though 0.6 / 0.2 is a little below 3."""
+    """Return the index of a number's range of a given width, robust to rounding: 0.6 / 0.2 is slightly below 3."""
     return math.floor(round(number / width, 9))

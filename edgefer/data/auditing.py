@@ -1,4 +1,4 @@
-"""What a data set is made of, and what is wrong with it."""
+"""A data set's content and problems."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Identical:
         images: images in them.
         groups_across: groups with images in both splits, by pair: ``train+val``, ``train+test``, ``val+test``.
         groups_train_and_rest: groups with images in ``train`` and in ``val`` or ``test``.
-        val_in_train: images of ``val`` whose pixels stand in ``train`` too.
-        test_in_train: images of ``test`` whose pixels stand in ``train`` too.
-        groups_with_two_labels: groups whose images do not all have the same label.
+        val_in_train: images of ``val`` with pixels that also occur in ``train``.
+        test_in_train: images of ``test`` with pixels that also occur in ``train``.
+        groups_with_two_labels: groups with more than one label.
         images_with_two_labels: images in those.
     """
 
@@ -45,16 +45,16 @@ class Identical:
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Images that are nearly the same, identical ones among them (`edgefer.data.near_duplicates`).
+    """Near-duplicates, including identical images (`edgefer.data.near_duplicates`).
 
     Attributes:
-        threshold: least cosine of two pictures' vectors.
-        groups: number of groups, two images or more that hang together.
+        threshold: minimum cosine of two pictures' vectors.
+        groups: number of groups of two or more connected images.
         images: images in them.
         largest: images in the largest.
         groups_across: groups with images in both splits, by pair.
-        val_in_train: images of ``val`` in a group that has images of ``train``.
-        test_in_train: images of ``test`` likewise.
+        val_in_train: images of ``val`` in a group with images of ``train``.
+        test_in_train: likewise for ``test``.
     """
 
     threshold: float
@@ -68,13 +68,13 @@ class NearDuplicates:
 
 @dataclass(frozen=True)
 class People:
-    """Persons or sequences, where folders, file names or the user tell them.
+    """Persons or sequences, from folders, file names or the user.
 
     Attributes:
-        rule: how they were found out.
-        groups: number of them.
+        rule: how they were found.
+        groups: number of groups.
         largest: images in the largest.
-        groups_across: of them with images in both splits, by pair.
+        groups_across: groups with images in both splits, by pair.
     """
 
     rule: str
@@ -90,7 +90,7 @@ class Audit:
     Attributes:
         name: of the data set.
         origin: where it was read from.
-        layout: what the source looks like.
+        layout: description of the source.
         digest: SHA-256 over pixels, labels, splits and rows.
         synthetic: True for the built-in faces.
         images: number of images.
@@ -100,14 +100,14 @@ class Audit:
         classes: names of the classes.
         counts: images by split and class.
         carved: splits taken from the training images, because the source has none.
-        mean: of the pixels of the training images, 0 to 1, for each channel; of all where none is for training.
+        mean: of the training images' pixels, 0 to 1, per channel; of all images if none is for training.
         std: likewise.
         identical: images with the same pixels.
-        near_duplicates: images that are nearly the same.
-        people: who is in which split; None where that is not known.
-        unknown: why it is not.
+        near_duplicates: near-duplicates.
+        people: people by split; None: unknown.
+        unknown: why.
         division: how `carved` was taken.
-        numbered: where labels are numbers, what they may mean and which option says so.
+        numbered: possible meaning of numbered labels, and the option for it.
     """
 
     name: str
@@ -133,7 +133,7 @@ class Audit:
 
 
 def audit(dataset: Dataset) -> Audit:
-    """Count a data set's images, and find those that are there more than once."""
+    """Count a data set's images, and find duplicates."""
     mean, std = _moments(dataset)
     classes = len(dataset.classes)
     places = dataset.splits.astype(np.int64) * classes + dataset.labels
@@ -164,7 +164,7 @@ def audit(dataset: Dataset) -> Audit:
 
 
 def _moments(dataset: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of the training images' pixels for each channel, from exact counts."""
+    """Return mean and standard deviation of the training images' pixels per channel, from exact counts."""
     chosen = np.flatnonzero(dataset.splits == SPLITS.index("train"))
     if not chosen.size:
         chosen = np.arange(len(dataset))
@@ -237,7 +237,7 @@ def _people(dataset: Dataset) -> People | None:
 
 
 def _across(dataset: Dataset, group: NDArray[np.int64]) -> tuple[dict[str, int], NDArray[np.bool_]]:
-    """Return how many groups each pair of splits shares, and which groups have training images."""
+    """Return the number of groups shared by each pair of splits, and which groups have training images."""
     number = int(group.max()) + 1
     inside = {split: np.bincount(group[dataset.splits == i], minlength=number) > 0 for i, split in enumerate(SPLITS)}
     return {f"{a}+{b}": int((inside[a] & inside[b]).sum()) for a, b in combinations(SPLITS, 2)}, inside["train"]

@@ -1,4 +1,4 @@
-"""Faces in whole pictures, each cut out by the box that a list gives."""
+"""Faces in whole pictures, cropped by boxes from a list."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_PIXELS = 50_000_000
 
 @dataclass(frozen=True)
 class BoxOfList:
-    """A rectangle in a picture, in pixels; the right column and the bottom row are not in it."""
+    """A rectangle in a picture, in pixels; right and bottom are exclusive."""
 
     path: str
     left: int

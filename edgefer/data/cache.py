@@ -1,8 +1,8 @@
-"""The memory-mapped cache: a data set that was read once is ready at once from then on.
+"""The memory-mapped cache: a data set is read once, then opened instantly.
 
 A folder for each data set, named after its content: ``images.npy`` (memory-mapped), ``labels.npy``, ``splits.npy``,
-``rows.npy``, where people or sequences are known ``groups.npy``, and ``meta.json``. It is written beside its place and
-renamed, so it is whole or not there. What is not as it was written is read again from the source.
+``rows.npy``, with people or sequences ``groups.npy``, and ``meta.json``. It is written atomically.
+A changed or damaged entry is read again from the source.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from edgefer.data.new_splits import carve, division, trusted, units
 from edgefer.data.trees import File
 from edgefer.errors import InputError, MissingRequirement
 
-FORMAT = 5  # raise it when what is stored changes, or what a source is read as
+FORMAT = 5  # increase it when the format or the reading of a source changes
 _CHALLENGE = (28_709, 3_589, 3_589)  # images of FER2013 by split
 ARRAYS: dict[str, str] = {"images": "|u1", "labels": "<i8", "splits": "|u1", "rows": "<i8"}
-_GROUPS = {"groups": "<i8"}  # where they are known
+_GROUPS = {"groups": "<i8"}  # if known
 NPY_HEADER = 128  # bytes
-_SETTLED_NS = 2_000_000_000  # a file changed just now may change again within one tick of its clock
+_SETTLED_NS = 2_000_000_000  # a file changed just now may change again within one clock tick
 
 Write = Callable[[bytes | memoryview], object]
 
 
 class CacheError(Exception):
-    """The cache can't be written; the data set can still be read."""
+    """The cache cannot be written; the data set can still be read."""
 
 
 def folder() -> Path:
@@ -78,11 +78,11 @@ def key_of_file(path: Path) -> str:
 
 
 def key_with_groups(key: str, groups: str) -> str:
-    """Return the key of what `key` is of, with other groups: another division of the same pictures.
+    """Return the key of the same pictures with other groups.
 
     Args:
         key: from `key_of_file` or `key_of_files`.
-        groups: what tells them from others.
+        groups: their identity.
     """
     return f"{key}-{hashlib.sha256(groups.encode()).hexdigest()[:16]}"
 
@@ -127,15 +127,15 @@ def _write_note(note: Path, content: dict[str, Any]) -> None:
         with paths.write_atomically(note) as part:
             part.write_text(json.dumps(content))
     except OSError:
-        pass  # it would only have saved time
+        pass  # it only saves time
 
 
 def read(key: str, name: str, origin: str) -> Dataset | None:
-    """Return a cached data set, or None if it is not there or not as it was written.
+    """Return a cached data set, or None if it is missing or changed.
 
     Args:
         key: from `key_of_file` or `key_of_files`.
-        name: of the data set, if it is not FER2013.
+        name: of the data set, if not FER2013.
         origin: see `Dataset.origin`.
     """
     try:
@@ -187,18 +187,18 @@ def _dataset(arrays: dict[str, NDArray[Any]], meta: dict[str, Any], name: str, o
 
 
 def store(key: str, contents: Contents, name: str, origin: str) -> Dataset:
-    """Write a data set into the cache and return it. Nothing stays there if anything goes wrong.
+    """Write a data set into the cache and return it. Nothing is left behind on errors.
 
     Raises:
-        CacheError: the cache can't be written, or the disk is full.
-        InputError: the source is wrong.
+        CacheError: the cache cannot be written, or the disk is full.
+        InputError: the source is invalid.
     """
     try:
         place = folder() / key
         with paths.part_beside(place, folder=True) as part:
             _write(part, contents)
             _put(part, place, key)
-    except OSError as error:  # the source's own are InputErrors by now
+    except OSError as error:  # the source's errors are InputErrors here
         raise CacheError(error.strerror or str(error)) from error
     dataset = read(key, name, origin)
     if dataset is None:
@@ -230,7 +230,7 @@ def _flush(file: Any) -> None:
 
 
 def _put(part: Path, place: Path, key: str) -> None:
-    """Rename `part` to `place`, unless another process has put the same there meanwhile."""
+    """Rename `part` to `place`, unless another process has done so."""
     for _ in range(10):
         try:
             part.rename(place)
@@ -240,18 +240,18 @@ def _put(part: Path, place: Path, key: str) -> None:
                 raise
         if read(key, "", "") is not None:
             return
-        # What stands there is damaged. Moved into `part`, it goes away with that.
+        # The existing entry is damaged; moved into `part`, it is deleted with it.
         with paths.part_beside(place, folder=True) as aside, suppress(FileNotFoundError):  # another process was faster
             place.rename(aside / "damaged")
     raise OSError(f"{place} exists but is not a cache; remove it")
 
 
 def hold(contents: Contents, name: str, origin: str) -> Dataset:
-    """Return a data set that lives in memory alone.
+    """Return a data set in memory only.
 
     Raises:
         MissingRequirement: it needs more than half of the machine's memory.
-        InputError: the source is wrong.
+        InputError: the source is invalid.
     """
     limit = _memory() // 2
     held = bytearray()
@@ -273,12 +273,12 @@ def hold(contents: Contents, name: str, origin: str) -> Dataset:
 def _memory() -> int:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):  # not every system says it
+    except (ValueError, OSError):  # not available on every system
         return 4 << 30
 
 
 def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Hand all images to `write`, and return the other arrays and what is known of them.
+    """Pass all images to `write`, and return the other arrays and the metadata.
 
     Returns:
         labels, splits and rows by name; shape, classes, digest and so on for ``meta.json``.
@@ -326,7 +326,7 @@ def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], di
     named = said if isinstance(said, Groups) else None
     if named is not None:
         arrays["groups"] = named.numbers()
-        if "val" not in contents.carved:  # else they have done their part
+        if "val" not in contents.carved:  # otherwise no longer needed
             digest.update(arrays["groups"].data)
     counts = tuple(np.bincount(arrays["splits"], minlength=len(USAGES)).tolist())
     meta = {
@@ -346,10 +346,10 @@ def _take(contents: Contents, write: Write) -> tuple[dict[str, NDArray[Any]], di
 
 
 def digest_of(dataset: Dataset, splits: NDArray[np.uint8], carved: Sequence[str]) -> str:
-    """Return the digest that a data set would have with other splits.
+    """Return a data set's digest with other splits.
 
     Args:
-        dataset: the whole, from here.
+        dataset: the whole, from the cache.
         splits: uint8, (N,).
         carved: which of them were taken from training images.
     """
@@ -374,7 +374,7 @@ def npy_header(kind: str, shape: Sequence[int]) -> bytes:
         kind: of the numbers, as in `ARRAYS`.
         shape: of the array.
 
-    numpy's own function writes headers of any length, but how many rows a table has is known at its end only.
+    numpy writes headers of any length, but the number of rows is known only at the end.
     """
     text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {tuple(shape)}, }}"
     length = NPY_HEADER - 10

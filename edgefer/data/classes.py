@@ -1,4 +1,4 @@
-"""Some of a data set's classes, as a data set of its own."""
+"""Selects some of a data set's classes."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def with_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
 
 
 def only(dataset: Dataset, classes: Sequence[str]) -> Dataset:
-    """Return a data set whose splits have the images of some classes alone; none are copied.
+    """Return a data set whose splits have only images of some classes, without copying.
 
-    The digest stays that of the whole: which classes were taken stands in the recipe and in the bundle's labels.
+    The digest stays that of the whole: the recipe and the bundle's labels record the classes.
 
     Args:
         dataset: the whole.
-        classes: names, in any order; the data set's order stays. None at all means all of them.
+        classes: names, in any order; the data set's order is kept. Empty means all.
 
     Raises:
-        InputError: the data set has no such class, or only one is named.
+        InputError: the data set has no such class, or only one is given.
     """
     unknown = [name for name in classes if name not in dataset.classes]
     if unknown:

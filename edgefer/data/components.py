@@ -1,4 +1,4 @@
-"""Which items hang together, directly or by way of others."""
+"""Connected components."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Numbers = NDArray[np.int64]
 
 
 def joined(numbers: Numbers, a: Numbers, b: Numbers) -> Numbers:
-    """Return components with more links than they had: of each item the number of its component's first one.
+    """Add links to components; return the first item of each item's component.
 
     Args:
-        numbers: int64, (count,): from here, or 0, 1, ... where nothing hangs together yet.
+        numbers: int64, (count,): from this function, or 0, 1, ... without links.
         a: int64, (n,): one end of each new link.
         b: int64, (n,): the other end.
     """
@@ -32,7 +32,7 @@ def joined(numbers: Numbers, a: Numbers, b: Numbers) -> Numbers:
 
 
 def of_both(one: Numbers, other: Numbers) -> Numbers:
-    """Return the components of items that hang together where either of two numberings gives them one number."""
+    """Return the components of items connected by either of two numberings."""
     found = np.arange(len(one))
     for numbers in (one, other):
         _, firsts, places = np.unique(numbers, return_index=True, return_inverse=True)

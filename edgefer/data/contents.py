@@ -1,4 +1,4 @@
-"""A data set on its way from its source into the cache, a block at a time."""
+"""A data set between source and cache, a block at a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ImageBlock:
         labels: int64, (n,).
         splits: uint8, (n,).
         rows: int64, (n,).
-        files: a hash of each picture's file, whatever it is made into; empty where no split is carved.
+        files: a hash of each picture's file; empty if no split is carved.
     """
 
     images: NDArray[np.uint8]
@@ -41,17 +41,17 @@ class ImageBlock:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a reader found; its blocks can be taken once.
+    """Result of a reader; its blocks can be read once.
 
     Attributes:
         layout: see `Dataset.layout`.
-        classes: see `Dataset.classes`; complete once the blocks are taken.
+        classes: see `Dataset.classes`; complete once the blocks are read.
         shape: of one image: (H, W) or (H, W, 3).
         usage: True if the source says Training, PublicTest or PrivateTest of each image.
-        blocks: the images; at least one. Taking them raises InputError where the source is wrong.
-        carved: splits that are to be taken from the blocks' training images (`edgefer.data.new_splits`).
-        groups: what belongs together, or why that is not known.
-        by_appearance: `classes` are in the order in which they appear, and are yet to be ordered.
+        blocks: the images; at least one. Reading them raises InputError if the source is invalid.
+        carved: splits to take from the blocks' training images (`edgefer.data.new_splits`).
+        groups: groups of pictures, or why they are unknown.
+        by_appearance: `classes` are in order of appearance, still to be sorted.
     """
 
     layout: str
@@ -70,9 +70,9 @@ class Groups:
 
     Attributes:
         names: of each picture's group.
-        by: what a group is: a person, or a sequence.
-        rule: how that was found out, for a person.
-        asked: the user said so.
+        by: kind of group: a person, or a sequence.
+        rule: how groups were found, for display.
+        asked: given by the user.
     """
 
     names: tuple[str, ...]
@@ -86,7 +86,7 @@ class Groups:
         return np.array([known.setdefault(name, len(known)) for name in self.names], dtype=np.int64)
 
 
-# What zipfile, tarfile, gzip and zlib raise on files that are not what they should be.
+# Errors of zipfile, tarfile, gzip and zlib on damaged files.
 _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -102,21 +102,21 @@ _DAMAGED = (
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Turn what goes wrong with a file into an InputError that names it."""
+    """Convert errors on a file to an InputError that names it."""
     try:
         yield
     except PermissionError as error:
         raise InputError(f"{name} cannot be read: permission denied") from error
     except _DAMAGED as error:
         raise InputError(f"{name} is damaged or incomplete ({_said(error)}); download it again") from error
-    except NotImplementedError as error:  # zipfile's word for a compression it does not know
+    except NotImplementedError as error:  # zipfile's error for unknown compression
         raise InputError(f"{name} cannot be read ({_said(error)}); pack it again with deflate") from error
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror or _said(error)}") from error
 
 
 def name_shown(name: str) -> str:
-    """Return a data set's name as tables and manifests hold it: printable, 1 to 100 characters."""
+    """Return a data set's name for tables and manifests: printable, 1 to 100 characters."""
     return one_line(name, 100) or "data"
 
 

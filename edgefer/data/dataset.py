@@ -1,4 +1,4 @@
-"""A data set in memory-mapped form: what every other part of edgefer sees of FER2013 and its relatives."""
+"""A memory-mapped data set, as used by the rest of edgefer."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPLITS = ("train", "val", "test")
-USAGES = ("Training", "PublicTest", "PrivateTest")  # what the challenge calls them, in the same order
+USAGES = ("Training", "PublicTest", "PrivateTest")  # the challenge's names, in the same order
 
 
 def spread(count: int, most: int) -> NDArray[np.int64]:
-    """Return at most `most` places among `count`, evenly spaced from the first to the last: int64, rising."""
+    """Return at most `most` of `count` positions, evenly spaced from first to last: int64, ascending."""
     return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Some rows of a data set, in order. Pixels are read only when asked for.
+    """Some rows of a data set, in order. Pixels are read on demand.
 
     Attributes:
         name: ``train``, ``val``, ``test``, or a named evaluation set.
@@ -50,7 +50,7 @@ class Split:
             yield self.take(part), self.labels[part]
 
     def subset(self, positions: NDArray[np.int64], name: str | None = None) -> Split:
-        """Return the rows at `positions` as a split of its own."""
+        """Return the rows at `positions` as a new split."""
         return Split(
             name or self.name, self.source, self.indices[positions], self.labels[positions], self.rows[positions]
         )
@@ -58,11 +58,11 @@ class Split:
 
 @dataclass(frozen=True)
 class PackedPart:
-    """What a packed data set is a part of, as the one who packed it says: the part itself can't tell.
+    """The data set that a packed part was taken from, as recorded when packing.
 
     Attributes:
-        split: the named split that it holds, whole. Training images are there where they stand in that split too.
-        whole: digest of the data set it was taken from.
+        split: the named split, complete. Training images are included if they also occur in that split.
+        whole: digest of the original data set.
     """
 
     split: str
@@ -74,13 +74,13 @@ By = Literal["person", "sequence", "picture"]
 
 @dataclass(frozen=True)
 class Division:
-    """How edgefer took splits from training images: what stays on one side.
+    """How edgefer took splits from training images: what is kept within one split.
 
     Attributes:
-        by: a person's pictures, a sequence's, or pictures that are nearly the same and no more.
-        rule: how it was found out what belongs together; for ``picture``, why nothing more could be.
-        groups: of the pictures that were divided.
-        cut: pictures in groups that were too large, and were cut.
+        by: a person's pictures, a sequence's, or only near-duplicates.
+        rule: how groups were found; for ``picture``, why there are none.
+        groups: of the pictures divided.
+        cut: pictures in groups that were too large and were split.
     """
 
     by: By
@@ -90,7 +90,7 @@ class Division:
 
     @property
     def sentence(self) -> str:
-        """What is to be known of figures on these splits, in a line."""
+        """Caveat of figures on these splits, in one line."""
         if self.by == "person":
             return f"split by person: {self.groups:,} people, by {self.rule}"
         why = self.rule if self.by == "picture" else f"{self.groups:,} groups, by {self.rule}"
@@ -98,7 +98,7 @@ class Division:
         return f"split by {self.by}: a person may occur in training and test ({why}{cut})"
 
 
-NOWHERE = 255  # in the place of an index into SPLITS: the image is in no split
+NOWHERE = 255  # instead of an index into SPLITS: the image is in no split
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,8 @@ class Naming:
 
     Attributes:
         source: digest of the data set as it was read.
-        pairs: of each of its labels the one it became, or nothing where its images are left out.
-        votes: SHA-256 of the FER+ votes that labels were taken from, before `pairs`; or nothing.
+        pairs: old and new label; empty: its images are dropped.
+        votes: SHA-256 of the FER+ votes that gave the labels, before `pairs`; or empty.
     """
 
     source: str
@@ -122,24 +122,24 @@ class Dataset:
 
     Attributes:
         name: ``FER2013``, ``synthetic faces`` or the folder's name.
-        origin: where it was read from, as a person would name it.
+        origin: its source, for display.
         images: uint8, (N, H, W) grey or (N, H, W, 3) RGB, memory-mapped.
         labels: int64, (N,): index into `classes`.
-        splits: uint8, (N,): index into `SPLITS`; 255 for images of classes that are left out.
+        splits: uint8, (N,): index into `SPLITS`; 255 for images of dropped classes.
         rows: int64, (N,): row in the source.
         classes: names of the classes, in the order of `edgefer.labels.ordered`.
-        digest: SHA-256 over pixels, labels, splits, rows and, where they still decide what is in a split, groups: the
-            same for the same data in any layout.
+        digest: SHA-256 over pixels, labels, splits, rows and, if they affect splits, groups: the same
+            for the same data in any layout.
         synthetic: True for the built-in faces: figures from them must be marked.
-        layout: what the source looks like, for a person: ``class folders train/, test/ in a zip``.
-        carved: splits that the source does not have and that edgefer took from its training images.
-        part: what it is a part of, for a packed data set.
-        division: how `carved` was taken; None where nothing was.
-        groups: int64, (N,): person or sequence of each image, where that is known.
-        grouped: what a group is and how that was found out, or why groups are not known.
-        pictures: SHA-256 over the pixels alone: the same whatever the splits.
-        naming: how its labels were changed; None where they are what the source says.
-        source: itself with the source's own labels, where they were changed.
+        layout: description of the source: ``class folders train/, test/ in a zip``.
+        carved: splits that edgefer took from the source's training images.
+        part: the original of a packed data set.
+        division: how `carved` was taken; None if nothing was.
+        groups: int64, (N,): person or sequence of each image, if known.
+        grouped: kind of group and how groups were found, or why they are unknown.
+        pictures: SHA-256 over the pixels only, independent of splits.
+        naming: how its labels were changed; None: the source's labels.
+        source: the data set with the source's labels, if they were changed.
     """
 
     name: str
@@ -166,5 +166,5 @@ class Dataset:
 
     @property
     def whole_digest(self) -> str:
-        """The digest, or for a part that of the data set it was taken from."""
+        """The digest; for a part that of the original data set."""
         return self.part.whole if self.part else self.digest

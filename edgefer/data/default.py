@@ -1,4 +1,4 @@
-"""Which data a command works on when nobody says."""
+"""The default data of a command."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from edgefer.labels import VOCABULARY, is_number, near
 
 VARIABLE = "EDGEFER_DATA"
 _FOLDER = Path("data")
-_TREES = (Path(), Path("fer2013"), Path("fer-2013"), Path("archive"))  # where unpacking a download may put it
+_TREES = (Path(), Path("fer2013"), Path("fer-2013"), Path("archive"))  # possible places after unpacking a download
 
 
 def find(path: Path | None = None, groups: str | None = None, reading: Reading = NOTHING) -> Dataset:
     """Open the data set to work on: `path`, else EDGEFER_DATA, else a FER2013 in ./data, else the built-in faces.
 
-    A line on the console says which it is, and another how edgefer divided it, where its source does not.
+    Prints which it is, and how edgefer split it if its source has no splits.
 
     Args:
         path: of the data set.
-        groups: who is in which picture; see `load`.
+        groups: people by picture; see `load`.
         reading: its labels and columns; see `load`.
 
     Raises:
-        InputError: the path or EDGEFER_DATA leads to no data set, or what is in ./data is damaged.
-        MissingRequirement: there is neither disk nor memory enough for it.
+        InputError: the path or EDGEFER_DATA is not a data set, or the one in ./data is damaged.
+        MissingRequirement: not enough disk space and memory.
     """
     why = f", named by {VARIABLE}" if path is None and os.environ.get(VARIABLE) else ""
     path = named(path)
@@ -69,7 +69,7 @@ def find(path: Path | None = None, groups: str | None = None, reading: Reading =
 
 
 def given(data: Dataset | Path | str | None) -> Dataset:
-    """Return a data set that a caller has, or `find` the one that a path or nothing leads to.
+    """Return the given data set, or `find` the one of a path or the default.
 
     Raises:
         InputError, MissingRequirement: see `find`.
@@ -78,7 +78,7 @@ def given(data: Dataset | Path | str | None) -> Dataset:
 
 
 def named(path: Path | None = None) -> Path | None:
-    """Return where `find` looks for a data set, or None where it takes the built-in faces."""
+    """Return the path that `find` uses, or None for the built-in faces."""
     variable = os.environ.get(VARIABLE)
     return path or (Path(variable) if variable else _in_data_folder())
 

@@ -1,13 +1,13 @@
-"""Built-in data: faces drawn from a seed, so that everything can be tried without a download.
+"""Built-in data: synthetic faces from a seed, to try everything without a download.
 
-48x48 grey, seven expressions. Each picture is another person in another pose and light. An expression is a set of
-facial action units, which move brows, lids, nose and mouth; weak ones look like neutral or like each other, as on
-photographs. Light differs little from picture to picture, so a network that sees other brightness than it learned
-with does badly: accuracy on these faces is there to tell a working pipeline from a broken one.
+48x48 grey, seven expressions. Each picture has its own person, pose and light. An expression is a set of
+facial action units, which move brows, lids, nose and mouth; weak ones look neutral or like each
+other, as in photographs. Light varies little, so a network fails on other brightness than it was trained with:
+accuracy on these faces only shows whether a pipeline works.
 
 A seed gives the same pictures on every machine and with every version of numpy: pixels come from PCG64's bits by
-operations that IEEE 754 defines to the last bit (+, -, *, /, sqrt). No exp, sin or powers, no sums over an axis and no
-normal distribution of numpy's in here, then. Raise `VERSION` when a pixel changes.
+operations that IEEE 754 defines to the last bit (+, -, *, /, sqrt). So this file uses no exp, sin, powers, sums
+over an axis or normal distributions of numpy. Increase `VERSION` when a pixel changes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _Pull = dict[int, Array]  # by action unit: 0 at rest, up to about 1.5, float32 
 
 
 def builtin(seed: int = 0, train: int = 6000, val: int = 1000, test: int = 1000) -> Dataset:
-    """Return synthetic faces: the first time they are drawn (about 8 s), from then on they are mapped from the cache.
+    """Return synthetic faces: generated the first time (about 8 s), then mapped from the cache.
 
     Args:
         seed: another seed gives other faces.
@@ -59,8 +59,8 @@ def builtin(seed: int = 0, train: int = 6000, val: int = 1000, test: int = 1000)
         test: number of pictures in ``test``; likewise.
 
     Raises:
-        InputError: a number is negative, or there would be no picture at all.
-        MissingRequirement: there is neither disk nor memory enough for them.
+        InputError: a number is negative, or there would be no picture.
+        MissingRequirement: not enough disk space and memory.
     """
     counts = (train, val, test)
     if min(seed, *counts) < 0 or sum(counts) == 0:

@@ -1,4 +1,4 @@
-"""Pictures in class folders: which folders there are, what the names say, which picture is in which split."""
+"""Pictures in class folders: finds folders, and reads splits and people from names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPLIT_FOLDERS = {
     **dict.fromkeys(("val", "valid", "validation", "dev", "publictest"), SPLITS[1]),
     **dict.fromkeys(("test", "testing", "privatetest"), SPLITS[2]),
 }
-# What may stand behind a split's name: train_set, Train_Aligned_Faces.
+# Possible suffixes of a split's name: train_set, Train_Aligned_Faces.
 _BEHIND = {"aligned", "cropped", "data", "dataset", "face", "faces", "image", "images", "img", "imgs", "set", "split"}
 _NAME = re.compile(rf"({'|'.join(USAGES)})_(\d{{1,18}})")
 _NAMED = 5  # in one line
@@ -32,21 +32,21 @@ _DEEPEST_TOP = 4  # folders within folders before the class folders begin
 
 @dataclass(frozen=True)
 class Pictures:
-    """All pictures of a data set in the order of their rows, not yet read.
+    """All pictures of a data set in row order, not yet read.
 
     Attributes:
         files: n of them.
         labels: int64, (n,): index into `classes`.
-        splits: uint8, (n,): index into `SPLITS`, as the source says.
+        splits: uint8, (n,): index into `SPLITS`, from the source.
         rows: int64, (n,).
         classes: in the order of `edgefer.labels.ordered`.
-        usage: True if the files' names say split and row.
-        carved: splits that are to be taken from the training images, once their pixels are known.
-        layout: for a person, without where the splits come from.
-        ignored: paths of the files beside them that are no pictures.
-        people: of each picture the folder that stands for a person, if one does.
-        top: folder that the split or class folders are in.
-        people_rule: how `people` is known, for a person.
+        usage: True if file names give split and row.
+        carved: splits to take from the training images, once their pixels are known.
+        layout: description, without the splits' origin.
+        ignored: paths of other files that are not pictures.
+        people: each picture's person folder, if any.
+        top: folder with the split or class folders.
+        people_rule: how `people` was found, for display.
     """
 
     files: list[File]
@@ -65,22 +65,22 @@ class Pictures:
 
 @dataclass
 class FoundPictures:
-    """Pictures of a data set in the order in which they were found."""
+    """Pictures of a data set in the order found."""
 
     files: list[File]
     names: list[str]  # of the class, for each file
     splits: list[str | None]
     people: list[str | None]
     ignored: list[str]
-    strays: list[str] = field(default_factory=list)  # pictures in no class folder
+    strays: list[str] = field(default_factory=list)  # pictures outside class folders
     inside: list[str] = field(default_factory=list)  # folders where pictures should be
     empty: list[str] = field(default_factory=list)  # class folders without a picture
 
     def check(self, tree: Tree) -> None:
-        """Refuse what lies where it should not; all of it is named in one line.
+        """Refuse misplaced files and folders, all in one message.
 
         Raises:
-            InputError: something does.
+            InputError: there are some.
         """
         wrong = (
             (self.strays, "outside the class folders; move it into one or remove it"),
@@ -93,7 +93,7 @@ class FoundPictures:
 
 
 def all_of(tree: Tree, paths: Sequence[str]) -> str:
-    """Return some paths for a person, and how many more there are."""
+    """Return some paths for display, and the number of others."""
     more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
     return ", ".join(map(tree.label, paths[:_NAMED])) + more
 
@@ -102,7 +102,7 @@ def look(tree: Tree) -> Pictures:
     """Find all pictures of a tree.
 
     Raises:
-        InputError: there are no class folders, some have no pictures, or pictures lie elsewhere.
+        InputError: there are no class folders, some are empty, or pictures are elsewhere.
     """
     top = _top(tree)
     folders, files = tree.listing(top)
@@ -130,19 +130,19 @@ def look(tree: Tree) -> Pictures:
 
 
 def split_of(folder: str) -> str | None:
-    """Return the split that a folder's name stands for, or None."""
+    """Return the split of a folder's name, or None."""
     first, *behind = re.split(r"[-_ .]+", folder.lower())
     return SPLIT_FOLDERS.get(first) if set(behind) <= _BEHIND else None
 
 
 def _holds_pictures(tree: Tree, folder: str) -> bool:
-    """Return whether pictures lie in a folder or in one of those in it, as they do in a split's."""
+    """Return whether a folder or one of its subfolders has pictures, like a split's folder."""
     folders, files = tree.listing(folder)
     return any(only_pictures(each) for each in (files, *(tree.listing(join(folder, name))[1] for name in folders)))
 
 
 def _top(tree: Tree) -> str:
-    """Return the folder whose folders are splits or classes: the tree's own, or one alone inside it."""
+    """Return the folder with the splits or classes: the top, or its only subfolder."""
     top = ""
     for _ in range(_DEEPEST_TOP):
         folders, files = tree.listing(top)
@@ -162,7 +162,7 @@ def _top(tree: Tree) -> str:
 
 
 def _are_classes(tree: Tree, folder: str) -> bool:
-    """Return whether folders whose names say nothing are classes: two or more, and pictures lie in all of them."""
+    """Return whether folders with unknown names are classes: two or more, all with pictures."""
     folders, files = tree.listing(folder)
     if len(folders) < 2 or only_pictures(files):
         return False
@@ -170,7 +170,7 @@ def _are_classes(tree: Tree, folder: str) -> bool:
 
 
 def _are_people(tree: Tree, folder: str, names: list[str]) -> bool:
-    """Return whether the folders in `folder` are a person's each: none is a class, and all have class folders alone."""
+    """Return whether the folders in `folder` are people: none is a class, and all contain only class folders."""
     inside = [(name, *tree.listing(join(folder, name))) for name in names if canonical(name) is None]
     return len(inside) == len(names) and all(
         deeper and all(canonical(_without(name, each)) for each in deeper) and not only_pictures(files)
@@ -179,13 +179,13 @@ def _are_people(tree: Tree, folder: str, names: list[str]) -> bool:
 
 
 def _without(person: str, folder: str) -> str:
-    """Return a class folder's name without the person's, as ``aia/aia_anger`` has it."""
+    """Return a class folder's name without the person's prefix, as in ``aia/aia_anger``."""
     rest = folder[len(person) :]
     return rest.lstrip("-_ .") if folder.lower().startswith(person.lower()) and rest[:1] in "-_ ." else folder
 
 
 def _split_folder(tree: Tree, folder: str, split: str | None, found: FoundPictures) -> None:
-    """Take the pictures of all class folders in `folder`, or in the folders of people in it."""
+    """Add the pictures of all class folders in `folder`, or in its people's folders."""
     names, files = tree.listing(folder)
     _note_strays(tree, files, found)
     if not names:
@@ -216,7 +216,7 @@ def _has_folders_alone(tree: Tree, folder: str) -> bool:
 def _class_folder(
     tree: Tree, path: str, name: str, split: str | None, found: FoundPictures, person: str | None
 ) -> None:
-    """Take the pictures of a class folder: in it, or in a folder for each person in it."""
+    """Add the pictures of a class folder, directly or in a folder per person."""
     label = label_of(name)
     deeper, files = tree.listing(path)
     if deeper and (person is not None or only_pictures(files)):
@@ -237,7 +237,7 @@ def _class_folder(
 def _take(
     tree: Tree, path: str, files: list[File], label: str, split: str | None, found: FoundPictures, person: str | None
 ) -> None:
-    """Take the pictures of one folder."""
+    """Add the pictures of one folder."""
     pictures = only_pictures(files)
     if not pictures:
         found.empty.append(path)
@@ -250,13 +250,13 @@ def _take(
 
 
 def is_picture(file: File) -> bool:
-    """Return whether a file's name ends as a picture's."""
+    """Return whether a file has a picture's suffix."""
     dot = file.path.rfind(".")
     return dot >= 0 and file.path[dot:].lower() in ENDINGS
 
 
 def only_pictures(files: list[File]) -> list[File]:
-    """Return the files whose names end as pictures'."""
+    """Return the files with a picture's suffix."""
     return [file for file in files if is_picture(file)]
 
 
@@ -269,12 +269,12 @@ def check_labels(where: str, names: Sequence[str], splits: Sequence[str | None])
     """Return a data set's labels in order.
 
     Args:
-        where: what messages call it.
-        names: of each picture's label.
-        splits: of each picture, one of `SPLITS`; None where the source does not say.
+        where: name in messages.
+        names: each picture's label.
+        splits: each picture's, one of `SPLITS`; None if the source has none.
 
     Raises:
-        InputError: they are too few or too many, cannot be shown, or some have no training pictures; all are named.
+        InputError: too few, too many or unprintable labels, or some without training pictures; all are listed.
     """
     classes = ordered(names)
     bad = [name for name in classes if not possible(name)]
@@ -307,7 +307,7 @@ def _shown(name: str) -> str:
 
 
 def order(tree: Tree, found: FoundPictures, layout: str, top: str) -> Pictures:
-    """Return the pictures in the order of their rows: those that file names say, else that of `found`."""
+    """Return the pictures in row order: from file names, else the order of `found`."""
     classes = ordered(found.names)
     places = {name: place for place, name in enumerate(classes)}
     labels = np.array([places[name] for name in found.names], dtype=np.int64)
@@ -321,7 +321,7 @@ def order(tree: Tree, found: FoundPictures, layout: str, top: str) -> Pictures:
     paths = [file.path for file in found.files]
     places_of = np.array(sorted(range(len(paths)), key=lambda i: (rows[i], splits[i], paths[i])), dtype=np.int64)
     rows = rows[places_of]
-    if (np.diff(rows) == 0).any():  # some copies of FER2013 carry other numbers, and not all differ
+    if (np.diff(rows) == 0).any():  # some copies of FER2013 have other, not unique numbers
         rows = np.arange(len(rows), dtype=np.int64)
     return Pictures(
         files=[found.files[i] for i in places_of],
@@ -339,7 +339,7 @@ def order(tree: Tree, found: FoundPictures, layout: str, top: str) -> Pictures:
 
 
 def _from_names(tree: Tree, files: list[File]) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
-    """Return splits and rows from names like ``PublicTest_28709.png``, or None where no file has such a name."""
+    """Return splits and rows from names like ``PublicTest_28709.png``, or None if no file has such a name."""
     matches = [_NAME.fullmatch(file.path.rpartition("/")[2].rpartition(".")[0]) for file in files]
     if not any(matches):
         return None
@@ -352,7 +352,7 @@ def _from_names(tree: Tree, files: list[File]) -> tuple[NDArray[np.uint8], NDArr
 
 
 def _from_folders(names: list[str | None]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Return splits from the folders' names, and which are to be taken from the training images."""
+    """Return splits from folder names, and which to take from the training images."""
     splits = np.array([SPLITS.index(name or "train") for name in names], dtype=np.uint8)
     if not any(names):
         return splits, SPLITS[1:]

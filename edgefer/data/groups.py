@@ -1,4 +1,4 @@
-"""Who or what sequence a picture shows, as files' names, folders or the user say."""
+"""People or sequences in pictures, from file names, folders or the user."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from edgefer.lines import counted, one_line
 
 FEWEST = 3  # groups: one for each of train, val and test
 _LONGEST_PATTERN = 1000
-# Share of the pictures that may be alone in their group: more, and the names number pictures.
+# Maximum share of pictures alone in their group: above it, names just number pictures.
 _MAX_ALONE = {"person": 0.9, "sequence": 0.5}
 
 
-# What starts the file names of data sets that labs hand out; the first capture group is the person.
+# Prefixes of file names in labs' data sets; the first capture group is the person.
 _EXPRESSION = "AF|AN|CA|DI|FE|HA|NE|SA|SP|SU"
 _CODES = {
     "CK+": re.compile(r"(S\d{3})_\d{3}_\d{8}(?!\d)"),
@@ -40,7 +40,7 @@ _CODES = {
 _PERSON = re.compile(r"(?:^|[^a-z])((?:subject|subj|sub|person|participant|actor)[-_ .]?\d+)(?!\d)")
 _FRAME_WORDS = ("frame", "image", "img")
 _BETWEEN = "-_ ."
-_CUT = re.compile(r"(?<=\d)(?:-(?:face|other)\d+)+$")  # what `edgefer data crop` adds to the name of a frame
+_CUT = re.compile(r"(?<=\d)(?:-(?:face|other)\d+)+$")  # suffix that `edgefer data crop` adds to a frame's name
 
 
 def from_names(
@@ -49,13 +49,13 @@ def from_names(
     labels: NDArray[np.int64],
     people_rule: str = "a folder for each person",
 ) -> Groups | str:
-    """Return the groups that folders and file names tell, or why they tell none.
+    """Return the groups from folders and file names, or why there are none.
 
     Args:
         paths: of the pictures, ``/`` between the parts.
-        people: of each picture the folder that stands for a person, if one does.
+        people: each picture's person folder, if any.
         labels: int64, (n,).
-        people_rule: how `people` is known, for a person.
+        people_rule: how `people` was found, for display.
     """
     stems = [path.rpartition("/")[2].rpartition(".")[0] for path in paths]
     tries: list[tuple[By, str, Callable[[int], str | None]]] = [
@@ -97,7 +97,7 @@ def _person(stems: Sequence[str]) -> Callable[[int], str | None]:
 
 
 def _sequence(stems: Sequence[str]) -> Callable[[int], str | None]:
-    """Return what stands before a frame's number; a class's name there, or nothing, is no sequence's."""
+    """Return the text before a frame's number; a class name or nothing is not a sequence."""
 
     def name_of(i: int) -> str | None:
         stem = _CUT.sub("", stems[i].lower())
@@ -114,13 +114,13 @@ def _sequence(stems: Sequence[str]) -> Callable[[int], str | None]:
 
 
 def _problem(names: Sequence[str], by: By, labels: NDArray[np.int64]) -> str:
-    """Return why these names are none of groups, or nothing."""
+    """Return why these names are not groups, or an empty string."""
     counts = Counter(names)
     if len(counts) < FEWEST:
         return f"{counted(len(counts), 'group')}, too few for train, val and test"
     if sum(count == 1 for count in counts.values()) > _MAX_ALONE[by] * len(names):
         return "nearly every picture would be its own group"
-    if by == "sequence":  # what stands before a number may be a word for the class
+    if by == "sequence":  # the text before a number may be the class
         of_class = Counter(label for _, label in {*zip(names, labels.tolist(), strict=True)})
         if min(of_class.values()) < FEWEST:
             return "too few in a class"
@@ -129,12 +129,12 @@ def _problem(names: Sequence[str], by: By, labels: NDArray[np.int64]) -> str:
 
 @dataclass(frozen=True)
 class Asked:
-    """What ``--groups`` says: a pattern, or a table of paths and groups.
+    """The value of ``--groups``: a pattern, or a table of paths and groups.
 
     Attributes:
-        rule: for a person.
+        rule: for display.
         key: SHA-256 of the pattern or the table.
-        pattern: whose one capture group is the group's name.
+        pattern: its only capture group is the group's name.
         table: group by path.
     """
 
@@ -148,12 +148,12 @@ class Asked:
 
         Args:
             paths: of the pictures, ``/`` between the parts.
-            top: folder below which the data set begins, if it is not the first; a table's paths may begin there too.
-            label: what messages call a path.
+            top: folder below which the data set begins, if not the top; a table's paths may begin there too.
+            label: a path's name in messages.
             labels: int64, (n,).
 
         Raises:
-            InputError: a picture has no group, or the groups are none.
+            InputError: a picture has no group, or the groups are unusable.
         """
         files = Counter(path.rpartition("/")[2] for path in paths)
         found = [self._name(path, top, files) for path in paths]
@@ -182,7 +182,7 @@ class Asked:
 
 
 def asked(text: str) -> Asked:
-    """Return what ``--groups`` says.
+    """Parse ``--groups``.
 
     Args:
         text: a CSV file of path and group, or a regular expression with one capture group, searched in each picture's

@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 def groups(
     images: NDArray[np.uint8], indices: NDArray[np.int64] | None = None, known: dict[bytes, int] | None = None
 ) -> NDArray[np.int64]:
-    """Return a number for each image: the same for images whose pixels are the same, byte for byte.
+    """Return a number for each image: equal for byte-identical pixels.
 
     Args:
         images: uint8, (N, ...).
         indices: int64, (n,): only these; by default all.
-        known: numbers of the blocks of images before this one, by hash; those of this one are added.
+        known: numbers of earlier blocks by hash; this block's are added.
 
     Returns:
         int64, (n,): 0, 1, ... in the order in which the images appear.
     """
     chosen: Iterable[int] = range(len(images)) if indices is None else indices
     numbers = {} if known is None else known
-    plain = np.asarray(images)  # a memory map makes a subclass for each image, which takes longer than its hash
+    plain = np.asarray(images)  # a memory map creates a subclass instance per image, which is slower than hashing
     return np.array(
         [numbers.setdefault(hashlib.blake2b(plain[i], digest_size=16).digest(), len(numbers)) for i in chosen],
         dtype=np.int64,
@@ -32,11 +32,11 @@ def groups(
 
 
 def by_file(group: NDArray[np.int64], files: Sequence[bytes]) -> NDArray[np.int64]:
-    """Return numbers of groups as those of the same groups in the order of their files' hashes: int64, (N,).
+    """Renumber groups in the order of their files' hashes: int64, (N,).
 
     Args:
-        group: int64, (N,): the same for images of one group.
-        files: a hash of each image's file, or of what it belongs to; the least of a group is the group's.
+        group: int64, (N,): equal within a group.
+        files: a hash of each image's file or source; the smallest of a group is the group's.
     """
     least: dict[int, bytes] = {}
     for number, file in zip(group.tolist(), files, strict=True):

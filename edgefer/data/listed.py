@@ -1,4 +1,4 @@
-"""Pictures whose labels stand in a list, a table or their names: from rows to `Pictures`."""
+"""Pictures with labels from a list, a table or names: from rows to `Pictures`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _NAMED = 5  # in one line
 
 @dataclass(frozen=True)
 class ListedPicture:
-    """A picture as a list names it.
+    """An entry of a list of pictures.
 
     Attributes:
         path: below the tree's top.
         label: its label, a word or a number.
-        split: one of `SPLITS`, or None where the list does not say.
+        split: one of `SPLITS`, or None if the list has none.
         person: who is in it, or None.
     """
 
@@ -36,14 +36,14 @@ class ListedPicture:
 
 @dataclass(frozen=True)
 class Listed:
-    """What a layout found.
+    """Result of a layout.
 
     Attributes:
-        layout: for a person.
+        layout: for display.
         rows: in the list's order.
-        tree: where the pictures are read from, if not from the tree that was looked at.
-        lists: files beside the pictures that labels come from.
-        people: how it is known who is in a picture, for a person.
+        tree: source of the pictures, if another tree.
+        lists: files with labels.
+        people: how people are known, for display.
     """
 
     layout: str
@@ -54,14 +54,14 @@ class Listed:
 
 
 class Finder:
-    """Files of a tree by their path; each folder is listed once."""
+    """Files of a tree by path; each folder is listed once."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self._listings: dict[str, tuple[set[str], dict[str, File]] | None] = {"": self._listed("")}
 
     def file(self, path: str) -> File | None:
-        """Return the file at a path below the top, or None where there is none."""
+        """Return the file at a path below the top, or None."""
         if not _inside(path):
             return None
         listing = self._listing(path.rpartition("/")[0])
@@ -72,12 +72,12 @@ class Finder:
         return _inside(path) and self._listing(path) is not None
 
     def folders(self, path: str) -> list[str]:
-        """Return the names of the folders in a folder, sorted; none where there is no such folder."""
+        """Return the names of the folders in a folder, sorted; empty if there is no such folder."""
         listing = self._listing(path)
         return sorted(listing[0]) if listing else []
 
     def files(self, path: str) -> list[File]:
-        """Return the files in a folder, sorted; none where there is no such folder."""
+        """Return the files in a folder, sorted; empty if there is no such folder."""
         listing = self._listing(path)
         return [listing[1][name] for name in sorted(listing[1])] if listing else []
 
@@ -120,7 +120,7 @@ def pictures(tree: Tree, listed: Listed) -> Pictures:
     """Return the pictures of a list, in its order.
 
     Raises:
-        InputError: some are not there, or their labels are none of a data set's; all are named.
+        InputError: some are missing, or their labels are invalid; all are listed.
     """
     finder = Finder(tree)
     found = FoundPictures([], [], [], [], [])
@@ -144,7 +144,7 @@ def pictures(tree: Tree, listed: Listed) -> Pictures:
 
 
 def _check_told_once(tree: Tree, found: FoundPictures) -> None:
-    """Refuse a list that has a picture with two labels."""
+    """Refuse a list with two labels for a picture."""
     told: dict[str, str] = {}
     torn = {
         file.path: (told[file.path], name)
@@ -164,22 +164,22 @@ _SPLITS = {**SPLIT_FOLDERS, **dict(zip(map(str.lower, USAGES), SPLITS, strict=Tr
 
 
 def split_named(text: str) -> str | None:
-    """Return the split that a list's word stands for: ``train``, ``Training``, ``PublicTest``, ``dev``; or None."""
+    """Return the split of a list's word: ``train``, ``Training``, ``PublicTest``, ``dev``; or None."""
     return _SPLITS.get(text.strip().lower())
 
 
 def number(text: str) -> str:
-    """Return a label as written, a whole number written as a float or with zeros before it as that number: ``3``."""
+    """Return a label, with whole numbers normalized: ``3`` for ``3.0`` or ``03``."""
     text = text.strip()
     found = re.fullmatch(r"[+]?0*(\d{1,6})(?:\.0*)?(?:[eE][+]?0+)?", text)
     return found[1] if found else text
 
 
 def names_of(finder: Finder, numbers: Sequence[str], order_of: dict[int, str]) -> list[str]:
-    """Return labels for numbers, which a layout's own page explains.
+    """Return labels for numbers, from a layout's documentation.
 
     Raises:
-        InputError: some have no label; all are named.
+        InputError: some have no label; all are listed.
     """
     unknown = sorted({each for each in numbers if not is_number(each) or int(each) not in order_of})
     if unknown:

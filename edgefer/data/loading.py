@@ -1,4 +1,4 @@
-"""From a path to a data set: which layout it is, then out of the cache or into it."""
+"""From a path to a data set: detects the layout, then reads or fills the cache."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from edgefer.data.trees import FolderTree, Tree, ZipTree
 from edgefer.errors import InputError
 from edgefer.lines import printable
 
-# What a folder may hold instead of class folders; the first one found is taken.
+# Files that a folder may contain instead of class folders; the first one found is used.
 FILES = (*tables.NAMES, "fer2013.zip", "fer2013.tar.gz", "fer2013/fer2013.csv", packed.META)
 _BUFFER = 1 << 18
 _GZIP = b"\x1f\x8b"
@@ -50,14 +50,14 @@ def load(
 ) -> Dataset:
     """Open a data set in any layout of docs/data.md: FER2013, class folders, lists, tables, archives, arrays.
 
-    The first time it is read into the cache (`edgefer.paths.cache_dir`), from then on it is mapped from there. The
-    same FER2013 gives the same arrays in the same order from any of its layouts. Where the source has no
-    validation images, 12.5 % of its training images become some; where it has no splits at all, 12.5 % become test
-    images too, as far as that goes of each class: a person's or a sequence's pictures stay on one side where folders,
-    file names, a table or `groups` tell them (`edgefer.data.groups`), else copies and near-duplicates alone
-    (`Dataset.division`). A folder that `edgefer.data.packed` wrote is mapped as it stands.
+    The first time it is read into the cache (`edgefer.paths.cache_dir`), then mapped from there. The
+    same FER2013 gives the same arrays in the same order from any of its layouts. If the source
+    has no validation images, 12.5 % of its training images are used; without any splits, another 12.5 % become test
+    images, for each class if possible. A person's or a sequence's pictures stay in one split if folders, file names, a
+    table or `groups` identify them (`edgefer.data.groups`), otherwise only copies and near-duplicates
+    (`Dataset.division`). A folder written by `edgefer.data.packed` is mapped directly.
 
-    Labels are what the source says; synonyms of the seven expressions are taken for them (`edgefer.labels`).
+    Labels are the source's; synonyms of the seven expressions are mapped to them (`edgefer.labels`).
 
     >>> import edgefer
     >>> from pathlib import Path
@@ -71,28 +71,28 @@ def load(
     (('happy', 'sad'), 40, ('val', 'test'))
 
     Args:
-        path: a file, a folder that has one of these files in it, or a folder of class folders.
-        groups: who is in which picture: a CSV file of path and group, or a regular expression with one capture group.
-        labels: what numbers stand for, or FER+'s votes (`edgefer.data.naming.named`).
-        renames: ``old=new,other=``: labels that become others or, with nothing behind the sign, are left out.
-        path_column: of a table that lists pictures, where that cannot be guessed.
-        label_column: of a table, likewise.
+        path: a file, a folder with one of these files, or a folder of class folders.
+        groups: people by picture: a CSV file of path and group, or a regular expression with one capture group.
+        labels: names of numbers, or FER+'s votes (`edgefer.data.naming.named`).
+        renames: ``old=new,other=``: labels to rename or, with an empty new name, to drop.
+        path_column: of a table of pictures, if it cannot be guessed.
+        label_column: likewise.
 
     Raises:
-        InputError: it is not there, may not be read, or is damaged; the message names file and row.
-        MissingRequirement: there is neither disk nor memory enough for it.
+        InputError: it is missing, unreadable or damaged; the message names file and row.
+        MissingRequirement: not enough disk space and memory.
     """
     said = None if groups is None else os.fspath(groups)
     place, reading = settled(Path(path), Reading(labels, renames, said, path_column, label_column))
-    dataset = naming.named(_open(place, reading), reading.labels, reading.renames)  # FER+'s votes lie beside the data
+    dataset = naming.named(_open(place, reading), reading.labels, reading.renames)  # FER+'s votes are next to the data
     return replace(dataset, origin=str(path)) if place != Path(path) else dataset
 
 
 def settled(path: Path, reading: Reading) -> tuple[Path, Reading]:
-    """Return the data set that a path stands for and how to read it: a .toml describes both.
+    """Return a path's data set and how to read it: a .toml describes both.
 
     Raises:
-        InputError: the .toml describes none.
+        InputError: the .toml is invalid.
     """
     if path.suffix.lower() != ".toml" or not path.is_file():
         return path, reading
@@ -101,7 +101,7 @@ def settled(path: Path, reading: Reading) -> tuple[Path, Reading]:
 
 
 def _open(path: Path, reading: Reading) -> Dataset:
-    """Return a data set as its source says."""
+    """Return a data set with its source's labels."""
     place = resolve(path)
     name = _stem(place)
     asked = None if reading.groups is None else grouping.asked(reading.groups)
@@ -160,7 +160,7 @@ def _load_arrow(files: list[Path], top: Path, name: str, asked: grouping.Asked |
 def _load_listed(
     tree: Tree, found: Listed, name: str, origin: str, asked: grouping.Asked | None, reading: Reading
 ) -> Dataset:
-    """Return a data set whose labels stand beside its pictures: the cache's key has them in it."""
+    """Return a data set with labels in separate files: they are part of the cache key."""
     inside = found.tree or tree
     chosen = listed.pictures(inside, found)
     said = hashlib.sha256(
@@ -182,7 +182,7 @@ def _no_names(place: Path) -> InputError:
 
 
 def resolve(path: Path) -> Path:
-    """Return the file or the folder of class folders that a path stands for."""
+    """Resolve a path to a file or a folder of class folders."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -303,7 +303,7 @@ def _keep_pictures(
 
 
 def _groups(tree: Tree, found: Pictures, asked: grouping.Asked | None) -> Groups | str:
-    """Return which pictures belong together, or why that is not known."""
+    """Return groups of pictures, or why they are unknown."""
     names = [file.path for file in found.files]
     if asked:
         return asked.groups(names, found.top, tree.label, found.labels)
@@ -313,7 +313,7 @@ def _groups(tree: Tree, found: Pictures, asked: grouping.Asked | None) -> Groups
 
 
 def _keep(key: str, read: Read, name: str, origin: str) -> Dataset:
-    """Read a source into the cache, or into memory where the cache can't be written."""
+    """Read a source into the cache, or into memory if the cache cannot be written."""
     try:
         with read() as contents:
             return cache.store(key, contents, name, origin)

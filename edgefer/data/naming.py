@@ -1,7 +1,8 @@
-"""Other labels for a data set's pictures: numbers get names, names are merged or dropped, FER+ votes take their place.
+"""Changes a data set's labels: names numbers, merges or drops names, applies FER+ votes.
 
-Pixels, rows and splits stay as they were read, so the cache holds a data set once. A picture whose label is dropped is
-in no split. What was done stands in the record of a training (`edgefer.data.provenance`): later commands do it again.
+Pixels, rows and splits are unchanged, so the cache stores a data set once. A picture with a
+dropped label is in no split. The changes are in a training's record (`edgefer.data.provenance`): later commands repeat
+them.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ def named(dataset: Dataset, labels: str | None, renames: str | None) -> Dataset:
     """Return a data set with other labels.
 
     Args:
-        dataset: as its source says.
-        labels: a name in `edgefer.labels.ORDERS` (``ferplus``: by the votes beside the data); names with commas between
-            them for the numbers 0, 1, ...; a file of these, one a line, also as ``number label``; or FER+'s
-            ``fer2013new.csv``. None leaves labels as they are.
-        renames: ``old=new,other=``: labels that become others, or with nothing behind the sign are dropped.
+        dataset: with its source's labels.
+        labels: a name in `edgefer.labels.ORDERS` (``ferplus``: by the votes beside the data); comma-separated names
+            for the numbers 0, 1, ...; a file of these, one per line, also as ``number label``; or FER+'s
+            ``fer2013new.csv``. None keeps the labels.
+        renames: ``old=new,other=``: labels to rename, or with an empty new name to drop.
 
     Raises:
-        InputError: a label has no new name, or there is none of a name; all are named.
+        InputError: a label has no new name, or is unknown; all are listed.
     """
     if labels is not None:
         dataset = _by_labels(dataset, labels)
@@ -49,11 +50,11 @@ def named(dataset: Dataset, labels: str | None, renames: str | None) -> Dataset:
 
 
 def renamed(dataset: Dataset, to: Mapping[str, str]) -> Dataset:
-    """Return a data set whose labels are called otherwise; one that becomes nothing has its pictures in no split.
+    """Return a data set with renamed labels; pictures of dropped labels are in no split.
 
     Args:
         dataset: the whole.
-        to: the new label, or nothing, for each of its labels that gets another one.
+        to: the new label, or an empty string, for each renamed label.
 
     Raises:
         InputError: fewer than two labels are left.
@@ -76,10 +77,10 @@ def renamed(dataset: Dataset, to: Mapping[str, str]) -> Dataset:
 
 
 def by_votes(dataset: Dataset, path: Path) -> Dataset:
-    """Return FER2013 with FER+'s eight labels: that which more than half of the counted votes are for.
+    """Return FER2013 with FER+'s eight labels: the one with more than half of the counted votes.
 
-    As in the authors' own code (github.com/microsoft/FERPlus, mode ``majority``): single votes are not counted, images
-    without a majority or with one for "unknown" or "no face" are left out. That leaves 25,060, 3,199 and 3,153 images.
+    As in the authors' own code (github.com/microsoft/FERPlus, mode ``majority``): single votes are not counted; images
+    without a majority or with one for "unknown" or "no face" are dropped. That leaves 25,060, 3,199 and 3,153 images.
 
     Args:
         dataset: FER2013 in the challenge's order.
@@ -100,11 +101,11 @@ def by_votes(dataset: Dataset, path: Path) -> Dataset:
 
 
 def again(dataset: Dataset, how: Naming) -> Dataset | None:
-    """Return a data set named as it was once before, or None where it cannot be.
+    """Apply recorded renames to a data set, or return None if they do not apply.
 
     Args:
-        dataset: as its source says.
-        how: what was done then.
+        dataset: with its source's labels.
+        how: the recorded changes.
     """
     try:
         if how.votes:
@@ -118,16 +119,16 @@ def again(dataset: Dataset, how: Naming) -> Dataset | None:
 
 
 def made_of(dataset: Dataset, theirs: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return of which classes of a network each class of a data set consists, by name and by its renames.
+    """Return the network's classes that make up each class of a data set, by name and by its renames.
 
-    With ``angry=negative,fear=negative`` a network that tells angry and fear apart knows what is negative.
+    With ``angry=negative,fear=negative`` a network with angry and fear knows negative.
 
     Args:
-        dataset: perhaps with other labels than its source.
+        dataset: possibly with changed labels.
         theirs: the network's classes.
 
     Returns:
-        For each class that the network knows the names of its parts, in the network's order.
+        For each known class the names of its parts, in the network's order.
     """
     pairs = dataset.naming.pairs if dataset.naming and not dataset.naming.votes else ()
     parts = {name: {old for old, new in pairs if new == name} or {name} for name in dataset.classes}
@@ -144,7 +145,7 @@ def _with(dataset: Dataset, labels: NDArray[np.int64], classes: Sequence[str], h
         digest.update(np.ascontiguousarray(values).data)
     digest.update(json.dumps(classes).encode())
     source = dataset.source or dataset
-    if dataset.source:  # once more: what was done in all, from the source on
+    if dataset.source:  # combine with earlier changes
         how = _joined(dataset, how)
     return replace(
         dataset,
@@ -213,7 +214,7 @@ def _order(path: Path, content: str) -> dict[int, str]:
 
 
 def _listed(dataset: Dataset, order: dict[int, str], what: str) -> Dataset:
-    """Return the data set with labels from a list: names for its numbers, or the labels that it is to have."""
+    """Return the data set with labels from a list: names for its numbers, or replacement labels."""
     if any(map(vocabulary.is_number, dataset.classes)):
         if set(map(int, filter(vocabulary.is_number, dataset.classes))) == set(range(1, len(order) + 1)):
             order = {number + 1: name for number, name in order.items()} if min(order) == 0 else order
@@ -260,13 +261,13 @@ def _renames(dataset: Dataset, text: str) -> dict[str, str]:
 
 
 def _beside(dataset: Dataset) -> Path | None:
-    """Return FER+'s votes where they lie beside a data set, or in it."""
+    """Return FER+'s votes next to a data set, or in it."""
     place = Path((dataset.source or dataset).origin)
     return next((each for each in (place.parent / VOTES, place / VOTES) if each.is_file()), None)
 
 
 def check_named(dataset: Dataset, what: str = "--labels") -> None:
-    """Refuse labels that are numbers, and say what they may mean.
+    """Refuse numbered labels, with their possible meaning.
 
     Raises:
         InputError: all are numbers.
@@ -276,7 +277,7 @@ def check_named(dataset: Dataset, what: str = "--labels") -> None:
 
 
 def guessed(dataset: Dataset, what: str = "--labels") -> str:
-    """Return what is to be said of labels that are numbers: a guess, and the option that confirms it."""
+    """Return the hint for numbered labels: a guess, and the option that confirms it."""
     shown = dataset.classes if len(dataset.classes) <= _NAMED else (*dataset.classes[:_NAMED], "...")
     order = vocabulary.guess(dataset.classes)
     if order:

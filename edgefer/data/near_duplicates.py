@@ -1,12 +1,12 @@
-"""Pictures that are nearly the same: the same photograph resized, compressed, brightened or cropped by a little.
+"""Near-duplicates: the same photograph resized, compressed, brightened or slightly cropped.
 
 A picture is described by its low frequencies (DCT-II, after Zauner, "Implementation and benchmarking of perceptual
-image hash functions", 2010), as a vector of length one: brightness and contrast drop out. Two pictures are
-near-duplicates where the cosine between one's vector and that of the other, or of a small crop of the other, reaches
+image hash functions", 2010), as a unit vector, independent of brightness and contrast. Two pictures
+are near-duplicates if the cosine between one's vector and that of the other, or of a small crop of the other, reaches
 `THRESHOLD`. Not all pairs are compared: random hyperplanes turn vectors into bits (Charikar, "Similarity estimation
-techniques from rounding algorithms", STOC 2002), and only pictures that agree in all bits of a band are candidates.
+techniques from rounding algorithms", STOC 2002), and only pictures that agree in all bits of a band are compared.
 
-Everything is computed in whole numbers that float64 and float32 hold exactly, so every machine finds the same pairs.
+All arithmetic is in integers that float64 and float32 represent exactly, so every machine finds the same pairs.
 `benchmarks/faces/near_duplicates.py` measured the threshold.
 """
 
@@ -19,20 +19,20 @@ from numpy.typing import NDArray
 
 from edgefer.data.components import joined
 
-THRESHOLD = 0.975  # cosine; benchmarks/results/near_duplicates.json has what it finds and what it takes for another
+THRESHOLD = 0.975  # cosine; see benchmarks/results/near_duplicates.json for recall and false matches
 STRICTER = (0.98, 0.985, 0.99, 0.995)  # for groups that are too large
 _ORDERS = 9  # frequencies u + v from 1 to this, 54 in all
-_SCALE = 2048  # of a vector's length, so that products of two vectors are whole and below 2**24
-_MIN_CONTRAST = 4.0  # grey levels, standard deviation; a flatter picture shows nothing to compare
+_SCALE = 2048  # vector length, so that products of two vectors are integers below 2**24
+_MIN_CONTRAST = 4.0  # grey levels, standard deviation; a flatter picture has nothing to compare
 _BANDS, _BITS = 16, 24
-_NEIGHBOURS = 16  # pictures of one bucket that a picture is compared with
+_NEIGHBOURS = 16  # comparisons per picture and bucket
 _PIXELS = 1 << 21  # described at a time
 
 Vectors = NDArray[np.int16]
 
 
 def describe(images: NDArray[np.uint8]) -> Vectors:
-    """Return what pictures look like: int16, (n, views, 54), the first view the whole picture; zeros for a flat one.
+    """Return picture vectors: int16, (n, views, 54), the first view the whole picture; zeros for a flat one.
 
     Args:
         images: uint8, (n, H, W) or (n, H, W, 3).
@@ -52,7 +52,7 @@ def _describe(images: NDArray[np.uint8]) -> Vectors:
 
 
 def _views(height: int, width: int) -> list[tuple[slice, slice]]:
-    """Return the whole picture and small crops of it: what cutting a face out again changes."""
+    """Return the whole picture and slight crops, as from cropping a face again."""
     views = [(slice(0, height), slice(0, width))]
     for share in (48, 24):  # one and two pixels of FER2013's 48 on every side
         y, x = (round(side / share) for side in (height, width))
@@ -88,23 +88,23 @@ def _frequencies() -> NDArray[np.bool_]:
 
 
 def linked(vectors: Vectors, threshold: float = THRESHOLD) -> NDArray[np.int64]:
-    """Return which pictures hang together by near-duplicates: int64, (n,), the number of each group's first picture.
+    """Return groups of near-duplicates: int64, (n,), the number of each group's first picture.
 
-    Time and memory grow with n, whatever the pictures are: of those that agree in a band, a picture is compared with
-    few. A long row of near-duplicates hangs together all the same, since each is compared with its next ones.
+    Time and memory are linear in n: within a band, a picture is compared with few
+    others. Long chains of near-duplicates are still connected, since each is compared with its neighbours.
 
     Args:
         vectors: from `describe`.
         threshold: least cosine.
     """
     whole, firsts, places = np.unique(vectors[:, 0], axis=0, return_index=True, return_inverse=True)
-    numbers = np.arange(len(whole))  # pictures that look the same to the last bit count once
+    numbers = np.arange(len(whole))  # identical vectors count once
     shown = np.flatnonzero(whole.any(axis=1))
     least = threshold * _SCALE**2
     one = whole[shown].astype(np.float32)
     keys = _keys(one)
     orders = [np.argsort(keys[:, band], kind="stable") for band in range(_BANDS)]
-    for view in range(vectors.shape[1]):  # the whole first: what it joins, the crops need not be asked about
+    for view in range(vectors.shape[1]):  # whole pictures first: crops need not be compared for pictures already joined
         other = vectors[firsts[shown], view].astype(np.float32)
         asked = _keys(other)
         for band in range(_BANDS):
@@ -113,22 +113,22 @@ def linked(vectors: Vectors, threshold: float = THRESHOLD) -> NDArray[np.int64]:
                 a, b = a[apart], b[apart]
                 near = np.einsum("ij,ij->i", one[a], other[b]) >= least
                 numbers = joined(numbers, shown[a[near]], shown[b[near]])
-    # From numbers of different pictures to those of the first picture of all.
+    # Map numbers of distinct vectors to first pictures.
     first = np.full(len(whole), len(vectors))
     np.minimum.at(first, numbers, firsts)
     found = first[numbers][places.reshape(-1)]
-    return np.where(vectors[:, 0].any(axis=1), found, np.arange(len(vectors)))  # flat ones show nothing to compare
+    return np.where(vectors[:, 0].any(axis=1), found, np.arange(len(vectors)))  # flat ones have nothing to compare
 
 
 def _candidates(
     keys: NDArray[np.int64], order: NDArray[np.int64], asked: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield pairs whose bits of a band are the same, the nearest of a large bucket: int64, (m,) each.
+    """Yield pairs with equal bits of a band, in large buckets only the nearest: int64, (m,) each.
 
     Args:
         keys: of whole pictures in one band, from `_keys`.
-        order: that sorts them.
-        asked: of the pictures that are to be compared with them.
+        order: sorts them.
+        asked: keys of the pictures to compare with them.
     """
     keys = keys[order]
     middle = np.searchsorted(keys, asked)

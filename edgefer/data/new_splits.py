@@ -1,4 +1,4 @@
-"""Splits that a source lacks, taken from its training images: what belongs together stays on one side."""
+"""Takes splits that a source lacks from its training images, keeping groups within one split."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from edgefer.data.contents import Groups
 from edgefer.data.dataset import SPLITS, Division
 from edgefer.lines import one_line
 
-SHARE = 0.125  # of the training images, for each split that is taken from them
-_MOST = 1 / 3  # of the pictures, in a group that near-duplicates make: a chain may not swallow a data set
+SHARE = 0.125  # share of the training images for each new split
+_MOST = 1 / 3  # maximum share of the pictures in a group of near-duplicates
 _SURE = 0.985  # cosine
-_MAX_ALIKE = 0.2  # of the pictures may be nearly the same as another group's
-_RULE = 200  # characters: it stands in a manifest
-_EVEN = 1e-9  # what rounding makes of two sums that are the same
+_MAX_ALIKE = 0.2  # maximum share of pictures with near-duplicates in other groups
+_RULE = 200  # characters: it is in a manifest
+_EVEN = 1e-9  # rounding difference of equal sums
 
 _Counts = list[tuple[int, int]]  # of a group: class, images
 
 
 @dataclass(frozen=True)
 class Units:
-    """Which pictures stay together.
+    """Groups of pictures that stay together.
 
     Attributes:
-        numbers: int64, (n,): the same for those that do.
-        cut: pictures in chains of near-duplicates that were too long, and were cut.
+        numbers: int64, (n,): equal within a group.
+        cut: pictures in chains of near-duplicates that were too long and were split.
     """
 
     numbers: NDArray[np.int64]
@@ -38,10 +38,10 @@ class Units:
 
 
 def trusted(groups: Groups | str, identical: NDArray[np.int64], vectors: near_duplicates.Vectors) -> Groups | str:
-    """Return the groups, or why they are not believed: copies of a picture, augmented ones say, show no other people.
+    """Return the groups, or why they are implausible: e.g. augmented copies of a picture in several groups.
 
     Args:
-        groups: as names tell them; what the user says is believed, and of sequences that they are alike.
+        groups: from names; the user's groups are trusted, and sequences may be alike.
         identical: int64, (n,), from `edgefer.data.identical.groups`.
         vectors: of the pictures, from `near_duplicates.describe`.
     """
@@ -58,20 +58,20 @@ def trusted(groups: Groups | str, identical: NDArray[np.int64], vectors: near_du
 
 
 def units(identical: NDArray[np.int64], vectors: near_duplicates.Vectors, groups: Groups | None) -> Units:
-    """Return which pictures stay together: groups that are known, copies, and near-duplicates.
+    """Return which pictures stay together: known groups, copies and near-duplicates.
 
-    Where people are known, near-duplicates of two people are left apart: faces of one studio look alike.
+    If people are known, near-duplicates of two people are not joined: faces from one studio look alike.
 
     Args:
         identical: int64, (n,), from `edgefer.data.identical.groups`.
         vectors: of these pictures, from `near_duplicates.describe`.
-        groups: of them, where they are known.
+        groups: of them, if known.
     """
     most = max(2, int(np.ceil(len(identical) * _MOST)))
     if groups is not None and groups.by == "person":
         known = groups.numbers()
         numbers = of_both(known, identical)
-        large = _larger(numbers, most) & ~_larger(known, most)  # a black frame that everyone has
+        large = _larger(numbers, most) & ~_larger(known, most)  # e.g. a black frame of every person
         return Units(np.where(large, len(known) + known, numbers), int(large.sum()))
     numbers = of_both(near_duplicates.linked(vectors), identical)
     large = _larger(numbers, most)
@@ -83,7 +83,7 @@ def units(identical: NDArray[np.int64], vectors: near_duplicates.Vectors, groups
         parts = of_both(near_duplicates.linked(vectors[chain], threshold), identical[chain])
         numbers[chain] = chain[parts]
         large = _larger(numbers, most)
-    if large.any():  # copies stay together, however many there are
+    if large.any():  # copies always stay together
         chain = np.flatnonzero(large)
         _, firsts, places = np.unique(identical[chain], return_index=True, return_inverse=True)
         numbers[chain] = chain[firsts[places.reshape(-1)]]
@@ -107,16 +107,15 @@ def _larger(numbers: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
 def carve(
     labels: NDArray[np.int64], splits: NDArray[np.uint8], unit: NDArray[np.int64], carved: Sequence[str]
 ) -> NDArray[np.uint8]:
-    """Take the splits that a source lacks from its training images, 12.5 % of each class for each, whole units alone.
+    """Take the splits that a source lacks from its training images, 12.5 % of each class per split, in whole units.
 
-    Which ones, the units' order decides and not the pictures' number, place or what size and colour the others have,
-    so that hardly an image moves when a user adds some to a folder: a network that goes on with `--from` would be
-    judged by images that it has learned.
+    The units' order decides, independent of other pictures, so that few images move
+    when a user adds some: otherwise a network continued with `--from` would be evaluated on its training images.
 
     Args:
         labels: int64, (N,).
-        splits: uint8, (N,), as the source says.
-        unit: int64, (N,), from `edgefer.data.identical.by_file`: what stays together, 0 the first to be taken.
+        splits: uint8, (N,), from the source.
+        unit: int64, (N,), from `edgefer.data.identical.by_file`: groups, 0 taken first.
         carved: names of the splits to take.
 
     Returns:
@@ -134,16 +133,16 @@ def carve(
 def divide(labels: NDArray[np.int64], unit: NDArray[np.int64], parts: int) -> NDArray[np.uint8]:
     """Return the part of each image, uint8, (n,): 0 the rest, 1 to `parts` about `SHARE` of each class.
 
-    Each unit goes, in order, to the first part whose distance from its shares it makes no larger, else to the rest.
-    The distance is Pearson's: of the squares of what is missing or too much, by class, over what should be there.
-    No part has all units of a class; each has one of each class that has enough.
+    Each unit goes, in order, to the first part whose distance from its target shares it does
+    not increase, otherwise to the rest. The distance is Pearson's chi-squared by class. No part gets all units of a
+    class; each gets one of every class with enough units.
     """
     totals = np.bincount(labels)
     pairs, images = np.unique(unit * len(totals) + labels, return_counts=True)
     counts: list[_Counts] = [[] for _ in range(int(unit.max()) + 1)] if len(unit) else []
     for pair, count in zip(pairs.tolist(), images.tolist(), strict=True):
         counts[pair // len(totals)].append((pair % len(totals), count))
-    left = [0] * len(totals)  # units of each class that no part has taken
+    left = [0] * len(totals)  # units of each class not yet in a part
     for held in counts:
         for label, _ in held:
             left[label] += 1
@@ -155,7 +154,7 @@ def divide(labels: NDArray[np.int64], unit: NDArray[np.int64], parts: int) -> ND
     taken = np.zeros(len(counts), dtype=np.uint8)
 
     def change(held: _Counts, part: int) -> float:
-        """Return how much larger the part's distance becomes with a unit."""
+        """Return the increase of a part's distance with a unit."""
         now = have[part]
         return sum((count * (count + 2 * (now[label] - wanted[label])) / wanted[label] for label, count in held), 0.0)
 
@@ -166,7 +165,7 @@ def divide(labels: NDArray[np.int64], unit: NDArray[np.int64], parts: int) -> ND
             left[label] -= 1
 
     def spared(held: _Counts, part: int) -> bool:
-        """Return whether the rest, and the other parts that have none of its classes yet, can do without a unit."""
+        """Return whether a unit is not needed by the rest and by other parts that lack its classes."""
         others = [have[other] for other in range(parts) if other != part]
         return all(left[label] - 1 > sum(enough[label] and not each[label] for each in others) for label, _ in held)
 
@@ -176,12 +175,12 @@ def divide(labels: NDArray[np.int64], unit: NDArray[np.int64], parts: int) -> ND
             take(number, part)
 
     def able(number: int, label: int) -> bool:
-        """Return whether a unit has images of a class, and can leave the rest."""
+        """Return whether a unit has images of a class and is not needed by the rest."""
         held = [each for each, _ in counts[number]]
         return not taken[number] and label in held and all(left[each] > 1 for each in held)
 
     for part in range(parts):
-        for label in np.argsort(totals, kind="stable").tolist():  # the rarest first
+        for label in np.argsort(totals, kind="stable").tolist():  # rarest first
             if enough[label] and not have[part][label]:
                 costs = [(change(held, part), number) for number, held in enumerate(counts) if able(number, label)]
                 if costs:
@@ -190,12 +189,12 @@ def divide(labels: NDArray[np.int64], unit: NDArray[np.int64], parts: int) -> ND
 
 
 def division(groups: Groups | str, unit: NDArray[np.int64], cut: int) -> Division:
-    """Return what is to be said of a division.
+    """Return the description of a division.
 
     Args:
-        groups: by which it was made, or why by none.
+        groups: used, or why there are none.
         unit: int64, (n,): of the training images.
-        cut: of `Units`.
+        cut: from `Units`.
     """
     number = len(np.unique(unit))
     if isinstance(groups, str):

@@ -1,4 +1,4 @@
-"""NumPy's .npz: arrays of pictures and labels, of the whole or of each split.
+"""NumPy's .npz: arrays of pictures and labels, in total or per split.
 
 Names as medmnist.com (``train_images``, ``train_labels``, ``val_images``, ...) and Keras (``x_train``, ``y_train``)
 have them; or ``images`` and ``labels``, with ``label_names`` and ``splits`` where they are there.
@@ -41,7 +41,7 @@ def read(archive: zipfile.ZipFile, place: Path) -> Contents:
     """Return the pictures of an .npz.
 
     Raises:
-        InputError: it has no pictures or no labels, or not as 8-bit pixels.
+        InputError: it has no pictures or labels, or pixels that are not 8-bit.
     """
     there = {name.removesuffix(".npy").lower(): name for name in archive.namelist()}
     parts = []
@@ -132,7 +132,7 @@ def _part(
 
 
 def _array(archive: zipfile.ZipFile, name: str, place: Path) -> NDArray[Any]:
-    """Return an array of an .npz; no more memory is taken than its entry has bytes."""
+    """Return an array of an .npz, without allocating more than its entry's size."""
     entry = archive.getinfo(name)
     if entry.file_size > limits.TABLE:
         raise limits.too_large(f"{place}: {name}", entry.file_size, limits.TABLE)

@@ -1,8 +1,8 @@
-"""Packed data: one split of a data set as a folder that can be copied to another machine and opened there.
+"""Packed data: one split of a data set as a portable folder.
 
 The cache's four arrays, ``images.npy``, ``labels.npy``, ``splits.npy`` and ``rows.npy``, and ``packed.json``, which
-says what they must be: each file's header and size follow from it, and a digest covers them all. A bench over the
-part has the figures of one over the whole, so the training images that stand in the test split too are in it.
+determines each file's header and size, with a digest of everything. A bench on the part gives the same figures as on
+the whole, so it includes training images that also occur in the test split.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def write(dataset: Dataset, split: str, folder: Path) -> str:
 
 
 def _chosen(dataset: Dataset, split: str) -> NDArray[np.int64]:
-    """Return which images are packed: those of the split, and for ``test`` those of training that stand in it too."""
+    """Return which images are packed: the split, and for ``test`` its copies in training."""
     asked = splits.split(dataset, split).indices
     if split != "test":
         return asked
@@ -114,10 +114,10 @@ def _chosen(dataset: Dataset, split: str) -> NDArray[np.int64]:
 
 
 def load(folder: Path) -> Dataset:
-    """Open a folder that `write` wrote, on this machine or another. Every byte is checked; the images stay mapped.
+    """Open a folder that `write` wrote, on this machine or another. Every byte is verified; the images stay mapped.
 
     Raises:
-        InputError: it is not as it was written.
+        InputError: it was changed.
     """
     meta = _read_meta(folder / META)
     count, *_ = meta.shape
@@ -168,7 +168,7 @@ def _read_meta(path: Path) -> _Meta:
 
 
 def _open(folder: Path, name: str, kind: str, shape: list[int]) -> NDArray[Any]:
-    """Map an array. Its header is compared, not interpreted: a size that isn't there can't be claimed."""
+    """Map an array. Its header is compared, not interpreted, so it cannot claim a false size."""
     path = folder / f"{name}.npy"
     header = npy_header(kind, shape)
     size = NPY_HEADER + math.prod(shape) * np.dtype(kind).itemsize
@@ -182,7 +182,7 @@ def _open(folder: Path, name: str, kind: str, shape: list[int]) -> NDArray[Any]:
                 raise _changed(folder, f"{path.name} has another type or shape")
         try:
             return np.memmap(path, dtype=kind, mode="r", offset=NPY_HEADER, shape=tuple(shape))
-        except ValueError as error:  # it was cut meanwhile
+        except ValueError as error:  # it was truncated in the meantime
             raise _changed(folder, f"{path.name} changes") from error
 
 

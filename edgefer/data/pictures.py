@@ -26,7 +26,7 @@ from edgefer.lines import one_line
 LARGEST_SIDE = 224
 _MAX_PIXELS = 50_000_000
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
-# What makes a grey picture of the right size another one than its pixels: it may be turned, or have holes.
+# Metadata that changes a grey picture of the right size: rotation or transparency.
 _SPECIAL = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp", "transparency"}
 _GREY_MODES = ("1", "L", "LA")
 _IMAGES_IN_BLOCK = 256
@@ -34,12 +34,12 @@ _WHITES = (255, 4095, 65535)  # of 8, 12 and 16 bits
 _PIXELS_IN_BAND = 1 << 20
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}  # bytes of a pixel; 4 of others
 _TAG_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # of a number, by type
-_MAX_NUMBERS = 500_000  # of one tag: the strips of a picture are at most its rows, its tiles are larger
+_MAX_NUMBERS = 500_000  # per tag: a picture has at most as many strips as rows; tiles are larger
 _MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-_ALONE = (*range(0xC0), 0xD8)  # markers that no length follows
+_ALONE = (*range(0xC0), 0xD8)  # markers without a length
 _ORIENTATION = ExifTags.Base.Orientation
-_TURNS = {  # EXIF 2.3, 4.6.4: where row 0 and column 0 of the stored picture belong
+_TURNS = {  # EXIF 2.3, 4.6.4: positions of row 0 and column 0 of the stored picture
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -51,21 +51,21 @@ _TURNS = {  # EXIF 2.3, 4.6.4: where row 0 and column 0 of the stored picture be
 
 
 class NotAlikeError(Exception):
-    """A picture differs from what the first one promised."""
+    """A picture differs in form from the first one."""
 
 
 class _Unusable(ValueError):
-    """A picture is whole, but of a kind that has no grey or colour of 8 or 16 bits."""
+    """A picture is intact, but not in grey or colour of 8 or 16 bits."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """What all images of a data set are like.
+    """Common form of a data set's images.
 
     Attributes:
         side: height and width in pixels.
         grey: one channel, not three.
-        alike: every picture is so already; nothing is to be cropped or converted.
+        alike: every picture already has this form; no cropping or conversion.
     """
 
     side: int
@@ -74,7 +74,7 @@ class Form:
 
 
 def first_form(tree: Tree, pictures: Pictures) -> Form | None:
-    """Return what all pictures are like if they are like the first, or None if that needs a look at each."""
+    """Return the common form if all pictures are like the first, or None if each must be read."""
     path = pictures.files[0].path
     with opened(io.BytesIO(tree.read(path)), tree.label(path), _MAX_PIXELS) as image:
         width, height = image.size
@@ -83,13 +83,13 @@ def first_form(tree: Tree, pictures: Pictures) -> Form | None:
 
 
 def survey(tree: Tree, pictures: Pictures) -> Form:
-    """Look at every picture to find one form for all.
+    """Read every picture's header to find a common form.
 
-    The side is the median of the pictures' shorter sides, at most `LARGEST_SIDE`. Pictures that are stored in colour
-    but have nothing but grey in them count as grey.
+    The side is the median of the pictures' shorter sides, at most `LARGEST_SIDE`. Grey pictures stored
+    in colour count as grey.
 
     Raises:
-        InputError: a file is no picture.
+        InputError: a file is not a picture.
     """
     sides = np.empty(len(pictures.files), dtype=np.int64)
     grey, work = True, _Work()
@@ -105,7 +105,7 @@ def survey(tree: Tree, pictures: Pictures) -> Form:
 
 
 def problems(tree: Tree, pictures: Pictures) -> list[str]:
-    """Return what is wrong with each picture that cannot be read, one line each."""
+    """Return one message per unreadable picture."""
     found = []
     with console.progress("looking for damaged pictures", len(pictures.files)) as advance:
         for file in pictures.files:
@@ -120,7 +120,7 @@ def problems(tree: Tree, pictures: Pictures) -> list[str]:
 
 
 def read(tree: Tree, pictures: Pictures, form: Form, layout: str, groups: Groups | str) -> Contents:
-    """Return the contents of class folders; taking its blocks may raise NotAlikeError if ``form.alike``."""
+    """Return the contents of class folders; reading its blocks may raise NotAlikeError if ``form.alike``."""
     shape = (form.side, form.side) if form.grey else (form.side, form.side, 3)
     blocks = _blocks(tree, pictures, form, shape)
     return Contents(layout, pictures.classes, shape, pictures.usage, blocks, pictures.carved, groups)
@@ -149,23 +149,23 @@ def _blocks(tree: Tree, pictures: Pictures, form: Form, shape: tuple[int, ...]) 
 def opened(
     source: Path | io.BytesIO, label: str, max_pixels: int, formats: tuple[str, ...] = FORMATS
 ) -> Iterator[Image.Image]:
-    """Open a picture; whatever goes wrong with it, here or while it is open, is an InputError that names it.
+    """Open a picture; all errors, here or while it is open, are InputErrors that name it.
 
     Args:
         source: a file, or its content.
-        label: what the message calls it.
-        max_pixels: that it may have.
-        formats: Pillow's names of what it may be.
+        label: its name in messages.
+        max_pixels: limit.
+        formats: allowed formats, by Pillow's names.
 
     Raises:
-        InputError: it is not there, cannot be read, is empty, no picture or damaged, or has too many pixels.
+        InputError: it is missing, unreadable, empty, damaged, not a picture, or has too many pixels.
     """
     if isinstance(source, Path):
         source = io.BytesIO(limits.read_bytes(source, limits.PICTURE, label))
     try:
         _check_tags(source)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is an error here
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # too large is an error here
             image = Image.open(source, formats=formats)
         with image:
             width, height = image.size
@@ -192,12 +192,12 @@ def opened(
 
 
 def _check_tags(source: io.BytesIO) -> None:
-    """Refuse a TIFF whose tags claim more than the file has: Pillow takes a copy of what each one points to.
+    """Refuse a TIFF with tags that claim more than the file has: Pillow copies each tag's data.
 
     TIFF 6.0, section 2: a directory of entries of 12 bytes, in BigTIFF of 20.
 
     Raises:
-        ValueError: it is one.
+        ValueError: it has such tags.
     """
     content = source.getbuffer()
     try:
@@ -228,7 +228,7 @@ def _check_tags(source: io.BytesIO) -> None:
 
 
 def _check_work(image: Image.Image, source: io.BytesIO, label: str) -> None:
-    """Refuse a picture that would take more time or memory than `edgefer.limits` gives it, before it is read.
+    """Refuse a picture that would exceed the time or memory in `edgefer.limits`, before it is read.
 
     Raises:
         InputError: it would.
@@ -243,7 +243,7 @@ def _check_work(image: Image.Image, source: io.BytesIO, label: str) -> None:
         if scans > limits.SCANS or scans * pixels > limits.SCANNED:
             raise InputError(f"{label} has {scans:,} scans of {pixels:,} pixels; save it again as a plain JPEG")
         layers = getattr(image, "layer", ())
-        if scans > 1 and layers:  # all coefficients are kept until the last scan: int16, fewer where colour is halved
+        if scans > 1 and layers:  # all coefficients are kept until the last scan: int16, fewer with chroma subsampling
             widest = max(layer[1] for layer in layers) * max(layer[2] for layer in layers)
             coefficients = 2 * sum(layer[1] * layer[2] for layer in layers) / widest
     tiles = getattr(image, "tile", ())
@@ -263,9 +263,9 @@ def _check_work(image: Image.Image, source: io.BytesIO, label: str) -> None:
 
 
 def _scans(content: bytes) -> int:
-    """Return how many scans a JPEG has, up to the end of its picture: a telephone's film may stand behind that.
+    """Return the number of scans of a JPEG, up to the end of its picture: a phone may append a video.
 
-    ITU-T T.81, B.1.1: 0xff, any number of times, and a byte are a marker; in a scan 0xff is followed by 0 or a restart.
+    ITU-T T.81, B.1.1: one or more 0xff bytes and a byte are a marker; in a scan 0xff is followed by 0 or a restart.
     """
     place = scans = 0
     while found := _MARKER.search(content, place):
@@ -279,7 +279,7 @@ def _scans(content: bytes) -> int:
 
 
 class _Work:
-    """How many pixels a data set's pictures have, against what they have on disk: a few bytes can make many."""
+    """Limits a data set's pixels relative to its bytes on disk: few bytes can expand to many pixels."""
 
     def __init__(self) -> None:
         self.pixels, self.bytes = 0, 0
@@ -288,7 +288,7 @@ class _Work:
         """Count a picture.
 
         Raises:
-            InputError: there are more pixels than such files of pictures have.
+            InputError: there are more pixels than such files can plausibly have.
         """
         self.pixels, self.bytes = self.pixels + image.width * image.height, self.bytes + len(content)
         if self.pixels > limits.PIXELS + limits.PIXELS_A_BYTE * self.bytes:
@@ -308,7 +308,7 @@ def _as_it_is(image: Image.Image, form: Form) -> NDArray[np.uint8]:
 
 
 def _fitted(image: Image.Image, form: Form) -> NDArray[np.uint8]:
-    """Return the middle square of a picture at the form's size, uint8, as `Preprocessing` would take it."""
+    """Return the middle square of a picture at the form's size, uint8, as for `Preprocessing`."""
     picture = plain(image, last=True).convert("L" if form.grey else "RGB")
     width, height = picture.size
     side = min(width, height)
@@ -320,13 +320,13 @@ def _fitted(image: Image.Image, form: Form) -> NDArray[np.uint8]:
 
 
 def plain(image: Image.Image, last: bool = False) -> Image.Image:
-    """Return a picture upright, in mode L or RGB, 8 bits; what is transparent becomes white.
+    """Return a picture upright, in mode L or RGB, 8 bits; transparency becomes white.
 
-    It is `image` itself if that is so already: a copy of a telephone's picture is 200 MB.
+    Returns `image` itself if possible: a copy of a phone's picture is 200 MB.
 
     Args:
         image: the picture.
-        last: nobody needs `image` any more, so its pixels may go as soon as there is a turned copy.
+        last: `image` is no longer needed, so its pixels may be freed once there is a rotated copy.
     """
     picture = _upright(image, last)
     if picture.mode == "F":
@@ -347,12 +347,12 @@ def plain(image: Image.Image, last: bool = False) -> Image.Image:
 def _eight_bits(picture: Image.Image, whites: tuple[int, ...]) -> Image.Image:
     """Return a picture of 16 bits as one of mode L.
 
-    Cameras of 12 bits and programs that count from 0 to 255 write into 16 bits too, where all is nearly black. (PGM
-    says what is white, and Pillow has made that 65535.)
+    12-bit cameras and programs with values from 0 to 255 also write 16 bits, which would look nearly
+    black. (PGM states white; Pillow scales it to 65535.)
 
     Args:
         picture: of mode I or one of the modes of 16 bits.
-        whites: what white may be; the least of them that nothing is brighter than.
+        whites: possible values of white; the smallest that no pixel exceeds is used.
     """
     transparent = picture.info.get("transparency")
     hole = transparent if isinstance(transparent, int) else None
@@ -375,7 +375,7 @@ def _eight_bits(picture: Image.Image, whites: tuple[int, ...]) -> Image.Image:
 
 
 def _bands(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """Yield a picture's rows from the top, some at a time: where their band begins, and the band."""
+    """Yield a picture's rows in bands: first row, and the band."""
     rows = max(1, _PIXELS_IN_BAND // picture.width)
     for top in range(0, picture.height, rows):
         yield top, picture.crop((0, top, picture.width, min(top + rows, picture.height)))
@@ -391,7 +391,7 @@ def as_array(picture: Image.Image) -> NDArray[np.uint8]:
 
 
 def _by_bands(picture: Image.Image, mode: str, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """Return what `change` makes of a picture's bands: what it needs on the way is never there for all of them."""
+    """Apply `change` to a picture by bands, to limit temporary memory."""
     made = Image.new(mode, picture.size)
     for top, band in _bands(picture):
         band.info = picture.info  # which colour is transparent
@@ -400,14 +400,14 @@ def _by_bands(picture: Image.Image, mode: str, change: Callable[[Image.Image], I
 
 
 def _upright(image: Image.Image, last: bool) -> Image.Image:
-    """Return a picture turned as its EXIF data say; what of them cannot be read does not matter.
+    """Return a picture rotated by its EXIF data; unreadable EXIF data are ignored.
 
-    Pillow's own `exif_transpose` fails on a tag of another kind than it should be, the orientation being fine.
+    Pillow's `exif_transpose` fails on invalid other tags even if the orientation is valid.
     """
-    image.load()  # where it is the pixels that are damaged, that is an error
+    image.load()  # damaged pixels are an error
     written = [image.info.get("exif"), image.info.get("Raw profile type exif")]
     if any(isinstance(said, (bytes, str)) and len(said) > 3 * limits.EXIF for said in written):
-        return image  # each of its tags may claim all of it
+        return image  # each tag may claim all of it
     try:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # Pillow's reader of TIFF tags raises almost anything

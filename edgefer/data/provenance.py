@@ -1,8 +1,8 @@
-"""What a run and a bundle say of their data, and a data set divided again as it was for them.
+"""The data record of runs and bundles, and splitting a data set as recorded.
 
-A network's test images are those that it has not learned. Which ones these are stands in the record itself, two bits
-for each picture, and not in the options that led to it: names of people do not travel with a network, and another
-version of edgefer divides as the one that trained.
+A network must be tested on images it was not trained on. The record has the splits themselves, two
+bits per picture, not the options that led to them: names of people do not travel with a network, and other versions of
+edgefer get the same splits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LONGEST = 400_000  # characters, some two million pictures: a manifest has a bo
 
 
 def record(dataset: Dataset) -> dict[str, Any]:
-    """Return what is kept of a data set: name, digests, and how it was divided where edgefer did that.
+    """Return the record of a data set: name, digests, and edgefer's splits if it made them.
 
     Args:
         dataset: the whole, with all its classes.
@@ -47,16 +47,16 @@ def record(dataset: Dataset) -> dict[str, Any]:
 
 
 def as_recorded(dataset: Dataset, said: Mapping[str, Any]) -> Dataset:
-    """Return the data set divided and named as a record says, if that is of these pictures and labels; else as it is.
+    """Return the data set with a record's splits and labels if it is of these pictures; otherwise unchanged.
 
     Args:
         dataset: the whole.
-        said: from `record`, or anything else that a file holds in its place.
+        said: from `record`, or any other value from a file.
     """
     if said.get("digest") == dataset.whole_digest:
         return dataset
     how = _naming(said)
-    if dataset.source is not None and dataset.naming is not None:  # named by the user, who is right
+    if dataset.source is not None and dataset.naming is not None:  # the user's labels take precedence
         source = as_recorded(dataset.source, {**said, "digest": how.source if how else said["digest"], "naming": None})
         return dataset if source is dataset.source else naming.again(source, dataset.naming) or dataset
     if how is not None:
@@ -82,7 +82,7 @@ def as_recorded(dataset: Dataset, said: Mapping[str, Any]) -> Dataset:
 
 
 def _naming(said: Mapping[str, Any]) -> Naming | None:
-    """Return how a record's labels were changed, or None where it does not say."""
+    """Return how a record's labels were changed, or None."""
     kept = said.get("naming")
     try:
         pairs = tuple((str(old), str(new)) for old, new in kept["pairs"]) if kept else ()
@@ -92,11 +92,11 @@ def _naming(said: Mapping[str, Any]) -> Naming | None:
 
 
 def splits_of(dataset: Dataset, said: Mapping[str, Any]) -> NDArray[np.uint8] | None:
-    """Return how a record divides these pictures, uint8, (N,); None where it does not say, or is of other pictures.
+    """Return a record's splits of these pictures, uint8, (N,); None if it has none, or is of other pictures.
 
     Args:
         dataset: the whole.
-        said: from `record`, or anything else that a file holds in its place.
+        said: from `record`, or any other value from a file.
     """
     division = said.get("division")
     if not isinstance(division, Mapping) or not dataset.pictures or said.get("pictures") != dataset.pictures:
@@ -105,7 +105,7 @@ def splits_of(dataset: Dataset, said: Mapping[str, Any]) -> NDArray[np.uint8] | 
 
 
 def _written(splits: NDArray[np.uint8]) -> str | None:
-    """Return splits as text: two bits each, compressed, in base 64; None for millions, for which it would be long."""
+    """Return splits as text: two bits each, compressed, in base 64; None for millions of pictures."""
     pairs = np.zeros((-(-len(splits) // 4), 4), dtype=np.uint8)
     pairs.reshape(-1)[: len(splits)] = splits
     packed = (pairs << np.array([6, 4, 2, 0], dtype=np.uint8)).sum(axis=1, dtype=np.uint8)
@@ -114,7 +114,7 @@ def _written(splits: NDArray[np.uint8]) -> str | None:
 
 
 def _read(text: object, count: int) -> NDArray[np.uint8] | None:
-    """Return the splits of `count` pictures, or None where the text is none of `_written`."""
+    """Return the splits of `count` pictures, or None if the text is not from `_written`."""
     size = -(-count // 4)
     try:
         unpacking = zlib.decompressobj()

@@ -1,4 +1,4 @@
-"""How a data set is to be read where it does not say so itself: options, or a small TOML file in the data's place."""
+"""How to read a data set: options, or a small TOML file instead of the data."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _KEYS = {"path", "labels", "map", "groups", "path-column", "label-column"}
 
 @dataclass(frozen=True)
 class Reading:
-    """Options of reading.
+    """Options for reading.
 
     Attributes:
         labels: a name in `edgefer.labels.ORDERS`, names with commas between them, or a file (`edgefer.data.naming`).
-        renames: ``old=new,other=``; nothing behind the sign drops a label.
-        groups: who is in which picture (`edgefer.data.groups.asked`).
+        renames: ``old=new,other=``; an empty new name drops a label.
+        groups: people by picture (`edgefer.data.groups.asked`).
         path_column: of a table that lists pictures.
         label_column: of a table.
     """
@@ -36,12 +36,12 @@ class Reading:
 
     @property
     def key(self) -> str:
-        """What tells this reading of a source from another one; empty where nothing is asked for."""
+        """Identity of these options; empty for the defaults."""
         asked = [self.path_column, self.label_column, self.labels is not None]
         return hashlib.sha256(repr(asked).encode()).hexdigest() if any(asked) else ""
 
     def over(self, other: Reading) -> Reading:
-        """Return this reading, with what it does not say taken from another one."""
+        """Return these options, with missing ones from another reading."""
         names = [each.name for each in fields(self)]
         return Reading(**{name: getattr(self, name) or getattr(other, name) for name in names})
 
@@ -50,12 +50,12 @@ NOTHING = Reading()
 
 
 def described(path: Path) -> tuple[Path, Reading]:
-    """Return the data set and the reading that a TOML file describes.
+    """Return the data set and the options in a TOML file.
 
     Its keys are ``path`` (relative to the file), ``labels``, ``map``, ``groups``, ``path-column`` and ``label-column``.
 
     Raises:
-        InputError: it is no such file.
+        InputError: it is not such a file.
     """
     tree = limits.read_toml(path, limits.RECIPE)
     unknown = sorted(tree.keys() - _KEYS)
@@ -85,7 +85,7 @@ def described(path: Path) -> tuple[Path, Reading]:
 
 
 def is_file(path: Path) -> bool:
-    """Return whether there is such a file; a pattern or a list of labels may be longer than a file's name can be."""
+    """Return whether a file exists; patterns or lists of labels may be too long for a file name."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -103,7 +103,7 @@ def _text(path: Path, key: str, value: Any) -> str:
 
 
 def _from(file: Path, path: Path) -> str:
-    """Return a path as a file's text names it: relative to the file, so that no folder of this machine is in it."""
+    """Return a path relative to a file, without folders of this machine."""
     try:
         return Path(os.path.relpath(path.resolve(), file.resolve().parent)).as_posix()
     except ValueError:  # on another drive of Windows
@@ -111,12 +111,12 @@ def _from(file: Path, path: Path) -> str:
 
 
 def description(path: Path, reading: Reading, file: Path) -> str:
-    """Return the TOML that `described` reads as these.
+    """Return the TOML for `described`.
 
     Args:
         path: of the data set.
         reading: of it.
-        file: where the text will stand; files and folders are named relative to it.
+        file: the TOML file; paths are relative to it.
     """
 
     def beside(text: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""How much of each pixel a shape covers, for many pictures at once: what the synthetic faces are painted with.
+"""Pixel coverage of shapes, for many pictures at once, to draw the synthetic faces.
 
 Coordinates `u` (to the right) and `v` (down) are float32 of shape (n, H, W), measured from the shape's middle. Sizes
 are numbers or float32 of shape (n, 1, 1). Covers are between 0 and 1; edges are soft over the width of a `PIXEL`.
@@ -19,7 +19,7 @@ Size = Array | float
 
 
 def paint(image: Array, cover: Array, shade: Size) -> None:
-    """Mix `shade` into the image, in place: not at all where `cover` is 0, nothing but it where that is 1."""
+    """Blend `shade` into the image in place, with alpha `cover`."""
     image += cover * (shade - image)
 
 

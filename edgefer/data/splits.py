@@ -32,16 +32,16 @@ def split(dataset: Dataset, name: str, protocol: Protocol = "official") -> Split
         name: one of
 
             - ``train``, ``val``: with the official protocol Training and PublicTest; with the stratified one
-              87.5 and 12.5 % of Training, so that PublicTest stays unseen; copies of an image stay together, and what
-              is known to be of one person,
+              87.5 and 12.5 % of Training, so that PublicTest stays unseen; copies of an image stay together, and
+              pictures known to be of one person,
             - ``test``: PrivateTest,
-            - ``test-leak-free``: PrivateTest without the images whose pixels stand in Training too,
+            - ``test-leak-free``: PrivateTest without the images whose pixels also occur in Training,
             - ``public+private``: all images kept apart from training, the papers' 7,178,
             - ``all``: every image, for a data set that no network here was trained on.
         protocol: which `train` and `val` are meant.
 
     Raises:
-        InputError: there is no such name, or no image of that kind.
+        InputError: the name is unknown, or the split is empty.
     """
     if name not in NAMES:
         raise InputError(f"unknown split {name!r}; choose from {', '.join(NAMES)}")
@@ -56,7 +56,7 @@ def split(dataset: Dataset, name: str, protocol: Protocol = "official") -> Split
 
 
 def comes_from_carved(name: str, carved: Sequence[str]) -> bool:
-    """Return whether the images of a split are such that edgefer took from a data set's training images.
+    """Return whether edgefer took a split's images from a data set's training images.
 
     Args:
         name: one of `NAMES`.
@@ -75,7 +75,7 @@ def _others(dataset: Dataset) -> str:
 
 
 def _within(name: str) -> tuple[str, ...]:
-    """Return the splits that can be told from the part of a data set that holds one."""
+    """Return the splits contained in a packed part."""
     return (name, LEAK_FREE) if name == "test" else (name,)
 
 
@@ -120,22 +120,22 @@ def _same_as(dataset: Dataset, base: NDArray[np.bool_], asked: NDArray[np.bool_]
 def _whole_groups(
     labels: NDArray[np.int64], group: NDArray[np.int64], shares: Sequence[float], seed: int
 ) -> NDArray[np.uint8]:
-    """Divide as `stratified` does, but each group as one image with the label of its first, the groups by number."""
+    """Split like `stratified`, but with each group as one image with its first label."""
     _, firsts, member = np.unique(group, return_index=True, return_inverse=True)
     return stratified(labels[firsts], shares, seed)[member]
 
 
 def stratified(labels: NDArray[np.int64], shares: Sequence[float], seed: int = SEED) -> NDArray[np.uint8]:
-    """Divide images so that each part has the same share of each class.
+    """Split images so that each part has the same share of each class.
 
     Args:
         labels: int64, (n,).
-        shares: of the parts; they add up to 1.
-        seed: the same seed gives the same parts, on every machine and with every version of numpy.
+        shares: of the parts; they sum to 1.
+        seed: deterministic on every machine and with every version of numpy.
 
     Returns:
-        uint8, (n,): the part of each image, an index into `shares`. Each part has at least one image of each
-        class that has enough of them.
+        uint8, (n,): the part of each image, an index into `shares`. Each part has at least one
+        image of each class with enough images.
     """
     # RandomState and not default_rng: numpy promises that its numbers never change (NEP 19).
     random = np.random.RandomState(seed)

@@ -3,7 +3,7 @@
 Others have no Usage (Kaggle's train.csv), words for labels, ``;`` between columns, lists of pixels, UTF-16, or CR
 alone.
 
-They are read as a stream: no more than a block of rows is in memory, wherever the table comes from.
+They are read as a stream, with one block of rows in memory.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ _MAX_PROBLEMS = 1000
 
 @dataclass(frozen=True)
 class Columns:
-    """Where a table of pixels has what.
+    """Columns of a table of pixels.
 
     Attributes:
-        label: place of the label.
-        pixels: place of the pixels.
-        split: place of the split; None where the table has none.
-        usage: the split is one of the challenge's words.
+        label: index of the label.
+        pixels: index of the pixels.
+        split: index of the split; None if there is none.
+        usage: splits are the challenge's words.
         emotion: numbers are the challenge's, 0 to 6.
     """
 
@@ -62,7 +62,7 @@ class Columns:
 
     @property
     def last(self) -> int:
-        """The place behind which a row may end."""
+        """Index after which a row may end."""
         return max(self.label, self.pixels, self.split or 0)
 
 
@@ -79,12 +79,12 @@ def read(
 
     Args:
         stream: the table, from its first byte.
-        name: what messages call it.
-        size: its length in bytes, for the progress bar.
-        layout: what `Dataset.layout` will say.
-        label_column: the column of labels; by default the one that looks like it.
-        numbers: leave labels that are numbers as they are, also where they look like the challenge's.
-        problems: takes what is wrong with rows, instead of an error for the first one.
+        name: its name in messages.
+        size: in bytes, for the progress bar.
+        layout: for `Dataset.layout`.
+        label_column: the column of labels; by default guessed.
+        numbers: keep numbered labels, even if they look like the challenge's.
+        problems: collects messages on rows, instead of an error for the first one.
 
     Raises:
         InputError: it is empty, or has no such columns.
@@ -203,7 +203,7 @@ def _hash(image: NDArray[np.uint8]) -> bytes:
 
 
 def _numbered(lines: Any, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that are not empty, and in which line each ends."""
+    """Yield the non-empty rows, with the line in which each ends."""
     blank = 0
     for fields in _rows(lines, name):
         if not fields:
@@ -248,7 +248,7 @@ def _check_line(line: str, name: str, number: int) -> None:
 
 
 def delimiter_of(header: str) -> str:
-    """Return what separates the columns of a table: a comma, or where its header has none ``;``, a tab or ``|``."""
+    """Return the column separator of a table: a comma, or if its header has none ``;``, a tab or ``|``."""
     return next((each for each in (",", ";", "\t", "|") if each in header), ",")
 
 
@@ -260,7 +260,7 @@ def _rows(lines: Iterator[list[str]], name: str) -> Iterator[list[str]]:
 
 
 def _columns(header: list[str], name: str, label_column: str | None) -> Columns:
-    """Return where a table of pixels has its columns.
+    """Find the columns of a table of pixels.
 
     Raises:
         InputError: it has no pixels, or no labels.
@@ -301,7 +301,7 @@ def _split(text: str, usage: bool) -> int:
 
 
 def _separated(text: str) -> str:
-    """Return pixels with blanks between them; lists, as ``[70, 80, 82]``, have brackets and commas."""
+    """Return pixels separated by blanks; lists like ``[70, 80, 82]`` have brackets and commas."""
     return text.strip("[]() ").replace(",", " ").replace(";", " ") if text[:1] in ("[", "(") or "," in text else text
 
 
@@ -309,7 +309,7 @@ def _pixels(text: str, count: int) -> NDArray[np.int64]:
     """Return the numbers of a row, int64, (count,), each 0 to 255."""
     text = _separated(text)
     if not text.encode().translate(None, b"0123456789 "):
-        # With nothing but digits and blanks in it, numpy's parser has no way to stop early. It takes half the time.
+        # With only digits and blanks, numpy's parser cannot stop early. It takes half the time.
         values = np.fromstring(text, dtype=np.int64, sep=" ")
         if values.size == count and values.max() <= 255:
             return values

@@ -1,4 +1,4 @@
-"""Text files as programs write them: UTF-8 or UTF-16, with or without a mark, any line ends."""
+"""Text files in UTF-8 or UTF-16, with or without a byte order mark, with any line ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (code
 
 
 def encoding_of(start: bytes) -> str:
-    """Return the name of the encoding that a file's first bytes show; spreadsheets write UTF-16, also unmarked."""
+    """Return the encoding from a file's first bytes; spreadsheets write UTF-16, also without a mark."""
     for mark, name in _MARKS:
         if start.startswith(mark):
             return name
@@ -21,5 +21,5 @@ def encoding_of(start: bytes) -> str:
 
 
 def decoded(content: bytes) -> str:
-    """Return the text of a file; bytes that are none become question marks."""
+    """Return the text of a file; invalid bytes become question marks."""
     return content.decode(encoding_of(content), "replace")

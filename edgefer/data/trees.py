@@ -1,4 +1,4 @@
-"""Files below a folder and files inside a zip, seen in the same way."""
+"""A common interface to files in a folder and in a zip."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from edgefer.data.contents import reading
 from edgefer.errors import InputError
 from edgefer.lines import printable
 
-OURS = "edgefer-crop"  # what `edgefer data crop` notes beside faces
-_RATIO = 200  # bytes that a zip may inflate to for each of its own: pictures are packed already
+OURS = "edgefer-crop"  # written by `edgefer data crop` next to faces
+_RATIO = 200  # maximum expansion of a zip: pictures are already compressed
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class File:
     """A file.
 
     Attributes:
-        path: where it is below the top, `/` between the parts.
+        path: path below the top, separated by `/`.
         size: in bytes.
-        changed: when, as far as the file system tells (0 in a zip): written by whoever, and really changed. The
-            second one can't be set, so it tells files apart that were unpacked with the same name, size and time.
+        changed: modification and change time (0 in a zip). The latter cannot be set, so it distinguishes files
+            unpacked with the same name, size and time.
     """
 
     path: str
@@ -38,7 +38,7 @@ class Tree(Protocol):
     """Folders and files below one top."""
 
     def label(self, path: str) -> str:
-        """Return what messages call the file or folder at `path`."""
+        """Return the name of a file or folder for messages."""
 
     def listing(self, folder: str) -> tuple[list[str], list[File]]:
         """Return the names of the folders and the files in `folder` (the top is ``""``), sorted, none hidden."""
@@ -47,7 +47,7 @@ class Tree(Protocol):
         """Return a file's bytes.
 
         Raises:
-            InputError: it is damaged, too large, or may not be read.
+            InputError: it is damaged, too large or unreadable.
         """
 
 
@@ -86,12 +86,12 @@ class ZipTree:
 
     Args:
         archive: the zip.
-        name: what messages call it.
-        most: entries that it may have.
+        name: its name in messages.
+        most: maximum entries.
 
     Raises:
-        InputError: an entry's name leads out of the folder, is too long or too deep, it is encrypted, or there are
-            too many entries; or all of them inflate to much more than pictures do.
+        InputError: an entry's name points outside the folder, is too long or too deep, it is encrypted, or
+            there are too many entries; or they expand to much more than pictures do.
     """
 
     def __init__(self, archive: zipfile.ZipFile, name: str, most: int) -> None:
@@ -135,7 +135,7 @@ class ZipTree:
         entry = self.entries[path]
         _check_size(self.label(path), entry.file_size)
         with reading(self.label(path)), self.archive.open(entry) as file:
-            # With a length zipfile inflates no more than that, also where the entry says less than it holds.
+            # With a length, zipfile expands no more than that, even if the entry understates its size.
             return file.read(entry.file_size)
 
 
@@ -145,7 +145,7 @@ def join(folder: str, name: str) -> str:
 
 
 def hidden(name: str) -> bool:
-    """Say whether a file or folder is the system's own business, or edgefer's (.DS_Store, ._x, __MACOSX, ...)."""
+    """Return whether a file or folder belongs to the system or to edgefer (.DS_Store, ._x, __MACOSX, ...)."""
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini", OURS)
 
 
@@ -153,7 +153,7 @@ def safe_path(name: str, archive: str) -> str:
     """Return an archive entry's path with `/` between its parts.
 
     Raises:
-        InputError: it leads out of the folder that the archive stands for.
+        InputError: it points outside the archive's folder.
     """
     if len(name) > limits.NAME or name.count("/") + name.count("\\") > limits.DEPTH:
         raise InputError(f"{archive}: the entry {name[:60]!r}... is too long or too deep; do not trust this file")

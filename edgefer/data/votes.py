@@ -1,4 +1,4 @@
-"""FER+: what ten people saw in each image of FER2013 (Barsoum et al. 2016)."""
+"""FER+: ten people's votes on each image of FER2013 (Barsoum et al. 2016)."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _SAME = {
     **{"angry": "anger", "disgust": "disgust", "fear": "fear", "happy": "happiness"},
     **{"sad": "sadness", "surprise": "surprise", "neutral": "neutral"},
 }
-_MIN_ALIKE = 0.4  # of the labels: FER+'s people agree with FER2013's on two of three images, strangers on one of six
+_MIN_ALIKE = 0.4  # share of equal labels: FER+ agrees with FER2013 on two of three images, chance on one of six
 _MAX_VOTES = 1000
 
 
 def read(path: Path, dataset: Dataset) -> NDArray[np.float32]:
-    """Return the share of the votes that each kind has, float32, (images of the data set, 10); rows add up to 1.
+    """Return the share of votes of each kind, float32, (images of the data set, 10); rows sum to 1.
 
-    A kind with a single vote counts for nothing, as in FER+, unless no kind has more.
+    Single votes are ignored, as in FER+, unless no kind has more.
 
     Args:
         path: ``fer2013new.csv``.
-        dataset: FER2013, whose rows the file's lines stand for.
+        dataset: FER2013; its rows correspond to the file's lines.
 
     Raises:
-        InputError: the file is damaged or another one, or does not belong to these data.
+        InputError: the file is damaged, not FER+, or does not belong to these data.
     """
     counted = _votes(path, dataset)
     more = np.where(counted > 1, counted, 0)
@@ -46,14 +46,14 @@ def read(path: Path, dataset: Dataset) -> NDArray[np.float32]:
 
 
 def counted(path: Path, dataset: Dataset) -> NDArray[np.int64]:
-    """Return the votes for each kind, int64, (images of the data set, 10), single votes left out.
+    """Return the votes for each kind, int64, (images of the data set, 10), without single votes.
 
     Args:
         path: ``fer2013new.csv``.
-        dataset: FER2013, whose rows the file's lines stand for.
+        dataset: FER2013; its rows correspond to the file's lines.
 
     Raises:
-        InputError: the file is damaged or another one, or does not belong to these data.
+        InputError: the file is damaged, not FER+, or does not belong to these data.
     """
     found = _votes(path, dataset)
     return np.where(found > 1, found, 0)
@@ -61,7 +61,7 @@ def counted(path: Path, dataset: Dataset) -> NDArray[np.int64]:
 
 def _votes(path: Path, dataset: Dataset) -> NDArray[np.int64]:
     """Return all votes of the images of a data set, int64, (images, 10)."""
-    dataset = dataset.source or dataset  # whose labels and splits the votes are compared with
+    dataset = dataset.source or dataset  # labels and splits to compare the votes with
     text = limits.read_text(path, limits.VOTES)
     try:
         header, *table = (line for line in csv.reader(text.splitlines()) if line)

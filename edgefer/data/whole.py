@@ -1,4 +1,4 @@
-"""A data set's pictures before they are read into one: the files, with labels, splits and people."""
+"""A data set's picture files, with labels, splits and people."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _LISTS = (".csv", ".tsv", ".txt")
 
 
 class NoPicturesError(InputError):
-    """A data set holds pixels, and no picture files."""
+    """A data set has pixels, but no picture files."""
 
 
 @dataclass(frozen=True)
 class Whole:
-    """Where a data set's pictures lie, and what is known of each.
+    """A data set's picture files and metadata.
 
     Attributes:
-        tree: that they are read from.
-        pictures: in the order of their rows.
-        listed: labels stand beside the pictures or in their names, and not in the names of folders.
+        tree: the files' source.
+        pictures: in row order.
+        listed: labels are in lists or file names, not in folder names.
     """
 
     tree: Tree
@@ -46,15 +46,15 @@ class Whole:
 
 @contextmanager
 def opened(path: Path, reading: Reading = NOTHING) -> Iterator[Whole]:
-    """Yield the pictures of a data set in any layout that has pictures; tables of pixels and arrays have none.
+    """Yield the pictures of a data set in any layout with picture files, so not tables of pixels or arrays.
 
     Args:
         path: of the data set, as for `edgefer.data.load`.
-        reading: of it; its labels, renames and groups change nothing here.
+        reading: options; labels, renames and groups are ignored.
 
     Raises:
         NoPicturesError: it has none.
-        InputError: it is damaged, or no data set.
+        InputError: it is damaged, or not a data set.
     """
     path, reading = settled(path, reading)
     place = resolve(path)
@@ -116,7 +116,7 @@ def _no_pictures(place: Path) -> NoPicturesError:
 
 
 def problems(path: Path, reading: Reading = NOTHING) -> list[str]:
-    """Return what is wrong with each picture or row of a data set that cannot be read; nothing where it is the whole.
+    """Return one message per unreadable picture or row of a data set; empty if there are none.
 
     Args:
         path: of the data set.
@@ -134,10 +134,10 @@ def problems(path: Path, reading: Reading = NOTHING) -> list[str]:
 
 
 def names_of(dataset: Dataset) -> dict[int, str]:
-    """Return the path of each picture by its row, ``/`` between the parts; none where the source gives none names.
+    """Return the path of each picture by its row, ``/`` between the parts; empty if the source has no names.
 
     Args:
-        dataset: as `edgefer.data.load` returned it: its source is listed once more.
+        dataset: from `edgefer.data.load`: its source is listed again.
     """
     if dataset.synthetic or dataset.part:
         return {}

@@ -52,7 +52,7 @@ def find(path: Path | None) -> Path:
     path = checkpoint.place(path)
     folder = path.parent if path.is_file() else path
     if not any((folder / f"{stem}.json").is_file() for stem in (checkpoint.BEST, checkpoint.LAST)):
-        raise InputError(f"{path} is not a training; give a folder that `edgefer train` wrote")
+        raise InputError(f"{path} contains no training; give a folder that `edgefer train` wrote")
     return folder
 
 
@@ -66,7 +66,7 @@ def read(folder: Path) -> Run:
     kept = checkpoint.read(best) if best.is_file() else None
     saved = state.plain(last) if last.is_file() else None
     if kept is None and saved is None:
-        raise InputError(f"{folder} is not a training; give a folder that `edgefer train` wrote")
+        raise InputError(f"{folder} contains no training; give a folder that `edgefer train` wrote")
     finished: bool | None = None
     history: list[Epoch] = []
     if saved is not None:

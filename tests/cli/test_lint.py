@@ -177,7 +177,7 @@ def test_weights_in_a_file_beside_are_read_and_those_elsewhere_are_not(tmp_path:
     path.write_bytes(model.SerializeToString())
     done = type_in(path, "--target", "cpu")
     assert done.exit_code == 2
-    assert "beside it" in done.stderr
+    assert "next to it" in done.stderr
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

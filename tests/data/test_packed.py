@@ -197,7 +197,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda folder: (folder / "packed.json").write_bytes(b""), "JSON"),
     "not text": (lambda folder: (folder / "packed.json").write_bytes(b"\xff\xfe\x00"), "packed.json"),
     "deep": (lambda folder: (folder / "packed.json").write_bytes(b"[" * 100_000), "packed.json"),
-    "too large": (lambda folder: (folder / "packed.json").write_bytes(bytes(2 << 20)), "where 1,048,576 are possible"),
+    "too large": (lambda folder: (folder / "packed.json").write_bytes(bytes(2 << 20)), "at most 1,048,576"),
 }
 
 

@@ -39,7 +39,7 @@ def test_a_jetson_is_told_its_power_mode_and_clocks_and_never_to_install_rtx(tmp
     found = lines(jetsons.orin_nano(tmp_path))
     assert "JetPack 6.2" in found["Jetson"].found
     assert (found["power mode"].state, found["power mode"].found) == ("note", "15W")
-    assert "sudo nvpmodel -m 2 for the most" in found["power mode"].remedy  # on this board 0 is the least but one
+    assert "sudo nvpmodel -m 2 for this board" in found["power mode"].remedy  # on this board 0 is the least but one
     assert "jetson_clocks" in found["clocks"].remedy
     assert found["free memory"].found == "5.2 GB, shared by CPU and GPU"
     assert found["8-bit arithmetic"].state == "ok"
@@ -65,7 +65,7 @@ def test_a_driver_and_what_extras_lack_are_named(tmp_path: Path) -> None:
     found = lines(root, {**EXTRAS, "train": ("torch", "nothing_of_this_name")})
     assert found["NVIDIA driver"].found == "NVIDIA UNIX x86_64 Kernel Module  570.86.10  Release Build"
     assert found["train"].state == "missing"
-    assert "without nothing_of_this_name" in found["train"].found
+    assert "missing nothing_of_this_name" in found["train"].found
     assert found["train"].remedy == "pip install 'edgefer[train]'"
 
 
@@ -250,7 +250,7 @@ def test_a_board_whose_gpu_edgefer_cannot_use_is_told_so(tmp_path: Path, files: 
 
 def test_a_gpu_that_slows_down_for_heat_is_a_note(tmp_path: Path) -> None:
     root = jetsons.write(jetsons.orin_nano(tmp_path), {"sys/class/thermal/cooling_device1/cur_state": "3\n"})
-    assert lines(root)["heat"].found == "slowed down by gpu-throttle-alert (state 3)"
+    assert lines(root)["heat"].found == "throttled by gpu-throttle-alert (state 3)"
 
 
 def test_a_driver_too_old_for_tensorrt_for_rtx_is_said_so(tmp_path: Path, installed: dict[str, str | None]) -> None:

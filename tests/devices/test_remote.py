@@ -210,7 +210,7 @@ def test_without_ssh_its_package_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no file; EDGEFER_SSH_CONFIG"):
+    with pytest.raises(InputError, match=r"not a file; EDGEFER_SSH_CONFIG"):
         remote.connect("orin", tmp_path / "nothing").__enter__()
 
 
@@ -239,7 +239,7 @@ def test_a_connection_that_is_cut_while_files_go_there(tmp_path: Path, upload: P
     cut = sshd.program(tmp_path, "cut", "kill -9 $PPID")
     with sshd.serve(tmp_path, sftp=cut) as server:
         with (
-            pytest.raises(MissingRequirement, match="connection to orin was cut"),
+            pytest.raises(MissingRequirement, match="lost the connection to orin"),
             remote.connect("orin", server.config) as host,
         ):
             host.send(upload)

@@ -105,7 +105,7 @@ ZERO, SCALE = np.array(0, np.int8), np.array(0.1, np.float32)
         (bias_of_addition, "tensorrt", "it quantizes to int32"),
         (normalization, "tensorrt", "training_mode=1"),
         (in_a_function, "tensorrt", "the zero point is 7"),
-        (lambda: one("MyOp", "acme"), "cpu", "does not know acme:MyOp"),
+        (lambda: one("MyOp", "acme"), "cpu", "has no acme:MyOp"),
         (lambda: one("MyOp", "acme"), "tensorrt", "no acme:MyOp"),
         (lambda: one("NoSuchOperator"), "cpu", "has no NoSuchOperator"),
         (lambda: one("NonZero"), "tensorrt", "NonZero is unknown"),
@@ -128,7 +128,7 @@ ZERO, SCALE = np.array(0, np.int8), np.array(0.1, np.float32)
         (
             lambda: written("float y", "a = Constant<value_float=1.0>() y = ReduceMax(a)"),
             "tensorrt",
-            "without axes",
+            "a scalar",
         ),
     ],
 )

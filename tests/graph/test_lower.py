@@ -212,7 +212,7 @@ def test_a_quantizer_without_a_zero_point_is_unsigned() -> None:
 @pytest.mark.parametrize(
     ("index", "array", "message"),
     [
-        (1, np.full(3, 0.1, np.float32), "one scale"),
+        (1, np.full(3, 0.1, np.float32), "single scale"),
         (2, np.array(5, np.int8), "signed quantizers with zero point 0"),
         (2, np.array(0, np.uint8), "signed quantizers with zero point 0"),
     ],

@@ -38,7 +38,7 @@ def test_ctrl_c_ends_the_step_saves_and_says_how_to_go_on() -> None:
                     os.kill(os.getpid(), signal.SIGINT)
                 done.append(step)
 
-    with pytest.raises(Interrupted, match="go on with: edgefer train"):
+    with pytest.raises(Interrupted, match="resume with: edgefer train"):
         run()
     assert done == [0, 1, 2, 3]
     assert (saved, progress.step) == ([4], 4)

@@ -38,7 +38,7 @@ def test_timms_networks_are_built_for_the_data_at_hand() -> None:
         ("resnet1888", {}, "no network named resnet1888"),
         ("resnet1", {}, "timm has"),
         ("plain-resnet", {"width": 3}, "width"),
-        ("plain-resnet", {"widths": [8], "blocks": [1, 1]}, "as many"),
+        ("plain-resnet", {"widths": [8], "blocks": [1, 1]}, "same length"),
         ("plain-resnet", {"stem_side": 1}, "2 or more"),
         ("resnet18", {"depth": 3}, "depth"),
     ],

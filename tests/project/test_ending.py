@@ -258,7 +258,7 @@ main.run_command()
     "error", [OSError(errno.ENOSPC, "full", "run/.last.json.0123abcd.edgefer-part"), MemoryError()]
 )
 def test_what_was_saved_before_the_disk_or_the_memory_was_full_can_be_gone_on_with(error: Exception) -> None:
-    said = r"^(no space is left on the disk for run;|out of memory).*go on with: resume$"
+    said = r"^(no space is left on the disk for run;|out of memory).*resume with: resume$"
     with pytest.raises(MissingRequirement, match=said), resumable(lambda: "resume"):
         raise error
     with pytest.raises(type(error)), resumable(lambda: None):  # nothing was

@@ -368,7 +368,7 @@ def test_a_network_that_came_with_edgefer_goes_by_its_name() -> None:
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("empty", "is not a training; give a folder"),
+        ("empty", "contains no training; give a folder"),
         ("foreign", r"last\.json is damaged or was not written"),
         ("best.json", r"best\.json is damaged"),
         ("last.json", r"last\.json is damaged"),
@@ -419,7 +419,7 @@ def test_what_cannot_be_reviewed_is_said_in_a_line(
     monkeypatch.chdir(tmp_path)
     for words, said in (
         ((), "no trained network in runs/train"),
-        (("nowhere",), "nowhere holds no training"),
+        (("nowhere",), "nowhere contains no training"),
         (("edgefer-base",), "comes with edgefer; name a folder for its page with --out"),
         ((str(trained.run), "--split", "holdout"), "unknown split 'holdout'"),
         ((str(trained.run),), "was trained on stripes, not on the data found here"),

@@ -1,7 +1,7 @@
-"""Data sets as they are handed out: a module for each layout, with a function that finds it in a tree of files.
+"""Published data sets: one module per layout, with a function that finds it in a tree of files.
 
-A new layout is a module here and a row in `LAYOUTS`. It is asked what is in the tree, cheaply where that is nothing of
-its own, and returns a list of pictures with labels; nothing is copied.
+A new layout is a module here and a row in `LAYOUTS`. It checks the tree, quickly if it does not apply,
+and returns a list of pictures with labels; nothing is copied.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LAYOUTS: tuple[Callable[[Finder], Listed | None], ...] = (
 
 
 def find(tree: Tree, reading: Reading = NOTHING) -> Listed | None:
-    """Return what the first layout that knows a tree found in it, or None.
+    """Return the result of the first layout that recognizes a tree, or None.
 
     Raises:
         InputError: it is one of these layouts, and damaged.

@@ -3,7 +3,7 @@
 Mollahosseini, Hasani and Mahoor, "AffectNet: A Database for Facial Expression, Valence, and Arousal Computing in the
 Wild", IEEE TAC 2019; mohammadmahoor.com/affectnet: ``train_set/images/0.jpg`` with ``annotations/0_exp.npy``; or
 ``training.csv`` and ``validation.csv`` with ``subDirectory_filePath`` and ``expression``. 0 to 7 are expressions; 8 to
-10, none, uncertain and no face, are left out. Its ``val_set`` is what papers report, so it is the test split.
+10, none, uncertain and no face, are dropped. Its ``val_set`` is what papers report, so it is the test split.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _of_tables(finder: Finder, place: str, tables: list[str]) -> Listed | None:
         assert file is not None
         lists.append(file)
         for line in lines:
-            cells = line.split(",")  # its paths have no commas, and its landmarks are joined by semicolons
+            cells = line.split(",")  # its paths have no commas, and its landmarks are separated by semicolons
             code = number(cells[said]) if len(cells) > max(where, said) else ""
             if labels.is_number(code) and int(code) in _ORDER:
                 rows.append(ListedPicture(cells[where].strip().strip('"'), _ORDER[int(code)], _TABLES[name]))

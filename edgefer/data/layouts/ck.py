@@ -1,9 +1,9 @@
-"""CK+ as it is handed out: sequences of frames, and an emotion for those that have one.
+"""CK+ as published: sequences of frames, some with an emotion.
 
 Lucey et al., "The Extended Cohn-Kanade Dataset (CK+)", CVPR workshops 2010, and its ReadMeFirst.txt:
 ``cohn-kanade-images/S005/001/S005_001_00000011.png`` and ``Emotion/S005/001/S005_001_00000011_emotion.txt``, which
-holds ``3.0000000e+00``. A sequence goes from a neutral face to the peak: its last three frames have its label and the
-first one is neutral, as papers take them. The number after S is the person.
+holds ``3.0000000e+00``. A sequence goes from a neutral face to the peak: its last three frames get its label and
+the first one neutral, as in papers. The number after S is the person.
 """
 
 from __future__ import annotations

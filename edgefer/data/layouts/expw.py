@@ -1,8 +1,8 @@
-"""ExpW: ``label.lst``, whose lines are boxes of faces in pictures with several people.
+"""ExpW: ``label.lst``, with boxes of faces in pictures with several people.
 
 Zhang, Luo, Loy and Tang, "From Facial Expression Recognition to Interpersonal Relation Prediction", IJCV 2018; its
 readme: image_name face_id_in_image face_box_top face_box_left face_box_right face_box_bottom face_box_cofidence
-expression_label. Each face is cut out as it is read, as its box says.
+expression_label. Each face is cropped by its box when it is read.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def find(finder: Finder) -> Listed | None:
             continue
         top, left, right, bottom = (int(float(cell)) for cell in cells[2:6])
         face = f"{source}#{cells[1]}"
-        face = f"{face}, line {place}" if face in boxes else face  # a number that the list has twice
+        face = f"{face}, line {place}" if face in boxes else face  # a duplicate number in the list
         files[source], boxes[face] = file, BoxOfList(source, left, top, right, bottom)
         rows.append(ListedPicture(face, name, None, cells[0]))
     if missing:

@@ -1,7 +1,7 @@
 """KDEF, JAFFE and RaFD: file names that hold the expression and the person.
 
 Lundqvist, Flykt and Öhman, "The Karolinska Directed Emotional Faces", 1998, kdef.se: ``AF01ANS.JPG`` is session A,
-female 01, angry, straight; all five angles are taken. Lyons, Kamachi and Gyoba, "The Japanese Female Facial Expression
+female 01, angry, straight; all five angles are used. Lyons, Kamachi and Gyoba, "The Japanese Female Facial Expression
 (JAFFE) Dataset", 1998, zenodo.org/record/3451524: ``KA.AN1.39.tiff`` is the person KA, angry. Langner et al.,
 "Presentation and validation of the Radboud Faces Database", 2010: ``Rafd090_01_Caucasian_female_angry_frontal.jpg`` is
 the person 01.
@@ -31,7 +31,7 @@ _NAMED = 5
 
 
 def find(finder: Finder) -> Listed | None:
-    """Return the pictures of a folder whose names are one of these data sets', or None."""
+    """Return the pictures of a folder with names of one of these data sets, or None."""
     first = _first(finder, "", _DEEPEST)
     if first is None:
         return None
@@ -58,7 +58,7 @@ def find(finder: Finder) -> Listed | None:
 
 
 def _first(finder: Finder, folder: str, depth: int) -> str | None:
-    """Return the first picture where no folder is named for a class or a split."""
+    """Return the first picture if no folder is named like a class or a split."""
     names = finder.folders(folder)
     if any(canonical(name) or split_of(name) for name in names):
         return None

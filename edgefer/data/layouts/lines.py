@@ -1,4 +1,4 @@
-"""Lines of a list that lies beside pictures."""
+"""Lines of a list next to pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edgefer.errors import InputError
 
 
 def lines_of(finder: Finder, path: str, most: int) -> list[str]:
-    """Return the lines of a text file that are not empty, in any encoding and with any line ends.
+    """Return the non-empty lines of a text file, in any encoding and with any line ends.
 
     Raises:
         InputError: it has more than `most` bytes, or cannot be read.

@@ -1,7 +1,7 @@
 """RAF-DB's basic emotions with their list: ``EmoLabel/list_patition_label.txt`` and ``Image/aligned``.
 
 Li, Deng and Du, "Reliable Crowdsourcing and Deep Locality-Preserving Learning for Expression Recognition in the Wild",
-CVPR 2017; names and numbers as whdeng.cn/RAF/model1.html and the readme have them: ``train_00001.jpg 5`` a line.
+CVPR 2017; names and numbers from whdeng.cn/RAF/model1.html and the readme: ``train_00001.jpg 5`` a line.
 The folders ``train/1`` to ``train/7`` of copies are plain class folders with numbers.
 """
 
@@ -13,13 +13,13 @@ from edgefer.data.listed import Finder, Listed, ListedPicture, names_of
 from edgefer.data.trees import join
 from edgefer.errors import InputError
 
-_LIST = "list_patition_label.txt"  # as it is spelled there
+_LIST = "list_patition_label.txt"  # spelled like this there
 _PLACES = ("EmoLabel", "basic/EmoLabel", "")
 _PICTURES = ("Image/aligned", "Image/original", "aligned", "original", "Image", "")
 
 
 def find(finder: Finder) -> Listed | None:
-    """Return the pictures of a RAF-DB, aligned where they are there, or None."""
+    """Return the pictures of a RAF-DB, aligned ones if present, or None."""
     place = next((place for place in _PLACES if finder.file(join(place, _LIST))), None)
     if place is None:
         return None

@@ -20,7 +20,7 @@ _NAMED = 5
 
 
 def find(finder: Finder) -> Listed | None:
-    """Return the pictures that have one label each, or None."""
+    """Return the pictures with exactly one label, or None."""
     places = [name for name in ("", *finder.folders("")) if finder.file(join(name, _FILE))]
     rows, lists, wrong = [], [], []
     for place in places:

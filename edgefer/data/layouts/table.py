@@ -1,6 +1,6 @@
 """A CSV file that lists pictures: columns of paths and labels, and perhaps of splits, of people and of boxes.
 
-Columns may have any names; which is which is guessed from the names and the first row, and can be said. A file without
+Columns may have any names; their roles are guessed from the names and the first row, or given. A file without
 a header has the path first and the label second.
 """
 
@@ -51,7 +51,7 @@ _LENGTHS = (
     ("face_x", "face_y", "face_width", "face_height"),
     ("bbox_x", "bbox_y", "bbox_w", "bbox_h"),
 )
-_DEEPEST = 8  # folders at the beginning of a path that may be those of another machine
+_DEEPEST = 8  # leading folders of a path that may be from another machine
 _FAR = 1e6  # pixels
 _NAMED = 5
 
@@ -71,7 +71,7 @@ class _Columns:
 
 
 def is_list(rows: Sequence[Sequence[str]], reading: Reading) -> bool:
-    """Return whether a table's first two rows are those of a list of pictures, and not of a table of pixels."""
+    """Return whether a table's first two rows look like a list of pictures, not a table of pixels."""
     names = [cell.strip().lower() for cell in rows[0]] if rows else []
     if reading.path_column is not None:
         return True
@@ -86,11 +86,11 @@ def listed(finder: Finder, path: str, reading: Reading, split: str | None = None
     Args:
         finder: over a tree with the table and the pictures.
         path: of the table.
-        reading: which columns, where that is said.
+        reading: which columns, if given.
         split: of all, where the table does not say.
 
     Raises:
-        InputError: its columns cannot be told, a row lacks some, or no picture is where it says; all are named.
+        InputError: its columns are ambiguous, a row lacks some, or pictures are missing; all are listed.
     """
     name = finder.tree.label(path)
     file = finder.file(path)
@@ -135,7 +135,7 @@ def listed(finder: Finder, path: str, reading: Reading, split: str | None = None
 def _of_boxes(
     finder: Finder, path: str, paths: list[str], rows: list[list[str]], splits: list[str | None], columns: _Columns
 ) -> Listed:
-    """Return the faces of a list that has a box for each: they are cut out as they are read."""
+    """Return the faces of a list with boxes: they are cropped when read."""
     name, list_file = finder.tree.label(path), finder.file(path)
     assert list_file is not None
     found, boxes, files, missing, wrong = [], {}, {}, [], []
@@ -165,7 +165,7 @@ def _of_boxes(
 
 
 def _box(row: list[str], columns: _Columns) -> tuple[int, int, int, int] | None:
-    """Return left, top, right and bottom, or None where the cells are none."""
+    """Return left, top, right and bottom, or None if the cells are not a box."""
     try:
         left, top, right, bottom = (float(row[place]) for place in columns.box)
     except ValueError:
@@ -222,7 +222,7 @@ def _columns(table: list[list[str]], name: str, reading: Reading) -> tuple[_Colu
 
 
 def _repeating(columns: list[list[str]], taken: set[int | None]) -> int | None:
-    """Return the one column whose values are as few as labels are, or None where there is none or more than one."""
+    """Return the only column with as few values as labels have, or None if it is not unique."""
     counts = {place: len({*column}) for place, column in enumerate(columns) if place not in taken}
     few = [place for place, count in counts.items() if 2 <= count <= min(MAX_LABELS, len(columns[place]) // 2)]
     return few[0] if len(few) == 1 else None
@@ -233,7 +233,7 @@ def _is_path(cell: str) -> bool:
 
 
 class _place:  # noqa: N801  # made once, then called as the function that it is
-    """From a path as a table has it to one below the tree's top, by where the first picture of the table lies."""
+    """Maps a table's paths to paths below the tree's top, by its first picture."""
 
     def __init__(self, finder: Finder, folder: str, paths: list[str], name: str) -> None:
         first = _parts(paths[0])

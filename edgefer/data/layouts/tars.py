@@ -1,4 +1,4 @@
-"""WebDataset: pictures and labels as neighbouring members of .tar files.
+"""WebDataset: pictures and labels as adjacent members of .tar files.
 
 github.com/webdataset/webdataset, "The WebDataset Format": members with the same name up to the first dot of the file's
 name are one sample: ``000017.jpg`` and ``000017.cls`` (a number), ``.txt`` (a word) or ``.json`` (with ``label``).
@@ -78,14 +78,14 @@ class TarTree:
 
 
 def find(paths: list[Path], top: Path) -> tuple[TarTree, Listed] | None:
-    """Return the samples of WebDataset's archives, or None where they hold none.
+    """Return the samples of WebDataset's archives, or None if they have none.
 
     Args:
         paths: of the .tar files, in order.
         top: the folder that they are in, or the one file.
 
     Raises:
-        InputError: an archive is damaged, or samples lack a label; these are named.
+        InputError: an archive is damaged, or samples lack a label; these are listed.
     """
     tree = TarTree(paths, top)
     samples: dict[str, dict[str, str]] = {}

@@ -62,7 +62,7 @@ def _refused(call: Call) -> Iterator[str]:
             yield f"the zero point is {flat[np.flatnonzero(flat)[0]]:g}; TensorRT accepts only 0"
         zero_shape = call.input(2).shape
         if zero_shape is not None and scale.shape is not None and _size(zero_shape) != _size(scale.shape):
-            yield f"the zero point has shape {list(zero_shape)} and the scale {list(scale.shape)}; they must be alike"
+            yield f"the zero point has shape {list(zero_shape)} and the scale {list(scale.shape)}; they must match"
     if scale.shape is None or shape is None:
         return
     rank, count = len(shape), _size(scale.shape)
