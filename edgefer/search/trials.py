@@ -23,8 +23,8 @@ from edgefer.devices import machine
 from edgefer.errors import Diverged, InputError
 from edgefer.learning import checkpoint as checkpoints
 from edgefer.recipes import Recipe
-from edgefer.search.calibrated import CalibratedNetwork, calibrated
 from edgefer.search.halving import Standing, goes_on, rungs
+from edgefer.search.int8 import CalibratedNetwork, calibrated
 from edgefer.search.space import SearchSpace
 from edgefer.training import trainer, unfinished
 

@@ -23,6 +23,7 @@ NEED_EXTRAS: tuple[str, ...] = (
     "export/web_folder.py",
     "projection/",
     "review/",
+    "search/",
     "training/",
 )
 NEED_EXTRAS += ("claims/networks.py", "claims/page.py", "pages/page.py")
