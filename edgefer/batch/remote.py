@@ -146,18 +146,33 @@ class RemoteFolder:
             self._system, self._path = _system(address)
 
     def names(self) -> set[str]:
-        """Return the names of the files in it; none where there is no such folder yet."""
+        """Return the names of the files in it, hidden ones left out; none where there is no such folder yet."""
         with _asking(self.address):
             self._system.invalidate_cache()
             if not self._system.isdir(self._path):
                 return set()
-            return {entry.rstrip("/").rpartition("/")[2] for entry in self._system.ls(self._path, detail=False)}
+            names = {entry.rstrip("/").rpartition("/")[2] for entry in self._system.ls(self._path, detail=False)}
+            return {name for name in names if not name.startswith(".")}
 
     def put(self, name: str, content: bytes) -> None:
         """Write a file. Stores show an object when all of it is there."""
         with _asking(self.address):
             self._system.makedirs(self._path, exist_ok=True)
             self._system.pipe_file(f"{self._path.rstrip('/')}/{name}", content)
+
+    def note(self, name: str) -> bytes | None:
+        """Return what a small file holds, or None where there is none."""
+        with _asking(self.address):
+            try:
+                found: bytes = self._system.cat_file(f"{self._path.rstrip('/')}/{name}")
+            except FileNotFoundError:
+                return None
+            return found
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        with _asking(self.address):
+            self._system.rm_file(f"{self._path.rstrip('/')}/{name}")
 
     @contextmanager
     def opened(self, name: str) -> Iterator[BinaryIO]:

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
@@ -82,6 +82,15 @@ class BatchPicture:
     frame: int | None
     time: float | None
     read: Callable[[], NDArray[np.uint8]]
+
+    @classmethod
+    def of_source(cls, shard: Shard, error: InputError) -> BatchPicture:
+        """Return what stands for a source that cannot be read, or not any further."""
+        return cls(_text(shard.source), None, None, None, _raises(error))
+
+    def failing(self, error: InputError) -> BatchPicture:
+        """Return the picture as one that cannot be read."""
+        return replace(self, read=_raises(error))
 
 
 @dataclass(frozen=True)
@@ -299,13 +308,13 @@ class ShardReader:
             MissingRequirement: a store does not answer, or PyAV is not installed.
         """
         if shard.kind == "broken":
-            yield _failing(shard, InputError(shard.error))
+            yield BatchPicture.of_source(shard, InputError(shard.error))
         elif shard.kind in IN_ORDER:
             read = _frames if shard.kind == "video" else _members
             try:
                 yield from read(shard)
             except InputError as error:
-                yield _failing(shard, error)
+                yield BatchPicture.of_source(shard, error)
         else:
             for entry in shard.entries:
                 yield self._picture(shard, entry)
@@ -398,11 +407,11 @@ def _frames(shard: Shard) -> Iterator[BatchPicture]:
             yield BatchPicture(_text(shard.source), None, number, moment, lambda frame=frame: streams.rgb(frame))  # type: ignore[misc]
 
 
-def _failing(shard: Shard, error: InputError) -> BatchPicture:
+def _raises(error: InputError) -> Callable[[], NDArray[np.uint8]]:
     def read() -> NDArray[np.uint8]:
         raise error
 
-    return BatchPicture(_text(shard.source), None, None, None, read)
+    return read
 
 
 def _kind(name: str) -> Kind | None:

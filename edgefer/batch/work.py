@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from edgefer import limits, paths
 from edgefer.backends.base import Closing
 from edgefer.batch import remote, table
+from edgefer.batch.deaths import DeathWatch
 from edgefer.batch.sources import IN_ORDER, BatchPicture, Shard, ShardReader
 from edgefer.errors import InputError, MissingRequirement
 from edgefer.lines import printable
@@ -60,6 +61,15 @@ class LocalFolder:
         with paths.write_atomically(self._folder / name) as part:
             part.write_bytes(content)
 
+    def note(self, name: str) -> bytes | None:
+        """Return what a small file holds, or None where there is none."""
+        file = self._folder / name
+        return limits.read_bytes(file, limits.NOTE) if file.exists() else None
+
+    def remove(self, name: str) -> None:
+        """Remove a file that may not be there."""
+        (self._folder / name).unlink(missing_ok=True)
+
     @contextmanager
     def opened(self, name: str) -> Iterator[BinaryIO]:
         """Open a file."""
@@ -98,20 +108,31 @@ class BatchWorker(Closing):
         names = self._folder.names()
         if is_whole(shard, names):
             return
-        pictures = self._reader.pictures(shard)
-        if shard.kind not in IN_ORDER:
-            yield self._put(shard.name, [self._row(picture) for picture in pictures])
-            return
-        number = 0
-        while _numbered(shard, number) + table.ENDING in names:
+        in_order, number = shard.kind in IN_ORDER, 0
+        while in_order and _numbered(shard, number) + table.ENDING in names:
             number += 1
+        index = number * self._job.rows
+        pictures = islice(self._reader.pictures(shard), index, None)
+        watch = DeathWatch(self._folder, shard.name)
         rows: list[dict[str, Any]] = []
-        for picture in islice(pictures, number * self._job.rows, None):
-            if len(rows) == self._job.rows:
+        while True:
+            deadly = watch.is_deadly(index)
+            if deadly and in_order:  # what follows cannot be reached
+                rows.append(self._row(BatchPicture.of_source(shard, _deadly(shard.source))))
+                break
+            watch.before(index)
+            picture = next(pictures, None)
+            if picture is None:
+                break
+            if in_order and len(rows) == self._job.rows:
                 yield self._put(_numbered(shard, number), rows)
                 rows, number = [], number + 1
+            if deadly:
+                picture = picture.failing(_deadly(picture.member or picture.source))
             rows.append(self._row(picture))  # before the next one: a stream is read once
-        yield self._put(_numbered(shard, number) + _END, rows)
+            index += 1
+        yield self._put(_numbered(shard, number) + _END if in_order else shard.name, rows)
+        watch.end()
 
     def close(self) -> None:
         """Free the network's memory, and close the archive that is open."""
@@ -139,6 +160,10 @@ class BatchWorker(Closing):
         found = PicturePrediction(picture.source, faces, milliseconds, problem).as_dict(self._job.min_confidence)
         where = {"source": picture.source, "member": picture.member, "frame": picture.frame, "time": picture.time}
         return {**where, "faces": found["faces"], "milliseconds": found["milliseconds"], "error": found["error"]}
+
+
+def _deadly(name: str) -> InputError:
+    return InputError(f"{printable(name)} ends the process that reads it; look at it with another program")
 
 
 def _numbered(shard: Shard, number: int) -> str:

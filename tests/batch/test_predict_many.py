@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from edgefer import inputs
 from edgefer.batch import run, sources, work
 from edgefer.batch.work import BatchJob, BatchWorker
 from edgefer.cli.main import app
@@ -302,3 +303,27 @@ def test_the_shells_names_options_and_missing_packages_end_in_one_line(monkeypat
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     done = predict("a.zip", *ONE)
     assert (done.exit_code, "pip install 'edgefer[arrow]'" in done.output) == (3, True), done.output
+
+
+@pytest.mark.parametrize("name", ["a.zip", "c.tar.gz"])
+def test_a_picture_that_ends_process_after_process_gets_an_error_too(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (write_zip if name == "a.zip" else write_tar)(name)
+    real = inputs.decoded
+
+    def decoded(content: bytes, label: str) -> np.ndarray:
+        if "some/4" in label:
+            raise SystemExit  # what no handler sees, as little as a crash
+        return real(content, label)
+
+    monkeypatch.setattr(inputs, "decoded", decoded)
+    for _ in range(4):
+        with pytest.raises(SystemExit):
+            run.predict_many([name], job(), 1)
+    found = run.predict_many([name], job(), 1)
+    assert found.unread == 1
+    [error] = [row["error"] for row in rows() if row["error"]]
+    assert "ends the process that reads it" in error
+    assert found.pictures == (7 if name == "a.zip" else 5)  # nobody gets past it in a stream
+    assert not [file for file in Path("out").iterdir() if file.name.startswith(".")]
