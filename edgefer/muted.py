@@ -23,6 +23,13 @@ def gpu_discovery(root: Path = Path("/")) -> Iterator[None]:
     if "onnxruntime" in sys.modules or all((card / "device/vendor").exists() for card in cards if "-" not in card.name):
         yield
         return
+    with lines_with(_DISCOVERY):
+        yield
+
+
+@contextmanager
+def lines_with(unwanted: bytes) -> Iterator[None]:
+    """Leave out lines that a library writes past Python; the process's own stderr is read, and the rest passed on."""
     sys.stderr.flush()
     try:
         kept = os.dup(2)
@@ -38,5 +45,5 @@ def gpu_discovery(root: Path = Path("/")) -> Iterator[None]:
             os.close(kept)
             said.seek(0)
             for line in said:
-                if _DISCOVERY not in line:
+                if unwanted not in line:
                     os.write(2, line)

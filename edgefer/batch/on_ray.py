@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import asdict
 from typing import Any
 
-from edgefer import console
+from edgefer import console, muted
 from edgefer.batch import remote
 from edgefer.batch.sources import Shard
 from edgefer.batch.work import BatchJob, BatchWorker
 from edgefer.errors import EdgeferError, InputError, MissingExtra, MissingRequirement
 from edgefer.lines import one_line
 
+_LEVEL = b"Set ray log level"  # what its C++ part writes when it was told to write less
 _STORE = 100 << 20  # bytes of Ray's object store here: names of pictures and counts pass through it, no pixels
 
 
@@ -46,6 +48,16 @@ class ShardActor:
         return {"pictures": pictures, "failed": failed, "missing": missing}
 
 
+class _RayNews(io.TextIOBase):
+    """What Ray prints of dead workers, at length: a line that one was started again. The rest is in Ray's logs."""
+
+    def write(self, text: str) -> int:
+        """Say it."""
+        if "worker died" in text:
+            console.say("a worker died and is started again; logs: /tmp/ray/session_latest/logs")
+        return len(text)
+
+
 def written(left: Sequence[Shard], job: BatchJob, workers: int) -> Iterator[int]:
     """Judge shards, and yield how many pictures were written, shard by shard, in any order.
 
@@ -65,7 +77,8 @@ def written(left: Sequence[Shard], job: BatchJob, workers: int) -> Iterator[int]
         raise MissingExtra.of(error, remote.EXTRA) from None
     cluster = os.environ.get("RAY_ADDRESS")
     try:
-        _start(ray, cluster, workers * job.threads)
+        with muted.lines_with(_LEVEL):
+            _start(ray, cluster, workers * job.threads)
     except Exception as error:
         raise MissingRequirement(f"Ray does not start: {one_line(error, 200)}") from None
     try:
@@ -81,10 +94,11 @@ def written(left: Sequence[Shard], job: BatchJob, workers: int) -> Iterator[int]
             compute=ray.data.ActorPoolStrategy(min_size=least, max_size=workers, max_tasks_in_flight_per_actor=2),
             num_cpus=job.threads,
         )
-        for row in counts.iter_rows():
-            if row["failed"]:
-                raise (MissingRequirement if row["missing"] else InputError)(row["failed"])
-            yield int(row["pictures"])
+        with redirect_stdout(_RayNews()):
+            for row in counts.iter_rows():
+                if row["failed"]:
+                    raise (MissingRequirement if row["missing"] else InputError)(row["failed"])
+                yield int(row["pictures"])
     except ray.exceptions.RayError as error:
         said = one_line(error, 200)
         raise MissingRequirement(f"Ray gave up: {said}; the same command goes on with what is missing") from error

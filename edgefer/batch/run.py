@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -84,8 +84,8 @@ def predict_many(names: Sequence[str], job: BatchJob, workers: int | None = None
         if workers > 1 and any(name.startswith("memory://") for name in (*names, job.out)):
             workers = 1  # another process has another memory
         total = max(1, sum(shard.count or 1 for shard in left))
-        with console.progress("judging", total) as advance:
-            for pictures in _written(left, job, workers):
+        with console.progress("judging", total) as advance, closing(_written(left, job, workers)) as written:
+            for pictures in written:
                 advance(pictures)
         files = folder.names()
         engine = "ray" if workers > 1 else "one process"
@@ -93,7 +93,7 @@ def predict_many(names: Sequence[str], job: BatchJob, workers: int | None = None
         return BatchSummary(out=job.out, files=len(files), resumed=resumed, workers=workers, engine=engine, **counts)
 
 
-def _written(left: Sequence[Shard], job: BatchJob, workers: int) -> Iterator[int]:
+def _written(left: Sequence[Shard], job: BatchJob, workers: int) -> Generator[int]:
     """Yield how many pictures were written, file by file."""
     if workers > 1:
         from edgefer.batch import on_ray

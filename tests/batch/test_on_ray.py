@@ -1,0 +1,32 @@
+"""`edgefer predict --out` on Ray: a worker and the driver get SIGKILL, and each picture has one row in the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.scripts import ROOT
+
+
+@pytest.mark.slow
+def test_rows_are_complete_and_unique_after_a_kill_of_a_worker_and_of_the_driver(tmp_path: Path) -> None:
+    file = tmp_path / "kills.json"
+    script = ROOT / "benchmarks" / "live" / "many_pictures.py"
+    command = [sys.executable, str(script), "--kills", "--pictures", "12000", "--out", str(file)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads(file.read_text())
+    assert result["checks"] == {"pictures": 12_000, "rows": 12_000, "missing": 0, "twice": 0, "unknown": 0}
+    kills = result["kills"]
+    assert kills["both_were_alive"]
+    assert kills["engine"] == "ray"
+    assert kills["files_when_the_driver_was_killed"] < kills["files"]
+    assert kills["rows_before_the_second_run"] == 1000 * kills["files_when_the_driver_was_killed"]
+    assert kills["resumed"] >= kills["rows_before_the_second_run"]
+    assert kills["hidden_files_left"] == 0
