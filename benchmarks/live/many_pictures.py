@@ -6,7 +6,7 @@ FER2013's training faces, repeated under other names, as PNG in zips and tars in
 picture a face. The archives are halved. One process judges the first half, Ray both, one process the second: whole
 commands are timed, with their start. Memory is the resident set (RSS), twice a second. Then Ray judges all of them once
 more: one worker gets SIGKILL when a fifth of the files are written, the driver when three fifths are, and the same
-command is typed again. Rows are compared with those of one process. --kills runs this last part alone, on synthetic faces.
+command is typed again. Rows are compared with those of one process. --kills runs that alone, on synthetic faces.
 """
 
 from __future__ import annotations
