@@ -15,10 +15,10 @@ from edgefer.limits import too_large
 from edgefer.lines import one_line, printable
 
 REDIRECTS = 5
-_SECONDS = 30.0  # for the whole
-_SILENT_SECONDS = 10.0  # without a byte
+_SECONDS = 30.0  # for the whole download
+_SILENT_SECONDS = 10.0  # without receiving a byte
 _BLOCK = 64 * 1024
-_LONGEST = 200  # letters of an address in a message
+_LONGEST = 200  # characters of an address in a message
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -33,16 +33,16 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        """Follow to http and https alone: no file of this machine, no ftp."""
+        """Follow only http and https, not local files or ftp."""
         if not newurl.startswith(("http://", "https://")):
             raise urllib.error.HTTPError(newurl, code, "redirects away from http", headers, fp)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def get(address: str, most: int, seconds: float = _SECONDS, silent_seconds: float = _SILENT_SECONDS) -> bytes:
-    """Return what an http or https address holds.
+    """Return the content of an http or https address.
 
-    The server learns this machine's address and "edgefer", and nothing else: no cookie, no referrer is sent.
+    The server only learns this machine's address and "edgefer": no cookie or referrer is sent.
 
     Args:
         address: http:// or https://.
@@ -51,7 +51,7 @@ def get(address: str, most: int, seconds: float = _SECONDS, silent_seconds: floa
         silent_seconds: that the server may take until its next bytes.
 
     Raises:
-        InputError: it is no such address, the server refuses it, or it has more than `most` bytes.
+        InputError: it is not such an address, the server refuses it, or it has more than `most` bytes.
         MissingRequirement: no connection, or it takes too long or ends too early.
     """
     label = printable(address if len(address) <= _LONGEST else f"{address[:_LONGEST]}...")
@@ -83,6 +83,6 @@ def get(address: str, most: int, seconds: float = _SECONDS, silent_seconds: floa
         if isinstance(reason, (TimeoutError, socket.timeout)):
             raise MissingRequirement(f"{label} did not answer within {silent_seconds:.0f} s") from None
         raise MissingRequirement(f"{label} cannot be reached: {one_line(reason, 120)}") from None
-    except ValueError as error:  # a port that is no number, a letter that no address has
+    except ValueError as error:  # an invalid port or character
         raise InputError(f"{label} is not an address: {one_line(error, 80)}") from None
     return bytes(content)

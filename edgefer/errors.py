@@ -1,4 +1,4 @@
-"""The errors a user can meet, each with the exit code the command line ends with."""
+"""User errors, each with its exit code."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 
 class EdgeferError(Exception):
-    """Something went wrong that a user can understand. The message is one line that says what to do."""
+    """A user error. The message is one line: what is wrong, where, what to do."""
 
     exit_code = 70
-    report: Mapping[str, Any] | None = None  # what stands beside the error where a script reads it: all that was found
+    report: Mapping[str, Any] | None = None  # data printed with the error in JSON output
 
 
 class GateFailed(EdgeferError):
-    """A measurement missed a bound or a comparison failed; the result itself is sound."""
+    """A gate or comparison failed; the result itself is valid."""
 
     exit_code = 1
 
 
 class Diverged(EdgeferError):
-    """A training's loss is not finite any more; the last good checkpoint is kept."""
+    """A training's loss is no longer finite; the last good checkpoint is kept."""
 
     exit_code = 1
 
@@ -42,7 +42,7 @@ class MissingExtra(MissingRequirement):
 
     Args:
         package: the package that could not be imported, e.g. ``torch``.
-        extra: the extra of edgefer that brings it, e.g. ``train``.
+        extra: the extra of edgefer with it, e.g. ``train``.
     """
 
     def __init__(self, package: str, extra: str) -> None:
@@ -52,7 +52,7 @@ class MissingExtra(MissingRequirement):
 
     @classmethod
     def of(cls, error: ModuleNotFoundError, extra: str) -> MissingExtra:
-        """Return what an import of a package of `extra` that failed is to a user."""
+        """Return the user error for a failed import of a package of `extra`."""
         return cls((error.name or "a package").partition(".")[0], extra)
 
 

@@ -1,4 +1,4 @@
-"""Pictures in the forms that users have them, as uint8 arrays. What could be read in two ways is refused."""
+"""Converts users' pictures to uint8 arrays. Ambiguous input is refused."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from edgefer.lines import printable
 Picture: TypeAlias = "NDArray[np.uint8] | Image.Image | str | os.PathLike[str] | bytes | io.BytesIO"
 
 _CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
-_MAX_PIXELS = 120_000_000  # telephones take pictures of 50 and 108 million
+_MAX_PIXELS = 120_000_000  # phones take pictures of 50 and 108 million
 _LONGEST_PATH = 4096  # bytes, on Linux
-_MAX_LETTERS = 200  # of a text in a message that is no path, and may have millions
+_MAX_LETTERS = 200  # of a non-path text in a message; it may have millions
 _MAX_LENGTH = 4  # longer over shorter side of a picture in a stack; faces are about square
 _FLAT = 48 * 48  # a row of FER2013's table
-_MIN_FLAT = 24 * 24  # pixels of a face that is stored as a row
+_MIN_FLAT = 24 * 24  # pixels of a face stored as a row
 _SHAPES = "(H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA"
 _FORMS = "an array, a path, a file's bytes, a Pillow image or a list of them"
 _ADDRESS = ("http://", "https://")
 _DATA = "data:"
-# How the base64 of JPEG, PNG, GIF, WEBP, AVIF and HEIC begins.
+# Prefixes of base64 of JPEG, PNG, GIF, WEBP, AVIF and HEIC.
 _BASE64 = (
     "/9j/",
     "iVBORw0KGgo",
@@ -50,13 +50,13 @@ _BASE64 = (
     "AAAAJGZ0eX",
     "AAAAKGZ0eX",
 )
-# No path is like that.
+# No path looks like that.
 _LONG_BASE64 = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9])[A-Za-z0-9+/\s]{400,}={0,2}\s*", re.ASCII | re.DOTALL)
 _FORMATS = (*FORMATS, "AVIF")
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # brands of ISO 23008-12
 ENDINGS = (*ENDINGS_IN_DATA, ".avif", ".heic", ".heif")
-_FRAMES = 100  # of an animation that are looked at for one that shows anything
-_SHARED = Lock()  # a Pillow image reads its pixels and EXIF data when first asked; two threads may do so at once
+_FRAMES = 100  # frames of an animation to search for a non-empty one
+_SHARED = Lock()  # a Pillow image reads pixels and EXIF data lazily; two threads may do so at once
 
 
 def pictures(images: Picture | Iterable[Picture], fetch: bool = False) -> Iterator[NDArray[np.uint8]]:
@@ -64,11 +64,11 @@ def pictures(images: Picture | Iterable[Picture], fetch: bool = False) -> Iterat
 
     Args:
         images: one picture or many.
-        fetch: whether http and https addresses are fetched. Where others name the pictures, as in a server, that would
-            let them read what only this machine can reach.
+        fetch: whether http and https addresses are fetched. In a server, that would let others
+            read what only this machine can reach.
 
     Raises:
-        InputError: something is no picture, or its layout is not certain; or it is an address, and `fetch` is False.
+        InputError: something is not a picture, or its layout is ambiguous; or it is an address, and `fetch` is False.
     """
     many: Iterable[Any]
     if isinstance(images, np.ndarray):
@@ -80,7 +80,7 @@ def pictures(images: Picture | Iterable[Picture], fetch: bool = False) -> Iterat
     elif isinstance(images, Set):
         raise InputError("not a picture: sets are unordered; give a list")
     elif isinstance(images, Iterable) and not isinstance(images, (bytearray, memoryview, dict)):
-        if hasattr(images, "read"):  # its lines would be taken for pictures
+        if hasattr(images, "read"):  # its lines would be treated as pictures
             raise InputError(f"no picture: {_kind(images)}")
         many = images
     else:
@@ -96,7 +96,7 @@ def read(source: Path | str) -> NDArray[np.uint8]:
         source: a file, an http or https address, or a data URI.
 
     Raises:
-        InputError: it is no picture, is damaged, or has too many pixels.
+        InputError: it is not a picture, is damaged, or has too many pixels.
         MissingRequirement: the address cannot be reached; or the picture is HEIC, and pillow-heif is not installed.
     """
     name = str(source)
@@ -114,38 +114,38 @@ def read(source: Path | str) -> NDArray[np.uint8]:
 
 
 def decoded(content: bytes, label: str, max_pixels: int = _MAX_PIXELS) -> NDArray[np.uint8]:
-    """Return the pixels of a picture file's content, upright, uint8, (H, W) or (H, W, 3). Nothing else is opened.
+    """Return the pixels of a picture file's content, upright, uint8, (H, W) or (H, W, 3). Opens nothing else.
 
     Args:
         content: of the file.
-        label: what a message calls it.
-        max_pixels: that it may have.
+        label: its name in messages.
+        max_pixels: limit.
 
     Raises:
-        InputError: it is no picture, is damaged, or has too many pixels.
+        InputError: it is not a picture, is damaged, or has too many pixels.
         MissingRequirement: it is HEIC, and pillow-heif is not installed.
     """
     return _read(io.BytesIO(content), label, max_pixels)
 
 
 def is_remote(name: str) -> bool:
-    """Return whether a text is an address or a data URI, and no path."""
+    """Return whether a text is an address or a data URI, not a path."""
     return name.startswith((*_ADDRESS, _DATA))
 
 
 def is_base64(text: str) -> bool:
-    """Return whether a text is a picture's content in base64, given for a path by mistake."""
+    """Return whether a text is a picture in base64, passed as a path by mistake."""
     return (len(text) >= 32 and text.startswith(_BASE64)) or _LONG_BASE64.fullmatch(text) is not None
 
 
 def shown(name: str) -> str:
-    """Return an address, a data URI or base64 as a message has it: printable, its first letters."""
+    """Return an address, a data URI or base64 for messages: printable and shortened."""
     most = 40 if not name.startswith(_ADDRESS) else _MAX_LETTERS
     return printable(name if len(name) <= most else f"{name[:most]}...")
 
 
 def _content(uri: str) -> bytes:
-    """Return what a data URI (RFC 2397) holds."""
+    """Return the content of a data URI (RFC 2397)."""
     head, comma, data = uri.partition(",")
     if not comma:
         raise InputError(f"{shown(uri)} is not a data URI: it has no comma; data:image/png;base64,...")
@@ -164,7 +164,7 @@ def _stack(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
     """Return the pictures of an array.
 
     Raises:
-        InputError: its axes can be read in two ways.
+        InputError: its axes are ambiguous.
     """
     shape = array.shape
     if array.ndim == 2 or (array.ndim == 3 and shape[2] in _CHANNELS):
@@ -198,7 +198,7 @@ def _stack(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
 
 
 def _flattened(rows: int, columns: int) -> bool:
-    """Return whether each row may be a face: FER2013's size, or a square's pixels in what is too long for a picture."""
+    """Return whether each row may be a face: FER2013's size, or a square number of pixels in too long a row."""
     if columns == _FLAT:
         return True
     square = columns in (math.isqrt(columns) ** 2, 3 * math.isqrt(columns // 3) ** 2)
@@ -226,7 +226,7 @@ def _pixels(picture: Any, position: int, fetch: bool) -> NDArray[np.uint8]:
                 )
             return read(picture if isinstance(picture, str) else Path(name))
     if isinstance(picture, (bytes, io.BytesIO)):
-        # A copy's position is its own: another thread may read the same BytesIO.
+        # A copy has its own position: another thread may read the same BytesIO.
         content = picture if isinstance(picture, bytes) else picture.getvalue()
         return _read(io.BytesIO(content), f"picture {position}")
     raise InputError(f"picture {position} is not a picture: {_kind(picture)}")
@@ -237,7 +237,7 @@ def _of_array(picture: NDArray[Any], name: str) -> NDArray[np.uint8]:
         raise InputError(f"{name} is a masked array; fill it: array.filled(255)")
     if picture.dtype != np.uint8:
         raise InputError(f"{name} is an array of {picture.dtype}; give uint8, 0 to 255{_conversion(picture)}")
-    picture = np.asarray(picture)  # np.matrix has two axes whatever is done to it
+    picture = np.asarray(picture)  # np.matrix always has two axes
     channels = picture.shape[2] if picture.ndim == 3 else 1
     if picture.ndim not in (2, 3) or channels not in _CHANNELS or 0 in picture.shape:
         first = picture.ndim == 3 and picture.shape[0] in _CHANNELS
@@ -267,10 +267,10 @@ def _of_pillow(image: Image.Image, name: str) -> NDArray[np.uint8]:
     try:
         with _SHARED:
             image.load()
-            with suppress(Exception):  # what of it cannot be read does not matter; see `plain`
+            with suppress(Exception):  # unreadable parts are ignored; see `plain`
                 image.getexif()
         return as_array(plain(image))
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow reads a file when its pixels are asked for
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow reads pixels lazily
         raise InputError(f"{name} cannot be used: {error}") from error
 
 
@@ -284,13 +284,13 @@ def _read(source: Path | io.BytesIO, name: str, max_pixels: int = _MAX_PIXELS) -
 
 
 def _start(source: Path | io.BytesIO) -> bytes:
-    """Return a picture's first bytes; none of what `opened` will complain of."""
+    """Return a picture's first bytes; empty if `opened` will fail."""
     if isinstance(source, io.BytesIO):
         return bytes(source.getbuffer()[:64])
     try:
         with limits.opened(source) as file:
             return file.read(64)
-    except (InputError, OSError):  # OSError: a disk that fails, or what is a file and cannot be read
+    except (InputError, OSError):  # OSError: a failing disk or an unreadable file
         return b""
 
 
@@ -304,7 +304,7 @@ def _heif() -> tuple[str, ...]:
 
 
 def _first_that_shows(image: Image.Image) -> NDArray[np.uint8]:
-    """Return the first frame or page that is more than a single colour; if none is, the first."""
+    """Return the first frame or page with more than one colour, else the first."""
     if image.format == "MPO" or not getattr(image, "is_animated", False):  # MPO: a photograph, and its preview
         return as_array(plain(image, last=True))
     first = frame = as_array(plain(image))
@@ -314,13 +314,13 @@ def _first_that_shows(image: Image.Image) -> NDArray[np.uint8]:
         try:
             image.seek(number)
             frame = as_array(plain(image))
-        except Exception:  # the end; or a damaged frame, after one that is whole
+        except Exception:  # the end; or a damaged frame after an intact one
             break
     return first if (frame == frame[0, 0]).all() else frame
 
 
 def _kind(thing: Any) -> str:
-    """Return the type of what is no picture, and what to give in its place."""
+    """Return the type of a non-picture, and what to pass instead."""
     kind = type(thing).__name__
     if hasattr(thing, "permute"):
         return f"{kind}; give a uint8 NumPy array, channels last: tensor.permute(1, 2, 0).numpy()"

@@ -1,7 +1,7 @@
 """Expression names: the known vocabulary with its synonyms, and the orders in which data sets number them.
 
-A data set's labels are what it says. The vocabulary makes names of one expression the same name, no more: other labels
-are taken as they are written.
+A data set's labels are what it says. The vocabulary only unifies synonyms of an expression: other labels
+are kept as written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CONTEMPT = "contempt"
 VOCABULARY = (*LABELS, CONTEMPT)
 MAX_LABELS = 100
 MAX_LENGTH = 64  # characters of one, as in a manifest
-_MIN_MISSPELT = 4  # characters: shorter words are near to too many
+_MIN_MISSPELT = 4  # characters: shorter words resemble too many others
 
 _SYNONYMS = {
     "angry": ("anger", "ang", "angriness", "an"),
@@ -30,7 +30,7 @@ _SYNONYMS = {
 }
 _BY_NAME = {name: label for label, names in _SYNONYMS.items() for name in (label, *names)}
 
-# What a number stands for, as each data set's own page says it.
+# Meaning of numbers, from each data set's documentation.
 ORDERS: dict[str, dict[int, str]] = {
     # kaggle.com/c/challenges-in-representation-learning-facial-expression-recognition-challenge, "Data"
     "fer2013": dict(enumerate(LABELS)),
@@ -49,7 +49,7 @@ _GUESSES = ("raf-db", "fer2013", "affectnet")  # in which numbered labels are tr
 
 
 def canonical(name: str) -> str | None:
-    """Return the known expression that `name` stands for, or None.
+    """Return the known expression of `name`, or None.
 
     Case, blanks and a leading number are ignored: ``3_Happiness`` and ``happy`` are the same class.
     """
@@ -58,12 +58,12 @@ def canonical(name: str) -> str | None:
 
 
 def label_of(name: str) -> str:
-    """Return the label that a data set's word stands for: a known expression, else the word as it is written."""
+    """Return a word's label: a known expression, else the word as written."""
     return canonical(name) or name.strip()
 
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
-    """Return different labels in order: the vocabulary's first, then numbers by value, then the rest by name."""
+    """Return labels in canonical order: the vocabulary's first, then numbers by value, then the rest by name."""
 
     def key(name: str) -> tuple[int, int, str]:
         if name in VOCABULARY:
@@ -87,7 +87,7 @@ def near(name: str) -> str | None:
 
 
 def is_number(name: str) -> bool:
-    """Return whether a label is a number, and so says nothing by itself."""
+    """Return whether a label is a number, without meaning by itself."""
     return re.fullmatch(r"\d{1,6}", name, re.ASCII) is not None
 
 
@@ -97,11 +97,11 @@ def numbered(names: Sequence[str]) -> bool:
 
 
 def guess(names: Sequence[str]) -> str | None:
-    """Return the name of the order in `ORDERS` whose numbers these are, or None. A guess, for a person to confirm."""
+    """Return the name of the order in `ORDERS` with these numbers, or None. A guess, to be confirmed."""
     numbers = {int(name) for name in names}
     return next((order for order in _GUESSES if numbers == ORDERS[order].keys()), None)
 
 
 def spelled(order: Mapping[int, str]) -> str:
-    """Return an order for a person: ``1 surprise, 2 fear, ...``."""
+    """Return an order for display: ``1 surprise, 2 fear, ...``."""
     return ", ".join(f"{number} {label}" for number, label in order.items())

@@ -1,7 +1,7 @@
-"""How much of a file edgefer reads: the one place for bounds, and the one way to open what somebody else wrote.
+"""Limits on files, and the only way to open untrusted ones.
 
-A reader takes less than 1 GB and 20 s of whatever it is given, unless that is a user's own large data set. What is
-larger than its bound is an InputError in one line, and so are pipes and devices, which would block a reader for ever.
+Readers use less than 1 GB and 20 s for any input except large data sets.
+Larger files are an InputError in one line, and so are pipes and devices, which would block.
 """
 
 from __future__ import annotations
@@ -75,18 +75,18 @@ BLANK_LINES = 1000  # of a table, one after another
 
 @contextmanager
 def opened(path: Path, label: str | None = None) -> Iterator[BinaryIO]:
-    """Open a regular file, or a link to one; what is open is what was checked.
+    """Open a regular file, or a link to one, checking the opened file itself.
 
     Args:
         path: of the file.
-        label: what messages call it, if not its path.
+        label: its name in messages; by default its path.
 
     Raises:
-        InputError: it is not there, may not be read, or is a folder, a pipe or a device.
+        InputError: it is missing, unreadable, or a folder, a pipe or a device.
     """
     label = label or printable(str(path))
     try:
-        # Without O_NONBLOCK a pipe that nobody writes to would block here.
+        # Without O_NONBLOCK a pipe without a writer would block here.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         raise InputError(f"{label} is not there") from None
@@ -106,7 +106,7 @@ def read_bytes(path: Path, most: int, label: str | None = None) -> bytes:
     Args:
         path: of the file.
         most: bytes that it may have.
-        label: what messages call it, if not its path.
+        label: its name in messages; by default its path.
 
     Raises:
         InputError: see `opened`; or it has more than `most` bytes.
@@ -184,10 +184,10 @@ def read_json(path: Path, most: int, label: str | None = None, values: int = VAL
 
 
 def check_json(content: bytes, label: str, values: int = VALUES, objects: int = OBJECTS) -> None:
-    """Refuse JSON of more values than edgefer would write, before memory is taken for them.
+    """Refuse JSON with more values than edgefer would write, before allocating memory.
 
     A parser takes up to 70 bytes for each byte of ``{},{},{}``, and a schema's complaints more. Commas and brackets
-    inside texts are counted too, so there may be fewer values than counted, never more.
+    inside strings are counted too, so the count is an upper bound.
 
     Raises:
         InputError: there are more than `values` in all, or more than `objects` objects.
@@ -198,7 +198,7 @@ def check_json(content: bytes, label: str, values: int = VALUES, objects: int = 
 
 
 def check_depth(tree: Any, label: str) -> None:
-    """Refuse dicts and lists that nest deeper than `DEPTH`: what walks through them would run out of stack.
+    """Refuse dicts and lists nested deeper than `DEPTH`, to avoid stack overflow.
 
     Raises:
         InputError: they do.
@@ -218,11 +218,11 @@ def check_depth(tree: Any, label: str) -> None:
 
 
 def check_file(path: Path, most: int, label: str | None = None) -> int:
-    """Return the size of a regular file that another library is about to open by its name.
+    """Return the size of a regular file before another library opens it by name.
 
     Raises:
-        InputError: see `opened`; or it has more than `most` bytes, or is large and mostly holes: 20 GB of zeros that
-            take no disk.
+        InputError: see `opened`; or it has more than `most` bytes, or is large and mostly sparse, such as 20 GB
+            of zeros without disk space.
     """
     label = label or printable(str(path))
     with opened(path, label) as file:
@@ -253,7 +253,7 @@ def sha256(path: Path, most: int, label: str | None = None) -> str:
 
 
 def _has_holes(file: BinaryIO, size: int) -> bool:
-    """Return whether the file system knows of a hole: mounted network drives say that files take no disk at all."""
+    """Return whether the file system reports holes: network drives may report no disk use."""
     seek_hole = getattr(os, "SEEK_HOLE", None)
     if seek_hole is None:
         return True
@@ -264,22 +264,22 @@ def _has_holes(file: BinaryIO, size: int) -> bool:
 
 
 def too_large(label: str, size: int, most: int) -> InputError:
-    """Return what is said of a file of `size` bytes where `most` are read."""
+    """Return the error for a file of `size` bytes with a limit of `most`."""
     return InputError(f"{label} is larger than edgefer reads: it has {size:,} bytes, but at most {most:,} are possible")
 
 
 def entries(size: int) -> int:
-    """Return how many entries a zip of `size` bytes may have: one of a user's own pictures is as large as they are."""
+    """Return the maximum entries of a zip of `size` bytes, which grows with its size."""
     return max(ENTRIES, size // BYTES_AN_ENTRY)
 
 
 def directory(size: int) -> int:
-    """Return how many bytes the list of entries of a zip of `size` bytes may have."""
+    """Return the maximum bytes of the entry list of a zip of `size` bytes."""
     return max(DIRECTORY, size // SHARE_OF_DIRECTORY)
 
 
 class BoundedReads(io.BufferedReader):
-    """A file of which no more than a bound is read at a time: what a zip says of itself decides how much that is.
+    """A file with bounded reads: a zip's own fields determine read sizes.
 
     Args:
         raw: opened without a buffer.

@@ -1,4 +1,4 @@
-"""Text that may come from anywhere, a file's name or another library's error, as it is shown: one printable line."""
+"""Untrusted text, such as file names or other libraries' errors, as one printable line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001  # what a spreadsheet takes for the beginning of one
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001  # start of a formula in a spreadsheet
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d+)?", re.ASCII)
 
 
 def printable(text: str) -> str:
-    """Return `text` with control characters, which a file's or column's name may have, written as escapes.
+    """Return `text` with control characters escaped.
 
-    So are line ends, marks that turn the direction of writing (Unicode's bidi controls) and what cannot be seen.
+    Also escapes line ends, Unicode's bidi controls and invisible characters.
     """
     if text.isprintable():
         return text
@@ -25,12 +25,12 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Return `text` as `printable` does, its line ends left as they are."""
+    """Like `printable`, but keep line ends."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def shell(word: object) -> str:
-    """Return a word as it is typed into a shell; what is not printable as bash, ksh and zsh read it, by bytes."""
+    """Return a word quoted for a shell; unprintable characters as bytes, for bash, ksh and zsh."""
     text = str(word)
     if text.isprintable():
         return shlex.quote(text)
@@ -38,21 +38,21 @@ def shell(word: object) -> str:
 
 
 def typed(words: Iterable[str]) -> str:
-    """Return a command as it is typed into a shell, in one printable line."""
+    """Return a command quoted for a shell, in one printable line."""
     return " ".join(map(shell, words))
 
 
 def _escaped(letter: str) -> str:
     if letter.isprintable():
         return f"\\{letter}" if letter in "'\\" else letter
-    # By bytes: what \\u gives depends on the shell's locale, and a name need not be UTF-8.
+    # By bytes: \\u depends on the shell's locale, and a name need not be UTF-8.
     return "".join(f"\\x{byte:02x}" for byte in letter.encode("utf-8", "surrogateescape"))
 
 
 def cell(value: object) -> object:
-    """Return a value for a table in CSV: text that a spreadsheet would take for a formula begins with an apostrophe.
+    """Return a value for a table in CSV: text that a spreadsheet would read as a formula gets an apostrophe.
 
-    Numbers stay as they are, as text too. The convention is OWASP's (CSV injection).
+    Numbers are unchanged, also as text. The convention is OWASP's (CSV injection).
     """
     if not isinstance(value, str) or not value.startswith(_FORMULA) or _NUMBER.fullmatch(value):
         return value
@@ -60,17 +60,17 @@ def cell(value: object) -> object:
 
 
 def one_line(text: object, most: int | None = None) -> str:
-    """Return what `text` says in one printable line; of more than `most` characters the end is cut and shown as ..."""
+    """Return `text` in one printable line, truncated with ... after `most` characters."""
     line = printable(" ".join(str(text).split()))
     return line if most is None or len(line) <= most else f"{line[: most - 3]}..."
 
 
 def complaint(error: ValidationError, unknown: str = "unknown key") -> str:
-    """Return what a schema complains of first, in one line: ``phases.0.lr: Input should be greater than 0``.
+    """Return a schema's first complaint in one line: ``phases.0.lr: Input should be greater than 0``.
 
     Args:
-        error: of a model that refused what it was given.
-        unknown: what is said of a key that the model does not have.
+        error: from a model.
+        unknown: message for an unknown key.
     """
     first = error.errors()[0]
     said = unknown if first["type"] == "extra_forbidden" else first["msg"]
@@ -78,7 +78,7 @@ def complaint(error: ValidationError, unknown: str = "unknown key") -> str:
 
 
 def mark(synthetic: bool) -> str:
-    """Return what stands behind every figure that comes from edgefer's own synthetic faces; nothing for others."""
+    """Return the mark after figures from synthetic faces, or an empty string."""
     return " (synthetic faces)" if synthetic else ""
 
 

@@ -1,8 +1,8 @@
-"""Files and folders that a process holds, so that no two write one thing, and what a killed process left is known.
+"""Locks on files and folders, to avoid concurrent writers and detect leftovers of killed processes.
 
-A lock is the operating system's (``flock``) on the file or folder itself: it ends with its process, however that ends,
-and leaves no file. Where there are none (Windows, some network file systems) nothing is held, and what is left counts
-as nobody's after a day.
+A lock is the operating system's (``flock``) on the file or folder itself: it ends with its process and
+leaves no file. Without such locks (Windows, some network file systems) nothing is locked, and leftovers are deleted
+after a day.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _STALE_SECONDS = 86_400.0
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold a file or folder that is there; it may be renamed meanwhile.
+    """Lock an existing file or folder, which may be renamed meanwhile.
 
     Raises:
-        BlockingIOError: somebody else holds it.
-        FileNotFoundError: it is not there any more.
+        BlockingIOError: another process has locked it.
+        FileNotFoundError: it no longer exists.
     """
     lock = _lock(path)
     try:
@@ -42,11 +42,11 @@ def held(path: Path) -> Iterator[None]:
 
 @contextmanager
 def awaited(path: Path, busy: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold a file or folder that is there and stays where it is, as soon as nobody else does.
+    """Lock an existing file or folder, waiting for other processes.
 
     Args:
         path: of it.
-        busy: is called where somebody does.
+        busy: called if another process has locked it.
     """
     if not _LOCKS:
         yield
@@ -65,7 +65,7 @@ def awaited(path: Path, busy: Callable[[], None] = lambda: None) -> Iterator[Non
 
 
 def remove_abandoned(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, unless a process holds it or this one may not."""
+    """Delete a file or a folder recursively, unless it is locked or not permitted."""
     with suppress(OSError):
         lock = _lock(path)
         try:
@@ -81,7 +81,7 @@ def remove_abandoned(path: Path) -> None:
 
 
 def _lock(path: Path) -> int | None:
-    """Return the descriptor that holds `path`, or None where there are no such locks."""
+    """Return the descriptor that locks `path`, or None without such locks."""
     if not _LOCKS:
         return None
     lock = _open(path)

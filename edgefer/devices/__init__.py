@@ -1,1 +1,1 @@
-"""What a machine is and can do."""
+"""Machines and devices: descriptions and sensors."""

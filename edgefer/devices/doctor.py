@@ -1,4 +1,4 @@
-"""What this machine is and can do, line by line, with a remedy for each thing that is missing."""
+"""What this machine can run, line by line, with a remedy for each missing part."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def examine(
     detector: tuple[bool, str, str] | None = None,
     opencv: Callable[[], OpenCV] = doctor_jetson.opencv,
 ) -> list[Line]:
-    """Return what was found, in the order in which a person would ask.
+    """Return the findings, most general first.
 
     Args:
         extras: packages of each extra, by name.
-        gpu: starts the GPU and says which it is, or raises MissingRequirement; asked only where there should be one.
+        gpu: starts and describes the GPU, or raises MissingRequirement; called only if there should be one.
         detector: whether faces are found as well as can be, by what, and what to do if not.
         opencv: says what OpenCV says of itself; asked on a Jetson alone.
         root: where `proc`, `etc` and `sys` are; another folder in tests.
@@ -90,7 +90,7 @@ def _machine(here: machine.Machine, board: jetson.Jetson | None, root: Path) -> 
 
 
 def _power_sensor(root: Path) -> Line:
-    """What `bench` reads the energy of an inference from; a GPU's own is nvidia-smi."""
+    """The energy sensor that `bench` uses on the CPU; a GPU's is nvidia-smi."""
     for name, rails in (("RAPL", rapl.counters(root)), ("INA3221", jetson.watts(root))):
         if rails:
             return Line("machine", "power sensor", "ok", f"{name}: {', '.join(rails)}")
@@ -114,7 +114,7 @@ def _int8(here: machine.Machine) -> Iterator[Line]:
 
         version = str(onnxruntime.__version__)
         providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
-    except Exception as error:  # a wheel for another processor fails in ways of its own
+    except Exception as error:  # a wheel for another processor may fail in any way
         reason = one_line(error, 120)
         yield Line(
             part,
@@ -154,7 +154,7 @@ def _tensorrt(
 
 
 def _distribution(name: str) -> str:
-    """Return which of a package's distributions is installed: the plain one is for the newest CUDA."""
+    """Return which distribution of a package is installed: the plain one is for the newest CUDA."""
     for each in (name, f"{name}-cu13", f"{name}-cu12"):
         try:
             metadata.version(each)

@@ -1,4 +1,4 @@
-"""What `edgefer doctor` says of a Jetson: what decides whether its GPU can be used, and what mends it."""
+"""`edgefer doctor` on a Jetson: whether its GPU can be used, and remedies."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _JETPACK = "sudo apt install nvidia-jetpack"
 
 @dataclass(frozen=True)
 class OpenCV:
-    """What OpenCV says of itself.
+    """OpenCV's description of itself.
 
     Attributes:
-        version: empty where it is not installed or does not load.
+        version: empty if it is not installed or does not load.
         gstreamer: whether it opens a CSI camera's pipeline.
         error: why it does not load.
     """
@@ -44,7 +44,7 @@ class OpenCV:
 
 
 def opencv() -> OpenCV:
-    """Ask OpenCV in a process of its own: JetPack's prints a page and may crash beside NumPy 2."""
+    """Query OpenCV in a separate process: JetPack's prints a page and may crash with NumPy 2."""
     if not importable("cv2"):
         return OpenCV()
     command = [sys.executable, "-c", _OPENCV]
@@ -60,7 +60,7 @@ def opencv() -> OpenCV:
 
 
 def board_lines(board: jetson.Jetson) -> Iterator[Line]:
-    """Say which board and JetPack it is, and whether edgefer runs on them; its power mode; its clocks."""
+    """Report board and JetPack, whether edgefer runs on them, power mode and clocks."""
     release = f"JetPack {board.jetpack}" if board.jetpack else "unknown JetPack"
     found = f"{board.model}, {release} (Jetson Linux {board.linux or 'unknown'})"
     why = jetpack.not_runnable(board.model, board.linux)
@@ -80,7 +80,7 @@ def board_lines(board: jetson.Jetson) -> Iterator[Line]:
 
 
 def container(root: Path) -> str:
-    """Return which kind of container this is, or nothing."""
+    """Return the kind of container, or an empty string."""
     for mark, name in ((".dockerenv", "Docker"), ("run/.containerenv", "Podman")):
         if (root / mark).exists():
             return name
@@ -88,7 +88,7 @@ def container(root: Path) -> str:
 
 
 def container_line(root: Path) -> Line:
-    """Say whether this is a container, and which files of the board it lacks."""
+    """Report whether this is a container, and which of the board's files it lacks."""
     kind = container(root)
     if not kind:
         return Line("machine", "container", "ok", "none")
@@ -107,7 +107,7 @@ def container_line(root: Path) -> Line:
 
 
 def memory_line(root: Path) -> Line | None:
-    """Say how much memory is free: CPU and GPU of a Jetson share it."""
+    """Report free memory, shared by a Jetson's CPU and GPU."""
     available = machine.memory(root, "MemAvailable")
     if available is None:
         return None
@@ -120,7 +120,7 @@ def memory_line(root: Path) -> Line | None:
 def tensorrt_lines(
     board: jetson.Jetson, root: Path, gpu: Callable[[], str] | None, ask_opencv: Callable[[], OpenCV] = opencv
 ) -> Iterator[Line]:
-    """Say whether TensorRT and CUDA are there, for this Python; and OpenCV and NumPy, whose versions must fit."""
+    """Report TensorRT and CUDA for this Python, and OpenCV and NumPy, which must match."""
     known = jetpack.of(board.linux)
     yield _tensorrt(board, known, root)
     yield _cuda(known, root)
@@ -133,7 +133,7 @@ def tensorrt_lines(
 
 
 def gpu_line(gpu: Callable[[], str]) -> Line:
-    """Say what the driver says of the GPU."""
+    """Report the driver's description of the GPU."""
     from edgefer.errors import MissingRequirement
 
     try:
@@ -173,7 +173,7 @@ def _tensorrt(board: jetson.Jetson, known: jetpack.JetPack | None, root: Path) -
 
 
 def _without_binding(root: Path) -> tuple[str, str]:
-    """Return what is there of a TensorRT that this Python cannot import, and what mends it."""
+    """Return what is installed of a TensorRT that this Python cannot import, and the remedy."""
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     bindings = [path.parent.parent.name for path in root.glob("usr/lib/python3*/dist-packages/tensorrt")]
     libraries = sorted(root.glob("usr/lib/*-linux-gnu/libnvinfer.so.*.*"), key=lambda path: len(path.name))
@@ -191,7 +191,7 @@ def _without_binding(root: Path) -> tuple[str, str]:
 
 
 def _cuda(known: jetpack.JetPack | None, root: Path) -> Line:
-    """Say which CUDA toolkit is there. Engines need the driver alone, which Jetson Linux brings."""
+    """Report the CUDA toolkit. Engines need only the driver, part of Jetson Linux."""
     said = re.search(r'"cuda"\s*:\s*{[^}]*"version"\s*:\s*"([\d.]+)"', text(root / "usr/local/cuda/version.json"))
     brought = f"CUDA {known.cuda}" if known and known.cuda else "CUDA"
     if said:
@@ -200,7 +200,7 @@ def _cuda(known: jetpack.JetPack | None, root: Path) -> Line:
 
 
 def _binding(known: jetpack.JetPack | None) -> Line:
-    """Say by which package Python reaches the driver. Version 13 of cuda-bindings is for CUDA 13."""
+    """Report the package through which Python calls the driver. Version 13 of cuda-bindings is for CUDA 13."""
     wanted = 13 if known is not None and known.name.startswith("7") else 12
     remedy = f"pip install '{ {12: 'cuda-bindings>=12.9,<13', 13: 'cuda-bindings>=13,<14'}[wanted] }'"
     found = version("cuda.bindings", "cuda-bindings")
@@ -216,7 +216,7 @@ def _binding(known: jetpack.JetPack | None) -> Line:
 
 
 def _opencv(found: OpenCV) -> Line:
-    """Say whether OpenCV is there, and opens CSI cameras; a USB camera needs none."""
+    """Report whether OpenCV is installed and opens CSI cameras; a USB camera does not need it."""
     part, name = "TensorRT", "OpenCV"
     own = "pip uninstall opencv-python opencv-python-headlessand pip install 'numpy<2', to use JetPack's"
     if found.error:
@@ -230,7 +230,7 @@ def _opencv(found: OpenCV) -> Line:
 
 
 def _numpy(found: OpenCV, root: Path) -> Line:
-    """Say whether NumPy is one that JetPack's OpenCV, which is built for NumPy 1, can be loaded beside."""
+    """Report whether NumPy works with JetPack's OpenCV, which is built for NumPy 1."""
     numpy = version("numpy") or "unknown"
     jetpacks = any(root.glob("usr/lib/python3*/dist-packages/cv2*"))
     if numpy.startswith("2.") and (jetpacks or found.error) and not found.version:
@@ -248,7 +248,7 @@ def importable(package: str) -> bool:
 
 
 def version(package: str, distribution: str = "") -> str | None:
-    """Return the version of a package that this Python finds, or None where it finds none."""
+    """Return the version of a package that this Python finds, or None."""
     try:
         return metadata.version(distribution or package) if importable(package) else None
     except metadata.PackageNotFoundError:
@@ -258,6 +258,6 @@ def version(package: str, distribution: str = "") -> str | None:
 def _does_not_load(package: str) -> str:
     try:
         importlib.import_module(package)
-    except Exception as error:  # of whatever kind: a library of another release, a driver that is not there
+    except Exception as error:  # of any kind: a library of another release, a missing driver
         return one_line(error, 120)
     return ""

@@ -1,4 +1,4 @@
-"""Files in which a system says something of itself: many are not there, and what is there may be of any kind."""
+"""System files such as /proc: many may be missing or of any kind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def text(path: Path) -> str:
-    """Return a file's text, or nothing where it cannot be read."""
+    """Return a file's text, or an empty string if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

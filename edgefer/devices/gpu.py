@@ -1,4 +1,4 @@
-"""A GPU as its driver describes it."""
+"""A GPU as described by its driver."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU as its driver describes it.
+    """A GPU as described by its driver.
 
     Attributes:
         bus: PCI address as nvidia-smi takes it: ``0000:01:00.0``.
@@ -15,7 +15,7 @@ class Gpu:
         compute: digits of its compute capability: ``87``.
         cuda: the newest CUDA that the driver supports: ``12.6``.
         memory: in bytes; on an integrated GPU all of the machine's.
-        integrated: it shares the memory of the CPU, as on a Jetson: nothing needs to be copied.
+        integrated: it shares the CPU's memory, as on a Jetson, so no copies are needed.
         layer: the Python package that calls the driver: ``cuda.bindings`` or ``pycuda``.
     """
 

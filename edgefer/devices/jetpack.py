@@ -1,4 +1,4 @@
-"""Which JetPack a Jetson Linux belongs to, what it brings, and whether edgefer runs on it.
+"""The JetPack of a Jetson Linux, its content, and whether edgefer runs on it.
 
 Sources: NVIDIA's JetPack archive and Jetson Linux archive (release, TensorRT, CUDA); NVIDIA's support matrix for which
 module a JetPack is for. JetPack 4 and 5 have Python 3.6 and 3.8 and TensorRT 8, JetPack 6.0 has TensorRT 8.6: none has
@@ -21,9 +21,9 @@ class JetPack:
 
     Attributes:
         name: its version: ``6.2.1``.
-        tensorrt: first two numbers of its TensorRT; empty where NVIDIA's archive was not at hand.
+        tensorrt: first two numbers of its TensorRT; empty: not in NVIDIA's archive.
         cuda: version of its CUDA; likewise.
-        modules: that edgefer runs on with it; empty for none.
+        modules: supported by edgefer; may be empty.
     """
 
     name: str
@@ -34,7 +34,7 @@ class JetPack:
 
 _ORIN: tuple[Module, ...] = ("Orin",)
 _THOR: tuple[Module, ...] = ("Thor",)
-# Jetson Linux, or its first numbers. The longest one that fits is taken.
+# Jetson Linux, or its first numbers. The longest match is used.
 _RELEASES = {
     "39": JetPack("7.2 or later", modules=(*_ORIN, *_THOR)),
     "39.0": JetPack("7.2", "10.16", "13.2", (*_ORIN, *_THOR)),
@@ -68,18 +68,18 @@ _RELEASES = {
 
 
 def of(linux: str | None) -> JetPack | None:
-    """Return the JetPack that brought a Jetson Linux (``36.4.3``), or None for one that this edgefer does not know."""
+    """Return the JetPack of a Jetson Linux (``36.4.3``), or None if unknown."""
     fitting = [prefix for prefix in _RELEASES if f"{linux}.".startswith(f"{prefix}.")]
     return _RELEASES[max(fitting, key=len)] if fitting else None
 
 
 def releases() -> dict[str, JetPack]:
-    """Return the releases of Jetson Linux whose JetPack is known exactly."""
+    """Return the releases of Jetson Linux with an exactly known JetPack."""
     return {linux: found for linux, found in _RELEASES.items() if "." in linux}
 
 
 def module(model: str) -> Module | None:
-    """Return the generation of a board by what it calls itself, or None where that does not say."""
+    """Return the generation of a board by its name, or None."""
     words = model.lower()
     if "thor" in words:
         return "Thor"
@@ -90,9 +90,9 @@ def module(model: str) -> Module | None:
 
 
 def not_runnable(model: str, linux: str | None) -> str:
-    """Return why edgefer's engines cannot run on a board with its JetPack, and nothing where they can.
+    """Return why edgefer's engines cannot run on a board with its JetPack, or an empty string.
 
-    An unknown release is given the benefit of the doubt.
+    An unknown release is assumed to work.
     """
     board, found = module(model), of(linux)
     if board == "older":

@@ -1,4 +1,4 @@
-"""What a Jetson says of itself: board, JetPack, power mode, clocks, temperatures and power rails, from its files.
+"""A Jetson's description from its files: board, JetPack, power mode, clocks, temperatures and power rails.
 
 Formats: NVIDIA Jetson Linux Developer Guide, "Platform Power and Performance" (nvpmodel, INA3221, thermal zones) and
 "Clocks"; the release file's is that of Jetson Linux R32 to R38.
@@ -23,7 +23,7 @@ _GPU_DEVICES = re.compile(r"gpu|ga10b|gv11b|gp10b")
 
 
 class Jetson(BaseModel):
-    """A Jetson as it is at one moment."""
+    """A snapshot of a Jetson."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +43,7 @@ class Jetson(BaseModel):
 
 
 def describe(root: Path = Path("/")) -> Jetson | None:
-    """Describe the Jetson, or return None where this is none.
+    """Describe the Jetson, or return None on other machines.
 
     Args:
         root: where `proc`, `etc`, `sys` and `var` are; another folder in tests.
@@ -68,12 +68,12 @@ def describe(root: Path = Path("/")) -> Jetson | None:
 
 
 def named(board: Jetson | None) -> str | None:
-    """Return what an engine is tuned to beside the GPU, whose name all boards of a family share; None for no Jetson."""
+    """Return what an engine is tuned to besides the GPU's name, shared by a family of boards; None elsewhere."""
     return None if board is None else f"{board.model}, {board.power_mode or 'unknown power mode'}"
 
 
 def temperatures(root: Path = Path("/")) -> dict[str, float]:
-    """Return the thermal zones' temperatures in degrees Celsius; a zone that is switched off is left out."""
+    """Return the thermal zones' temperatures in degrees Celsius; inactive zones are omitted."""
     found = {}
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
         value = _number(zone / "temp")
@@ -84,7 +84,7 @@ def temperatures(root: Path = Path("/")) -> dict[str, float]:
 
 
 def gpu_megahertz(root: Path = Path("/")) -> float | None:
-    """Return the GPU's clock at this moment in MHz, or None: on an idle GPU it is the lowest one."""
+    """Return the GPU's current clock in MHz, or None; on an idle GPU it is the lowest."""
     for device in _gpus(root):
         hertz = _number(device / "cur_freq")
         if hertz:
@@ -93,7 +93,7 @@ def gpu_megahertz(root: Path = Path("/")) -> float | None:
 
 
 def cooling(root: Path = Path("/")) -> dict[str, int]:
-    """Return the cooling devices that slow the board down at this moment: name, and state (0 is left out).
+    """Return the active throttling devices: name, and state (0 is omitted).
 
     Linux, Documentation/driver-api/thermal/sysfs-api.rst: `type` and `cur_state` of each `cooling_device*`. A fan cools
     too, and slows nothing down.
@@ -107,7 +107,7 @@ def cooling(root: Path = Path("/")) -> dict[str, int]:
 
 
 def watts(root: Path = Path("/")) -> dict[str, float]:
-    """Return the power on each rail in watts at this moment.
+    """Return the current power of each rail in watts.
 
     Of an INA3221, volts times amperes of each channel that has a label. Of an INA238, which Thor may have, the one
     figure that it gives, by the sensor's label or place (Linux, Documentation/hwmon/ina238.rst: power1_input in
@@ -177,7 +177,7 @@ def _strongest_mode(root: Path) -> int | None:
 
 
 def stronger(board: Jetson) -> str:
-    """Return what a user types for the mode that holds nothing back."""
+    """Return the command for the fastest power mode."""
     number = board.strongest_mode
     return "sudo nvpmodel -p --verbose lists the modes" if number is None else f"sudo nvpmodel -m {number}"
 

@@ -10,22 +10,22 @@ from edgefer import public
 
 State = Literal["ok", "note", "missing", "broken"]
 
-# A path that may be a person's: those of every Linux machine stand in remedies, to be typed as they are.
+# A possibly personal path; paths common to all Linux machines occur in remedies and are kept.
 _PATH = re.compile(r"(?<![\w.~*/\\-])(?!/(?:dev|etc|proc|sys|usr|var/lib)/)(?:~?/|[A-Za-z]:\\)[^\s'\",;()\[\]]*")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that was looked at.
+    """One finding.
 
     Attributes:
         part: what it belongs to: ``machine``, ``INT8 on the CPU``, ``TensorRT``, ``faces``, ``extras``, ``folders``.
         name: what was looked at.
-        state: ``ok``; ``note`` where it decides a measurement; ``missing`` where something cannot be done without it;
-            ``broken`` where nothing works.
-        found: what it is.
-        remedy: what to do; empty where nothing needs to be done.
-        place: its path, for the terminal alone.
+        state: ``ok``; ``note`` if it affects measurements; ``missing`` if a feature needs it; ``broken`` if nothing
+            works.
+        found: its value.
+        remedy: what to do; may be empty.
+        place: its path, only for the terminal.
     """
 
     part: str
@@ -41,7 +41,7 @@ class Line:
         return ", ".join(filter(None, (self.place, self.found)))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what a bug report has of it, as plain JSON values: a path in an error's text keeps its last part."""
+        """Return the finding for a bug report, as plain JSON values: paths are cut to their last part."""
         fields = {"part": self.part, "name": self.name, "state": self.state}
         return {**fields, "found": _without_folders(self.found), "remedy": _without_folders(self.remedy)}
 

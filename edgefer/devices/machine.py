@@ -1,4 +1,4 @@
-"""What this machine is, as far as it decides a measurement."""
+"""A machine's properties that affect measurements."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Machine(BaseModel):
 
     @property
     def saturates(self) -> bool:
-        """Whether products of 8-bit numbers saturate: x86 without VNNI adds two of them up in 16 bits."""
+        """Whether products of 8-bit numbers saturate: x86 without VNNI adds two in 16 bits."""
         return self.architecture.lower() in ("x86_64", "amd64", "i686") and not self.fast_int8
 
 
@@ -63,7 +63,7 @@ def describe(root: Path = Path("/")) -> Machine:
 
 
 def load_average() -> float | None:
-    """Return the mean number of running processes over the last minute, or None where the system does not say."""
+    """Return the mean number of running processes over the last minute, or None if unknown."""
     try:
         return os.getloadavg()[0]
     except (AttributeError, OSError):  # AttributeError: Windows
@@ -71,7 +71,7 @@ def load_average() -> float | None:
 
 
 def stolen(root: Path = Path("/")) -> tuple[int, int] | None:
-    """Return the time that the host of this virtual machine took from it, and all time, in ticks since the start.
+    """Return the time taken by the host from this virtual machine, and the total time, in ticks since boot.
 
     The eighth number of /proc/stat's first line (proc(5)); None where that is not there.
     """
@@ -83,7 +83,7 @@ def stolen(root: Path = Path("/")) -> tuple[int, int] | None:
 
 
 def waited(root: Path = Path("/")) -> tuple[int, int] | None:
-    """Return how long this program's first thread was ready to run and other programs ran instead, and how long it ran.
+    """Return how long this program's first thread was ready but other programs ran, and how long it ran.
 
     Nanoseconds, the second and the first number of /proc/self/schedstat (Linux's sched-stats); None where that is not
     there.
@@ -95,20 +95,20 @@ def waited(root: Path = Path("/")) -> tuple[int, int] | None:
 
 
 def frequencies(root: Path = Path("/")) -> list[float]:
-    """Return the clock of each core in MHz, or nothing where the system does not say."""
+    """Return the clock of each core in MHz, or an empty list if unknown."""
     files = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
     return [int(value) / 1000 for value in (text(file).strip() for file in files) if value.isdigit()]
 
 
 def _cores() -> int:
-    """Return the cores this process may use: fewer than there are in a container or under taskset."""
+    """Return the cores this process may use: possibly fewer in a container or under taskset."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _cpuinfo(root: Path) -> dict[str, str]:
-    """Return the fields of the first processor that has them."""
+    """Return the fields of the first processor with them."""
     fields: dict[str, str] = {}
     for line in text(root / "proc/cpuinfo").splitlines():
         key, colon, value = line.partition(":")

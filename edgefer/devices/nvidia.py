@@ -1,4 +1,4 @@
-"""What an NVIDIA GPU says of itself, through nvidia-smi, which comes with the driver."""
+"""An NVIDIA GPU's state from nvidia-smi, part of the driver."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PATIENCE_SECONDS = 20
 
 
 class GpuState(BaseModel):
-    """A GPU as it is at one moment. What a GPU does not say is None."""
+    """A snapshot of a GPU; None: not reported."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,11 +39,11 @@ class GpuState(BaseModel):
 
 
 def describe(bus: str | None = None, meanwhile: Callable[[], object] | None = None) -> GpuState | None:
-    """Describe a GPU, or return None where nvidia-smi is not there or says nothing.
+    """Describe a GPU, or return None if nvidia-smi is missing or silent.
 
     Args:
         bus: where it is on the PCI bus; by default the first one. CUDA counts cards in another order.
-        meanwhile: done again and again until nvidia-smi has answered: an idle GPU has other clocks than a busy one.
+        meanwhile: repeated until nvidia-smi returns: an idle GPU has other clocks than a busy one.
     """
     values = _query(list(_FIELDS.values()), bus, meanwhile)
     if values is None or not values[0]:
@@ -55,7 +55,7 @@ def describe(bus: str | None = None, meanwhile: Callable[[], object] | None = No
 
 
 def watts(bus: str | None = None) -> dict[str, float]:
-    """Return what a GPU draws at this moment, by the name that nvidia-smi has for it, or nothing."""
+    """Return a GPU's current power by nvidia-smi's name for it, or an empty mapping."""
     found = _query(["power.draw"], bus, None)
     value = _number(found[0]) if found else None
     return {} if value is None else {"power.draw": value}

@@ -1,4 +1,4 @@
-"""Whether the device that a bench asks for is this machine."""
+"""Whether a bench's device is this machine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from edgefer.devices.files import text
 def here(device: str, root: Path = Path("/")) -> bool:
     """Return whether this machine is a Jetson, a Raspberry Pi, or another one with NVIDIA's driver.
 
-    Which card the driver runs is not asked: TensorRT for RTX says so itself when it starts. Under WSL the driver is
-    that of Windows, and reached by a device of its own.
+    The card's model is not checked: TensorRT for RTX does so when it starts. Under WSL the
+    driver is Windows', reached by its own device.
 
     Args:
         device: ``jetson``, ``rtx`` or ``pi``.

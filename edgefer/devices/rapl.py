@@ -1,7 +1,7 @@
-"""What a processor has used, from the energy counters of Linux's powercap (RAPL, Intel's; AMD's by the same driver).
+"""A processor's energy, from the counters of Linux's powercap (RAPL, Intel's; AMD's by the same driver).
 
 Format: the kernel's Documentation/power/powercap/powercap.rst. Each domain is a folder, ``intel-rapl:0`` a package or
-``psys``, ``intel-rapl:0:1`` a part of package 0. The counter in ``energy_uj`` begins again after `max_energy_range_uj`.
+``psys``, ``intel-rapl:0:1`` a part of package 0. The counter in ``energy_uj`` wraps around after `max_energy_range_uj`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ REMEDY = f"sudo chmod a+r /{_CLASS}/intel-rapl:*/{_COUNTER}"
 
 @dataclass(frozen=True)
 class Counter:
-    """A domain's counter at one moment.
+    """A snapshot of a domain's counter.
 
     Attributes:
-        microjoules: used since some moment.
-        most: where it begins again; None where that is not said.
+        microjoules: used since some time.
+        most: where it wraps around; None: unknown.
     """
 
     microjoules: int
@@ -35,7 +35,7 @@ class Counter:
 def counters(root: Path = Path("/")) -> dict[str, Counter]:
     """Return the counters that can be read, by domain: ``package-0``, ``package-0/dram``, ``psys``.
 
-    A package holds its core and its uncore, psys holds packages: what overlaps must not be added up.
+    A package includes core and uncore, psys includes packages: overlapping domains must not be summed.
 
     Args:
         root: where `sys` is; another folder in tests.
@@ -44,7 +44,7 @@ def counters(root: Path = Path("/")) -> dict[str, Counter]:
     for folder in _folders(root):
         try:
             value = int((folder / _COUNTER).read_text())
-        except (OSError, ValueError):  # a counter may vanish, or say nothing, at any time
+        except (OSError, ValueError):  # a counter may vanish or become unreadable at any time
             continue
         most = text(folder / "max_energy_range_uj").strip()
         found[_unique(_name(folder), folder, found)] = Counter(value, int(most) if most.isdigit() else None)
@@ -52,7 +52,7 @@ def counters(root: Path = Path("/")) -> dict[str, Counter]:
 
 
 def forbidden(root: Path = Path("/")) -> bool:
-    """Return whether counters are there and none may be read: since Linux 5.10 they are root's alone."""
+    """Return whether counters exist but none is readable: since Linux 5.10 only root may read them."""
     refused = False
     for folder in _folders(root):
         try:
@@ -67,9 +67,9 @@ def forbidden(root: Path = Path("/")) -> bool:
 
 
 def joules(before: Mapping[str, Counter], after: Mapping[str, Counter]) -> dict[str, float]:
-    """Return what each domain used between two moments that are less than its counter's range apart.
+    """Return each domain's energy between two snapshots less than a counter's range apart.
 
-    A domain that was not there at both, or began again without saying where, is left out.
+    Domains missing in one, or wrapped around at an unknown range, are omitted.
     """
     found = {}
     for name in before.keys() & after.keys():

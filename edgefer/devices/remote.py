@@ -1,11 +1,11 @@
-"""Another machine by the system's ssh and scp: connect, copy there, run edgefer there, fetch, leave nothing behind.
+"""Another machine by the system's ssh and scp: connect, copy, run edgefer, fetch, clean up.
 
-All goes over one connection. Its first session, the keeper, makes a folder on the host, waits until its input ends, and
-then ends what still runs there and removes the folder. Its input ends when this process is done, when it is killed, and
-when the connection is cut, so the host is clean in any case.
+All goes over one connection. Its first session, the keeper, creates a folder on the host, waits until its input
+ends, then kills what still runs there and deletes the folder. Its input ends when this process ends, is killed, or
+loses the connection, so the host is always cleaned up.
 
-Words that reach the shell there are quoted; paths for scp, which may or may not go through a shell there, are made of
-characters that mean nothing to one.
+Arguments for the remote shell are quoted; paths for scp, which may go through a
+shell, have only safe characters.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from edgefer import console
 from edgefer.errors import InputError, MissingRequirement
 from edgefer.lines import one_line
 
-# A name for ssh to connect to. What else ssh would take (ports, addresses of IPv6) can stand in its configuration under
-# such a name; this way no name is an option, and none means anything to a shell, in ssh's ProxyCommand for example.
+# A host name for ssh. Other settings (ports, IPv6 addresses) can be in its configuration under
+# such a name; so no name can be an option or affect a shell, e.g. in ssh's ProxyCommand.
 _CONFIG = "EDGEFER_SSH_CONFIG"
 _NAME = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.+-]*@)?[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _SAFE_PATH = re.compile(r"/[A-Za-z0-9_./+-]+")
-_LONGEST_SOCKET = 60  # characters of its folder; the system allows about 100 for all of it
+_LONGEST_SOCKET = 60  # characters of its folder; the system limits the path to about 100
 _CONNECTION_LOST = 255  # ssh's own exit code
 _CLEANING_SECONDS = 30
 _OPTIONS = (
-    "BatchMode=yes",  # ask nothing: neither for a password nor whether a host key is right
+    "BatchMode=yes",  # no prompts: neither passwords nor host keys
     "ConnectTimeout=15",
     "ServerAliveInterval=10",
     "ServerAliveCountMax=3",
     "LogLevel=ERROR",  # no banner
-    # What the user's configuration may have for this host, but is not meant for commands.
+    # Overrides of user configuration that is not meant for commands.
     "RemoteCommand=none",
     "RequestTTY=no",
     "ClearAllForwardings=yes",
@@ -49,7 +49,7 @@ _OPTIONS = (
     "PermitLocalCommand=no",
 )
 
-# $1: a word that marks the lines which are for us, among what the login there may print. $2: edgefer, or nothing.
+# $1: a marker for our lines among the login's output. $2: edgefer, or empty.
 _KEEPER = r"""
 mark=$1 named=$2
 say() { printf '%s %s\n' "$mark" "$*"; }
@@ -84,7 +84,7 @@ fi
 rm -rf "$folder" || { sleep 1; rm -rf "$folder"; }
 """
 
-# $1: the folder; then the command. It runs in the foreground: in the background a shell would let it ignore Ctrl-C.
+# $1: the folder; then the command. It runs in the foreground: in the background a shell would make it ignore Ctrl-C.
 _RUN = r"""
 cd "$1" || exit
 shift
@@ -94,7 +94,7 @@ rm -f pid
 exit "$code"
 """
 
-# What ssh says, and what to do then.
+# ssh's messages, and remedies.
 _REMEDIES = (
     ("IDENTIFICATION HAS CHANGED", "its host key has changed; check that it is the right machine, then: {ssh}"),
     ("Host key verification failed", "its host key is unknown; connect once by hand and check it: {ssh}"),
@@ -111,8 +111,8 @@ class Host:
     """A connected machine.
 
     Attributes:
-        name: as the user named it.
-        folder: an empty folder there, absolute, which is removed in the end.
+        name: as given by the user.
+        folder: an empty folder there, absolute, deleted at the end.
         command: edgefer there, as words.
         version: of edgefer there.
     """
@@ -160,7 +160,7 @@ class Host:
             raise MissingRequirement(f"copying the result from {self.name} failed: {failure}")
 
     def _copy(self, place: Path, source: str, target: str) -> str | None:
-        """Run scp in a local folder, so that of its name nothing reaches scp; return the reason where it fails.
+        """Run scp inside a local folder, so that scp never sees its path; return the reason on failure.
 
         Raises:
             MissingRequirement: the connection is cut.
@@ -173,7 +173,7 @@ class Host:
             text=True,
             errors="replace",
             check=False,
-            start_new_session=True,  # Ctrl-C is for this process, which ends scp and then cleans up
+            start_new_session=True,  # Ctrl-C goes to this process, which stops scp and then cleans up
         )
         if done.returncode == 0:
             return None
@@ -201,7 +201,7 @@ class Host:
 
         Args:
             arguments: of edgefer.
-            heard: takes each line that it prints on stderr, while it runs.
+            heard: called with each line of stderr while it runs.
 
         Raises:
             MissingRequirement: the connection is cut.
@@ -228,13 +228,13 @@ class Host:
         return process.returncode
 
     def _check_connection(self) -> None:
-        """Tell a lost connection from other failures.
+        """Detect a lost connection.
 
         Raises:
             MissingRequirement: the connection is cut.
         """
         try:
-            self._keeper.wait(timeout=2)  # it holds the connection; whoever shares that may be told a little earlier
+            self._keeper.wait(timeout=2)  # it holds the connection; users of it may notice slightly earlier
         except subprocess.TimeoutExpired:
             return
         raise MissingRequirement(
@@ -248,15 +248,15 @@ def connect(name: str, config: Path | None = None, edgefer: str | None = None) -
 
     Args:
         name: for ssh: a host, user@host, or a name from its configuration.
-        config: configuration file for ssh in place of the user's and the system's; by default EDGEFER_SSH_CONFIG's.
+        config: configuration file for ssh instead of the user's and the system's; by default EDGEFER_SSH_CONFIG.
         edgefer: the command there, a path or a name on its PATH; by default ``edgefer``, else ``python3 -m edgefer``.
 
     Yields:
-        The host. When the block ends, what still runs there is ended, and the folder there removed.
+        The host. At the end of the block, running processes there are killed, and the folder is deleted.
 
     Raises:
-        InputError: the name or a path can't be given to ssh.
-        MissingRequirement: ssh is not installed, the host is not reached or has no edgefer, its disk is full.
+        InputError: the name or a path cannot be passed to ssh.
+        MissingRequirement: ssh is not installed, the host cannot be reached or has no edgefer, or its disk is full.
     """
     check_name(name)
     if config is None and os.environ.get(_CONFIG):
@@ -301,7 +301,7 @@ def connect(name: str, config: Path | None = None, edgefer: str | None = None) -
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that ssh or a shell could take for something else.
+    """Refuse a name that ssh or a shell could misinterpret.
 
     Raises:
         InputError: it is not made of letters, digits and ``. _ + -``, with a user's name and @ in front or without.
@@ -315,7 +315,7 @@ def check_name(name: str) -> None:
 
 @contextmanager
 def _short_folder() -> Iterator[Path]:
-    """Yield a private folder whose path ssh can have a socket in: short, without blanks and per cents."""
+    """Yield a private folder for ssh's socket: a short path without blanks and percent signs."""
     usual = tempfile.gettempdir()
     fits = _SAFE_PATH.fullmatch(usual) and len(usual) <= _LONGEST_SOCKET
     with tempfile.TemporaryDirectory(prefix="edgefer-", dir=usual if fits else "/tmp") as folder:
@@ -323,12 +323,12 @@ def _short_folder() -> Iterator[Path]:
 
 
 def _script(text: str, *arguments: str) -> str:
-    """Return a command line for the login shell there, whichever it is, that runs a script of POSIX sh."""
+    """Return a command line that runs a POSIX sh script from any login shell."""
     return shlex.join(["exec", "sh", "-c", text.strip(), "sh", *arguments])
 
 
 def _answer(keeper: subprocess.Popen[str], mark: str) -> list[tuple[str, str]]:
-    """Return the marked lines of the keeper as pairs of a word and the rest: up to the folder, or all if it ends."""
+    """Return the keeper's marked lines as pairs of word and rest, up to the folder or the end."""
     assert keeper.stdout is not None
     found = []
     for line in keeper.stdout:
@@ -376,14 +376,14 @@ def _understand(
 
 
 def _end(keeper: subprocess.Popen[str]) -> None:
-    """Have the keeper clean up there, and wait until it has."""
+    """Let the keeper clean up there, and wait for it."""
     assert keeper.stdin is not None
     assert keeper.stdout is not None
     with suppress(BrokenPipeError):
         keeper.stdin.close()
     try:
         keeper.wait(timeout=_CLEANING_SECONDS)
-    except subprocess.TimeoutExpired:  # the connection hangs; without it the host will see to the folder itself
+    except subprocess.TimeoutExpired:  # the connection hangs; the host will clean up by itself
         keeper.kill()
         keeper.wait()
     finally:
@@ -391,6 +391,6 @@ def _end(keeper: subprocess.Popen[str]) -> None:
 
 
 def _last_line(text: str) -> str:
-    """Return the last line of what a program said that has words, made safe to be shown."""
+    """Return the last line with words of a program's output, escaped."""
     lines = [line.strip() for line in text.splitlines() if any(c.isalnum() for c in line)]
     return one_line(lines[-1], 300) if lines else ""

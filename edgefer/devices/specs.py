@@ -1,4 +1,4 @@
-"""What data sheets state of devices: memory bandwidth and arithmetic, each figure with its source (`specs.toml`)."""
+"""Devices' data sheets: memory bandwidth and arithmetic, each figure with its source (`specs.toml`)."""
 
 from __future__ import annotations
 

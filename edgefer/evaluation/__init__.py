@@ -1,1 +1,1 @@
-"""How good and how fast a network is: metrics, predictions over a split, latency, and corruption robustness."""
+"""Metrics, predictions over a split, latency, and corruption robustness."""

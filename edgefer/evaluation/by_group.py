@@ -1,6 +1,6 @@
 """A network's figures by group of pictures or people, and whether the worst gap between groups exceeds chance.
 
-Intervals and tests take people, not pictures, for independent where it is known who is in which picture.
+If people are known, intervals and tests treat people, not pictures, as independent.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from edgefer.evaluation import metrics
 
-MIN_IMAGES = 30  # of a group: fewer are named, and neither judged nor ranked
-MIN_PEOPLE = 3  # in a group, where it is known who is in which picture
+MIN_IMAGES = 30  # of a group: smaller groups are listed but not evaluated
+MIN_PEOPLE = 3  # in a group, if people are known
 PERMUTATIONS = 9_999
 RESAMPLES = 1_000
 SEED = 0
-LEVEL = 0.05  # of the test, for all columns of a table together
+LEVEL = 0.05  # of the test, for all columns of a table
 _BINS = 15
 _CELLS = 2_000_000  # in memory at a time: resamples or permutations by images or people
 
@@ -37,7 +37,7 @@ class Share:
 
 @dataclass(frozen=True)
 class GroupRecall:
-    """How many images of one class a network gets right in one group; Wilson's interval."""
+    """Recall of one class in one group; Wilson's interval."""
 
     label: str
     images: int
@@ -53,10 +53,10 @@ class GroupFigures:
     Attributes:
         group: the value in the table, or a range of numbers.
         images: in the group.
-        people: in the group; None where that is not known.
-        accuracy: Wilson's interval, or where people are known a bootstrap over people.
-        calibration_error: expected calibration error, 15 bins; bootstrap. It is biased upwards where images are few.
-        recall: by class; without those that the group has no images of.
+        people: in the group; None: unknown.
+        accuracy: Wilson's interval, or a bootstrap over people if they are known.
+        calibration_error: expected calibration error, 15 bins; bootstrap. It is biased upwards for few images.
+        recall: by class; without classes that the group lacks.
     """
 
     group: str
@@ -108,7 +108,7 @@ class ColumnFigures:
         groups: those with enough images, by name.
         small: the others.
         unknown: images without a value.
-        gap: None where fewer than two groups have enough images.
+        gap: None if fewer than two groups have enough images.
     """
 
     column: str
@@ -129,12 +129,12 @@ def figures(
     """Return a network's figures by group, for each column of a table.
 
     Args:
-        columns: by name the group of each image; empty where it is not known.
+        columns: by name the group of each image; empty: unknown.
         labels: int64, (n,), true classes.
         logits: float32, (n, classes), before the temperature.
         classes: names of the classes.
         temperature: of the bundle, for confidences.
-        people: who is in each image; empty where that is not known. None: nobody says.
+        people: person in each image; empty: unknown. None: no source.
     """
     probabilities = metrics.softmax(logits / np.float32(temperature))
     confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
@@ -196,7 +196,7 @@ def _in_order(groups: set[str]) -> list[str]:
 
 
 def _numbers(names: NDArray[np.object_]) -> NDArray[np.int64]:
-    """Return a number from 0 for each name; images of nobody known are each someone else."""
+    """Return a number from 0 for each name; images of unknown people count as different people."""
     known = {name: number for number, name in enumerate(dict.fromkeys(name for name in names if name))}
     found = np.array([known.get(name, -1) for name in names], np.int64)
     found[found < 0] = len(known) + np.arange(int((found < 0).sum()))
@@ -209,7 +209,7 @@ def _bootstrap(
     """Return accuracy and expected calibration error with percentile intervals over resampled images or people."""
     units = np.arange(len(right)) if unit is None else unit
     count = int(units.max()) + 1
-    # What each unit adds: images, right ones, and for each bin right ones less confidence.
+    # Per unit: images, correct ones, and for each bin correct ones minus confidence.
     adds = np.zeros((count, 2 + _BINS))
     np.add.at(adds[:, 0], units, 1)
     np.add.at(adds[:, 1], units, right)
@@ -244,9 +244,9 @@ def _gap(
     labels: NDArray[np.int64],
     persons: NDArray[np.object_] | None,
 ) -> Gap:
-    """Return the gap between the best and the worst group, and how often chance makes one as large.
+    """Return the gap between the best and the worst group, and its p value.
 
-    The largest gap among all groups is what each permutation is asked for too, so that many groups are no excuse.
+    Each permutation also uses the largest gap among all groups, which accounts for many groups.
     """
     images = np.concatenate([chosen for _, chosen in judged])
     group = np.repeat(np.arange(len(judged)), [len(chosen) for _, chosen in judged])
@@ -255,7 +255,7 @@ def _gap(
     unit = None if persons is None else _numbers(persons[images])
     if unit is not None and _mostly_one_group_each(unit, group):
         permuted: Unit = "people"
-        _, unit = np.unique(unit * len(judged) + group, return_inverse=True)  # who is in two groups is two people
+        _, unit = np.unique(unit * len(judged) + group, return_inverse=True)  # a person in two groups counts twice
         draws = _people_permuted(hits, group, unit, len(judged))
     else:
         permuted = "pictures"
@@ -268,7 +268,7 @@ def _gap(
 
 
 def _mostly_one_group_each(unit: NDArray[np.int64], group: NDArray[np.int64]) -> bool:
-    """Return whether most people are in one group alone, as by sex, and not in several, as by camera."""
+    """Return whether most people are in a single group, as with sex, not in several, as with camera."""
     groups_of = np.bincount(np.array([*{*zip(unit.tolist(), group.tolist(), strict=True)}])[:, 0])
     return bool(2 * (groups_of == 1).sum() > len(groups_of))
 
@@ -278,8 +278,8 @@ def _pictures_permuted(
 ) -> NDArray[np.float64]:
     """Return each group's accuracy with groups exchanged among the pictures of each class, (permutations, groups).
 
-    A group keeps its number of pictures of each class, so a group of hard classes is not taken for one of hard faces.
-    How many right ones of a class fall to each group is then multivariate hypergeometric.
+    A group keeps its number of pictures per class, so that class difficulty does not count.
+    The correct pictures of a class per group are then multivariate hypergeometric.
     """
     random = np.random.default_rng(SEED)
     total = np.zeros((PERMUTATIONS, groups))

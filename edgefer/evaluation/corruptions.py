@@ -1,4 +1,4 @@
-"""What a camera, a codec or a hand does to a picture, in five strengths.
+"""Corruptions of pictures by camera, codec or occlusion, in five strengths.
 
 The idea and the choice of five strengths are those of Hendrycks & Dietterich, "Benchmarking neural network robustness
 to common corruptions and perturbations", ICLR 2019; the values are ours, for faces of about 48 pixels: what is a little

@@ -1,4 +1,4 @@
-"""Keep every bias within the int32 that ONNX Runtime makes of it."""
+"""Keeps every bias within ONNX Runtime's int32."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from edgefer.graph.graph import Graph, attribute
 from edgefer.graph.ranges import SELECTING
 from edgefer.graph.weights import along
 
-# ONNX Runtime stores a bias as round(bias / (input scale x weight scale)) in int32 and saturates without a word.
+# ONNX Runtime stores a bias as round(bias / (input scale x weight scale)) in int32 and saturates silently.
 _LARGEST = 2.0**30
 _SMALLEST_SCALE = 1e-20  # so that the product of two scales stays above float32's smallest normal number
 
 
 def hold_bias(model: ModelProto) -> ModelProto:
-    """Return `model` with a larger weight scale in each row whose bias would not fit into int32.
+    """Return `model` with a larger weight scale in each row with a bias that would overflow int32.
 
-    Such a row comes from a channel that died in training (gamma near 0): its weights say next to nothing, its bias
-    says everything, and ONNX Runtime would make that bias vanish. Rounding these weights to the larger scale changes
-    the channel by no more than 6e-8 of its bias for each weight in the row. Other rows are left alone.
+    Such a row comes from a channel that died in training (gamma near 0): its output is almost only
+    its bias, which ONNX Runtime would lose. Rounding these weights to the larger scale changes
+    the channel by no more than 6e-8 of its bias for each weight in the row. Other rows are unchanged.
     """
     graph = Graph(model)
     for layer in graph.nodes:
@@ -43,7 +43,7 @@ def hold_bias(model: ModelProto) -> ModelProto:
 
 
 def _dequantize(graph: Graph, layer: NodeProto, index: int) -> NodeProto | None:
-    """Return the DequantizeLinear that gives the layer's input, whatever only moves numbers between the two."""
+    """Return the DequantizeLinear of the layer's input, through operators that only move numbers."""
     node = graph.producer(layer.input[index])
     while node is not None and node.op_type in SELECTING:
         node = graph.producer(node.input[0])

@@ -1,4 +1,4 @@
-"""Count a network's multiply-accumulates from its graph."""
+"""Counts a network's multiply-accumulates from its graph."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from edgefer.graph.shapes import tensors
 def macs(model: ModelProto) -> int | None:
     """Return the multiply-accumulates of Conv, ConvTranspose, Gemm and MatMul for one image, padding included.
 
-    None where the shapes of such a node cannot be known.
+    None if a shape is unknown.
     """
     found = macs_by_node(model)
     return None if found is None else sum(found.values())
 
 
 def macs_by_node(model: ModelProto) -> dict[str, int] | None:
-    """Return the same for each of these nodes, by the name of what it makes."""
+    """Return the same for each node, by the name of its output."""
     graph = Graph(model)
     shapes = {name: shape for name, (shape, _) in tensors(graph).items()}
     counted = [node for node in graph.nodes if node.op_type in _COUNT]

@@ -1,4 +1,4 @@
-"""Fold BatchNorm into the convolution or linear layer in front of it, quantized or not."""
+"""Folds BatchNorm into the convolution or linear layer before it, quantized or not."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def fold_batchnorm(model: ModelProto) -> ModelProto:
     """Return `model` without the BatchNormalization nodes that follow a Conv or a Gemm.
 
     With f = gamma / sqrt(var + eps) for each output channel: weights * f, bias = (bias - mean) f + beta. On int8
-    weights the scale takes |f| and the rows where f < 0 change sign, so no weight is rounded again: the result differs
-    from the untouched network by float32 rounding alone. Weights that several layers share are copied first.
+    weights the scale takes |f| and the rows where f < 0 change sign, so no weight is rounded again:
+    the result differs only by float32 rounding. Shared weights are copied first.
 
-    A BatchNorm stays where something else reads the layer in front of it too, and a row that holds -128 (which has no
-    opposite in int8; NNCF's weights stop at -127) keeps the whole BatchNorm in place.
+    A BatchNorm is kept if its input has other readers, or if a row contains
+    -128, which cannot be negated in int8 (NNCF's weights stop at -127).
     """
     graph = Graph(model)
     for norm in [node for node in graph.nodes if node.op_type == "BatchNormalization"]:
@@ -60,7 +60,7 @@ def _bias(graph: Graph, layer: NodeProto) -> Array | float | None:
 
 
 def _scale_rows(graph: Graph, layer: NodeProto, factor: Array) -> bool:
-    """Multiply each row of the layer's weights by its factor; return False where they cannot be."""
+    """Multiply each row of the layer's weights by its factor; return False if impossible."""
     weight = graph.constant(layer, 1)
     if weight is not None:
         scaled = (weight * along(factor, 0, weight.ndim)).astype(np.float32)
@@ -77,7 +77,7 @@ def _scale_rows(graph: Graph, layer: NodeProto, factor: Array) -> bool:
     rows = stored * along(np.where(factor < 0, -1, 1), 0, stored.ndim)
     if rows.max(initial=0) > 127:
         return False
-    # A channel with gamma 0 keeps its old scale: 0 is none.
+    # A channel with gamma 0 keeps its old scale: 0 is not a valid scale.
     rows[factor == 0] = 0
     scales = np.broadcast_to(scale, factor.shape) * np.where(factor == 0, 1, np.abs(factor))
 

@@ -1,4 +1,4 @@
-"""A network in FP16, which TensorRT under strong typing runs in half precision; and back in FP32."""
+"""Converts a network to FP16, for TensorRT with strong typing, and back to FP32."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from edgefer.graph.graph import in_order
 def to_fp16(model: ModelProto) -> ModelProto:
     """Return a copy whose weights and arithmetic are float16; input and output stay float32.
 
-    Under strong typing TensorRT computes in the types that the file has, so FP16 takes a file of its own. Weights that
-    float16 has no number for become its largest or its smallest one.
+    With strong typing TensorRT computes in the file's types, so FP16 needs its own
+    file. Weights out of float16's range are clipped.
 
     Args:
         model: float32.
@@ -24,17 +24,17 @@ def to_fp16(model: ModelProto) -> ModelProto:
     copy = ModelProto()
     copy.CopyFrom(model)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it names each weight that is too small for float16
+        warnings.simplefilter("ignore")  # it prints each weight that is too small for float16
         converted: ModelProto = convert_float_to_float16(copy, keep_io_types=True)
     ordered = ModelProto()
     ordered.CopyFrom(converted)
     del ordered.graph.node[:]
-    ordered.graph.node.extend(in_order(list(converted.graph.node)))  # its casts stand behind what reads them
+    ordered.graph.node.extend(in_order(list(converted.graph.node)))  # its casts come after their readers
     return ordered
 
 
 def to_fp32(model: ModelProto) -> ModelProto:
-    """Return a copy of an FP16 network that computes in float32; its weights stay the numbers that they are."""
+    """Return a copy of an FP16 network that computes in float32; its weights keep their values."""
     copy = ModelProto()
     copy.CopyFrom(model)
     for tensor in copy.graph.initializer:

@@ -1,7 +1,7 @@
-"""Which nodes of an INT8 network ONNX Runtime really runs in INT8, and why it leaves the others in FP32.
+"""Which nodes of an INT8 network ONNX Runtime runs in INT8, and why others stay in FP32.
 
-ONNX Runtime says so itself: it writes the graph that it made of a file, and what it fused has another operator there
-(a convolution between quantizers is QLinearConv). What is still there as Conv runs in FP32.
+Read from ONNX Runtime's optimized graph, in which fused nodes have other operators (a
+convolution between quantizers is QLinearConv). Remaining Conv nodes run in FP32.
 """
 
 from __future__ import annotations
@@ -21,8 +21,15 @@ from edgefer.graph.ranges import SELECTING
 _ACTIVATIONS = frozenset(("Celu", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "Mish", "QuickGelu", "Sigmoid"))
 _ACTIVATIONS |= {"LeakyRelu", "PRelu", "Selu", "Softplus", "Tanh"}
 _POOLS = ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean")
-_INTEGER = ("QLinear", "QGemm", "QAttention", "ConvInteger", "MatMulInteger", "DynamicQuantize")  # their names begin so
-# They cost next to nothing, so that it does not matter what they run in.
+_INTEGER = (
+    "QLinear",
+    "QGemm",
+    "QAttention",
+    "ConvInteger",
+    "MatMulInteger",
+    "DynamicQuantize",
+)  # prefix of their names
+# Their cost is negligible in any type.
 _FREE = SELECTING | {"Cast", "Concat", "Constant", "Pad", "Shape"}
 _REPLACE = "compress with --activation relu, which replaces it by ReLU and fine-tunes"
 
@@ -32,10 +39,10 @@ class Slow:
     """One reason why an INT8 network is slower than it could be.
 
     Attributes:
-        reason: what it is and what ONNX Runtime makes of it.
+        reason: cause and effect in ONNX Runtime.
         remedy: what would help.
-        nodes: the layers that it keeps in FP32, or holds up, by their names in the file.
-        macs: their share of the network's multiply-accumulates, 0 to 1; None where these cannot be counted.
+        nodes: affected layers, by their names in the file.
+        macs: their share of the network's multiply-accumulates, 0 to 1; None: unknown.
     """
 
     reason: str
@@ -45,7 +52,7 @@ class Slow:
 
 
 def optimized(model: ModelProto) -> ModelProto:
-    """Return the graph that ONNX Runtime's CPU provider makes of a model (all but hardware-specific layouts)."""
+    """Return the graph optimized by ONNX Runtime's CPU provider (without hardware-specific layouts)."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.log_severity_level = 4
@@ -58,12 +65,12 @@ def optimized(model: ModelProto) -> ModelProto:
 
 @dataclass(frozen=True)
 class InFloat:
-    """What ONNX Runtime computes of an INT8 network in FP32.
+    """The parts of an INT8 network that ONNX Runtime computes in FP32.
 
     Attributes:
-        integer: share of the network's multiply-accumulates in 8-bit kernels, 0 to 1; where these cannot be counted,
-            share of its layers.
-        reasons: why other layers have none, the reason that costs most first.
+        integer: share of the network's multiply-accumulates in 8-bit kernels, 0 to 1; if these are unknown, share of
+            its layers.
+        reasons: why other layers have none, costliest first.
     """
 
     integer: float
@@ -71,7 +78,7 @@ class InFloat:
 
 
 def in_float(model: ModelProto) -> InFloat:
-    """Return what stays in FP32 of a model, and why.
+    """Return which parts of a model stay in FP32, and why.
 
     Args:
         model: lowered for CPUs, its nodes named.
@@ -87,7 +94,7 @@ def in_float(model: ModelProto) -> InFloat:
 
 
 def slow(model: ModelProto, fast_int8: bool) -> list[Slow]:
-    """Return why `model` is not faster in INT8, the reason that costs most first.
+    """Return why `model` is not faster in INT8, costliest reason first.
 
     Args:
         model: lowered for CPUs, its nodes named.
@@ -116,7 +123,7 @@ def slow(model: ModelProto, fast_int8: bool) -> list[Slow]:
 
 
 def _integer(nodes: Iterable[NodeProto]) -> set[str]:
-    """Return the names of nodes with an 8-bit kernel: ONNX Runtime gives it the name of the layer that it replaces."""
+    """Return the names of nodes with an 8-bit kernel: ONNX Runtime keeps the name of the replaced layer."""
     return {node.name for node in nodes if node.op_type.startswith(_INTEGER)}
 
 
@@ -133,7 +140,7 @@ def _layers_in_fp32(graph: Graph, integer: set[str]) -> _Found:
 
 
 def _reasons(found: _Found, costs: dict[str, int] | None) -> list[Slow]:
-    """Return the reasons, the one that costs most first; where costs are not known, the one with the most nodes."""
+    """Return the reasons, costliest first; if costs are unknown, by number of nodes."""
     whole = sum((costs or {}).values()) or 1
     reasons = [
         Slow(
@@ -213,7 +220,7 @@ def _not_fused(kind: str) -> str:
 
 
 def _operators_behind(graph: Graph, name: str) -> list[str]:
-    """Return the operators that read a tensor, behind ReLU, clip and what only moves numbers, other than quantizers."""
+    """Return the non-quantizer readers of a tensor, through ReLU, clip and operators that only move numbers."""
     found = []
     for reader in graph.readers(name):
         if reader.op_type in ("Clip", "Relu", *SELECTING):
@@ -244,7 +251,7 @@ _NORMS = {
 
 
 def _activation_behind(graph: Graph, layer: NodeProto) -> str:
-    """Return the name of the first activation or norm behind a layer that is not fused with it, or ''."""
+    """Return the name of the first unfused activation or norm after a layer, or ''."""
     for reader in graph.readers(layer.output[0]):
         behind = reader
         while behind.op_type in ("Reshape", "Transpose") and (after := graph.readers(behind.output[0])):
@@ -257,7 +264,7 @@ def _activation_behind(graph: Graph, layer: NodeProto) -> str:
             (made := graph.producer(name)) is not None and made.op_type in _ACTIVATIONS for name in reader.input
         ):
             return "SiLU"
-        if reader.op_type in ("Mul", "Div", "Add"):  # a GELU as the exporter writes it: x / sqrt(2) -> Erf
+        if reader.op_type in ("Mul", "Div", "Add"):  # a GELU in exported form: x / sqrt(2) -> Erf
             for after in graph.readers(reader.output[0]):
                 if after.op_type in ("Erf", "Tanh"):
                     return "GELU"
@@ -275,7 +282,7 @@ def _name(graph: Graph, node: NodeProto) -> str:
 
 
 def _belongs_to(graph: Graph, node: NodeProto) -> bool:
-    """Return whether a node is a part of an activation that is written out: the Mul of a SiLU, the Div of a GELU."""
+    """Return whether a node is part of a decomposed activation: the Mul of a SiLU, the Div of a GELU."""
     around = [graph.producer(name) for name in node.input]
     around += graph.readers(node.output[0])
     return node.op_type in ("Add", "Div", "Mul") and any(
@@ -303,7 +310,7 @@ def _back_to_pool(graph: Graph, name: str) -> Iterator[NodeProto]:
         yield node
         if node.op_type in _POOLS or not node.input:
             return
-        # Of a SiLU's Mul one input is the Sigmoid of the other: either way leads back.
+        # One input of a SiLU's Mul is the Sigmoid of the other: both lead back.
         node = graph.producer(node.input[0])
 
 

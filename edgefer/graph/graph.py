@@ -1,4 +1,4 @@
-"""A model's wiring, made easy to rewrite."""
+"""A model's graph in a form that is easy to rewrite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = NDArray[Any]
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 
-# Attributes of a Constant, and what it makes of their numbers; ``value`` is a tensor.
+# Attributes of a Constant, and their dtypes; ``value`` is a tensor.
 _CONSTANTS: dict[str, Any] = {
     "value": None,
     "value_float": np.float32,
@@ -32,17 +32,17 @@ def _constant(attribute: AttributeProto) -> Array:
 
 
 class Graph:
-    """Nodes in an order in which they can run, constants as arrays, and who makes and reads what.
+    """Nodes in topological order, constants as arrays, producers and readers.
 
-    Constant nodes and Identity nodes are resolved on the way in: a constant is an entry of `constants`, whatever held
-    it in the file. Bodies of If and Loop are kept as they are and not looked into.
+    Constant nodes and Identity nodes are resolved on the way in: a constant is an entry of `constants`, however
+    the file stores it. Bodies of If and Loop are kept unchanged.
 
     Attributes:
-        nodes: in an order in which they can run.
+        nodes: in topological order.
         constants: by name.
         inputs: names of the graph's inputs, without initializers.
         outputs: names of the graph's outputs.
-        opsets: that the operators are of.
+        opsets: of the operators.
     """
 
     def __init__(self, model: ModelProto) -> None:
@@ -70,7 +70,7 @@ class Graph:
         self._producers = {name: node for node in self.nodes for name in node.output}
 
     def producer(self, name: str) -> NodeProto | None:
-        """Return the node that makes `name`, or None for an input or a constant."""
+        """Return the node that produces `name`, or None for an input or a constant."""
         return self._producers.get(name)
 
     def readers(self, name: str) -> list[NodeProto]:
@@ -86,21 +86,21 @@ class Graph:
         return found
 
     def read_only_by(self, name: str, node: NodeProto) -> bool:
-        """Return whether `node` alone reads `name`, and whoever runs the model does not."""
+        """Return whether only `node` reads `name`, which is not a graph output."""
         return name not in self.outputs and all(reader is node for reader in self.readers(name))
 
     def constant(self, node: NodeProto, index: int) -> Array | None:
-        """Return input `index` of a node if it is a constant, else None."""
+        """Return input `index` of a node if it is constant, else None."""
         return self.constants.get(node.input[index]) if index < len(node.input) else None
 
     def set_constant(self, node: NodeProto, index: int, array: Array, name: str) -> None:
-        """Make input `index` of `node` a new constant, so that whatever shared the old one is left alone.
+        """Make input `index` of `node` a new constant, so that other readers of the old one are unaffected.
 
         Args:
             node: one of `nodes`.
-            index: of the input; inputs before it that are missing become empty.
+            index: of the input; missing inputs before it become empty.
             array: the constant.
-            name: what to call it; a number is added where that name is taken.
+            name: its name; a number is added if it is taken.
         """
         free, count = name, 1
         while free in self.constants or free in self._producers or free in self.inputs:
@@ -112,19 +112,19 @@ class Graph:
         node.input[index] = free
 
     def insert_before(self, node: NodeProto, new: NodeProto) -> None:
-        """Put `new` into the graph, just before `node`."""
+        """Insert `new` before `node`."""
         self.nodes.insert(next(index for index, each in enumerate(self.nodes) if each is node), new)
         self._producers.update(dict.fromkeys(new.output, new))
 
     def absorb(self, node: NodeProto, following: NodeProto) -> None:
-        """Remove `following`, and let `node` make what it made. `following` must be all that reads `node`."""
+        """Remove `following`, and let `node` produce its output. `following` must be the only reader of `node`."""
         self.nodes = [each for each in self.nodes if each is not following]
         del self._producers[node.output[0]]
         node.output[0] = following.output[0]
         self._producers[node.output[0]] = node
 
     def model(self) -> ModelProto:
-        """Return the model as rewritten, without nodes and constants that nothing needs."""
+        """Return the rewritten model, without unused nodes and constants."""
         needed, kept = set(self.outputs), []
         for node in reversed(self.nodes):
             if needed.intersection(node.output):
@@ -142,9 +142,9 @@ class Graph:
 
 
 def in_order(nodes: Sequence[NodeProto]) -> list[NodeProto]:
-    """Return nodes so that each stands behind what makes its inputs; those that stand so already keep their order.
+    """Return nodes in topological order, stable for nodes already in order.
 
-    ONNX demands that order of a file, but not every tool keeps it (ONNX Runtime's float16 converter does not).
+    ONNX requires that order, but not every tool keeps it (ONNX Runtime's float16 converter does not).
     """
     makers = {name: node for node in nodes for name in node.output if name}
     ordered: list[NodeProto] = []
@@ -163,13 +163,13 @@ def in_order(nodes: Sequence[NodeProto]) -> list[NodeProto]:
                     placed.add(id(node))
                     ordered.append(node)
             else:
-                seen.add(id(node))  # a second visit places it, also in a circle, which no valid file has
+                seen.add(id(node))  # a second visit places it, also in a cycle, which no valid file has
                 waiting += behind
     return ordered
 
 
 def attribute(node: NodeProto, name: str, default: Any) -> Any:
-    """Return an attribute's value (int, float, list, bytes), or `default` where the node leaves it out."""
+    """Return an attribute's value (int, float, list, bytes), or `default` if it is omitted."""
     for each in node.attribute:
         if each.name == name:
             return helper.get_attribute_value(each)
@@ -177,7 +177,7 @@ def attribute(node: NodeProto, name: str, default: Any) -> Any:
 
 
 def _reads(node: NodeProto) -> set[str]:
-    """Return the tensors that a node reads, those read from inside an If or Loop included."""
+    """Return the tensors that a node reads, including from inside an If or Loop."""
     names = set(node.input)
     for each in node.attribute:
         if each.type == AttributeProto.GRAPH:

@@ -1,4 +1,4 @@
-"""Leave single tensors or whole layers of an INT8 network in FP32."""
+"""Keeps single tensors or whole layers of an INT8 network in FP32."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Kind = Literal["layer", "weight", "activation"]
 
 @dataclass(frozen=True)
 class QuantizedPart:
-    """What can be left in FP32 on its own.
+    """A part that can be kept in FP32 separately.
 
     Attributes:
         kind: ``weight`` and ``activation`` are one quantized tensor; ``layer`` is an operator with all it reads.
-        name: of the layer, of the layer whose weights they are, or of the node that makes the activation.
+        name: of the layer, of the weights' layer, or of the node that produces the activation.
         tensors: the quantized tensors in it: names of DequantizeLinear nodes.
     """
 
@@ -31,18 +31,18 @@ class QuantizedPart:
 
     @property
     def title(self) -> str:
-        """What it is called in a list of all kinds."""
+        """Its title in a list of all kinds."""
         return self.name if self.kind == "layer" else f"{self.kind} {self.name}"
 
 
 @dataclass(frozen=True)
 class Read:
-    """A quantized tensor as an operator reads it.
+    """An operator's quantized input.
 
     Attributes:
-        operator: the one that computes with it.
+        operator: the reader.
         index: of the operator's input.
-        between: nodes that only move numbers (`SELECTING`), from the operator back to the tensor.
+        between: nodes in between that only move numbers (`SELECTING`), from the operator back to the tensor.
         dequantizer: the tensor's DequantizeLinear.
     """
 
@@ -53,7 +53,7 @@ class Read:
 
 
 def reads(graph: Graph) -> list[Read]:
-    """Return where operators read quantized tensors, in the order of the nodes."""
+    """Return the quantized inputs of operators, in node order."""
     found = []
     for operator in graph.nodes:
         if operator.op_type in (*QUANTIZERS, *SELECTING, "Shape"):
@@ -70,7 +70,7 @@ def reads(graph: Graph) -> list[Read]:
 
 
 def weight(floats: Graph, read: Read) -> Array | None:
-    """Return a quantized weight as it was before, as its operator reads it, or None where `floats` has it elsewhere.
+    """Return a weight before quantization, as read by its operator, or None if `floats` has it elsewhere.
 
     Args:
         floats: see `with_fp32`.
@@ -81,10 +81,10 @@ def weight(floats: Graph, read: Read) -> Array | None:
 
 
 def parts(qdq: ModelProto, floats: ModelProto) -> list[QuantizedPart]:
-    """Return what can be left in FP32: the quantized tensors, then the layers that read some of them.
+    """Return the parts that can be kept in FP32: quantized tensors, then the layers that read them.
 
     Args:
-        qdq: int8 weights behind a DequantizeLinear each, activations between QuantizeLinear and DequantizeLinear.
+        qdq: int8 weights, each with a DequantizeLinear, activations between QuantizeLinear and DequantizeLinear.
         floats: see `with_fp32`.
     """
     graph, originals = Graph(qdq), Graph(floats)
@@ -105,16 +105,16 @@ def parts(qdq: ModelProto, floats: ModelProto) -> list[QuantizedPart]:
 def with_fp32(qdq: ModelProto, floats: ModelProto, left: Iterable[QuantizedPart]) -> ModelProto:
     """Return `qdq` with some of its parts in FP32.
 
-    A layer's inputs are left for that layer alone: who else reads them goes on reading the quantized tensor.
+    A layer's inputs are FP32 only for that layer: other readers still get the quantized tensor.
 
     Args:
         qdq: see `parts`.
-        floats: the same network before it was quantized, from the same export: layers have the names they have in
-            `qdq`, weights are float32.
+        floats: the same network before it was quantized, from the same export: layers have the same names as in `qdq`,
+            weights are float32.
         left: some of `parts`.
 
     Raises:
-        InputError: a part is none of the network's.
+        InputError: a part is not in the network.
     """
     graph, originals = Graph(qdq), Graph(floats)
     found = reads(graph)
@@ -135,7 +135,7 @@ def with_fp32(qdq: ModelProto, floats: ModelProto, left: Iterable[QuantizedPart]
 
 
 def _unquantized(graph: Graph, originals: Graph, read: Read) -> None:
-    """Let an operator read a tensor as it was before it was quantized."""
+    """Let an operator read the unquantized tensor."""
     quantizer = graph.producer(read.dequantizer.input[0])
     if quantizer is None:
         before = weight(originals, read)

@@ -1,8 +1,8 @@
-"""What an INT8 graph for TensorRT computes in floating point, in FP16 in the place of FP32.
+"""Converts the floating-point parts of an INT8 graph for TensorRT to FP16.
 
-TensorRT runs a layer without quantizers, and arithmetic that no convolution takes with it, in the type that the file
-has. FP32 takes twice the time and traffic of FP16. From opset 19 on a quantizer's scale may be float16 (ONNX,
-Operators.md, QuantizeLinear-19), and what is dequantized by one is float16.
+TensorRT runs layers without quantizers, and unfused arithmetic, in the file's type. FP32 takes twice
+the time and traffic of FP16. From opset 19 on a quantizer's scale may be float16 (ONNX,
+Operators.md, QuantizeLinear-19), and its dequantized output is then float16.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edgefer.graph.fp16 import to_fp16
 from edgefer.graph.graph import LAYERS, Graph
 
 _OPSET, _IR = 19, 9
-# They cost no kernel of their own: TensorRT runs them with the convolution in front, on 8 bits, or moves no number.
+# They need no kernel: TensorRT fuses them with the convolution before them, in 8 bits, or moves no data.
 _WITH_A_LAYER = frozenset(("Add", "BatchNormalization", "Cast", "Clip", "Concat", "Dropout", "Flatten", "Identity"))
 _WITH_A_LAYER |= {"AveragePool", "GlobalAveragePool", "MaxPool", "Relu", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 _WITH_A_LAYER |= {"QuantizeLinear", "DequantizeLinear", "Shape", "Gather", "Slice", "ReduceMean"}
@@ -24,16 +24,16 @@ _SMALLEST = float(np.finfo(np.float16).tiny)  # a scale below it loses bits
 
 
 def float_nodes(model: ModelProto) -> list[str]:
-    """Return the names of the nodes that run in floating point, in kernels of their own."""
+    """Return the names of the nodes that run in separate floating-point kernels."""
     graph = Graph(model)
     return [node.name or node.output[0] for node in graph.nodes if _is_left(graph, node)]
 
 
 def in_half(model: ModelProto) -> ModelProto:
-    """Return the graph with what it computes in floating point in FP16; its input and output stay float32.
+    """Return the graph with its floating-point parts in FP16; input and output stay float32.
 
-    A graph without such nodes is returned as it is, and so is one with a scale that float16 has no exact enough number
-    for: below 6e-5 it loses bits, and its quantizer would clip elsewhere.
+    Unchanged without such nodes, or if float16 cannot represent a scale well enough: below
+    6e-5 it loses bits, which would move the clipping.
 
     Args:
         model: lowered for TensorRT (`edgefer.graph.lowering`).
@@ -65,7 +65,7 @@ def _is_dequantized(graph: Graph, name: str) -> bool:
 
 
 def _is_constant(graph: Graph, name: str) -> bool:
-    """Return whether a tensor is a weight behind its DequantizeLinear."""
+    """Return whether a tensor is a dequantized weight."""
     made_by = graph.producer(name)
     return made_by is not None and all(each in graph.constants for each in made_by.input if each)
 

@@ -1,9 +1,9 @@
 """A network for ONNX Runtime's CPU written as a LiteRT file (.tflite), with the same scales and no second calibration.
 
-Activations that are uint8 here are int8 there: the same numbers, 128 less, with the zero point 128 less. Weights stay
-int8 with a scale for each channel, biases become int32 at the product of the scales of input and weight, as LiteRT's
-quantization specification wants them (https://ai.google.dev/edge/litert/models/quantization_spec). What has no
-quantizer behind it is computed in floating point. The file is written with the schema that ai-edge-litert ships.
+uint8 activations become int8: values and zero point minus 128. Weights stay
+int8 with per-channel scales, biases become int32 at the product of the scales of input and weight, as
+LiteRT's quantization specification requires (https://ai.google.dev/edge/litert/models/quantization_spec). Outputs
+without a quantizer are computed in floating point. The file is written with the schema that ai-edge-litert ships.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OP = schema.BuiltinOperator
 _ACTIVATION = schema.ActivationFunctionType
 _PADDING = schema.Padding
 _OPTIONS = schema.BuiltinOptions
-# The least version of each operator that takes int8; those of floating point run too.
+# The lowest version of each operator that supports int8; floating point works too.
 _VERSIONS = {
     _OP.ADD: 2,
     _OP.AVERAGE_POOL_2D: 2,
@@ -61,14 +61,14 @@ class _Scale:
 
 @dataclass(frozen=True)
 class _Weight:
-    """A constant as it is used: its numbers, and how they are quantized; None for floating point."""
+    """A constant with its quantization; None for floating point."""
 
     array: NDArray[Any]
     scale: NDArray[np.float32] | None
 
     @property
     def real(self) -> NDArray[np.float32]:
-        """The numbers that it stands for; one scale, or one for each entry of the first axis."""
+        """Its dequantized values; one scale, or one per entry of the first axis."""
         if self.scale is None:
             return self.array.astype(np.float32)
         shape = (-1, *(1,) * (self.array.ndim - 1)) if self.scale.size > 1 else (1,)
@@ -86,7 +86,7 @@ def convert(model: ModelProto) -> bytes:
         can be resized.
 
     Raises:
-        InputError: the network has an operator, or a use of one, that is not written here.
+        InputError: the network has an operator, or a use of one, without a LiteRT form.
     """
     return _Writer(Graph(model)).file()
 
@@ -95,7 +95,7 @@ def from_bytes(content: bytes) -> bytes:
     """Return the LiteRT file for an ONNX file's bytes.
 
     Raises:
-        InputError: it is no ONNX file; see `convert`.
+        InputError: it is not an ONNX file; see `convert`.
     """
     try:
         return convert(onnx.load_model_from_string(content))
@@ -104,7 +104,7 @@ def from_bytes(content: bytes) -> bytes:
 
 
 class _Writer:
-    """The LiteRT graph as it grows. Tensors are known by the name of the ONNX tensor that they stand for."""
+    """The LiteRT graph under construction. Tensors are identified by their ONNX names."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -203,7 +203,7 @@ class _Writer:
         return self.floats[name]
 
     def weight(self, name: str) -> _Weight | None:
-        """Return what stands behind a name if it is a constant, quantized or not."""
+        """Return the constant of a name, quantized or not, or None."""
         if name in self.graph.constants:
             return _Weight(self.graph.constants[name], None)
         node = self.graph.producer(name)
@@ -219,7 +219,7 @@ class _Writer:
         return _Weight(stored, np.asarray(scale, np.float32).reshape(-1))
 
     def bias(self, node: NodeProto, count: int) -> NDArray[np.float32]:
-        """Return what a convolution or product adds to each of its `count` channels; zeros where it adds nothing."""
+        """Return the bias of a convolution or product for its `count` channels; zeros if there is none."""
         if len(node.input) < 3 or not node.input[2]:
             return np.zeros(count, np.float32)
         found = self.weight(node.input[2])
@@ -228,9 +228,9 @@ class _Writer:
         return np.broadcast_to(found.real.reshape(-1), (count,))
 
     def output(self, node: NodeProto) -> tuple[str, int, _Scale | None]:
-        """Return what a node and what is computed with it make: its ONNX name, its activation, and its scale.
+        """Return a node's output after fusion: ONNX name, activation and scale.
 
-        ReLU (ReLU6) behind a node, and the quantizer behind that, are part of the node where nothing else reads them.
+        A ReLU (ReLU6) after a node, and the quantizer after that, are fused if nothing else reads them.
         """
         name, activation, scale = node.output[0], _ACTIVATION.NONE, None
         following = self._only_reader(name)
@@ -284,12 +284,12 @@ def _quantize(writer: _Writer, node: NodeProto) -> None:
 
 
 def _dequantize(writer: _Writer, node: NodeProto) -> None:
-    if node.input[0] in writer.quantized:  # a weight is dequantized where it is used
+    if node.input[0] in writer.quantized:  # a weight is dequantized at its use
         writer.quantized[node.output[0]] = writer.quantized[node.input[0]]
 
 
 def _same(writer: _Writer, node: NodeProto) -> None:
-    """A cast between floating points: everything here is float32."""
+    """A cast between floating-point types: everything is float32 here."""
     _alias(writer, node.input[0], node.output[0])
 
 
@@ -449,7 +449,7 @@ def _max_pool(writer: _Writer, node: NodeProto) -> None:
 
 
 def _flatten(writer: _Writer, node: NodeProto) -> None:
-    """(N, C, H, W) to (N, C H W): channels stand last here, so where H W is more than 1 they are put back first."""
+    """(N, C, H, W) to (N, C H W): channels are last here, so if H W is more than 1 they are moved first."""
     source, name = node.input[0], node.output[0]
     shape = writer.sides(source)
     if len(writer.shapes[name]) != 2 or writer.shapes[name][0] != 1:
@@ -478,7 +478,7 @@ def _gemm(writer: _Writer, node: NodeProto) -> None:
     name, activation, scale = writer.output(node)
     options = schema.FullyConnectedOptionsT()
     options.fusedActivationFunction = activation
-    # The last layer is small and has no quantizer behind it: in float32 its logits are ONNX Runtime's.
+    # The last layer is small and has no output quantizer: in float32 its logits equal ONNX Runtime's.
     inputs = [
         writer.real(node.input[0]),
         writer.constant(f"{name}.weight", np.ascontiguousarray(real)),

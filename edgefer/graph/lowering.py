@@ -1,4 +1,4 @@
-"""From one symmetric QDQ graph to the graph that each target runs fast."""
+"""Lowers a symmetric QDQ graph to the form that each target runs fast."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from edgefer.graph.ranges import value_ranges
 
 @dataclass(frozen=True)
 class Lowered:
-    """A graph for one target, and where it can differ from the symmetric QDQ graph.
+    """A graph for one target, and its possible differences from the symmetric QDQ graph.
 
-    Unoptimized, the outputs equal the symmetric QDQ graph's bit for bit, but for what these two lists name.
+    Unoptimized, outputs are bit-identical except for these two lists.
 
     Attributes:
         model: ready for the target.
         unclipped: quantizers (node names) that no longer clip at 127 x scale but at 255 x scale.
-        dropped_quantizers: quantizers that stood between a convolution and the residual Add it feeds.
+        dropped_quantizers: quantizers removed between a convolution and its residual Add.
     """
 
     model: ModelProto
@@ -33,15 +33,16 @@ class Lowered:
 
 
 def lower(model: ModelProto, target: str, keep: Collection[str] = ()) -> Lowered:
-    """Return `model` as `target` wants it.
+    """Return `model` in `target`'s form.
 
     Args:
         model: every activation quantizer is int8 with zero point 0 and one scale; weights are int8 (`fold_weights`).
         target: name of one of the backends' targets (`edgefer.backends.registry.targets`).
-        keep: quantizers (node names) that go on clipping and rounding as the symmetric graph's do, whatever that costs.
+        keep: quantizers (node names) that must clip and round as in the symmetric graph, even if slower.
 
     Raises:
-        InputError: a quantizer is unsigned already, not symmetric, or has more than one scale; or no such target.
+        InputError: a quantizer is unsigned already, not symmetric, or has more than one scale; or the target is
+            unknown.
     """
     known = registry.targets()
     if target not in known:
@@ -54,16 +55,16 @@ def lower(model: ModelProto, target: str, keep: Collection[str] = ()) -> Lowered
 def unsigned(model: ModelProto, keep: Collection[str]) -> Lowered:
     """Make activations uint8, scales untouched: zero point 0 where a tensor cannot be negative, else 128.
 
-    ONNX Runtime drops a ReLU only in front of a quantizer whose zero point is its lowest value.
+    ONNX Runtime drops a ReLU only before a quantizer with the lowest zero point.
     """
     graph = Graph(model)
     return _unsigned(graph, _quantizers(graph), keep)
 
 
 def fused_adds(model: ModelProto, keep: Collection[str]) -> Lowered:
-    """Keep int8 and drop the quantizer between a convolution and the residual Add that it feeds.
+    """Keep int8 and drop the quantizer between a convolution and its residual Add.
 
-    TensorRT knows no unsigned quantizers, and runs the convolution and the Add as one kernel.
+    TensorRT has no unsigned quantizers, and fuses the convolution and the Add.
     """
     graph = Graph(model)
     _quantizers(graph)
@@ -100,7 +101,7 @@ def _unsigned(graph: Graph, quantizers: list[NodeProto], keep: Collection[str]) 
             graph.set_constant(each, 2, zero_point, f"{node.output[0]}.zero")
         if unsigned:
             lowest_is_zero.append(node)
-    # Asked again, since a lifted clip lets larger values through to the quantizers behind it.
+    # Check again, since an unclipped quantizer passes larger values to later ones.
     highest = {name: high for name, (_, high) in value_ranges(graph).items()}
     unclipped = tuple(node.name for node in lowest_is_zero if highest[node.input[0]] > 127.49 * _scale(graph, node))
     return Lowered(graph.model(), unclipped=unclipped)
@@ -113,7 +114,7 @@ def _scale(graph: Graph, node: NodeProto) -> float:
 
 
 def _fused_adds(graph: Graph, keep: Collection[str]) -> Lowered:
-    """Take the quantizer away between a convolution and a residual Add; the Add's other input stays quantized."""
+    """Remove the quantizer between a convolution and a residual Add; the Add's other input stays quantized."""
     depth = _depths(graph)
     dropped = []
     for add in [node for node in graph.nodes if node.op_type == "Add"]:
@@ -121,7 +122,7 @@ def _fused_adds(graph: Graph, keep: Collection[str]) -> Lowered:
         others = [name for name in add.input if name in graph.constants]
         if not branches or others:
             continue
-        # Where both inputs come from convolutions the shorter branch is the skip, and the skip stays quantized.
+        # If both inputs come from convolutions, the shorter branch is the skip, which stays quantized.
         index, convolution, quantizer = max(branches, key=lambda branch: depth[branch[1].output[0]])
         if quantizer.name in keep:
             continue

@@ -1,4 +1,4 @@
-"""What stands in a network's inner tensors while it runs."""
+"""Values of a network's inner tensors."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def observe(model: ModelProto, names: Iterable[str], inputs: Array) -> dict[str,
 
     Args:
         model: with one input.
-        names: of any tensors in it; the input's own name may be among them.
-        inputs: what the network takes.
+        names: of any tensors, including the input.
+        inputs: of the network.
     """
     (source,) = model.graph.input
     inner = sorted(set(names) - {source.name})

@@ -1,4 +1,4 @@
-"""Fold zeros around a convolution's input into the convolution's own padding, quantized or not."""
+"""Folds zero padding before a convolution into the convolution, quantized or not."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from edgefer.graph.graph import QUANTIZERS, Array, Graph, attribute
 
 
 def fold_padding(model: ModelProto) -> ModelProto:
-    """Return `model` without the Pad nodes in front of convolutions.
+    """Return `model` without Pad nodes before convolutions.
 
-    torch pads a convolution alike at both ends, so networks from TensorFlow pad on their own, and the exporter works
-    the edges out in a chain of nodes that stays in the file. A convolution in ONNX has an edge for each end. 0 is a
-    value that every quantizer keeps, so one that stands between the two changes nothing.
+    torch pads convolutions symmetrically, so networks from TensorFlow use separate padding, exported
+    as a chain of nodes. ONNX convolutions have separate padding per side. Quantizers preserve 0, so one in between
+    changes nothing.
 
-    A Pad stays where its edges are not known, where it adds other than zeros to height and width, or where something
-    else than a convolution reads it. In front of a MaxPool its zeros become 1e-30: ONNX Runtime (1.31.1) takes zeros
-    there for MaxPool's own padding, which never is the largest number, and gives other answers than the file says.
+    A Pad is kept if its size is unknown, if it adds anything but zeros to height
+    and width, or if other operators read it. Before a MaxPool its zeros become 1e-30: ONNX Runtime (1.31.1) treats
+    zeros there as MaxPool's own padding, which never is the maximum, and gives wrong results.
     """
     graph = Graph(model)
     for pad in [node for node in graph.nodes if node.op_type == "Pad"]:
@@ -53,7 +53,7 @@ _ALMOST_ZERO = 1e-30
 
 
 def _edges(graph: Graph, pad: NodeProto) -> list[int] | None:
-    """Return what a Pad adds: top, left, bottom, right; None where that is not what it does."""
+    """Return a Pad's top, left, bottom, right; None if it does anything else."""
     if len(pad.input) > 3 or not _adds_zeros(graph, pad):
         return None
     edges = _value(graph, pad.input[1])
@@ -63,7 +63,7 @@ def _edges(graph: Graph, pad: NodeProto) -> list[int] | None:
 
 
 def _convs(graph: Graph, pad: NodeProto) -> list[NodeProto]:
-    """Return the convolutions that read a Pad, through quantizers too; none if anything else does."""
+    """Return the convolutions that read a Pad, also through quantizers; empty if anything else does."""
     found, waiting = [], [pad]
     while waiting:
         name = waiting.pop().output[0]
@@ -80,7 +80,7 @@ def _convs(graph: Graph, pad: NodeProto) -> list[NodeProto]:
 
 
 def _value(graph: Graph, name: str) -> Array | None:
-    """Return a tensor that follows from constants alone, else None."""
+    """Return a tensor computed only from constants, else None."""
     needed: list[NodeProto] = []
     waiting = [name]
     while waiting:
@@ -100,5 +100,5 @@ def _value(graph: Graph, name: str) -> Array | None:
     made = [helper.make_tensor_value_info(name, TensorProto.INT64, None)]
     chain = helper.make_model(helper.make_graph(nodes, "edges", [], made, held), opset_imports=graph.opsets)
     outputs = ReferenceEvaluator(chain).run([name], {})
-    assert isinstance(outputs, list)  # a dict only with intermediate results, which are not asked for
+    assert isinstance(outputs, list)  # a dict only with intermediate results, which are not requested
     return np.asarray(outputs[0])

@@ -1,4 +1,4 @@
-"""Which values a tensor can take, from the operators in front of it."""
+"""Value ranges of tensors, from the operators before them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Range = tuple[float, float]
 
 ANY: Range = (-math.inf, math.inf)
 
-# They hand on some of the numbers they read.
+# They pass on some of their input values.
 SELECTING = frozenset(
     [
         "DepthToSpace",
@@ -41,10 +41,10 @@ _AVERAGING = frozenset(("GlobalAveragePool", "ReduceMean"))
 
 
 def value_ranges(graph: Graph) -> dict[str, Range]:
-    """Return the lowest and highest value of each tensor, as far as the operators alone tell; infinite where not.
+    """Return the lowest and highest value of each tensor, as far as the operators determine it; otherwise infinite.
 
-    A quantized tensor stands for the numbers that DequantizeLinear makes of it. Rounding of float32 sums is left out:
-    a bound may be off by some parts in a million.
+    Quantized tensors mean their dequantized values. Rounding of float32 sums is ignored: a
+    bound may be off by some parts in a million.
     """
     known: dict[str, Range] = dict.fromkeys(graph.inputs, ANY)
     known |= {
@@ -84,7 +84,7 @@ def _of(graph: Graph, node: NodeProto, inputs: Sequence[Range]) -> Range:
 
 
 def _levels(graph: Graph, node: NodeProto) -> Range:
-    """Return the lowest and highest number that a QuantizeLinear node can stand for."""
+    """Return the lowest and highest value that a QuantizeLinear node can represent."""
     scale, zero_point = graph.constant(node, 1), graph.constant(node, 2)
     if scale is None or zero_point is None or scale.size != 1:
         return ANY

@@ -1,4 +1,4 @@
-"""Read an ONNX file that somebody else wrote."""
+"""Reads untrusted ONNX files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from edgefer.lines import one_line
 
 
 def read(path: Path) -> ModelProto:
-    """Return a model with its weights, those in files beside it included.
+    """Return a model with its weights, including external files next to it.
 
     Raises:
-        InputError: there is no such file, it is too large, no ONNX, cut short, or not valid.
+        InputError: it is missing, too large, not ONNX, truncated or invalid.
     """
     limits.check_file(path, limits.NETWORK)
     content = limits.read_bytes(path, limits.NETWORK)
@@ -37,16 +37,16 @@ def read(path: Path) -> ModelProto:
         wrong = problem(model)
         if wrong:
             raise ValueError(wrong)
-        Graph(model)  # the checker does not look whether a constant has as many numbers as its shape says
+        Graph(model)  # the checker does not compare a constant's number of values with its shape
     except (onnx.checker.ValidationError, OSError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not a valid ONNX file: {one_line(error, 200)}") from None
     return model
 
 
 def _check_external(model: ModelProto, folder: Path) -> None:
-    """Refuse weights outside `folder`, or larger than what holds them, before a file is opened.
+    """Refuse weights outside `folder`, or larger than their file, before a file is opened.
 
-    Exporters write initializers into a file beside; constants of nodes are inside, and so are those of subgraphs.
+    Exporters write only initializers into external files; constants of nodes and subgraphs are internal.
     """
     for tensor in _inner(model):
         if uses_external_data(tensor):
@@ -65,7 +65,7 @@ def _check_external(model: ModelProto, folder: Path) -> None:
 
 
 def _inner(model: ModelProto) -> Iterator[TensorProto]:
-    """Yield every tensor of a model but the initializers of its graph."""
+    """Yield every tensor of a model except its graph's initializers."""
     for sparse in model.graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
     for node in nodes_within([*model.graph.node, *(node for function in model.functions for node in function.node)]):

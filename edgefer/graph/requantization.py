@@ -1,4 +1,4 @@
-"""Quantizers behind what puts quantized tensors together or takes them apart."""
+"""Adds quantizers after operators that join or split quantized tensors."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _NOTHING = 1e-20  # far below any step
 
 
 def requantize(model: ModelProto) -> ModelProto:
-    """Return `model` with a QuantizeLinear and a DequantizeLinear behind each Concat, Split, Gather and Pad.
+    """Return `model` with a QuantizeLinear and a DequantizeLinear after each Concat, Split, Gather and Pad.
 
-    NNCF quantizes what a Concat reads, all of it with one scale, and not what it makes. The convolution behind it then
-    reads no DequantizeLinear, so ONNX Runtime would run it in FP32.
+    NNCF quantizes a Concat's inputs with one scale, but not its output. The next convolution then has no
+    DequantizeLinear input, so ONNX Runtime would run it in FP32.
 
-    Exact: the pair has the scale and the zero point of what was read, so it finds every number on a step of its own.
-    Where inputs have different ones, or one is not quantized, nothing is inserted.
+    Exact: the pair has the input's scale and zero point, so all values are representable.
+    Nothing is inserted if inputs differ or one is not quantized.
 
     Args:
-        model: activations with one scale for each tensor.
+        model: activations with per-tensor scales.
     """
     graph = Graph(model)
-    steps: dict[str, NodeProto] = {}  # the DequantizeLinear whose steps a tensor's numbers stand on
+    steps: dict[str, NodeProto] = {}  # the DequantizeLinear with a tensor's scale
     for node in list(graph.nodes):
         if node.op_type == "DequantizeLinear":
             scale = graph.constant(node, 1)
@@ -45,7 +45,7 @@ def requantize(model: ModelProto) -> ModelProto:
 
 
 def _pads_with_zeros(graph: Graph, node: NodeProto) -> bool:
-    """Return whether a node is a Pad that adds zeros, or numbers that it reads."""
+    """Return whether a node is a Pad that adds zeros, or values from its input."""
     if node.op_type != "Pad":
         return False
     value = graph.constant(node, 2)
@@ -63,7 +63,7 @@ def _read_by_quantizers(graph: Graph, name: str) -> bool:
 
 
 def _insert(graph: Graph, node: NodeProto, index: int, like: NodeProto) -> str:
-    """Let all that reads an output read it through a pair of quantizers; return what they read instead."""
+    """Insert a pair of quantizers between an output and its readers; return the new tensor."""
     name: str = node.output[index]
     readers = graph.readers(name)
     parameters = list(like.input[1:3])

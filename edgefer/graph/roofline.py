@@ -1,18 +1,17 @@
-"""The least time that a GPU needs for a network, from what the network computes and moves.
+"""Minimum time of a network on a GPU, from its arithmetic and memory traffic.
 
-A kernel takes at least as long as its arithmetic and at least as long as its traffic with memory (Williams, Waterman
+A kernel takes at least the time of its arithmetic and of its memory traffic (Williams, Waterman
 and Patterson, "Roofline: an insightful visual performance model for multicore architectures", CACM 52(4), 2009), and
 TensorRT runs a network's kernels one after another:
 
     seconds = sum over kernels of max(2 x MACs / (operations per second), bytes / (bytes per second))
 
 A GPU's INT8 tensor cores work on 32 channels at a time (NVIDIA TensorRT documentation, "Tensor Core alignment" and the
-format ``kCHW32``): 144 channels take the time of 160. A layer's multiply-accumulates are counted with its channels
-padded; the images' up to four channels stand in ``kCHW4``.
+format ``kCHW32``): 144 channels take the time of 160. A layer's multiply-accumulates are counted with padded channels;
+the images' up to four channels are in ``kCHW4``.
 
-That is the least time of perfect kernels: without launches, without copies to and from the GPU, with each tensor once
-through memory. A cache that keeps tensors from one kernel to the next can take less than the second term, never less
-than the first one.
+This is the minimum for perfect kernels: without launches or copies to and from the
+GPU, with one memory transfer per tensor. A cache can reduce the second term, never the first.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 _BY_WIDTH: dict[int, Precision] = {1: "int8", 2: "fp16", 4: "fp32"}
 _CHANNELS, _FEW_CHANNELS = 32, 4  # that a GPU's INT8 kernels work on at a time; of a picture
-# Number by number, so that TensorRT runs them in the kernel in front of them: NVIDIA TensorRT documentation, "Layer
+# Elementwise, so TensorRT fuses them with the kernel before: NVIDIA TensorRT documentation, "Layer
 # Fusion Catalog" (convolution and activation, convolution and sum, pointwise fusion, scale fusions).
 _POINTWISE = frozenset(("Add", "BatchNormalization", "Cast", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid"))
 _POINTWISE |= {"HardSwish", "LeakyRelu", "Mish", "Mul", "Neg", "PRelu", "Pow", "Relu", "Selu", "Sigmoid", "Softplus"}
 _POINTWISE |= {"Sqrt", "Sub", "Tanh"}
-# They name the same bytes anew, or let others write them to the right place.
+# They rename tensors without copying, or let others write in place.
 _FREE = frozenset(("Concat", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"))
-# Of these only the first input is data; the others are limits, scales, a shape.
+# Only their first input is data; the others are limits, scales or a shape.
 _ONE_INPUT = frozenset(("Clip", "DequantizeLinear", "QuantizeLinear", "Reshape", "Squeeze", "Unsqueeze", "Dropout"))
 
 
@@ -50,11 +49,11 @@ class Kernel:
     """One launch: a layer and what TensorRT fuses with it.
 
     Attributes:
-        nodes: names of its nodes, in the order in which they run.
-        precision: what its arithmetic runs in: ``int8`` where activation and weight are both quantized.
-        macs: multiply-accumulates for one image.
-        bytes: that it reads and writes for one image, each tensor once, weights as they are stored.
-        padded_macs: in ``int8``, with channels padded to what a GPU's tensor cores work on; else `macs`.
+        nodes: names of its nodes, in execution order.
+        precision: of its arithmetic: ``int8`` if activation and weight are quantized.
+        macs: multiply-accumulates per image.
+        bytes: read and written per image, each tensor once, weights as stored.
+        padded_macs: in ``int8``, with channels padded for a GPU's tensor cores; otherwise `macs`.
     """
 
     nodes: tuple[str, ...]
@@ -70,12 +69,12 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Time:
-    """The least time of a network on a GPU, in seconds.
+    """The minimum time of a network on a GPU, in seconds.
 
     Attributes:
         least: sum over the kernels of the larger of arithmetic and traffic.
-        arithmetic: of all kernels, as if memory took no time; nothing goes below it.
-        memory: of all kernels, as if arithmetic took no time.
+        arithmetic: compute time of all kernels: a lower bound.
+        memory: memory time of all kernels.
     """
 
     least: float
@@ -85,23 +84,23 @@ class Time:
 
 @dataclass(eq=False)
 class _Group:
-    """Nodes that become one kernel, and the groups whose results it waits for, directly or not."""
+    """Nodes fused into one kernel, and the groups it depends on, directly or not."""
 
     nodes: list[NodeProto] = field(default_factory=list)
     after: set[_Group] = field(default_factory=set)
 
 
 def kernels(model: ModelProto, precision: Literal["fp32", "fp16"] | None = None) -> list[Kernel]:
-    """Return the kernels that TensorRT makes of a network at batch 1, by the fusions that it documents.
+    """Return TensorRT's kernels of a network at batch 1, by its documented fusions.
 
-    Fused are: bias, activation and a sum of equal shapes with the layer in front; quantizers with what they stand
-    before and behind; other arithmetic that goes number by number with what makes its input, if that is of the same
-    shape and nothing but such arithmetic reads it. A quantizer of the network's input is a kernel of its own.
+    Fused are: bias, activation and a sum of equal shapes with the layer before; quantizers
+    with their neighbours; other elementwise arithmetic with the producer of its input, if it has the same shape and
+    only elementwise readers. A quantizer of the network's input is a separate kernel.
 
     Args:
         model: lowered for TensorRT, or in floating point.
-        precision: None for the types that the file has, which is what TensorRT computes in; ``fp16`` or
-            ``fp32`` for the same layers in that precision, quantizers left out.
+        precision: None for the file's types, which TensorRT uses; ``fp16`` or
+            ``fp32`` for the same layers in that precision, without quantizers.
 
     Raises:
         InputError: a shape cannot be inferred.
@@ -109,8 +108,8 @@ def kernels(model: ModelProto, precision: Literal["fp32", "fp16"] | None = None)
     graph = Graph(model)
     found = tensors(graph)
     constants = _constants(graph)
-    sources: dict[str, tuple[str, ...]] = {}  # a tensor by other names: the tensors whose bytes are read
-    groups: dict[str, _Group] = {}  # by the tensors that they make
+    sources: dict[str, tuple[str, ...]] = {}  # aliases: the tensors actually read
+    groups: dict[str, _Group] = {}  # by their output tensors
     for node in graph.nodes:
         data = [name for name in _data(node) if name not in constants]
         skipped = precision is not None and node.op_type == "QuantizeLinear"
@@ -132,9 +131,9 @@ def kernels(model: ModelProto, precision: Literal["fp32", "fp16"] | None = None)
 
 
 def min_time(network: Iterable[Kernel], device: DeviceSpec, threads: int = 1) -> Time | None:
-    """Return the least time of a network's kernels, one after another, or None where the device has no figure for INT8.
+    """Return the minimum time of a network's kernels in sequence, or None if the device has no INT8 figure.
 
-    On a GPU, what runs in FP32 is held to the rate of FP16, since no arithmetic on 32 bits, TF32 included, is faster.
+    On a GPU, FP32 counts at the FP16 rate, since no 32-bit arithmetic, including TF32, is faster.
     On a CPU, `threads` cores work on each kernel, as many as it has at most.
     """
     least = arithmetic = memory = 0.0
@@ -160,7 +159,7 @@ def _joined(
     groups: Mapping[str, _Group],
     made_by: Sequence[_Group],
 ) -> _Group | None:
-    """Return the group that a node runs in, or None where it starts one; where there are two, the later one."""
+    """Return a node's group, or None if it starts one; of two, the later one."""
     if node.op_type == "QuantizeLinear":
         before = [groups[source] for source in sources.get(data[0], data) if source in groups]
         return before[0] if len(before) == 1 else None
@@ -181,7 +180,7 @@ def _joined(
 
 @dataclass(frozen=True)
 class _Reader:
-    """Counts what groups of nodes read and write."""
+    """Counts bytes read and written by groups of nodes."""
 
     graph: Graph
     found: Mapping[str, tuple[tuple[int, ...], int]]
@@ -213,7 +212,7 @@ class _Reader:
         )
 
     def _padding(self, node: NodeProto) -> float:
-        """Return by how much more a layer computes with its channels padded; groups take no tensor cores."""
+        """Return the factor of a layer's padded computation; grouped convolutions do not use tensor cores."""
         shape = _shape(self.found, node.input[1]) if node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul") else ()
         groups = next((each.i for each in node.attribute if each.name == "group"), 1)
         if len(shape) < 2 or groups > 1:
@@ -221,7 +220,7 @@ class _Reader:
         return math.prod(_padded(channels) / channels for channels in shape[:2])
 
     def _leaves(self, name: str, group: _Group) -> bool:
-        """Return whether something outside the group reads a tensor, by whatever name."""
+        """Return whether something outside the group reads a tensor, under any alias."""
         if name in self.graph.outputs:
             return True
         for reader in self.graph.readers(name):
@@ -240,7 +239,7 @@ class _Reader:
         return _BY_WIDTH.get(max(widths, default=4), "fp32")
 
     def _width(self, name: str) -> int:
-        """Return the bytes of one number where it lies in memory."""
+        """Return the stored bytes of one value."""
         if name in self.constants:
             return self._floating(self.constants[name])
         return max(self._floating(_of(self.found, source)[1]) for source in self.sources.get(name, (name,)))
@@ -254,7 +253,7 @@ class _Reader:
 
     def _constant(self, name: str) -> int:
         size = math.prod(_of(self.found, name)[0])
-        return size * self._floating(self.constants[name]) if size > 1 else 0  # one number travels with the launch
+        return size * self._floating(self.constants[name]) if size > 1 else 0  # a scalar is passed with the launch
 
 
 def _padded(channels: int) -> int:
@@ -262,9 +261,9 @@ def _padded(channels: int) -> int:
 
 
 def _constants(graph: Graph) -> dict[str, int]:
-    """Return what is known before the network runs: name, and bytes of one number where it is stored.
+    """Return what is known statically: name, and stored bytes per value.
 
-    A weight behind a DequantizeLinear is stored in 8 bits; shapes are known since the batch is.
+    Dequantized weights are stored in 8 bits.
     """
     known = {name: int(array.itemsize) for name, array in graph.constants.items()}
     for node in graph.nodes:
@@ -275,7 +274,7 @@ def _constants(graph: Graph) -> dict[str, int]:
 
 
 def _data(node: NodeProto) -> list[str]:
-    """Return the inputs of a node that it reads numbers from."""
+    """Return the data inputs of a node."""
     return [name for name in (node.input[:1] if node.op_type in _ONE_INPUT else node.input) if name]
 
 

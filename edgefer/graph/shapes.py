@@ -27,7 +27,7 @@ def tensors(graph: Graph) -> Tensors:
     found = _inferred(model) | {name: (array.shape, array.itemsize) for name, array in graph.constants.items()}
     unknown = [name for node in model.graph.node for name in node.output if name and name not in found]
     if unknown:
-        with suppress(Exception):  # ONNX Runtime's errors share no base class; what it cannot run stays unknown
+        with suppress(Exception):  # ONNX Runtime's errors share no base class; unknown if it cannot run
             found |= _run(model, unknown)
     return found
 
@@ -46,7 +46,7 @@ def _inferred(model: ModelProto) -> Tensors:
 
 
 def _run(model: ModelProto, names: list[str]) -> Tensors:
-    """Return what these tensors are when the network runs; optimization is off, so that each of them exists."""
+    """Return these tensors' shapes from a run, without optimization so that each exists."""
     shown = ModelProto()
     shown.CopyFrom(model)
     own = {value.name for value in shown.graph.output}

@@ -1,4 +1,4 @@
-"""Make a model's file small and its names readable."""
+"""Makes a model's file small and its names readable."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _PARTS = ("int8", "scale", "zero")
 def stripped(model: ModelProto) -> ModelProto:
     """Return `model` without documentation, stale shapes and equal constants, and with short names.
 
-    Weights and their zero points stay constants of their own: where ONNX Runtime makes weights unsigned, which its
-    sessions need on some CPUs (`backends.onnxruntime`), it renames both for each layer, and a second time is an error.
+    Weights and their zero points stay separate constants: if ONNX Runtime makes weights unsigned, as
+    on some CPUs (`backends.onnxruntime`), it renames both per layer, and a second time is an error.
 
-    The exporter's names repeat the path of a module up to four times; in a network of some hundred kilobytes they are
-    a fifth of the file. A node gets its module's path and its operator (``stages.0.conv1.0.Conv``), a quantizer the
-    name of what it quantizes (``stages.0.relu1.Relu.Q``). Inputs and outputs keep their names, and so does every node
-    when the result is stripped again.
+    Exported names repeat a module's path up to four times, a fifth of a
+    small network's file. A node gets its module's path and its operator (``stages.0.conv1.0.Conv``), a quantizer the
+    name of what it quantizes (``stages.0.relu1.Relu.Q``). Inputs and outputs keep their names.
+    Stripping again changes nothing.
     """
     graph = Graph(model)
     own = _of_weights(graph)
@@ -37,7 +37,7 @@ def stripped(model: ModelProto) -> ModelProto:
 
 
 def _undocument(graph: GraphProto) -> None:
-    """Drop documentation from a graph and those inside it: exporters leave stack traces there, with their folders."""
+    """Drop documentation from a graph and those inside it: exporters store stack traces with local paths there."""
     graph.doc_string = ""
     del graph.metadata_props[:]
     for each in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
@@ -51,7 +51,7 @@ def _undocument(graph: GraphProto) -> None:
 
 
 def _of_weights(graph: Graph) -> set[str]:
-    """Give each quantized weight a zero point that nothing else reads; return the names of both."""
+    """Give each quantized weight its own zero point; return the names of both."""
     own: set[str] = set()
     for node in graph.nodes:
         zero_point = graph.constant(node, 2)
@@ -96,7 +96,7 @@ def _rename(graph: Graph) -> None:
                 names[old] = free(f"{name}.{roles[index] if index < len(roles) else index}")
         for index, old in enumerate(node.output):
             if old and old not in graph.outputs:
-                # A tensor may have its node's name: the two are told apart by where they stand.
+                # A tensor may have its node's name: context distinguishes them.
                 names[old] = name if index == 0 else free(f"{name}.{index}")
     for node in graph.nodes:
         for index, old in enumerate(node.input):

@@ -1,4 +1,4 @@
-"""Store quantized weights as int8."""
+"""Stores quantized weights as int8."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from edgefer.graph.graph import Array, Graph, attribute
 def fold_weights(model: ModelProto) -> ModelProto:
     """Return `model` with each constant -> QuantizeLinear -> DequantizeLinear as int8 constant -> DequantizeLinear.
 
-    Exact: the int8 numbers are the ones QuantizeLinear computes. Without this the file holds the weights as float32
-    and is larger than the FP32 network's.
+    Exact: the int8 values are those of QuantizeLinear. Otherwise the file would have float32
+    weights and exceed the FP32 network's.
     """
     graph = Graph(model)
     for node in graph.nodes:
@@ -29,10 +29,10 @@ def fold_weights(model: ModelProto) -> ModelProto:
 
 
 def limit_weights(model: ModelProto, largest: int) -> ModelProto:
-    """Return `model` with every int8 weight brought within -largest to largest.
+    """Return `model` with every int8 weight clipped to -largest to largest.
 
     For CPUs without VNNI, which add two u8 x s8 products in 16 bits: 2 x 255 x 64 still fits, 2 x 255 x 65 does not.
-    NNCF's half range starts within that bound, and fine-tuning may leave it by a step.
+    NNCF's half range starts within that bound, but fine-tuning may exceed it by a step.
     """
     graph = Graph(model)
     for node in graph.nodes:

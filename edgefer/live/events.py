@@ -1,4 +1,4 @@
-"""What is said of a live picture: `Face`, `Frame` and `Figures`, and the `Change` from one frame to the next."""
+"""Results of a live source: `Face`, `Frame` and `Figures`, and the `Change` from one frame to the next."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ class TrackedFace:
     """One face in one frame.
 
     Attributes:
-        track: number of the face. It stays the same from frame to frame while the face is followed, and is never used
-            again.
-        box: square around the face in pixels of the frame, cut to the frame.
-        score: how sure the detector is that this is a face, 0 to 1; None of a detector that does not say.
-        roll: degrees that the face is turned clockwise.
-        label: what to show: the steady label, or ``unsure``.
+        track: number of the face. Constant while the face is tracked, and never reused.
+        box: square around the face in pixels, clipped to the frame.
+        score: the detector's confidence, 0 to 1; None if it has none.
+        roll: rotation in degrees, clockwise.
+        label: the steady label to show, or ``unsure``.
         confidence: smoothed probability of the steady label, 0 to 1, also where `label` is ``unsure``.
-        probabilities: of each class by label, smoothed over time; they add up to 1.
-        raw: most probable label of this frame alone.
-        raw_confidence: its probability in this frame alone, 0 to 1.
-        notes: what lowers the trust in the answer: ``small``, ``profile``, ``occluded``.
-        since: time in seconds, as `Frame.time` has it, since which `label` has been shown.
+        probabilities: by label, smoothed over time; they sum to 1.
+        raw: most probable label of only this frame.
+        raw_confidence: its probability in this frame, 0 to 1.
+        notes: reasons for lower trust: ``small``, ``profile``, ``occluded``.
+        since: `Frame.time` since which `label` is shown.
     """
 
     track: int
@@ -59,10 +58,10 @@ class TrackedFace:
 
 @dataclass(frozen=True)
 class Frame:
-    """What was found in one frame.
+    """Result of one frame.
 
     Attributes:
-        index: number of the frame in its source, from 0. A gap is frames that were dropped.
+        index: number of the frame in its source, from 0. Gaps are dropped frames.
         time: capture time in seconds since the first frame: when the frame arrived, or in a file its own time.
         captured_at: seconds since 1970 at which the frame arrived here.
         width: of the frame in pixels.
@@ -94,20 +93,20 @@ class Frame:
 
 @dataclass(frozen=True)
 class Figures:
-    """How a live picture keeps up. Rates and latencies are those of the last ten seconds.
+    """Throughput and latency of a live source, over the last ten seconds.
 
     Attributes:
-        fps_in: frames a second that arrived.
-        fps_judged: frames a second that were answered.
-        p50_ms: median milliseconds from a frame's arrival to its answer; None before the first.
+        fps_in: arriving frames per second.
+        fps_judged: processed frames per second.
+        p50_ms: median milliseconds from a frame's arrival to its result; None before the first.
         p99_ms: 99th percentile of the same.
-        captured: frames that arrived since the start.
-        judged: frames that were answered since the start.
-        dropped: frames that a newer one replaced before they were looked at, since the start.
-        queue: frames that wait now: 0 or 1.
+        captured: frames received since the start.
+        judged: frames processed since the start.
+        dropped: frames replaced by a newer one, since the start.
+        queue: waiting frames: 0 or 1.
         faces: in the newest frame.
-        connected: whether frames come now; False while a lost source is tried again.
-        reconnects: how often a lost source came back.
+        connected: whether frames are arriving; False while reconnecting.
+        reconnects: number of reconnections.
     """
 
     fps_in: float
@@ -129,15 +128,15 @@ class Figures:
 
 @dataclass(frozen=True)
 class FaceChange:
-    """What is different in a frame: a face came, shows another label, or left.
+    """A change in a frame: a face appeared, changed its label, or left.
 
     Attributes:
         kind: ``appeared``, ``changed`` or ``left``.
-        frame: `Frame.index` of the frame in which it was seen.
-        time: `Frame.time` of it.
-        captured_at: `Frame.captured_at` of it.
-        face: as it is now; of one that left as it was last.
-        before: the label until now; None of a face that appeared.
+        frame: `Frame.index` of its frame.
+        time: its `Frame.time`.
+        captured_at: its `Frame.captured_at`.
+        face: current state; last state for one that left.
+        before: the previous label; None for a new face.
     """
 
     kind: Literal["appeared", "changed", "left"]
@@ -160,7 +159,7 @@ class FaceChange:
 
 
 def changes(before: Frame | None, now: Frame) -> Iterator[FaceChange]:
-    """Yield what is different between two frames, which need not be neighbours: first who left, then by track.
+    """Yield the changes between two frames, not necessarily adjacent: first faces that left, then by track.
 
     Args:
         before: None at the start.

@@ -1,4 +1,4 @@
-"""One frame after another to faces with steady labels: detect now and then, follow, judge, smooth."""
+"""From frames to faces with steady labels: detect, track, classify, smooth."""
 
 from __future__ import annotations
 
@@ -14,21 +14,19 @@ from edgefer.live.smooth import Smoother, Smoothing
 from edgefer.live.track import Track, Tracker
 from edgefer.predictor import Prediction, Predictor
 
-_WHOLE = 640  # longest side at which the detector looks at a frame as a whole
+_WHOLE = 640  # longest side of frames for detection in one pass
 _SMALLEST = 48  # pixels at that size
-_LOOK = 0.5  # seconds after which faces are looked for again: less than a track is shown without being seen
+_LOOK = 0.5  # seconds between detections: less than a track's lifetime without a detection
 
 
 @dataclass(frozen=True)
 class JudgeSettings:
-    """How frames are judged.
+    """How frames are processed.
 
     Attributes:
-        every: faces are looked for in every n-th frame, and followed between. Where that is less often than every half
-            second, in each frame half a second after the last look.
-        min_face: side in pixels of the smallest face to look for; by default 48, of frames over 640 pixels more, so
-            that a frame is looked at once and not in tiles.
-        smoothing: of the answers over time.
+        every: detect faces in every n-th frame, and track between; at least every half second.
+        min_face: side of the smallest face in pixels; by default 48, more in frames over 640 pixels, to avoid tiles.
+        smoothing: of the predictions over time.
     """
 
     every: int = 3
@@ -37,7 +35,7 @@ class JudgeSettings:
 
 
 class Judge:
-    """Judges the frames of one source, in order. Not for several threads.
+    """Processes the frames of one source, in order. Not thread-safe.
 
     Args:
         predictor: from `edgefer.load`.
@@ -50,8 +48,8 @@ class Judge:
         self._smoothers: dict[int, Smoother] = {}
         self._last: dict[int, Prediction] = {}
         self._found: set[int] = set()
-        self._frames = self._settings.every  # since faces were looked for
-        self._looked = 0.0  # time of the frame in which they were
+        self._frames = self._settings.every  # since the last detection
+        self._looked = 0.0  # time of that frame
 
     def faces(self, pixels: NDArray[np.uint8], time: float) -> tuple[TrackedFace, ...]:
         """Return the faces of a frame, by track.
@@ -65,7 +63,7 @@ class Judge:
             self._frames, self._looked = 0, time
         self._frames += 1
         shown = self._tracker.shown(time)
-        # A face that the detector missed is not judged: there may be a hand, or nothing.
+        # Do not classify a face that the detector missed: it may be covered or gone.
         judged = [track for track in shown if track.number in self._found]
         predictions = self._predictor.predict([crop.of(pixels, track.face) for track in judged])
         for track, prediction in zip(judged, predictions, strict=True):
@@ -79,11 +77,11 @@ class Judge:
 
     @property
     def tracks(self) -> int:
-        """How many faces there have been."""
+        """Number of faces so far."""
         return self._tracker.numbered
 
     def state(self) -> dict[str, Any]:
-        """Return all that this judge knows, as plain JSON values, for `restore`."""
+        """Return the state as plain JSON values, for `restore`."""
         return {
             "frames": self._frames,
             "looked": self._looked,
@@ -94,10 +92,10 @@ class Judge:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on as the judge whose `state` this is.
+        """Restore a `state`.
 
         Raises:
-            KeyError, TypeError, ValueError: it is no such state; the judge is as it was.
+            KeyError, TypeError, ValueError: it is not such a state; nothing has changed.
         """
         tracker = Tracker.restored(state["tracker"])
         smoothers = {

@@ -1,4 +1,4 @@
-"""How a live picture keeps up: rates, latencies and what was dropped."""
+"""Rates, latencies and dropped frames of a live source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threading import Lock
 
 import numpy as np
 
-_WINDOW = 10.0  # seconds that rates and latencies are of
+_WINDOW = 10.0  # window of rates and latencies in seconds
 _MAX = 10_000  # frames of it that are kept: a thousand a second
 
 
@@ -22,26 +22,26 @@ class Meter:
         self.captured = self.judged = self.dropped = 0
 
     def arrived(self, dropped: bool) -> None:
-        """Count a frame that arrived now, and one that it replaced."""
+        """Count a frame that arrived, and one that it replaced."""
         with self._lock:
             self._arrivals.append(time.perf_counter())
             self.captured += 1
             self.dropped += dropped
 
     def answered(self, latency_ms: float) -> None:
-        """Count a frame that was answered now."""
+        """Count a processed frame."""
         with self._lock:
             self._answers.append((time.perf_counter(), latency_ms))
             self.judged += 1
 
     def rates(self) -> tuple[float, float]:
-        """Return the frames a second that arrived, and those that were answered."""
+        """Return the arriving and the processed frames per second."""
         now = time.perf_counter()
         with self._lock:
             return _rate(list(self._arrivals), now), _rate([when for when, _ in self._answers], now)
 
     def latencies(self) -> tuple[float, float] | None:
-        """Return the median and the 99th percentile in milliseconds; None without an answer in the last ten seconds."""
+        """Return the median and the 99th percentile in milliseconds; None without a result in the last ten seconds."""
         now = time.perf_counter()
         with self._lock:
             recent = [latency for when, latency in self._answers if now - when <= _WINDOW]

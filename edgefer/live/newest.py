@@ -1,4 +1,4 @@
-"""A place for a few values between two threads, where a new value replaces the oldest: nothing ever queues up."""
+"""A bounded queue between two threads in which a new value replaces the oldest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Newest(Generic[T]):
     """Holds the newest values. Any thread may use it.
 
     Args:
-        size: how many values wait at most.
+        size: maximum number of waiting values.
     """
 
     def __init__(self, size: int = 1) -> None:
@@ -24,7 +24,7 @@ class Newest(Generic[T]):
         self._closed = False
 
     def put(self, value: T) -> bool:
-        """Add a value, and return whether an older one had to go."""
+        """Add a value, and return whether an older one was dropped."""
         with self._changed:
             full = len(self._values) == self._values.maxlen
             self._values.append(value)
@@ -32,7 +32,7 @@ class Newest(Generic[T]):
         return full
 
     def get(self, timeout: float | None = None) -> T | None:
-        """Return the oldest value that waits; None after `timeout` seconds without one, or at the end."""
+        """Return the oldest waiting value; None after `timeout` seconds, or at the end."""
         until = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             while not self._values:
@@ -43,19 +43,19 @@ class Newest(Generic[T]):
             return self._values.popleft()
 
     def close(self) -> None:
-        """End: what waits can still be had, then `get` returns None at once."""
+        """End: waiting values can still be read, then `get` returns None."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Drop waiting values."""
         with self._changed:
             self._values.clear()
 
     @property
     def ended(self) -> bool:
-        """Whether nothing comes any more."""
+        """Whether it has ended."""
         with self._changed:
             return self._closed and not self._values
 

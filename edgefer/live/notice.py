@@ -1,4 +1,4 @@
-"""What must be known before a camera is switched on: the same words in the terminal, on the page and in the docs."""
+"""Notice before a camera is switched on: the same text in the terminal, on the page and in the docs."""
 
 NOTICE = (
     "People in the picture must be told and must agree.",

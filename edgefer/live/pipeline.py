@@ -1,4 +1,4 @@
-"""Frames in one thread, answers in another: the newest frame wins, and nothing queues up.
+"""Frames in one thread, predictions in another: only the newest frame waits.
 
 ``Live`` is a context manager, and so is its ``subscribe``, over which one iterates.
 """
@@ -27,32 +27,32 @@ from edgefer.predictor import Predictor
 Pixels: TypeAlias = NDArray[np.uint8]
 Answered: TypeAlias = "tuple[Pixels, Frame]"
 
-_BACKOFF = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before a lost source is tried again; then the last again and again
-_LEFT_ALONE = 1.0  # seconds after which a source that waits for data is: Ctrl-C should not take long
-_JOIN = 7.0  # seconds that the frame which is being judged may take
+_BACKOFF = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before reconnecting; the last one repeats
+_LEFT_ALONE = 1.0  # seconds before a blocked source is abandoned, so that Ctrl-C is quick
+_JOIN = 7.0  # seconds allowed for the current frame
 
 
 class Picture(Protocol):
-    """A frame as a source gives it."""
+    """A frame from a source."""
 
     @property
     def time(self) -> float | None:
-        """Its own time in seconds, in a file; None of one whose time is that of its arrival."""
+        """Its timestamp in seconds, for a file; None: its time is its arrival."""
 
     @property
     def arrived(self) -> float:
-        """When it arrived, as `time.perf_counter` has it."""
+        """Arrival time by `time.perf_counter`."""
 
     def pixels(self) -> Pixels:
-        """Return uint8, (H, W, 3) RGB. Only called for frames that are judged."""
+        """Return uint8, (H, W, 3) RGB. Only called for processed frames."""
 
 
 class Source(Protocol):
-    """Where frames come from.
+    """A source of frames.
 
     Attributes:
-        title: what a person calls it, printable and without passwords.
-        returns: whether it is tried again after it ended: a camera or a stream, no file.
+        title: title, printable and without passwords.
+        returns: whether to reconnect after it ended: for a camera or a stream, not a file.
     """
 
     title: str
@@ -75,13 +75,13 @@ class _Captured:
 
 
 class Live:
-    """A source whose frames are judged as they come. Use it as a context manager.
+    """A live source with predictions. Use it as a context manager.
 
     Args:
         source: where frames come from; `edgefer.live.sources.named` opens one by what a user types.
         predictor: from `edgefer.load`. It stays open.
         settings: how frames are judged.
-        say: gets a line when a source is lost and when it is back.
+        say: called with a line when a source is lost and when it is back.
 
     Raises:
         EdgeferError: from ``with``: the source cannot be opened, or there is no face detector.
@@ -126,16 +126,16 @@ class Live:
         self.stop()
 
     def latest(self) -> Answered | None:
-        """Return the newest frame that was judged, uint8 (H, W, 3) RGB, with its answer; None before the first."""
+        """Return the newest processed frame, uint8 (H, W, 3) RGB, with its result; None before the first."""
         with self._lock:
             return self._latest
 
     @contextmanager
     def subscribe(self, size: int = 1) -> Iterator[Newest[Answered]]:
-        """Get each answer from now on: iterate over it, or call its ``get(timeout)``. Before ``with`` it gets them all.
+        """Subscribe to results from now on: iterate, or call ``get(timeout)``. Before ``with`` it gets all of them.
 
         Args:
-            size: how many answers may wait. Of a subscriber that is slower than the frames the oldest are dropped.
+            size: maximum waiting results. For a slow subscriber the oldest are dropped.
         """
         subscriber: Newest[Answered] = Newest(size)
         with self._lock:
@@ -150,7 +150,7 @@ class Live:
                 self._subscribers.remove(subscriber)
 
     def figures(self) -> Figures:
-        """Return how the frames keep up."""
+        """Return the current figures."""
         fps_in, fps_judged = self._meter.rates()
         latencies = self._meter.latencies()
         latest = self.latest()
@@ -170,11 +170,11 @@ class Live:
 
     @property
     def running(self) -> bool:
-        """Whether there may be more answers; False after the end of a file, an error or `stop`."""
+        """Whether there may be more results; False after the end of a file, an error or `stop`."""
         return not self._ended.is_set()
 
     def check(self) -> None:
-        """Raise what ended the frames, if it was an error.
+        """Raise the error that ended the source, if any.
 
         Raises:
             EdgeferError: the source could not be opened, a file is broken, the network failed.
@@ -183,7 +183,7 @@ class Live:
             raise self._error
 
     def stop(self) -> None:
-        """End both threads. A source that waits for data is left alone after a second."""
+        """Stop both threads. A blocked source is abandoned after a second."""
         self._stopped.set()
         self._waiting.close()
         self._waiting.clear()
@@ -193,7 +193,7 @@ class Live:
                 thread.join(seconds)
 
     def _capture(self) -> None:
-        """Put each frame into the place for the newest one, and open a lost source again."""
+        """Store each frame as the newest, and reconnect a lost source."""
         lost = 0  # attempts since frames came
         index = 0
         start: float | None = None
@@ -232,7 +232,7 @@ class Live:
             self._opened.set()
 
     def _answer(self) -> None:
-        """Judge the newest frame, again and again."""
+        """Process the newest frame in a loop."""
         judge = Judge(self._predictor, self._settings)
         try:
             for captured in self._waiting:

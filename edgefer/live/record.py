@@ -1,4 +1,4 @@
-"""A recording of what was judged, boxes and labels included: only when somebody asks for it."""
+"""An optional recording of processed frames with boxes and labels."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _ENDINGS = (".mp4", ".mkv")
-_TICKS = 1000  # a second: frames come when they come
+_TICKS = 1000  # per second: frames arrive irregularly
 
 
 class Recording:
-    """A video file that grows frame by frame. What was written can be played even after a power cut.
+    """A video file written frame by frame, playable even after a power cut.
 
     Args:
-        file: ``.mp4`` or ``.mkv``; must not be there.
+        file: ``.mp4`` or ``.mkv``; must not exist.
 
     Raises:
-        InputError: the file is there, has another ending, or cannot be written.
+        InputError: the file exists, has another suffix, or cannot be written.
         MissingExtra: PyAV is not installed.
     """
 
@@ -44,7 +44,7 @@ class Recording:
             raise MissingExtra.of(error, "live") from None
         self._av = av
         try:
-            # Opened here, not by FFmpeg: it would do so at the first frame, and PyAV keeps errors at the end to itself.
+            # Opened here, not by FFmpeg, which would do so at the first frame; PyAV hides errors at the end.
             self._file = file.open("xb")
         except FileExistsError:
             raise InputError(f"{name} already exists; --record writes a new file") from None
@@ -70,17 +70,17 @@ class Recording:
                     self._container.mux(self._stream.encode(None))
                 self._container.close()
         except (self._av.error.FFmpegError, OSError) as failure:
-            if error is None:  # else that is what the user is told
+            if error is None:  # otherwise that would be the user's error
                 raise self._full(failure) from None
         finally:
             if self._stream is None:  # no frame came
                 self._path.unlink(missing_ok=True)
 
     def add(self, pixels: NDArray[np.uint8], frame: Frame) -> None:
-        """Write a frame with boxes and labels. The first one decides the size of the video.
+        """Write a frame with boxes and labels. The first one determines the video's size.
 
         Raises:
-            MissingRequirement: the disk does not take it.
+            MissingRequirement: it cannot be written.
         """
         picture = annotate(Image.fromarray(pixels), frame.faces)
         if self._stream is None:

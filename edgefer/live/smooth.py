@@ -1,11 +1,11 @@
-"""A steady answer from answers that jitter: averages of the logits over time, and evidence that has to add up.
+"""Steady labels from noisy predictions: averaged logits, and accumulated evidence for changes.
 
-What is shown is an exponential average over seconds, which a change would reach too late. So each frame's evidence for
-every other label is added up beside it (Page 1954, "Continuous Inspection Schemes", the CUSUM rule); when one has
-enough, its label is shown, and the average begins anew. A face that keeps still but lies between two expressions would
-change its label again and again by that. But its answers stay alike, and those of a new expression differ in all
-classes: so evidence counts by how far the answers of the last tenth of a second are from the usual ones of this face,
-as Hellinger's distance has it, to the third power. The constants come from videos made of FER2013's PublicTest
+The shown label comes from an exponential average over seconds, which reacts late. So evidence for every
+other label is accumulated per frame (Page 1954, "Continuous Inspection Schemes", the CUSUM rule); when one
+has enough, its label is shown, and the average restarts. A still face between two expressions would flip its label.
+But its predictions stay similar, while a new expression changes all
+classes: so evidence is weighted by the Hellinger distance, cubed, between the last tenth of a second and this face's
+    usual predictions. The constants come from videos made of FER2013's PublicTest
 (`benchmarks/live/live_smoothing.py`).
 """
 
@@ -22,28 +22,28 @@ from numpy.typing import NDArray
 from edgefer.evaluation.metrics import softmax
 from edgefer.predictions import UNSURE
 
-_MIN_PROBABILITY = 1e-3  # in one frame: a class that is ruled out there can come back soon
-_DRIFT = 0.3  # of a logit that another label must be ahead for its evidence to grow
-_MAX_AHEAD = 0.8  # logits that count at most, for or against: one odd frame decides nothing
-_MAX_FRAME = 0.1  # seconds that a frame's evidence counts for at most, for the same reason: at low rates
-_MAX_SECONDS = 0.5  # that a frame counts for at most in averages: after a gap
-_RECENT = 0.1  # seconds: time constant of the answers that are compared with the usual ones
-_FAR = 0.5  # Euclidean distance of the roots of two answers at which evidence counts once; at most it is 1.41
-_MAX_WEIGHT = 2.5  # how often it counts at most
-_MARGIN = 0.3  # logits that the average of another label must be ahead to be shown
+_MIN_PROBABILITY = 1e-3  # in one frame, so that an excluded class can come back soon
+_DRIFT = 0.3  # logit margin for another label's evidence to grow
+_MAX_AHEAD = 0.8  # maximum logits per frame, for or against: one odd frame decides nothing
+_MAX_FRAME = 0.1  # maximum seconds per frame for evidence, for the same reason at low rates
+_MAX_SECONDS = 0.5  # maximum seconds per frame in averages, after a gap
+_RECENT = 0.1  # seconds: time constant of the recent predictions
+_FAR = 0.5  # Euclidean distance of root probabilities with weight 1; at most 1.41
+_MAX_WEIGHT = 2.5  # maximum weight
+_MARGIN = 0.3  # logit margin for another label's average to be shown
 
 
 @dataclass(frozen=True)
 class Smoothing:
-    """How answers are smoothed over time.
+    """How predictions are smoothed over time.
 
     Attributes:
-        seconds: time constant of the average that is shown: after it, 63 % of it is from the frames since.
-        quick: time constant in seconds of the average that it begins with after a change.
-        evidence: logits times seconds that another label must gather before it is shown.
+        seconds: time constant of the shown average.
+        quick: time constant in seconds of the average used after a change.
+        evidence: logits times seconds that another label needs to be shown.
         min_confidence: smoothed probability below which the label is ``unsure``.
-        hold: seconds for which it must be below, where no change of the label comes with it.
-        leave: how much above `min_confidence` the probability must be before ``unsure`` ends.
+        hold: seconds below it before ``unsure``, unless the label changes.
+        leave: margin above `min_confidence` to end ``unsure``.
     """
 
     seconds: float = 4.0
@@ -59,14 +59,14 @@ _NONE: NDArray[np.float64] = np.zeros(0)
 
 
 class Smoother:
-    """The answer for one face over time.
+    """The smoothed label of one face.
 
     Args:
         labels: in the order of the probabilities.
-        settings: how answers are smoothed.
+        settings: for smoothing.
 
     Attributes:
-        label: what to show: a label or ``unsure``.
+        label: a label or ``unsure``, to show.
         since: time in seconds since which it is shown.
     """
 
@@ -81,19 +81,19 @@ class Smoother:
 
     @property
     def steady(self) -> str:
-        """The label that has been settled on, also while ``unsure`` is shown."""
+        """The current label, also while ``unsure`` is shown."""
         return self._labels[self._current]
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """The smoothed probability of each label; they add up to 1. Only after the first `add`."""
+        """The smoothed probability of each label; they sum to 1. Only after the first `add`."""
         return dict(zip(self._labels, softmax(self._slow[None])[0].tolist(), strict=True))
 
     def add(self, probabilities: dict[str, float], time: float) -> None:
-        """Take the answer for one frame.
+        """Add the prediction of one frame.
 
         Args:
-            probabilities: of each label in this frame alone.
+            probabilities: of each label in this frame.
             time: of the frame in seconds; never less than the one before.
         """
         values = np.array([probabilities[label] for label in self._labels])
@@ -112,17 +112,17 @@ class Smoother:
             self.label, self.since = label, time
 
     def _begin(self, roots: NDArray[np.float64]) -> None:
-        """Let the averages be those of the last moment."""
+        """Reset the averages to the most recent predictions."""
         self._slow, self._age = self._quick, self._settings.quick
         self._usual = self._recent = roots
 
     def _follow(self, logits: NDArray[np.float64], roots: NDArray[np.float64], seconds: float) -> bool:
-        """Take a frame, so many seconds after the last one; return whether another label is settled on."""
+        """Add a frame after some seconds; return whether the label changes."""
         self._age += seconds
         self._quick = _toward(self._quick, logits, _share(seconds, self._settings.quick))
         self._recent = _toward(self._recent, roots, _share(seconds, _RECENT))
         distance = float(np.linalg.norm(self._recent - self._usual))
-        # A plain mean at first, so that the first frames don't count more than others.
+        # A plain mean at first, so that the first frames do not weigh more than others.
         share = max(_share(seconds, self._settings.seconds), min(1.0, seconds / self._age))
         self._slow = _toward(self._slow, logits, share)
         self._usual = _toward(self._usual, roots, share)
@@ -140,7 +140,7 @@ class Smoother:
         return True
 
     def _judged(self, confidence: float, changed: bool, seconds: float) -> str:
-        """Return the steady label or ``unsure``, after a frame that counts for so many seconds."""
+        """Return the steady label or ``unsure``, after a frame of some seconds."""
         bound = self._settings.min_confidence
         self._below = 0.0 if confidence >= bound else self._below + seconds
         if self.label == UNSURE and not changed:
@@ -150,7 +150,7 @@ class Smoother:
         return UNSURE
 
     def state(self) -> dict[str, Any]:
-        """Return all that this smoother knows after a frame, as plain JSON values."""
+        """Return the state after a frame, as plain JSON values."""
         return {
             **{name: getattr(self, f"_{name}").tolist() for name in _ARRAYS},
             "time": self._time,
@@ -163,10 +163,10 @@ class Smoother:
 
     @classmethod
     def restored(cls, labels: Sequence[str], settings: Smoothing, state: dict[str, Any]) -> Smoother:
-        """Return the smoother whose `state` this is.
+        """Restore a smoother from its `state`.
 
         Raises:
-            KeyError, TypeError, ValueError: it is no such state.
+            KeyError, TypeError, ValueError: it is not such a state.
         """
         smoother = cls(labels, settings)
         arrays = [np.array(state[name], np.float64) for name in _ARRAYS]
@@ -187,7 +187,7 @@ class Smoother:
 
 
 def _share(seconds: float, constant: float) -> float:
-    """Return how much of an exponential average with this time constant is new after so many seconds."""
+    """Return the update weight of an exponential average with a time constant after some seconds."""
     return 1 - math.exp(-seconds / constant)
 
 

@@ -1,6 +1,6 @@
-"""Where frames come from: a camera, a file, a stream or stdin, decoded by PyAV (FFmpeg).
+"""Sources of frames: a camera, a file, a stream or stdin, decoded by PyAV (FFmpeg).
 
-What users type is read by `named`. FFmpeg itself gets no other addresses than those of files, RTSP and HTTP.
+`named` parses user input. FFmpeg only gets files, RTSP and HTTP addresses.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
-_OPEN, _READ = 10.0, 5.0  # seconds that a stream is waited for
+_OPEN, _READ = 10.0, 5.0  # timeout of a stream in seconds
 _MAX_PIXELS = 64_000_000  # of a frame; 8K has 33 million
 _RATE = 25  # frames a second of a video that does not say
-_HOLE = 10.0  # seconds; a frame that comes later by its own time is not waited for: recordings are cut and joined
+_HOLE = 10.0  # seconds; longer gaps in timestamps are skipped: recordings are cut and joined
 _MAX_BROKEN = 100  # packets in a row that cannot be decoded
 _DEVICES = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}  # FFmpeg's names
 _STDIN = "pipe:0"
@@ -43,19 +43,19 @@ _SIZE = re.compile(r"\d{1,5}x\d{1,5}", re.ASCII)
 
 @dataclass(frozen=True)
 class DecodedPicture:
-    """A decoded frame, which becomes RGB only if it is judged. See `edgefer.live.pipeline.Picture`."""
+    """A decoded frame, converted to RGB only if it is processed. See `edgefer.live.pipeline.Picture`."""
 
     frame: VideoFrame
     arrived: float
     time: float | None = None
 
     def pixels(self) -> NDArray[np.uint8]:
-        """Return uint8, (H, W, 3) RGB, turned upright as the file says."""
+        """Return uint8, (H, W, 3) RGB, rotated upright by the file's metadata."""
         return rgb(self.frame)
 
 
 def rgb(frame: VideoFrame) -> NDArray[np.uint8]:
-    """Return a frame's pixels: uint8, (H, W, 3) RGB, turned upright as telephones note it in their videos."""
+    """Return a frame's pixels: uint8, (H, W, 3) RGB, rotated upright by phones' metadata."""
     pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     turns = round(getattr(frame, "rotation", 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
@@ -66,11 +66,11 @@ class FFmpegStream:
     """A source that FFmpeg opens. See `edgefer.live.pipeline.Source`.
 
     Attributes:
-        title: what a person calls it, printable and without passwords.
-        url: what FFmpeg opens.
-        returns: whether it is opened again after it ended.
-        paced: whether frames come at the times that the file gives them, and not as fast as they can be read.
-        format: FFmpeg's name of a format or a kind of camera; by default what the content says.
+        title: title, printable and without passwords.
+        url: for FFmpeg.
+        returns: whether to reopen it after it ended.
+        paced: whether frames come at the file's timestamps, not as fast as possible.
+        format: FFmpeg's name of a format or a kind of camera; by default detected.
         options: FFmpeg's, for the format.
     """
 
@@ -87,11 +87,11 @@ class FFmpegStream:
         Raises:
             EdgeferError: it cannot be opened, or was lost.
         """
-        waits = None if self.url == _STDIN else (_OPEN, _READ)  # whoever writes to stdin may take their time
+        waits = None if self.url == _STDIN else (_OPEN, _READ)  # stdin may be slow
         with opened(self.url, self.title, self.format, self.options, waits) as (container, stream):
-            if self.url.startswith("http") and container.duration:  # a file that lies on a server
+            if self.url.startswith("http") and container.duration:  # a file on a server
                 self.returns, self.paced = False, True
-            start: tuple[float, float] | None = None  # on the clock, and in the file
+            start: tuple[float, float] | None = None  # wall clock and file time
             clock = Clock(stream)
             for number, (frame, arrived) in enumerate(decoded(container, stream, self.title)):
                 if stopped.is_set():
@@ -108,15 +108,15 @@ class FFmpegStream:
 
 
 def named(source: str, size: str | None = None, raw: str | None = None) -> FFmpegStream:
-    """Return the source that a user means.
+    """Return the source for user input.
 
     Args:
         source: a camera's number, a video file, an address (rtsp, rtsps, http, https), or ``-`` for stdin.
-        size: of a camera's frames, such as ``1280x720``; by default what the camera takes.
-        raw: size and pixel format of bare pixels on stdin, such as ``640x480:rgb24``, if there is no other format.
+        size: of a camera's frames, such as ``1280x720``; by default the camera's.
+        raw: size and pixel format of raw pixels on stdin, such as ``640x480:rgb24``, without a container format.
 
     Raises:
-        InputError: it is nothing of that.
+        InputError: it is none of these.
         MissingExtra: PyAV is not installed.
     """
     if raw is not None and source != "-":
@@ -176,7 +176,7 @@ def camera(number: int, size: str | None = None, platform: str = sys.platform) -
     url = f"/dev/video{number}"
     if kind == "avfoundation":
         url = f"{number}:none"
-        options["framerate"] = "30"  # its own default is one that cameras refuse
+        options["framerate"] = "30"  # its default is one that cameras reject
     if kind == "dshow":
         names = _windows_cameras()
         if number >= len(names):
@@ -198,10 +198,10 @@ def _windows_cameras() -> list[str]:
 
 
 def _raw(raw: str) -> dict[str, str]:
-    """Return FFmpeg's options for bare pixels.
+    """Return FFmpeg's options for raw pixels.
 
     Raises:
-        InputError: it is no size and format.
+        InputError: it is not a size and format.
     """
     found = _RAW.fullmatch(raw)
     with _av() as av:
@@ -237,12 +237,12 @@ def opened(
     """Open a video and its first picture stream.
 
     Args:
-        url: what FFmpeg opens.
-        title: what messages call it.
-        format: FFmpeg's name of the format; by default what the content says.
+        url: for FFmpeg.
+        title: its name in messages.
+        format: FFmpeg's name of the format; by default detected.
         options: FFmpeg's.
-        timeout: seconds to wait for the opening, and for each read.
-        threads: whether the decoder uses all cores, for which it takes several frames at a time.
+        timeout: seconds for opening and for each read.
+        threads: whether the decoder uses all cores, which delays frames.
 
     Raises:
         InputError: it cannot be opened, or contains no pictures.
@@ -253,7 +253,7 @@ def opened(
         try:
             container = av.open(url, format=format, options={**live, **(options or {})}, timeout=timeout)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            if url == _STDIN and isinstance(error, ValueError):  # nothing came, or what FFmpeg does not know
+            if url == _STDIN and isinstance(error, ValueError):  # nothing received, or unknown to FFmpeg
                 raise InputError(_NOTHING) from None
             raise InputError(f"{title} cannot be opened: {_said(error, timeout and timeout[0])}") from None
         with container:
@@ -269,10 +269,10 @@ def opened(
 
 
 def decoded(container: InputContainer, stream: VideoStream, title: str) -> Iterator[tuple[VideoFrame, float]]:
-    """Yield each frame with the time at which its data arrived, as `time.perf_counter` has it.
+    """Yield each frame with its arrival time by `time.perf_counter`.
 
     Raises:
-        InputError: the source was lost, or nothing in it can be decoded.
+        InputError: the source was lost, or nothing can be decoded.
     """
     broken = frames = 0
     with _av() as av:
@@ -305,9 +305,9 @@ def decoded(container: InputContainer, stream: VideoStream, title: str) -> Itera
 
 
 class Clock:
-    """The times of a video's frames, which never run backwards and have no holes of over ten seconds.
+    """Monotonic times of a video's frames, without gaps of over ten seconds.
 
-    Where the file's own time jumps, as in one that was joined from several, the frame is taken to come one frame later.
+    At jumps in the file's timestamps, as in joined files, the frame counts as one frame later.
     """
 
     def __init__(self, stream: VideoStream) -> None:
@@ -316,7 +316,7 @@ class Clock:
         self._shift = 0.0
 
     def moment(self, frame: VideoFrame, number: int) -> float:
-        """Return the time in seconds of the frame with this number; of a video that notes none, what its rate says."""
+        """Return the time in seconds of a frame; without timestamps, from the frame rate."""
         own = float(frame.time) if frame.time is not None else number / self._rate
         if self._last is not None and not 0 <= own - self._last <= _HOLE:
             self._shift += 1 / self._rate - (own - self._last)
@@ -339,7 +339,7 @@ def _av() -> Iterator[Any]:
 
 
 def _said(error: Exception, seconds: float | None = None) -> str:
-    """Return what FFmpeg says, without addresses, which may hold passwords."""
+    """Return FFmpeg's message, without addresses, which may contain passwords."""
     if type(error).__name__ in ("ExitError", "TimeoutError") and seconds is not None:
         return f"nothing received for {seconds:.0f} s"
     return one_line(getattr(error, "strerror", None) or error, 200)

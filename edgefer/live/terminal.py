@@ -1,4 +1,4 @@
-"""A live picture in a terminal: a row for each face and a line of figures, or a line for each change."""
+"""Live results in a terminal: a row per face and a line of figures, or a line per change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CELLS = 20  # of a bar
 
 
 def table(title: str, frame: Frame | None, figures: Figures) -> Table:
-    """Return what a terminal shows now."""
+    """Return the current view."""
     out = Table(
         box=None,
         pad_edge=False,
@@ -64,5 +64,5 @@ def told(change: FaceChange) -> str:
 
 
 def summary(figures: Figures) -> str:
-    """Return in one line what was done, at the end."""
+    """Return the summary in one line."""
     return f"{figures.judged:,} frames judged of {figures.captured:,}, {figures.dropped:,} dropped for newer ones"

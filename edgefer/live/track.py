@@ -1,4 +1,4 @@
-"""Which face of this frame is which of the frames before: by the overlap of their boxes."""
+"""Tracks faces between frames by the overlap of their boxes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from edgefer.faces.face import Face
 
-_OVERLAP = 0.25  # intersection over union from which two boxes are one face: people move between two looks
-_SHOWN = 0.6  # seconds that a face which the detector misses stays where it was: a hand, a blurred frame
-_KEPT = 3.0  # seconds after which a face at the same place is another one
+_OVERLAP = 0.25  # intersection over union for the same face: people move between detections
+_SHOWN = 0.6  # seconds that a missed face is kept: occlusion, a blurred frame
+_KEPT = 3.0  # seconds after which a face at the same place is a new one
 
 
 @dataclass
@@ -19,8 +19,8 @@ class Track:
 
     Attributes:
         number: never used again.
-        face: where it was seen last.
-        seen: time in seconds at which that was.
+        face: last detection.
+        seen: its time in seconds.
     """
 
     number: int
@@ -29,14 +29,14 @@ class Track:
 
 
 class Tracker:
-    """Gives each face a number that stays the same from frame to frame."""
+    """Gives each face a number that is constant across frames."""
 
     def __init__(self) -> None:
         self._tracks: list[Track] = []
         self._next = 1
 
     def update(self, faces: Sequence[Face], time: float) -> None:
-        """Take what the detector found at `time` in seconds. Pairs with the largest overlap are matched first."""
+        """Update with the detections at `time` in seconds. Pairs with the largest overlap are matched first."""
         self._tracks = [track for track in self._tracks if time - track.seen <= _KEPT]
         pairs = sorted(
             ((overlap(track.face, face), number, track) for track in self._tracks for number, face in enumerate(faces)),
@@ -61,19 +61,19 @@ class Tracker:
 
     @property
     def numbered(self) -> int:
-        """How many faces there have been."""
+        """Number of faces so far."""
         return self._next - 1
 
     def state(self) -> dict[str, Any]:
-        """Return all that this tracker knows, as plain JSON values."""
+        """Return the state as plain JSON values."""
         return {"next": self._next, "tracks": [asdict(track) for track in self._tracks]}
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> Tracker:
-        """Return the tracker whose `state` this is.
+        """Restore a tracker from its `state`.
 
         Raises:
-            KeyError, TypeError, ValueError: it is no such state.
+            KeyError, TypeError, ValueError: it is not such a state.
         """
         tracker = cls()
         tracker._next = int(state["next"])

@@ -1,7 +1,7 @@
-"""A video file to a table: a row for each face in each frame. A process that was killed is gone on with.
+"""A video file to a table: a row per face and frame. A killed process can be resumed.
 
-While it is written the table is called ``NAME.unfinished``, and ``NAME.unfinished.json`` beside it has what the next
-process needs: where in the table and in the video the last saved frame is, and what the judge knows by then.
+While it is written the table is called ``NAME.unfinished``, and ``NAME.unfinished.json`` next to it has what
+the next process needs: the positions of the last saved frame in table and video, and the state.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class VideoSummary:
         rows: in the table: faces in frames.
         tracks: faces that were followed.
         seconds: of the video.
-        resumed: frames that an earlier process had judged.
+        resumed: frames processed by an earlier process.
     """
 
     frames: int
@@ -69,13 +69,13 @@ def is_video(name: str) -> bool:
 
 
 def write_csv(predictor: Predictor, video: Path, table: Path, settings: JudgeSettings | None = None) -> VideoSummary:
-    """Judge every frame of a video and write a row for each face and frame, as CSV.
+    """Classify every frame of a video and write one row per face and frame, as CSV.
 
     Args:
         predictor: from `edgefer.load`.
         video: the file.
-        table: is written; it gets its name when it is whole.
-        settings: how frames are judged.
+        table: output; renamed when complete.
+        settings: how frames are processed.
 
     Raises:
         InputError: the video cannot be read, or another process writes this table.
@@ -107,7 +107,7 @@ def write_csv(predictor: Predictor, video: Path, table: Path, settings: JudgeSet
                     _judge(container, stream, title, judge, out, state, save, advance)
                 out.flush()
                 os.fsync(out.fileno())
-                out.close()  # Windows renames no open file
+                out.close()  # Windows cannot rename an open file
                 rows_file.replace(table)
         except BlockingIOError:
             raise InputError(
@@ -128,7 +128,7 @@ def _judge(
     save: Callable[[], None],
     advance: Callable[..., None],
 ) -> None:
-    """Judge the frames after `state`, write their rows and save how far it is now and then."""
+    """Process the frames after `state`, write their rows and save the state regularly."""
     saved = time.monotonic()
     for frame, seconds in _after(container, stream, title, state.frames):
         state.seconds = seconds
@@ -139,16 +139,16 @@ def _judge(
         advance()
         if time.monotonic() - saved >= _SAVED:
             out.flush()
-            os.fsync(out.fileno())  # the state must not name rows that a power cut takes away
+            os.fsync(out.fileno())  # the state must not include rows that a power cut could lose
             state.bytes = out.tell()
             save()
             saved = time.monotonic()
 
 
 def _after(container: Any, stream: VideoStream, title: str, judged: int) -> Iterator[tuple[VideoFrame, float]]:
-    """Yield the frames that come after those that were judged, with their time in seconds."""
+    """Yield the remaining frames with their time in seconds."""
     clock = sources.Clock(stream)
-    # Decoding is a small part of the work, and not every file can be searched for a frame.
+    # Decoding is a small part of the work, and not every file is seekable.
     for number, (frame, _) in enumerate(sources.decoded(container, stream, title)):
         seconds = clock.moment(frame, number)
         if number >= judged:
@@ -156,7 +156,7 @@ def _after(container: Any, stream: VideoStream, title: str, judged: int) -> Iter
 
 
 def _key(predictor: Predictor, video: Path, settings: JudgeSettings) -> dict[str, Any]:
-    """Return what must be the same for a table to be gone on with."""
+    """Return what must be equal to resume a table."""
     stat = video.stat()
     return {
         "form": _FORM,
@@ -169,7 +169,7 @@ def _key(predictor: Predictor, video: Path, settings: JudgeSettings) -> dict[str
 
 
 def _restored(file: Path, key: dict[str, Any], judge: Judge, rows: Path) -> _State:
-    """Return the saved state and give the judge its part; a new state where there is none that fits."""
+    """Return the saved state and restore the judge; a new state if none matches."""
     if not file.exists():
         return _State()
     try:

@@ -1,8 +1,8 @@
-"""Find what a target would refuse or misread, before anything is built from a graph.
+"""Finds what a target would reject or misread in a graph, before anything is built.
 
-`lint` goes by rules alone; `asking.ask` asks the runtime itself, where it is installed. Rules stand in `cpu` (with
+`lint` uses rules only; `asking.ask` tries the runtime itself, if installed. Rules are in `cpu` (with
 `onnxruntime`, `onnxruntime_settings`), `tensorrt` (with `tensorrt_quantizers`, `tensorrt_settings`) and `misread`.
-Which operators and types a target has stands in two tables that benchmarks/runtimes/lint_tables.py writes.
+Two tables of operators and types are written by benchmarks/runtimes/lint_tables.py.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["Finding", "check", "lint"]
 
 
 def lint(model: ModelProto, target: str) -> list[Finding]:
-    """Return what `target` would refuse or misread in `model`, going by rules alone; empty when there is nothing.
+    """Return what `target` would reject or misread in `model`, by rules only.
 
     Args:
-        model: any model whose weights are inside.
+        model: any model with internal weights.
         target: name of one of the backends' targets.
     """
     rules = registry.targets()[target].rules
@@ -42,10 +42,10 @@ def lint(model: ModelProto, target: str) -> list[Finding]:
 
 
 def check(model: ModelProto, target: str) -> None:
-    """Refuse a model that `lint` finds fault with, or the target's runtime where it is installed.
+    """Refuse a model with findings of `lint`, or of the target's runtime if installed.
 
     Raises:
-        InputError: names the first node and says how many more there are.
+        InputError: names the first node and the number of others.
     """
     findings = settled(lint(model, target), ask(model.SerializeToString(), target))
     if findings:

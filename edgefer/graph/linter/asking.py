@@ -1,4 +1,4 @@
-"""Ask the runtime itself whether it takes a file: ONNX Runtime's session, or TensorRT's parser."""
+"""Tries whether the runtime accepts a file: ONNX Runtime's session, or TensorRT's parser."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from edgefer.graph.linter.findings import Finding
 from edgefer.lines import one_line
 
 _SECONDS = 120
-_MEMORY = 4 << 30  # bytes, beside six times those of the file
+_MEMORY = 4 << 30  # bytes, plus six times the file's size
 
 
 @dataclass(frozen=True)
 class RuntimeVerdict:
-    """What a runtime says.
+    """A runtime's verdict.
 
     Attributes:
         who: name and version.
-        problem: why it refuses the file; empty if it takes it.
+        problem: why it rejects the file; empty if it accepts it.
     """
 
     who: str
@@ -32,13 +32,13 @@ class RuntimeVerdict:
 
 
 def ask(content: bytes, target: str) -> RuntimeVerdict | None:
-    """Return what the target's runtime says of a file, None if it is not installed.
+    """Return the target's runtime's verdict on a file, None if it is not installed.
 
-    TensorRT for RTX stands in for TensorRT where that is not installed: both have one parser.
+    TensorRT for RTX stands in for a missing TensorRT: both have the same parser.
 
     Args:
-        content: an ONNX file whose weights are inside; a reference to another file is not followed.
-        target: whose runtime to ask.
+        content: an ONNX file with internal weights; references to other files are not followed.
+        target: whose runtime to try.
     """
     if target == "cpu":
         return _session(content)
@@ -49,7 +49,7 @@ def ask(content: bytes, target: str) -> RuntimeVerdict | None:
 
 
 def ask_in_subprocess(content: bytes, target: str) -> RuntimeVerdict | None:
-    """Do as `ask` in a process of its own: a file that somebody crafted may crash the runtime, or never end."""
+    """Like `ask`, in a separate process: a crafted file may crash the runtime, or never end."""
     command = [sys.executable, "-m", __name__, target]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
@@ -65,7 +65,7 @@ def ask_in_subprocess(content: bytes, target: str) -> RuntimeVerdict | None:
 
 
 def settled(findings: Sequence[Finding], answer: RuntimeVerdict | None) -> list[Finding]:
-    """Return findings with what the runtime said, which knows best what it refuses: the rules were learned from it."""
+    """Return findings merged with the runtime's verdict, which takes precedence."""
     if answer is None:
         return list(findings)
     if answer.problem:
@@ -114,7 +114,7 @@ def _main() -> None:
 
         bound = _MEMORY + 6 * len(content)
         resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
-    except (ImportError, OSError, ValueError):  # no POSIX, or a lower bound already
+    except (ImportError, OSError, ValueError):  # not POSIX, or a lower limit already
         pass
     answer = ask(content, sys.argv[1])
     print(json.dumps(None if answer is None else asdict(answer)))  # noqa: T201

@@ -1,4 +1,4 @@
-"""Constants of a graph, and what is computed from them alone."""
+"""Constants of a graph, and values computed only from them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from onnx.reference import ReferenceEvaluator
 
 from edgefer.graph.graph import Array
 
-_LARGE = 1 << 16  # numbers: what is computed is small, so that a crafted file cannot take memory or time
+_LARGE = 1 << 16  # values: limit of computed constants, so that a crafted file cannot use memory or time
 _DEPTH = 64
-# Cheap, and never larger than what goes in. Their results are computed; of others lint knows that they are constant.
+# Cheap, with outputs no larger than inputs. Their results are computed; others are only known to be constant.
 _COMPUTED = frozenset(
     [
         "Abs",
@@ -63,7 +63,7 @@ _RANDOM = frozenset(
 class Constants:
     """Looks up constants by name.
 
-    What holds them is left as it is: initializers, Constant nodes, and nodes whose inputs are all constant.
+    Sources: initializers, Constant nodes, and nodes with only constant inputs.
     """
 
     def __init__(self, opset: int) -> None:
@@ -74,7 +74,7 @@ class Constants:
         self._fixed: dict[str, bool] = {}
 
     def inside(self, graph: GraphProto, nodes: list[NodeProto]) -> Constants:
-        """Return these and those of a graph that stands inside."""
+        """Return these and those of a nested graph."""
         found = Constants(self._opset)
         found._held = {**self._held, **{each.name: each for each in graph.initializer}}
         hidden = {each.name for each in graph.input}
@@ -87,7 +87,7 @@ class Constants:
         return found
 
     def initializer(self, name: str) -> TensorProto | None:
-        """Return the tensor of an initializer or a Constant node, its numbers unread."""
+        """Return the tensor of an initializer or a Constant node, without reading its values."""
         if name in self._held:
             return self._held[name]
         node = self._nodes.get(name)
@@ -118,12 +118,12 @@ class Constants:
         return self._fixed[name]
 
     def value(self, name: str, depth: int = 0) -> Array | None:
-        """Return the numbers of a constant, None where it is none or is not computed here."""
+        """Return the values of a constant; None: not constant, or not computed here."""
         if name not in self._computed:
-            self._computed[name] = None  # also for a circle
+            self._computed[name] = None  # also for a cycle
             try:
                 self._computed[name] = self._value(name, depth)
-            except Exception:  # numbers that do not fit their shape, a computation that fails: rules say so elsewhere
+            except Exception:  # wrong number of values, failed computation: reported by other rules
                 self._computed[name] = None
         return self._computed[name]
 
@@ -153,7 +153,7 @@ class Constants:
 
 
 def constant(node: NodeProto) -> Array | None:
-    """Return what a Constant node holds; None for strings, sparse tensors, and a node that holds nothing."""
+    """Return a Constant node's value; None for strings, sparse tensors, and empty nodes."""
     if len(node.attribute) != 1:
         return None
     held = node.attribute[0]

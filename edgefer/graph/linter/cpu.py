@@ -1,4 +1,4 @@
-"""What ONNX Runtime refuses in a graph."""
+"""What ONNX Runtime rejects in a graph."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgefer.graph.linter.view import Call, GraphView, read
 
 
 def look(view: GraphView) -> list[Finding]:
-    """Return what ONNX Runtime refuses, in the order of the nodes."""
+    """Return what ONNX Runtime rejects, in node order."""
     table = tables.onnxruntime()
     found = list(view.invalid)
     if view.model.ir_version > table.ir:
@@ -44,7 +44,7 @@ def look(view: GraphView) -> list[Finding]:
 
 
 def _branches(call: Call, made: dict[str, str]) -> Iterator[str]:
-    """Yield where a branch of an If makes another type than the If is said to: onnx knows no types of com.microsoft."""
+    """Yield branches of an If with another type than declared: onnx does not infer types of com.microsoft."""
     for branch in call.node.attribute:
         for place, each in enumerate(branch.g.output):
             inside, outside = made.get(each.name, ""), call.output(place).type
@@ -53,7 +53,7 @@ def _branches(call: Call, made: dict[str, str]) -> Iterator[str]:
 
 
 def names(view: GraphView) -> list[Finding]:
-    """Find nodes of one graph that have one name."""
+    """Find nodes of a graph with the same name."""
     found = []
     seen: set[tuple[int, str]] = set()
     for call in view.calls:

@@ -1,4 +1,4 @@
-"""What lint says of a graph."""
+"""Lint's findings."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ Kind = Literal["refused", "fails", "misread"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong, and where.
+    """One problem and its place.
 
     Attributes:
-        node: name of the node; of one inside a function or a subgraph, with what it stands in.
-        problem: what is wrong and what the target makes of it.
-        kind: ``refused``: the target does not load the file. ``fails``: it loads it and stops when it runs.
-            ``misread``: it runs it, and computes something else or slower than the file means.
+        node: name of the node; inside a function or a subgraph, with its path.
+        problem: what is wrong and its effect.
+        kind: ``refused``: the target does not load the file. ``fails``: it loads it but
+            fails when running. ``misread``: it computes something else, or slower, than the file means.
     """
 
     node: str

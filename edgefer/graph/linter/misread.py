@@ -1,4 +1,4 @@
-"""Q/DQ pairs that a target loads, and then stops at or misreads."""
+"""Q/DQ pairs that a target loads, but fails on or misreads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgefer.graph.linter.view import Call
 
 
 def quantizer(call: Call, target: str) -> Iterator[Finding]:
-    """Yield what goes wrong with a QuantizeLinear or DequantizeLinear once the file is loaded."""
+    """Yield problems of a QuantizeLinear or DequantizeLinear after loading."""
     scale, shape = call.input(1).shape, call.input(0).shape
     blocked = call.attribute("block_size", 0) != 0 or (scale is not None and len(scale) > 1)
     count = scale[0] if scale is not None and len(scale) == 1 and not blocked else 1
@@ -73,5 +73,5 @@ def _output_channels(reader: NodeProto, weights: str, rank: int) -> int | None:
     if reader.op_type == "MatMul":
         return rank - 1 if rank > 1 else None
     if reader.op_type == "ConvTranspose":
-        return 1 if attribute(reader, "group", 1) == 1 else None  # of groups, both axes have a part in them
+        return 1 if attribute(reader, "group", 1) == 1 else None  # of groups, both axes include them
     return 0 if reader.op_type == "Conv" else None

@@ -1,4 +1,4 @@
-"""What ONNX Runtime's CPU provider refuses: operators, types and settings that it has no kernel for."""
+"""What ONNX Runtime's CPU provider rejects: operators, types and settings without a kernel."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _VARIADIC = OpSchema.FormalParameterOption.Variadic
 
 
 def kernels(call: Call) -> Iterator[Finding]:
-    """Yield what is wrong with an operator that has no kernel for what it is given."""
+    """Yield problems of an operator without a matching kernel."""
     if call.node.op_type == "Constant" and not call.node.domain:
-        return  # no kernel: what it holds becomes an initializer
+        return  # no kernel: its value becomes an initializer
     domain = "" if call.node.domain == "ai.onnx" else call.node.domain
     known = tables.onnxruntime().kernels.get(domain, {})
     rows = known.get(call.node.op_type)
@@ -60,16 +60,16 @@ def has_kernel(call: Call) -> bool:
 
 
 def _cast(call: Call, given: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Return what an operator gets where ONNX Runtime puts casts from float16 to float32 in front of it."""
+    """Return an operator's inputs after ONNX Runtime's casts from float16 to float32."""
     if not any(each.type == "float16" for each in call.inputs):
         return given
     return [(name, text, *("float" if kind == "float16" else kind for kind in kinds)) for name, text, *kinds in given]
 
 
 def _fits(row: Kernel, given: list[tuple[str, ...]], since: int) -> bool:
-    """Return whether a kernel takes an operator: the rule of ONNX Runtime's kernel registry.
+    """Return whether a kernel matches an operator, by the rule of ONNX Runtime's kernel registry.
 
-    An open-ended kernel is of the very version of the schema; of one that ends, the schema's must lie within.
+    An open-ended kernel must have the schema's version; others must include it.
     """
     first, last, types = row
     if not (first == since or (last and first < since <= last)):
@@ -108,7 +108,7 @@ def foreign(call: Call) -> Iterator[str]:
     if schema is None:
         return
     bound: dict[str, str] = {}
-    several = {name for name, _, option in schema["inputs"] if option == "Variadic"}  # which may be of several types
+    several = {name for name, _, option in schema["inputs"] if option == "Variadic"}  # may have several types
     for name, text, *kinds in _foreign_formals(call):
         for kind in filter(None, kinds):
             if name in several:
@@ -143,7 +143,7 @@ def _function(call: Call) -> bool:
 
 
 def _valid(call: Call) -> bool:
-    """Return whether ONNX's definition holds in this opset: none of its operators has changed since it was written."""
+    """Return whether ONNX's definition is valid in this opset: none of its operators has changed since."""
     assert call.schema is not None
     written = [version for version in call.schema.function_opset_versions if version <= call.opset]  # type: ignore[attr-defined]
     if not written:
@@ -157,7 +157,7 @@ def _valid(call: Call) -> bool:
 
 
 def expanded(call: Call) -> ModelProto | None:
-    """Return a model of the operator's definition alone, None where its types are not known."""
+    """Return a model of only the operator's definition, None if its types are unknown."""
     assert call.schema is not None
     numbers = {name.lower(): number for name, number in onnx.TensorProto.DataType.items()}
     infos: dict[str, onnx.ValueInfoProto] = {}
@@ -180,7 +180,7 @@ def expanded(call: Call) -> ModelProto | None:
     names = list(dict.fromkeys(name for name in call.node.input if name))
     node = onnx.NodeProto()
     node.CopyFrom(call.node)
-    said = {each.name for each in node.attribute}  # the definition reads what the node leaves out, too
+    said = {each.name for each in node.attribute}  # the definition also reads omitted attributes
     defaults = [each.default_value for each in call.schema.attributes.values() if each.default_value.name]
     node.attribute.extend(each for each in defaults if each.name not in said)
     graph = helper.make_graph(

@@ -1,7 +1,7 @@
-"""Settings that ONNX Runtime's CPU kernels refuse when a session is made, though ONNX allows them.
+"""Settings that ONNX Runtime's CPU kernels reject when a session is created, though ONNX allows them.
 
 Each rule says what a kernel's constructor, or a graph optimization before it, checks (onnxruntime/core/providers/cpu
-and core/optimizer of 1.31; the messages there were the guide). A rule yields what is wrong, as text.
+and core/optimizer of 1.31; the messages there were the guide). Rules yield problems as text.
 """
 
 from __future__ import annotations
@@ -224,8 +224,8 @@ RULES: dict[str, Rule] = {
 }
 
 
-# ONNX Runtime takes these out from between DequantizeLinear and QuantizeLinear, so that they run on integers. It does
-# not look whether the operator may have that type (core/optimizer/qdq_transformer/selectors_actions).
+# ONNX Runtime removes the DequantizeLinear and QuantizeLinear around these, so that they run on integers. It does
+# not check whether the operator allows that type (core/optimizer/qdq_transformer/selectors_actions).
 _ON_INTEGERS = frozenset(
     [
         "ArgMax",
@@ -242,7 +242,7 @@ _ON_INTEGERS = frozenset(
         "Squeeze",
     ]
 )
-# These become one operator of com.microsoft, which has one scale for a tensor.
+# These become one operator of com.microsoft with a per-tensor scale.
 _FUSED = frozenset(["Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid", "Softmax"])
 _MOVES = frozenset(["MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"])
 _SCALAR = frozenset(("Add", "AveragePool", "Mul"))
@@ -251,7 +251,7 @@ _INTEGERS = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto
 
 
 def between_quantizers(call: Call) -> Iterator[str]:
-    """Yield what goes wrong when ONNX Runtime joins an operator with the Q/DQ pairs around it."""
+    """Yield problems when ONNX Runtime fuses an operator with the Q/DQ pairs around it."""
     name = call.node.op_type
     if call.node.domain or not call.node.output:
         return

@@ -1,4 +1,4 @@
-"""Whether a model is put together as ONNX's checker demands, whatever its operators are."""
+"""Whether a model's structure passes ONNX's checker, for any operators."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorShapeP
 
 from edgefer.lines import one_line
 
-_LARGE = 4096  # numbers; a larger constant is no shape, so that neither checker nor inference need read it
+_LARGE = 4096  # values; a larger constant is not a shape, so neither checker nor inference needs it
 _UNKNOWN = "edgefer.unknown"
 
 
 def problem(model: ModelProto) -> str:
-    """Return what ONNX's checker has against a model, in one line; empty for nothing.
+    """Return the ONNX checker's complaint about a model in one line, or an empty string.
 
-    The checker refuses two things that runtimes take or that lint has rules for: an output without a shape, and an
-    operator that ONNX does not have. It is not asked about them.
+    Two things that the checker rejects are hidden from it, as runtimes accept them or lint has rules for
+    them: outputs without a shape, and operators that ONNX does not have.
     """
     if not _is_text(model):
         return "a name is not valid UTF-8"
@@ -45,13 +45,13 @@ def problem(model: ModelProto) -> str:
         copy.opset_import.append(helper.make_opsetid(_UNKNOWN, 1))
     try:
         onnx.checker.check_model(copy)
-    except Exception as error:  # ValidationError, and whatever comes from deep inside
+    except Exception as error:  # ValidationError, and errors from deep inside
         return one_line(error, 200)
     return ""
 
 
 def _is_text(model: ModelProto) -> bool:
-    """Return whether every name is text: protobuf gives bytes where it is not."""
+    """Return whether every name is valid text: otherwise protobuf gives bytes."""
     inside = [node for function in model.functions for node in nodes_within(function.node)]
     names: list[object] = [each.domain for each in model.opset_import]
     names += [each.domain for function in model.functions for each in function.opset_import]
@@ -67,7 +67,7 @@ def _is_text(model: ModelProto) -> bool:
 
 
 def _move(node: NodeProto, opsets: dict[str, int]) -> bool:
-    """Put an operator that ONNX does not have into a domain that the checker does not look at."""
+    """Move an operator unknown to ONNX into a domain that the checker ignores."""
     if node.domain not in ("", "ai.onnx", "ai.onnx.ml") or onnx.defs.has(node.op_type, node.domain):
         return False
     node.domain = _UNKNOWN
@@ -96,7 +96,7 @@ def _bodies(node: NodeProto) -> Iterator[GraphProto]:
 
 
 def skeleton(model: ModelProto) -> ModelProto:
-    """Return a copy in which large constants are inputs without numbers, so that looking at it is cheap."""
+    """Return a copy with large constants replaced by inputs, so that checking is cheap."""
     small = ModelProto()
     for field, part in model.ListFields():
         if field.name == "graph":

@@ -1,4 +1,4 @@
-"""What targets know: tables that benchmarks/runtimes/lint_tables.py took from the runtimes themselves."""
+"""Tables of targets' operators, extracted from the runtimes by benchmarks/runtimes/lint_tables.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-# Operators of ONNX Runtime's own domain that make what they are given, in its shape.
+# Operators of ONNX Runtime's domain with the type and shape of their input.
 SAME_SHAPE = frozenset(
     [
         "BiasGelu",
@@ -36,11 +36,11 @@ class OnnxRuntimeTable:
     """ONNX Runtime's CPU kernels.
 
     Attributes:
-        version: of the onnxruntime that they were taken from.
+        version: of the onnxruntime used.
         kernels: by domain and operator: first version, last version (0: open), types by type parameter or formal name.
         schemas: of the operators of com.microsoft.
-        ir: last IR version that it reads.
-        opsets: last opset that it knows, by domain.
+        ir: last supported IR version.
+        opsets: last supported opset, by domain.
     """
 
     version: str
@@ -59,10 +59,10 @@ def onnxruntime() -> OnnxRuntimeTable:
 
 @dataclass(frozen=True)
 class TensorRTTable:
-    """What TensorRT's parser takes.
+    """What TensorRT's parser accepts.
 
     Attributes:
-        version: of the tensorrt_rtx that was asked.
+        version: of the tensorrt_rtx used.
         inputs: types of a graph's inputs and outputs.
         constants: types of initializers.
         operators: by name: types by type parameter.

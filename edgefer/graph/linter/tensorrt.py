@@ -1,4 +1,4 @@
-"""What TensorRT's parser refuses in a graph, and what it would misread."""
+"""What TensorRT's parser rejects in a graph, and what it would misread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BUILT_IN = frozenset(
 
 
 def look(view: GraphView) -> list[Finding]:
-    """Return what TensorRT refuses or misreads, in the order of the nodes."""
+    """Return what TensorRT rejects or misreads, in node order."""
     table = tables.tensorrt()
     found = list(view.invalid)
     graph = view.model.graph
@@ -48,7 +48,7 @@ def look(view: GraphView) -> list[Finding]:
 
 
 def operator(call: Call) -> Iterator[str]:
-    """Yield what is wrong with an operator that the parser does not know, or not with these types."""
+    """Yield problems of an operator that the parser does not support, or not with these types."""
     name = call.node.op_type
     if call.node.domain == "com.microsoft" and name in tables.tensorrt().foreign:
         if call.input(0).type and call.input(0).type not in _REAL:
@@ -84,7 +84,7 @@ def _allowed(call: Call, formal: str, kind: str) -> bool:
 
 
 def _names(view: GraphView) -> Iterator[Finding]:
-    """Find Q/DQ nodes whose name another node has: TensorRT makes layers of both."""
+    """Find Q/DQ nodes that share a name with another node: TensorRT makes layers of both."""
     seen: set[str] = set()
     for call in view.calls:
         name = call.node.name

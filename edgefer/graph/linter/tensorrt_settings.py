@@ -1,6 +1,6 @@
-"""Settings and shapes that TensorRT's parser refuses, though ONNX allows them. A rule yields what is wrong, as text.
+"""Settings and shapes that TensorRT's parser rejects, though ONNX allows them. Rules yield problems as text.
 
-Each rule says what the parser asserts, or what the network's layers check when it asks for their shapes (TensorRT for
+Each rule says what the parser asserts, or what the network's layers check when their shapes are computed (TensorRT for
 RTX 1.7, whose messages were the guide; NVIDIA's docs/operators.md names many of them).
 """
 
@@ -26,7 +26,7 @@ def _batch_norm(call: Call) -> Iterator[str]:
 
 
 def one_output(call: Call) -> Iterator[str]:
-    """Yield what is wrong where TensorRT makes the first output alone."""
+    """Yield a problem if TensorRT only supports the first output."""
     if len([name for name in call.node.output if name]) > 1:
         yield f"TensorRT supports one output of {call.node.op_type}, not {len(call.node.output)}"
 

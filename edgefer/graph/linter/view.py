@@ -1,4 +1,4 @@
-"""A model as its target will see it: functions inlined, types and shapes inferred, constants as arrays."""
+"""A model as seen by its target: functions inlined, types and shapes inferred, constants as arrays."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from edgefer.graph.linter.structure import graphs, skeleton
 from edgefer.lines import one_line
 
 ONNX_DOMAINS = ("", "ai.onnx")
-_PASSES = 64  # of inference; each gets one layer of ONNX Runtime's own operators further
+_PASSES = 64  # of inference; each advances past one layer of ONNX Runtime's own operators
 
 
 @dataclass(frozen=True)
 class Value:
-    """What is known of a tensor.
+    """Type and shape of a tensor.
 
     Attributes:
         type: as in ONNX's schemas without ``tensor()``: ``float``, ``int8``, ``seq(tensor(float))``; empty if unknown.
-        shape: None if unknown; in it None for a side that is open.
+        shape: None if unknown; None in it for an open side.
     """
 
     type: str = ""
@@ -50,11 +50,11 @@ class Call:
     """One node of the graph, or of a graph inside it.
 
     Attributes:
-        node: as it stands in the inlined model.
-        name: what to call it in a finding.
-        schema: None for an operator that neither ONNX nor ONNX Runtime has.
+        node: in the inlined model.
+        name: its name in findings.
+        schema: None for an operator unknown to ONNX and ONNX Runtime.
         opset: version of its domain.
-        inputs: what is known of each input; `UNKNOWN` for one that is left out.
+        inputs: type and shape of each input; `UNKNOWN` for omitted ones.
         outputs: likewise.
         scope: looks up constants and nodes by name, from inside a subgraph too.
     """
@@ -72,27 +72,27 @@ class Call:
         return index < len(self.node.input) and bool(self.node.input[index])
 
     def input(self, index: int) -> Value:
-        """Return what is known of an input."""
+        """Return an input's type and shape."""
         return self.inputs[index] if index < len(self.inputs) else UNKNOWN
 
     def output(self, index: int = 0) -> Value:
-        """Return what is known of an output."""
+        """Return an output's type and shape."""
         return self.outputs[index] if index < len(self.outputs) else UNKNOWN
 
     def constant(self, index: int) -> Array | None:
-        """Return an input if it is constant, or computed from constants alone, and not too large to compute."""
+        """Return an input if it is constant, or computed only from constants and not too large."""
         return self.scope.constants.value(self.node.input[index]) if self.given(index) else None
 
     def fixed(self, index: int) -> bool:
-        """Return whether an input is a constant, or computed from constants alone."""
+        """Return whether an input is constant, or computed only from constants."""
         return self.given(index) and self.scope.constants.fixed(self.node.input[index])
 
     def maker(self, index: int) -> NodeProto | None:
-        """Return the node that makes an input, None for an input of the graph, or a constant."""
+        """Return the node that produces an input, None for a graph input or a constant."""
         return self.scope.makers.get(self.node.input[index]) if self.given(index) else None
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """Return an attribute, or what the schema says where it is left out, or `default`."""
+        """Return an attribute, or the schema's default, or `default`."""
         for each in self.node.attribute:
             if each.name == name:
                 return helper.get_attribute_value(each)
@@ -103,7 +103,7 @@ class Call:
 
 
 def read(call: Call, *rules: Callable[[Call], Iterable[str | Finding]]) -> list[Finding]:
-    """Return what rules find; an attribute of another kind or length than ONNX says is a finding, too."""
+    """Return the rules' findings; an attribute of the wrong kind or length is a finding too."""
     found = []
     for rule in rules:
         try:
@@ -116,7 +116,7 @@ def read(call: Call, *rules: Callable[[Call], Iterable[str | Finding]]) -> list[
 
 @dataclass
 class Scope:
-    """What the nodes of one graph can see: their own tensors and those of the graphs around."""
+    """Scope of a graph's nodes: its tensors and those of enclosing graphs."""
 
     types: dict[str, TypeProto]
     makers: dict[str, NodeProto]
@@ -126,20 +126,20 @@ class Scope:
 
 
 class GraphView:
-    """A model that rules look through.
+    """A model for rules.
 
     Attributes:
         model: with its local functions inlined.
-        invalid: what ONNX's own inference has against it.
-        calls: its nodes, those of subgraphs behind the node that holds them.
+        invalid: error of ONNX's own inference.
+        calls: its nodes, those of subgraphs after the node that contains them.
     """
 
     def __init__(self, model: ModelProto, typed: bool) -> None:
         """Infer types and shapes.
 
         Args:
-            model: valid protobuf; anything else may be wrong with it.
-            typed: whether types that ONNX forbids count as invalid; TensorRT does not look at them.
+            model: valid protobuf, otherwise untrusted.
+            typed: whether types that ONNX forbids count as invalid; TensorRT ignores them.
 
         Raises:
             InputError: ONNX cannot even read its functions.
@@ -158,7 +158,7 @@ class GraphView:
         self._walk(self.model.graph, inferred.graph, top, "")
 
     def constants(self) -> Iterator[TensorProto]:
-        """Yield the initializers and the tensors of Constant nodes, those of subgraphs included."""
+        """Yield the initializers and the tensors of Constant nodes, including those of subgraphs."""
         for graph in graphs(self.model.graph):
             yield from graph.initializer
             for node in graph.node:
@@ -196,7 +196,7 @@ class GraphView:
                 found = onnx.shape_inference.infer_shapes(self._skeleton, data_prop=True)
             except Exception:
                 break
-        if known and not self.invalid:  # now that those types are known, others may not fit them
+        if known and not self.invalid:  # now that those types are known, others may conflict
             try:
                 onnx.shape_inference.infer_shapes(self._skeleton, check_type=typed, strict_mode=True, data_prop=True)
             except Exception as error:
@@ -247,7 +247,7 @@ class GraphView:
 
 
 def _say_defaults(graph: GraphProto, opsets: dict[str, int]) -> None:
-    """Write down what operators with a definition leave out: onnx infers through the definition, which reads it."""
+    """Add omitted attributes of operators with a definition: onnx infers through the definition, which reads them."""
     for node in graph.node:
         schema = schema_of(node.op_type, opsets.get(node.domain, 0), node.domain)
         if schema is not None and schema.has_function:  # type: ignore[attr-defined]
@@ -257,7 +257,7 @@ def _say_defaults(graph: GraphProto, opsets: dict[str, int]) -> None:
 
 
 def value(proto: TypeProto | None) -> Value:
-    """Return what a TypeProto says."""
+    """Return a TypeProto's type and shape."""
     if proto is None:
         return UNKNOWN
     kind = proto.WhichOneof("value")
@@ -298,7 +298,7 @@ def schema_of(name: str, opset: int, domain: str) -> OpSchema | None:
 
 
 def _foreign(message: str) -> bool:
-    """Return whether inference stopped only because an operator is not ONNX's: rules on operators look at those."""
+    """Return whether inference stopped only at an operator that is not ONNX's: other rules handle those."""
     return (
         "No Op registered for" in message
         or "No opset import for domain" in message
@@ -310,7 +310,7 @@ _WHERE = re.compile(r"\(op_type:\s*([^,)]*)(?:,\s*node name:\s*([^)]*))?\)\s*:?\
 
 
 def _explained(message: str) -> Finding:
-    """Return a finding from what ONNX's inference says."""
+    """Return a finding from ONNX's inference error."""
     place = _WHERE.search(message)
     said = one_line(re.sub(r"\[\w+Error\]|^Inference error\(s\):", " ", _WHERE.sub("", message)).strip(), 200)
     node = (place.group(2) or place.group(1)).strip() if place else "the graph"
@@ -318,7 +318,7 @@ def _explained(message: str) -> Finding:
 
 
 def _foreign_types(found: GraphProto, written: GraphProto, outer: Mapping[str, TypeProto]) -> int:
-    """Write down what ONNX Runtime's own operators make, as far as their inputs say.
+    """Add output types of ONNX Runtime's own operators, as far as their inputs determine them.
 
     Args:
         found: the graph with the types that were inferred.
@@ -326,7 +326,7 @@ def _foreign_types(found: GraphProto, written: GraphProto, outer: Mapping[str, T
         outer: types of the graphs around.
 
     Returns:
-        Of how many tensors that is known.
+        Number of tensors with known types.
     """
     types = {**outer, **{each.name: each.type for each in [*found.input, *found.value_info, *found.output]}}
     for each in found.initializer:
@@ -363,7 +363,7 @@ _NUMBERS = {name.lower(): number for name, number in TensorProto.DataType.items(
 
 
 def _spread(formals: list[list[str]], count: int) -> Iterator[list[str]]:
-    """Yield the formal parameter of each of `count` actual ones; the last one may stand for several."""
+    """Yield the formal parameter of each of `count` actual ones; the last may be variadic."""
     for place in range(count):
         if place < len(formals):
             yield formals[place]
