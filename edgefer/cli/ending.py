@@ -101,7 +101,7 @@ def _ended(as_json: bool) -> Iterator[None]:
         with _silenced_if_full(sys.stderr):
             print(f"edgefer{_which_process()}: {message}", file=sys.stderr, flush=True)
         with _silenced_if_full(sys.stdout):
-            if as_json:
+            if as_json and _is_last_word():
                 _print_json((understood and understood.report) or {}, message, code)
             sys.stdout.flush()
         raise typer.Exit(code) from None
@@ -205,6 +205,12 @@ def _which_process() -> str:
     """Return which of the processes that torchrun started this is, unless it is the first."""
     number = os.environ.get("RANK", "0") if "TORCHELASTIC_RUN_ID" in os.environ else "0"
     return "" if number == "0" else f" (process {number})"
+
+
+def _is_last_word() -> bool:
+    """Return whether nobody prints JSON after this process: of those that torchrun started the first, at last."""
+    count, restarts = (os.environ.get(f"TORCHELASTIC_{name}") for name in ("RESTART_COUNT", "MAX_RESTARTS"))
+    return not _which_process() and count == restarts
 
 
 def _print_json(report: Mapping[str, Any], message: str, code: int) -> None:
