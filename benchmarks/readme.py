@@ -1342,6 +1342,82 @@ def any_network() -> str:
     )
 
 
+def several_processes() -> str:
+    """Training in one and two processes, and eight GPUs on paper."""
+    if not (RESULTS / "distributed.json").exists():
+        return "Not measured yet."
+    result = read("distributed.json")
+    runs, paper, machine = result["runs"], result["paper"], result["machine"]
+    rows = [
+        [
+            processes,
+            f"{run['images_per_second']:.0f}",
+            percent(result["mean_accuracies"][processes]),
+            ", ".join(map(percent, run["accuracies"])),
+        ]
+        for processes, run in runs.items()
+    ]
+    estimates = [
+        [
+            each["network"],
+            f"{each['gradient_bytes'] / 1e6:.1f} MB",
+            *(f"{link['exchange_ms']:.1f} ms, {link['speedup']:.1f}x" for link in each["links"].values()),
+        ]
+        for each in paper["networks"]
+    ]
+    most_often = max(epoch["most_often"] for run in runs.values() for epoch in run["rows"])
+    return "\n".join(
+        [
+            table(["processes", "images a second, `compact`", "accuracy, `quickstart`", "each seed"], rows),
+            "",
+            "Losses of 20 steps of a network without BatchNorm differ by at most "
+            f"{result['largest_relative_difference_of_losses']:.0e} of their size. No epoch took an image more often "
+            f"than {'once' if most_often == 1 else most_often}. {machine['cpu']}, {machine['cores']} cores, one thread "
+            f"a process{', a busy machine' if result['busy'] else ''}. "
+            f"From [distributed.json](benchmarks/results/distributed.json), `{result['command']}`.",
+            "",
+            table(["on paper", "gradients", *(f"{paper['gpus']} GPUs, {link}" for link in paper["links"])], estimates),
+            "",
+            f"How long a step's gradients travel, and how many times as fast as one GPU {paper['gpus']} are, with "
+            f"{paper['images_each']} images on each. Computed, not measured: A100s at a tenth of their peak, "
+            "10 ms of Python a step, a ring, nothing overlapped. The JSON has all assumptions.",
+        ]
+    )
+
+
+def arithmetic() -> str:
+    """What a million images and a billion frames cost."""
+    if not (RESULTS / "distributed.json").exists():
+        return "Not measured yet."
+    training, images, frames = read("distributed.json"), 1_000_000, 1_000_000_000
+    speeds = {f"{processes} on this CPU": run["images_per_second"] for processes, run in training["runs"].items()}
+    compact = next(each for each in training["paper"]["networks"] if each["network"] == "compact")
+    for link, estimate in compact["links"].items():
+        speeds[f"{training['paper']['gpus']} GPUs on paper, {link}"] = estimate["images_per_second"]
+    rows = [
+        [name, f"{speed:,.0f}", console.duration(images / speed), console.duration(30 * images / speed)]
+        for name, speed in speeds.items()
+    ]
+    wanted = ("640x480", "edgefer-base", 1)
+    one_core = next(row for row in read("live.json")["rows"] if (row["size"], row["network"], row["cores"]) == wanted)
+    speed = one_core["alone_frames_a_second"]
+    counts = [[str(cores), f"{frames / speed / cores / 86400:,.1f} days"] for cores in (1, 16, 256)]
+    return "\n".join(
+        [
+            table(["a million images, `compact`: processes", "images a second", "an epoch", "30 epochs"], rows),
+            "",
+            "Each process holds all training images in memory: a million of 48 x 48 grey pixels are "
+            f"{images * 48 * 48 / 1e9:.1f} GB.",
+            "",
+            table(["a billion frames, edgefer-base: cores", "time"], counts),
+            "",
+            f"One core decodes and judges {speed:.0f} frames a second, 640 x 480 with one face "
+            f"([live.json](benchmarks/results/live.json)); the rest is division. At 30 frames a second a billion are "
+            f"{frames / 30 / 86400:.0f} days of video.",
+        ]
+    )
+
+
 PARTS = {
     "any_network": any_network,
     "logs": logs,
@@ -1377,6 +1453,8 @@ PARTS = {
     "layouts": layouts,
     "ferplus": ferplus,
     "live": live,
+    "several_processes": several_processes,
+    "arithmetic": arithmetic,
 }
 
 
