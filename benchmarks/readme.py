@@ -1228,6 +1228,31 @@ def ferplus() -> str:
     )
 
 
+def field() -> str:
+    """Accuracies of the field's systems with their protocols, and edgefer-base by each."""
+    result = read("claims.json")
+    titles = {each["document"]: each for each in result["documents"]}
+
+    def shown(found: list[dict[str, Any]]) -> str:
+        each = found[0] if found else None
+        return f"{percent(each['accuracy'])} ({100 * each['low']:.1f} to {100 * each['high']:.1f})" if each else ""
+
+    rows = []
+    for entry in result["entries"]:
+        how = entry["protocol"]
+        if how:
+            document = titles[entry["document"]]
+            views = how["crops"] + (f", {how['networks']} networks" if how["networks"] > 1 else "")
+            name = f"[{document['title']}]({document['source']})"
+            cells = (entry["claimed"], views, how["chosen_on"], how["tested_on"], shown(entry["here"]))
+            rows.append([name, *cells, entry["verdict"]])
+    for each in result["ours"]:
+        rows.append([each["network"], "", each["crops"], "PublicTest", each["tested_on"], shown([each]), ""])
+    silent = " ".join(f"{each['title']}: {each['silent']}" for each in titles.values() if each["silent"])
+    head = ["system", "claimed", "views at test", "checkpoint chosen on", "tested on", "here, PrivateTest", "verdict"]
+    return f"{table(head, rows)}\n\n{silent}"
+
+
 def keras() -> str:
     """Whether networks answer as Keras' do once their files are read."""
     result = read("keras_weights.json")
@@ -1422,6 +1447,7 @@ PARTS = {
     "any_network": any_network,
     "logs": logs,
     "ledger": ledger,
+    "field": field,
     "keras": keras,
     "fer2013": fer2013,
     "pretrained": pretrained,

@@ -1,8 +1,9 @@
 """Sphinx's settings: the site is built with `sphinx-build -W --keep-going docs build/site`.
 
-Two pages are written while it is built: the commands, from edgefer's command line, and the file formats, from the JSON
-Schemas in this folder. Links that lead out of docs/ name files of the repository. They go to its pages if
-EDGEFER_REPOSITORY has its address, as https://github.com/NAME/edgefer, and are downloads otherwise.
+Three pages are written while it is built: the commands, from edgefer's command line, the file formats, from the JSON
+Schemas in this folder, and what FER papers claim, from the ledger. Links that lead out of docs/ name files of the
+repository. They go to its pages if EDGEFER_REPOSITORY has its address, as https://github.com/NAME/edgefer, and are
+downloads otherwise.
 """
 
 from __future__ import annotations
@@ -134,7 +135,23 @@ def _out(app: Sphinx, name: str, match: re.Match[str]) -> str:
     return text if there.is_dir() or there.suffix == ".md" else f"[{text}]({path})"  # MyST takes .md for a page
 
 
+def _field_page(app: Sphinx, error: Exception | None) -> None:
+    """Write the page "What FER papers claim" beside the others, with its JSON and CSV, from the ledger as committed."""
+    decided = ROOT / "benchmarks" / "results" / "claims.json"
+    if error is not None or app.builder.format != "html" or not decided.exists():
+        return
+    from edgefer.claims import field_page
+    from edgefer.claims.result import ClaimsResult
+
+    folder = Path(app.outdir) / "what-fer-papers-claim"
+    folder.mkdir(exist_ok=True)
+    result = ClaimsResult.model_validate_json(decided.read_text(encoding="utf-8"))
+    for name, content in field_page.write(result).items():
+        (folder / name).write_text(content, encoding="utf-8")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Have the generated pages completed while they are read."""
     app.connect("source-read", _complete)
+    app.connect("build-finished", _field_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

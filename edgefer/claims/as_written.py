@@ -17,6 +17,7 @@ from edgefer.recipes import Recipe
 
 _ASIDE = ("name", "description", "ablations")  # of a recipe: they change no training
 _WEIGHTS = ("model.pretrained", "model.weights", "model.initial_weights")  # said together
+_NETWORKS = ("model.name", "model.args.backbone")
 _UNREADABLE = "with settings that this edgefer cannot read"
 _SAID = 60  # characters of a setting
 
@@ -114,7 +115,7 @@ def _settings(ran: Recipe, whole: Recipe) -> tuple[list[str], list[str]]:
 def _weights(ran: Recipe, whole: Recipe, start: dict[str, str] | None) -> Iterator[str]:
     """Yield how the weights that a training began with are not those of the recipe.
 
-    A local file may hold ImageNet's weights or anything: it does not count as them.
+    A local file may hold ImageNet's weights or anything: it counts as them only where its digest is known.
     """
     kind = None if start is None else start.get("kind")
     wanted = "hub" if whole.model.pretrained else "random"
@@ -123,6 +124,9 @@ def _weights(ran: Recipe, whole: Recipe, start: dict[str, str] | None) -> Iterat
         None,
         None,
     ):
+        return
+    known = kind == "file" and bool((start or {}).get("known")) and ran.model.initial_weights is None
+    if known and wanted == "hub":
         return
     if kind is None or kind == wanted:
         yield "not known which weights it began with"
@@ -145,7 +149,7 @@ def _changes(ran: Recipe, whole: Recipe) -> Iterator[tuple[str, str]]:
         yield "phases", f"{len(ran.phases)} phases instead of {len(whole.phases)}"
     for key in [*theirs, *(key for key in mine if key not in theirs)]:
         free = key == "train.seed" or (key == "train.precision" and theirs[key] == "auto")
-        if free or mine.get(key) == theirs.get(key):
+        if free or mine.get(key) == theirs.get(key) or (key in _NETWORKS and _same(mine.get(key), theirs.get(key))):
             continue
         if len(ran.phases) != len(whole.phases) and key.startswith("phases."):
             continue
@@ -156,6 +160,11 @@ def _changes(ran: Recipe, whole: Recipe) -> Iterator[tuple[str, str]]:
             yield key, f"{counts[0]} classes instead of {counts[1]}" if counts[0] != counts[1] else "other classes"
         else:
             yield key, f"{_said(key)} {_said(mine.get(key))} instead of {_said(theirs.get(key))}"
+
+
+def _same(mine: object, theirs: object) -> bool:
+    """Return whether two of timm's names are one network: ``tf_`` in front has Keras' padding, as the papers had it."""
+    return str(mine).removeprefix("tf_") == str(theirs).removeprefix("tf_")
 
 
 def _flat(tree: dict[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:

@@ -49,12 +49,43 @@ class Incomparable(Frozen):
     needs: Line
 
 
+Address = Annotated[str, Field(pattern=r"^https://[!-~]+$", max_length=300)]
+
+
+class Fact(Frozen):
+    """What published code does, or what somebody got from it."""
+
+    says: Line
+    where: Line = Field(description="file and line or function, or an issue")
+    url: Address
+
+
+class FieldProtocol(Frozen):
+    """How an accuracy on FER2013 was got, as far as its publication and its code say."""
+
+    crops: Literal["one crop", "one crop, mirrored at random", "ten crops", "ten random views", "not found"] = Field(
+        description="views of a test picture whose outputs are brought together"
+    )
+    networks: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="that answer together")
+    chosen_on: Literal[
+        "PublicTest", "PrivateTest", "PublicTest and PrivateTest", "a validation split", "nothing", "not found"
+    ] = Field(description="images that chose the checkpoint")
+    tested_on: Literal["PublicTest", "PrivateTest", "PublicTest and PrivateTest", "not found"]
+    extra_data: Line
+    pretraining: Line
+    read: Line = Field(description="what of it was read, and what was not")
+    code: tuple[Fact, ...] = ()
+    reported: tuple[Fact, ...] = Field((), description="figures that others say they got")
+
+
 class Document(Frozen):
     """One document."""
 
     key: Id
     title: Line
-    file: Line = Field(description="its name among the papers, which are not part of the project")
+    file: Line | None = Field(None, description="its name among the papers, which are not part of the project")
+    source: Address | None = None
+    silent: Line | None = Field(None, description="why it has no claim here")
     conditions: ClaimConditions = ClaimConditions()
 
 
@@ -131,6 +162,7 @@ class Claim(Frozen):
         None, description="what a test of it takes beside counting: ImageNet weights, or a training from scratch"
     )
     incomparable: Incomparable | None = None
+    protocol: FieldProtocol | None = None
     headline: bool = Field(False, description="README names it, if it is contradicted or not comparable")
     test: Test | None = None
     cost: Id | None = Field(None, description="recipe whose network's files and memory stand beside it")
@@ -143,8 +175,8 @@ class Claim(Frozen):
         if self.to is not None and float(self.to) < float(self.value):
             raise ValueError("a range ends where it begins or above")
         deciding = [check for check in self.checks if not getattr(check, "fitted", False)]
-        if not deciding and not self.needs and not self.incomparable:
-            raise ValueError("give checks, needs or incomparable: what decides it?")
+        if not deciding and not self.needs and not self.incomparable and not self.protocol:
+            raise ValueError("give checks, needs, incomparable or protocol: what decides it?")
         if self.command is None and self.test is None:
             raise ValueError("give command or test")
         return self

@@ -35,7 +35,7 @@ def style() -> str:
 
 def _groups(result: ClaimsResult) -> tuple[list[Entry], list[Entry], list[Entry]]:
     """Return the claims with a measurement, of these the decided ones first; others that are contradicted; the rest."""
-    order = ("contradicted", "holds", "not run", "not comparable")
+    order = ("contradicted", "holds", "other protocol", "not run", "not comparable")
     measured = sorted(
         (entry for entry in result.entries if entry.measured or entry.costs),
         key=lambda entry: (not any(each.as_written for each in entry.measured), order.index(entry.verdict)),

@@ -7,12 +7,13 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from edgefer.claims.checks import Id
-from edgefer.claims.ledger import ClaimConditions, Place
+from edgefer.claims.field import MeasuredSystem
+from edgefer.claims.ledger import ClaimConditions, FieldProtocol, Place
 from edgefer.frozen import Frozen
 
 FORMAT: Literal[1] = 1
 
-Verdict = Literal["holds", "contradicted", "not comparable", "not run"]
+Verdict = Literal["holds", "contradicted", "other protocol", "not comparable", "not run"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
@@ -102,6 +103,8 @@ class Entry(Frozen):
     headline: bool
     measured: list[MeasuredClaim] = Field([], description="its figure in each training of the document's recipe")
     costs: list[Cost] = Field([], description="what its network costs, where the claim is about that")
+    protocol: FieldProtocol | None = Field(None, description="how the figure was got, for accuracies of the field")
+    here: list[MeasuredSystem] = Field([], description="what the system's published weights give here")
 
 
 class DocumentTally(Frozen):
@@ -109,6 +112,8 @@ class DocumentTally(Frozen):
 
     document: Id
     title: str
+    source: str | None = None
+    silent: str | None = Field(None, description="why it has no claim here")
     claims: int
     verdicts: dict[Verdict, int]
     holds_by_arithmetic: int = Field(description="of those that hold, by the document's own numbers alone")
@@ -142,4 +147,5 @@ class ClaimsResult(Frozen):
     readings: list[Misreading]
     trained: list[TrainedBundle] = Field([], description="trainings that were held against claims")
     statements: list[Said] = Field([], description="claims of efficiency without a number")
+    ours: list[MeasuredSystem] = Field([], description="edgefer-base by each of the field's protocols")
     notes: list[str] = Field(description="what is not here and would decide more")

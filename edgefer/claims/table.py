@@ -16,7 +16,13 @@ from edgefer.report.table import grid, milliseconds
 
 _DIFFERENCES = 3  # said beside each claim; the list of trainings has them all
 
-STYLES = {"holds": "green", "contradicted": "bold red", "not comparable": "yellow", "not run": ""}
+STYLES = {
+    "holds": "green",
+    "contradicted": "bold red",
+    "other protocol": "yellow",
+    "not comparable": "yellow",
+    "not run": "",
+}
 
 
 def tables(result: ClaimsResult, measured: bool = False) -> Group:

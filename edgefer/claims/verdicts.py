@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 from edgefer import console, public, versions
 from edgefer.bench.result import BenchResult
-from edgefer.claims import commands, costs, images, trials
+from edgefer.claims import commands, costs, field, images, trials
 from edgefer.claims.findings import CheckFinding, Sources, find, written
 from edgefer.claims.ledger import Claim, ClaimConditions, Document, Ledger, Misprint
 from edgefer.claims.result import (
@@ -63,11 +63,12 @@ def decide(
         )
         dataset = None
     sources = Sources(ledger.claims, dataset)
+    systems = field.measured()
     documents = {document.key: document for document in ledger.document}
     entries = []
     with console.progress("deciding", len(ledger.claim)) as advance:
         for claim in ledger.claim:
-            entries.append(_entry(claim, documents[claim.document], sources, ledger, trained))
+            entries.append(_entry(claim, documents[claim.document], sources, ledger, trained, systems))
             advance(1)
     lacking = {entry.lacks: _LACKS[entry.lacks] for entry in entries if entry.lacks in _LACKS}
     for lack, what in lacking.items():
@@ -108,12 +109,18 @@ def decide(
             )
             for each in ledger.statement
         ],
+        ours=[each for each in systems if each.system == field.OURS],
         notes=notes,
     )
 
 
 def _entry(
-    claim: Claim, document: Document, sources: Sources, ledger: Ledger, trained: Sequence[trials.TrialBundle]
+    claim: Claim,
+    document: Document,
+    sources: Sources,
+    ledger: Ledger,
+    trained: Sequence[trials.TrialBundle],
+    systems: Sequence[field.MeasuredSystem] = (),
 ) -> Entry:
     findings = [find(check, claim, sources) for check in claim.checks]
     conditions = _conditions(document.conditions, claim.conditions)
@@ -150,6 +157,8 @@ def _entry(
             "headline": claim.headline,
             "measured": [_measured(trial, claim) for trial in tried],
             "costs": costs.of([claim.cost], trained) if claim.cost else [],
+            "protocol": claim.protocol,
+            "here": [each for each in systems if claim.protocol and each.system == claim.document],
         }
     )
 
@@ -188,6 +197,12 @@ def _verdict(
         return "contradicted", refuted[0].by, reason, "", ""
     if claim.incomparable is not None:
         return "not comparable", "rule", claim.incomparable.why, claim.incomparable.needs, ""
+    if claim.protocol is not None:
+        others, unknown = field.differences(claim.protocol), field.unknown(claim.protocol)
+        if others:
+            return "other protocol", "rule", _with("; ".join(others), agreed), field.WANTED, ""
+        if unknown:
+            return "not comparable", "rule", _with(f"not found: {', '.join(unknown)}", agreed), field.WANTED, ""
     tests = [trial for trial in tried if not trial.differences]
     said = {trial.agrees for trial in tests if trial.agrees is not None}
     if len(said) == 1:
@@ -237,6 +252,8 @@ def _summary(document: Document, entries: Sequence[Entry]) -> DocumentTally:
     return DocumentTally(
         document=document.key,
         title=document.title,
+        source=document.source,
+        silent=document.silent,
         claims=len(own),
         verdicts=_tally(own),
         holds_by_arithmetic=sum(entry.verdict == "holds" and entry.by == "arithmetic" for entry in own),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgefer.cli.options import Data, Json
-from edgefer.errors import MissingExtra
+from edgefer.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
     from edgefer.bench.result import BenchResult
@@ -27,6 +27,12 @@ def command(
         typer.Option(metavar="RESULT", help="A finished bench to check claims with. May be repeated."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the result. Default: runs/claims/<time>.")] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="New folder for the page 'What FER papers claim', with JSON and CSV.")
+    ] = None,
+    todo: Annotated[
+        bool, typer.Option("--todo", help="Print the command and the hours of each claim that is not run.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check papers' claims: recompute them, count networks and FER2013, compare with benches.
@@ -38,12 +44,19 @@ def command(
     from edgefer.cli import output
     from edgefer.data.default import named
 
-    if out is not None:
-        paths.check_unused(out)
+    if todo and (out or page):
+        raise InputError("--todo writes no file; omit --out and --page")
+    for folder in filter(None, (out, page)):
+        paths.check_unused(folder)
     finished = read(results or [])
     result = decided(finished, datasets.find(data) if named(data) is not None else None)
+    if todo:
+        _print_open(result, as_json)
+        return
     folder = out or paths.new_run("claims", "claims")
     files = write(result, folder)
+    if page is not None:
+        files["page"] = publish(result, page)
     if as_json:
         output.print_json({"command": "claims", **files, **result.model_dump(mode="json")})
         return
@@ -51,6 +64,17 @@ def command(
 
     output.screen().print(tables(result))
     output.print_rows("written", files)
+
+
+def _print_open(result: ClaimsResult, as_json: bool) -> None:
+    from edgefer.claims import ledger, todo
+    from edgefer.cli import output
+
+    found = todo.listed(ledger.read(), result)
+    if as_json:
+        output.print_json({"command": "claims", **found.model_dump(mode="json")})
+    else:
+        output.screen().print(todo.table(found))
 
 
 def read(results: Sequence[Path]) -> list[tuple[str, BenchResult]]:
@@ -104,6 +128,22 @@ def write(result: ClaimsResult, folder: Path) -> dict[str, str]:
         for name, content in files.items():
             (part / name).write_text(content, encoding="utf-8")
     return {name.partition(".")[2]: str(folder / name) for name in files}
+
+
+def publish(result: ClaimsResult, folder: Path) -> str:
+    """Write the page "What FER papers claim" into a new folder; return the path of its HTML.
+
+    Raises:
+        MissingExtra: jinja2 is not installed.
+    """
+    from edgefer import paths
+    from edgefer.claims import field_page
+
+    files = field_page.write(result)
+    with paths.write_folder_atomically(folder) as part:
+        for name, content in files.items():
+            (part / name).write_text(content, encoding="utf-8")
+    return str(folder / field_page.PAGE)
 
 
 def text(result: ClaimsResult) -> str:

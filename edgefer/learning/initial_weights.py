@@ -13,6 +13,7 @@ from edgefer import data, models, paths, public
 from edgefer.data.dataset import Dataset, Split
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint
+from edgefer.models import known_weights
 from edgefer.recipes.schema import Model
 
 
@@ -25,13 +26,17 @@ def record(settings: Model, network: nn.Module) -> dict[str, str]:
 
     Returns:
         ``kind``: ``run``, ``file``, ``package``, ``hub`` or ``random``; but for the last, ``name``; for the first
-        three, ``sha256``.
+        three, ``sha256``; for a file of ImageNet weights that is known by its digest, ``known``: whose they are.
     """
     if settings.initial_weights:
         checkpoint_path = checkpoint.find(Path(settings.initial_weights))
         return {"kind": "run", "name": public.name(settings.initial_weights), "sha256": paths.sha256(checkpoint_path)}
     if settings.weights:
-        return {"kind": "file", "name": public.name(settings.weights), "sha256": paths.sha256(Path(settings.weights))}
+        file = Path(settings.weights)
+        digest = paths.sha256(file)
+        known = known_weights.named(file, digest)
+        more = {"known": known} if known else {}
+        return {"kind": "file", "name": public.name(settings.weights), "sha256": digest, **more}
     if settings.pretrained and (lite := models.find_lite(str(settings.args.get("backbone", settings.name)))):
         return {"kind": "package", "name": lite.package, "sha256": paths.sha256(lite.file)}
     if settings.pretrained:

@@ -71,7 +71,7 @@ for (const table of document.querySelectorAll("table.sorts")) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
   const value = (row, column) => {
-    const text = row.cells[column].textContent.trim();
+    const text = (row.cells[column].dataset.sort ?? row.cells[column].textContent).trim();
     const number = parseFloat(text.replaceAll(",", ""));
     return Number.isNaN(number) ? (text ? text : null) : number;
   };
@@ -92,6 +92,25 @@ for (const table of document.querySelectorAll("table.sorts")) {
       body.append(...rows);
     });
   });
+}
+
+// A form whose fields show and hide a table's rows: text by what a row says, the others by its data of their name.
+for (const form of document.querySelectorAll("form.filters")) {
+  const rows = [...document.getElementById(form.dataset.table).tBodies[0].rows];
+  const filter = () => {
+    const wanted = new FormData(form);
+    const words = wanted.get("text").toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of rows) {
+      const said = row.textContent.toLowerCase();
+      const fits = [...wanted].every(([name, value]) => name === "text" || !value || row.dataset[name] === value);
+      row.hidden = !fits || !words.every((word) => said.includes(word));
+    }
+    form.querySelector("output").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
+  };
+  form.hidden = false;
+  form.addEventListener("input", filter);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  filter();
 }
 
 // Paper has no fold.

@@ -20,11 +20,11 @@ def ours() -> ledger.Ledger:
 def test_every_claim_says_where_it_stands_and_what_decides_it(ours: ledger.Ledger) -> None:
     assert len(ours.claims) == len(ours.claim) >= 127
     for each in ours.claim:
-        assert each.checks or each.needs or each.incomparable, each.id
+        assert each.checks or each.needs or each.incomparable or each.protocol, each.id
         command = commands.of(each, ours)
         assert command.startswith(("edgefer claims", "edgefer train ", "none: ")), each.id
         assert not (each.needs and not command.startswith("edgefer train ")), each.id
-        assert not (command.startswith("none: ") and not each.incomparable), each.id
+        assert not (command.startswith("none: ") and not (each.incomparable or each.protocol)), each.id
         assert len(each.quote) <= 60, f"{each.id} quotes more than the claim"
 
 

@@ -107,6 +107,18 @@ def test_more_epochs_stopped_early_than_the_recipe_allows_are_named(small: Bench
     assert as_written.differences(short, on) == ["ended after 7 of its 20 epochs"]
 
 
+@pytest.mark.parametrize(("known", "verdict"), [("Keras' EfficientNetB2", "holds"), ("", "not run")])
+def test_a_file_counts_as_imagenet_s_weights_where_its_digest_is_known(
+    tmp_path: Path, small: BenchResult, known: str, verdict: str
+) -> None:
+    begun = {"kind": "file", "name": "b2.h5", "sha256": "0" * 64, **({"known": known} if known else {})}
+    settings = ["model.name=tf_efficientnet_b2", "model.pretrained=false", "model.weights=b2.h5"]
+    trained = benches.training("b2-two-stage", settings, initial_weights=begun)
+    entry = held(tmp_path, [benches.of(small, trained, 0.6878)], CLAIM)
+    assert entry.verdict == verdict
+    assert entry.measured[0].differences == ([] if known else ["from the weights of a file (b2.h5)"])
+
+
 def test_other_images_are_named(tmp_path: Path, small: BenchResult) -> None:
     whole = benches.training("b2-two-stage")
     entry = held(tmp_path, [benches.of(small, whole, 0.6878, "test")], CLAIM)

