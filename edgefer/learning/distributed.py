@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -207,17 +208,20 @@ def with_shared_batchnorm(network: nn.Module, device: str) -> nn.Module:
 
 
 def replicated(network: nn.Module) -> nn.Module:
-    """Return what calls a network and averages its gradients over all processes; weights become the first one's.
+    """Return what calls a network and averages its gradients over all processes; it becomes the first one's.
 
     Made anew where other weights learn.
     """
     if world_size() == 1:
         return network
-    cuda = next(network.parameters()).is_cuda
-    # Buffers are BatchNorm's statistics: see `average_statistics`.
-    return DistributedDataParallel(
-        network, device_ids=[torch.cuda.current_device()] if cuda else None, broadcast_buffers=False
-    )
+    for values in network.buffers():
+        dist.broadcast(values, 0)
+    devices = [torch.cuda.current_device()] if next(network.parameters()).is_cuda else None
+    with warnings.catch_warnings():
+        # torch 2.14 renames broadcast_buffers to what torch 2.11 does not know
+        warnings.filterwarnings("ignore", category=FutureWarning, message=".*broadcast_buffers")
+        # BatchNorm's statistics are averaged by `average_statistics`, not taken from the first process
+        return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
 
 
 def average_statistics(network: nn.Module) -> None:

@@ -146,13 +146,22 @@ def test_with_batchnorm_two_processes_learn_about_as_well_as_one(
 def test_a_process_that_was_killed_is_started_again_and_the_training_goes_on_where_it_was(
     trained: tuple[Path, str, str], faces: Path, tmp_path: Path
 ) -> None:
-    out, err = ended(torchrun("tests.helpers.killed", *train(faces), folder=tmp_path, restarts=1))
+    out, err = ended(torchrun("tests.helpers.ended", "kill", *train(faces), folder=tmp_path, restarts=1))
     assert "SIGKILL" in err or "exitcode: -9" in err
     assert json.loads(out)["epochs"] == 6
     assert err.count("epoch 1 of 6") == 1  # the first one was saved, and was not done again
     saved, undisturbed = (state.read(folder / "run" / "last.json") for folder in (tmp_path, trained[0]))
     for kind in ("model", "selected"):
         torch.testing.assert_close(saved[kind], undisturbed[kind])
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_what_all_processes_have_done_and_says_how_to_resume(faces: Path, tmp_path: Path) -> None:
+    started = torchrun("tests.helpers.ended", "ctrl-c", *train(faces), folder=tmp_path)
+    _, err = started.communicate(timeout=900)
+    assert "edgefer: interrupted; resume with: torchrun --nproc-per-node 2 -m edgefer train --resume run" in err
+    progress = state.plain(tmp_path / "run" / "last.json")["progress"]
+    assert (progress["epoch"], progress["step"], progress["seen"]) == (0, 4, 4 * 32)
 
 
 @pytest.mark.slow

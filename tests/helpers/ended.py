@@ -1,0 +1,37 @@
+"""edgefer by torchrun, ended in the middle of an epoch, once: python -m tests.helpers.ended WAY train ...
+
+WAY is ``kill``: the second process is killed in the second epoch; or ``ctrl-c``: torchrun is interrupted in the first.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from edgefer.cli.main import run_command
+from edgefer.training.unfinished import TrainingProgress
+
+_WAY = sys.argv.pop(1) if __name__ == "__main__" else ""
+_PASSED_ON = {signal.SIGINT, signal.SIGTERM}
+_note = TrainingProgress.note
+
+
+def note(self: TrainingProgress, *of_step: Any) -> None:
+    _note(self, *of_step)
+    if (os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]) != ("1", "0"):
+        return
+    if _WAY == "kill" and (self.epoch, self.step) == (1, 3):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if _WAY == "ctrl-c" and (self.epoch, self.step) == (0, 3):
+        signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
+        os.kill(os.getppid(), signal.SIGINT)
+        number = signal.sigwait(_PASSED_ON)  # of torchrun: no step is done meanwhile
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
+        os.kill(os.getpid(), number)
+
+
+if __name__ == "__main__":
+    TrainingProgress.note = note  # type: ignore[method-assign, assignment]
+    run_command()
