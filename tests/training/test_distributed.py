@@ -37,7 +37,7 @@ def torchrun(*arguments: str, folder: Path, restarts: int = 0) -> subprocess.Pop
 
 def ended(started: subprocess.Popen[str]) -> tuple[str, str]:
     """Wait for processes that end well, and return what they printed."""
-    out, err = started.communicate(timeout=900)
+    out, err = started.communicate(timeout=550)
     assert started.returncode == 0, err
     return out, err
 
@@ -158,7 +158,7 @@ def test_a_process_that_was_killed_is_started_again_and_the_training_goes_on_whe
 @pytest.mark.slow
 def test_ctrl_c_saves_what_all_processes_have_done_and_says_how_to_resume(faces: Path, tmp_path: Path) -> None:
     started = torchrun("tests.helpers.ended", "ctrl-c", *train(faces), folder=tmp_path)
-    _, err = started.communicate(timeout=900)
+    _, err = started.communicate(timeout=550)
     assert "edgefer: interrupted; resume with: torchrun --nproc-per-node 2 -m edgefer train --resume run" in err
     progress = state.plain(tmp_path / "run" / "last.json")["progress"]
     assert (progress["epoch"], progress["step"], progress["seen"]) == (0, 4, 4 * 32)
