@@ -21,6 +21,8 @@ _enabled = False
 _inside = False  # a progress
 # Harmless sequences that rich and tqdm write to a terminal: styles and cursor movements over a bar.
 _MOVES = re.compile(r"(\r|\x1b\[[0-9;]*[mKA]|\x1b\[\?25[hl])")
+# Magenta and red have a contrast of 3:1 or more on black and on white; yellow, green, cyan and dim text do not.
+NOTE_STYLE = "magenta"
 # If one of these is set, rich or typer writes styles into a file or pipe too.
 _COLOURED = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE")
 _SECONDS_BETWEEN_LINES = 30.0  # if stderr is a file, a bar becomes an occasional line

@@ -11,16 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from edgefer.claims.result import VERDICTS, ClaimsResult, Cost, Entry, MeasuredClaim, Said
+from edgefer.console import NOTE_STYLE
 from edgefer.lines import counted
 from edgefer.report.table import grid, milliseconds
 
 _DIFFERENCES = 3  # said beside each claim; the list of trainings has them all
 
 STYLES = {
-    "holds": "green",
+    "holds": "bold",
     "contradicted": "bold red",
-    "other protocol": "yellow",
-    "not comparable": "yellow",
+    "other protocol": NOTE_STYLE,
+    "not comparable": NOTE_STYLE,
     "not run": "",
 }
 
@@ -42,13 +43,13 @@ def tables(result: ClaimsResult, measured: bool = False) -> Group:
             said, readings = [each for each in said if each.costs], []
         if entries or said:
             parts += [Text(document.title, style="bold"), *_entries(entries, measured), *_statements(said)]
-            parts += [Text(each, style="yellow") for each in readings]
+            parts += [Text(each, style=NOTE_STYLE) for each in readings]
             parts.append(Text())
     parts += [_summary(result), Text(), Text(summary_line(result))]
     for each in result.trained:
         how = f"not as written: {', '.join(each.differences)}" if each.differences else "as written, one seed"
         parts.append(Text(f"{each.bundle} ({each.source}): {how}"))
-    parts += [Text(f"note: {note}", style="yellow") for note in result.notes]
+    parts += [Text(f"note: {note}", style=NOTE_STYLE) for note in result.notes]
     return Group(*parts)
 
 
@@ -102,7 +103,7 @@ def _statements(said: Sequence[Said]) -> Iterator[RenderableType]:
     for each in said:
         yield Text(f"“{each.quote}” ({each.place}): no number, no verdict")
     for line in costs(said) if said else []:
-        yield Padding(Text(line, style="dim"), (0, 0, 0, 4))
+        yield Padding(Text(line), (0, 0, 0, 4))
 
 
 def _entries(entries: Sequence[Entry], short: bool) -> Iterator[RenderableType]:
@@ -123,7 +124,7 @@ def _entries(entries: Sequence[Entry], short: bool) -> Iterator[RenderableType]:
             ]
             yield from (Padding(Text(line), (0, 0, 0, 4)) for line in lines)
         if not short or any(each.as_written for each in same[0].measured):
-            yield Padding(Text(reason(same[0]), style="dim"), (0, 0, 0, 4))
+            yield Padding(Text(reason(same[0])), (0, 0, 0, 4))
 
 
 def reason(entry: Entry) -> str:

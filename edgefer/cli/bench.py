@@ -73,7 +73,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a bundle's networks: accuracy, latency, file size, memory."""
+    """Measure networks on a device. Accuracy, latency, file size and memory of a bundle's networks."""
     from edgefer.backends import registry
     from edgefer.cli import project
     from edgefer.devices import present

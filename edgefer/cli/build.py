@@ -31,7 +31,7 @@ def command(
     max_batch: Annotated[int, typer.Option(min=1, max=4096, help="Largest batch; fastest at 1.")] = _MAX_BATCH,
     as_json: Json = False,
 ) -> None:
-    """Build a bundle's TensorRT engines ahead of time, for RTX GPUs or with --device for this machine's."""
+    """Build TensorRT engines ahead of time. For RTX GPUs, or with --device for this machine's."""
     from edgefer import bundle as bundles
     from edgefer.backends.tensorrt import ahead
     from edgefer.cli import output

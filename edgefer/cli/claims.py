@@ -35,7 +35,7 @@ def command(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check papers' claims: recompute them, count networks and FER2013, compare with benches.
+    """Check papers' claims. Recomputes them, counts networks and FER2013, compares with benches.
 
     Nothing is trained or measured; claims on FER2013 need it (--data, EDGEFER_DATA, ./data).
     """

@@ -65,12 +65,13 @@ def command(
 def _tables(compared: Compared, new: BenchResult) -> Iterator[RenderableType]:
     from rich.text import Text
 
+    from edgefer.console import NOTE_STYLE
     from edgefer.lines import printable
     from edgefer.report import table
 
     if compared.differences:
         lines = [f"warning: {line}" for line in _differences(compared)]
-        yield Text("\n".join(lines) + "\n", style="yellow")
+        yield Text("\n".join(lines) + "\n", style=NOTE_STYLE)
     yield Text(printable(f"A, the reference: {compared.a.path}, {compared.a.created}"))
     yield Text(printable(f"B, the new one: {compared.b.path}, {compared.b.created}"))
     yield Text(f"{table.data_line(new)}\n{table.machine_line(new)}\n")

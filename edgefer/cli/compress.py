@@ -51,7 +51,7 @@ def command(
     as_json: Json = False,
     **settings: Any,
 ) -> None:
-    """Compress a trained network to INT8, a file for each target, checked against FP32."""
+    """Compress a trained network to INT8. Writes a file for each target, checked against FP32."""
     from edgefer import bundle as bundles
     from edgefer import console, paths
     from edgefer import data as datasets

@@ -8,8 +8,9 @@ from edgefer.cli.options import Json
 def command(
     as_json: Json = False,
 ) -> None:
-    """Check what this machine can run, with a remedy for each missing part."""
+    """Check what this machine can run. Gives a remedy for each missing part."""
     from edgefer.cli import output
+    from edgefer.console import NOTE_STYLE
     from edgefer.devices import doctor as doctors
     from edgefer.errors import MissingRequirement
     from edgefer.faces import detector
@@ -24,7 +25,7 @@ def command(
     from rich.table import Table
     from rich.text import Text
 
-    styles = {"ok": "green", "note": "yellow", "missing": "cyan", "broken": "red"}
+    styles = {"ok": "", "note": NOTE_STYLE, "missing": "bold", "broken": "bold red"}
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -36,7 +37,7 @@ def command(
             table.add_row("", Text(part, "bold"), "")
         found = Text(printable(line.shown))
         if line.remedy:
-            found.append(f"\n-> {printable(line.remedy)}", "dim")
+            found.append(f"\n-> {printable(line.remedy)}")
         table.add_row(Text("none" if line.state == "missing" else line.state, styles[line.state]), line.name, found)
     output.screen().print(table)
     if failed:

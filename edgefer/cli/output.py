@@ -6,13 +6,14 @@ No command calls `print`.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgefer.errors import EdgeferError, MissingExtra
 from edgefer.lines import printable, printable_lines, shell
@@ -83,7 +84,8 @@ def screen() -> Console:
             """Leave a closed pipe to `edgefer.cli.ending`: rich would exit with 1, a failed gate."""
             raise BrokenPipeError
 
-    return Screen(highlight=False, emoji=False, markup=False)
+    colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"  # None: no escapes, not even bold
+    return Screen(highlight=False, emoji=False, markup=False, color_system=colours)
 
 
 def print_json(value: Mapping[str, Any], failure: EdgeferError | None = None) -> None:

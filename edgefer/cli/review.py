@@ -32,7 +32,7 @@ def command(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Write a page on a training: classes, augmentation, curves, confusion, Grad-CAM."""
+    """Write a page on a training. Shows classes, augmentation, curves, confusion and Grad-CAM."""
     from edgefer import bundle, console
     from edgefer import data as datasets
     from edgefer.cli import output

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgefer.console import NOTE_STYLE
 from edgefer.devices.specs import DeviceSpec
 from edgefer.projection.result import Projected, Projection, Workload
 from edgefer.report.table import bundle_line, data_line, grid, marked, name
@@ -22,7 +23,7 @@ def tables(projection: Projection) -> Group:
         workloads = [each for each in projection.workloads if each.bundle == bundle.title]
         parts += [_times(projection, bundle.title, workloads), Text("\n".join(map(_work, workloads)))]
     parts += [Text(f"{projection.method}."), _sources(projection)]
-    parts += [Text("\n".join(f"note: {each}" for each in _notes(projection)), style="yellow")]
+    parts += [Text("\n".join(f"note: {each}" for each in _notes(projection)), style=NOTE_STYLE)]
     parts += [Text(f"To measure: {projection.measure}")]
     return Group(*(line for part in parts for line in (Text(), part)))
 

@@ -21,6 +21,7 @@ from edgefer.bench.result import (
     TestData,
     devices,
 )
+from edgefer.console import NOTE_STYLE
 from edgefer.evaluation.timing import NOISY
 from edgefer.lines import counted, mark
 from edgefer.report import further
@@ -50,7 +51,7 @@ def tables(result: BenchResult) -> Group:
         while few := list(islice(networks, _SIDE_BY_SIDE)):
             parts.append(_per_class(result, few))
     parts += [_confusion(result, entry) for entry in result.networks]
-    parts += [Text("\n".join(f"note: {warning}" for warning in result.warnings), style="yellow")]
+    parts += [Text("\n".join(f"note: {warning}" for warning in result.warnings), style=NOTE_STYLE)]
     return Group(*(line for part in parts for line in (part, Text())))
 
 
@@ -206,10 +207,11 @@ def _quality(result: BenchResult) -> Table:
         "leak-free\n%",
         "macro\nF1",
         "weighted\nF1",
-        "calibration\nerror",
+        "calib.\nerror",
     )
     among = any(entry.shared for entry in result.networks)
     table = grid(marked(result, "Accuracy"), [*headers, *["shared\n%"] * among])
+    table.columns[2].no_wrap = True  # so that names wrap between words in 80 columns, not within
     for entry in result.networks:
         quality = entry.quality
         table.add_row(
@@ -235,7 +237,7 @@ def _latency(result: BenchResult) -> Table:
         table.add_row(
             Text(name(result, entry)),
             *(milliseconds(value) for value in (latency.p50, latency.p90, latency.p95, latency.p99)),
-            Text(f"{latency.coefficient_of_variation:.2f}{' noisy' * noisy}", style="yellow" * noisy),
+            Text(f"{latency.coefficient_of_variation:.2f}{' noisy' * noisy}", style=NOTE_STYLE * noisy),
             *[milliseconds(from_pixels.p50 if from_pixels else None)] * whole,
         )
     return table
@@ -352,7 +354,7 @@ def _confusion(result: BenchResult, entry: NetworkEntry) -> Table:
         cells = []
         for column, count in enumerate(counts):
             share = count / total if total else 0.0
-            style = "bold" if column == place else "yellow" if share >= _OFTEN_WRONG else ""
+            style = "bold" if column == place else NOTE_STYLE if share >= _OFTEN_WRONG else ""
             cells.append(Text(f"{100 * share:.1f}" if total else "", style=style))
         table.add_row(Text(label), *cells)
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edgefer import console
+from edgefer.bench import result_file
 from edgefer.cli.main import app
+from tests.helpers import results
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 BENCH = RESULTS / "fer2013" / "compact" / "report.json"  # bench.json there is of format 1
@@ -35,6 +38,26 @@ def test_tables_are_printed_and_nothing_is_written(here: Path) -> None:
     assert f"{p50:.3f}" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_tables_of_several_bundles_fit_and_break_no_name(width: int, tmp_path: Path) -> None:
+    several = results.many(result_file.read(BENCH), 3)
+    (tmp_path / "several.json").write_text(several.model_dump_json().replace("edgefer-variant-", "edgefer-net-"))
+    done = CliRunner(env={"COLUMNS": str(width)}).invoke(app, ["report", "several.json"])
+    assert done.exit_code == 0, done.output
+    assert max(map(len, done.stdout.splitlines())) <= width
+    accuracy = done.stdout.partition("Accuracy")[2].partition("Latency")[0]
+    assert all(f"edgefer-net-{number} " in accuracy for number in (1, 2, 3))
+
+
+def test_colours_are_readable_on_black_and_on_white_and_none_with_no_color() -> None:
+    coloured = {"COLUMNS": "80", "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    shown = CliRunner(env={**coloured, "NO_COLOR": ""}).invoke(app, ["report", str(BENCH)]).stdout
+    assert {"1", "35"} == set(re.findall(r"\x1b\[([1-9]\d*(?:;\d+)*)m", shown))  # bold and magenta
+    plain = CliRunner(env={**coloured, "NO_COLOR": "1"}).invoke(app, ["report", str(BENCH)]).stdout
+    assert "\x1b" not in plain
+    assert plain.split() == re.sub(r"\x1b\[[\d;]*m", "", shown).split()
 
 
 def test_it_is_printed_for_a_pull_request_and_written_for_a_spreadsheet_and_a_browser() -> None:
