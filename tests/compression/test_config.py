@@ -39,7 +39,7 @@ def test_settings_come_back_from_json_as_they_were() -> None:
         ({"seed": -1}, "--seed is at least 0"),
         ({"seed": 1 << 63}, "--seed is under 2"),
         ({"activation": "gelu"}, "--activation is relu, not gelu"),
-        ({"ptq": True, "activation": "relu"}, "it does not go with --ptq"),
+        ({"ptq": True, "activation": "relu"}, "omit --ptq"),
     ],
 )
 def test_a_setting_out_of_its_bounds_is_refused_in_python_too(settings: dict[str, Any], said: str) -> None:

@@ -236,7 +236,7 @@ def test_beyond_its_queue_it_says_so_and_keeps_what_it_has(predictor: Predictor)
         until(lambda: in_flight(port) == 2)
         status, answer, headers = ask(port, "/predict", body)
         assert (status, headers["Retry-After"]) == (429, "1")
-        assert "all places are taken" in answer["error"].lower()
+        assert "the queue is full" in answer["error"].lower()
         assert ask(port, "/healthz")[0] == 200
         for client in clients:
             status, answer = ended(client, body)
