@@ -1443,6 +1443,44 @@ def arithmetic() -> str:
     )
 
 
+def many_pictures() -> str:
+    """Pictures a second of `edgefer predict --out` in one process and on Ray, and rows after kills."""
+    if not (RESULTS / "many_pictures.json").exists():
+        return "Not measured yet."
+    result = read("many_pictures.json")
+    checks, kills = result["checks"], result["kills"]
+
+    def over_time(memory: dict[str, Any]) -> str:
+        return f"{memory['peak']:,} MB ({memory['second_quarter']:,.0f}, {memory['last_quarter']:,.0f})"
+
+    rows = [
+        [
+            "Ray, 1 driver and " + str(run["workers"]) + " workers" if run["engine"] == "ray" else run["engine"],
+            f"{run['pictures']:,}",
+            f"{run['seconds']:.0f} s",
+            f"{run['pictures_a_second']:,}",
+            f"{run['pictures_a_cpu_second']:,}",
+            over_time(run["memory_mb"]["driver"]),
+            over_time(run["memory_mb"]["worker"]) if "worker" in run["memory_mb"] else "-",
+        ]
+        for run in result["runs"]
+    ]
+    head = ["in this order", "pictures", "time", "a second", "a CPU second", "memory of the driver", "of a worker"]
+    before, after = result["load_before_and_after"]
+    busy = ": a busy machine, whose times are not to be relied on" if result["busy_machine"] else ""
+    return (
+        f"{table(head, rows)}\n\nMemory: peak, and in parentheses the medians of the second and of the last quarter. "
+        f"The time has the start of the command in it. edgefer-nano, one face a picture, {result['archives']} archives; "
+        f"{result['machine']['cpu']}, {result['machine']['cores']} cores, load {before:.1f} before and {after:.1f} "
+        f"after{busy}.\n\n"
+        f"A worker got SIGKILL after {kills['files_when_a_worker_was_killed']} of {kills['files']} files, the driver after "
+        f"{kills['files_when_the_driver_was_killed']}, and the command was typed again: {checks['rows']:,} rows for "
+        f"{checks['pictures']:,} pictures, {checks['missing']} missing, {checks['twice']} twice. "
+        "From [many_pictures.json](benchmarks/results/many_pictures.json), "
+        "`python benchmarks/live/many_pictures.py`."
+    )
+
+
 PARTS = {
     "any_network": any_network,
     "logs": logs,
@@ -1481,6 +1519,7 @@ PARTS = {
     "live": live,
     "several_processes": several_processes,
     "arithmetic": arithmetic,
+    "many_pictures": many_pictures,
 }
 
 

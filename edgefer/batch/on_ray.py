@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import asdict
@@ -112,5 +113,8 @@ def _start(ray: Any, cluster: str | None, cpus: int) -> None:
     if cluster:
         ray.init(address=cluster, **quiet)
     else:
+        # Ray listens on every interface, and runs what it is sent.
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         ray.init(address="local", num_cpus=cpus, object_store_memory=_STORE, include_dashboard=False, **quiet)
     console.say_once(f"Ray {ray.__version__} has {ray.cluster_resources().get('CPU', 0):.0f} CPUs for predictors")

@@ -20,6 +20,7 @@ from edgefer.lines import printable
 from edgefer.predictor import Predictor
 
 ROWS = 1000  # of a file: what a killed worker does again, and few enough for its memory
+_CPUS = ("cpu", "litert", "openvino")  # devices of which each worker has its own
 _OURS = re.compile(r".+-[0-9a-f]{16}(-\d{5}(-end)?)?\.parquet", re.ASCII)
 
 
@@ -61,7 +62,7 @@ def predict_many(names: Sequence[str], job: BatchJob, workers: int | None = None
         names: see `edgefer.batch.sources.shards`.
         job: where to, and how.
         workers: predictors at a time; more than one need Ray. By default one for each `job.threads` CPUs where Ray is
-            installed, else one.
+            installed; else, and on a GPU, one.
 
     Raises:
         InputError: nothing is meant, or the folder has other files.
@@ -75,12 +76,14 @@ def predict_many(names: Sequence[str], job: BatchJob, workers: int | None = None
             _make(Path(job.out))
             stack.enter_context(paths.alone(Path(job.out)))
         folder = work.folder(job.out)
-        every = shards(names, _settings(job), job.rows)
+        settings = _settings(job)
+        every = shards(names, settings, job.rows)
         there = folder.names()
         _check(job.out, there, every)
         left = [shard for shard in every if not work.is_whole(shard, there)]
         resumed = _counts(folder, job.out, there)["pictures"]
-        workers = min(workers or _usual_workers(job.threads), len(left))
+        on_cpu = settings["device"] in _CPUS
+        workers = min(workers or (_usual_workers(job.threads) if on_cpu else 1), len(left))
         if workers > 1 and any(name.startswith("memory://") for name in (*names, job.out)):
             workers = 1  # another process has another memory
         total = max(1, sum(shard.count or 1 for shard in left))

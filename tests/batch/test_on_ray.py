@@ -30,3 +30,22 @@ def test_rows_are_complete_and_unique_after_a_kill_of_a_worker_and_of_the_driver
     assert kills["rows_before_the_second_run"] == 1000 * kills["files_when_the_driver_was_killed"]
     assert kills["resumed"] >= kills["rows_before_the_second_run"]
     assert kills["hidden_files_left"] == 0
+
+
+@pytest.mark.slow
+def test_nobody_else_may_use_the_ray_that_edgefer_starts() -> None:
+    script = """
+import os, subprocess, sys
+import ray
+from edgefer.batch import on_ray
+on_ray._start(ray, None, 1)
+assert ray.get(ray.remote(lambda: 1).remote()) == 1
+address = ray.get_runtime_context().gcs_address
+joining = f"import ray; ray.init(address={address!r}, logging_level='error'); print('joined')"
+env = {key: value for key, value in os.environ.items() if not key.startswith("RAY_AUTH")}
+done = subprocess.run([sys.executable, "-c", joining], env=env, capture_output=True, text=True)
+print(done.returncode, "joined" in done.stdout)
+"""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, env=env)
+    assert done.stdout.strip() == "1 False", done.stderr[-3000:]
