@@ -1470,12 +1470,12 @@ def many_pictures() -> str:
     busy = ": a busy machine, whose times are not to be relied on" if result["busy_machine"] else ""
     return (
         f"{table(head, rows)}\n\nMemory: peak, and in parentheses the medians of the second and of the last quarter. "
-        f"The time has the start of the command in it. edgefer-nano, one face a picture, {result['archives']} archives; "
+        f"Times begin with the command. edgefer-nano, one face a picture; {result['archives']} archives. "
         f"{result['machine']['cpu']}, {result['machine']['cores']} cores, load {before:.1f} before and {after:.1f} "
         f"after{busy}.\n\n"
-        f"A worker got SIGKILL after {kills['files_when_a_worker_was_killed']} of {kills['files']} files, the driver after "
-        f"{kills['files_when_the_driver_was_killed']}, and the command was typed again: {checks['rows']:,} rows for "
-        f"{checks['pictures']:,} pictures, {checks['missing']} missing, {checks['twice']} twice. "
+        f"A worker got SIGKILL after {kills['files_when_a_worker_was_killed']} of {kills['files']} files, the driver "
+        f"after {kills['files_when_the_driver_was_killed']}, and the command was typed again: {checks['rows']:,} "
+        f"rows for {checks['pictures']:,} pictures, {checks['missing']} missing, {checks['twice']} twice. "
         "From [many_pictures.json](benchmarks/results/many_pictures.json), "
         "`python benchmarks/live/many_pictures.py`."
     )
