@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import secrets
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import asdict
@@ -68,14 +69,7 @@ def written(left: Sequence[Shard], job: BatchJob, workers: int) -> Iterator[int]
         MissingRequirement: Ray is not installed or cannot start, or workers die again and again.
         InputError: a worker cannot use the bundle.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what it says besides is in Ray's own logs
-    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
-    try:
-        import ray
-        import ray.data
-    except ModuleNotFoundError as error:
-        raise MissingExtra.of(error, remote.EXTRA) from None
+    ray = _imported()
     cluster = os.environ.get("RAY_ADDRESS")
     try:
         with muted.lines_with(_LEVEL):
@@ -107,14 +101,27 @@ def written(left: Sequence[Shard], job: BatchJob, workers: int) -> Iterator[int]
         ray.shutdown()
 
 
+def _imported() -> Any:
+    """Import Ray, which reads its settings then."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what it says besides is in Ray's own logs
+    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
+    if not os.environ.get("RAY_ADDRESS") and "ray" not in sys.modules:
+        # Ray listens on every interface and runs what it is sent: by whoever knows this.
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    try:
+        import ray
+        import ray.data
+    except ModuleNotFoundError as error:
+        raise MissingExtra.of(error, remote.EXTRA) from None
+    return ray
+
+
 def _start(ray: Any, cluster: str | None, cpus: int) -> None:
     """Start Ray, or join a cluster."""
     quiet = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
     if cluster:
         ray.init(address=cluster, **quiet)
     else:
-        # Ray listens on every interface, and runs what it is sent.
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         ray.init(address="local", num_cpus=cpus, object_store_memory=_STORE, include_dashboard=False, **quiet)
     console.say_once(f"Ray {ray.__version__} has {ray.cluster_resources().get('CPU', 0):.0f} CPUs for predictors")

@@ -36,8 +36,8 @@ def test_rows_are_complete_and_unique_after_a_kill_of_a_worker_and_of_the_driver
 def test_nobody_else_may_use_the_ray_that_edgefer_starts() -> None:
     script = """
 import os, subprocess, sys
-import ray
 from edgefer.batch import on_ray
+ray = on_ray._imported()
 on_ray._start(ray, None, 1)
 assert ray.get(ray.remote(lambda: 1).remote()) == 1
 address = ray.get_runtime_context().gcs_address
