@@ -98,8 +98,11 @@ def is_first() -> bool:
 
 
 def command(line: str) -> str:
-    """Return an edgefer command as it is typed for as many processes on this machine."""
-    return f"torchrun --nproc-per-node {os.environ['LOCAL_WORLD_SIZE']} -m {line}" if world_size() > 1 else line
+    """Return an edgefer command as it is typed for as many processes on as many machines."""
+    if world_size() == 1:
+        return line
+    machines, here = os.environ["GROUP_WORLD_SIZE"], os.environ["LOCAL_WORLD_SIZE"]
+    return f"torchrun {f'--nnodes {machines} ' if machines != '1' else ''}--nproc-per-node {here} -m {line}"
 
 
 def from_first(work: Callable[[], T]) -> T:
