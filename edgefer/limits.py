@@ -38,7 +38,7 @@ LOG = 16 * MEGA  # log.csv: a hundred thousand epochs
 VOTES = 16 * MEGA  # fer2013new.csv has 2 MB
 GROUPS = 64 * MEGA  # --groups: the path of each picture and a name
 STATE = 64 * MEGA  # last.json: names, random numbers and a line for each epoch
-TENSORS = 20 * GIGA  # the safetensors beside it: of a billion weights (models.build), their average and Adam's two
+TENSORS = 20 * GIGA  # the safetensors next to it: of a billion weights (models.build), their average and Adam's two
 KERAS = 640 * MEGA  # a Keras file of weights, and the arrays in it; VGG-16 has 553 MB
 NETWORK = 640 * MEGA  # one ONNX file; VGG-16 has 540 MB
 ENGINE = 2 * GIGA
@@ -284,7 +284,7 @@ class BoundedReads(io.BufferedReader):
     Args:
         raw: opened without a buffer.
         most: bytes of one read.
-        label: what messages call it.
+        label: its name in messages.
     """
 
     def __init__(self, raw: io.FileIO, most: int, label: str) -> None:

@@ -23,7 +23,7 @@ RUNS = Path("runs")
 LATEST = "latest"
 _UMASK = os.umask(0)  # there is no way to ask but to set it
 os.umask(_UMASK)
-_PREFIX = 40  # letters of a name that the one beside it begins with: a name may be as long as the file system takes
+_PREFIX = 40  # letters of a name that the one next to it begins with: a name may be as long as the file system takes
 _PART = ".edgefer-part"  # ends the name of what is being written
 _swept: set[Path] = set()  # folders where this process has looked for what others have left
 
@@ -88,7 +88,7 @@ def sha256(path: Path) -> str:
 def write_atomically(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; it is renamed to `path` at the end, removed on any error.
 
-    What a killed process left beside it goes too (`part_beside`).
+    What a killed process left next to it goes too (`part_beside`).
     """
     with part_beside(path) as part:
         yield part
@@ -117,7 +117,7 @@ def part_beside(path: Path, folder: bool = False) -> Iterator[Path]:
                     part.mkdir(mode=0o700, exist_ok=True)
                 else:
                     part.touch(mode=0o600)
-                with suppress(BlockingIOError, FileNotFoundError):  # another process took it for abandoned: once more
+                with suppress(BlockingIOError, FileNotFoundError):  # another process took it for abandoned: again
                     stack.enter_context(locks.held(part))
                     break
             yield part

@@ -32,7 +32,7 @@ def place(path: str | os.PathLike[str]) -> str:
 
 
 def value(tree: Any) -> Any:
-    """Return plain JSON values with the `name` in the place of each text that is an absolute path."""
+    """Return plain JSON values with the `name` instead of each text that is an absolute path."""
     if isinstance(tree, dict):
         return {key: value(item) for key, item in tree.items()}
     if isinstance(tree, list | tuple):

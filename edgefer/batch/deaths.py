@@ -1,6 +1,6 @@
 """Pictures that end the process that reads them: a decoder crashes, or memory runs out, and there is no exception.
 
-A note beside the files says which shards are begun. Of a shard that was begun twice in vain it also says which picture
+A note next to the files says which shards are begun. Of a shard that was begun twice in vain it also says which picture
 is next, so that a picture that ends process after process is known, and gets a row with an error like any other.
 """
 

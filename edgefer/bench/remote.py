@@ -196,7 +196,7 @@ def _read(path: Path, host: str, digest: str, bundles: Sequence[Bundle]) -> Benc
     """Read the result of the networks and images that were sent.
 
     Raises:
-        MissingRequirement: it is none.
+        MissingRequirement: it is not one.
     """
     problem = MissingRequirement(
         f"{host} did not return the result of this bench; install the same edgefer version there"

@@ -1,4 +1,4 @@
-"""The page "What FER papers claim": one row a claim, with its protocol, to sort and filter; JSON and CSV beside it."""
+"""The page "What FER papers claim": one row a claim, with its protocol, to sort and filter; JSON and CSV next to it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class CheckFinding:
     Attributes:
         agrees: whether the claim can be what was found; None where something lacks to find it.
         by: what it was found by.
-        found: the number, as a person reads it beside the claim; "" for none.
+        found: the number, as a person reads it next to the claim; "" for none.
         says: the same in a sentence, without its full stop.
         beside: ids of claims in other places that it was held against.
         lacks: what lacks.

@@ -134,7 +134,7 @@ class Test(Frozen):
 
 
 class Statement(Frozen):
-    """What a document says of speed, size or memory without a number: measurements stand beside it, and no verdict."""
+    """What a document says of speed, size or memory without a number: measurements stand next to it, and no verdict."""
 
     id: Id
     document: Id

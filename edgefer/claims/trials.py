@@ -1,4 +1,4 @@
-"""Finished trainings beside the claims that they test, and what one of them can decide.
+"""Finished trainings next to the claims that they test, and what one of them can decide.
 
 The rule. Only a training that is as the document has it decides (`edgefer.claims.as_written`): every setting that of
 the recipe, ImageNet's weights where it has them, FER2013, the document's test images, all phases over; and of it the
@@ -12,9 +12,9 @@ open is our choice. So:
   Statistics in Medicine 27, 2008; for shares Newcombe's method 10 of 1998). Only a figure of the whole network can
   contradict: of one class, seeds differ by more than images explain, as classes trade images with each other. And
   only where the document gives network, optimizer, rates, epochs and batch: else our choices may be why.
-- Else nothing is decided: the figure stands beside the claim, with what it would take.
+- Else nothing is decided: the figure stands next to the claim, with what it would take.
 
-A figure from any other training stands beside the claim as measured, but not as written, and changes no verdict.
+A figure from any other training stands next to the claim as measured, but not as written, and changes no verdict.
 """
 
 from __future__ import annotations

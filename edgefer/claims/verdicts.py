@@ -185,7 +185,7 @@ def _verdict(
     """Return verdict, what decides, the reason, what it would take to decide, and of that what lacks.
 
     A check that refutes a claim is enough, whatever else is not known of it. That all checks agree decides a claim only
-    where it needs no test beside them. Trainings as written decide if those that say something agree.
+    where it needs no test next to them. Trainings as written decide if those that say something agree.
     """
     deciding = [finding for finding in findings if finding.decides]
     refuted = [finding for finding in deciding if finding.agrees is False]
@@ -267,7 +267,7 @@ def _reading(
     entries: Sequence[Entry],
     trained: Sequence[trials.TrialBundle],
 ) -> Misreading:
-    """Decide the claims of a place once more with other digits, and say which contradictions that settles."""
+    """Decide the claims of a place again with other digits, and say which contradictions that settles."""
     document = next(each for each in ledger.document if each.key == misprint.document)
     changes = {key: {"value": value} for key, value in misprint.instead.items()}
     claims = {

@@ -89,7 +89,7 @@ def parse(text: str) -> Condition:
             that network, and ``x``, ``%`` or ``points`` after it for a change.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not one.
     """
     found = _PATTERN.fullmatch(text) if len(text) <= _MOST and text.isprintable() else None
     network, metric = (found["network"], found["metric"].strip()) if found else (None, "")

@@ -50,7 +50,7 @@ class Inflated(io.RawIOBase):
 
         Raises:
             InputError: there is more than `most`.
-            EOFError: the file is cut short.
+            EOFError: the file is truncated.
             zlib.error: it is damaged.
         """
         while True:
@@ -94,7 +94,7 @@ class Member(io.RawIOBase):
         """Fill `buffer`, possibly in part; return the number of bytes, 0 at the end.
 
         Raises:
-            EOFError: the archive is cut short.
+            EOFError: the archive is truncated.
         """
         content = self._archive.read(min(len(buffer), self._left))
         if not content and self._left:
@@ -115,7 +115,7 @@ def find(archive: IO[bytes], names: tuple[str, ...], label: str) -> tuple[str, i
     Raises:
         InputError: a name points outside the archive, or there are too many members or too long a header.
         tarfile.HeaderError: a header is damaged.
-        EOFError: the archive is cut short.
+        EOFError: the archive is truncated.
     """
     for name, path, member in _entries(archive, label):
         # By its type only: a regular file by POSIX, whatever its suffix.
@@ -152,7 +152,7 @@ def streamed(archive: IO[bytes], label: str) -> Iterator[tuple[str, int]]:
 
     Args:
         archive: a tar from its first byte, which knows where it is; it need not seek.
-        label: what messages call it.
+        label: its name in messages.
 
     Raises:
         InputError, tarfile.HeaderError, EOFError: see `find`.

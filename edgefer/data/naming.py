@@ -36,7 +36,7 @@ def named(dataset: Dataset, labels: str | None, renames: str | None) -> Dataset:
 
     Args:
         dataset: with its source's labels.
-        labels: a name in `edgefer.labels.ORDERS` (``ferplus``: by the votes beside the data); comma-separated names
+        labels: a name in `edgefer.labels.ORDERS` (``ferplus``: by the votes next to the data); comma-separated names
             for the numbers 0, 1, ...; a file of these, one per line, also as ``number label``; or FER+'s
             ``fer2013new.csv``. None keeps the labels.
         renames: ``old=new,other=``: labels to rename, or with an empty new name to drop.

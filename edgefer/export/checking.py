@@ -44,7 +44,7 @@ class Checked:
 
 
 def check(path: Path, devices: Sequence[str] = ()) -> list[Checked]:
-    """Run an exported file on the vectors beside it, ``NAME.golden.json`` for ``NAME.onnx`` or ``NAME.tflite``.
+    """Run an exported file on the vectors next to it, ``NAME.golden.json`` for ``NAME.onnx`` or ``NAME.tflite``.
 
     A LiteRT file runs on LiteRT alone, and edgefer's own preprocessing stands in front of it.
 

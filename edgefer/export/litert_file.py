@@ -23,7 +23,7 @@ class WrittenLiteRT:
         name: of the bundle's network.
         network: which of its files.
         model: the LiteRT file.
-        golden: the golden vectors beside it.
+        golden: the golden vectors next to it.
         bytes: of the LiteRT file.
         vectors: pictures in `golden`.
         input: its shape, (N, height, width, channels).
@@ -49,7 +49,7 @@ class WrittenLiteRT:
 
 
 def write(bundle: Bundle, out: Path | None = None, network: str | None = None) -> WrittenLiteRT:
-    """Write a network of a bundle as a LiteRT file, and golden vectors beside it. Files that are there are replaced.
+    """Write a network of a bundle as a LiteRT file, and golden vectors next to it. Files that are there are replaced.
 
     Args:
         bundle: from `edgefer.bundle.load`.

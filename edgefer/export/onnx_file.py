@@ -42,7 +42,7 @@ class WrittenOnnx:
         name: of the bundle's network.
         network: which of its files.
         model: the ONNX file.
-        golden: the golden vectors beside it.
+        golden: the golden vectors next to it.
         bytes: of the ONNX file.
         vectors: pictures in `golden`.
         labels: how many probabilities there are.
@@ -64,13 +64,13 @@ class WrittenOnnx:
 
 
 def write(bundle: Bundle, out: Path | None = None, network: str | None = None, *, box: bool = False) -> WrittenOnnx:
-    """Write a network of a bundle as one file, and golden vectors beside it. Files that are there are replaced.
+    """Write a network of a bundle as one file, and golden vectors next to it. Files that are there are replaced.
 
     Args:
         bundle: from `edgefer.bundle.load`.
         out: the file; by default ``NAME.onnx`` in the current folder.
         network: its name in the bundle; by default the one that answers on ``cpu``.
-        box: whether it takes the face's box beside the picture.
+        box: whether it takes the face's box next to the picture.
 
     Raises:
         InputError: there is no such network, it cannot be exported, or `out` does not end in ``.onnx``.

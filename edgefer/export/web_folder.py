@@ -53,7 +53,7 @@ class _Networks:
         later: files that it fetches when somebody asks for what they do.
         detector: file of the detector.
         runtimes: which network runs how; the first one does unless somebody chooses another.
-        licences: of what came from elsewhere beside the detector, with its text.
+        licences: of what came from elsewhere next to the detector, with its text.
     """
 
     first: dict[str, bytes]

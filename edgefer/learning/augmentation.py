@@ -63,7 +63,7 @@ def _sample(x: Tensor, settings: Augment, preprocessing: Preprocessing, given: d
     """Sample the output grid: in normalized coordinates, input = R(angle) S flip / zoom * crop * output + shift.
 
     S moves a point sideways by tan(shear) of its height: [[1, -tan], [0, 1]]. The shift is from the crop's middle,
-    which is half a pixel beside the picture's where `Preprocessing` cannot cut as much left as right.
+    which is half a pixel off the picture's where `Preprocessing` cannot cut as much left as right.
     """
     count, channels, side, _ = x.shape
     angle = _between(-1, 1, given["angle"]) * math.radians(settings.rotate)

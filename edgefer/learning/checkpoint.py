@@ -21,7 +21,7 @@ class Checkpoint:
     """The best weights of a training.
 
     Attributes:
-        recipe: settings as they ran, with names in the place of paths; `recipe.preprocessing` is the network's.
+        recipe: settings as they ran, with names instead of paths; `recipe.preprocessing` is the network's.
         classes: names of the classes.
         data: `edgefer.data.provenance` of the data set: name, digests, synthetic mark, and how edgefer divided it.
         epoch: epochs done when these weights were taken, from 1.

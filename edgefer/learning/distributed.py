@@ -213,7 +213,7 @@ def with_shared_batchnorm(network: nn.Module, device: str) -> nn.Module:
 def replicated(network: nn.Module) -> nn.Module:
     """Return what calls a network and averages its gradients over all processes; it becomes the first one's.
 
-    Made anew where other weights learn.
+    Made again where other weights learn.
     """
     if world_size() == 1:
         return network
@@ -230,7 +230,7 @@ def replicated(network: nn.Module) -> nn.Module:
 def average_statistics(network: nn.Module) -> None:
     """Give BatchNorm's running statistics of all processes their mean, after a step: each validates the same network.
 
-    The variance lacks that of the processes' means, which is small beside it.
+    The variance lacks that of the processes' means, which is small next to it.
     """
     if world_size() == 1:
         return

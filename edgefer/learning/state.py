@@ -90,7 +90,7 @@ def read(json_path: Path) -> dict[str, Any]:
 
 
 def plain(json_path: Path) -> dict[str, Any]:
-    """Return the tree that `save` wrote, with None in the place of each tensor and array.
+    """Return the tree that `save` wrote, with None instead of each tensor and array.
 
     The JSON alone is read, so a training may go on meanwhile and write new tensors.
 

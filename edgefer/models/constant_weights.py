@@ -52,7 +52,7 @@ class _Calls(TorchFunctionMode):
 
 
 def with_constant_weights(network: nn.Module, example: Tensor) -> dict[str, str]:
-    """Put plain layers in the place of those that compute their weights from parameters alone, in place.
+    """Replace layers that compute their weights from parameters alone by plain ones, in place.
 
     Whether weights are computed, and from what, is asked of autograd: only the image is given a gradient, so weights
     without one do not depend on it. A layer is replaced where it returns nothing else than one convolution or linear

@@ -178,7 +178,7 @@ def take(model: nn.Module, loaded: Any, what: str) -> None:
 
     Args:
         model: the network.
-        loaded: a state dict, or what was read in the place of one.
+        loaded: a state dict, or what was read instead of one.
         what: where it is from, for errors.
 
     Raises:

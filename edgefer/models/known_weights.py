@@ -1,6 +1,6 @@
 """Files of ImageNet weights that are known by their digest, so that a training from one counts as the paper's.
 
-torchvision writes the first digits of a file's SHA-256 into its name; Keras lists MD5 sums beside its networks.
+torchvision writes the first digits of a file's SHA-256 into its name; Keras lists MD5 sums next to its networks.
 """
 
 from __future__ import annotations

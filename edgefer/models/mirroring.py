@@ -180,7 +180,7 @@ def _halves_evenly(network: PlainResNet, size: int) -> bool:
         convolution = layer.convolution
         side, stride, padding = convolution.kernel_size[0], convolution.stride[0], convolution.padding[0]
         assert isinstance(padding, int)
-        if side == 1:  # beside the one that halves
+        if side == 1:  # next to the one that halves
             continue
         if (size + 2 * padding - side) % stride:
             return False

@@ -1,6 +1,6 @@
 """A page as one HTML file that needs nothing else: a template, style, a script and a policy that runs no other one.
 
-A template stands beside the module that fills it, as ``NAME.html.j2``, with what of its style no other page has as
+A template stands next to the module that fills it, as ``NAME.html.j2``, with what of its style no other page has as
 ``NAME.css``. It begins with ``head`` of ``parts.html.j2``, which has what pages share, and ends with ``foot``.
 """
 

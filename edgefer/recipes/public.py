@@ -1,4 +1,4 @@
-"""A recipe as it stands in files that people pass on: names in the place of paths."""
+"""A recipe as it stands in files that people pass on: names instead of paths."""
 
 from __future__ import annotations
 

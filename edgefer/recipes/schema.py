@@ -38,7 +38,7 @@ class Model(_Section):
 
 
 class Augment(_Section):
-    """Random changes of the training images, drawn anew for each image; 0 turns one off."""
+    """Random changes of the training images, drawn again for each image; 0 turns one off."""
 
     flip: float = Field(0.5, ge=0, le=1, description="probability of a mirrored image")
     rotate: float = Field(0.0, ge=0, le=180, description="degrees, either way")
@@ -144,7 +144,7 @@ class Train(_Section):
     seed: int = Field(0, ge=0, lt=2**63)
 
 
-WHOLE = "whole"  # in the place of an ablation's name: the recipe without a change
+WHOLE = "whole"  # instead of an ablation's name: the recipe without a change
 
 
 class Ablation(_Section):

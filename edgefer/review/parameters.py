@@ -42,7 +42,7 @@ def count(network: nn.Module, phases: Sequence[Phase]) -> ParameterCounts:
 
 
 def _parts(network: nn.Module, prefix: str = "") -> list[str]:
-    """Return names that every weight's name begins with one of: children, stages and blocks in the place of their list.
+    """Return names that every weight's name begins with one of: children, stages and blocks instead of their list.
 
     A network inside a network (timm's, below a head of ours) is taken apart like the whole.
     """

@@ -81,7 +81,7 @@ def _take(study: optuna.Study, job: SearchJob, trials: int) -> None:
             raise
 
     try:
-        # Each time anew, since this is what looks for trials whose workers are gone.
+        # Each time again, since this is what looks for trials whose workers are gone.
         study.optimize(objective, n_trials=1, catch=(_Surplus, TrialRefused))
     except BaseException as error:
         if taken and _was_given_away(study, taken[0]):

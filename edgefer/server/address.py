@@ -62,7 +62,7 @@ def parse(text: str) -> Address:
     """Return the address of ``HOST:PORT``, ``HOST`` or ``PORT``; IPv6 in brackets, ``[::1]:4912``.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not one.
     """
     if text.isascii() and text.isdigit():
         host, port = "127.0.0.1", text

@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 _SECONDS = 30.0  # that a client has to send a picture
-_FIELDS = 16  # beside it in a form
+_FIELDS = 16  # next to it in a form
 
 
 class _InMemory(MultiPartParser):

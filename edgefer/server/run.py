@@ -24,7 +24,7 @@ _HEAD = 10.0  # seconds that a client has to send the head of a request
 
 
 class Connection(H11Protocol):
-    """uvicorn's, which by itself waits for ever for a client that sends its request byte by byte ("slow loris").
+    """uvicorn's, which by itself waits forever for a client that sends its request byte by byte ("slow loris").
 
     While a request is being answered its body's time is bounded by `edgefer.server.body`. At any other time the next
     request's head must be whole ten seconds after the connection, or after its first byte.

@@ -86,7 +86,7 @@ class TrainSetup:
         return models.narrowed(self.selected, classes) if votes else self.selected.state_dict()
 
     def checkpoint(self, val_accuracy: float) -> Checkpoint:
-        """Return the weights as they are, with what is to be known of them."""
+        """Return the weights as they are, with what is to know about them."""
         return Checkpoint(
             recipe=recipes.named(self.recipe),
             classes=self.dataset.classes,
@@ -285,7 +285,7 @@ def _take_up(run: Path, device: str, saved: dict[str, Any], model: nn.Module, av
 
 
 def _write_recipe(run: Path, recipe: Recipe, dataset: Dataset, shown: dict[str, Any]) -> None:
-    """Write ``recipe.json``, and beside it where data, teachers and votes lie on this machine."""
+    """Write ``recipe.json``, and next to it where data, teachers and votes lie on this machine."""
     run.mkdir(parents=True, exist_ok=True)
     with paths.write_atomically(run / "recipe.json") as part:
         part.write_text(json.dumps(shown, indent=1), encoding="utf-8")

@@ -46,7 +46,7 @@ class TrainResult:
         synthetic: True if trained on the built-in faces.
         division: how edgefer took validation and test images from the training images; None where it took none.
         history: the log, a dict for each epoch.
-        recipe: all settings as they ran, with names in the place of paths.
+        recipe: all settings as they ran, with names instead of paths.
         initial_weights: what it began with (`edgefer.learning.initial_weights`).
         sources: see `Checkpoint.sources`.
         versions: of the packages that decide the result.

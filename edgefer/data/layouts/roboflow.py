@@ -1,4 +1,4 @@
-"""Roboflow's export for classification: ``_classes.csv`` beside the pictures of each split, a column for each label.
+"""Roboflow's export for classification: ``_classes.csv`` next to the pictures of each split, a column for each label.
 
 docs.roboflow.com, "Multi-Label Classification": ``filename, bored, engaged``, rows such as ``1.rf.0a.jpg, 0, 1``.
 """

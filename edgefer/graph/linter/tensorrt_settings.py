@@ -164,7 +164,7 @@ def _slice(call: Call) -> Iterator[str]:
     if len(lengths - {None}) > 1:
         yield "starts, ends, axes and steps are of different lengths"
     rank, starts = call.input(0).rank, call.input(1).shape
-    # What is left out has a number for each axis, where a list of int64 in the place of steps has one for each start.
+    # What is left out has a number for each axis, where a list of int64 instead of steps has one for each start.
     needed = ("axes", "steps") if call.input(1).type == "int32" else ("axes",)
     missing = [name for place, name in ((3, "axes"), (4, "steps")) if name in needed and not call.given(place)]
     if missing and call.opset >= 10 and starts is not None and None not in (rank, *starts) and starts != (rank,):
