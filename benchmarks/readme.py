@@ -1198,6 +1198,32 @@ def layouts() -> str:
     )
 
 
+def search() -> str:
+    """What a search on edgefer-nano's shape found."""
+    result = read("search.json")
+    trials = result["trials"]
+    shown = [each for each in trials if each["on_front"] or each["as_it_is"]]
+    rows = [
+        [
+            f"{each['number']}{', edgefer-nano as it is' * each['as_it_is']}",
+            ", ".join(re.sub(r"^[^=]*[.]", "", setting) for setting in each["settings"]),
+            percent(each["accuracy"]),
+            f"{each['latency']:.3f} ms",
+            f"{each['bytes'] / 1e3:.0f} kB",
+            "yes" if each["on_front"] else "no",
+        ]
+        for each in sorted(shown, key=lambda each: each["latency"])
+    ]
+    stopped = sum(each["kind"] == "stopped early" for each in trials)
+    return (
+        table(["trial", "settings", "INT8 accuracy", "INT8 latency", "file", "on the front"], rows)
+        + f"\n\n{len(trials)} trials of 5 epochs on FER2013, {stopped} of them stopped early. Accuracy on the "
+        f"{result['images']:,} images of PublicTest, INT8 calibrated, one seed. Latency: batch 1, one thread, "
+        f"{result['machine']['cpu']}, a busy machine. From [search.json](benchmarks/results/search.json), "
+        "`python benchmarks/training/search.py`."
+    )
+
+
 def ferplus() -> str:
     """Return edgefer-small's recipe on FER+, by the protocol of its paper."""
     trained, bench = read("ferplus/train.json"), read("ferplus/bench.json")
@@ -1494,6 +1520,7 @@ PARTS = {
     "exporters": exporters,
     "others": others,
     "shapes": shapes,
+    "search": search,
     "cached_teaching": cached_teaching,
     "training_steps": training_steps,
     "runtimes": runtimes,

@@ -60,6 +60,7 @@ def command(
     tried = spaces.read(space, recipe, changed, epochs)
     folder = out or paths.RUNS / "search" / name
     dataset = datasets.find(data, groups)
+    datasets.check_named(dataset)
     check_divided(dataset, groups)
     job = of_trials.SearchJob(recipe, tuple(changed), epochs, seed, dataset, tried, folder, device, prune)
     found = searching.search(job, name, storage or f"sqlite:///{folder / 'study.db'}", heartbeat, trials)

@@ -103,5 +103,5 @@ def _notes(found: SearchResult) -> list[str]:
     if found.importances and len(found.measured) < _FEW:
         notes.append(f"The importances rest on {counted(len(found.measured), 'trial')}: read them as a hint.")
     if found.unfinished:
-        notes.append(f"The search goes on: {counted(found.unfinished, 'trial')} more run or wait.")
+        notes.append(f"The search is not over: {counted(found.unfinished, 'trial')} more to come.")
     return notes

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
+
 from edgefer import data, paths, recipes
 from edgefer.compression.extension import load_nncf
-from edgefer.errors import InputError
+from edgefer.errors import InputError, MissingRequirement
+from edgefer.lines import one_line
 from edgefer.search import result, storage, worker
 from edgefer.search.result import SearchResult
 from edgefer.search.trials import SearchJob
@@ -22,7 +26,7 @@ def search(job: SearchJob, study: str, address: str, heartbeat: int, trials: int
 
     Raises:
         InputError: the study was begun with something else, or no trial made a network.
-        MissingRequirement: the database cannot be used.
+        MissingRequirement: the database cannot be used, or is lost.
         MissingExtra: the extra ``compress`` is not installed.
         Interrupted: Ctrl-C; what is done stands in ``search.json``, and the same call goes on.
     """
@@ -30,7 +34,7 @@ def search(job: SearchJob, study: str, address: str, heartbeat: int, trials: int
     recipe = job.load()
     validation = data.split(data.only(job.dataset, recipe.data.classes), "val", recipe.data.split)
     description = {
-        "recipe": recipes.named(recipe).model_dump(mode="json"),
+        "recipe": recipes.named(recipe).model_dump(mode="json", exclude_defaults=True),  # a later edgefer has more
         "space": job.space.as_dict(),
         "data": {"digest": job.dataset.digest},
         "calibration": job.plan.name,
@@ -39,11 +43,15 @@ def search(job: SearchJob, study: str, address: str, heartbeat: int, trials: int
         database = storage.opened(address, heartbeat)
         begun = storage.joined(database, study, description, job.space.of(recipe))
         try:
-            worker.work(begun, database, job, trials)
-        finally:
-            found = result.read(begun, job, recipe.name, len(validation))
-            if found.trials:
-                paths.write_json(job.out / result.JSON_FILE, found.as_dict(), indent=1)
+            try:
+                worker.work(begun, database, job, trials)
+            finally:
+                found = result.read(begun, job, recipe.name, len(validation))
+                if found.trials:
+                    paths.write_json(job.out / result.JSON_FILE, found.as_dict(), indent=1)
+        except (SQLAlchemyError, StorageInternalError) as error:
+            said = one_line(error.__cause__ or error, 200)
+            raise MissingRequirement(f"the database was lost ({said}); the same command goes on") from None
     if not found.measured:
         why = next((f": trial {each.number}: {each.error}" for each in found.trials if each.error), "")
         raise InputError(f"no trial of the study {study} made a network{why}")
