@@ -452,7 +452,7 @@ def main() -> None:
     for name in arguments.only or parts:
         console.say(name)
         result[name] = parts[name]()
-    paths.write_json(arguments.out, result, indent=2)
+        paths.write_json(arguments.out, result, indent=2)  # `--only` goes on with what is left
 
 
 if __name__ == "__main__":
