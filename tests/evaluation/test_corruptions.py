@@ -66,5 +66,5 @@ def test_an_occlusion_is_a_grey_square_inside_the_picture() -> None:
 
 @pytest.mark.parametrize(("kind", "strength"), [("fog", 1), ("blur", 0), ("blur", 6)])
 def test_what_there_is_not_is_refused(kind: str, strength: int) -> None:
-    with pytest.raises(InputError, match="there are blur, noise, jpeg"):
+    with pytest.raises(InputError, match="choose from blur, noise, jpeg"):
         corrupt(GREY, kind, strength)
