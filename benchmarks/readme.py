@@ -1419,7 +1419,9 @@ def several_processes() -> str:
     most_often = max(epoch["most_often"] for run in runs.values() for epoch in run["rows"])
     return "\n".join(
         [
-            table(["processes", "images a second, `compact`", "accuracy, `quickstart`", "each seed"], rows),
+            table(
+                ["processes", "images a second, `compact`", "accuracy, `quickstart` for 24 epochs", "each seed"], rows
+            ),
             "",
             "Losses of 20 steps of a network without BatchNorm differ by at most "
             f"{result['largest_relative_difference_of_losses']:.0e} of their size. No epoch took an image more often "
