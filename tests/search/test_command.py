@@ -72,7 +72,7 @@ def test_trials_are_measured_and_each_can_be_repeated_by_its_command(
     for row in (first, second):
         folder = here / "out" / row["folder"]
         assert row["bytes"] == (folder / "int8.onnx").stat().st_size
-        assert row["fp32_accuracy"] == checkpoint.read(folder).val_accuracy
+        assert row["fp32_accuracy"] == pytest.approx(checkpoint.read(folder).val_accuracy, abs=1e-5)  # rounded
         assert 0 < row["accuracy"] <= 1
         assert row["latency"] > 0
     best = max(row["accuracy"] for row in result["trials"])
@@ -112,7 +112,7 @@ def test_settings_that_make_no_network_are_told_and_the_search_ends(here: Path) 
     done = run("--trials", "2", "--epochs", "1")
     assert done.exit_code == 2
     assert "no trial of the study quickstart made a network: trial 0: " in done.stderr
-    assert "widths and blocks must be as many" in done.stderr
+    assert "widths and blocks must" in done.stderr
     assert [row["kind"] for row in found(here)["trials"]] == ["no network"] * 2
 
 
