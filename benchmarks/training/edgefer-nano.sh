@@ -15,7 +15,7 @@ if [ -f "$out/train/last.json" ]; then
     "${edgefer[@]}" train --resume "$out/train" --data "$data" --threads 1 --no-page
 else
     "${edgefer[@]}" train edgefer-nano --teacher "$here/edgefer/pretrained/edgefer-base" --votes "$votes" --data "$data" \
-        --threads 1 --no-page --seed 0 --out "$out/train"
+        --threads 1 --no-page --seed 0 --set teaching.views=12 --out "$out/train"
 fi
 echo "2. INT8"
 [ -d "$out/int8" ] || "${edgefer[@]}" compress "$out/train" --int8 --data "$data" --threads 1 --out "$out/int8"
