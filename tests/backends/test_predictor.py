@@ -139,7 +139,7 @@ class _BytesPath(os.PathLike[bytes]):
         (np.zeros((12,), dtype=np.uint8), "has shape"),
         (np.array(7, dtype=np.uint8), r"has shape \(\)"),
         (np.zeros((0, 12), dtype=np.uint8), "has shape"),
-        ([np.zeros((12, 12), dtype=np.uint8), None], "picture 1 is no picture: NoneType"),
+        ([np.zeros((12, 12), dtype=np.uint8), None], "picture 1 is not a picture: NoneType"),
         (7, "no picture: int"),
         (b"png", "picture 0 is not a supported picture"),
         (b"", "picture 0 is empty"),
@@ -148,7 +148,7 @@ class _BytesPath(os.PathLike[bytes]):
         (Image.new("F", (12, 12)), "picture 0 cannot be used: its pixels are floating-point"),
         (Image.new("L", (0, 5)), "picture 0 has no pixels: 0 x 5"),
         (np.array([np.zeros((12, 12), np.uint8), None], dtype=object), "picture 0"),
-        (_BytesPath(), "picture 0 is no picture: _BytesPath"),
+        (_BytesPath(), "picture 0 is not a picture: _BytesPath"),
     ],
 )
 def test_what_is_no_picture_is_refused_by_position_or_name(
@@ -223,7 +223,7 @@ def test_a_name_cannot_write_to_the_terminal(predictor: edgefer.Predictor, tmp_p
 
 
 def test_a_way_to_look_for_faces_that_is_none_is_refused(predictor: edgefer.Predictor) -> None:
-    with pytest.raises(InputError, match="'sometimes'; it takes auto, always, never"):
+    with pytest.raises(InputError, match="'sometimes'; use one of auto, always, never"):
         predictor.predict_faces(np.zeros((48, 48), dtype=np.uint8), "sometimes")  # type: ignore[arg-type]
 
 
@@ -261,7 +261,7 @@ def test_an_output_that_is_not_finite_is_an_error_and_no_expression(tmp_path: Pa
     bias.CopyFrom(numpy_helper.from_array(np.full(7, np.nan, np.float32), "bias"))
     part = bundle.NetworkFile("fp32.onnx", model.SerializeToString(), "fp32", "any")
     made = bundle.write(tmp_path / "odd", samples.description(), {"fp32": part})
-    with pytest.raises(InputError, match=r"fp32\.onnx gives an output that is not finite"):
+    with pytest.raises(InputError, match=r"fp32\.onnx returns values that are not finite"):
         edgefer.load(made.path, network="fp32").predict(greys)
 
 

@@ -203,7 +203,7 @@ def test_a_connection_that_is_cut_half_way(server: sshd.Server, folder: Path) ->
     server.cut()
     out, err = process.communicate()
     assert process.returncode == 3
-    assert err.splitlines()[-1].startswith("edgefer: the connection to orin was cut")
+    assert err.splitlines()[-1].startswith("edgefer: lost the connection to orin")
     assert out == ""
     assert_nothing_is_left(server)
     sshd.wait_until(lambda: not Path("/proc", str(there)).exists())
