@@ -1,4 +1,4 @@
-"""What people install beside edgefer: a worker says what edgefer says."""
+"""What people install beside edgefer: a worker says what edgefer says, and the figures stand with their protocol."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import edgefer
 from benchmarks.peers.measure import cut
 
 ROOT = Path(__file__).parents[2]
+PEERS = json.loads((ROOT / "benchmarks" / "results" / "peers.json").read_text(encoding="utf-8"))["peers"]
 
 
 def test_a_worker_gives_the_probabilities_that_edgefer_gives(tmp_path: Path) -> None:
@@ -41,3 +42,18 @@ def test_the_middle_of_pictures_is_taken_and_their_last_pixels_go_on() -> None:
     assert (cut(images, 2) == [[[5, 6], [9, 10]]]).all()
     assert cut(images, 7).shape == (1, 7, 7)
     assert (cut(images, 6)[0, 0] == [0, 0, 1, 2, 3, 3]).all()
+
+
+def test_each_peer_has_its_figures_or_why_not_and_its_protocol() -> None:
+    for title, peer in PEERS.items():
+        assert all(peer["protocol"][key] for key in ("takes", "labels")), title
+        assert ("test" in peer) == (peer["protocol"]["training"] is not None and "error" not in peer), title
+        assert "error" in peer or peer["bytes_to_install"] > peer["file_bytes"] > 0, title
+
+
+def test_peers_get_the_part_of_the_picture_that_suits_them_best() -> None:
+    measured = {title: peer["protocol"] for title, peer in PEERS.items() if "public_test_by_pixels" in peer["protocol"]}
+    assert len(measured) >= 3
+    for title, protocol in measured.items():
+        by_pixels = protocol["public_test_by_pixels"]
+        assert by_pixels[str(protocol["pixels"])] == max(by_pixels.values()), title

@@ -80,12 +80,12 @@ def test_int8_and_the_checkpoint_answer_alike_as_often_as_the_manifest_says(fer2
     assert (small == validation.labels[:800]).mean() == pytest.approx(score.accuracy, abs=0.05)
 
 
-def test_baselines_were_measured_beside_the_networks_that_are_shipped() -> None:
-    baselines = result("baselines")["baselines"]
+def test_peers_were_measured_beside_the_networks_that_are_shipped() -> None:
+    peers = result("peers")["peers"]
     for name in LIMITS:
-        said = baselines[f"{name}, INT8"]["sha256"]
+        said = peers[f"{name}, INT8"]["sha256"]
         assert said == bundle.load(name).manifest.networks["int8-cpu"].sha256, (
-            "run: python benchmarks/baselines/measure.py"
+            "run: python benchmarks/peers/measure.py"
         )
 
 
