@@ -1104,13 +1104,7 @@ def peers() -> str:
     for title, peer in result["peers"].items():
         said = peer["protocol"]
         trained = said["training"] or "none: its speed alone is measured"
-        how.append(
-            [
-                title,
-                trained,
-                said["takes"] if said["labels"] == "the same seven" else f"{said['takes']}; labels: {said['labels']}",
-            ]
-        )
+        how.append([title, trained, said["takes"], said["labels"]])
         if "error" in peer:
             rows.append([title, f"not measured: {peer['error']}", *[""] * (9 + with_sensor)])
             continue
