@@ -84,9 +84,7 @@ def test_peers_were_measured_beside_the_networks_that_are_shipped() -> None:
     peers = result("peers")["peers"]
     for name in LIMITS:
         said = peers[f"{name}, INT8"]["sha256"]
-        assert said == bundle.load(name).manifest.networks["int8-cpu"].sha256, (
-            "run: python benchmarks/peers/measure.py"
-        )
+        assert said == bundle.load(name).manifest.networks["int8-cpu"].sha256, "run: python benchmarks/peers/measure.py"
 
 
 @pytest.mark.parametrize("name", ["streaming_memory", "arena", "ort_profile"])
