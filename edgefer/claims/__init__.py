@@ -1,1 +1,1 @@
-"""The ledger of papers' claims: what each document states, and what counting and arithmetic say of it."""
+"""The ledger of papers' claims, checked by counting, arithmetic and training."""

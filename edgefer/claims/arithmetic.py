@@ -1,4 +1,4 @@
-"""What follows from numbers that were rounded: each function returns the span of what the exact numbers can give."""
+"""Interval arithmetic on rounded numbers: each function returns the span of possible exact results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def total(parts: Sequence[Span]) -> Span:
 
 
 def mean(values: Sequence[Span], weights: Sequence[int] | None = None) -> Span:
-    """Return the mean, each value with its weight: a macro average without weights, a weighted one with supports."""
+    """Return the weighted mean: with supports a weighted average, without weights a macro average."""
     chosen = weights or [1] * len(values)
     scaled = [
         Span(value.low * weight, value.mid * weight, value.high * weight)
@@ -40,9 +40,9 @@ def mean(values: Sequence[Span], weights: Sequence[int] | None = None) -> Span:
 
 
 def attainable(share: Span, images: int) -> Span | None:
-    """Return how many of `images` can be meant by a share of them, or None where no whole number of them gives it.
+    """Return how many of `images` a share can stand for, or None if no whole number fits.
 
-    The test is GRIM: N. J. L. Brown and J. A. J. Heathers, "The GRIM test", Social Psychological and Personality
+    This is the GRIM test: N. J. L. Brown and J. A. J. Heathers, "The GRIM test", Social Psychological and Personality
     Science 8, 2017.
     """
     least, most = math.ceil(share.low * images), math.floor(share.high * images)
@@ -53,21 +53,21 @@ def attainable(share: Span, images: int) -> Span | None:
 
 
 def hits(recalls: Sequence[Span], supports: Sequence[int]) -> list[Span] | None:
-    """Return how many images of each class were recognised, or None where no whole number of them gives a recall."""
+    """Return the number of correct images per class, or None if no whole number fits a recall."""
     found = [attainable(recall, support) for recall, support in zip(recalls, supports, strict=True)]
     return None if None in found else [each for each in found if each is not None]
 
 
 def accuracy(recalls: Sequence[Span], supports: Sequence[int]) -> Span | None:
-    """Return the share of all images that were recognised, or None as for `hits`."""
+    """Return the overall accuracy, or None as for `hits`."""
     right = hits(recalls, supports)
     return None if right is None else _over(total(right), sum(supports))
 
 
 def predictions(precisions: Sequence[Span], recalls: Sequence[Span], supports: Sequence[int]) -> Span | None:
-    """Return how many predictions a report's precisions and recalls take: one for each image, if they fit together.
+    """Return the number of predictions that a report implies: that of the images, if the report is consistent.
 
-    What was predicted as a class is its hits over its precision. None as for `hits`.
+    A class was predicted hits / precision times. None as for `hits`.
     """
     right = hits(recalls, supports)
     if right is None or any(precision.low <= 0 for precision in precisions):
@@ -81,9 +81,9 @@ def predictions(precisions: Sequence[Span], recalls: Sequence[Span], supports: S
 
 
 def micro_precision(precisions: Sequence[Span], recalls: Sequence[Span], supports: Sequence[int]) -> Span | None:
-    """Return all hits over all predictions, which is the accuracy where each image has one prediction.
+    """Return all hits over all predictions: the accuracy, if each image has one prediction.
 
-    It grows with each precision, and is monotonic in each class's hits alone, so that its extremes are at corners.
+    It is monotonic in each precision and in each class's hits, so its extremes are at corners.
     None as for `predictions`.
     """
     right = hits(recalls, supports)
@@ -103,12 +103,12 @@ def micro_precision(precisions: Sequence[Span], recalls: Sequence[Span], support
 
 
 def ratio(over: Span, under: Span) -> Span:
-    """Return one over the other; `under` is above 0."""
+    """Return `over` / `under`; `under` is above 0."""
     return Span(over.low / under.high, over.mid / under.mid, over.high / under.low)
 
 
 def reduction(before: Span, after: Span) -> Span:
-    """Return by which share something became less: 1 - after / before; `before` is above 0."""
+    """Return the relative reduction, 1 - after / before; `before` is above 0."""
     left = ratio(after, before)
     return Span(1 - left.high, 1 - left.mid, 1 - left.low)
 

@@ -1,4 +1,4 @@
-"""Whether a training was as a document has it: every setting that of the recipe which comes with edgefer, and so on."""
+"""Checks whether a training matches its document: settings of the shipped recipe, weights, data, epochs."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from edgefer.labels import LABELS
 from edgefer.lines import counted, one_line
 from edgefer.recipes import Recipe
 
-_ASIDE = ("name", "description", "ablations")  # of a recipe: they change no training
-_WEIGHTS = ("model.pretrained", "model.weights", "model.initial_weights")  # said together
+_ASIDE = ("name", "description", "ablations")  # keys of a recipe that don't affect training
+_WEIGHTS = ("model.pretrained", "model.weights", "model.initial_weights")  # reported together
 _NETWORKS = ("model.name", "model.args.backbone")
 _UNREADABLE = "with settings that this edgefer cannot read"
 _SAID = 60  # characters of a setting
 
 
 def differences(training: Training, trained_on: DataEntry) -> list[str]:
-    """Return in which ways a training was not as the recipe of its name has it, the plainest first.
+    """Return how a training differs from the shipped recipe of its name, the most important first.
 
     Args:
-        training: as a bench's result has it.
+        training: from a benchmark result.
         trained_on: the data set.
 
     Returns:
-        ``64 px instead of 224``, ``10 epochs instead of 50``, ``without ImageNet weights``, ...; empty for one that is
-        as the document has it, as far as the document says.
+        ``64 px instead of 224``, ``10 epochs instead of 50``, ``without ImageNet weights``, ...; empty if it
+        matches the document, as far as that is specified.
 
     Raises:
-        InputError: no recipe has its name.
+        InputError: no recipe has this name.
     """
     ran, whole = _both(training)
     if ran is None:
@@ -53,10 +53,10 @@ def differences(training: Training, trained_on: DataEntry) -> list[str]:
 
 
 def of_network(training: Training, result: BenchResult) -> list[str]:
-    """Return in which ways the network itself is not that of the recipe: what decides speed, size and memory.
+    """Return how the network differs from the recipe's in what decides speed, size and memory.
 
     Raises:
-        InputError: no recipe has its name.
+        InputError: no recipe has this name.
     """
     ran, whole = _both(training)
     if ran is None:
@@ -70,15 +70,15 @@ def of_network(training: Training, result: BenchResult) -> list[str]:
 
 
 def of_test(training: Training, result: BenchResult, splits: tuple[str, ...]) -> list[str]:
-    """Return in which ways the images of a bench are not those that a document tests on.
+    """Return how the images of a benchmark differ from the document's test images.
 
     Args:
-        training: of the bundle.
-        result: of the bench.
-        splits: what the document may mean.
+        training: the bundle's training.
+        result: the benchmark's result.
+        splits: the splits that the document may mean.
 
     Raises:
-        InputError: no recipe has its name.
+        InputError: no recipe has this name.
     """
     whole = recipes.load(str(training.recipe.get("name")))
     found = []
@@ -94,7 +94,7 @@ def of_test(training: Training, result: BenchResult, splits: tuple[str, ...]) ->
 
 
 def _both(training: Training) -> tuple[Recipe | None, Recipe]:
-    """Return the recipe of a training, None for one that cannot be read, and the one of its name that is shipped."""
+    """Return a training's recipe (None if unreadable) and the shipped recipe of the same name."""
     whole = recipes.load(str(training.recipe.get("name")))
     try:
         return recipes.parse(training.recipe, "the recipe"), whole
@@ -103,7 +103,7 @@ def _both(training: Training) -> tuple[Recipe | None, Recipe]:
 
 
 def _settings(ran: Recipe, whole: Recipe) -> tuple[list[str], list[str]]:
-    """Return the settings that differ, those that anyone asks for first apart; weights are left to `_weights`."""
+    """Return the settings that differ: first the important ones, then the others. Weights: see `_weights`."""
     changes = dict(_changes(ran, whole))
     first = [changes.pop(key) for key in ("preprocessing.size", "data.classes") if key in changes]
     if ran.epochs != whole.epochs:
@@ -113,9 +113,9 @@ def _settings(ran: Recipe, whole: Recipe) -> tuple[list[str], list[str]]:
 
 
 def _weights(ran: Recipe, whole: Recipe, start: dict[str, str] | None) -> Iterator[str]:
-    """Yield how the weights that a training began with are not those of the recipe.
+    """Yield how a training's initial weights differ from the recipe's.
 
-    A local file may hold ImageNet's weights or anything: it counts as them only where its digest is known.
+    A local file counts as ImageNet weights only if its digest is known.
     """
     kind = None if start is None else start.get("kind")
     wanted = "hub" if whole.model.pretrained else "random"
@@ -139,10 +139,10 @@ def _weights(ran: Recipe, whole: Recipe, start: dict[str, str] | None) -> Iterat
 
 
 def _changes(ran: Recipe, whole: Recipe) -> Iterator[tuple[str, str]]:
-    """Yield each setting that differs, by its key, with what is to be said of it.
+    """Yield the key and description of each setting that differs.
 
-    A precision is no difference where the recipe leaves it to the machine, and a seed never is: trainings of several
-    are what a claim is held against.
+    A precision doesn't count if the recipe says ``auto``. A seed never counts: a claim is tested
+    with several.
     """
     mine, theirs = (dict(_flat(recipe.model_dump(mode="json", exclude=set(_ASIDE)))) for recipe in (ran, whole))
     if len(ran.phases) != len(whole.phases):
@@ -163,7 +163,7 @@ def _changes(ran: Recipe, whole: Recipe) -> Iterator[tuple[str, str]]:
 
 
 def _same(mine: object, theirs: object) -> bool:
-    """Return whether two of timm's names are one network: ``tf_`` in front has Keras' padding, as the papers had it."""
+    """Return whether two timm names are the same network; ``tf_`` only means Keras's padding, as in the papers."""
     return str(mine).removeprefix("tf_") == str(theirs).removeprefix("tf_")
 
 
@@ -179,6 +179,6 @@ def _flat(tree: dict[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _said(value: object) -> str:
-    """Return a value that may come from anywhere in one short printable line."""
+    """Return an untrusted value as one short printable line."""
     text = value if isinstance(value, str) else "none" if value is None else json.dumps(value, default=str)
     return one_line(text, _SAID)

@@ -1,4 +1,4 @@
-"""The checks that the ledger may name: what must be so if a claim is true. `edgefer.claims.findings` makes them."""
+"""The ledger's checks: conditions that a true claim satisfies. `edgefer.claims.findings` runs them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgefer.frozen import Frozen
 from edgefer.labels import LABELS
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=80)]
-Name = Annotated[  # an id, or one for each class, which `*` stands for
+Name = Annotated[  # an id, or one per class with `*` for the class
     str, Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*(\.\*\.[a-z0-9]+([.-][a-z0-9]+)*)?$", max_length=80)
 ]
 Line = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\n\r]+$")]
@@ -27,14 +27,14 @@ class F1(Frozen):
 
 
 class MeanCheck(Frozen):
-    """The claim is the mean of other claims: a macro average."""
+    """The claim is the mean of other claims (a macro average)."""
 
     kind: Literal["mean"]
     of: Name
 
 
 class Weighted(Frozen):
-    """The claim is the mean of other claims, each weighted by its class's images."""
+    """The claim is the mean of other claims, weighted by the images per class."""
 
     kind: Literal["weighted"]
     of: Name
@@ -50,7 +50,7 @@ class AccuracyCheck(Frozen):
 
 
 class Predictions(Frozen):
-    """The precisions and recalls around the claim take one prediction for each image."""
+    """The claim's precisions and recalls imply one prediction per image."""
 
     kind: Literal["predictions"]
     precisions: Name
@@ -75,7 +75,7 @@ class Sum(Frozen):
 
 
 class PartCheck(Frozen):
-    """The claim and others add up to one."""
+    """The claim and the others add up to `whole`."""
 
     kind: Literal["part"]
     whole: Id
@@ -83,14 +83,14 @@ class PartCheck(Frozen):
 
 
 class Agrees(Frozen):
-    """The claim is another one, in another place."""
+    """The claim repeats another one."""
 
     kind: Literal["agrees"]
     other: Id
 
 
 class Attainable(Frozen):
-    """The claim is a share of a whole number of images; one of the numbers is enough."""
+    """The claim is k out of n images for a whole k; one n is enough."""
 
     kind: Literal["attainable"]
     images: tuple[Count, ...] = ()
@@ -104,14 +104,14 @@ class Attainable(Frozen):
 
 
 class Least(Frozen):
-    """The claim is the least of some."""
+    """The claim is the minimum of other claims."""
 
     kind: Literal["least"]
     of: Name
 
 
 class Ratio(Frozen):
-    """The claim is the quotient of two others."""
+    """The claim is the ratio of two others."""
 
     kind: Literal["ratio"]
     over: Id
@@ -119,7 +119,7 @@ class Ratio(Frozen):
 
 
 class Reduction(Frozen):
-    """The claim is by how much one other is less than the one before."""
+    """The claim is the relative reduction from one claim to another."""
 
     kind: Literal["reduction"]
     before: Id
@@ -127,16 +127,16 @@ class Reduction(Frozen):
 
 
 class Bytes(Frozen):
-    """The claim is the size of so many numbers."""
+    """The claim is the size of this many numbers."""
 
     kind: Literal["bytes"]
     of: Id
     each: Literal[1, 2, 4, 8] = 4
-    wide: int = Field(0, ge=0, description="of them so many may have 8 bytes: a counter that Keras keeps as int64")
+    wide: int = Field(0, ge=0, description="how many of them may have 8 bytes, like Keras's int64 counter")
 
 
 class ImagesCheck(Frozen):
-    """The claim counts FER2013; one of the splits is enough, where the document does not say which it means."""
+    """The claim counts FER2013 images; one split is enough if the document doesn't name it."""
 
     kind: Literal["images"]
     what: Literal["all", "class", "mean-of-others", "classes", "side"]
@@ -151,43 +151,42 @@ class ImagesCheck(Frozen):
 
 
 class Head(Frozen):
-    """Layers behind a network's features, by the numbers of their channels."""
+    """Layers after a network's features, by their channels."""
 
     convolution: tuple[Count, Count] | None = Field(None, description="1 x 1, with bias: inputs, outputs")
     norm: Count | None = Field(None, description="BatchNorm")
-    dense: tuple[Count, ...] = Field((), description="inputs, hidden ones, outputs; with bias")
+    dense: tuple[Count, ...] = Field((), description="inputs, hidden units, outputs; with bias")
 
 
 class TimmNetwork(Frozen):
-    """A network of timm's."""
+    """A timm network."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     title: Line
     classes: int = Field(ge=0, description="0 without a classifier")
     count: Literal["trained", "measured", "both"] = Field(
-        "trained", description="weights, biases, scales; BatchNorm's means and variances; or both, as Keras adds up"
+        "trained", description="trainable parameters, BatchNorm means and variances, or both, like Keras's total"
     )
     keras_inputs: bool = Field(
-        False, description="7 more: Keras's networks keep mean and variance of the colours, and how many it saw"
+        False, description="7 more: Keras keeps mean and variance of the three channels, and a counter"
     )
     head: Head | None = None
 
 
 class ParameterCheck(Frozen):
-    """The claim counts parameters; each of the networks fits."""
+    """The claim is the parameter count of each of these networks."""
 
     kind: Literal["parameters"]
     networks: tuple[TimmNetwork, ...] = Field(min_length=1)
-    explained: tuple[TimmNetwork, ...] = Field((), description="where the figure may come from, if it is not theirs")
+    explained: tuple[TimmNetwork, ...] = Field((), description="possible origins of the figure, if it is not theirs")
     fitted: bool = Field(
         False,
-        description="their layers were searched for so as to give the figure: it says where that can come from, "
-        "and decides nothing",
+        description="their layers were searched to match the figure; this explains it, and decides nothing",
     )
 
 
 class ParameterRatio(Frozen):
-    """The claim is how many times the parameters of one network another one has."""
+    """The claim is the ratio of two networks' parameter counts."""
 
     kind: Literal["parameter-ratio"]
     over: TimmNetwork
@@ -195,7 +194,7 @@ class ParameterRatio(Frozen):
 
 
 class Input(Frozen):
-    """The claim is the side of the images that a network was made for."""
+    """The claim is a network's input size."""
 
     kind: Literal["input"]
     network: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
@@ -224,7 +223,7 @@ Check = Annotated[
 ]
 
 
-# The fields of checks that name claims. `over` and `under` are networks in one of them.
+# Fields of checks that name claims. In ParameterRatio, `over` and `under` are networks.
 _NAMES: tuple[str, ...] = (
     "of",
     "precision",

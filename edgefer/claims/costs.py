@@ -1,4 +1,4 @@
-"""What a document's network costs, from a bench of it: latency, file, memory. The training plays no part in that."""
+"""Latency, file size and memory of a document's network, from a benchmark. Training doesn't affect them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgefer.claims.trials import TrialBundle
 
 
 def of(recipes: Sequence[str], trained: Sequence[TrialBundle]) -> list[Cost]:
-    """Return what each network of these recipes costs, in the order of the benches."""
+    """Return the cost of each network of these recipes, in the order of the benchmarks."""
     return [
         Cost(
             recipe=each.recipe,

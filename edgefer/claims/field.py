@@ -1,8 +1,8 @@
-"""Accuracies of the field: by which protocol each was got, and what published weights give here.
+"""Published accuracies on FER2013, their protocols, and our measurements of the published weights.
 
-The rule. An accuracy on FER2013 can be held against others if one network saw one crop of each PrivateTest image, and
-PrivateTest did not choose its checkpoint. Any other way is an `other protocol`: ten crops, several networks, another
-split, or a checkpoint that was chosen on the images of its own test. What was not found is said and never supposed.
+Rule: accuracies are comparable if one network saw one crop of each PrivateTest image, and PrivateTest
+did not choose its checkpoint. Anything else is an `other protocol`: ten crops, several networks, another
+split, or a checkpoint chosen on its own test images. Unknown facts are "not found", never assumed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FILE = "benchmarks/results/field.json"  # benchmarks/field.py writes it
 
 
 class MeasuredSystem(Frozen):
-    """What one network gives on FER2013 here, with 95 % by Wilson."""
+    """A network's measured accuracy on FER2013, with its 95 % Wilson interval."""
 
     system: str = Field(description="a document's key, or edgefer-base")
     network: str
@@ -36,7 +36,7 @@ class MeasuredSystem(Frozen):
 
 
 class MeasuredSystems(Frozen):
-    """The file of measurements."""
+    """The measurement file."""
 
     kind: str
     repeat: str
@@ -45,7 +45,7 @@ class MeasuredSystems(Frozen):
 
 
 def measured() -> list[MeasuredSystem]:
-    """Return what was measured of the field's systems and of edgefer-base.
+    """Return the measurements of the published systems and of edgefer-base.
 
     Raises:
         InputError: the file is damaged.
@@ -60,7 +60,7 @@ def measured() -> list[MeasuredSystem]:
 
 
 def differences(protocol: FieldProtocol) -> list[str]:
-    """Return in which ways a figure was not got as the rule above has it."""
+    """Return how a figure's protocol differs from the rule above."""
     found = []
     if protocol.crops not in ("one crop", NOT_FOUND):
         found.append(f"{protocol.crops} at test")
@@ -75,7 +75,7 @@ def differences(protocol: FieldProtocol) -> list[str]:
 
 
 def unknown(protocol: FieldProtocol) -> list[str]:
-    """Return what of a protocol was not found."""
+    """Return the parts of a protocol that were not found."""
     named = {
         "views at test": protocol.crops,
         "the images that chose the checkpoint": protocol.chosen_on,

@@ -1,4 +1,4 @@
-"""The page "What FER papers claim": one row a claim, with its protocol, to sort and filter; JSON and CSV next to it."""
+"""The page "What FER papers claim": one row per claim, sortable and filterable, plus JSON and CSV."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _COLUMNS = (
     "reported",
     "measured here",
 )
-_WIDTH, _ROW = 380.0, 34.0  # a line of the chart has its name above it, so that a phone shows it at full size
+_WIDTH, _ROW = 380.0, 34.0  # names stand above their lines, so the chart fits a phone
 
 
 def write(result: ClaimsResult) -> dict[str, str]:
-    """Return the files of the page by name: `PAGE`, which needs nothing else, `JSON` and `CSV`.
+    """Return the page's files by name: `PAGE` (self-contained), `JSON` and `CSV`.
 
     Args:
-        result: the ledger, decided.
+        result: the decided ledger.
     """
     documents = {each.document: each for each in result.documents}
-    entries = sorted(result.entries, key=lambda entry: entry.protocol is None)  # the field first
+    entries = sorted(result.entries, key=lambda entry: entry.protocol is None)  # published systems first
     return {
         PAGE: page.html(
             Path(__file__).with_name("field_page.html.j2"),
@@ -108,7 +108,7 @@ def share(measured: MeasuredSystem) -> str:
 
 
 def _chart(entries: Sequence[Entry], ours: Sequence[MeasuredSystem], documents: dict[str, DocumentTally]) -> Markup:
-    """Return claimed and measured accuracy side by side, a line for each claim, the highest first."""
+    """Return the chart of claimed and measured accuracy, one line per claim, the highest first."""
     claims = sorted(entries, key=lambda entry: -_number(entry))
     height = _ROW * (len(claims) + len(ours)) + 64
     x = svg.Scale(50, 85, 12, _WIDTH - 12)
@@ -147,7 +147,7 @@ def _together(entry: Entry) -> bool:
 
 
 def _number(entry: Entry) -> float:
-    """Return a claim's number, the first of a range, in its unit but for millions."""
+    """Return a claim's number (the start of a range) in its unit; "M" is multiplied out."""
     found = re.search(r"[0-9][0-9,]*\.?[0-9]*", entry.claimed)
     scale = 1e6 if entry.claimed.endswith(" M") else 1.0
     return float(found[0].replace(",", "")) * scale if found else 0.0

@@ -1,4 +1,4 @@
-"""The figure of a bench that a claim is held against, with what its images leave open."""
+"""The benchmark figure to compare a claim with, and its confidence interval."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Figure:
 
     Attributes:
         value: a share, or a number of epochs.
-        low: lower end; the value itself where chance of images plays no part.
+        low: lower end; the value itself if no images are sampled.
         high: upper end.
-        images: that it is of; None for none.
+        images: number of images, or None.
     """
 
     value: float
@@ -34,16 +34,16 @@ class Figure:
 
 
 def measure(wanted: Test, training: Training, entry: NetworkEntry, classes: tuple[str, ...]) -> Figure | None:
-    """Return the figure, or None where the bench has none of that kind.
+    """Return the figure, or None if the benchmark lacks it.
 
-    Shares of images have Wilson's interval; what is made of several of them has the bootstrap's, over the images of
-    the confusion matrix (Efron and Tibshirani, "An introduction to the bootstrap", 1993, 13.3: percentiles).
+    Proportions get Wilson's interval. Other metrics get a percentile bootstrap over the images of
+    the confusion matrix (Efron and Tibshirani, "An introduction to the bootstrap", 1993, 13.3).
 
     Args:
-        wanted: which one.
-        training: of the network.
-        entry: the FP32 network, whose matrix `is_possible` has let through.
-        classes: names of the matrix's rows.
+        wanted: the figure.
+        training: the network's training.
+        entry: the FP32 network, checked by `is_possible`.
+        classes: names of the confusion matrix's rows.
     """
     if wanted.what == "best-epoch":
         best = training.best_epoch
@@ -56,7 +56,7 @@ def measure(wanted: Test, training: Training, entry: NetworkEntry, classes: tupl
     matrix = np.array(entry.confusion, np.int64)
     place = 0 if wanted.label is None else classes.index(wanted.label)
     right, images = int(matrix[place, place]), int(matrix.sum())
-    if wanted.what in ("accuracy", "weighted-recall"):  # which are the same
+    if wanted.what in ("accuracy", "weighted-recall"):  # these are equal
         return _share(int(np.trace(matrix)), images)
     if wanted.what == "precision":
         return _share(right, int(matrix[:, place].sum()))
@@ -70,7 +70,7 @@ def measure(wanted: Test, training: Training, entry: NetworkEntry, classes: tupl
 
 
 def is_possible(entry: NetworkEntry, classes: tuple[str, ...]) -> bool:
-    """Return whether a network's confusion matrix, from a file that may come from anywhere, fits its accuracy."""
+    """Return whether a network's confusion matrix, from an untrusted file, fits its accuracy."""
     matrix = entry.confusion
     if len(matrix) != len(classes) or any(len(row) != len(classes) or min(row) < 0 for row in matrix):
         return False
@@ -91,7 +91,7 @@ def _f1(matrices: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _weighted(values: NDArray[np.float64], matrices: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the mean over classes, each weighted by its number of images: (n,)."""
+    """Return the mean over classes, weighted by images: (n,)."""
     images = matrices.sum(axis=2)
     return np.asarray((values * images).sum(axis=1) / images.sum(axis=1))
 

@@ -1,4 +1,4 @@
-"""What one check of the ledger finds: the number that counting or arithmetic gives, and whether the claim can be it."""
+"""Runs one check: computes the number, and compares the claim with it."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from edgefer.errors import MissingExtra
 By = Literal["arithmetic", "data", "network"]
 Lack = Literal["FER2013", "the extra train"]
 
-# What the numbers of a check are, in the plural.
+# Plural names of a check's numbers.
 _MANY = {"precision": "precisions", "recall": "recalls", "f1": "F1", "support": "supports"}
 
 
 @dataclass(frozen=True)
 class CheckFinding:
-    """What came out of a check.
+    """Result of a check.
 
     Attributes:
-        agrees: whether the claim can be what was found; None where something lacks to find it.
-        by: what it was found by.
-        found: the number, as a person reads it next to the claim; "" for none.
-        says: the same in a sentence, without its full stop.
-        beside: ids of claims in other places that it was held against.
-        lacks: what lacks.
-        decides: False for what was fitted to the claim: it is said, and neither contradicts nor confirms.
+        agrees: whether the claim agrees with the number; None if something is missing.
+        by: the method.
+        found: the number as text; "" for none.
+        says: the finding as a sentence, without its full stop.
+        beside: ids of the other claims that it was compared with.
+        lacks: what is missing.
+        decides: False if the check was fitted to the claim, so it neither contradicts nor confirms.
     """
 
     agrees: bool | None
@@ -46,11 +46,11 @@ class CheckFinding:
 
 @dataclass(frozen=True)
 class Sources:
-    """What checks look at.
+    """Inputs of the checks.
 
     Attributes:
         claims: all claims by id.
-        dataset: FER2013, or None where it is not here.
+        dataset: FER2013, or None if not given.
     """
 
     claims: Mapping[str, Claim]
@@ -58,12 +58,12 @@ class Sources:
 
 
 def find(check: Check, claim: Claim, sources: Sources) -> CheckFinding:
-    """Return what a check finds of a claim."""
+    """Run a check on a claim."""
     return _FIND[check.kind](check, claim, sources)
 
 
 def shown(value: Fraction, claim: Claim) -> str:
-    """Return a number in a claim's unit, with one digit more than the claim has."""
+    """Return a number in a claim's unit, with one digit more than the claim."""
     if claim.unit == "" and value.denominator == 1 and (claim.reading != "magnitude") and "." not in claim.value:
         return f"{int(value):,}"
     digits = spans.decimals(claim.value) + 1
@@ -72,14 +72,14 @@ def shown(value: Fraction, claim: Claim) -> str:
 
 
 def written(claim: Claim) -> str:
-    """Return a claim's number as the document has it, with its unit and how it is meant: ``over 60 %``."""
+    """Return a claim's number with its unit and qualifier: ``over 60 %``."""
     value = " to ".join(f"{int(each):,}" if "." not in each else each for each in (claim.value, claim.to) if each)
     how = {"about": "about ", "over": "over ", "magnitude": "order of "}.get(claim.reading, "")
     return f"{how}{value} {claim.unit}".rstrip()
 
 
 def _spread(span: Span, claim: Claim) -> str:
-    """Return a number, with the bounds that rounding leaves where they are not the number itself."""
+    """Return a number, with its rounding bounds if they differ from it."""
     low, mid, high = (shown(value, claim) for value in (span.low, span.mid, span.high))
     return mid if low == high else f"{mid} ({low} to {high} by rounding)"
 

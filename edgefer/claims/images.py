@@ -1,4 +1,4 @@
-"""What documents say of FER2013, counted in FER2013."""
+"""Counts in FER2013, to check what documents say about it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgefer import data
 from edgefer.claims.checks import ImagesCheck
 from edgefer.data.dataset import Dataset
 
-# Of all images with their labels and splits, in any layout (edgefer.data.dataset.Dataset.digest).
+# Digest of all images with labels and splits, in any layout (edgefer.data.dataset.Dataset.digest).
 DIGEST = "c948a9ab252a92fda26c37bfb8b057563efb70e55c7da0fba5c4ec5f6206d29e"
 
 TITLES = {
@@ -23,12 +23,12 @@ TITLES = {
 
 
 def is_fer2013(dataset: Dataset) -> bool:
-    """Return whether these are the challenge's images, all of them."""
+    """Return whether these are exactly the challenge's images."""
     return dataset.digest == DIGEST
 
 
 def count(dataset: Dataset, check: ImagesCheck, split: str) -> Fraction:
-    """Return what a check asks for.
+    """Return the count that a check asks for.
 
     Args:
         dataset: FER2013.
@@ -39,7 +39,7 @@ def count(dataset: Dataset, check: ImagesCheck, split: str) -> Fraction:
         return Fraction(len(np.unique(dataset.labels)))
     if check.what == "side":
         height, width = dataset.images.shape[1:3]
-        return Fraction(height if height == width else 0)  # no side where they are not square
+        return Fraction(height if height == width else 0)  # 0 if they are not square
     labels = dataset.labels if split == "all" else data.split(dataset, split).labels
     if check.what == "all":
         return Fraction(len(labels))

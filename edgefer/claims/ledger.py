@@ -1,4 +1,4 @@
-"""The schema of `benchmarks/claims.toml`, and its reader."""
+"""Schema and reader of `benchmarks/claims.toml`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from edgefer.errors import InputError
 from edgefer.frozen import Frozen
 from edgefer.lines import complaint, one_line
 
-_ROWS = 10  # classes of a report; time grows with two to their number
+_ROWS = 10  # classes of a report; time grows with 2^classes
 _DIGITS = r"^[0-9]{1,12}(\.[0-9]{1,12})?$"
 
 Digits = Annotated[str, Field(pattern=_DIGITS)]
 
 
 class ClaimConditions(Frozen):
-    """What a figure was got under, as far as the document says."""
+    """Conditions of a figure, as far as the document gives them."""
 
     classes: int | None = None
     split: Line | None = None
@@ -36,14 +36,14 @@ class ClaimConditions(Frozen):
 
 
 class Place(Frozen):
-    """Another place of the same document that says the same."""
+    """Another place in the document with the same claim."""
 
     place: Line
     quote: Line
 
 
 class Incomparable(Frozen):
-    """Why nothing can be compared with a claim, and what it would take."""
+    """Why a claim can't be compared, and what would be needed."""
 
     why: Line
     needs: Line
@@ -53,7 +53,7 @@ Address = Annotated[str, Field(pattern=r"^https://[!-~]+$", max_length=300)]
 
 
 class Fact(Frozen):
-    """What published code does, or what somebody got from it."""
+    """What published code does, or a result someone got from it."""
 
     says: Line
     where: Line = Field(description="file and line or function, or an issue")
@@ -61,21 +61,21 @@ class Fact(Frozen):
 
 
 class FieldProtocol(Frozen):
-    """How an accuracy on FER2013 was got, as far as its publication and its code say."""
+    """Protocol of an accuracy on FER2013, from its publication and code."""
 
     crops: Literal["one crop", "one crop, mirrored at random", "ten crops", "ten random views", "not found"] = Field(
-        description="views of a test picture whose outputs are brought together"
+        description="views per test image, averaged"
     )
-    networks: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="that answer together")
+    networks: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="networks in the ensemble")
     chosen_on: Literal[
         "PublicTest", "PrivateTest", "PublicTest and PrivateTest", "a validation split", "nothing", "not found"
-    ] = Field(description="images that chose the checkpoint")
+    ] = Field(description="images used to choose the checkpoint")
     tested_on: Literal["PublicTest", "PrivateTest", "PublicTest and PrivateTest", "not found"]
     extra_data: Line
     pretraining: Line
-    read: Line = Field(description="what of it was read, and what was not")
+    read: Line = Field(description="which parts were read, and which were not")
     code: tuple[Fact, ...] = ()
-    reported: tuple[Fact, ...] = Field((), description="figures that others say they got")
+    reported: tuple[Fact, ...] = Field((), description="results reported by others")
 
 
 class Document(Frozen):
@@ -83,22 +83,22 @@ class Document(Frozen):
 
     key: Id
     title: Line
-    file: Line | None = Field(None, description="its name among the papers, which are not part of the project")
+    file: Line | None = Field(None, description="file name of the paper, which is not in the repository")
     source: Address | None = None
-    silent: Line | None = Field(None, description="why it has no claim here")
+    silent: Line | None = Field(None, description="why it has no claims in the ledger")
     conditions: ClaimConditions = ClaimConditions()
 
 
 class ClaimedTraining(Frozen):
-    """The recipe that a document's system is, and what its figures are of."""
+    """The recipe that reproduces a document's system, and its test splits."""
 
     recipe: Id
     splits: tuple[Literal["test", "public+private"], ...] = Field(
-        min_length=1, description="what it was tested on; one of them is enough where the document does not say which"
+        min_length=1, description="possible test splits; several if the document doesn't name one"
     )
     described: bool = Field(
-        description="whether the document gives network, optimizer, rates, epochs and batch; where it does not, a "
-        "training of ours that falls short shows nothing but our choices"
+        description="whether the document gives network, optimizer, learning rates, epochs and batch size; if not, "
+        "a lower result of ours may be due to our choices"
     )
 
 
@@ -120,7 +120,7 @@ _OF_A_CLASS = ("precision", "recall", "f1")
 
 
 class Test(Frozen):
-    """The figure of a finished training that a claim is held against."""
+    """The figure of a finished training to compare a claim with."""
 
     recipe: Id
     what: What
@@ -134,22 +134,22 @@ class Test(Frozen):
 
 
 class Statement(Frozen):
-    """What a document says of speed, size or memory without a number: measurements stand next to it, and no verdict."""
+    """A statement on speed, size or memory without a number: measured, but without a verdict."""
 
     id: Id
     document: Id
     place: Line
     quote: Line
-    recipes: tuple[Id, ...] = Field(min_length=1, description="whose network it speaks of")
+    recipes: tuple[Id, ...] = Field(min_length=1, description="recipes of the networks that it is about")
 
 
 class Claim(Frozen):
-    """One number that a document states as a result or a property."""
+    """A number that a document states as a result or property."""
 
     id: Id
     document: Id
     place: Line
-    quote: Line = Field(description="as the document writes it, and no more than that")
+    quote: Line = Field(description="verbatim from the document")
     value: Digits
     to: Digits | None = None
     unit: Unit = ""
@@ -159,14 +159,14 @@ class Claim(Frozen):
     also: tuple[Place, ...] = ()
     checks: tuple[Check, ...] = ()
     needs: Literal["weights", "training"] | None = Field(
-        None, description="what a test of it takes beside counting: ImageNet weights, or a training from scratch"
+        None, description="what a test needs besides counting: ImageNet weights, or training from scratch"
     )
     incomparable: Incomparable | None = None
     protocol: FieldProtocol | None = None
-    headline: bool = Field(False, description="README names it, if it is contradicted or not comparable")
+    headline: bool = Field(False, description="shown in the README if contradicted or not comparable")
     test: Test | None = None
-    cost: Id | None = Field(None, description="recipe whose network's files and memory stand beside it")
-    command: Line | None = Field(None, description="that decides it; a training's follows from `test`")
+    cost: Id | None = Field(None, description="recipe to show file size and memory of")
+    command: Line | None = Field(None, description="command that decides it; derived from `test` for trainings")
 
     @model_validator(mode="after")
     def _decidable(self) -> Claim:
@@ -183,16 +183,16 @@ class Claim(Frozen):
 
     @cached_property
     def span(self) -> Span:
-        """What the number can stand for."""
+        """Values that the number can stand for."""
         return spans.read(self.value, self.reading, self.unit, self.to)
 
 
 class Misprint(Frozen):
-    """Digits that may have been misread, in the document or by whoever made text of it."""
+    """Digits that may be misprinted, or misread during text extraction."""
 
     document: Id
     place: Line
-    instead: dict[Id, Digits] = Field(min_length=1, description="by claim, what may have stood there")
+    instead: dict[Id, Digits] = Field(min_length=1, description="by claim, the possible original digits")
 
 
 class Ledger(Frozen):
@@ -206,24 +206,24 @@ class Ledger(Frozen):
 
     @cached_property
     def trainings(self) -> dict[str, ClaimedTraining]:
-        """The trainings by recipe."""
+        """Trainings by recipe."""
         return {training.recipe: training for training in self.training}
 
     @cached_property
     def claims(self) -> dict[str, Claim]:
-        """The claims by id."""
+        """Claims by id."""
         return {claim.id: claim for claim in self.claim}
 
 
 def read(path: Path | None = None) -> Ledger:
-    """Return the ledger, checked.
+    """Read and validate the ledger.
 
     Args:
-        path: a TOML file; by default the one that comes with edgefer.
+        path: a TOML file; by default the one shipped with edgefer.
 
     Raises:
-        InputError: it is not there, is no TOML, has an unknown key, a value out of bounds, two claims of one id, or a
-            check that names a claim which is not there.
+        InputError: it is missing, is not TOML, or has an unknown key, a value out of bounds, a duplicate
+            id, or a check of an unknown claim.
     """
     place = path or paths.shipped("benchmarks/claims.toml")
     if not place.exists():
@@ -239,9 +239,9 @@ def read(path: Path | None = None) -> Ledger:
 
 
 def matching(claims: Mapping[str, Claim], name: str) -> dict[str, Claim]:
-    """Return the claims of a pattern such as ``attention.*.recall`` by what its ``*`` stands for, sorted.
+    """Return the claims of a pattern such as ``attention.*.recall`` by what ``*`` matches, sorted.
 
-    A name without a ``*`` is one claim. Patterns match whole segments: ``*`` has no point in it.
+    A name without ``*`` is one claim. ``*`` matches one segment, without dots.
     """
     if "*" not in name:
         return {name: claims[name]} if name in claims else {}
@@ -254,7 +254,7 @@ def matching(claims: Mapping[str, Claim], name: str) -> dict[str, Claim]:
 
 
 def _first(error: ValidationError, tree: object) -> str:
-    """Return a schema's first complaint in a line that names the claim."""
+    """Return a schema's first error as one line that names the claim."""
     node, named = tree, ""
     for part in error.errors()[0]["loc"][:2]:
         try:
@@ -267,7 +267,7 @@ def _first(error: ValidationError, tree: object) -> str:
 
 
 def _mistakes(ledger: Ledger) -> Iterator[str]:
-    """Yield what a schema cannot see."""
+    """Yield errors that the schema cannot detect."""
     for what, keys in (
         ("claims", [claim.id for claim in ledger.claim]),
         ("documents", [document.key for document in ledger.document]),
@@ -306,7 +306,7 @@ def _mistakes(ledger: Ledger) -> Iterator[str]:
 
 
 def _classes(ledger: Ledger, claim: Claim, check: Check) -> Iterator[str]:
-    """Yield where a check brings columns of other classes together, or divides by what can be 0."""
+    """Yield checks that combine columns of different classes, or may divide by 0."""
     columns = [name for name in names(check) if "*" in name] if not isinstance(check, Sum) else []
     rows = [list(matching(ledger.claims, name)) for name in columns]
     if any(len(each) > _ROWS for each in rows):

@@ -1,4 +1,4 @@
-"""How many parameters networks have, counted from timm's own (extra `train`)."""
+"""Counts parameters of timm networks (extra `train`)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ except ModuleNotFoundError as missing:
 
 
 def parameters(network: TimmNetwork) -> int:
-    """Return the number of parameters of a network and its head, of the kind that `network` names.
+    """Return the parameter count of a network and its head, of the kind `network.count`.
 
     Raises:
-        InputError: timm has no network of that name.
+        InputError: timm has no such network.
     """
     trained, measured = _of_timm(network.name, network.classes)
     if network.head is not None:
@@ -37,10 +37,10 @@ def parameters(network: TimmNetwork) -> int:
 
 
 def side(name: str) -> int:
-    """Return the side of the images, in pixels, that a network's published weights take.
+    """Return the input size in pixels of a network's published weights.
 
     Raises:
-        InputError: timm has no network of that name, or does not say.
+        InputError: timm has no such network, or no size for it.
     """
     found = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     if found is None:
@@ -50,9 +50,9 @@ def side(name: str) -> int:
 
 @cache
 def _of_timm(name: str, classes: int) -> tuple[int, int]:
-    """Return how many numbers are trained, and how many BatchNorm measures."""
+    """Return the numbers of trainable parameters and of BatchNorm statistics."""
     if not timm.is_model(name):
         raise InputError(f"timm {timm.__version__} has no network {name}")
-    with torch.device("meta"):  # shapes alone: VGG16 takes neither memory nor time
+    with torch.device("meta"):  # shapes only, without memory for the weights
         network = timm.create_model(name, pretrained=False, num_classes=classes)
     return count_like_keras(network, normalization=False)

@@ -1,4 +1,4 @@
-"""The ledger as HTML (extra `report`): a page of its own, without JavaScript, or a section of a bench's report."""
+"""The ledger as HTML (extra `report`): a page without JavaScript, or a section of a benchmark report."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _FOLDER = Path(__file__).parent
 
 
 def html(result: ClaimsResult) -> str:
-    """Return the page. Each claim has an anchor of its id, so that a link can lead to it."""
+    """Return the page. Each claim's id is an anchor to link to."""
     return _environment().get_template("page.html.j2").render(result=result, style=Markup(style()))
 
 
 def section(result: ClaimsResult) -> str:
-    """Return the ledger as a section of another page, with `style`: what stands out first, the rest folded."""
+    """Return the ledger as a section of another page, with the important claims first and the rest folded."""
     return _environment().get_template("section.html.j2").render(result=result, groups=_groups(result))
 
 
 def style() -> str:
-    """Return the style sheet of page and section; colours of text and lines are those of the page around it."""
+    """Return the style sheet of page and section; it inherits the colours of text and lines."""
     return (_FOLDER / "ledger.css").read_text(encoding="utf-8")
 
 
 def _groups(result: ClaimsResult) -> tuple[list[Entry], list[Entry], list[Entry]]:
-    """Return the claims with a measurement, of these the decided ones first; others that are contradicted; the rest."""
+    """Return the measured claims (decided ones first), the other contradicted ones, and the rest."""
     order = ("contradicted", "holds", "other protocol", "not run", "not comparable")
     measured = sorted(
         (entry for entry in result.entries if entry.measured or entry.costs),

@@ -1,4 +1,4 @@
-"""The schema of `claims.json`: each claim of the ledger with its verdict."""
+"""Schema of `claims.json`: the ledger's claims with their verdicts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 class ComparedClaim(Frozen):
-    """A claim that another one was held against."""
+    """A claim that another one was compared with."""
 
     id: Id
     place: str
@@ -26,18 +26,18 @@ class ComparedClaim(Frozen):
 
 
 class TrainedBundle(Frozen):
-    """A bundle whose training was held against the claims."""
+    """A bundle with a training that was compared with the claims."""
 
     recipe: str
-    bundle: str = Field(description="its title in the bench")
-    source: str = Field(description="the bench's result")
+    bundle: str = Field(description="its title in the benchmark")
+    source: str = Field(description="the benchmark's result")
     differences: list[str] = Field(
-        description="how the training, or what it was tested on, is not as the document has it; empty where it is"
+        description="how training or test images differ from the document; empty if they match"
     )
 
 
 class MeasuredClaim(Frozen):
-    """A training's figure beside a claim."""
+    """A training's figure for a claim."""
 
     recipe: str
     bundle: str
@@ -46,14 +46,14 @@ class MeasuredClaim(Frozen):
     value: float = Field(description="a share, or a number of epochs")
     low: float
     high: float
-    images: int | None = Field(description="that it is of; null for none")
-    as_written: bool = Field(description="whether it is a test of the claim; else it decides nothing")
-    differences: list[str] = Field(description="why it is none")
-    says: str = Field(description="the same in a sentence")
+    images: int | None = Field(description="number of images; null for none")
+    as_written: bool = Field(description="whether it tests the claim; if not, it decides nothing")
+    differences: list[str] = Field(description="why it doesn't")
+    says: str = Field(description="the figure as a sentence")
 
 
 class Cost(Frozen):
-    """What one network costs on one device."""
+    """Latency, size and memory of one network on one device."""
 
     recipe: str
     bundle: str
@@ -63,89 +63,89 @@ class Cost(Frozen):
     file_bytes: int
     peak_bytes: int | None = Field(description="memory; null on a GPU")
     on: str = Field(description="processor or GPU, and runtime")
-    threads: int | None = Field(description="of the CPU; null on a GPU")
-    differences: list[str] = Field(description="how it is not the document's network; empty where it is")
+    threads: int | None = Field(description="CPU threads; null on a GPU")
+    differences: list[str] = Field(description="how it differs from the document's network; empty if it matches")
 
 
 class Said(Frozen):
-    """What a document says of speed, size or memory without a number: it has no verdict."""
+    """A statement on speed, size or memory without a number; it has no verdict."""
 
     id: Id
     document: Id
     place: str
     quote: str
-    recipes: list[str] = Field(description="whose network it speaks of")
-    costs: list[Cost] = Field(description="measured; they depend on no training")
-    command: str = Field(description="that measures them")
+    recipes: list[str] = Field(description="recipes of the networks that it is about")
+    costs: list[Cost] = Field(description="measured; independent of training")
+    command: str = Field(description="command that measures them")
 
 
 class Entry(Frozen):
-    """One claim, decided or not."""
+    """One claim with its verdict."""
 
     id: Id
     document: Id
     place: str
-    also: list[Place] = Field(description="other places of the document that say the same")
-    quote: str = Field(description="as the document writes it")
+    also: list[Place] = Field(description="other places in the document with the same claim")
+    quote: str = Field(description="verbatim from the document")
     metric: str
-    claimed: str = Field(description="the number with its unit, and how it is meant: about, over")
+    claimed: str = Field(description="the number with its unit and qualifier (about, over)")
     conditions: ClaimConditions
-    found: str = Field(description="measured, counted or recomputed, beside the claim; empty where nothing was")
-    beside: list[ComparedClaim] = Field(description="what it was held against in other places; both stand here")
+    found: str = Field(description="the measured, counted or recomputed number; empty if none")
+    beside: list[ComparedClaim] = Field(description="the claims that it was compared with")
     verdict: Verdict
     by: Literal["arithmetic", "data", "network", "rule", "training"] = Field(
-        description="what decides it: the document's own numbers, FER2013, a network's parameters, a rule, a training"
+        description="what decides it: the document's own numbers, FER2013, parameter counts, a rule or a training"
     )
     reason: str = Field(description="one sentence")
-    needs: str = Field(description="what it would take to decide it; empty where it is decided")
-    lacks: str = Field(description="of that, what is not here, in a few words: weights, FER2013, the extra train")
-    command: str = Field(description="that decides it")
+    needs: str = Field(description="what is needed to decide it; empty if decided")
+    lacks: str = Field(description="what is missing, in short: weights, FER2013, the extra train")
+    command: str = Field(description="command that decides it")
     headline: bool
-    measured: list[MeasuredClaim] = Field([], description="its figure in each training of the document's recipe")
-    costs: list[Cost] = Field([], description="what its network costs, where the claim is about that")
-    protocol: FieldProtocol | None = Field(None, description="how the figure was got, for accuracies of the field")
-    here: list[MeasuredSystem] = Field([], description="what the system's published weights give here")
+    measured: list[MeasuredClaim] = Field([], description="its figure in each training of the recipe")
+    costs: list[Cost] = Field([], description="cost of its network, if the claim is about that")
+    protocol: FieldProtocol | None = Field(None, description="protocol, for published accuracies")
+    here: list[MeasuredSystem] = Field([], description="our measurements of the published weights")
 
 
 class DocumentTally(Frozen):
-    """How many claims of a document have which verdict."""
+    """Number of a document's claims per verdict."""
 
     document: Id
     title: str
     source: str | None = None
-    silent: str | None = Field(None, description="why it has no claim here")
+    silent: str | None = Field(None, description="why it has no claims in the ledger")
     claims: int
     verdicts: dict[Verdict, int]
-    holds_by_arithmetic: int = Field(description="of those that hold, by the document's own numbers alone")
+    holds_by_arithmetic: int = Field(description="claims that hold only by the document's own numbers")
 
 
 class Misreading(Frozen):
-    """Digits that may have been misread, and what would follow."""
+    """Digits that may have been misread, and the consequences."""
 
     document: Id
     place: str
     instead: dict[Id, str]
-    settled: list[Id] = Field(description="claims that are contradicted as they stand and would not be")
-    left: list[Id] = Field(description="claims in the same place that still would be")
+    settled: list[Id] = Field(description="contradicted claims that would no longer be")
+    left: list[Id] = Field(description="claims in the same place that would still be contradicted")
     says: str
 
 
 class ClaimsResult(Frozen):
-    """The ledger, decided as far as it can be here."""
+    """The ledger with its verdicts."""
 
     kind: Literal["edgefer claims"] = "edgefer claims"
     format: Literal[1] = FORMAT
     created: str = Field(description="UTC, ISO 8601")
-    repeat: str = Field(description="the command that writes this again")
+    repeat: str = Field(description="the command that reproduces this file")
     versions: dict[str, str]
-    data: str | None = Field(description="digest of the FER2013 that was counted; null where there was none")
+    data: str | None = Field(description="digest of the FER2013 data; null without")
     claims: int
-    places: int = Field(description="where they stand: a claim that is made again counts once above and here each time")
+    places: int = Field(description="places in the documents; a repeated claim counts each time")
     verdicts: dict[Verdict, int]
     documents: list[DocumentTally]
     entries: list[Entry]
     readings: list[Misreading]
-    trained: list[TrainedBundle] = Field([], description="trainings that were held against claims")
-    statements: list[Said] = Field([], description="claims of efficiency without a number")
-    ours: list[MeasuredSystem] = Field([], description="edgefer-base by each of the field's protocols")
-    notes: list[str] = Field(description="what is not here and would decide more")
+    trained: list[TrainedBundle] = Field([], description="trainings compared with claims")
+    statements: list[Said] = Field([], description="efficiency statements without a number")
+    ours: list[MeasuredSystem] = Field([], description="edgefer-base by each published protocol")
+    notes: list[str] = Field(description="missing inputs that would decide more claims")

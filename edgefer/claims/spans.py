@@ -1,4 +1,4 @@
-"""What a number as written can stand for: a span of values, kept exactly as fractions."""
+"""Intervals of the values that a written number can stand for, as exact fractions."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ Reading = Literal["rounded", "exact", "about", "over", "magnitude", "range"]
 Unit = Literal["", "%", "M", "KiB", "MiB"]
 
 SCALES: dict[str, int | Fraction] = {"": 1, "%": Fraction(1, 100), "M": 10**6, "KiB": 2**10, "MiB": 2**20}
-ABOUT = Fraction(5, 100)  # how far from "about" 100 a number may be: 95 to 105
+ABOUT = Fraction(5, 100)  # relative: "about 100" is 95 to 105
 
-_ENDLESS = Fraction(10) ** 30  # stands for "no upper bound": more than anything that is counted here
+_ENDLESS = Fraction(10) ** 30  # stands for "no upper bound"
 _ROOT_OF_TEN = Fraction(3162278, 1000000)
 
 
 @dataclass(frozen=True)
 class Span:
-    """A number with the least and the greatest that it can be; both belong to it.
+    """A number with its bounds, a closed interval.
 
     Attributes:
-        low: the least.
-        mid: the number as written, or what follows from the numbers as written.
-        high: the greatest.
+        low: lower bound.
+        mid: the number as written, or computed from the numbers as written.
+        high: upper bound.
     """
 
     low: Fraction
@@ -31,38 +31,38 @@ class Span:
     high: Fraction
 
     def meets(self, other: Span) -> bool:
-        """Return whether there is a number that both can be."""
+        """Return whether the intervals overlap."""
         return self.low <= other.high and other.low <= self.high
 
 
 def point(value: int | Fraction) -> Span:
-    """Return the span of a number that is known exactly."""
+    """Return the span of an exact number."""
     exact = Fraction(value)
     return Span(exact, exact, exact)
 
 
 def decimals(value: str) -> int:
-    """Return how many digits stand behind the point: 3 for ``0.590``."""
+    """Return the number of decimals: 3 for ``0.590``."""
     return len(value.partition(".")[2])
 
 
 def read(value: str, reading: Reading = "rounded", unit: Unit = "", to: str | None = None) -> Span:
-    """Return what a number as a document writes it can stand for.
+    """Return the span of a number as written in a document.
 
-    A rounded number stands for all that round to it, half a unit of its last digit to either side. Both ends belong to
-    it, since nobody says which way a half was rounded; so nothing is called a contradiction that rounding explains.
+    A rounded number stands for half a unit of its last digit to either side. Both ends are included,
+    since halves may be rounded either way; so rounding never causes a contradiction.
 
     Args:
         value: digits with at most one point: ``0.590``, ``138``.
-        reading: how it is meant:
+        reading: how to read it:
 
-            - ``rounded``: to the digits that are there,
+            - ``rounded``: to its digits,
             - ``exact``: a count,
-            - ``about``: within 5 %, or what rounds to it where that is more,
-            - ``over``: anything from there,
-            - ``magnitude``: within a factor of the square root of ten, which is nearer to it than to the next power,
-            - ``range``: from there to `to`, both rounded.
-        unit: what it counts.
+            - ``about``: within 5 % or its rounding, whichever is larger,
+            - ``over``: this value or more,
+            - ``magnitude``: within a factor of sqrt(10),
+            - ``range``: up to `to`, both rounded.
+        unit: its unit.
         to: the end of a range.
     """
     scale = Fraction(SCALES[unit])

@@ -1,4 +1,4 @@
-"""The ledger for a terminal of 80 columns: by document, each claim with its verdict and the reason."""
+"""The ledger in an 80-column terminal: claims by document, with verdicts and reasons."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgefer.console import NOTE_STYLE
 from edgefer.lines import counted
 from edgefer.report.table import grid, milliseconds
 
-_DIFFERENCES = 3  # said beside each claim; the list of trainings has them all
+_DIFFERENCES = 3  # shown per claim; the list of trainings shows all
 
 STYLES = {
     "holds": "bold",
@@ -27,11 +27,11 @@ STYLES = {
 
 
 def tables(result: ClaimsResult, measured: bool = False) -> Group:
-    """Return everything, the summary last: it is what stands on the screen in the end.
+    """Return all tables, the summary last, where it stays on screen.
 
     Args:
         result: the ledger.
-        measured: leave away what nothing was measured of, and what else is known of the rest.
+        measured: show only claims with measurements.
     """
     parts: list[RenderableType] = []
     for document in result.documents:
@@ -54,12 +54,12 @@ def tables(result: ClaimsResult, measured: bool = False) -> Group:
 
 
 def verdict(entry: Entry) -> str:
-    """Return a verdict as a person reads it, with what lacks: ``not run: needs weights``."""
+    """Return a verdict as text, with what is missing: ``not run: needs weights``."""
     return f"{entry.verdict}: needs {entry.lacks}" if entry.lacks else entry.verdict
 
 
 def summary_line(result: ClaimsResult) -> str:
-    """Return what the ledger has and how far it is decided, in a line."""
+    """Return the counts of claims and verdicts in one line."""
     counts = ", ".join(f"{result.verdicts[each]} {each.replace('holds', 'hold')}" for each in VERDICTS)
     alone = sum(document.holds_by_arithmetic for document in result.documents)
     return (
@@ -69,7 +69,7 @@ def summary_line(result: ClaimsResult) -> str:
 
 
 def beside(measured: MeasuredClaim) -> str:
-    """Return a training's figure as it stands beside a claim."""
+    """Return a training's figure as shown with a claim."""
     if measured.as_written:
         return measured.says
     named = ", ".join(measured.differences[:_DIFFERENCES])
@@ -78,7 +78,7 @@ def beside(measured: MeasuredClaim) -> str:
 
 
 def cost(each: Cost) -> str:
-    """Return what a network costs, in a line."""
+    """Return a network's cost in one line."""
     memory = "" if each.peak_bytes is None else f", {each.peak_bytes / 1e6:.0f} MB of memory"
     threads = "" if each.threads is None else f", {counted(each.threads, 'thread')}"
     other = f"; not as written: {', '.join(each.differences)}" if each.differences else ""
@@ -94,12 +94,12 @@ def is_training(entry: Entry) -> bool:
 
 
 def costs(said: Sequence[Said]) -> list[str]:
-    """Return what was measured of some statements, each network once."""
+    """Return the measurements for some statements, each network once."""
     return list(dict.fromkeys(cost(one) for each in said for one in each.costs))
 
 
 def _statements(said: Sequence[Said]) -> Iterator[RenderableType]:
-    """Yield what is said without a number, and what was measured of it."""
+    """Yield the statements without a number, and their measurements."""
     for each in said:
         yield Text(f"“{each.quote}” ({each.place}): no number, no verdict")
     for line in costs(said) if said else []:
@@ -107,11 +107,11 @@ def _statements(said: Sequence[Said]) -> Iterator[RenderableType]:
 
 
 def _entries(entries: Sequence[Entry], short: bool) -> Iterator[RenderableType]:
-    """Yield a line for each claim, its figures in trainings, and under those in a row that share it the reason.
+    """Yield a line per claim and its measured figures; consecutive claims with the same reason share it.
 
     Args:
-        entries: of one document.
-        short: reasons of what is decided by a training alone.
+        entries: one document's claims.
+        short: give reasons only for claims decided by a training.
     """
     for _, group in groupby(
         entries, key=lambda entry: (entry.verdict, entry.lacks, entry.reason, entry.needs, entry.command)
@@ -128,7 +128,7 @@ def _entries(entries: Sequence[Entry], short: bool) -> Iterator[RenderableType]:
 
 
 def reason(entry: Entry) -> str:
-    """Return why a claim has its verdict, and where it is open what would decide it."""
+    """Return the reason for a verdict, and what would decide an open claim."""
     if not entry.needs:
         return entry.reason
     return f"{entry.reason} To decide it: {entry.needs}; {entry.command}"
@@ -145,7 +145,7 @@ def _line(entry: Entry) -> Table:
 
 
 def conditions(entry: Entry) -> str:
-    """Return what a figure was got under, in a line."""
+    """Return a figure's conditions in one line."""
     said = entry.conditions
     named = {
         "": None if said.classes is None else f"{said.classes} classes",

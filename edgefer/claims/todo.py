@@ -1,7 +1,7 @@
-"""What would decide the claims that are not run: one command each, and the hours that its training takes.
+"""Commands that decide the claims not yet run, and their training hours.
 
-Hours follow from images a second as benchmarks/training/speed.py measured them on one machine: every phase of the
-recipe over its training images, and each epoch's validation. Compression and bench are left out: minutes.
+Hours are estimated from images per second, measured by benchmarks/training/speed.py on one machine, for
+all phases and each epoch's validation. Compression and benchmark take minutes and are left out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SOURCE = "benchmarks/results/training_speed.json"
 
 
 class PhaseSpeed(Frozen):
-    """How fast one phase trains."""
+    """Training speed of one phase."""
 
     name: str
     epochs: int
@@ -37,7 +37,7 @@ class PhaseSpeed(Frozen):
 
 
 class RecipeSpeed(Frozen):
-    """How fast one recipe trains."""
+    """Training speed of one recipe."""
 
     size: int
     batch: int
@@ -48,7 +48,7 @@ class RecipeSpeed(Frozen):
 
 
 class TrainingSpeeds(Frozen):
-    """The file of measurements."""
+    """The measurement file."""
 
     kind: Literal["edgefer training speed"] = KIND
     protocol: str
@@ -61,7 +61,7 @@ class TrainingSpeeds(Frozen):
 
 
 class OpenClaim(Frozen):
-    """A claim that is not run, and what would decide it."""
+    """A claim not yet run, and what would decide it."""
 
     id: Id
     document: Id
@@ -70,16 +70,16 @@ class OpenClaim(Frozen):
     claimed: str
     needs: str
     command: str
-    recipe: str | None = Field(description="that it trains; null where counting decides it")
-    hours: float | None = Field(description="of training on the machine below; null where nothing was measured")
+    recipe: str | None = Field(description="the recipe to train; null if counting decides it")
+    hours: float | None = Field(description="training hours on the machine below; null if not measured")
 
 
 class OpenClaims(Frozen):
-    """All of them."""
+    """All open claims."""
 
     claims: list[OpenClaim]
-    machine: str = Field(description="that the hours are of")
-    source: str = Field(description="the file of the measurements")
+    machine: str = Field(description="the machine of the hours")
+    source: str = Field(description="the measurement file")
     protocol: str
 
 
@@ -87,7 +87,7 @@ def listed(ledger: Ledger, result: ClaimsResult) -> OpenClaims:
     """Return the claims of a decided ledger that are not run.
 
     Raises:
-        InputError: the file of measurements is damaged.
+        InputError: the measurement file is damaged.
     """
     speeds = _speeds()
     found = []
@@ -120,7 +120,7 @@ def listed(ledger: Ledger, result: ClaimsResult) -> OpenClaims:
 
 
 def table(found: OpenClaims) -> Group:
-    """Return them for a terminal: each command once, with its hours and the claims that it decides."""
+    """Return a terminal table: each command once, with its hours and claims."""
     return Group(*_lines(found))
 
 
@@ -148,7 +148,7 @@ def _speeds() -> TrainingSpeeds | None:
 
 
 def _hours(name: str, speeds: TrainingSpeeds) -> float | None:
-    """Return the hours that a recipe's training takes; None where it was measured otherwise than it stands now."""
+    """Return a recipe's training hours; None if the recipe changed since the measurement."""
     measured, recipe = speeds.recipes.get(name), recipes.load(name)
     if measured is None or measured.size != recipe.preprocessing.size:
         return None

@@ -1,20 +1,19 @@
-"""Finished trainings next to the claims that they test, and what one of them can decide.
+"""Compares finished trainings with the claims that they test.
 
-The rule. Only a training that is as the document has it decides (`edgefer.claims.as_written`): every setting that of
-the recipe, ImageNet's weights where it has them, FER2013, the document's test images, all phases over; and of it the
-FP32 network alone. It is one seed, on the images that the document's own figure is of, and what the document leaves
-open is our choice. So:
+Rule: only a training that matches the document (`edgefer.claims.as_written`) decides, and only by its FP32
+network. It needs the recipe's settings, ImageNet weights if specified, FER2013, the document's test images and
+all phases. It is one seed, and what the document leaves open is our choice. So:
 
-- `holds`: the figure's 95 % interval reaches a number that rounds to the claim. Of the whole network (accuracy,
-  averages over classes) more than was claimed holds too: a system that does better does what was claimed.
-- `contradicted`: it stays below even by the interval of a difference, where the document's figure is as uncertain as
-  ours and the distances add up as squares (Zou and Donner, "Construction of confidence limits about effect measures",
-  Statistics in Medicine 27, 2008; for shares Newcombe's method 10 of 1998). Only a figure of the whole network can
-  contradict: of one class, seeds differ by more than images explain, as classes trade images with each other. And
-  only where the document gives network, optimizer, rates, epochs and batch: else our choices may be why.
-- Else nothing is decided: the figure stands next to the claim, with what it would take.
+- `holds`: the figure's 95 % interval contains a number that rounds to the claim. A higher accuracy or class
+  average holds too.
+- `contradicted`: the figure is below the claim by more than the 95 % interval of a difference, with the document's
+  figure as uncertain as ours (Zou and Donner, "Construction of confidence limits about effect measures",
+  Statistics in Medicine 27, 2008; for proportions Newcombe's method 10 of 1998). Per-class figures never
+  contradict, since they vary more between seeds than sampling explains. The document must also give network,
+  optimizer, learning rates, epochs and batch size; otherwise our choices may be the cause.
+- Otherwise nothing is decided: the figure is shown with what would decide.
 
-A figure from any other training stands next to the claim as measured, but not as written, and changes no verdict.
+Figures of other trainings are shown as measured, but not as written, and change no verdict.
 """
 
 from __future__ import annotations
@@ -32,24 +31,24 @@ from edgefer.claims.ledger import Claim, ClaimedTraining, Ledger
 from edgefer.claims.spans import Span
 from edgefer.errors import InputError
 
-FP32 = "fp32"  # name of the network that a bundle holds as it was trained
+FP32 = "fp32"  # name of a bundle's network as trained
 
-_OF_TRAINING = ("validation-accuracy", "best-epoch")  # these are not of the bench's images
+_OF_TRAINING = ("validation-accuracy", "best-epoch")  # not measured on the benchmark's images
 
 
 @dataclass(frozen=True)
 class TrialBundle:
-    """A bundle of a bench whose training has the name of a recipe that the ledger names.
+    """A benchmarked bundle that was trained by one of the ledger's recipes.
 
     Attributes:
-        source: the bench's file, or its bundle's folder where it was benched now.
-        result: of the bench.
-        bundle: of it.
-        networks: of the bundle.
-        recipe: its name.
-        differences: how its training was not as the recipe has it.
-        of_test: how its test images are not those of the document; none where no claim is of test images.
-        of_network: how its network is not the recipe's.
+        source: the benchmark's file, or the bundle's folder if benchmarked just now.
+        result: the benchmark's result.
+        bundle: the bundle.
+        networks: the bundle's networks.
+        recipe: the recipe's name.
+        differences: how its training differs from the recipe.
+        of_test: how its test images differ from the document's; empty if no claim is about test images.
+        of_network: how its network differs from the recipe's.
     """
 
     source: str
@@ -63,7 +62,7 @@ class TrialBundle:
 
     @property
     def fp32(self) -> NetworkEntry | None:
-        """The network as it was trained."""
+        """The network as trained."""
         return next((entry for entry in self.networks if entry.network == FP32), None)
 
 
@@ -72,13 +71,13 @@ class Trial:
     """A claim's figure in one training.
 
     Attributes:
-        trained: which.
+        trained: the training.
         figure: the figure.
-        differences: how it is no test of the claim; empty for one that is.
-        agrees: what it decides; None for nothing.
-        says: it in a sentence, without its full stop.
-        needs: what would decide it, where it is a test and decides nothing.
-        lacks: that in a few words.
+        differences: why it doesn't test the claim; empty if it does.
+        agrees: the decision; None for none.
+        says: the result as a sentence, without its full stop.
+        needs: what would decide the claim, if the test decides nothing.
+        lacks: `needs` in a few words.
     """
 
     trained: TrialBundle
@@ -91,14 +90,14 @@ class Trial:
 
 
 def find(results: Sequence[tuple[str, BenchResult]], ledger: Ledger) -> tuple[list[TrialBundle], list[str]]:
-    """Return the bundles in results that trained a document's recipe, and notes on those that may have.
+    """Return the bundles trained by a document's recipe, and notes on possible ones.
 
     Args:
-        results: benches, each with its file or another name.
+        results: benchmarks, each with its file or another name.
         ledger: names the recipes.
 
     Raises:
-        InputError: figures of such a bundle cannot be right.
+        InputError: a bundle's figures are impossible.
     """
     wanted = {*ledger.trainings, *(recipe for each in ledger.statement for recipe in each.recipes)}
     found, notes = [], []
@@ -163,7 +162,7 @@ def spread(figure: Figure, claim: Claim) -> str:
 
 
 def _judged(claim: Claim, trained: TrialBundle, figure: Figure, training: ClaimedTraining) -> Trial:
-    """Hold a figure against a claim: see the top of this file."""
+    """Compare a figure with a claim, by the rule at the top of this file."""
     assert claim.test is not None
     span, claimed = _span(figure), claim.span
     of = "" if figure.images is None else f" on {figure.images:,} images"

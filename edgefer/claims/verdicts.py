@@ -1,4 +1,4 @@
-"""From the ledger to verdicts: each follows from what its checks found or from a rule of the ledger, none is typed."""
+"""Derives each claim's verdict from its checks or the ledger's rules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from edgefer.data.dataset import Dataset
 from edgefer.labels import LABELS
 from edgefer.lines import typed
 
-# What a test takes beside counting.
+# What a test needs besides counting.
 _WHY = {
     "weights": "a training decides it, from ImageNet weights that are not here",
     "training": "a training from scratch decides it",
@@ -49,12 +49,12 @@ def decide(
 
     Args:
         ledger: from `edgefer.claims.ledger.read`.
-        dataset: FER2013; claims that count it are not run without it.
-        results: benches, each with the name of its file: their networks may be the documents' (see
+        dataset: FER2013; without it, claims that count it are not run.
+        results: benchmarks, each with its file name; their networks may be the documents' (see
             `edgefer.claims.trials`).
 
     Raises:
-        InputError: a check names a network that the installed timm does not have, or a bench's figures cannot be right.
+        InputError: the installed timm lacks a check's network, or a benchmark's figures are impossible.
     """
     trained, notes = trials.find(results, ledger)
     if dataset is not None and not images.is_fer2013(dataset):
@@ -142,7 +142,7 @@ def _entry(
             "metric": claim.metric,
             "claimed": written(claim),
             "conditions": conditions,
-            # An agreeing check of what a training decides is no measurement: its number stands in the reason alone.
+            # If a training decides, an agreeing check's number only appears in the reason.
             "found": (figure if by == "training" else counted) if decided else "",
             "beside": [
                 ComparedClaim(id=key, place=sources.claims[key].place, quote=sources.claims[key].quote)
@@ -182,17 +182,17 @@ def _measured(trial: Trial, claim: Claim) -> MeasuredClaim:
 def _verdict(
     claim: Claim, conditions: ClaimConditions, findings: Sequence[CheckFinding], tried: Sequence[Trial]
 ) -> tuple[Verdict, str, str, str, str]:
-    """Return verdict, what decides, the reason, what it would take to decide, and of that what lacks.
+    """Return the verdict, what decides, the reason, what is needed, and what of it is missing.
 
-    A check that refutes a claim is enough, whatever else is not known of it. That all checks agree decides a claim only
-    where it needs no test next to them. Trainings as written decide if those that say something agree.
+    One refuting check is enough. Agreeing checks decide only claims that need no training.
+    Trainings as written decide if they agree with each other.
     """
     deciding = [finding for finding in findings if finding.decides]
     refuted = [finding for finding in deciding if finding.agrees is False]
     agreed = [finding for finding in deciding if finding.agrees]
     lacking = [finding for finding in deciding if finding.agrees is None]
     fitted = [finding for finding in findings if finding.agrees and not finding.decides]
-    if refuted:  # also where something else lacks
+    if refuted:  # even if something else is missing
         reason = f"{_joined(refuted)}; on the other hand, {_joined(agreed)}" if agreed else _joined(refuted)
         return "contradicted", refuted[0].by, reason, "", ""
     if claim.incomparable is not None:
@@ -231,7 +231,7 @@ def _joined(findings: Sequence[CheckFinding]) -> str:
 
 
 def _with(reason: str, agreed: Sequence[CheckFinding]) -> str:
-    """Return a reason, with what was found in the claim's favour, which does not decide it."""
+    """Return a reason, followed by the checks that agree but don't decide."""
     return f"{reason}; what could be checked agrees: {_joined(agreed)}" if agreed else reason
 
 
@@ -267,7 +267,7 @@ def _reading(
     entries: Sequence[Entry],
     trained: Sequence[trials.TrialBundle],
 ) -> Misreading:
-    """Decide the claims of a place again with other digits, and say which contradictions that settles."""
+    """Decide the claims of a place again with other digits, and list the contradictions that this resolves."""
     document = next(each for each in ledger.document if each.key == misprint.document)
     changes = {key: {"value": value} for key, value in misprint.instead.items()}
     claims = {
