@@ -1,10 +1,10 @@
-"""Write constraints.txt: the versions that uv picks for '.[all,dev]' on each Python that edgefer supports.
+"""Write constraints.txt: the versions that uv resolves for '.[all,dev]' on each supported Python.
 
     python3 -m pip install uv
     python3 .ci/constraints.py [--upgrade] 3.10 3.11 3.12 3.13 3.14
 
-No interpreter of these versions is needed, and nothing is installed. What constraints.txt pins already stays as it is
-while pyproject.toml lets it in; --upgrade takes the newest. Run the tests before you commit the result.
+No interpreter of these versions is needed, and nothing is installed. Existing pins stay as long as pyproject.toml
+allows them; --upgrade takes the newest versions. Run the tests before you commit the result.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ PLATFORM = "x86_64-manylinux_2_28"
 HEADER = """\
 # The versions that edgefer is tested with. Made by .ci/constraints.py; pyproject.toml has the bounds, which are wider.
 """
-# Picked by hand: the newest set of these that fits together and that the measurements were made with.
+# Picked by hand: the newest compatible set that the measurements used.
 CHOSEN = {"nncf": "3.4.0", "timm": "1.0.31", "torch": "2.14.1", "torchvision": "0.29.1"}
 
 
 def resolve(python: str, upgrade: bool) -> dict[str, str]:
-    """Return the version of each package on one Python, ``3.11``."""
+    """Return the version of each package on one Python, such as ``3.11``."""
     with tempfile.TemporaryDirectory() as folder:
         chosen, found = Path(folder, "chosen.txt"), Path(folder, "found.txt")
         chosen.write_text("".join(f"{name}=={version}\n" for name, version in CHOSEN.items()), encoding="utf-8")

@@ -1,8 +1,8 @@
-"""Whether what is here can be released: python .ci/release.py [TAG]
+"""Check whether this tree can be released: python .ci/release.py [TAG]
 
-The version stands in pyproject.toml; CITATION.cff, edgefer-checkpoints and the first section of CHANGELOG.md have the
-same one. With a tag,
-the tag is v and that version, and CHANGELOG.md has the day of the release. Needs no package, and Python 3.11.
+pyproject.toml holds the version. CITATION.cff, edgefer-checkpoints and the first section of CHANGELOG.md must match it.
+With a tag, the tag must be v and that version, and CHANGELOG.md must have the release date.
+Needs no package, and Python 3.11.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ UNRELEASED = "not released yet"
 
 
 def faults(root: Path, tag: str | None = None) -> list[str]:
-    """Return what is wrong, a line for each."""
+    """Return the problems, one line each."""
     version, checkpoints = (
         tomllib.loads((root / name).read_text(encoding="utf-8"))["project"]["version"] for name in DISTRIBUTIONS
     )

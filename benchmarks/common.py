@@ -1,4 +1,4 @@
-"""What the benchmarks share: our copy of FER2013, the command that runs, a protocol from a script's first lines."""
+"""Shared by the benchmarks: our copy of FER2013, the current command line, the protocol from a script's docstring."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def protocol(doc: str | None) -> str:
 
 
 def command() -> str:
-    """Return the command line that runs, for its JSON, without the folders of this machine."""
+    """Return the current command line for a JSON, without this machine's folders."""
     return shlex.join(["python", *(public.place(word) if public.is_absolute(word) else word for word in sys.argv)])

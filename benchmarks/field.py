@@ -1,4 +1,4 @@
-"""What the field's systems give on FER2013 here, for the ledger: from what other benchmarks measured.
+"""Results of published FER systems on FER2013, measured here, for the ledger; collected from other benchmarks.
 
 python benchmarks/field.py
 

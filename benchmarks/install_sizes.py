@@ -1,9 +1,9 @@
-"""How much each way to install edgefer takes: docs/install.md.
+"""Disk space of each way to install edgefer, for docs/install.md.
 
 python benchmarks/install_sizes.py    # in an environment with '.[all]' as constraints.txt pins it
 
-Nothing is installed: a way's packages are what pyproject.toml asks for, and what these ask for in turn. Their files and
-the bytecode that pip compiles are counted as they lie here. pip and the virtual environment are not in it.
+Nothing is installed. The packages are those that pyproject.toml requires, and their requirements. Their installed
+files and the bytecode that pip compiles are counted. pip and the virtual environment are not included.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ else:
 
 OUT = Path(__file__).parent / "results" / "install_sizes.json"
 ROOT = Path(__file__).parent.parent
-# The three sizes of docs/install.md, and what is between.
+# The three sizes of docs/install.md, and the ones in between.
 WAYS = {
     "device": (),
     "device, live camera and reports": ("live", "report"),
@@ -37,7 +37,7 @@ _CUDA = ("nvidia-", "cuda-", "triton", "tensorrt")
 
 
 def ours() -> list[str]:
-    """Return edgefer's requirements as a wheel's metadata has them; what is installed may be older."""
+    """Return edgefer's requirements in the form of wheel metadata; the installed metadata may be older."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     found = list(project["dependencies"])
     for extra, lines in project["optional-dependencies"].items():
@@ -48,7 +48,7 @@ def ours() -> list[str]:
 
 
 def closure(extras: tuple[str, ...]) -> set[str]:
-    """Return the names of the packages that ``pip install edgefer[extras]`` brings, edgefer left out."""
+    """Return the packages that ``pip install edgefer[extras]`` installs, without edgefer itself."""
     waiting = [("edgefer", frozenset(extras))]
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
@@ -64,14 +64,14 @@ def closure(extras: tuple[str, ...]) -> set[str]:
 
 
 def size(name: str) -> int:
-    """Return the bytes of a package's files."""
+    """Return the size of a package's files in bytes."""
     found = metadata.distribution(name)
     files = [Path(str(found.locate_file(file))) for file in found.files or []]
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def own() -> int:
-    """Return the bytes of edgefer's wheel, unpacked: checkpoints of trainings are a distribution of their own."""
+    """Return the size of edgefer's unpacked wheel in bytes; training checkpoints are a separate distribution."""
     files = [path for path in (ROOT / "edgefer").rglob("*") if path.is_file() and path.suffix != ".pyc"]
     return sum(path.stat().st_size for path in files if path.parent.name != "checkpoint")
 

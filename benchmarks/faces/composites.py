@@ -1,4 +1,4 @@
-"""Pictures whose faces are known: faces of a data set laid onto photographs that show none."""
+"""Pictures with known faces: faces of a data set pasted onto photographs without any."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 SIZE = (640, 480)
-# The photographs without a face that come inside the wheels of scikit-image and scikit-learn.
+# The photographs without faces in the wheels of scikit-image and scikit-learn.
 _PHOTOGRAPHS = {
     "skimage": [
         "data/coffee.png",
@@ -24,7 +24,7 @@ _PHOTOGRAPHS = {
     ],
     "sklearn": ["datasets/images/china.jpg", "datasets/images/flower.jpg"],
 }
-_TINTS = ((255, 220, 195), (255, 205, 170), (240, 190, 155), (225, 170, 130))  # what white becomes
+_TINTS = ((255, 220, 195), (255, 205, 170), (240, 190, 155), (225, 170, 130))  # the new value of white
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Composite:
 
     Attributes:
         picture: uint8, (H, W, 3) RGB.
-        square: (x, y, side) of the face's image before it was turned: middle and side, in pixels.
-        roll: degrees that it is turned clockwise.
+        square: (x, y, side) of the face's image before rotation: center and side, in pixels.
+        roll: clockwise rotation in degrees.
         row: of the face in its split.
     """
 
@@ -45,7 +45,7 @@ class Composite:
 
 
 def photographs(folder: Path | None = None) -> dict[str, Image.Image]:
-    """Return the photographs, RGB, by name.
+    """Return the RGB photographs by name.
 
     Args:
         folder: where scikit-image's wheel is unpacked, if it is not installed.
@@ -65,7 +65,7 @@ def photographs(folder: Path | None = None) -> dict[str, Image.Image]:
 
 
 def ground(photos: Sequence[Image.Image], size: tuple[int, int], random: np.random.Generator) -> Image.Image:
-    """Return a random part of a random photograph, mirrored or not, made at most three times larger."""
+    """Return a random crop of a random photograph, possibly mirrored, enlarged at most three times."""
     photo = photos[int(random.integers(len(photos)))]
     width, height = size
     largest = min(photo.width / width, photo.height / height)
@@ -84,12 +84,12 @@ def composites(
     rolls: tuple[float, float] = (-15, 15),
     size: tuple[int, int] = SIZE,
 ) -> Iterator[Composite]:
-    """Yield a picture for each face, every second one with a tinted face.
+    """Yield one picture per face; every second face is tinted.
 
     Args:
         faces: uint8, (N, 48, 48).
         photos: from `photographs`.
-        seed: of side, roll, place, ground and tint.
+        seed: for side, roll, position, background and tint.
         sides: of the face's image, in pixels.
         rolls: degrees clockwise.
         size: width and height of the pictures.

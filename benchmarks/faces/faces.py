@@ -1,4 +1,4 @@
-"""How well faces are found in pictures, and how well their expressions are told then: YuNet and OpenCV's cascade.
+"""Face detection in pictures and expression accuracy on the detected faces: YuNet and OpenCV's cascade.
 
 python benchmarks/faces/faces.py [--data FER2013.zip] [--skimage FOLDER] [--split test] [--faces N] [--out FILE.json]
 
@@ -45,16 +45,16 @@ JUDGE = "edgefer-base"
 
 
 def found(face: Face, square: tuple[float, float, float]) -> bool:
-    """Return whether a box is the face that was laid there."""
+    """Return whether a box matches the pasted face."""
     x, y, side = square
     return max(abs(face.x - x), abs(face.y - y)) < 0.4 * side and 1 / 3 < face.side / side < 1.75
 
 
 class Judge:
-    """Networks that tell an expression, and the labels of the faces that are laid into pictures.
+    """Expression networks, and the labels of the pasted faces.
 
     Attributes:
-        as_they_are: whether each face is told rightly as the data set has it.
+        as_they_are: whether each original data set image is classified correctly.
     """
 
     def __init__(self, labels: NDArray[np.int64], as_they_are: NDArray[np.bool_] | None = None) -> None:
@@ -63,7 +63,7 @@ class Judge:
         self.networks = {name: edgefer.load(name, device="cpu") for name in bundle.pretrained()}
 
     def right(self, crops: Sequence[NDArray[np.uint8] | None], name: str = JUDGE, start: int = 0) -> NDArray[np.bool_]:
-        """Return for each face, from number `start` on, whether its label is told from its crop; False without one."""
+        """Return whether the crop of each face, from index `start` on, gets its label; False without a crop."""
         network = self.networks[name]
         there = [number for number, each in enumerate(crops) if each is not None]
         out = np.zeros(len(crops), bool)
@@ -81,15 +81,15 @@ def scenes(
     of_others: int = 1000,
     repeats: int = 0,
 ) -> dict[str, Any]:
-    """Return what each detector finds in pictures with one face, and what is told of it.
+    """Return each detector's results on pictures with one face, and the expression accuracy.
 
     Args:
         detectors: by name.
-        pictures: one a face of the judge; they are not kept.
+        pictures: one for each face of the judge; not kept.
         number: of pictures.
-        judge: tells expressions.
-        of_others: how many of the first pictures other detectors than YuNet get.
-        repeats: how often the first pictures are given to YuNet for the least CPU time of each.
+        judge: classifies expressions.
+        of_others: how many of the first pictures go to detectors other than YuNet.
+        repeats: how often YuNet processes the first pictures, for the minimum CPU time of each.
     """
     seen = {name: _Seen() for name in detectors}
     quiet: list[float] = []
@@ -122,7 +122,7 @@ def _parts(pictures: Iterable[Composite]) -> Iterator[list[Composite]]:
 
 
 def _answer(detector: Detector, judge: Judge, picture: NDArray[np.uint8]) -> tuple[list[Face], float]:
-    """Return the faces of a picture, and the CPU time of finding and judging them."""
+    """Return the faces of a picture, and the CPU time of detection and classification."""
     start = time.process_time()
     faces = detector.find(picture)
     judge.networks[JUDGE].predict([crop.of(picture, face) for face in faces])
@@ -130,25 +130,25 @@ def _answer(detector: Detector, judge: Judge, picture: NDArray[np.uint8]) -> tup
 
 
 def _quiet(detector: Detector, part: list[Composite], judge: Judge, repeats: int) -> list[float]:
-    """Return each picture's least CPU time of several: other work on the machine only ever adds to it."""
+    """Return each picture's minimum CPU time: other load only adds to it."""
     times = [[_answer(detector, judge, each.picture)[1] for each in part] for _ in range(repeats)]
     return [float(each) for each in np.min(times, axis=0)]
 
 
 class _Seen:
-    """What a detector found, picture by picture."""
+    """One detector's results, picture by picture."""
 
     def __init__(self) -> None:
         self.hits: list[list[bool]] = []
         self.sides: list[float] = []
         self.cpu: list[float] = []
-        self.notes: list[tuple[str, ...] | None] = []  # of the first box, where it is the face
+        self.notes: list[tuple[str, ...] | None] = []  # of the first box, if it is the face
         self.right: dict[str, list[bool]] = {}
         self.level: list[bool] = []
 
     def add(self, detector: Detector, part: list[Composite], judge: Judge, start: int) -> None:
         if not self.cpu:
-            _answer(detector, judge, part[0].picture)  # the first one takes longer
+            _answer(detector, judge, part[0].picture)  # the first call is slower
         upright: list[NDArray[np.uint8] | None] = []
         level: list[NDArray[np.uint8] | None] = []
         for each in part:
@@ -195,7 +195,7 @@ class _Seen:
 
 
 def _note(noted: NDArray[np.bool_], first: NDArray[np.bool_], right: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return how well a note on a face that was found says that its label is wrong."""
+    """Return how well a detected face's quality warning predicts a wrong label."""
     wrong = first & ~right
     return {
         "faces": int((noted & first).sum()),
@@ -207,7 +207,7 @@ def _note(noted: NDArray[np.bool_], first: NDArray[np.bool_], right: NDArray[np.
 
 
 def runtimes(model: Path) -> dict[str, Any]:
-    """Return what YuNet's network alone takes with each CPU runtime, in turn, and whether they agree."""
+    """Return the latency of YuNet's network on each CPU runtime, timed in turn, and whether their outputs agree."""
     import onnxruntime
     import openvino
 
@@ -261,7 +261,7 @@ def _mean(values: NDArray[np.bool_]) -> float | None:
 def crops(
     detectors: dict[str, Detector], faces: NDArray[np.uint8], photos: Sequence[Image.Image], judge: Judge
 ) -> dict[str, Any]:
-    """Return how many pictures that are a face are answered, and how many of their size that show none."""
+    """Return how many pictures of a single face get a result, and how many of that size without a face."""
     random = np.random.default_rng(21)
     sides = np.exp(random.uniform(np.log(48), np.log(512), len(faces))).round().astype(int)
     pictures = [
@@ -295,7 +295,7 @@ def crops(
 def sizes(
     detector: Detector, pictures: Sequence[Composite], judge: Judge, min_face: int | None = None
 ) -> dict[str, Any]:
-    """Return what is found of faces of one size."""
+    """Return the results for faces of one size."""
     start = time.process_time()
     seen = [detector.find(each.picture, min_face) for each in pictures]
     cpu = (time.process_time() - start) / len(pictures)
@@ -316,7 +316,7 @@ def sizes(
 
 
 def covered(detector: Detector, pictures: Sequence[Composite], judge: Judge) -> dict[str, Any]:
-    """Return what a mask or sunglasses, drawn over the same faces, cost, and what the score says of them."""
+    """Return the effect of a drawn mask or sunglasses on accuracy and score, for the same faces."""
     parts = {"as they are": (0.0, 0.0), "mask": (0.55, 1.0), "sunglasses": (0.25, 0.48)}
     out: dict[str, Any] = {}
     scores: dict[str, NDArray[np.float64]] = {}
@@ -343,11 +343,11 @@ def covered(detector: Detector, pictures: Sequence[Composite], judge: Judge) -> 
             "right_of_found": _mean(judge.right(best)[there]),
         }
     plain = scores["as they are"]
-    for name in ("mask", "sunglasses"):  # how often a covered face has the lower score: 0.5 is chance
+    for name in ("mask", "sunglasses"):  # how often the covered face has the lower score: 0.5 is chance
         both = (plain > 0) & (scores[name] > 0)
         pairs = plain[both][:, None] - scores[name][both][None]
         out[name]["lower_score"] = float(((pairs > 0) + 0.5 * (pairs == 0)).mean())
-    # Of as many covered faces as open ones: the share of those noted that are covered.
+    # With as many covered faces as uncovered ones: the share of warnings that are correct.
     open_noted = out["as they are"]["noted"]
     for name in ("mask", "sunglasses"):
         rate = out[name]["noted"]
@@ -452,7 +452,7 @@ def main() -> None:
     for name in arguments.only or parts:
         console.say(name)
         result[name] = parts[name]()
-        paths.write_json(arguments.out, result, indent=2)  # `--only` goes on with what is left
+        paths.write_json(arguments.out, result, indent=2)  # `--only` continues with the rest
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which near-duplicates edgefer finds, and how often it takes different pictures for them.
+"""Recall and false alarms of edgefer's near-duplicate search.
 
 python benchmarks/faces/near_duplicates.py [FER2013.zip]
 
@@ -73,7 +73,7 @@ CHANGES: dict[str, Callable[[Pixels], Pixels]] = {
 
 
 def frame(image: NDArray[np.float64], rng: np.random.Generator) -> Pixels:
-    """Return what the next frame of a film might be: a little moved, turned and lit, with noise of its own."""
+    """Return a plausible next frame of a film: slightly moved, rotated and relit, with fresh noise."""
     height, width = image.shape
     angle, zoom = rng.normal(0, 0.01), 1 + rng.normal(0, 0.008)
     cosine, sine = np.cos(angle) * zoom, np.sin(angle) * zoom
@@ -104,7 +104,7 @@ def photographed(unique: Pixels) -> tuple[Pixels, NDArray[np.int64]]:
 
 
 def sequences(images: Pixels, people: NDArray[np.int64], threshold: float) -> dict[str, float]:
-    """Return how a film's frames hang together: near-duplicates among 12 neighbours, and people in one group."""
+    """Return how a film's frames are linked: near-duplicates among 12 neighbours, and people in one group."""
     numbers = near.linked(near.describe(images), threshold)
     same = (numbers[1:] == numbers[:-1]) & (people[1:] == people[:-1])
     within = np.arange(1, len(people)) % FRAMES != 0
@@ -118,7 +118,7 @@ def sequences(images: Pixels, people: NDArray[np.int64], threshold: float) -> di
 
 
 def best(asked: near.Vectors, known: near.Vectors, own: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the largest cosine of any view of each picture with another whole picture: every pair is compared."""
+    """Return the highest cosine between any view of each picture and another whole picture, over all pairs."""
     found = np.zeros(len(asked))
     whole = known[:, 0].astype(np.float32)
     for start in range(0, len(asked), 250):

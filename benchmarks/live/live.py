@@ -1,4 +1,4 @@
-"""How many frames a second `edgefer live` answers, and how long after its arrival a frame is answered.
+"""Frame rate and latency of `edgefer live`.
 
 python benchmarks/live/live.py [--data FER2013.zip] [--seconds 15] [--out FILE.json]
 
@@ -38,7 +38,7 @@ RATE, LENGTH = 30, 10  # frames a second, seconds
 
 
 def film(file: Path, size: tuple[int, int], face: np.ndarray) -> str:
-    """Write the video, and return the codec's name."""
+    """Write the video and return the codec's name."""
     import av
 
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
@@ -63,7 +63,7 @@ def film(file: Path, size: tuple[int, int], face: np.ndarray) -> str:
 
 
 def measure(file: Path, name: str, cores: int, seconds: float) -> dict[str, Any]:
-    """Return one row; in a process of its own."""
+    """Return one row, measured in a separate process."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     import edgefer
     from edgefer.live import sources
@@ -85,7 +85,7 @@ def measure(file: Path, name: str, cores: int, seconds: float) -> dict[str, Any]
         latencies: list[float] = []
         arrived = 0
         until = time.monotonic() + seconds
-        while time.monotonic() < until:  # the video again
+        while time.monotonic() < until:  # repeats the video
             with Live(sources.named(str(file)), predictor) as live, live.subscribe(size=100) as answers:
                 for _, answered in answers:
                     latencies.append(answered.latency_ms)

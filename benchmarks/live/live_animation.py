@@ -1,9 +1,9 @@
-"""docs/live.webp: the live page on synthetic faces, as Chromium shows it.
+"""docs/live.webp: the live page on synthetic faces in Chromium.
 
 python benchmarks/live/live_animation.py [--seconds 12]
 
 Synthetic faces move over a plain background and change their expression.
-edgefer-base judges them as it would a camera's.
+edgefer-base classifies them like a camera's frames.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from edgefer.server import address, run  # noqa: E402
 from edgefer.server.app import application  # noqa: E402
 
 OUT = ROOT / "docs" / "live.webp"
-WIDTH, HEIGHT = 1100, 850  # of the page
-SHOWN = 880  # pixels of the animation's width
-EVERY = 0.4  # seconds between two pictures
+WIDTH, HEIGHT = 1100, 850  # the page's size
+SHOWN = 880  # width of the animation in pixels
+EVERY = 0.4  # seconds between two images
 
 
 class Drawn:
-    """A frame."""
+    """One frame."""
 
     time = None
 
@@ -46,7 +46,7 @@ class Drawn:
         self._frame, self.arrived = frame, time.perf_counter()
 
     def pixels(self) -> NDArray[np.uint8]:
-        """Return it."""
+        """Return the frame."""
         return self._frame
 
 
@@ -78,14 +78,14 @@ class Scene:
 
 
 def oval(side: int) -> Image.Image:
-    """Return a mask that hides a face's background."""
+    """Return a mask that hides the background of a face."""
     rows, columns = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     inside = (columns / 0.86) ** 2 + (rows / 0.99) ** 2 < 1
     return Image.fromarray(np.where(inside, 255, 0).astype(np.uint8)).filter(ImageFilter.GaussianBlur(side / 40))
 
 
 def faces(predictor: Any) -> list[Image.Image]:
-    """Return synthetic faces of which the network is sure, each with another label than the one before."""
+    """Return synthetic faces with confident predictions, each label different from the one before."""
     drawn = edgefer.data.builtin(train=700, val=7, test=7)
     images = [np.squeeze(image) for image in drawn.images]
     answers = predictor.predict(images)
@@ -98,7 +98,7 @@ def faces(predictor: Any) -> list[Image.Image]:
 
 
 def main() -> None:
-    """Show the page, look at it again and again, and write the animation."""
+    """Show the page, capture it repeatedly and write the animation."""
     from tests.helpers import browser as browsers
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -118,7 +118,7 @@ def main() -> None:
             browser.send(
                 "Emulation.setDeviceMetricsOverride", width=WIDTH, height=HEIGHT, deviceScaleFactor=1, mobile=False
             )
-            time.sleep(15)  # a strip to begin with
+            time.sleep(15)  # starts as a strip
             start = time.monotonic()
             while time.monotonic() - start < seconds:
                 due = start + EVERY * (len(pictures) + 1)

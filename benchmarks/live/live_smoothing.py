@@ -1,4 +1,4 @@
-"""How steady the labels of `edgefer live` are, and how soon they follow a change: on videos made of FER2013's faces.
+"""Stability of `edgefer live`'s labels and delay after a change, on videos made of FER2013's faces.
 
 python benchmarks/live/live_smoothing.py [--data FER2013.zip] [--split test] [--videos 12] [--seen FOLDER [--watch]]
 
@@ -44,12 +44,12 @@ OUT = HERE / "results" / "live_smoothing.json"
 RATE, SECONDS, SEGMENT = 15, 60, 3.0
 SIZE, CELL, ACROSS = (640, 480), 160, 4
 FACES = 12
-OWN = Smoothing(seconds=1e-9, min_confidence=0.0, leave=0.0)  # whose probabilities are each frame's own
+OWN = Smoothing(seconds=1e-9, min_confidence=0.0, leave=0.0)  # their probabilities are independent for each frame
 CERTAIN = 0.5
 
 
 class Sway:
-    """One face before a camera: values that drift, with noise of each frame's own."""
+    """One face in front of a camera: drifting values with noise in each frame."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -60,7 +60,7 @@ class Sway:
         return self.state
 
     def draw(self, face: NDArray[np.uint8]) -> tuple[Image.Image, int, int]:
-        """Return the next frame of a face, and where it lies in its cell."""
+        """Return the next frame of a face, and its position in its cell."""
         x, y, size, roll, light, blur = self.step()
         shake = self.rng.standard_normal(2)
         side = round(110 * (1 + 0.03 * size))
@@ -75,7 +75,7 @@ class Sway:
 
 
 def video(pictures: list[list[NDArray[np.uint8]]], rng: np.random.Generator) -> Any:
-    """Yield frames, uint8 (480, 640, 3). Each of `pictures` is the twelve faces of one segment."""
+    """Yield frames, uint8 (480, 640, 3). Each item of `pictures` holds the twelve faces of one segment."""
     sways = [Sway(rng) for _ in range(FACES)]
     frames = RATE * SECONDS
     for number in range(frames):
@@ -89,7 +89,7 @@ def video(pictures: list[list[NDArray[np.uint8]]], rng: np.random.Generator) -> 
 
 
 class Once:
-    """A detector that looks at each frame once, for all networks."""
+    """A detector that processes each frame once, for all networks."""
 
     def __init__(self, detector: Detector) -> None:
         self.title, self._detector = detector.title, detector
@@ -103,12 +103,12 @@ class Once:
 
 @dataclass
 class Seen:
-    """What a network said of one face, frame by frame.
+    """A network's output for one face, frame by frame.
 
     Attributes:
         times: in seconds, (n).
         probabilities: (n, classes).
-        tracks: (n): a face that is lost and found again has another one.
+        tracks: (n): a face that was lost and found again has a new track.
     """
 
     times: list[float]
@@ -117,7 +117,7 @@ class Seen:
 
 
 def kept(file: Path, labels: tuple[str, ...]) -> dict[str, list[Seen]]:
-    """Return what `keep` wrote."""
+    """Return the data that `keep` wrote."""
     out: dict[str, list[Seen]] = defaultdict(list)
     with np.load(file) as arrays:
         for key in sorted(name for name in arrays.files if name.endswith("/times")):
@@ -131,7 +131,7 @@ def kept(file: Path, labels: tuple[str, ...]) -> dict[str, list[Seen]]:
 
 
 def keep(file: Path, seen: dict[str, list[Seen]], labels: tuple[str, ...]) -> None:
-    """Write what the networks said of the faces of a video."""
+    """Write the networks' outputs for the faces of a video."""
     arrays = {}
     for network, faces in seen.items():
         for number, one in enumerate(faces):
@@ -145,7 +145,7 @@ def keep(file: Path, seen: dict[str, list[Seen]], labels: tuple[str, ...]) -> No
 
 
 def watch(pictures: list[list[NDArray[np.uint8]]], names: list[str], seed: int) -> dict[str, list[Seen]]:
-    """Return what each network says of the twelve faces of a video."""
+    """Return each network's output for the twelve faces of a video."""
     networks = {name: edgefer.load(name, device="cpu", detector=YUNET) for name in names}
     detector = Once(next(iter(networks.values())).start_detector())
     for network in networks.values():
@@ -165,7 +165,7 @@ def watch(pictures: list[list[NDArray[np.uint8]]], names: list[str], seed: int) 
 
 
 def shown(seen: Seen, labels: tuple[str, ...], settings: Smoothing | None) -> list[str]:
-    """Return the label that is shown in each frame; without settings the frame's own."""
+    """Return the label shown in each frame; without settings, each frame's own label."""
     if settings is None:
         return [max(each, key=each.__getitem__) for each in seen.probabilities]
     smoothers: dict[int, Smoother] = defaultdict(lambda: Smoother(labels, settings))
@@ -181,7 +181,7 @@ def changes(told: list[str]) -> int:
 
 
 def steadiness(seen: list[Seen], labels: tuple[str, ...], settings: Smoothing | None) -> dict[str, Any]:
-    """Return the changes a minute of faces that stay as they are."""
+    """Return the label changes per minute of static faces."""
     told = [shown(one, labels, settings) for one in seen if one.times]
     counts = np.array([changes(each) * 60 / SECONDS for each in told])
     unsure = [label == "unsure" for each in told for label in each]
@@ -195,7 +195,7 @@ def steadiness(seen: list[Seen], labels: tuple[str, ...], settings: Smoothing | 
 
 
 def following(seen: list[Seen], labels: tuple[str, ...], settings: Smoothing | None) -> dict[str, Any]:
-    """Return how soon true changes show, in milliseconds; one that never shows counts as infinitely late."""
+    """Return the delay of true changes in milliseconds; infinite for a change that never shows."""
     delays = []
     for one in seen:
         times = np.array(one.times)
@@ -204,7 +204,7 @@ def following(seen: list[Seen], labels: tuple[str, ...], settings: Smoothing | N
         for start in np.arange(SEGMENT, SECONDS, SEGMENT):
             before = values[(times >= start - SEGMENT / 2) & (times < start)]
             after = values[(times >= start + SEGMENT / 2) & (times < start + SEGMENT)]
-            if len(before) < RATE or len(after) < RATE:  # the detector lost it
+            if len(before) < RATE or len(after) < RATE:  # lost by the detector
                 continue
             old, new = before.mean(axis=0), after.mean(axis=0)
             if old.argmax() == new.argmax() or min(old.max(), new.max()) < CERTAIN:

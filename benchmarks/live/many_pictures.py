@@ -1,4 +1,4 @@
-"""Many pictures through `edgefer predict --out`: in one process, on Ray, and with SIGKILL for worker and driver.
+"""`edgefer predict --out` on many pictures: in one process, on Ray, and with workers and driver killed by SIGKILL.
 
 python benchmarks/live/many_pictures.py [--pictures 100000] [--workers 2] [--kills] [--folder FOLDER] [--out FILE]
 
@@ -41,18 +41,18 @@ from edgefer.devices import machine
 OUT = Path(__file__).parents[1] / "results" / "many_pictures.json"
 ROOT = Path(__file__).parents[2]
 _ARCHIVE = 10_000  # pictures
-_POINTS = 30  # of a memory series that are written
+_POINTS = 30  # memory samples that are written
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_GONE = 60.0  # seconds that the processes of a killed driver have to end
+_GONE = 60.0  # seconds in which the processes of a killed driver must end
 
 
 class Watched:
-    """A command that runs, with the memory and CPU time of its processes.
+    """A running command, with the memory and CPU time of its processes.
 
     Args:
-        words: behind ``edgefer predict``.
-        folder: that it runs in.
+        words: arguments of ``edgefer predict``.
+        folder: working directory.
     """
 
     def __init__(self, words: list[str], folder: Path) -> None:
@@ -67,18 +67,18 @@ class Watched:
             text=True,
             start_new_session=True,
         )
-        self.memory: dict[str, list[tuple[float, int]]] = defaultdict(list)  # MB by role; of workers the largest
+        self.memory: dict[str, list[tuple[float, int]]] = defaultdict(list)  # MB by role; the largest worker
         self.cpu: dict[int, tuple[str, float]] = {}
         self._stop = threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
         self._sampler.start()
 
     def processes(self, role: str) -> list[int]:
-        """Return the numbers of the processes of a role."""
+        """Return the process IDs of a role."""
         return [pid for pid in self.tree() if self.role(pid) == role]
 
     def tree(self) -> list[int]:
-        """Return the process and all below it."""
+        """Return the process and its descendants."""
         parents = {pid: fields[1] for pid in _pids() if (fields := _stat(pid)) is not None}
         found = [self.process.pid]
         for pid in found:
@@ -86,12 +86,12 @@ class Watched:
         return found
 
     def until(self, happened: Callable[[], bool]) -> None:
-        """Wait until something has happened, or the command ends."""
+        """Wait for a condition, or until the command ends."""
         while not happened() and self.process.poll() is None:
             time.sleep(0.05)
 
     def ended(self) -> dict[str, Any]:
-        """Wait for the end, and return what it printed and took."""
+        """Wait for the end; return the output and the resources used."""
         said, errors = self.process.communicate()
         seconds = time.monotonic() - self.started
         self._stop.set()
@@ -125,7 +125,7 @@ class Watched:
                     self.memory[role].append((round(now, 1), round(size / 1e6)))
 
     def role(self, pid: int) -> str:
-        """Return what a process is: ``driver``, ``worker`` or ``ray``."""
+        """Return the role of a process: ``driver``, ``worker`` or ``ray``."""
         if pid == self.process.pid:
             return "driver"
         return "worker" if b"ShardActor" in _read(Path(f"/proc/{pid}/cmdline")) else "ray"
@@ -136,7 +136,7 @@ def _pids() -> list[int]:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """Return the fields of /proc/PID/stat from the third on, proc(5); None of a process that is gone."""
+    """Return the fields of /proc/PID/stat from the third on, see proc(5); None if the process is gone."""
     fields = _read(Path(f"/proc/{pid}/stat")).rpartition(b")")[2].split()
     return None if not fields or fields[0] == b"Z" else [field.decode() for field in fields]
 
@@ -149,7 +149,7 @@ def _read(file: Path) -> bytes:
 
 
 def _summary(series: list[tuple[float, int]]) -> dict[str, Any]:
-    """Return the peak of a memory series, its medians in the second and the last quarter, and some of its points."""
+    """Return the peak of a memory series, the medians of its second and last quarters, and some samples."""
     values = [value for _, value in series]
     quarter = max(1, len(values) // 4)
     return {
@@ -196,7 +196,7 @@ def words(archives: list[str], out: str, workers: int) -> list[str]:
 
 
 def measured(folder: Path, archives: list[str], out: str, workers: int) -> dict[str, Any]:
-    """Run the command once, undisturbed."""
+    """Run the command once without interruption."""
     result = Watched(words(archives, out, workers), folder).ended()
     said = result.pop("said")
     result["pictures_a_second"] = round(said["pictures"] / result["seconds"])
@@ -207,7 +207,7 @@ def measured(folder: Path, archives: list[str], out: str, workers: int) -> dict[
 
 
 def killed(folder: Path, archives: list[str], workers: int) -> dict[str, Any]:
-    """Run the command, kill a worker and the driver, and type it again."""
+    """Run the command, kill a worker and the driver, and run it again."""
     out, files = folder / "killed", -(-sum(_counts(folder, archives)) // 1000)
 
     def share(least: float) -> Callable[[], bool]:
@@ -251,7 +251,7 @@ def _counts(folder: Path, archives: list[str]) -> list[int]:
 
 
 def members(archive: Path) -> list[str]:
-    """Return the names of an archive's files."""
+    """Return the file names in an archive."""
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive) as opened:
             return opened.namelist()
@@ -260,7 +260,7 @@ def members(archive: Path) -> list[str]:
 
 
 def read(folder: Path, out: list[str]) -> tuple[dict[tuple[str, str], str], int]:
-    """Return the label of each picture, and how many rows there are."""
+    """Return the label of each picture, and the number of rows."""
     labels: dict[tuple[str, str], str] = {}
     count = 0
     for batch in pyarrow.dataset.dataset(

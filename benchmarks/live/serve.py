@@ -1,4 +1,4 @@
-"""`edgefer serve` under load: answers a second, p99, answers equal to Python's, 429s counted, nothing lost at SIGTERM.
+"""`edgefer serve` under load: throughput, p99, agreement with Python, 429s, and no lost responses at SIGTERM.
 
 python benchmarks/live/serve.py [--seconds 10]
 
@@ -64,7 +64,7 @@ end
 
 
 def bodies() -> dict[str, bytes]:
-    """Return the two pictures that are sent."""
+    """Return the two pictures for the requests."""
     drawn = edgefer.data.builtin(train=7, val=7, test=7).images
     face, scene = io.BytesIO(), io.BytesIO()
     Image.fromarray(np.squeeze(drawn[5])).save(face, "PNG")
@@ -77,7 +77,7 @@ def bodies() -> dict[str, bytes]:
 
 @contextmanager
 def serving(workers: int, queue: int) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Run the command meanwhile; give its process and port."""
+    """Run the server in the meantime; yield its process and port."""
     words = ["serve", BUNDLE, "--listen", "127.0.0.1:0", "--workers", str(workers), "--queue", str(queue)]
     words += ["--device", "cpu"]
     process = subprocess.Popen(
@@ -92,7 +92,7 @@ def serving(workers: int, queue: int) -> Iterator[tuple[subprocess.Popen[str], i
 
 
 def load(port: int, body: bytes, connections: int, seconds: int, query: str = "") -> dict[str, Any]:
-    """Return what wrk says of so many connections, and what the server counted meanwhile."""
+    """Return wrk's report for a number of connections, and the server's own counts."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "body").write_bytes(body)
         (Path(folder) / "post.lua").write_text(LUA, encoding="utf-8")
@@ -110,26 +110,26 @@ def load(port: int, body: bytes, connections: int, seconds: int, query: str = ""
     after = counted(port)
     found["connections"] = connections
     found["answers_per_second"] = found["status"].get("200", 0) / found["seconds"]
-    # wrk leaves with requests under way: the server has counted up to one more for each connection.
+    # wrk stops with requests in flight: the server may have counted one more for each connection.
     found["server_counted"] = {code: int(after[code] - before.get(code, 0)) for code in after}
     return found
 
 
 def counted(port: int) -> dict[str, float]:
-    """Return the server's counts of answers by status."""
+    """Return the server's response counts by status."""
     lines = metrics(port).splitlines()
     found = [line for line in lines if line.startswith("edgefer_predict_requests_total{")]
     return {line.split('"')[1]: float(line.split()[-1]) for line in found}
 
 
 def until_idle(port: int) -> None:
-    """Wait until no request is being answered."""
+    """Wait until no request is in flight."""
     while "edgefer_predict_in_flight 0.0" not in metrics(port):
         time.sleep(0.05)
 
 
 def metrics(port: int) -> str:
-    """Return /metrics."""
+    """Return the content of /metrics."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
@@ -138,7 +138,7 @@ def metrics(port: int) -> str:
 
 
 def equal(port: int, pictures: int = 200) -> dict[str, int]:
-    """Return how many synthetic faces have the same answer over HTTP as in Python, to the last bit."""
+    """Return how many synthetic faces get bit-identical results over HTTP and in Python."""
     images = edgefer.data.builtin(train=pictures, val=7, test=7).images[:pictures]
     same = 0
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -155,7 +155,7 @@ def equal(port: int, pictures: int = 200) -> dict[str, int]:
 
 
 def stopped(body: bytes) -> dict[str, Any]:
-    """Return what clients got of a server that was told to stop while they sent, and what it says it answered."""
+    """Return the responses that clients got from a server stopped under load, and the server's own count."""
     got: Counter[str] = Counter()
     lock = threading.Lock()
     with serving(workers=2, queue=CLIENTS) as (process, port):
@@ -166,7 +166,7 @@ def stopped(body: bytes) -> dict[str, Any]:
                 try:
                     connection.request("POST", "/predict", body)
                     answer = connection.getresponse()
-                except OSError:  # not accepted: no byte of an answer came
+                except OSError:  # not accepted: no byte of a response arrived
                     return
                 try:
                     json.loads(answer.read())
@@ -199,7 +199,7 @@ def stopped(body: bytes) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and write the result."""
-    os.environ.setdefault("EDGEFER_DETECTOR", str(YUNET))  # without one the server would fall back to OpenCV's cascade
+    os.environ.setdefault("EDGEFER_DETECTOR", str(YUNET))  # else the server falls back to OpenCV's cascade
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=10, help="for each row")
     seconds = parser.parse_args().seconds
@@ -209,7 +209,7 @@ def main() -> None:
     start_load = machine.load_average()
     with serving(cores, 64) as (_, port):
         same = equal(port)
-        load(port, pictures["scene"], 1, 1)  # what the first requests start
+        load(port, pictures["scene"], 1, 1)  # started by the first requests
         for name, picture, connections, query in (
             ("one face, 1 client", "face", 1, "?faces=never"),
             ("one face, 8 clients", "face", 8, "?faces=never"),

@@ -104,7 +104,7 @@ def dataset() -> Dataset:
 
 
 def make(folder: Path) -> None:
-    """Write a valid sample of each kind."""
+    """Write a valid sample of each format."""
     text = _table()
     (folder / "table.csv").write_text(text)
     with tarfile.open(folder / "table.tar.gz", "w:gz") as archive:
@@ -158,7 +158,7 @@ def _train(run: Path) -> None:
     trainer.train(recipes.load("quickstart", settings, epochs=1), dataset(), run)
 
 
-# Readers: which samples each takes, and what is done with them.
+# Readers: the samples of each, and the call that reads them.
 
 
 def _lint(path: Path) -> None:
@@ -279,14 +279,14 @@ def _json(file: Path, rng: random.Random) -> None:
             node[key] = copy.deepcopy(rng.choice(places)[0])
         else:
             node[key] = rng.choice(ODD)
-    if isinstance(tree, dict) and "digest" in tree and "tensors" in tree:  # who writes a state writes its digest too
+    if isinstance(tree, dict) and "digest" in tree and "tensors" in tree:  # who writes a state also writes its digest
         tree.pop("digest")
         tree["digest"] = state._digest(tree)
     file.write_text(json.dumps(tree))
 
 
 def _lines(file: Path, rng: random.Random) -> None:
-    """Change a line of a TOML or CSV file: its value, its place, or that it is there."""
+    """Change a line of a TOML or CSV file: change its value, move it or delete it."""
     lines = file.read_text().splitlines()
     for _ in range(rng.choice((1, 1, 2, 4))):
         number = rng.randrange(len(lines))
@@ -310,7 +310,7 @@ def _lines(file: Path, rng: random.Random) -> None:
 
 
 def _network(file: Path, rng: random.Random) -> None:
-    """Change an ONNX file where it means something."""
+    """Change meaningful parts of an ONNX file."""
     model = onnx.load_from_string(file.read_bytes())
     graph = model.graph
     for _ in range(rng.choice((1, 1, 2))):
@@ -342,7 +342,7 @@ def _network(file: Path, rng: random.Random) -> None:
 
 
 def _entries(file: Path, rng: random.Random) -> None:
-    """Write a zip or tar anew, with names and sizes that are odd."""
+    """Rewrite a zip or tar with odd names and sizes."""
     odd = ("a/" * 200 + "x.png", "../x.png", "train/happy/\x1b.png", "x" * 5000, "train/happy", "/x", "a\\..\\b")
     if file.suffix == ".zip":
         with zipfile.ZipFile(file) as archive:
@@ -367,7 +367,7 @@ def _entries(file: Path, rng: random.Random) -> None:
 
 
 def change(sample: Path, rng: random.Random) -> str:
-    """Change a sample in place; return how."""
+    """Change a sample in place; return a description of the change."""
     files = sorted(file for file in sample.rglob("*") if file.is_file()) if sample.is_dir() else [sample]
     file = rng.choice([each for each in files if each.suffix == ".json"] * 2 + files)
     fitting: list[Change] = [_bytes, _bytes]
@@ -383,7 +383,7 @@ def change(sample: Path, rng: random.Random) -> str:
     how(file, rng)
     manifest = sample / "manifest.json"
     if file.suffix == ".onnx" and manifest.is_file() and file.is_file() and file.stat().st_size < 1 << 28:
-        said = json.loads(manifest.read_text())  # who forges a network writes its hash too
+        said = json.loads(manifest.read_text())  # whoever forges a network also writes its hash
         for entry in said["networks"].values():
             if entry["file"] == file.name:
                 content = file.read_bytes() if not file.is_symlink() else b""
@@ -396,7 +396,7 @@ def change(sample: Path, rng: random.Random) -> str:
 
 
 def attempt(number: int, seed: int, samples: Path, work: Path) -> dict[str, Any]:
-    """Make one input and give it to its reader in a process of its own; return how that ended."""
+    """Make one input, read it in a separate process and return the outcome."""
     rng = random.Random(f"{seed} {number}")
     reader = list(READERS)[number % len(READERS)]
     names, read = READERS[reader]
@@ -439,7 +439,7 @@ def _child(read: Callable[[Path], object], sample: Path, place: Path, send: int)
     os.dup2(null, 1)
     os.dup2(null, 2)
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (held + 3 * MEMORY, held + 3 * MEMORY))  # what is touched counts, below
+    resource.setrlimit(resource.RLIMIT_AS, (held + 3 * MEMORY, held + 3 * MEMORY))  # touched memory counts, below
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
     torch.set_num_threads(1)
     end, said = "accepted", ""
@@ -464,7 +464,7 @@ def _child(read: Callable[[Path], object], sample: Path, place: Path, send: int)
 
 
 def _wait(child: int) -> tuple[str, float, int]:
-    """Return how a process ended, if not by itself, the seconds of CPU and the most memory that it had."""
+    """Return a process's exit status, unless it ended by itself, its CPU seconds and its peak memory."""
     deadline = time.monotonic() + WALL_SECONDS
     killed = False
     while True:
@@ -481,12 +481,12 @@ def _wait(child: int) -> tuple[str, float, int]:
 
 
 def run(inputs: int, seed: int, workers: int, first: int = 0) -> list[dict[str, Any]]:
-    """Return how each input ended."""
+    """Return the outcome of each input."""
     with tempfile.TemporaryDirectory(prefix="edgefer-fuzz-") as name:
         samples, work = Path(name) / "samples", Path(name) / "work"
         samples.mkdir()
         work.mkdir()
-        maker = os.fork()  # threads that are started here would not be there in the workers
+        maker = os.fork()  # threads started here would not exist in the workers
         if maker == 0:
             try:
                 make(samples)
@@ -508,7 +508,7 @@ def run(inputs: int, seed: int, workers: int, first: int = 0) -> list[dict[str, 
                 except BaseException:
                     traceback.print_exc()
                     os._exit(1)
-        failed = [os.wait()[1] for _ in range(workers)]  # all of them are waited for
+        failed = [os.wait()[1] for _ in range(workers)]  # wait for all of them
         if any(failed):
             raise SystemExit("a worker could not make its inputs")
         return [each for worker in range(workers) for each in json.loads((work / f"{worker}.json").read_text())]

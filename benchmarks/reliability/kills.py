@@ -1,4 +1,4 @@
-"""Whether commands that are killed at random moments come to the same bits in the end, and leave nothing behind.
+"""Commands killed at random moments: the same bits in the end, and no files left behind.
 
 python benchmarks/reliability/kills.py [--kills 100] [--seed 0] [--out FILE]
 
@@ -42,21 +42,21 @@ from edgefer.learning import state
 
 OUT = Path(__file__).parents[1] / "results" / "kills.json"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
-_SETTLED = 3  # seconds after which edgefer takes a file for finished, and notes its digest
-_GRACE = 300.0  # seconds until a command that was asked to end counts as hung
+_SETTLED = 3  # seconds after which edgefer considers a file complete and stores its digest
+_GRACE = 300.0  # seconds after which a command that was asked to stop counts as hung
 _TURN = (*("data", "train", "build", "compress"), "predict", *("data", "train", "build", "compress"), "bench")
 _SMALL = ("model.args.widths=[8,16]", "model.args.blocks=[1,1]", "train.batch_size=32")
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command that is killed.
+    """A command to kill.
 
     Attributes:
-        command: the words behind ``edgefer``.
-        again: the words that go on with it after a kill.
+        command: the arguments of ``edgefer``.
+        again: the arguments that resume it after a kill.
         bits: returns a digest for each result.
-        given: files and folders that it reads, copied into its folder.
+        given: its input files and folders, copied into its folder.
     """
 
     command: list[str]
@@ -66,7 +66,7 @@ class Step:
 
 
 def steps(made: Path) -> dict[str, Step]:
-    """Return what is killed, by name; each step's undisturbed run leaves in `made` what the later ones read.
+    """Return the commands by name; each step's undisturbed run leaves the inputs of later steps in `made`.
 
     Args:
         made: folder with ``faces.csv`` and ``pictures``.
@@ -88,7 +88,7 @@ def steps(made: Path) -> dict[str, Step]:
         return again
 
     def emptied(place: Path) -> list[str]:
-        for copy in (place / "copies").glob("*"):  # as `rm copies/*` does, which leaves what begins with a dot
+        for copy in (place / "copies").glob("*"):  # as `rm copies/*` does, which leaves names that begin with a dot
             if not copy.name.startswith("."):
                 copy.unlink()
         return predict
@@ -138,12 +138,12 @@ def _files(place: Path) -> dict[str, str]:
 
 
 def _engines(place: Path) -> dict[str, str]:
-    """Return the engines that a bundle names; `load` has checked their digests. Two builds differ in their bits."""
+    """Return the engine names of a bundle; `load` has checked their digests. Two builds differ in their bits."""
     return {engine.file: engine.network for engine in bundles.load(place / "bundle").manifest.engines}
 
 
 def left(place: Path) -> list[str]:
-    """Return all files and folders below `place`, with random parts of names as ``*``."""
+    """Return all files and folders below `place`, with random parts of names replaced by ``*``."""
     found = []
     for path in sorted(place.rglob("*")):
         name = str(path.relative_to(place))
@@ -155,7 +155,7 @@ def left(place: Path) -> list[str]:
 
 
 class Place:
-    """A folder in which one command runs, with caches and temporary files of its own."""
+    """A folder for one command, with its own caches and temporary files."""
 
     def __init__(self, folder: Path, step: Step) -> None:
         self.folder = folder
@@ -164,7 +164,7 @@ class Place:
             shutil.copytree(path, folder / path.name)
 
     def start(self, words: list[str]) -> int:
-        """Start a command here and return its process's number."""
+        """Start a command here and return its process ID."""
         process = os.fork()
         if process == 0:
             _become(words, self.folder)
@@ -174,7 +174,7 @@ class Place:
         """Run a command to its end.
 
         Returns:
-            Seconds, and what is wrong.
+            Seconds, and the problem, if any.
         """
         began = time.monotonic()
         status = _end(self.start(words))
@@ -185,7 +185,7 @@ class Place:
         """Start a command and send it a signal.
 
         Returns:
-            Its exit status, and what is wrong with its end.
+            Its exit status, and the problem with its end, if any.
         """
         process = self.start(words)
         time.sleep(after)
@@ -194,7 +194,7 @@ class Place:
         if status == 0 or number == signal.SIGKILL:
             return status, []
         parts = [f"left by SIGTERM: {name}" for name in left(self.folder) if paths.is_part(Path(name).name)]
-        # -15: it came before edgefer's first line
+        # -15: the signal came before edgefer's first line
         ended = [] if status in (130, -signal.SIGTERM) else [f"{status} after SIGTERM: {self._said()}"]
         return status, [*parts, *ended]
 
@@ -203,7 +203,7 @@ class Place:
 
 
 def _become(words: list[str], folder: Path) -> NoReturn:
-    """Make this process, a child, run a command of edgefer and end."""
+    """Make this process, a child, run an edgefer command and exit."""
     status = 1
     try:
         os.chdir(folder)
@@ -221,7 +221,7 @@ def _become(words: list[str], folder: Path) -> NoReturn:
 
 
 def _end(process: int) -> int | None:
-    """Wait for a process and return its exit status, the signal below 0 that ended it, or None if it hangs."""
+    """Wait for a process; return its exit status, minus the signal that ended it, or None if it hangs."""
     until = time.monotonic() + _GRACE
     while time.monotonic() < until:
         done, status = os.waitpid(process, os.WNOHANG)
@@ -234,7 +234,7 @@ def _end(process: int) -> int | None:
 
 
 def prepare(made: Path) -> None:
-    """Write what the commands read: synthetic faces as a table and as pictures."""
+    """Write the inputs of the commands: synthetic faces as a table and as pictures."""
     dataset = data.builtin(train=280, val=70, test=70)
     usage = ("Training", "PublicTest", "PrivateTest")
     rows = zip(dataset.images, dataset.labels, dataset.splits, strict=True)
@@ -247,16 +247,16 @@ def prepare(made: Path) -> None:
 
 
 def measure(kills: int, seed: int, work: Path, names: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Kill commands and return what came of it.
+    """Kill commands and return the outcome.
 
     Args:
         kills: how many, over all commands in turn.
-        seed: of the moments and the signals.
+        seed: for the moments and the signals.
         work: an empty folder.
-        names: of the commands; all by default. The others run undisturbed alone, where later ones read their results.
+        names: commands to kill; default: all. The others only run undisturbed, if later ones need their results.
     """
     random_ = random.Random(seed)
-    load_extension()  # in all children, as are these
+    load_extension()  # in all children too
     for module in (
         "edgefer.bench.measurement",
         "edgefer.report.html",

@@ -1,4 +1,4 @@
-"""Whether each layout that data sets have goes all the way: train, compress, bench, predict.
+"""End-to-end run of each data set layout: train, compress, bench, predict.
 
 python benchmarks/reliability/layouts.py [--data fer2013.zip] [--out FILE] [LAYOUT ...]
 
@@ -32,17 +32,17 @@ from tests.helpers.handed_out import Lab, Made
 
 OUT = Path(__file__).parents[1] / "results" / "layouts.json"
 FEWEST = 100  # pictures
-_OPTIONS = {  # where the source numbers its labels
+_OPTIONS = {  # if the source numbers its labels
     "numbered_folders": ["--labels", "raf-db"],
     "keras_npz": ["--labels", "bored,engaged"],
     "webdataset": ["--labels", "bored,engaged"],
 }
-_SPLITS = {"sfew": "val"}  # where the labels of the test split are not handed out
+_SPLITS = {"sfew": "val"}  # if the labels of the test split are not distributed
 _STAND_IN = {"engaged": "happy", "bored": "neutral", "yes": "happy", "no": "sad", "0": "neutral", "1": "happy"}
 
 
 class Faces(Lab):
-    """Makes imitations of FER2013's training faces: of the label's expression, else of a stand-in for it."""
+    """Makes imitations from FER2013's training faces: faces with the label's expression, or a stand-in for it."""
 
     def __init__(self, dataset: data.Dataset, times: int) -> None:
         super().__init__(times)
@@ -58,7 +58,7 @@ class Faces(Lab):
 
 
 def numbered_folders(top: Path, lab: Lab) -> Made:
-    """Write RAF-DB's folders as copies have them: train/1 to train/7."""
+    """Write RAF-DB's folders as found in copies: train/1 to train/7."""
     rows: list[tuple[str, str | None]] = []
     for split in ("test", "train"):
         for number in range(1, 8):
@@ -70,7 +70,7 @@ def numbered_folders(top: Path, lab: Lab) -> Made:
 
 
 def people(top: Path, lab: Lab) -> Made:
-    """Write folders of a user's own labels, with a folder for each person."""
+    """Write folders of user-defined labels, with a folder for each person."""
     rows: list[tuple[str, str | None]] = []
     for label in ("engaged", "neutral", "bored"):
         for person in ("anna", "ben", "cleo", "dan"):
@@ -81,7 +81,7 @@ def people(top: Path, lab: Lab) -> Made:
 
 
 def tried(make: Callable[[Path, Lab], Made], fer2013: data.Dataset) -> dict[str, Any]:
-    """Return what the commands say of a layout."""
+    """Return the commands' results on a layout."""
     started = time.monotonic()
     name = make.__name__
     with tempfile.TemporaryDirectory() as folder:
@@ -136,7 +136,7 @@ def tried(make: Callable[[Path, Lab], Made], fer2013: data.Dataset) -> dict[str,
 
 
 def _pictures(make: Callable[[Path, Lab], Made], top: Path, times: int) -> int:
-    """Return how many pictures an imitation has."""
+    """Return the number of pictures in an imitation."""
     top.mkdir()
     return len(make(top, Lab(times))[1])
 
@@ -153,7 +153,7 @@ def _run(*words: object) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Try all layouts, or those that are named anew, and write what came of it."""
+    """Try all layouts, or only those given, and write the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("layouts", nargs="*")
     parser.add_argument("--data", type=Path, default=FER2013)

@@ -1,4 +1,4 @@
-"""Whether aarch64 needs a lowering of its own: what ONNX Runtime's aarch64 wheel fuses, and its logits beside x86's.
+"""Does aarch64 need its own lowering? Fusions of ONNX Runtime's aarch64 wheel, and its logits compared with x86.
 
 python benchmarks/runtimes/aarch64.py BUNDLE... [--data FER2013.zip] [--images 32] [--root /var/tmp/edgefer-aarch64]
 
@@ -32,7 +32,7 @@ from edgefer.devices import machine
 from edgefer.graph.graph import Graph
 
 OUT = Path(__file__).parents[1] / "results" / "aarch64.json"
-# qemu's name, then implementer, variant and part as /proc/cpuinfo has them.
+# qemu's name, then implementer, variant and part from /proc/cpuinfo.
 CORES = {
     "dot product (Cortex-A76, as in Raspberry Pi 5)": ("cortex-a76", 0x41, 0x4, 0xD0B),
     "no dot product (Cortex-A72, as in Raspberry Pi 4)": ("cortex-a72", 0x41, 0x0, 0xD08),
@@ -42,7 +42,7 @@ PACKAGES = ("python3:arm64", "libstdc++6:arm64", "qemu-user-static")
 FILES = ("int8-cpu", "int8-tensorrt")
 LEVELS = {"off": "ORT_DISABLE_ALL", "on": "ORT_ENABLE_ALL"}
 
-# Runs on both sides: image by image, as a device does; leaves logits and the graph that ONNX Runtime made.
+# Runs on both sides, image by image as on a device; saves the logits and the graph that ONNX Runtime optimized.
 RUN = """
 import json, platform, sys
 import numpy as np
@@ -67,7 +67,7 @@ Array = NDArray[Any]
 
 
 class Emulated(NamedTuple):
-    """An aarch64 Python: the emulator, Debian's files, its interpreter, and the wheels beside it."""
+    """An aarch64 Python: emulator, Debian files, interpreter and the wheels."""
 
     qemu: Path
     system: Path
@@ -79,7 +79,7 @@ class Emulated(NamedTuple):
 
 
 def output(command: list[str], failing: str, environment: dict[str, str] | None = None) -> str:
-    """Return what a command prints; end with one line if it fails."""
+    """Return a command's output; exit with one line if it fails."""
     try:
         done = subprocess.run(command, env={**os.environ, **(environment or {})}, capture_output=True, text=True)
     except FileNotFoundError as error:
@@ -91,7 +91,7 @@ def output(command: list[str], failing: str, environment: dict[str, str] | None 
 
 
 def set_up(root: Path) -> Emulated:
-    """Return an emulated Python, after fetching what of it is missing."""
+    """Return an emulated Python; fetch the missing parts first."""
     system = root / "system"
     if not system.exists():
         with paths.write_folder_atomically(system) as part, tempfile.TemporaryDirectory() as folder:
@@ -114,7 +114,7 @@ def set_up(root: Path) -> Emulated:
 
 
 def unpack(system: Path, folder: Path) -> None:
-    """Fetch Debian's packages with lists and a state of their own, so that the machine's are left alone."""
+    """Fetch Debian packages with separate lists and state, so that the machine's own are untouched."""
     (folder / "lists" / "partial").mkdir(parents=True)
     (folder / "archives" / "partial").mkdir(parents=True)
     (folder / "status").touch()
@@ -123,7 +123,7 @@ def unpack(system: Path, folder: Path) -> None:
     failing = "apt-get cannot fetch arm64 packages (Debian's archive has them)"
     output([*apt, "update"], failing)
     output([*apt, "install", "-y", "--no-install-recommends", "--download-only", *PACKAGES], failing)
-    for name in ("bin", "lib", "sbin"):  # the loader stands in /lib, where newer packages have nothing
+    for name in ("bin", "lib", "sbin"):  # the loader is in /lib, which is empty in newer packages
         (system / "usr" / name).mkdir(parents=True)
         (system / name).symlink_to(f"usr/{name}")
     for package in sorted((folder / "archives").glob("*.deb")):
@@ -133,8 +133,8 @@ def unpack(system: Path, folder: Path) -> None:
 def describe_core(system: Path, implementer: int, variant: int, part: int) -> None:
     """Write the emulated core's /proc/cpuinfo.
 
-    qemu 7.2 shows the host's, in which ONNX Runtime finds no ARM core: 1.28 and later then crash at import. It takes a
-    core's name as proof of what the core can do, so that the wrong name ends in an illegal instruction.
+    qemu 7.2 shows the host's, in which ONNX Runtime finds no ARM core: 1.28 and later crash at import. ONNX Runtime
+    infers a core's features from its name, so a wrong name ends in an illegal instruction.
     """
     core = f"CPU implementer\t: {implementer:#04x}\nCPU architecture: 8\nCPU variant\t: {variant:#x}\n"
     core += f"CPU part\t: {part:#05x}\nCPU revision\t: 0\n\n"
@@ -144,7 +144,7 @@ def describe_core(system: Path, implementer: int, variant: int, part: int) -> No
 
 
 def with_zero_point(model: onnx.ModelProto, zero_point: Array) -> bytes:
-    """Return a model whose activations all have this zero point and its type, at the scales that they had."""
+    """Return a model with this zero point and its type for all activations; scales are unchanged."""
     graph = Graph(model)
     for node in graph.nodes:
         if node.op_type == "QuantizeLinear":
@@ -155,7 +155,7 @@ def with_zero_point(model: onnx.ModelProto, zero_point: Array) -> bytes:
 
 
 def graphs(found: bundle.Bundle) -> dict[str, bytes]:
-    """Return the ONNX files to run, by name: the bundle's own, and its CPU file with other zero points."""
+    """Return the ONNX files to run by name: the bundle's own, and its CPU file with other zero points."""
     files = {name: found.file(name).read_bytes() for name in FILES}
     for_cpu = onnx.load_model_from_string(files["int8-cpu"])
     files["int8-cpu, all int8 with zero point 0"] = with_zero_point(for_cpu, np.array(0, np.int8))
@@ -166,7 +166,7 @@ def graphs(found: bundle.Bundle) -> dict[str, bytes]:
 def ran(
     python: list[str], environment: dict[str, str], model: bytes, inputs: Array, levels: list[str]
 ) -> tuple[dict[str, Any], dict[str, int], dict[str, Array]]:
-    """Return what ran, how many nodes of each operator were left with optimization on, and the logits by level."""
+    """Return the versions, the node counts by operator with optimization on, and the logits by level."""
     with tempfile.TemporaryDirectory(prefix="edgefer-") as name:
         folder = Path(name)
         (folder / "model.onnx").write_bytes(model)

@@ -1,6 +1,6 @@
-"""Labels pictures through edgefer's own Python: python benchmarks/runtimes/answer.py DEVICE NETWORK FACES.pam
+"""Classify pictures with edgefer in Python: python benchmarks/runtimes/answer.py DEVICE NETWORK FACES.pam
 
-The programs of docs/samples do the same without edgefer; `languages.py` times them against this one.
+The programs in docs/samples do the same without edgefer; `languages.py` compares their speed with this one.
 """
 
 from __future__ import annotations

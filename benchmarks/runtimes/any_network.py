@@ -1,4 +1,4 @@
-"""Which of timm's networks go through edgefer: 60 of them, one from each of 60 of timm's model modules.
+"""Which of timm's networks work with edgefer: 60 of them, one from each of 60 timm model modules.
 
 python benchmarks/runtimes/any_network.py [--only NETWORK ...]        # goes on where it was interrupted
 python benchmarks/runtimes/any_network.py --choose
@@ -50,13 +50,13 @@ from edgefer.lines import one_line
 from edgefer.training.trainer import train
 
 LIST = Path(__file__).with_suffix(".json")
-FORK = multiprocessing.get_context("fork")  # what is imported here takes seconds, once
+FORK = multiprocessing.get_context("fork")  # these imports take seconds; done once
 RESULT = LIST.parents[1] / "results" / LIST.name
 COUNT = 60
 MAX_PARAMETERS = 32_000_000
 SIZES = (64, 96, 128, 160, 192, 224, 240, 256)  # pixels
 IMAGES = {"train": 8, "val": 8, "test": 8}  # one batch
-SECONDS, ENOUGH_SECONDS = 0.3, 3.0  # that the bench times each network for, at least and at most
+SECONDS, ENOUGH_SECONDS = 0.3, 3.0  # minimum and maximum timing of each network in the bench
 MAX_SECONDS, MAX_BYTES = 1800, 8 << 30
 
 
@@ -76,13 +76,15 @@ def main() -> None:
 
 
 def measure(out: Path, only: list[str] | None) -> None:
-    """Take the list's networks through, each in a process of its own, and write what is known after each."""
+    """Test the listed networks, each in a separate process, and save the results after each."""
     listed = json.loads(LIST.read_text(encoding="utf-8"))["networks"]
     for entry in listed:
         if entry["network"] in only if only else entry["network"] not in known(out):
             found = in_own_process(entry["network"], entry["size"])
             console.say(f"{entry['network']}: {found['result']} {found.get('reason', '')}")
-            done = known(out) | {entry["network"]: {**entry, **found}}  # another process may have written meanwhile
+            done = known(out) | {
+                entry["network"]: {**entry, **found}
+            }  # another process may have written in the meantime
             tree = {
                 "kind": "edgefer any network",
                 "networks": [done[each["network"]] for each in listed if each["network"] in done],
@@ -100,14 +102,14 @@ def measure(out: Path, only: list[str] | None) -> None:
 
 
 def known(out: Path) -> dict[str, dict[str, Any]]:
-    """Return what an earlier run found, by network."""
+    """Return the results of an earlier run by network."""
     if not out.exists():
         return {}
     return {entry["network"]: entry for entry in json.loads(out.read_text(encoding="utf-8"))["networks"]}
 
 
 def in_own_process(network: str, size: int) -> dict[str, Any]:
-    """Return what became of a network; a process that was ended, or ended itself, is a failure too."""
+    """Return a network's result; a process that was killed or crashed is a failure."""
     started = time.monotonic()
     ours, theirs = FORK.Pipe(duplex=False)
     process = FORK.Process(target=_bounded, args=(theirs, network, size))
@@ -131,7 +133,7 @@ def _bounded(pipe: Connection, network: str, size: int) -> None:
 
 
 def through(network: str, size: int) -> dict[str, Any]:
-    """Take one network through; returns ``passed``, ``refused`` before training, or ``failed`` after it, and why."""
+    """Test one network; return ``passed``, ``refused`` before training, or ``failed`` after it, and the reason."""
     torch.set_num_threads(1)
     drawn = faces.builtin(**IMAGES)
     settings = [
@@ -163,7 +165,7 @@ def through(network: str, size: int) -> dict[str, Any]:
                 CompressConfig(ptq=True, scheme=str(work / "scheme.toml"), max_drop=100.0, allow_float=True),
             )
             result = measurement.bench([bundle.load(packed.bundle)], drawn, seconds=SECONDS, probes=[])
-        except Exception as error:  # whatever it is, it came too late
+        except Exception as error:  # any other error came too late
             return {"result": "failed", "reason": one_line(f"{type(error).__name__}: {error}", 300)}
     small = next(each for each in result.comparisons if each.network == "int8-cpu")
     gate = packed.integer_share >= worth.MIN_SHARE and small.file_bytes < 1
@@ -178,7 +180,7 @@ def through(network: str, size: int) -> dict[str, Any]:
 
 
 def denormals_as_zero() -> None:
-    """Have torch and ONNX Runtime take numbers under 1.2e-38 for zero, in this process and those that it forks."""
+    """Make torch and ONNX Runtime flush numbers under 1.2e-38 to zero, in this process and its forks."""
     torch.set_flush_denormal(True)
     plain = onnxruntime.options
 
@@ -205,7 +207,7 @@ def choose() -> None:
 
 
 def smallest_of(module: str) -> dict[str, Any] | None:
-    """Return the smallest classifier of one of timm's modules; None where it has none but for tests."""
+    """Return the smallest classifier of a timm module; None if it only has test models."""
     sizes = {}
     for name in timm.list_models(module=module):
         if not name.startswith("test_"):
@@ -218,7 +220,7 @@ def smallest_of(module: str) -> dict[str, Any] | None:
 
 
 def size_of(name: str) -> int:
-    """Return the first of `SIZES` that a network takes; its own if it takes none of them."""
+    """Return the first of `SIZES` that a network accepts; its own size if it accepts none."""
     network = timm.create_model(name, num_classes=7).eval()
     for size in SIZES:
         try:

@@ -1,4 +1,4 @@
-"""The parts of board.sh that are no command of edgefer: is TensorRT there, a face, a video, numerics.
+"""The parts of board.sh that are no edgefer commands: TensorRT check, face picture, video, numerics.
 
 python benchmarks/runtimes/board.py PART ...
 
@@ -33,7 +33,7 @@ _RATE, _FRAMES = 15, 60  # of the video
 
 
 def check(device: str) -> None:
-    """Print what runs engines on a device; without TensorRT or a GPU this is an error."""
+    """Print what runs engines on a device; without TensorRT or a GPU, raise an error."""
     from edgefer.backends.tensorrt.cuda import driver
 
     backend = registry.get(device)
@@ -43,7 +43,7 @@ def check(device: str) -> None:
 
 
 def build(device: str, names: list[str]) -> None:
-    """Open every network of the bundles once, which builds its engine, and print how long that took."""
+    """Open every network of the bundles once, which builds its engine, and print the time."""
     for name in names:
         made = bundle.load(name)
         for network in registry.get(device).networks(made):

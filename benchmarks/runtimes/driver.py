@@ -1,4 +1,4 @@
-"""Whether NVIDIA's driver does for edgefer what TensorRT's sessions ask of it, on a card without TensorRT.
+"""Check that NVIDIA's driver supports what edgefer's TensorRT sessions need, on a GPU without TensorRT.
 
 python benchmarks/runtimes/driver.py [--threads 8] [--out driver.json]
 
@@ -33,11 +33,11 @@ _LAUNCHES = 1000
 
 
 class _NotThere(Exception):
-    """What a section needs beside the driver is not installed."""
+    """A requirement of a section, besides the driver, is not installed."""
 
 
 class Lane:
-    """What a thread has: a stream and a buffer, in the context that is current while it is used."""
+    """A thread's resources: a stream and a buffer, in the current context."""
 
     def __init__(self, cuda: Cuda, device: CudaDevice) -> None:
         self.cuda, self.device, self._stack = cuda, device, ExitStack()
@@ -50,7 +50,7 @@ class Lane:
             self._stack.close()
 
     def round_trip(self, value: int) -> bool:
-        """Return whether bytes that went to the GPU come back."""
+        """Return whether bytes survive the round trip to the GPU."""
         with self.cuda.current(self.device):
             self.buffer.host[:] = value
             self.cuda.copy(self.stream, self.buffer, _BYTES, to_device=True)
@@ -63,7 +63,7 @@ class Lane:
 
 
 def threads(cuda: Cuda, device: CudaDevice, count: int) -> str:
-    """Each thread has the context current for itself, and its own stream and buffer."""
+    """Each thread has its own current context, stream and buffer."""
     together = threading.Barrier(count)
 
     def work(number: int) -> bool:
@@ -82,7 +82,7 @@ def threads(cuda: Cuda, device: CudaDevice, count: int) -> str:
 
 
 def graphs(cuda: Cuda, device: CudaDevice) -> str:
-    """A copy that was recorded copies what is in the buffer when it is launched, as often as it is launched."""
+    """A recorded copy uses the buffer's content at launch, each time it is launched."""
     lane = Lane(cuda, device)
     times = []
     try:
@@ -106,7 +106,7 @@ def graphs(cuda: Cuda, device: CudaDevice) -> str:
 
 
 def order(cuda: Cuda) -> str:
-    """Three holders of the primary context close in another order than they opened, in another thread."""
+    """Three holders of the primary context close in a different order than they opened, in another thread."""
     with ExitStack() as rest:
         stacks = [ExitStack() for _ in range(3)]
         devices = [stack.enter_context(cuda.device()) for stack in stacks]
@@ -124,7 +124,7 @@ def order(cuda: Cuda) -> str:
 
 
 def memory(cuda: Cuda, device: CudaDevice) -> str:
-    """What was taken is given back."""
+    """All resources are released."""
     with cuda.current(device):
         before = cuda.free()
     for _ in range(50):
@@ -138,7 +138,7 @@ def memory(cuda: Cuda, device: CudaDevice) -> str:
 
 
 def readings(device: CudaDevice) -> str:
-    """What NVML says of the card, by nvidia-smi."""
+    """NVML's description of the GPU, from nvidia-smi."""
     card = nvidia.describe(None if device.gpu.integrated else device.gpu.bus)
     if card is None:
         raise _NotThere("nvidia-smi is not there or says nothing (a Jetson has none)")
@@ -147,7 +147,7 @@ def readings(device: CudaDevice) -> str:
 
 
 def run(count: int) -> tuple[dict[str, Any], int]:
-    """Run all sections; return what is written, and the exit code."""
+    """Run all sections; return the result and the exit code."""
     found: dict[str, dict[str, str]] = {}
     code = 0
     with ExitStack() as stack:
@@ -167,7 +167,7 @@ def run(count: int) -> tuple[dict[str, Any], int]:
                 found[name] = {"state": state, "said": section()}
             except _NotThere as error:
                 found[name] = {"state": "missing", "said": str(error)}
-            except Exception as error:  # whatever else it is, the other sections still tell something
+            except Exception as error:  # after any error the other sections are still useful
                 found[name], code = {"state": "failed", "said": f"{type(error).__name__}: {error}"}, 1
             print(f"{name:<22} {found[name]['state']:<9} {found[name]['said']}", flush=True)
     result = {"protocol": protocol(__doc__), "gpu": gpu, "waits": device.waits, "sections": found}

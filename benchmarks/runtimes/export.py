@@ -1,4 +1,4 @@
-"""`edgefer export onnx` beside edgefer's Python: labels that differ, and bytes.
+"""`edgefer export onnx` compared with edgefer in Python: label differences and file sizes.
 
 python benchmarks/runtimes/export.py --data fer2013.zip
 
@@ -27,7 +27,7 @@ from edgefer.export import onnx_file
 NETWORKS = ("edgefer-nano", "edgefer-small", "edgefer-base")
 DEVICES = ("cpu", "openvino")
 CROPS = 400
-SIDES = (24, 400)  # pixels, of the crops
+SIDES = (24, 400)  # crop size in pixels
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def row(name: str, device: str, sets: dict[str, list[NDArray[np.uint8]]]) -> dict[str, Any]:
-    """Compare one network's file with Python on one runtime."""
+    """Compare one exported network with Python on one runtime."""
     opened = bundle.load(name)
     backend = registry.get(device)
     with edgefer.load(name, "int8-cpu", device=device) as predictor:
@@ -71,11 +71,11 @@ def rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def crops(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Return 400 faces at other sizes, the choice by seed 0."""
+    """Return 400 faces at other sizes, chosen with seed 0."""
     random = np.random.default_rng(0)
     rows = random.choice(len(images), CROPS, replace=False)
     sizes = random.integers(*SIDES, (CROPS, 2), endpoint=True)
-    sizes[: CROPS // 2, 1] = sizes[: CROPS // 2, 0]  # half of them square
+    sizes[: CROPS // 2, 1] = sizes[: CROPS // 2, 0]  # half are square
     return [
         rgb(np.asarray(Image.fromarray(images[row]).resize((int(wide), int(high)), Image.Resampling.BICUBIC)))
         for row, (high, wide) in zip(rows, sizes, strict=True)

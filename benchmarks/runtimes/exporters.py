@@ -1,4 +1,4 @@
-"""One trained network through three exporters to INT8: accuracy, file and latency of each, and OpenVINO as a bound.
+"""One trained network through three INT8 exporters: accuracy, file size and latency, with OpenVINO as a bound.
 
 python benchmarks/runtimes/exporters.py CHECKPOINT BUNDLE [--data FER2013.zip] [--out FILE.json] [--seconds 3]
 
@@ -42,9 +42,9 @@ RESULTS = Path(__file__).parents[1] / "results"
 THREADS = 1
 TIMED_IMAGES = 64
 PERCENTILE, MAX_SECONDS, WARMUP_SECONDS = 99, 30.0, 0.2
-CALIBRATIONS = ("MinMax", "Entropy", "Percentile")  # ONNX Runtime's, with its own settings for each
-# As in ONNX Runtime's columns, what is not INT8 stays FP32 on CPUs that have bfloat16, and the thread is not pinned to
-# a core: pinned it was slower on a core that had other work.
+CALIBRATIONS = ("MinMax", "Entropy", "Percentile")  # ONNX Runtime's, each with its own settings
+# As in ONNX Runtime's columns, the parts that are not INT8 stay FP32 on CPUs with bfloat16. The thread is not pinned to
+# a core: pinned, it was slower on a core with other load.
 OPENVINO = {
     "INFERENCE_NUM_THREADS": THREADS,
     "PERFORMANCE_HINT": "LATENCY",
@@ -56,7 +56,7 @@ PACKAGES = ("torch", "nncf", "torchao", "onnx", "onnxruntime", "openvino", "nump
 
 @dataclass(frozen=True)
 class Column:
-    """A network of the comparison: `make` returns its file, `start` what runs it."""
+    """A candidate of the comparison: `make` returns its file, `start` its runtime session."""
 
     how: str
     make: Callable[[], Path]
@@ -64,11 +64,11 @@ class Column:
     batch: int = 64
 
 
-# The exporters. `inputs` are the calibration images as the network takes them, float32, (n, C, H, W).
+# The exporters. `inputs` are the preprocessed calibration images, float32, (n, C, H, W).
 
 
 def nncf_default(network: nn.Module, inputs: NDArray[np.float32], file: Path) -> Path:
-    """NNCF as it comes: quantize, strip, torch's exporter; only that the batch axis is open."""
+    """NNCF with defaults: quantize, strip, torch's exporter, with an open batch axis."""
     nncf = load_nncf()
     load_extension()
     images = torch.from_numpy(inputs).split(1)
@@ -87,7 +87,7 @@ def nncf_default(network: nn.Module, inputs: NDArray[np.float32], file: Path) ->
 
 
 class Reader:
-    """Calibration images one by one, in the form that ONNX Runtime's quantizer reads."""
+    """Calibration images one by one, in the format of ONNX Runtime's quantizer."""
 
     def __init__(self, inputs: NDArray[np.float32]) -> None:
         self._left = iter(inputs[:, None])
@@ -98,7 +98,7 @@ class Reader:
 
 
 def ort_static(fp32: Path, inputs: NDArray[np.float32], file: Path, **settings: Any) -> Path:
-    """ONNX Runtime's quantize_static behind its own preparation of the graph; defaults where `settings` has nothing."""
+    """ONNX Runtime's quantize_static after its own graph preparation; defaults unless in `settings`."""
     from onnxruntime.quantization import quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -116,11 +116,11 @@ def ort_best(
     score: Callable[[Path], float],
     scores: dict[str, float | str],
 ) -> Path:
-    """What ONNX Runtime recommends for x86, with weights per channel and the calibration whose `score` is highest.
+    """ONNX Runtime's recommendation for x86, with weights per channel and the calibration with the highest `score`.
 
     Args:
         score: validation accuracy of a file.
-        scores: gets one for each calibration, or the first line of its error.
+        scores: filled with each calibration's score, or the first line of its error.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType
 
@@ -154,7 +154,7 @@ def run_ort(file: Path) -> Infer:
 
 
 def run_openvino(file: Path) -> Infer:
-    """OpenVINO at batch 1, inputs and outputs not copied. `load_nncf` has switched its telemetry off."""
+    """OpenVINO at batch 1, without copies of inputs and outputs. `load_nncf` has disabled its telemetry."""
     import openvino
 
     core = openvino.Core()
@@ -171,7 +171,7 @@ def run_openvino(file: Path) -> Infer:
     return infer
 
 
-# What is measured.
+# The measurements.
 
 
 def first_line(error: Exception) -> str:
@@ -183,7 +183,7 @@ def accuracy(predictions: NDArray[np.int64], split: Split, classes: int) -> floa
 
 
 def stream(spec: Preprocessing, split: Split) -> list[NDArray[np.float32]]:
-    """Return images spread over a split as inputs of batch 1."""
+    """Return images spread over a split, as inputs of batch 1."""
     batch = spec.apply(split.take(np.linspace(0, len(split) - 1, TIMED_IMAGES).astype(np.int64)))
     return [np.ascontiguousarray(batch[number : number + 1]) for number in range(len(batch))]
 
@@ -265,7 +265,7 @@ def main() -> None:
                 file = column.make()
                 infer = column.start(file)
                 logits = predict.logits(infer, spec, test, column.batch, f"evaluating {name}")
-            except Exception as error:  # whatever another exporter or a runtime raises is the column's result
+            except Exception as error:  # an error of an exporter or runtime is the column's result
                 errors[name] = first_line(error).replace(f"{folder}/", "")
                 console.say(f"{name}: {errors[name]}")
                 continue
@@ -289,7 +289,7 @@ def main() -> None:
     after = machine.load_average()
 
     def against(name: str, other: str) -> dict[str, Any]:
-        """Return how a column stands against another: intervals are of 95 %, paired by image and by round."""
+        """Return a column's comparison with another: 95 % intervals, paired by image and by round."""
         right, other_right = (predictions[each] == test.labels for each in (name, other))
         gained, lost = int((right & ~other_right).sum()), int((other_right & ~right).sum())
         return {

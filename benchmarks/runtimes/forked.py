@@ -1,4 +1,4 @@
-"""Work in a forked process: a graph that crashes a runtime costs one process and is told."""
+"""Work in a forked process: a graph that crashes a runtime only ends that process and is reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CRASHED = "crashed"
 
 
 def each(jobs: Sequence[Any], work: Callable[[Any], Any]) -> Iterator[tuple[Any, Any]]:
-    """Yield (job, `work(job)`) in order; the answer is `CRASHED` where the process died. Answers must be JSON."""
+    """Yield (job, `work(job)`) in order; the result is `CRASHED` if the process died. Results must be JSON."""
     waiting = list(jobs)
     while waiting:
         done = 0

@@ -1,4 +1,4 @@
-"""A network from Python, Node, C++ and LiteRT: labels that differ, time a picture, first answer, bytes to download.
+"""A network from Python, Node, C++ and LiteRT: label differences, latency, cold start and download size.
 
 python benchmarks/runtimes/languages.py [--data fer2013.zip] [--rounds 5]
 
@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "docs" / "samples"
 OUT = ROOT / "benchmarks" / "results" / "languages.json"
 NETWORKS = ("edgefer-nano", "edgefer-small", "edgefer-base")
-FACES = (1, 201)  # in the files that are timed
+FACES = (1, 201)  # in the timed files
 REFERENCE = "Python, edgefer"
 
 Words = list[str | Path]
@@ -48,14 +48,14 @@ EDGEFER: Words = [sys.executable, ROOT / "benchmarks" / "runtimes" / "answer.py"
 
 @dataclass(frozen=True)
 class Program:
-    """How a program is started, and what it takes to have it.
+    """How to start a program, and what it needs.
 
     Attributes:
         title: for tables.
         runtime: what runs the network.
         device: edgefer's name of that runtime.
-        words: in front of the network and the pictures.
-        model: what names the network: ``.onnx``, ``.tflite``, or nothing for its name.
+        words: before the network and the pictures.
+        model: the network's argument: ``.onnx``, ``.tflite``, or empty for its name.
         download: bytes that pip or npm fetches.
     """
 
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def programs(folder: Path) -> list[Program]:
-    """Build and install the programs in a folder; return how each is started."""
+    """Build and install the programs in a folder; return how to start each."""
     started, litert = node(folder), SAMPLES / "litert" / "label.py"
     return [
         Program(REFERENCE, "ONNX Runtime", "cpu", [*EDGEFER, "cpu"], "", wheels(folder / "edgefer", ROOT)),
@@ -128,7 +128,7 @@ def programs(folder: Path) -> list[Program]:
 
 
 def node(folder: Path) -> Words:
-    """Install the sample for Node into a folder; return how it is started."""
+    """Install the Node sample into a folder; return how to start it."""
     copy = shutil.copytree(SAMPLES / "node", folder / "node")
     quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error")
     subprocess.run(["npm", "install", *quiet, "--cache", folder / "npm"], cwd=copy, check=True)
@@ -136,7 +136,7 @@ def node(folder: Path) -> Words:
 
 
 def cpp(folder: Path) -> Words:
-    """Build the sample for C++ in a folder; return how it is started."""
+    """Build the C++ sample in a folder; return how to start it."""
     import openvino
 
     config = Path(openvino.__file__).parent / "cmake"
@@ -148,7 +148,7 @@ def cpp(folder: Path) -> Words:
 
 
 def write_pam(path: Path, images: Iterable[NDArray[np.uint8]]) -> None:
-    """Write pictures, uint8 (H, W, 3 or 4), one after another in Netpbm's PAM."""
+    """Write pictures, uint8 (H, W, 3 or 4), one after another as Netpbm PAM."""
     with path.open("wb") as file:
         for image in images:
             height, width, depth = image.shape
@@ -165,7 +165,7 @@ def measure(
     onnx = onnx_file.write(opened, folder / f"{name}.onnx", "int8-cpu")
     lite = litert_file.write(opened, folder / f"{name}.tflite", "int8-cpu")
     named: dict[str, tuple[str | Path, int]] = {
-        "": (name, 0),  # comes with edgefer
+        "": (name, 0),  # ships with edgefer
         ".onnx": (onnx.model, onnx.bytes),
         ".tflite": (lite.model, lite.bytes),
     }
@@ -204,7 +204,7 @@ def measure(
 
 
 def pictures(folder: Path, images: list[NDArray[np.uint8]]) -> tuple[Words, Words]:
-    """Write pictures; return the file that holds them all, and a PNG file for each."""
+    """Write pictures; return one file with all of them, and a PNG file for each."""
     raw = folder / f"{len(images)}.pam"
     write_pam(raw, images)
     single = [folder / f"{number}.png" for number in range(len(images))]
@@ -216,7 +216,7 @@ def pictures(folder: Path, images: list[NDArray[np.uint8]]) -> tuple[Words, Word
 
 @dataclass(frozen=True)
 class Used:
-    """Seconds that a process took from start to end."""
+    """Wall-clock seconds of a process."""
 
     wall: float
     cpu: float
@@ -230,7 +230,7 @@ def used(words: Words) -> Used:
 
 
 def other(found: list[str], right: list[str]) -> int:
-    """Return how many labels are not the right ones."""
+    """Return the number of wrong labels."""
     return sum(a != b for a, b in zip(found, right, strict=True))
 
 
@@ -239,12 +239,12 @@ def labels(words: Words) -> list[str]:
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Return the median with the least and the largest of all rounds."""
+    """Return the median, minimum and maximum over all rounds."""
     return {"median": statistics.median(values), "low": min(values), "high": max(values)}
 
 
 def wheels(folder: Path, *what: str | Path) -> int:
-    """Return the bytes of the wheels that pip fetches for a package, with what it needs."""
+    """Return the size of the wheels that pip fetches for a package and its requirements."""
     pinned = ("-c", ROOT / "constraints.txt")
     pip: Words = [sys.executable, "-m", "pip", "--quiet", "wheel", "--no-cache-dir", *pinned, "-w", folder]
     subprocess.run([*pip, *what], check=True)
@@ -252,7 +252,7 @@ def wheels(folder: Path, *what: str | Path) -> int:
 
 
 def tarballs(cache: Path) -> int:
-    """Return the bytes of the packages in npm's cache; the rest of it is JSON about them."""
+    """Return the size of the packages in npm's cache; the rest of the cache is JSON metadata."""
     files = [each for each in (cache / "_cacache" / "content-v2").rglob("*") if each.is_file()]
     return sum(each.stat().st_size for each in files if each.open("rb").read(2) == b"\x1f\x8b")
 

@@ -1,4 +1,4 @@
-"""Graphs drawn from ONNX's operator schemas: what `edgefer lint` says by its own rules, beside the runtimes themselves.
+"""Random graphs from ONNX's operator schemas: `edgefer lint`'s own rules compared with the runtimes.
 
 python benchmarks/runtimes/lint_graphs.py [--graphs 2000] [--first 1000000]
 
@@ -31,7 +31,7 @@ TARGETS: tuple[str, ...] = ("cpu", "rtx")
 
 
 def rules(seed: int) -> dict[str, Any]:
-    """Return what lint's rules say of a random graph, and whether ONNX allows it."""
+    """Return lint's findings for a random graph, and whether ONNX allows it."""
     model = random_graphs.draw(seed)
     kinds: dict[str, Any] = {target: sorted({each.kind for each in lint(model, target)}) for target in TARGETS}
     return {**kinds, "valid": not problem(model) and not GraphView(model, typed=True).invalid}
@@ -45,7 +45,7 @@ def one_runtime(job: tuple[int, str]) -> bool | None:
 
 
 def count(first: int, graphs: int) -> dict[str, Any]:
-    """Return the counts for each target, and the seeds of what was missed and of false alarms."""
+    """Return the counts for each target, and the seeds of misses and false alarms."""
     seeds = range(first, first + graphs)
     said = dict(forked.each(seeds, rules))
     jobs = [(seed, target) for target in TARGETS for seed in seeds]

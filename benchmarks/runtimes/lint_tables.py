@@ -1,9 +1,9 @@
-"""Tables for `edgefer lint`: what the installed onnxruntime has kernels for, and what tensorrt_rtx's parser takes.
+"""Tables for `edgefer lint`: the kernels of the installed onnxruntime, and what tensorrt_rtx's parser accepts.
 
 python benchmarks/runtimes/lint_tables.py
 
-ONNX Runtime lists its CPU kernels itself: operator, versions, types. TensorRT's parser lists nothing, so every operator
-of ONNX is asked about in small graphs (`random_graphs.one`) with each type that its schema allows.
+ONNX Runtime lists its CPU kernels itself: operator, versions, types. TensorRT's parser lists nothing, so every ONNX
+operator is tried in small graphs (`random_graphs.one`) with each type that its schema allows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OUT = Path(__file__).parents[2] / "edgefer" / "graph" / "lint"
 KINDS = (1, 10, 16, 11, 6, 7, 3, 2, 9, 17, 22, 23)
 DRAWS = 6
 OPSETS = (9, 11, 13, 17, 21, 23, 25)
-SHARE = 0.5  # a type stands in the table if it is taken half as often as the operator's best type
+SHARE = 0.5  # a type is listed if it is accepted at least half as often as the operator's best type
 _LAST = 2**31 - 1
 
 
@@ -46,7 +46,7 @@ def kernels() -> dict[str, dict[str, list[Any]]]:
 
 
 def joined(rows: list[Any]) -> list[Any]:
-    """Join kernels of one operator that differ in one type parameter alone."""
+    """Merge kernels of one operator that differ in only one type parameter."""
     done: list[Any] = []
     for first, last, types in sorted(rows, key=lambda row: (row[0], json.dumps(row[2]))):
         for other in done:
@@ -82,7 +82,7 @@ def schemas(names: set[str]) -> dict[str, Any]:
 
 
 def opens(opset: int, ir: int, domain: str = "") -> bool:
-    """Return whether ONNX Runtime opens a file of that opset and IR version."""
+    """Return whether ONNX Runtime opens a file with this opset and IR version."""
     one = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
     other = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [one], [other])
@@ -129,7 +129,7 @@ def main() -> None:
 
 
 def parsed() -> dict[str, Any]:
-    """Return operator -> type parameter -> types that TensorRT's parser took, and the types of constants and inputs."""
+    """Return operator -> type parameter -> types that the parser accepts, and the types of constants and inputs."""
     jobs = [
         (name, opset, kind, seed)
         for opset in OPSETS
@@ -137,7 +137,7 @@ def parsed() -> dict[str, Any]:
         for kind in KINDS
         for seed in range(DRAWS)
     ]
-    counted: dict[str, dict[str, dict[str, list[int]]]] = {}  # operator -> type parameter -> type -> [taken, asked]
+    counted: dict[str, dict[str, dict[str, list[int]]]] = {}  # operator -> type parameter -> type -> [accepted, tried]
     for (name, *_), said in forked.each(jobs, ask):
         if not said or said == forked.CRASHED:
             continue
@@ -153,7 +153,7 @@ def parsed() -> dict[str, Any]:
         }
         best = max((share for kinds in shares.values() for share in kinds.values()), default=0)
         if best:
-            allowed = allowed_types(name)  # of those that no draw had nothing is known, so nothing is said
+            allowed = allowed_types(name)  # without a sample nothing is known, so nothing is reported
             operators[name] = {
                 text: sorted(
                     {kind for kind, share in kinds.items() if share >= SHARE * best}
@@ -173,7 +173,7 @@ def parsed() -> dict[str, Any]:
 
 
 def allowed_types(name: str) -> dict[str, set[str]]:
-    """Return the types of tensors that ONNX allows an operator, by type parameter, in any opset that was drawn."""
+    """Return the tensor types that ONNX allows an operator, by type parameter, in any sampled opset."""
     found: dict[str, set[str]] = {}
     for opset in OPSETS:
         schema = random_graphs.schemas(opset).get(name)
@@ -184,7 +184,7 @@ def allowed_types(name: str) -> dict[str, set[str]]:
 
 
 def ask(job: tuple[str, int, int, int]) -> dict[str, Any] | None:
-    """Return whether the parser takes a random operator, and its types by type parameter; None for no valid draw."""
+    """Return whether the parser accepts a random operator, and its types by type parameter; None: no valid sample."""
     name, opset, kind, seed = job
     model = random_graphs.one(name, opset, kind, seed)
     if model is None:
@@ -201,7 +201,7 @@ def ask(job: tuple[str, int, int, int]) -> dict[str, Any] | None:
 
 
 def takes(model: ModelProto) -> bool:
-    """Return whether TensorRT's parser takes a model."""
+    """Return whether TensorRT's parser accepts a model."""
     try:
         builder.parse(model.SerializeToString(), "tensorrt_rtx")
     except InputError:
@@ -210,7 +210,7 @@ def takes(model: ModelProto) -> bool:
 
 
 def plain(kind: str) -> ModelProto:
-    """Return a graph whose input is of a type."""
+    """Return a graph with an input of this type."""
     values = [helper.make_tensor_value_info(name, random_graphs.TYPES[kind], [2]) for name in "xy"]
     return model_of(helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", values[:1], values[1:]))
 
@@ -232,7 +232,7 @@ def foreign(name: str, most: int) -> ModelProto:
 
 
 def held(kind: str) -> ModelProto:
-    """Return a graph that holds a constant of a type and does nothing with it but look at its shape."""
+    """Return a graph with a constant of a type that only reads its shape."""
     constant = random_graphs.made(random_graphs.TYPES[kind], np.ones(2), "c")
     out = helper.make_tensor_value_info("y", TensorProto.INT64, [1])
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])
@@ -247,7 +247,7 @@ def model_of(graph: Any) -> ModelProto:
 
 
 def write(path: Path, table: dict[str, Any]) -> None:
-    """Write JSON with one operator on a line."""
+    """Write JSON with one operator per line."""
     lines = json.dumps(table, separators=(",", ":")).replace(']],"', ']],\n"').replace('}},"', '}},\n"')
     path.write_text(lines + "\n", encoding="utf-8")
     print(path.name, len(lines))

@@ -1,4 +1,4 @@
-"""The LiteRT files of the pretrained networks: the gate of `edgefer compress`, time beside FP32, bytes, types.
+"""The LiteRT files of the pretrained networks: gate of `edgefer compress`, latency against FP32, size, types.
 
 python benchmarks/runtimes/litert.py [--data fer2013.zip] [--seconds 2]
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure(name: str, split: data.Split, seconds: float) -> dict[str, Any]:
-    """Return what is said of one network."""
+    """Return the results of one network."""
     made = bundle.load(name)
     spec, classes = made.manifest.preprocessing, len(made.manifest.labels)
     files = {"fp32": litert.convert(fp32(made, spec)), "int8-cpu": litert.convert(made.content("int8-cpu"))}
@@ -81,7 +81,7 @@ def measure(name: str, split: data.Split, seconds: float) -> dict[str, Any]:
 
 
 def convolutions(content: bytes) -> dict[str, int]:
-    """Return how many CONV_2D there are, and how many have int8 input, weights and output."""
+    """Return the number of CONV_2D, and how many have int8 input, weights and output."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     graph = model.subgraphs[0]
     types = [

@@ -1,4 +1,4 @@
-"""Whether edgefer installs and answers on a Raspberry Pi: arm64 wheels alone, then doctor and predict, emulated.
+"""edgefer on an emulated Raspberry Pi: install from arm64 wheels only, then doctor and predict.
 
 python benchmarks/runtimes/pi_install.py [--root /var/tmp/edgefer-aarch64] [--python 3.11 3.13]
 
@@ -26,13 +26,13 @@ HERE = Path(__file__).parents[1]
 EXTRAS = ("live", "report")
 OUT = HERE / "results" / "pi_install.json"
 SYSTEMS = {"3.11": "Raspberry Pi OS 12 (bookworm)", "3.13": "Raspberry Pi OS 13 (trixie)"}
-# 2.17 to 2.28: what the systems' glibc takes (2.36 and 2.41), by the names that wheels have.
+# 2.17 to 2.28: supported by the systems' glibc (2.36 and 2.41), as named in wheel tags.
 _GLIBC = (17, 24, 26, 27, 28)
 _PLATFORMS = [*(f"--platform=manylinux_2_{glibc}_aarch64" for glibc in _GLIBC), "--platform=manylinux2014_aarch64"]
 
 
 def needed() -> list[str]:
-    """Return the requirements of edgefer with `EXTRAS`, as pyproject.toml has them."""
+    """Return edgefer's requirements with `EXTRAS`, from pyproject.toml."""
     text = (HERE.parent / "pyproject.toml").read_text(encoding="utf-8")
     tree: dict[str, Any] = toml(text)
     project = tree["project"]
@@ -49,7 +49,7 @@ def toml(text: str) -> dict[str, Any]:
 
 def wheels(python: str, folder: Path) -> list[str]:
     """Fetch the wheels for one Python; return their names."""
-    # Markers are decided by the Python that runs pip, so what is for older ones alone is left out here.
+    # Markers are evaluated by the Python that runs pip, so packages only for older Pythons are left out here.
     wanted = [each.partition(";")[0] for each in needed() if "python_version <" not in each]
     pip = [sys.executable, "-m", "pip", "download", "-q", "--only-binary=:all:", f"--python-version={python}"]
     aarch64.output([*pip, *_PLATFORMS, f"--dest={folder}", *wanted], f"some package has no aarch64 wheel for {python}")
@@ -57,7 +57,7 @@ def wheels(python: str, folder: Path) -> list[str]:
 
 
 def answers(emulated: aarch64.Emulated, packages: Path) -> dict[str, str]:
-    """Return what smoke.py says on each board's core."""
+    """Return smoke.py's results on each board's core."""
     found = {}
     for core in list(aarch64.CORES)[:2]:
         cpu, *identity = aarch64.CORES[core]

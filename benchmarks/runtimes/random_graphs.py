@@ -1,7 +1,7 @@
-"""Small ONNX graphs drawn from ONNX's own operator schemas: operators, types, axes, opsets, and where Q/DQ stand.
+"""Small random graphs from ONNX's operator schemas: operators, types, axes, opsets, and Q/DQ placement.
 
-`draw(seed)` gives the same graph for the same seed and onnx. Most graphs follow the schemas; in about half something is
-then wrong: a type, an axis, a scale, a name, an opset, an operator that no target knows.
+`draw(seed)` gives the same graph for the same seed and onnx version. Most graphs follow the schemas; about half get an
+error: a wrong type, axis, scale, name or opset, or an operator that no target knows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ QUANTIZED = (
     "float8e4m3fn",
     "float8e5m2",
 )
-# What classifiers of images are made of; the other half of the draws is any operator there is.
+# Operators of image classifiers; the other half of the samples uses any operator.
 COMMON = [
     "Conv",
     "Conv",
@@ -126,7 +126,7 @@ DIRECTIONS = {"BitShift": ("LEFT", "RIGHT")}
 
 @dataclass
 class Tensor:
-    """A tensor of the graph: its name, its number in TensorProto, its shape."""
+    """A tensor of the graph: name, TensorProto type number and shape."""
 
     name: str
     kind: int
@@ -135,7 +135,7 @@ class Tensor:
 
 @dataclass
 class Draft:
-    """A graph that is being drawn."""
+    """A graph under construction."""
 
     random: random.Random
     opset: int
@@ -146,16 +146,16 @@ class Draft:
     count: int = 0
 
     def name(self, stem: str) -> str:
-        """Return a name that is free."""
+        """Return an unused name."""
         self.count += 1
         return f"{stem}{self.count}"
 
     def chance(self, share: float) -> bool:
-        """Return True in that share of the draws."""
+        """Return True with this probability."""
         return self.random.random() < share
 
     def pick(self, among: Any) -> Any:
-        """Return one of them."""
+        """Return a random item."""
         return self.random.choice(list(among))
 
     def given(self, kind: int, shape: tuple[int, ...]) -> Tensor:
@@ -175,13 +175,13 @@ class Draft:
         return Tensor(tensor.name, kind, tuple(tensor.dims))
 
     def weights(self, kind: int, shape: tuple[int, ...]) -> Tensor:
-        """Add a constant of small numbers."""
+        """Add a constant of small values."""
         numbers = [self.random.randint(-3, 3) for _ in range(int(np.prod(shape)))]
         return self.constant(kind, np.array(numbers, np.float64).reshape(shape))
 
 
 def made(kind: int, array: Any, name: str) -> TensorProto:
-    """Return a tensor of any type that ONNX has."""
+    """Return a tensor of any ONNX type."""
     array = np.asarray(array)
     if kind == TensorProto.STRING:
         return helper.make_tensor(name, kind, array.shape, [b"a"] * array.size)  # type: ignore[list-item]
@@ -225,13 +225,13 @@ def draw(seed: int) -> ModelProto:
 
 
 def may_quantize(draft: Draft, tensor: Tensor) -> bool:
-    """Return whether ONNX lets the tensor be quantized in this opset, or now and then True."""
+    """Return whether ONNX allows quantizing the tensor in this opset, or occasionally True anyway."""
     allowed = [TensorProto.FLOAT] if draft.opset < 19 else [TensorProto.FLOAT, TensorProto.FLOAT16]
     return (draft.opset >= 10 and tensor.kind in allowed) or draft.chance(0.05)
 
 
 def quantized(draft: Draft, tensor: Tensor, weights: bool = False) -> Tensor:
-    """Put QuantizeLinear and DequantizeLinear behind a tensor, or a DequantizeLinear of a constant in its place."""
+    """Put QuantizeLinear and DequantizeLinear after a tensor, or replace it by a DequantizeLinear of a constant."""
     kind = TYPES[draft.pick(QUANTIZED)] if draft.chance(0.35) else TensorProto.INT8
     if draft.opset < 21 and draft.chance(0.9):
         kind = TYPES[draft.pick(("int8", "int8", "int8", "uint8"))]
@@ -277,7 +277,7 @@ def quantized(draft: Draft, tensor: Tensor, weights: bool = False) -> Tensor:
         draft.nodes.append(
             helper.make_node("QuantizeLinear", names, [stored], name=draft.name("n"), **settings, **more)  # type: ignore[arg-type]
         )
-        if draft.chance(0.04) and zero is not None:  # a zero point of another type behind
+        if draft.chance(0.04) and zero is not None:  # a zero point of another type in the DequantizeLinear
             other = TensorProto.UINT8 if kind == TensorProto.INT8 else TensorProto.INT8
             zero = draft.constant(other, np.zeros(shape))
     out = draft.name("d")
@@ -287,7 +287,7 @@ def quantized(draft: Draft, tensor: Tensor, weights: bool = False) -> Tensor:
 
 
 def operator(draft: Draft, name: str | None = None) -> Tensor | None:
-    """Add an operator, or the one named; return what it makes, or None where ONNX's own inference does not say."""
+    """Add a random or the named operator; return its outputs, or None if ONNX's own inference fails."""
     known = schemas(draft.opset)
     if name is None:
         name = draft.pick([each for each in COMMON if each in known]) if draft.chance(0.6) else draft.pick(known)
@@ -357,7 +357,7 @@ def operator(draft: Draft, name: str | None = None) -> Tensor | None:
         if not made_now.elem_type:
             return None
         return Tensor(outputs[0], made_now.elem_type, shape)
-    except Exception:  # an invalid draw: what follows is of no use
+    except Exception:  # an invalid graph: the rest is useless
         return None
 
 
@@ -370,7 +370,7 @@ def argument(
     bound: dict[str, int],
     shapes: dict[str, Any],
 ) -> Tensor:
-    """Return a tensor for one formal input: what there is, an input of the graph, a constant, or quantized weights."""
+    """Return a tensor for a formal input: an existing one, a graph input, a constant, or quantized weights."""
     allowed = sorted(TYPES[name] for text in allowed_types(schema, formal.type_str) if (name := text) in TYPES)
     wrong = draft.chance(0.015)
     planned = shapes.get(formal.name)
@@ -402,7 +402,7 @@ def argument(
 
 
 def allowed_types(schema: OpSchema, text: str) -> list[str]:
-    """Return the tensor types of a formal parameter, as in TYPES; sequences and optionals are left out."""
+    """Return the tensor types of a formal parameter, as in TYPES; sequences and optionals are omitted."""
     texts = [text]
     for constraint in schema.type_constraints:
         if constraint.type_param_str == text:
@@ -411,7 +411,7 @@ def allowed_types(schema: OpSchema, text: str) -> list[str]:
 
 
 def parameter(draft: Draft, name: str, formal: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
-    """Return numbers for an input that is a setting (axes, a shape, how often), going by its name."""
+    """Return values for an input that is a setting (axes, a shape, repeats), based on its name."""
     rank = max(len(shape), 1)
     axis = draft.pick(range(-rank - 1, rank + 1)) if draft.chance(0.06) else draft.pick(range(-rank, rank))
     if formal == "axes":
@@ -434,7 +434,7 @@ def parameter(draft: Draft, name: str, formal: str, shape: tuple[int, ...]) -> n
 
 
 def setting(draft: Draft, name: str, key: str, attribute: Any, rank: int, shape: tuple[int, ...]) -> Any:
-    """Return a value for an attribute, or None to leave it out."""
+    """Return a value for an attribute, or None to omit it."""
     kinds = OpSchema.AttrType
     if not attribute.required and draft.chance(0.55):
         return None
@@ -482,7 +482,7 @@ def setting(draft: Draft, name: str, key: str, attribute: Any, rank: int, shape:
     return None
 
 
-# What an operator needs to fit together: shapes of its inputs (tuple), settings (array) and attributes.
+# What makes an operator's inputs consistent: shapes (tuple), settings (array) and attributes.
 def _conv(draft: Draft, shape: tuple[int, ...], attributes: dict[str, Any], transposed: bool = False) -> dict[str, Any]:
     spatial = len(shape) - 2
     channels = shape[1]
@@ -729,7 +729,7 @@ RANKS = {
 
 
 def contrib(draft: Draft) -> Tensor | None:
-    """Add an operator that ONNX does not have: ONNX Runtime's own ones, integer ones, or nobody's."""
+    """Add an operator outside ONNX: one of ONNX Runtime's own, an integer one, or an unknown one."""
     start = draft.values[-1]
     out = draft.name("y")
     name, domain, names = draft.pick(
@@ -813,7 +813,7 @@ def finish(draft: Draft, plain: bool = False) -> ModelProto:
 
 
 def rename(graph: onnx.GraphProto) -> None:
-    """Give the tensors that a branch makes names of its own."""
+    """Rename the tensors that a branch creates."""
     own = {name for node in graph.node for name in node.output} | {each.name for each in graph.initializer}
     for node in graph.node:
         node.input[:] = [f"{name}_else" if name in own else name for name in node.input]
@@ -824,10 +824,10 @@ def rename(graph: onnx.GraphProto) -> None:
 
 
 def typed(model: ModelProto) -> None:
-    """Give the outputs the types that ONNX infers, as exporters do, where it can."""
+    """Give the outputs the types that ONNX infers, as exporters do, if it can."""
     try:
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except Exception:  # an invalid draw
+    except Exception:  # an invalid graph
         inferred = model
     known = {each.name: each.type for each in [*inferred.graph.value_info, *inferred.graph.output]}
     for each in model.graph.output:
@@ -838,7 +838,7 @@ def typed(model: ModelProto) -> None:
 
 
 def one(name: str, opset: int, kind: int, seed: int) -> ModelProto | None:
-    """Return a graph of one operator whose first input is of a type; None where the draw does not fit together."""
+    """Return a graph of one operator with a first input of this type; None if the sample is inconsistent."""
     chosen = random.Random(f"{name} {opset} {kind} {seed}")
     draft = Draft(chosen, opset)
     rank = draft.pick(RANKS.get(name, [1, 2, 3, 4, 4]))

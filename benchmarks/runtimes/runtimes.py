@@ -1,4 +1,4 @@
-"""The pretrained networks on ONNX Runtime, OpenVINO and LiteRT: precisions, threads, and labels that differ.
+"""The pretrained networks on ONNX Runtime, OpenVINO and LiteRT: precisions, threads and label differences.
 
 python benchmarks/runtimes/runtimes.py [--data fer2013.zip] [--seconds 2]
 
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def measure(name: str, threads: int, rows: data.Split, seconds: float) -> list[dict[str, Any]]:
-    """Return a line for each network of a size on each runtime."""
+    """Return a row for each network of a size on each runtime."""
     made = bundle.load(name)
     spec = made.manifest.preprocessing
     images = spec.apply(list(rows.take(np.arange(64))))
@@ -101,12 +101,12 @@ def measure(name: str, threads: int, rows: data.Split, seconds: float) -> list[d
 
 
 def other(labels: dict[tuple[str, str], NDArray[np.int64]], key: tuple[str, str]) -> int | None:
-    """Return how many labels are not those of the reference."""
+    """Return the number of labels that differ from the reference."""
     return int((labels[key] != labels[REFERENCE]).sum()) if labels else None
 
 
 def fp32(made: bundle.Bundle, spec: Preprocessing) -> bytes:
-    """Return the FP32 network of the checkpoint that ships, BatchNorm fused."""
+    """Return the FP32 network of the shipped checkpoint, with BatchNorm fused."""
     example = torch.zeros(1, spec.channels, spec.size, spec.size)
     network = models.as_exportable(
         checkpoint.build(checkpoint.read(checkpoint.find(Path(made.manifest.name)))), example

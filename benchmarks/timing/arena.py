@@ -1,4 +1,4 @@
-"""What ONNX Runtime's memory arena costs and brings: edgefer-base in INT8 with it, with a thriftier one, and without.
+"""Costs and benefits of ONNX Runtime's memory arena: edgefer-base in INT8 with it, with a thriftier one, and without.
 
 python benchmarks/timing/arena.py [--seconds 3]
 
@@ -34,18 +34,18 @@ OUT = Path(__file__).parents[1] / "results" / "arena.json"
 BUNDLE, NETWORK = "edgefer-base", "int8-cpu"
 OURS = "next power of two"
 KINDS = (OURS, "same as requested", "none")
-BATCHES = (1, 64)  # a bench's latency, and its accuracy
+BATCHES = (1, 64)  # the bench's latency measurement, and its accuracy
 INFERENCES = 50
 PROCESSES = 5
 
 
 def activate(file: Path, kind: str) -> onnxruntime.OnnxRuntimeSession:
-    """Start a network as edgefer does but for its arena. At most one `same as requested` in a process."""
+    """Start a network like edgefer, but with another arena. At most one `same as requested` per process."""
     options = onnxruntime.options()
     options.enable_cpu_mem_arena = kind != "none"
     if kind == "same as requested":
         cpu = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
-        # No limit, kSameAsRequested, and the defaults for the first chunk and for what is left over of one.
+        # No limit, kSameAsRequested, and defaults for the first chunk and the leftovers of a chunk.
         ort.create_and_register_allocator(cpu, ort.OrtArenaCfg(0, 1, -1, -1))
         options.add_session_config_entry("session.use_env_allocators", "1")
     inner = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
@@ -53,7 +53,7 @@ def activate(file: Path, kind: str) -> onnxruntime.OnnxRuntimeSession:
 
 
 def memory(kind: str, batch: int) -> dict[str, int]:
-    """Return what this process has after its inferences, in bytes."""
+    """Return this process's memory after its inferences, in bytes."""
     made = bundle.load(BUNDLE)
     spec = made.manifest.preprocessing
     images = np.zeros((batch, spec.channels, spec.size, spec.size), dtype=np.float32)
@@ -71,7 +71,7 @@ def in_own_process(kind: str, batch: int) -> dict[str, int]:
 
 
 def memories() -> dict[str, dict[str, dict[str, float]]]:
-    """Return for each kind and batch the medians of several processes' memory."""
+    """Return the median memory over several processes, for each kind and batch."""
     found: dict[tuple[str, int], list[dict[str, int]]] = {(kind, batch): [] for kind in KINDS for batch in BATCHES}
     for number in range(PROCESSES):
         for job in sorted(found, reverse=number % 2 == 1):
@@ -87,7 +87,7 @@ def memories() -> dict[str, dict[str, dict[str, float]]]:
 
 
 def latencies(seconds: float) -> dict[str, dict[str, Any]]:
-    """Return for each kind its latency at batch 1, and over that with the default arena."""
+    """Return each kind's latency at batch 1, and its ratio to the default arena."""
     made = bundle.load(BUNDLE)
     spec = made.manifest.preprocessing
     random = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""How long FER2013 takes to be ready, in each layout: the first time, from the second time on, and in between.
+"""Load time of FER2013 in each layout: the first time, from the second time on, and in between.
 
 python benchmarks/timing/data_loading.py [FER2013.zip]
 
@@ -78,7 +78,7 @@ def layouts(source: Path, folder: Path) -> dict[str, Path]:
 def measure(path: Path, scratch: Path) -> dict[str, object]:
     cache = Path(tempfile.mkdtemp(dir=scratch))
     first = timed(path, cache)
-    timed(path, cache)  # notes the hash, if the file was too young the first time
+    timed(path, cache)  # stores the hash, if the file was too new the first time
     warm = [timed(path, cache) for _ in range(REPEATS)]
     assert {run["digest"] for run in warm} == {first["digest"]}
     found: dict[str, object] = {

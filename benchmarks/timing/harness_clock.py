@@ -1,4 +1,4 @@
-"""The timing loop beside times that are known: fake networks that wait, on the loop's own clock, until they are over.
+"""The timing loop against known times: fake networks that busy-wait, on the loop's own clock, for a given duration.
 
 python benchmarks/timing/harness_clock.py [--repeats 20]
 
@@ -33,7 +33,7 @@ LATE = 5_000  # nanoseconds
 SPREAD = 0.05
 DURATIONS = 4000
 INPUT = np.zeros((1, 1, 44, 44), dtype=np.float32)
-# Milliseconds, each with its share of the inferences, and the share of the time that is slept.
+# Milliseconds with their share of the inferences, and the share of the time spent asleep.
 KINDS: dict[str, tuple[dict[float, float], float]] = {
     "0.2 ms": ({0.2: 1.0}, 0.0),
     "1 ms": ({1.0: 1.0}, 0.0),
@@ -45,7 +45,7 @@ RATIOS = [("0.2 ms", "1 ms"), ("1 ms", "5 ms"), ("1 ms, half asleep", "1 ms")]
 
 
 def durations(kind: str, seed: int) -> NDArray[np.int64]:
-    """Return how long each inference of a fake network takes, nanoseconds, in random order."""
+    """Return the durations of a fake network's inferences, in nanoseconds, in random order."""
     random = np.random.default_rng(seed)
     shares, _ = KINDS[kind]
     parts = [
@@ -56,16 +56,16 @@ def durations(kind: str, seed: int) -> NDArray[np.int64]:
 
 
 class Fake:
-    """A network that takes known times, one after another.
+    """A network with known inference times, one after another.
 
     Attributes:
-        asked: nanoseconds that each inference was to take, so far.
-        taken: nanoseconds that it took, by the same clock.
+        asked: nanoseconds requested for each inference so far.
+        taken: nanoseconds actually taken, by the same clock.
     """
 
     def __init__(self, known: NDArray[np.int64], asleep: float) -> None:
         self._times = itertools.cycle(known.tolist())
-        self._asleep = asleep  # share of the time that it sleeps; the rest it asks the clock whether it is over
+        self._asleep = asleep  # share of the time spent asleep; the rest is a busy wait
         self.asked: list[int] = []
         self.taken: list[int] = []
 
@@ -82,7 +82,7 @@ class Fake:
         return batch
 
     def of_samples(self, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return what was asked and taken of the inferences that were timed: int64 (rounds, turn)."""
+        """Return requested and actual times of the timed inferences: int64 (rounds, turn)."""
         rounds, turn = shape
         whole = timing.UNTIMED + turn
         asked, taken = (
@@ -93,7 +93,7 @@ class Fake:
 
 
 def run(seed: int) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
-    """Time all fake networks in turn and return medians and ratios, each beside the truth."""
+    """Time all fake networks in turn; return medians and ratios, each with the true value."""
     known = {kind: durations(kind, 1000 * seed + number) for number, kind in enumerate(KINDS)}
     fakes = {kind: Fake(known[kind], asleep) for kind, (_, asleep) in KINDS.items()}
     infers = [fake.infer for fake in fakes.values()]
@@ -126,11 +126,11 @@ def run(seed: int) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, flo
 
 
 def summary(runs: list[dict[str, float]], estimate: str) -> dict[str, float]:
-    """Return how often the interval held the truth, and how far off the estimates were.
+    """Return how often the interval contained the truth, and the errors of the estimates.
 
     Args:
         runs: of one network or ratio.
-        estimate: the key of what was measured.
+        estimate: the key of the measurement.
     """
     errors = [each[estimate] - each["truth"] for each in runs]
     shared: dict[str, float] = {

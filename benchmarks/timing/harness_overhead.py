@@ -1,4 +1,4 @@
-"""What the timing loop itself adds to each latency: it times a network that does nothing.
+"""Overhead of the timing loop: it times a network that does nothing.
 
 python benchmarks/timing/harness_overhead.py
 """
@@ -18,7 +18,7 @@ OUT = Path(__file__).parents[1] / "results" / "harness_overhead.json"
 
 
 def nothing(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the input: all that is timed is the call and the clock."""
+    """Return the input: only the call and the clock are timed."""
     return batch
 
 

@@ -1,4 +1,4 @@
-"""How long `edgefer --help` takes, from process start to end, beside a bare typer program's `--help`.
+"""Run time of `edgefer --help`, from process start to end, compared with a bare typer program's `--help`.
 
 python benchmarks/timing/help_time.py
 """
@@ -40,7 +40,7 @@ def seconds(command: list[str]) -> float:
 
 def main() -> None:
     for command in COMMANDS.values():
-        seconds(command)  # reads the files into the system's cache
+        seconds(command)  # reads the files into the page cache
     samples: dict[str, list[list[float]]] = {name: [] for name in COMMANDS}
     for number in range(ROUNDS):
         for name in sorted(COMMANDS, reverse=number % 2 == 1):

@@ -1,4 +1,4 @@
-"""Our p50 beside ONNX Runtime's own profile, inference by inference: edgefer-base in FP32 and INT8.
+"""Our p50 compared with ONNX Runtime's own profile, inference by inference: edgefer-base in FP32 and INT8.
 
 python benchmarks/timing/ort_profile.py [--seconds 3]
 
@@ -30,12 +30,12 @@ from edgefer.evaluation import timing
 
 OUT = Path(__file__).parents[1] / "results" / "ort_profile.json"
 BUNDLE = "edgefer-base"
-BOUND = 0.05  # by which the two may differ
+BOUND = 0.05  # maximum difference of the two
 IMAGES = 64
 
 
 def files(folder: Path) -> dict[str, Path]:
-    """Return the FP32 and INT8 files; what the family does not carry is exported."""
+    """Return the FP32 and INT8 files; export the ones that are not shipped."""
     import torch
 
     from edgefer import models
@@ -51,7 +51,7 @@ def files(folder: Path) -> dict[str, Path]:
 
 
 def activate(file: Path, profile: Path | None) -> tuple[onnxruntime.OnnxRuntimeSession, ort.InferenceSession]:
-    """Start a network as edgefer does but for profiling; both the session of ours and ONNX Runtime's are returned."""
+    """Start a network like edgefer, but with profiling; return our session and ONNX Runtime's."""
     options = onnxruntime.options()
     if profile:
         options.enable_profiling = True
@@ -61,10 +61,10 @@ def activate(file: Path, profile: Path | None) -> tuple[onnxruntime.OnnxRuntimeS
 
 
 def profiled(inner: ort.InferenceSession, timed: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return what the profile has for the inferences that were timed.
+    """Return the profile's times of the timed inferences.
 
     Args:
-        inner: a session whose profile ends here.
+        inner: a session; its profile ends here.
         timed: (rounds, turn) of our samples.
 
     Returns:
@@ -78,7 +78,7 @@ def profiled(inner: ort.InferenceSession, timed: tuple[int, ...]) -> NDArray[np.
 
 
 def compared(samples: NDArray[np.float64], own: NDArray[np.float64], plain: NDArray[np.float64]) -> dict[str, Any]:
-    """Return our latency beside the profile's, and what profiling costs."""
+    """Return our latency and the profile's, and the cost of profiling."""
     extra = (samples - own) * 1e6
     return {
         "ours": asdict(timing.latency(samples)),
@@ -110,7 +110,7 @@ def main() -> None:
         started = [
             activate(file, profile)
             for title, file in networks.items()
-            for profile in (None, folder / title)  # the plain one, then the one that is profiled
+            for profile in (None, folder / title)  # the plain one, then the profiled one
         ]
         samples = timing.in_turn(
             [session.infer for session, _ in started], [images] * len(started), seconds=arguments.seconds

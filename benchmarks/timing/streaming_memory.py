@@ -1,4 +1,4 @@
-"""Memory of evaluating over data: edgefer-base's INT8 network over all images of FER2013, and over them ten times.
+"""Memory use of evaluation: edgefer-base's INT8 network over all images of FER2013, and over ten times as many.
 
 python benchmarks/timing/streaming_memory.py [FER2013.zip] [--threads 2]
 
@@ -44,7 +44,7 @@ LOGIT_BYTES = 4
 
 
 class Watch:
-    """The most memory of its own that this process has while the block runs."""
+    """The peak of this process's anonymous memory while the block runs."""
 
     def __init__(self) -> None:
         self._over = threading.Event()
@@ -68,16 +68,16 @@ class Watch:
 
 
 def repeated(dataset: Dataset, times: int) -> Split:
-    """Return all images of a data set, in order, so many times."""
+    """Return all images of a data set in order, repeated."""
     indices = np.tile(np.arange(len(dataset), dtype=np.int64), times)
     return Split(f"all, {times} x", dataset.images, indices, dataset.labels[indices], dataset.rows[indices])
 
 
 def evaluate(made: bundle.Bundle, network: str, rows: Split, threads: int) -> dict[str, Any]:
-    """Evaluate in this process and return what it took, in bytes and seconds."""
+    """Evaluate in this process; return its memory in bytes and the seconds."""
     session = registry.open_network(made, network, options=Options(threads=threads))
     spec = made.manifest.preprocessing
-    # ONNX Runtime plans its memory anew for each shape that it knows: whole batches and the smaller one at the end.
+    # ONNX Runtime plans its memory for each new shape: full batches and the smaller last one.
     warm = np.arange(min(WARM * BATCH + len(rows) % BATCH, len(rows)))
     for _ in range(2):
         predict.logits(session.infer, spec, rows.subset(warm), BATCH)
@@ -110,7 +110,7 @@ def in_own_process(source: Path, times: int, threads: int) -> dict[str, Any]:
 
 
 def per_image(runs: list[dict[str, Any]], stage: str) -> float:
-    """Return the bytes that each further image took: the difference between the two evaluations."""
+    """Return the bytes per additional image: the difference between the two evaluations."""
     few, many = (run[stage] - run["own_before"] for run in runs)
     return float((many - few) / (runs[1]["images"] - runs[0]["images"]))
 
@@ -126,7 +126,7 @@ def main() -> None:
         rows = repeated(data.load(arguments.data), arguments.times)
         json.dump(evaluate(made, NETWORK, rows, arguments.threads), sys.stdout)
         return
-    dataset = data.load(arguments.data)  # into the cache, where it is not yet
+    dataset = data.load(arguments.data)  # fills the cache, if needed
     said = {"name": dataset.name, "digest": dataset.digest, "images": len(dataset), "bytes": dataset.images.nbytes}
     load_before = machine.load_average()
     runs = [in_own_process(arguments.data, times, arguments.threads) for times in TIMES]

@@ -1,4 +1,4 @@
-"""How long a turn must be: latency by place in a turn, of networks in pairs and of all of them in one bench.
+"""How long a turn must be: latency by position in a turn, for pairs of networks and for all of them in one bench.
 
 python benchmarks/timing/turns.py BUNDLE [BUNDLE ...] [--seconds 3]
 
@@ -81,11 +81,11 @@ def main() -> None:
 
 
 def beside(apart: Times, together: Times) -> dict[str, object]:
-    """Return a network's latency among all networks over that among its bundle's.
+    """Return a network's latency among all networks, relative to that among its bundle's.
 
     Args:
-        apart: seconds, (rounds, places), in turns with its bundle's networks.
-        together: likewise, with all of them.
+        apart: seconds, (rounds, positions), in turns with its bundle's networks.
+        together: the same with all networks.
     """
     settled = float(np.median(apart[:, SETTLED]))
     parts = {

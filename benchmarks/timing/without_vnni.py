@@ -1,4 +1,4 @@
-"""Whether INT8 says the same on an x86 CPU without VNNI: ONNX Runtime on an emulated one, beside this machine.
+"""INT8 on an x86 CPU without VNNI: ONNX Runtime on an emulated one, compared with this machine.
 
 python benchmarks/timing/without_vnni.py [BUNDLE ...] [--data FER2013.zip] [--images 100] [--qemu qemu-x86_64-static]
 
@@ -33,9 +33,9 @@ from edgefer.evaluation import timing
 
 OUT = Path(__file__).parents[1] / "results" / "without_vnni.json"
 CORE = "Haswell"
-KERNELS = {"fast": "0", "exact": "1"}  # of session.x64quantprecision
+KERNELS = {"fast": "0", "exact": "1"}  # the value of session.x64quantprecision
 
-# Runs on both sides, image by image, as a device does.
+# Runs on both sides, image by image as on a device.
 RUN = """
 import json, sys
 import numpy as np
@@ -56,7 +56,7 @@ Logits = dict[str, NDArray[np.float32]]
 
 
 def logits(python: list[str], model: Path, inputs: NDArray[np.float32]) -> Logits:
-    """Return a network's answers by kind of kernel, run by `python`, a command."""
+    """Return a network's logits by kind of kernel, run by `python`, a command."""
     with tempfile.TemporaryDirectory(prefix="edgefer-") as folder:
         np.save(Path(folder) / "inputs.npy", inputs)
         output(
@@ -66,7 +66,7 @@ def logits(python: list[str], model: Path, inputs: NDArray[np.float32]) -> Logit
 
 
 def cost(model: Path, inputs: NDArray[np.float32], seconds: float) -> dict[str, Any]:
-    """Return how much longer exact kernels take than fast ones on this CPU."""
+    """Return the slowdown of exact kernels against fast ones on this CPU."""
     sessions = []
     for exact in KERNELS.values():
         settings = options()

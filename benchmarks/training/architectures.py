@@ -1,4 +1,4 @@
-"""Which plain residual networks are small, fast in INT8 and accurate on this machine: depths, widths and resolutions.
+"""Plain residual networks that are small, fast in INT8 and accurate on this machine: depths, widths, resolutions.
 
 python benchmarks/training/architectures.py [--out FILE.json] [--seconds 2] [--train FER2013.zip] [--only nano]
 
@@ -35,9 +35,9 @@ class Candidate(NamedTuple):
     """The shape of a plain residual network."""
 
     side: int  # pixels
-    widths: list[int]  # of each stage
+    widths: list[int]  # per stage
     blocks: list[int]
-    stem_side: int = 3  # of the first kernel
+    stem_side: int = 3  # first kernel
 
 
 CANDIDATES = {
@@ -130,7 +130,7 @@ def main() -> None:
 
 
 def known(file: Path) -> dict[tuple[str, str], dict[str, Any] | None]:
-    """Return what candidates learned, by size and title, as far as an earlier run wrote it."""
+    """Return the candidates' training results by size and title, from an earlier run's file."""
     if not file.exists():
         return {}
     entries = json.loads(file.read_text(encoding="utf-8"))["candidates"]
@@ -138,7 +138,7 @@ def known(file: Path) -> dict[tuple[str, str], dict[str, Any] | None]:
 
 
 def titled(candidate: Candidate) -> str:
-    """Return what a candidate is called: widths and blocks of its stages, and what else is not as in most."""
+    """Return a candidate's name: widths and blocks of its stages, and other deviations from the common settings."""
     stages = ["-".join(map(str, each)) for each in (candidate.widths, candidate.blocks)]
     pixels = [] if candidate.side == 44 else [f"{candidate.side} px"]
     stem = [] if candidate.stem_side == 3 else [f"first kernel {candidate.stem_side} x {candidate.stem_side}"]
@@ -146,12 +146,12 @@ def titled(candidate: Candidate) -> str:
 
 
 def model_args(candidate: Candidate) -> dict[str, Any]:
-    """Return a candidate's settings for the model."""
+    """Return a candidate's model settings."""
     return {key: getattr(candidate, key) for key in ("widths", "blocks", "stem_side")}
 
 
 def accuracy(size: str, candidate: Candidate, dataset: Dataset, epochs: int, work: Path) -> dict[str, Any]:
-    """Return a candidate's accuracy on PublicTest after few epochs; goes on with what `work` has of it."""
+    """Return a candidate's accuracy on PublicTest after a few epochs; resumes from `work`."""
     args = ", ".join(f"{key} = {value}" for key, value in model_args(candidate).items())
     settings = [f"model.args={{ {args} }}", f"preprocessing.size={candidate.side}", "train.mirror=false"]
     run = work / f"{size}-{titled(candidate).replace(', ', '_').replace(' ', '')}-{epochs}"
@@ -169,7 +169,7 @@ def accuracy(size: str, candidate: Candidate, dataset: Dataset, epochs: int, wor
 
 
 def random_network(candidate: Candidate) -> nn.Module:
-    """Return a network whose BatchNorm is not that of a start: quantizers and folding are as after a training."""
+    """Return a network with non-initial BatchNorm, so that quantizers and folding are as after training."""
     torch.manual_seed(0)
     network = models.create("plain-resnet", 7, 1, model_args(candidate))
     for module in network.modules():

@@ -1,4 +1,4 @@
-"""Which heads on EfficientNet-B0 have the parameters that "Human Emotion Recognition" gives in its Fig. 1.
+"""Heads on EfficientNet-B0 with the parameter counts of "Human Emotion Recognition", Fig. 1.
 
 python benchmarks/training/attention_head.py
 
@@ -18,7 +18,7 @@ OUT = Path(__file__).parents[1] / "results" / "attention_head.json"
 LEARNING, OTHERS = 6_438_787, 44_583  # Fig. 1
 CHANNELS, CLASSES = 1280, 7
 SIDES = (1, 3, 5, 7)
-WIDTHS = tuple(2**power for power in range(4, 12))  # of dense layers and bottlenecks
+WIDTHS = tuple(2**power for power in range(4, 12))  # widths of dense layers and bottlenecks
 
 
 def conv(inputs: int, outputs: int, side: int) -> int:
@@ -26,7 +26,7 @@ def conv(inputs: int, outputs: int, side: int) -> int:
 
 
 def attentions() -> Iterator[tuple[str, int, tuple[int, ...]]]:
-    """Yield what a block is called, its parameters, and the maps that BatchNorm may follow."""
+    """Yield a block's name, its parameters, and the maps that BatchNorm may follow."""
     for side in SIDES:
         yield f"CBAM: {side}x{side} over mean and maximum", conv(2, 1, side), (1,)
         yield f"{side}x{side} to 1 map", conv(CHANNELS, 1, side), (1,)
@@ -43,7 +43,7 @@ def heads(attention: int, maps: tuple[int, ...], learning: int, others: int) -> 
         for widths in itertools.combinations_with_replacement(sorted(WIDTHS, reverse=True), depth):
             sides = [CHANNELS, *widths, CLASSES]
             dense = sum(conv(before, after, 1) for before, after in itertools.pairwise(sides))
-            if attention + dense + others != learning:  # BatchNorm learns as many numbers as it keeps
+            if attention + dense + others != learning:  # BatchNorm has as many trainable values as running ones
                 continue
             places = (CHANNELS, *maps, *widths)
             norms = {

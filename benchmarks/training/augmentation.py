@@ -1,4 +1,4 @@
-"""Share of a training step that augmentation takes: the default recipe's network and batch, both timed in turn.
+"""Augmentation's share of a training step: network and batch of the default recipe, both timed in turn.
 
 python benchmarks/training/augmentation.py
 """

@@ -1,4 +1,4 @@
-"""What a teacher costs a student: images a second without one, with its answers on disk, and with it in every step.
+"""What a teacher costs a student: images a second without one, with cached predictions, and with a live teacher.
 
 python benchmarks/training/cached_teaching.py fer2013.zip [--recipe edgefer-nano] [--teacher edgefer-base] [--rounds 25]
 
@@ -45,7 +45,7 @@ def main() -> None:
     teachers = f"teaching.teachers={json.dumps([arguments.teacher])}"
     dataset = data.load(arguments.data)
     with tempfile.TemporaryDirectory() as name:
-        os.environ["EDGEFER_CACHE"] = name  # so that the asking is timed
+        os.environ["EDGEFER_CACHE"] = name  # so that the teacher's predictions are timed
         settings = {"bare": [], "cached": [teachers, "teaching.views=1"], "live": [teachers]}
         jobs = {
             kind: Student(
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 class Student:
-    """A training, some steps at a time."""
+    """A training that runs a few steps at a time."""
 
     job: TrainSetup
 
@@ -103,7 +103,7 @@ class Student:
         self._recipe, self._run = recipe, Path(folder) / kind
 
     def begin(self, dataset: data.Dataset) -> None:
-        """Make it ready for its first step, but for the teachers' answers."""
+        """Prepare the first step, without the teacher's predictions."""
         self.job = prepare(self._recipe, dataset, self._run, False, "cpu")
         self._stepper, _ = self.job.begin(self._recipe.phases[0])
         self._order = images.order(len(self.job.training), 0, 0)

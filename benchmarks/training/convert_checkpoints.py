@@ -1,9 +1,9 @@
-"""Checkpoints as edgefer wrote them before its words were settled, in today's form: the same weights, other names.
+"""Convert checkpoints in edgefer's old format to today's: the same weights, other names.
 
 python benchmarks/training/convert_checkpoints.py FOLDER OUT
 
-FOLDER holds a checkpoint (``best.json`` and its tensors), or folders with one each. The tensors are copied as they are.
-Digests inside of other checkpoints stay: they name the files that were used.
+FOLDER holds a checkpoint (``best.json`` and its tensors), or folders with one each. The tensors are copied unchanged.
+Digests of other checkpoints stay: they name the files that were used.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from edgefer import paths
 from edgefer.errors import InputError
 from edgefer.learning import checkpoint
 
-DROPPED = ("ema_power", "sam")  # settings of `train` that no longer exist; the weights are what they are
+DROPPED = ("ema_power", "sam")  # removed settings of `train`; they don't affect the weights
 
 
 def main() -> None:
-    """Convert what FOLDER holds."""
+    """Convert the checkpoints in FOLDER."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
@@ -36,10 +36,10 @@ def main() -> None:
 
 
 def convert(folder: Path, out: Path) -> None:
-    """Write the checkpoint of `folder` into `out` in today's form, and read it back.
+    """Write the checkpoint of `folder` to `out` in today's format, and read it back.
 
     Raises:
-        InputError: its network has layers that edgefer no longer has, or what was written is no checkpoint.
+        InputError: the network has layers that edgefer no longer has, or the written file is no checkpoint.
     """
     content = converted(json.loads((folder / "best.json").read_text(encoding="utf-8")), str(folder))
     out.mkdir(parents=True, exist_ok=True)
@@ -50,11 +50,11 @@ def convert(folder: Path, out: Path) -> None:
 
 
 def converted(content: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return what stands in ``best.json`` in today's form; what is in it already stays.
+    """Return the content of ``best.json`` in today's format; current content stays.
 
     Args:
-        content: a tree as `edgefer.learning.state` writes it: a dict is a list of pairs.
-        name: what messages call it.
+        content: a tree as written by `edgefer.learning.state`: a dict is a list of pairs.
+        name: for messages.
 
     Raises:
         InputError: the network weighs spatial positions.
@@ -88,7 +88,7 @@ def _recipe(recipe: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _pairs(value: Any) -> Any:
-    """Return tuples of `dict.items` as the lists that JSON has."""
+    """Return tuples of `dict.items` as JSON lists."""
     if isinstance(value, list | tuple):
         return [_pairs(each) for each in value]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Training in two processes beside one: the same losses, the same accuracy, how fast; and eight GPUs on paper.
+"""Training in two processes compared with one: losses, accuracy and speed; and an estimate for eight GPUs.
 
 python benchmarks/training/distributed.py [--out FILE]
 
@@ -32,7 +32,7 @@ from tests.helpers import together
 RESULTS = Path(__file__).parents[1] / "results"
 BEFORE, STEPS, EPOCHS = 4, 24, 24
 NETWORKS = {"compact": "compact", "resnet18": "ResNet-18"}
-# Of the estimate for eight GPUs.
+# Assumptions for eight GPUs.
 GPUS, IMAGES_EACH = 8, 128
 OPERATIONS_PER_SECOND = 312e12 / 10
 SECONDS_PER_MESSAGE = 10e-6
@@ -50,7 +50,7 @@ ASSUMED = {
 
 
 def worker(folder: Path, seeds: int) -> None:
-    """Train as one of torchrun's processes, and write what this one saw."""
+    """Train as one of torchrun's processes, and write this one's record."""
     exact = together.noted(together.trainings()["mixed"], together.images(), folder / "exact")
     faces = data.builtin(train=1400, val=700, test=7)
     accuracies = [
@@ -74,7 +74,7 @@ def worker(folder: Path, seeds: int) -> None:
 
 
 def run(processes: int, seeds: int) -> dict[str, Any]:
-    """Return what a training in so many processes saw."""
+    """Return the record of a training with a number of processes."""
     launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     root = Path(__file__).parents[2]
     settings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
@@ -92,7 +92,7 @@ def run(processes: int, seeds: int) -> dict[str, Any]:
 
 
 def paper(name: str) -> dict[str, Any]:
-    """Return what eight GPUs would make of a network, by the assumptions."""
+    """Return the estimate for a network on eight GPUs."""
     bench = json.loads((RESULTS / "fer2013" / name / "bench.json").read_text(encoding="utf-8"))["bundles"][0]
     compute = max(IMAGES_EACH * 6 * bench["macs"] / OPERATIONS_PER_SECOND, HOST_SECONDS)
     gradients = 4 * bench["parameters"]

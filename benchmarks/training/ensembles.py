@@ -1,4 +1,4 @@
-"""What networks know together that none of them knows alone: whether they are worth having as teachers.
+"""What ensembles know beyond their networks: whether they are worth using as teachers.
 
 python benchmarks/training/ensembles.py fer2013.zip RUN RUN [RUN ...] [--int8 BUNDLE ...] [--mirrored]
 
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def trained(runs: Sequence[Path], dataset: Dataset) -> Iterator[tuple[str, Path, checkpoint.Checkpoint]]:
-    """Yield each run's name, its ``best.json`` and what that holds; PublicTest chose it and taught it nothing."""
+    """Yield each run's name, its ``best.json`` and the content; PublicTest selected it but was not trained on."""
     names = set()
     for run in runs:
         head = checkpoint.find(run)
@@ -100,7 +100,7 @@ def trained(runs: Sequence[Path], dataset: Dataset) -> Iterator[tuple[str, Path,
         if found.data["digest"] != dataset.digest or found.recipe.data.split != "official":
             raise SystemExit(f"{run} was trained on other data or another split")
         folder = head.absolute().parent
-        name = folder.parent.name if folder.name == "checkpoint" else folder.name  # a bundle's checkpoint: the bundle's
+        name = folder.parent.name if folder.name == "checkpoint" else folder.name  # the bundle's own checkpoint
         if name in names:
             raise SystemExit("two runs have the same name")
         names.add(name)
@@ -116,7 +116,7 @@ def _mirrored(split: Split) -> Split:
 def scores(probabilities: NDArray[np.float64], split: Split) -> dict[str, Any]:
     """Return accuracy and cross entropy in nats of probabilities (n, classes), as they are and at the best temperature.
 
-    The last says more of which network is better than accuracy does: it counts how near a miss was, not confidence.
+    The last compares networks better than accuracy does: it ignores confidence and counts how near a miss was.
     """
     logits = np.log(probabilities)
     temperature = confidence.fit("ensemble", logits.astype(np.float32), split).temperature

@@ -1,4 +1,4 @@
-"""INT8 against an FP32 network that was given the same extra epochs: what fine-tuning alone is worth is taken off.
+"""INT8 against an FP32 network with the same extra epochs, to separate the effect of fine-tuning alone.
 
 python benchmarks/training/extra_epochs.py CHECKPOINT BUNDLE [--data FER2013.zip] [--out FILE.json]
 
@@ -31,12 +31,12 @@ from edgefer.recipes import Recipe
 from edgefer.training.trainer import train
 
 RESULTS = Path(__file__).parents[1] / "results"
-SHARES = (0.01, 0.1)  # of the recipe's rate: fine-tuning's own, and ten times that
+SHARES = (0.01, 0.1)  # of the recipe's rate: the one of fine-tuning, and ten times that
 PACKAGES = ("torch", "timm", "onnx", "onnxruntime", "numpy")
 
 
 def longer(recipe: Recipe, weights: Path, epochs: int, share: float) -> Recipe:
-    """Return the recipe of some more epochs from `weights`, at a share of the rate."""
+    """Return the recipe for some more epochs from `weights`, at a fraction of the rate."""
     tree = recipe.model_dump(mode="json")
     last = tree["phases"][-1]
     tree["phases"] = [{**last, "epochs": epochs, "lr": last["lr"] * share, "schedule": "cosine", "warmup_epochs": 0.0}]

@@ -1,4 +1,4 @@
-"""Whether a Keras network answers alike once `edgefer train --weights` has read its file: EfficientNets against Keras.
+"""Do Keras networks give the same outputs after `edgefer train --weights` has read their files? EfficientNets.
 
     pip install keras h5py && KERAS_BACKEND=torch python benchmarks/training/keras_weights.py
 
@@ -32,7 +32,7 @@ LAYOUTS = ("whole.h5", "only.weights.h5", "whole.keras")
 
 
 def main() -> None:
-    """Compare them and write the figures."""
+    """Compare them and write the results."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     import keras
 
@@ -46,11 +46,11 @@ def main() -> None:
         for layer in built.layers:
             if not layer.name.startswith("normalization"):
                 layer.set_weights([_drawn(random, weight) for weight in layer.weights])
-            layer.momentum = 0.0  # of BatchNorm: one batch gives its statistics, so that signals neither die nor burst
+            layer.momentum = 0.0  # of BatchNorm: statistics from one batch, so that signals neither vanish nor explode
         built(pictures, training=True)
         wanted = np.asarray(built.predict(pictures, verbose=0))
         scaled = torch.from_numpy(pictures.transpose(0, 3, 1, 2))
-        # The first layers of Keras' networks, which `Preprocessing` stands for in edgefer.
+        # The first layers of Keras networks; edgefer's `Preprocessing` replaces them.
         scaled = scaled / 128 - 1 if theirs.startswith("EfficientNetV2") else scaled / 255
         for layout in LAYOUTS:
             with tempfile.TemporaryDirectory() as folder:
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def _drawn(random: np.random.Generator, weight: Any) -> NDArray[np.float32]:
-    """Return random numbers for a weight of Keras'."""
+    """Return random values for a Keras weight."""
     shape, name = tuple(weight.shape), str(weight.name)
     if len(shape) > 1:
         inputs = np.prod(shape[:-1]) if shape[-1] > 1 else np.prod(shape[:2])

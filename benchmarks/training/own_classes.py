@@ -1,4 +1,4 @@
-"""What `train --from edgefer-base` is worth on a few pictures with labels of their own.
+"""What `train --from edgefer-base` gains on a few pictures with custom labels.
 
 python benchmarks/training/own_classes.py [--data fer2013.zip] [--seeds 3] [--out FILE]
 
@@ -33,13 +33,13 @@ from tests.helpers import sources
 
 OUT = Path(__file__).parents[1] / "results" / "own_classes.json"
 OWN = {"negative": ("angry", "disgust", "fear", "sad"), "neutral": ("neutral",), "positive": ("happy",)}
-TRAINED, TESTED = 100, 500  # pictures a label
+TRAINED, TESTED = 100, 500  # pictures per label
 _SCRATCH = ["--epochs", "30", "--set", "train.batch_size=16", "--set", "phases.0.lr=0.02"]
 WAYS = {"from": ["--from", "edgefer-base"], "scratch": ["edgefer-base", *_SCRATCH]}
 
 
 def write(folder: Path, fer2013: data.Dataset, seed: int) -> None:
-    """Write the data set that a user would have."""
+    """Write a data set like a user's."""
     random = np.random.default_rng(seed)
     seen = {image.tobytes() for image in fer2013.images[fer2013.splits == 0]}
     for split, name, count in ((1, "train", TRAINED), (2, "test", TESTED)):
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def _run(way: str, fer2013: data.Dataset, seed: int) -> dict[str, Any]:
-    """Return what a training comes to."""
+    """Return the result of a training."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         own, run = Path(folder) / "own", Path(folder) / "run"

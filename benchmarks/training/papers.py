@@ -1,4 +1,4 @@
-"""What the papers' networks cost after compression, which their documents claim and do not measure.
+"""Cost of the papers' networks after compression, which the papers claim but do not measure.
 
 python benchmarks/training/papers.py [--data FER2013.zip] [--work FOLDER] [--out FILE.json] [--only RECIPE ...]
 
@@ -31,7 +31,7 @@ from edgefer.devices import machine
 HERE = Path(__file__).parents[1]
 RECIPES = ("insideout-v2s", "b2-two-stage", "b0-mixup", "b0-attention", "cnn-15m", "vgg16-scratch", "resnet18-mixup")
 OURS = "edgefer-base"
-EACH = {"train": ("Training", 10), "val": ("PublicTest", 4), "test": ("PrivateTest", 4)}  # images of each class
+EACH = {"train": ("Training", 10), "val": ("PublicTest", 4), "test": ("PrivateTest", 4)}  # images per class
 SHORT = (
     'phases=[{ name = "all", epochs = 1, optimizer = "adamw", lr = 1e-4 }]',
     "train.batch_size=16",
@@ -85,7 +85,7 @@ def known(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def write_few(dataset: Dataset, path: Path) -> None:
-    """Write the first images of each class and split as a data set of its own, in FER2013's layout."""
+    """Write the first images of each class and split as a separate data set, in FER2013's layout."""
     with paths.write_atomically(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["emotion", "pixels", "Usage"])
@@ -97,19 +97,19 @@ def write_few(dataset: Dataset, path: Path) -> None:
 
 
 def made(recipe: str, few: Path, work: Path) -> str:
-    """Return the recipe's bundle, made if it is not there."""
+    """Return the recipe's bundle; make it if it is missing."""
     bundle = work / f"{recipe}-bundle"
     if not bundle.exists():
         run, settings = work / f"{recipe}-run", [part for each in SHORT for part in ("--set", each)]
         if not (run / "best.json").exists():
             edgefer("train", recipe, "--no-pretrained", *settings, "--data", few, "--out", run, "--threads", 1)
-        options = ("--ptq", "--max-drop", 100, "--allow-float")  # some of these networks have SiLU
+        options = ("--ptq", "--max-drop", 100, "--allow-float")  # some of these networks use SiLU
         edgefer("compress", run, "--int8", *options, "--data", few, "--out", bundle, "--threads", 1)
     return str(bundle)
 
 
 def measured(name: str, bundle: str, few: Path) -> dict[str, Any]:
-    """Return what the networks of a bundle cost: measured on this machine, projected for those that are not here."""
+    """Return the costs of a bundle's networks: measured on this machine, projected for the others."""
 
     def benched(device: str, command: str = "bench") -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
@@ -149,7 +149,7 @@ def measured(name: str, bundle: str, few: Path) -> dict[str, Any]:
 
 
 def edgefer(*arguments: object) -> dict[str, Any]:
-    """Run a command of edgefer's and return its JSON."""
+    """Run an edgefer command and return its JSON."""
     command = [sys.executable, "-m", "edgefer", *map(str, arguments), "--json"]
     console.say(f"edgefer {' '.join(map(str, arguments))}")
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}

@@ -1,4 +1,4 @@
-"""A trained plain residual network made narrower: the channels that the loss needs least are cut out.
+"""Prune a trained plain residual network: cut the channels that matter least to the loss.
 
 python benchmarks/training/prune.py RUN OUT --widths 16 32 48 [--data fer2013.zip] [--images 4096]
 
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def importance(network: PlainResNet, split: Split, spec: Preprocessing, images: int) -> dict[str, Tensor]:
-    """Return the score of each channel, float32, (channels,), by the stream that `mirroring.layers` names."""
+    """Return the score of each channel, float32, (channels,), by the stream names of `mirroring.layers`."""
     network.eval()
     layers = mirroring.layers(network)
     scores = {layer.writes: torch.zeros(layer.norm.num_features) for layer in layers}
@@ -86,7 +86,7 @@ def importance(network: PlainResNet, split: Split, spec: Preprocessing, images: 
 
 
 def cut(wide: PlainResNet, narrow: PlainResNet, scores: dict[str, Tensor]) -> None:
-    """Give a narrower network the weights of the channels with the highest scores, in their order."""
+    """Copy the weights of the channels with the highest scores, in order, into a narrower network."""
     pairs = list(zip(mirroring.layers(wide), mirroring.layers(narrow), strict=True))
     kept: dict[str, Tensor] = {}
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A search on edgefer-nano's shape: which smaller networks are worth having, 5 epochs a trial on FER2013.
+"""A search on edgefer-nano's architecture for smaller networks, 5 epochs a trial on FER2013.
 
 python benchmarks/training/search.py [--trials 16] [--data FER2013.zip] [--out runs/search/nano]
 
@@ -27,7 +27,7 @@ from edgefer.search.trials import SearchJob
 HERE = Path(__file__).parent
 OUT = HERE.parent / "results" / "search.json"
 RECIPE, EPOCHS = "edgefer-nano", 5
-SETTINGS = ("model.args.stem_stride=1", "train.precision=bf16")  # the first as it is, named since trials change it
+SETTINGS = ("model.args.stem_stride=1", "train.precision=bf16")  # the first one as is, named because trials change it
 
 
 def main() -> None:

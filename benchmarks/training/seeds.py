@@ -1,4 +1,4 @@
-"""How much an accuracy of the family owes to chance: the same training and compression with different seeds.
+"""Variation of a pretrained model's accuracy over seeds: the same training and compression.
 
 edgefer bench BUNDLE --device cpu --data fer2013.zip --json > bench.json
 python benchmarks/training/seeds.py edgefer-nano --run BUNDLE TRAINING BENCH.json --run BUNDLE TRAINING BENCH.json
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def figures(manifest: bundle.Manifest, trained: checkpoint.Checkpoint, bench: dict[str, Any]) -> dict[str, Any]:
-    """Return what one seed led to: accuracies of INT8 and FP32 on PrivateTest, as shares."""
+    """Return one seed's results: accuracy of INT8 and FP32 on PrivateTest, as fractions."""
     measured = {network["network"]: network for network in bench["networks"]}
     if measured["int8-cpu"]["sha256"] != manifest.networks["int8-cpu"].sha256:
         raise SystemExit("a bench is of another bundle")
@@ -62,7 +62,7 @@ def figures(manifest: bundle.Manifest, trained: checkpoint.Checkpoint, bench: di
 
 
 def without_seed(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return a recipe with nothing in it that differs from seed to seed, settings of today, and files by name."""
+    """Return a recipe without anything that differs between seeds, with today's settings and files by name."""
     rest = recipes.parse(recipe, "the run's recipe").model_dump(mode="json")
     rest["train"].pop("seed")
     rest["model"].pop("initial_weights")
@@ -73,7 +73,7 @@ def without_seed(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def said(runs: list[dict[str, Any]]) -> str:
-    """Return mean and range of INT8 over seeds, for the card and README."""
+    """Return mean and range of INT8 over seeds, for the model card and README."""
     shares = [100 * run["int8"]["quality"] for run in runs]
     trained = sorted({run["precision"] for run in runs})
     how = f", trained in {' and '.join(trained)}" if len(trained) > 1 else ""

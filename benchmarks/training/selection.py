@@ -1,4 +1,4 @@
-"""How much of a checkpoint's accuracy on PublicTest is owed to being chosen there.
+"""Selection bias: the share of a checkpoint's PublicTest accuracy that comes from selection on PublicTest.
 
 python benchmarks/training/selection.py fer2013.zip RUN [RUN ...]
 
@@ -33,7 +33,7 @@ from edgefer.learning import checkpoint, evaluate
 OUT = Path(__file__).parents[1] / "results" / "selection.json"
 _BESIDE = 2  # pixels
 _SCORES = ("accuracy", "fitted_loss")
-View = tuple[int, bool, NDArray[np.float64]]  # side of the crop, whether mirrored, probabilities (n, classes)
+View = tuple[int, bool, NDArray[np.float64]]  # crop side, mirrored or not, probabilities (n, classes)
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def views(found: checkpoint.Checkpoint, split: Split) -> list[View]:
-    """Return what a network says of each view, that first which chose the checkpoint."""
+    """Return a network's output for each view, first the view that selected the checkpoint."""
     network, spec = checkpoint.build(found), found.recipe.preprocessing
     side = split.source.shape[1]
     chosen = spec.crop_side(side, side)
@@ -87,7 +87,7 @@ def views(found: checkpoint.Checkpoint, split: Split) -> list[View]:
 
 
 def compared(scored: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the scores of the first view and the means of those of the others."""
+    """Return the scores of the first view and the mean scores of the others."""
     first = {name: scored[0][name] for name in _SCORES}
     others = {name: round(float(np.mean([view[name] for view in scored[1:]])), 6) for name in _SCORES}
     return {"chosen_by": first, "others": others}

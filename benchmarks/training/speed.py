@@ -1,4 +1,4 @@
-"""How many images a second each paper's recipe trains here: what `edgefer claims --todo` counts hours from.
+"""Training speed of each paper's recipe here, for the hours of `edgefer claims --todo`.
 
 python benchmarks/training/speed.py --data fer2013.zip [--only b2-two-stage]
 
@@ -30,7 +30,7 @@ from edgefer.recipes import Recipe
 
 OUT = Path(__file__).parents[1] / "results" / "training_speed.json"
 REPEAT = "python benchmarks/training/speed.py --data fer2013.zip"
-MOST = 4  # images of a step that is timed: a recipe's own batch may take a minute
+MOST = 4  # images of a timed step: a recipe's own batch may take a minute
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -41,7 +41,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def measured(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
-    """Return a recipe's images a second, in each phase and in validation, and how many images it has."""
+    """Return a recipe's images per second, in each phase and in validation, and its number of images."""
     chosen = data.only(dataset, recipe.data.classes)
     spec, batch = recipe.preprocessing, min(recipe.train.batch_size, MOST)
     classes = len(chosen.classes)

@@ -1,4 +1,4 @@
-"""What each change of a recipe gave: runs that differ in it, on PublicTest.
+"""Effect of each change of a recipe, on PublicTest.
 
 python benchmarks/training/steps.py RUN [RUN ...] [--data fer2013.zip] [--out FILE.json]
 
@@ -70,14 +70,14 @@ def main() -> None:
 
 
 def changes(recipe: Recipe) -> dict[str, Any]:
-    """Return each setting that differs from the recipe of the same name, by its key; without epochs and paths."""
+    """Return the settings that differ from the recipe of the same name, by key; without epochs and paths."""
     mine, shipped = (flat(each.model_dump(mode="json")) for each in (recipe, recipes.load(recipe.name)))
     left_out = ("phases.0.epochs", "teaching.votes", "model.initial_weights", "description")
     return {key: value for key, value in mine.items() if shipped.get(key) != value and key not in left_out}
 
 
 def flat(tree: dict[str, Any], before: str = "") -> dict[str, Any]:
-    """Return a tree's leaves by their dotted keys; a list of settings counts as one leaf, phases do not."""
+    """Return a tree's leaves by dotted keys; a list of settings counts as one leaf, phases do not."""
     found: dict[str, Any] = {}
     for key, value in tree.items():
         if key == "phases":

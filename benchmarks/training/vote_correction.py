@@ -1,4 +1,4 @@
-"""What teachers that votes inform have to teach, and how much of it they have by heart: which of them, and what power.
+"""What vote-corrected teachers know and how much they have memorized: which ensemble, and which power.
 
 python benchmarks/training/vote_correction.py fer2013.zip fer2013new.csv RUN [RUN ...] [--images 4000]
 
@@ -90,7 +90,7 @@ def main() -> None:
 def told(
     answers: list[dict[str, torch.Tensor]], likely: dict[str, torch.Tensor], power: float, known: Split, unseen: Split
 ) -> dict[str, Any]:
-    """Return the scores on unseen images, and the mean P(label) on both where the votes speak against the label."""
+    """Return the scores on unseen images, and the mean P(label) on both sets where the votes contradict the label."""
     said, label = {}, {}
     for split in (known, unseen):
         mean = torch.stack([each[split.name] for each in answers]).mean(0)
@@ -105,7 +105,7 @@ def told(
 
 
 def against(said: NDArray[np.float64], likely: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """Return the mean probability of the label where another one is the likelier by the votes."""
+    """Return the mean probability of the label where the votes favour another one."""
     rows = likely.argmax(1) != labels
     return round(float(said[rows, labels[rows]].mean()), 4)
 

@@ -1,4 +1,4 @@
-"""docs/browser.webp: the page of `edgefer export web`, as a phone shows it.
+"""docs/browser.webp: the page of `edgefer export web` on a phone-sized screen.
 
 python benchmarks/web/picture.py --skimage FOLDER [--detector FILE]
 
@@ -30,7 +30,7 @@ from tests.helpers import browser as browsers  # noqa: E402
 
 OUT = ROOT / "docs" / "browser.webp"
 WIDTH = 400
-PART = (60, 0, 400, 290)  # of the portrait, around the face
+PART = (60, 0, 400, 290)  # portrait crop around the face
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""edgefer's two forms beside face-api.js and human, in one Chromium.
+"""edgefer's two web builds compared with face-api.js and human, in one Chromium.
 
 python benchmarks/web/web.py --data fer2013.zip [--skimage FOLDER] [--limit N]
 
@@ -52,8 +52,8 @@ from tests.helpers.browser import Browser  # noqa: E402
 PAGE = Path(__file__).parent / "page"
 NETWORK = "edgefer-nano"
 SYSTEMS = ("edgefer large", "edgefer small", "face-api", "human")
-PEER = "face-api"  # to which latencies are compared
-CHUNK = 200  # faces that are asked for at once
+PEER = "face-api"  # reference for latencies
+CHUNK = 200  # faces per request
 ROUNDS, PICTURE_ROUNDS, STARTS, COMPOSITES = 300, 30, 7, 200
 FACE_API = Package(
     "@vladmandic/face-api",
@@ -96,7 +96,7 @@ def main() -> None:
     split = data.split(data.load(arguments.data), "test")
     rows = np.arange(len(split.labels))[: arguments.limit]
     images, labels = split.take(rows), [LABELS[label] for label in split.labels[rows]]
-    few = 10 if arguments.limit else 1  # rounds are divided by it
+    few = 10 if arguments.limit else 1  # rounds are divided by this
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         _write(folder, images, arguments.detector)
@@ -150,7 +150,7 @@ def main() -> None:
 
 
 def _write(folder: Path, images: NDArray[np.uint8], detector: Path | None) -> None:
-    """Put all that the browser may ask for into a folder."""
+    """Put all files for the browser into a folder."""
     opened = bundle.load(NETWORK)
     for form in ("large", "small"):
         web_folder.write(opened, folder / form, notice=(), min_confidence=0.35, form=form, detector=detector)
@@ -177,7 +177,7 @@ _ENDS = ("-weights_manifest.json", ".bin")
 def _composites(
     folder: Path, images: NDArray[np.uint8], skimage: Path | None, number: int
 ) -> list[tuple[str, tuple[float, float, float]]]:
-    """Write pictures with one face each; return their addresses and where the face is. The first is `face.jpg`."""
+    """Write pictures with one face each; return their URLs and the face positions. The first is `face.jpg`."""
     photos = list(photographs(skimage).values())
     chosen = np.random.default_rng(0).choice(len(images), min(number, len(images)), replace=False)
     placed = []
@@ -191,12 +191,12 @@ def _composites(
 
 @contextmanager
 def _served(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Hand a folder out; give its address, and a list to which each path that is asked for is added."""
+    """Serve a folder; yield its URL, and a list of the requested paths."""
     fetched: list[str] = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # else each file waits 40 ms for an acknowledgement, whoever asks
+        disable_nagle_algorithm = True  # else each file waits 40 ms for an acknowledgement
 
         def end_headers(self) -> None:
             self.send_header("Cache-Control", "no-store")
@@ -223,7 +223,7 @@ def _served(folder: Path) -> Iterator[tuple[str, list[str]]]:
 def _first_answers(
     browser: Browser, address: str, fetched: list[str], rounds: int
 ) -> dict[str, tuple[dict[str, Any], list[str]]]:
-    """Return for each system the times to its first answer, and the files that it took."""
+    """Return each system's cold start times, and the files that it fetched."""
     times: dict[str, list[float]] = {name: [] for name in SYSTEMS}
     files: dict[str, list[str]] = {}
     for _ in range(rounds):
@@ -281,12 +281,12 @@ def _find(browser: Browser, name: str, placed: list[tuple[str, tuple[float, floa
 
 
 def _webgpu(folder: Path) -> dict[str, Any]:
-    """Return how the golden vectors go on WebGPU: by SwiftShader, a GPU in software, since there is no other here."""
+    """Return the results of the golden vectors on WebGPU, by SwiftShader, a software GPU; there is no other here."""
     with (
         _served(folder / "large") as (address, _),
         browsers.browser(folder / "profile-gpu", *_SWIFTSHADER, gpu=True) as browser,
     ):
-        browser.open(f"{address}licences.txt")  # a page of that server: the modules do the rest
+        browser.open(f"{address}licences.txt")  # any page of that server: the modules do the rest
         found: dict[str, Any] = browser.run(
             "Promise.all([import('/edgefer.js'), import('/check.js')])"
             ".then(async ([{ open }, { check }]) => check(await open('WebGPU')))"
@@ -310,7 +310,7 @@ def _sizes(folder: Path, files: list[str]) -> dict[str, Any]:
 
 
 def _python(images: NDArray[np.uint8]) -> dict[str, list[str]]:
-    """Return the labels of edgefer's Python, for the network that each form has."""
+    """Return the labels from edgefer in Python, for the network of each build."""
     found = {}
     for name, network in (("edgefer large", "int8-cpu"), ("edgefer small", "fp16-tensorrt")):
         with edgefer.load(NETWORK, network, device="cpu") as predictor:
