@@ -1,1 +1,1 @@
-"""What training and INT8 fine-tuning share: images, augmentation, loss, optimizers, checkpoints (torch)."""
+"""Shared by training and INT8 fine-tuning: images, augmentation, loss, optimizers, checkpoints (torch)."""

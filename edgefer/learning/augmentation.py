@@ -1,10 +1,10 @@
 """Augmentation of whole batches of tensors.
 
-One affine sampling makes crop, flip, rotation, shift and zoom; then light and erasing. Every image of the batch gets
-its own draw. Mixup follows in the loop, where the labels are.
+One affine sampling does crop, flip, rotation, shift and zoom; then light and erasing. Each image gets its own random
+numbers. Mixup follows in the loop, where the labels are.
 
-The random numbers come as a table, a row for each image, so the same row gives the same view of an image: at another
-size too, in another batch, in another process.
+The random numbers come as a table with a row per image. The same row gives the same view at any image size, in
+any batch and process.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _DRAWS = (
 
 
 def draw(images: int, generator: torch.Generator | None = None) -> Tensor:
-    """Return random numbers for `augment`, each from 0 to 1: float32, (images, 13)."""
+    """Return random numbers for `augment`, each in [0, 1): float32, (images, 13)."""
     return torch.rand(images, len(_DRAWS), generator=generator)
 
 
 def augment(images: Tensor, settings: Augment, preprocessing: Preprocessing, draws: Tensor | None = None) -> Tensor:
     """Return the network's input for a batch of training images.
 
-    With every setting off this is what `Preprocessing.apply` returns (up to the rounding of a resize to uint8).
+    With every setting off, this equals `Preprocessing.apply` (up to the rounding of a resize to uint8).
 
     Args:
         images: uint8, (N, 1 or 3, S, S), from `edgefer.learning.images.load`.
-        settings: how much of what.
+        settings: the augmentations and their strengths.
         preprocessing: size, crop, mean and std of the network's input.
-        draws: rows of a table from `draw`, one for each image; by default new ones.
+        draws: rows of a table from `draw`, one per image; by default new ones.
 
     Returns:
         float32, (N, channels, size, size), normalized.
@@ -62,8 +62,8 @@ def _between(low: float, high: float, draws: Tensor) -> Tensor:
 def _sample(x: Tensor, settings: Augment, preprocessing: Preprocessing, given: dict[str, Tensor]) -> Tensor:
     """Sample the output grid: in normalized coordinates, input = R(angle) S flip / zoom * crop * output + shift.
 
-    S moves a point sideways by tan(shear) of its height: [[1, -tan], [0, 1]]. The shift is from the crop's middle,
-    which is half a pixel off the picture's where `Preprocessing` cannot cut as much left as right.
+    S shears a point sideways by tan(shear) times its height: [[1, -tan], [0, 1]]. The shift is relative to the crop's
+    centre, half a pixel off the image's where `Preprocessing` can't crop evenly on both sides.
     """
     count, channels, side, _ = x.shape
     angle = _between(-1, 1, given["angle"]) * math.radians(settings.rotate)
@@ -94,7 +94,7 @@ def _light(x: Tensor, settings: Augment, given: dict[str, Tensor]) -> Tensor:
 
 
 def _erase(x: Tensor, settings: Augment, given: dict[str, Tensor]) -> Tensor:
-    """Random erasing (Zhong et al. 2020): area and aspect (0.3 to 3.3) drawn, the rectangle set to the mean, 0."""
+    """Random erasing (Zhong et al. 2020): set a random rectangle, aspect 0.3 to 3.3, to the mean (0)."""
     if not settings.erase:
         return x
     height, width = x.shape[2:]

@@ -1,4 +1,4 @@
-"""A trained network on disk: what training leaves and compression takes up."""
+"""Trained networks on disk: written by training, read by compression."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Checkpoint:
     """The best weights of a training.
 
     Attributes:
-        recipe: settings as they ran, with names instead of paths; `recipe.preprocessing` is the network's.
+        recipe: settings as used, with names instead of paths; `recipe.preprocessing` is the network's.
         classes: names of the classes.
-        data: `edgefer.data.provenance` of the data set: name, digests, synthetic mark, and how edgefer divided it.
-        epoch: epochs done when these weights were taken, from 1.
-        val_accuracy: share of right answers on the validation split, 0 to 1.
-        precision: ``bf16`` or ``fp32``, as the steps ran.
+        data: `edgefer.data.provenance` of the data set: name, digests, synthetic flag, and how edgefer split it.
+        epoch: epochs done when these weights were saved, from 1.
+        val_accuracy: on the validation split, 0 to 1.
+        precision: ``bf16`` or ``fp32``, as used.
         versions: of the packages that trained it.
-        weights: the network's state dict (the averaged weights where the recipe has EMA).
-        initial_weights: those that training began with (`edgefer.learning.initial_weights`);
-        epochs: epochs of the whole training, once its phases are over; None before that.
+        weights: the network's state dict (the averaged weights if the recipe has EMA).
+        initial_weights: those of the training (`edgefer.learning.initial_weights`).
+        epochs: epochs of the whole training; None until it is finished.
         sources: name and SHA-256 of the ``teachers`` (of their checkpoint's or manifest's JSON) and of the ``votes``;
             None without either.
     """
@@ -67,11 +67,11 @@ def write(run: Path, checkpoint: Checkpoint) -> None:
 
 
 def finish(run: Path, epochs: int) -> None:
-    """Note in a run's checkpoint that its training is over: who takes the weights up later can't tell otherwise.
+    """Mark a run's checkpoint as finished, for later users of the weights.
 
     Args:
         run: the run's folder, with a checkpoint.
-        epochs: that were done in all.
+        epochs: total epochs done.
     """
     tree = state.read(run / f"{BEST}.json")
     if tree.get("epochs") != epochs:
@@ -79,7 +79,7 @@ def finish(run: Path, epochs: int) -> None:
 
 
 def place(path: Path | None) -> Path:
-    """Return where a training lies: `path`, or without it the newest run; of a pretrained network its checkpoint.
+    """Return a training's path: `path`, or by default the newest run; for a pretrained network its checkpoint.
 
     Raises:
         InputError: there is no run yet.
@@ -93,10 +93,10 @@ def place(path: Path | None) -> Path:
 
 
 def find(path: Path | None) -> Path:
-    """Return the ``best.json`` that `path` or, without it, the newest run has.
+    """Return the ``best.json`` of `path`, or by default of the newest run.
 
     Args:
-        path: a run's folder, the file itself, or the name of a network that comes with edgefer.
+        path: a run's folder, the file itself, or the name of a pretrained network.
 
     Raises:
         InputError: there is none.
@@ -115,7 +115,7 @@ def read(path: Path) -> Checkpoint:
         path: the run's folder, or its ``best.json``.
 
     Raises:
-        InputError: there is none, or it is damaged.
+        InputError: it is missing or damaged.
     """
     checkpoint_path = find(path)
     tree = state.read(checkpoint_path)
@@ -130,7 +130,7 @@ def read(path: Path) -> Checkpoint:
 
 
 def _is_sound(read: Checkpoint) -> bool:
-    """Return whether all is of the type that it is declared with: what was read is from a JSON file."""
+    """Return whether all fields read from the JSON have their declared types."""
     return (
         all(isinstance(name, str) for name in read.classes)
         and is_origin(read.data)
@@ -148,7 +148,7 @@ def _is_sound(read: Checkpoint) -> bool:
 
 
 def is_origin(data: Any) -> bool:
-    """Return whether `data`, which may be anything, says which data set a training had."""
+    """Return whether `data` (any value) is a valid record of a training's data set."""
     texts = isinstance(data, dict) and all(isinstance(data.get(key), str) for key in ("name", "digest"))
     return (
         texts
@@ -159,7 +159,7 @@ def is_origin(data: Any) -> bool:
 
 
 def _is_division(said: Any) -> bool:
-    """Return whether `said`, which may be anything, is what a record has of a division, or None."""
+    """Return whether `said` (any value) is None or a valid record of a split."""
     if said is None:
         return True
     return (
@@ -176,7 +176,7 @@ def _is_division(said: Any) -> bool:
 
 
 def is_initial_weights(said: Any) -> bool:
-    """Return whether `said`, which may be anything, is a record of initial weights."""
+    """Return whether `said` (any value) is a record of initial weights."""
     texts = isinstance(said, dict) and all(isinstance(value, str) for value in said.values())
     return texts and (said.get("kind") == "random" or {"kind", "name"} <= said.keys())
 
@@ -185,7 +185,7 @@ def build(checkpoint: Checkpoint) -> nn.Module:
     """Return the checkpoint's network with its weights, in eval mode, on the CPU.
 
     Raises:
-        InputError: the weights do not fit the network that the recipe names.
+        InputError: the weights do not fit the recipe's network.
     """
     settings = checkpoint.recipe.model
     model = models.create(

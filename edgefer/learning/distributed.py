@@ -1,7 +1,7 @@
-"""Processes that train together, as PyTorch's torchrun starts them: which one this is, and what all of them say.
+"""Training in several processes, started by PyTorch's torchrun: ranks and communication.
 
-Each takes its part of every batch and of the validation images; the first one alone writes files and prints. Without
-torchrun there is one process, and all of this does nothing.
+Each process takes its part of every batch and of the validation images. Only the first one writes files and prints.
+Without torchrun there is one process, and these functions do nothing.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from edgefer.learning import optimizer
 
 T = TypeVar("T")
 
-_PATIENCE = timedelta(days=1)  # one process may read a large data set meanwhile; one that ended is noted at once
-_alone = False  # the others have left
+_PATIENCE = timedelta(days=1)  # a process may take long to read its data; one that dies is detected at once
+_alone = False  # the other processes have ended
 
 
 def launched() -> bool:
-    """Return whether torchrun started this process. It starts the same command again after a process was lost."""
+    """Return whether torchrun started this process. It restarts the same command after losing a process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def join(device: str | None) -> None:
-    """Wait for the other processes that torchrun started, if it did; only the first one speaks from now on.
+    """Wait for the other processes if torchrun started this one; from then on only the first one prints.
 
     Args:
-        device: ``cpu`` or ``cuda``, or None for cuda where there is one. Gradients go by NCCL on cuda, else by Gloo.
+        device: ``cpu`` or ``cuda``; by default cuda if available. Gradients use NCCL on cuda, else Gloo.
 
     Raises:
         MissingRequirement: this machine has fewer GPUs than processes.
@@ -57,22 +57,22 @@ def join(device: str | None) -> None:
             raise MissingRequirement(f"{here} processes share {gpus} GPUs here; use torchrun --nproc-per-node {gpus}")
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout=_PATIENCE)
-    atexit.register(leave)  # Gloo's threads abort a process that ends without it
+    atexit.register(leave)  # otherwise Gloo's threads abort a process that ends
     if not is_first():
         console.enable(False)
 
 
 def leave() -> None:
-    """Go on without the others."""
+    """Continue without the others."""
     if world_size() > 1:
         dist.destroy_process_group()
 
 
 def go_on_alone() -> None:
-    """Leave what is left to do to the first process; the others end here.
+    """Leave the remaining work to the first process and end the others.
 
     Raises:
-        SystemExit: this is another one.
+        SystemExit: in all other processes.
     """
     global _alone
     others = not is_first()
@@ -83,12 +83,12 @@ def go_on_alone() -> None:
 
 
 def rank() -> int:
-    """Return which process this is, from 0."""
+    """Return this process's index, from 0."""
     return dist.get_rank() if world_size() > 1 else 0
 
 
 def world_size() -> int:
-    """Return how many processes train together."""
+    """Return the number of processes."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -98,7 +98,7 @@ def is_first() -> bool:
 
 
 def command(line: str) -> str:
-    """Return an edgefer command as it is typed for as many processes on as many machines."""
+    """Return an edgefer command as typed for the current numbers of processes and machines."""
     if world_size() == 1:
         return line
     machines, here = os.environ["GROUP_WORLD_SIZE"], os.environ["LOCAL_WORLD_SIZE"]
@@ -106,7 +106,7 @@ def command(line: str) -> str:
 
 
 def from_first(work: Callable[[], T]) -> T:
-    """Return what `work` returns in the first process, which alone calls it."""
+    """Call `work` in the first process only, and return its result in all."""
     found = [work() if is_first() else None]
     if world_size() > 1:
         dist.broadcast_object_list(found)
@@ -114,7 +114,7 @@ def from_first(work: Callable[[], T]) -> T:
 
 
 def first_then_others(work: Callable[[], T]) -> T:
-    """Return what `work` returns, called on each machine by one process first: the others find what it caches."""
+    """Return `work()`, called by one process per machine first, so the others find its cache."""
     if world_size() == 1:
         return work()
     leads = os.environ["LOCAL_RANK"] == "0"
@@ -128,7 +128,7 @@ def run_folder(out: Path | None, kind: str, name: str) -> Iterator[Path]:
     """Yield the folder that the first process writes; see `edgefer.paths.run_folder`.
 
     Raises:
-        InputError: another training is writing it, or torchrun is to restart a run without a name.
+        InputError: another training uses it, or torchrun restarts a run that has no name.
     """
     if out is None and launched() and os.environ["TORCHELASTIC_MAX_RESTARTS"] != "0":
         raise InputError("a restarted process goes on where the last one stopped; name that folder with --out")
@@ -140,14 +140,14 @@ def run_folder(out: Path | None, kind: str, name: str) -> Iterator[Path]:
 
 
 def share_on_machine(work: Sequence[T]) -> Sequence[T]:
-    """Return what this process does of work whose results all processes of this machine find on its disk (`wait`)."""
+    """Return this process's share of work whose results all processes of the machine read from disk (`wait`)."""
     if world_size() == 1:
         return work
     return work[int(os.environ["LOCAL_RANK"]) :: int(os.environ["LOCAL_WORLD_SIZE"])]
 
 
 def wait() -> None:
-    """Wait until all processes are here."""
+    """Wait for all processes."""
     if world_size() > 1:
         dist.barrier()
 
@@ -162,7 +162,7 @@ def total(*values: float) -> tuple[float, ...]:
 
 
 def gathered(value: T) -> list[T]:
-    """Return what each process has, in their order."""
+    """Return the values of all processes, in order."""
     found: list[Any] = [value] * world_size()
     if world_size() > 1:
         dist.all_gather_object(found, value)
@@ -170,16 +170,16 @@ def gathered(value: T) -> list[T]:
 
 
 def places(count: int) -> NDArray[np.int64]:
-    """Return which images of a batch this process takes, int64, ascending; all of them over all processes.
+    """Return the batch positions of this process, int64, ascending; all processes together cover the batch.
 
-    The one at place i stays with that at count - 1 - i, which mixup mixes it with: so mixup in this part gives what it
-    gives in the whole batch.
+    Position i and its mixup partner count - 1 - i stay together, so mixup gives the same result as in the whole
+    batch.
 
     Args:
-        count: images of the batch.
+        count: number of images in the batch.
 
     Raises:
-        InputError: there are fewer than two for each process.
+        InputError: there are fewer than two images per process.
     """
     if world_size() == 1:
         return np.arange(count)
@@ -192,14 +192,14 @@ def places(count: int) -> NDArray[np.int64]:
 
 
 def part(count: int) -> NDArray[np.int64]:
-    """Return which of so many images this process validates, int64; all of them over all processes."""
+    """Return which of `count` images this process validates, int64; all processes together cover them."""
     return np.array_split(np.arange(count), world_size())[rank()]
 
 
 def with_shared_batchnorm(network: nn.Module, device: str) -> nn.Module:
-    """Return a network whose BatchNorm takes its statistics from all processes' images, on cuda.
+    """Return a network with BatchNorm statistics over all processes' images, on cuda.
 
-    On a CPU it takes them from each process's own, since torch has no SyncBatchNorm there; a line says so.
+    On a CPU each process uses its own images, since torch has no SyncBatchNorm there; a note says so.
     """
     if world_size() == 1 or not optimizer.batchnorms(network):
         return network
@@ -211,9 +211,9 @@ def with_shared_batchnorm(network: nn.Module, device: str) -> nn.Module:
 
 
 def replicated(network: nn.Module) -> nn.Module:
-    """Return what calls a network and averages its gradients over all processes; it becomes the first one's.
+    """Return a wrapper that averages gradients over all processes; weights are copied from the first one.
 
-    Made again where other weights learn.
+    Make a new one when other weights are trained.
     """
     if world_size() == 1:
         return network
@@ -221,16 +221,16 @@ def replicated(network: nn.Module) -> nn.Module:
         dist.broadcast(values, 0)
     devices = [torch.cuda.current_device()] if next(network.parameters()).is_cuda else None
     with warnings.catch_warnings():
-        # torch 2.14 renames broadcast_buffers to what torch 2.11 does not know
+        # torch 2.14 renames broadcast_buffers to a name that torch 2.11 doesn't have
         warnings.filterwarnings("ignore", category=FutureWarning, message=".*broadcast_buffers")
-        # BatchNorm's statistics are averaged by `average_statistics`, not taken from the first process
+        # `average_statistics` averages BatchNorm's statistics, so don't copy the first process's
         return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
 
 
 def average_statistics(network: nn.Module) -> None:
-    """Give BatchNorm's running statistics of all processes their mean, after a step: each validates the same network.
+    """Average BatchNorm's running statistics over all processes after a step, so that all validate the same network.
 
-    The variance lacks that of the processes' means, which is small next to it.
+    The variance between the processes' means is ignored; it is small.
     """
     if world_size() == 1:
         return
@@ -252,10 +252,10 @@ def average_statistics(network: nn.Module) -> None:
 
 @contextmanager
 def own_randomness(seed: int) -> Iterator[None]:
-    """Let what a network draws (dropout) differ between processes, and leave the draws that they share as they are.
+    """Give each process its own random numbers (for dropout), without affecting the shared ones.
 
     Args:
-        seed: another one for each step.
+        seed: different for each step.
     """
     if world_size() == 1:
         yield
@@ -266,5 +266,5 @@ def own_randomness(seed: int) -> Iterator[None]:
 
 
 def backward(loss: Tensor) -> None:
-    """Compute gradients of a loss that is the sum of what the processes have: their mean is taken, not their sum."""
+    """Compute gradients of a loss that is a sum over processes, although DDP averages gradients."""
     (loss * world_size()).backward()

@@ -1,4 +1,4 @@
-"""A torch network over a split: what selects checkpoints."""
+"""Runs a torch network over a split, to select checkpoints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgefer.preprocessing import Preprocessing
 def logits(
     model: nn.Module, split: Split, preprocessing: Preprocessing, advance: Callable[..., None] | None = None
 ) -> NDArray[np.float32]:
-    """Return the network's answers in FP32, eval mode, in the split's order: float32, (n, classes)."""
+    """Return the network's logits in FP32 and eval mode, in the split's order: float32, (n, classes)."""
     device = next(model.parameters()).device
     training = model.training
     model.eval()
@@ -35,7 +35,7 @@ def logits(
 def shared_logits(
     model: nn.Module, split: Split, preprocessing: Preprocessing, advance: Callable[..., None] | None = None
 ) -> NDArray[np.float32]:
-    """Return what `logits` does, where each process of a training has the network and answers for its part."""
+    """Return the same as `logits`, computed in parts by all processes of a training."""
     mine = distributed.part(len(split))
     answers = logits(model, split.subset(mine), preprocessing, advance) if mine.size else None
     return np.concatenate([each for each in distributed.gathered(answers) if each is not None])

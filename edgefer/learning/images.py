@@ -1,4 +1,4 @@
-"""Training images as one tensor, and batches of them in a random order that can be taken up again anywhere."""
+"""Training images as one tensor, and reproducible random orders of batches."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from edgefer.data.dataset import Split
 from edgefer.learning import augmentation
 from edgefer.preprocessing import Preprocessing
 
-_SHRINK_FROM = 1.5  # augmentation samples bilinearly; from this ratio on it would skip pixels
+_SHRINK_FROM = 1.5  # augmentation samples bilinearly and would skip pixels from this ratio on
 _CHUNK = 4096
 
 
 def load(split: Split, preprocessing: Preprocessing) -> Tensor:
     """Return a split's images for `edgefer.learning.augmentation`.
 
-    The whole picture is kept (shift and rotation need what lies around the crop). Pictures much larger than the
-    network's input are first made smaller with Pillow's antialiasing. Grey pictures stay one channel.
+    The whole image is kept, since shift and rotation need the margin around the crop. Images much larger than the
+    network's input are first downscaled with Pillow's antialiasing. Grey images stay one channel.
 
     Returns:
         uint8, (n, 1 or 3, side, side).
@@ -35,7 +35,7 @@ def load(split: Split, preprocessing: Preprocessing) -> Tensor:
 
 
 def source_preprocessing(split: Split, preprocessing: Preprocessing) -> Preprocessing:
-    """Return the preprocessing that turns a picture of `split` into an image to augment."""
+    """Return the preprocessing that turns an image of `split` into one to augment."""
     height, width = split.source.shape[1:3]
     side = min(height, width)
     if preprocessing.crop_side(height, width) >= _SHRINK_FROM * preprocessing.size:
@@ -48,11 +48,11 @@ def source_preprocessing(split: Split, preprocessing: Preprocessing) -> Preproce
 
 
 def order(images: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return the order of the images in an epoch, int64, (images,): the same for the same seed and epoch."""
+    """Return the order of the images in an epoch, int64, (images,), deterministic in seed and epoch."""
     return np.random.default_rng((seed, epoch)).permutation(images).astype(np.int64)
 
 
 def draws(images: int, seed: int, view: int) -> Tensor:
-    """Return the random numbers of a view of each image, float32, (images, 13): the same for the same seed and view."""
+    """Return the random numbers of each image's view, float32, (images, 13), deterministic in seed and view."""
     words = np.random.SeedSequence((seed, view)).generate_state(1, np.uint64)
     return augmentation.draw(images, torch.Generator().manual_seed(int(words[0] >> 1)))

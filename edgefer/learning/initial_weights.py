@@ -1,4 +1,4 @@
-"""Which weights a training began with, as a record that travels with the results."""
+"""Records which initial weights a training used."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from edgefer.recipes.schema import Model
 
 
 def record(settings: Model, network: nn.Module) -> dict[str, str]:
-    """Return where a new network's weights are from.
+    """Return the origin of a new network's weights.
 
     Args:
         settings: of the recipe.
-        network: as it was built.
+        network: as built.
 
     Returns:
-        ``kind``: ``run``, ``file``, ``package``, ``hub`` or ``random``; but for the last, ``name``; for the first
-        three, ``sha256``; for a file of ImageNet weights that is known by its digest, ``known``: whose they are.
+        ``kind``: ``run``, ``file``, ``package``, ``hub`` or ``random``; except for the last, ``name``; for the first
+        three, ``sha256``; for a file of ImageNet weights with a known digest, ``known``: their publisher.
     """
     if settings.initial_weights:
         checkpoint_path = checkpoint.find(Path(settings.initial_weights))
@@ -45,11 +45,11 @@ def record(settings: Model, network: nn.Module) -> dict[str, str]:
 
 
 def check_disjoint(what: str, learned: Split, validation: Split) -> None:
-    """Refuse a network that has learned images which are to choose the checkpoint: its accuracy there is a memory.
+    """Refuse a network trained on images that select the checkpoint: its accuracy there would be biased.
 
     Args:
         what: the network, for the message.
-        learned: what it was trained on.
+        learned: its training images.
         validation: of the same data set.
 
     Raises:
@@ -64,15 +64,15 @@ def check_disjoint(what: str, learned: Split, validation: Split) -> None:
 
 
 def check_divided_alike(what: str, said: Mapping[str, Any], dataset: Dataset) -> None:
-    """Refuse a network that has learned images which validate or test here, where its data set was divided otherwise.
+    """Refuse a network trained on images that validate or test here because its data set was split differently.
 
     Args:
         what: the network, for the message.
-        said: of its data (`edgefer.data.provenance`).
-        dataset: the whole that is trained on now.
+        said: record of its data (`edgefer.data.provenance`).
+        dataset: the whole data set of this training.
 
     Raises:
-        InputError: it has learned such images.
+        InputError: it was trained on such images.
     """
     theirs = data.splits_of(dataset, said)
     if theirs is not None and ((theirs == 0) & np.isin(dataset.splits, (1, 2))).any():
@@ -83,7 +83,7 @@ def check_divided_alike(what: str, said: Mapping[str, Any], dataset: Dataset) ->
 
 
 def sentence(begun_with: dict[str, str]) -> str:
-    """Return the record as a person says it."""
+    """Return the record as text."""
     if begun_with["kind"] == "random":
         return "random"
     digest = f" ({begun_with['sha256'][:8]})" if "sha256" in begun_with else ""

@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of a step would leave weights half changed: note the wish, act between two steps."""
+"""Delays Ctrl-C until the current step is done, so weights are never half updated."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from edgefer.learning import distributed
 
 @contextmanager
 def wish_to_stop() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether SIGINT, SIGTERM or SIGHUP came. A second SIGINT interrupts at once.
+    """Yield a function that returns whether SIGINT, SIGTERM or SIGHUP came. A second SIGINT interrupts at once.
 
-    One that is ignored, as SIGHUP under nohup, stays so. Ctrl-C reaches what torchrun started twice: from the terminal
-    and from torchrun.
+    Ignored signals (SIGHUP under nohup) stay ignored. Under torchrun, Ctrl-C arrives twice: from the terminal and
+    from torchrun.
     """
     asked = False
 
@@ -27,7 +27,7 @@ def wish_to_stop() -> Iterator[Callable[[], bool]]:
         asked = True
 
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False  # Python allows handlers in the main thread only
+        yield lambda: False  # Python allows signal handlers in the main thread only
         return
     numbers = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))  # Windows has no SIGHUP
     before = {each: signal.signal(each, note) for each in numbers if each and signal.getsignal(each) != signal.SIG_IGN}

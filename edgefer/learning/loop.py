@@ -1,4 +1,4 @@
-"""What training and fine-tuning share: steps that are counted, saved now and then, and stopped between two of them.
+"""The loop shared by training and fine-tuning: counts steps, saves regularly, and stops between steps.
 
 The caller writes the step itself::
 
@@ -30,16 +30,16 @@ SECONDS_BETWEEN_SAVES = 120.0
 
 @dataclass
 class Progress:
-    """How far a training is; part of the saved state.
+    """Progress of a training; part of the saved state.
 
     Attributes:
         epoch: epochs done.
-        step: steps done of the epoch that runs.
-        loss_sum: of those steps.
-        seconds_in_epoch: spent on them.
-        best_epoch: the one whose weights are kept.
+        step: steps done in the current epoch.
+        loss_sum: over those steps.
+        seconds_in_epoch: time of those steps.
+        best_epoch: epoch of the kept weights.
         best_accuracy: its validation accuracy.
-        history: a dict for each epoch.
+        history: a dict per epoch.
     """
 
     epoch: int = 0
@@ -51,21 +51,21 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def next_epoch(self, line: dict[str, Any]) -> None:
-        """Note an epoch's line of the log and begin the next one."""
+        """Add an epoch's log line and begin the next epoch."""
         self.history.append(line)
         self.epoch, self.step, self.loss_sum, self.seconds_in_epoch = self.epoch + 1, 0, 0.0, 0.0
 
 
 class Running:
-    """A training that runs; from `running`.
+    """A running training, from `running`.
 
     Args:
-        progress: counted up after each step.
-        steps: of an epoch.
+        progress: counts the steps.
+        steps: per epoch.
         save: writes the state.
-        go_on: the command that resumes.
-        advance: of the progress bar.
-        stop_asked: whether someone wants it to stop.
+        go_on: the command to resume.
+        advance: advances the progress bar.
+        stop_asked: returns whether to stop.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Running:
         self._saved = self._clock = time.monotonic()
 
     def steps(self) -> Iterator[int]:
-        """Yield the number of each step that is left of the epoch, from 0; save and stop between two.
+        """Yield the remaining step numbers of the epoch, from 0; save and stop between steps.
 
         Raises:
             Interrupted: Ctrl-C; the state is saved.
@@ -93,19 +93,19 @@ class Running:
             progress.step += 1
             progress.seconds_in_epoch += self.seconds()
             self._advance(1, f"epoch {progress.epoch + 1}, loss {progress.loss_sum / progress.step:.3f}")
-            if any(distributed.total(self._stop_asked())):  # all of them after the same step
+            if any(distributed.total(self._stop_asked())):  # so all processes stop after the same step
                 self.save()
                 raise Interrupted(f"interrupted; resume with: {self._go_on}")
             if self._clock - self._saved > SECONDS_BETWEEN_SAVES:
                 self.save()
 
     def seconds(self) -> float:
-        """Return the seconds since this was last asked."""
+        """Return the seconds since the last call."""
         before, self._clock = self._clock, time.monotonic()
         return self._clock - before
 
     def save(self) -> None:
-        """Write the state now, in the first process."""
+        """Write the state now, in the first process only."""
         if distributed.is_first():
             self._save()
         self._saved = time.monotonic()
@@ -115,15 +115,15 @@ class Running:
 def running(
     title: str, epochs: int, steps: int, progress: Progress, save: Callable[[], None], go_on: str
 ) -> Iterator[Running]:
-    """Show a progress bar and hold Ctrl-C back until a step is done.
+    """Show a progress bar, and delay Ctrl-C until a step is done.
 
     Args:
-        title: of the bar.
-        epochs: in all.
-        steps: of an epoch.
-        progress: how far it is.
-        save: writes the state; called between two steps, and by `Running.save`.
-        go_on: the command that resumes, for the message of an interrupt.
+        title: of the progress bar.
+        epochs: total.
+        steps: per epoch.
+        progress: the progress so far.
+        save: writes the state; called between steps and by `Running.save`.
+        go_on: the command to resume, for the interrupt's message.
     """
     done = progress.epoch * steps + progress.step
     with interrupt.wish_to_stop() as stop_asked, console.progress(title, epochs * steps, done=done) as advance:
@@ -131,7 +131,7 @@ def running(
 
 
 def are_numbers(whole: list[Any], parts: list[Any]) -> bool:
-    """Return whether numbers of a saved state are such as `Progress` holds: counts in `whole`, any in `parts`."""
+    """Return whether saved numbers are valid for `Progress`: counts in `whole`, any numbers in `parts`."""
     return all(type(number) is int and 0 <= number < 1 << 31 for number in whole) and all(
         type(number) in (int, float) and math.isfinite(number) for number in parts
     )

@@ -1,4 +1,4 @@
-"""Losses: torch's cross-entropy, with class weights that cannot blow up, and distance to what teachers say."""
+"""Losses: torch's cross-entropy with bounded class weights, and distillation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def class_weights(labels: NDArray[np.int64], classes: int, clip: float) -> Tenso
     """Return images / (classes x images of the class), at most `clip`, as float32, (classes,).
 
     Raises:
-        InputError: a class has no images, so that its weight would be infinite.
+        InputError: a class has no images, so its weight would be infinite.
     """
     counts = np.bincount(labels, minlength=classes)
     if (counts == 0).any():
@@ -35,17 +35,17 @@ def class_weights(labels: NDArray[np.int64], classes: int, clip: float) -> Tenso
 
 
 def log_shares(labels: NDArray[np.int64], classes: int) -> Tensor:
-    """Return the log of each class's share of the images, float32, (classes,); a class without one counts as one."""
+    """Return the log of each class's share of the images, float32, (classes,); an empty class counts as one image."""
     counts = np.bincount(labels, minlength=classes).clip(min=1)
     return torch.tensor(np.log(counts / len(labels)), dtype=torch.float32)
 
 
 def distillation(logits: Tensor, probabilities: Tensor, temperature: float) -> Tensor:
-    """Return T^2 CE(probabilities, softmax(logits / T)), a scalar: the factor keeps gradients as large as at T = 1.
+    """Return T^2 CE(probabilities, softmax(logits / T)), a scalar; T^2 keeps gradients as large as at T = 1.
 
     Args:
-        logits: of the student, (N, classes).
-        probabilities: of the teachers at the same temperature, (N, classes).
+        logits: the student's, (N, classes).
+        probabilities: the teachers' at the same temperature, (N, classes).
         temperature: T.
     """
     return F.cross_entropy(logits.float() / temperature, probabilities) * temperature**2

@@ -1,4 +1,4 @@
-"""Optimizers and learning rates of a recipe's phase: torch's and timm's."""
+"""Optimizers and learning rates of a recipe's phase, from torch and timm."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from edgefer.recipes.schema import Phase
 
 
 def chosen_weights(model: nn.Module, phase: Phase) -> list[nn.Parameter]:
-    """Return the weights that learn in a phase.
+    """Return the trainable weights of a phase.
 
     Raises:
-        InputError: a pattern of `phase.train` fits no weight, or none is left to learn.
+        InputError: a pattern of `phase.train` matches no weight, or no weight is trainable.
     """
     head = getattr(model, "get_classifier", lambda: None)()
     in_head = {id(p) for p in head.parameters()} if isinstance(head, nn.Module) else set()
@@ -39,7 +39,7 @@ def chosen_weights(model: nn.Module, phase: Phase) -> list[nn.Parameter]:
 
 
 def choose_weights(model: nn.Module, phase: Phase) -> int:
-    """Let a phase's weights learn, freeze the others; return how many numbers learn.
+    """Make a phase's weights trainable and freeze the others; return the number of trainable parameters.
 
     Raises:
         InputError: see `chosen_weights`.
@@ -52,12 +52,12 @@ def choose_weights(model: nn.Module, phase: Phase) -> int:
 
 
 def batchnorms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
-    """Return the network's BatchNorm layers, timm's with an activation in them too."""
+    """Return the network's BatchNorm layers, including timm's with an activation."""
     return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 def make_optimizer(model: nn.Module, phase: Phase) -> torch.optim.Optimizer:
-    """Return the phase's optimizer over the weights that learn; biases and norms get no weight decay."""
+    """Return the phase's optimizer over the trainable weights; biases and norms get no weight decay."""
     groups = param_groups_weight_decay(model, phase.weight_decay)
     groups = [group for group in groups if group["params"]]
     if phase.optimizer == "sgd":
@@ -72,7 +72,7 @@ class Schedule:
     Args:
         optimizer: the phase's optimizer.
         phase: its settings.
-        steps: steps of an epoch.
+        steps: steps per epoch.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, phase: Phase, steps: int) -> None:
@@ -92,20 +92,20 @@ class Schedule:
         )
 
     def step(self, done: int) -> None:
-        """Set the rate for the step that follows `done` steps of this phase."""
+        """Set the rate for the next step, after `done` steps of this phase."""
         if self._cosine:
             self._cosine.step_update(done)
 
     def epoch(self, validation_loss: float) -> None:
-        """Tell the schedule how an epoch ended."""
+        """Pass an epoch's validation loss to the schedule."""
         if self._plateau:
             self._plateau.step(validation_loss)
 
     def state(self) -> dict[str, object]:
-        """Return what `restore` needs; the cosine is a function of the step and needs nothing."""
+        """Return what `restore` needs; the cosine schedule has no state."""
         return self._plateau.state_dict() if self._plateau else {}
 
     def restore(self, state: dict[str, object]) -> None:
-        """Take up a state from `state`."""
+        """Restore a state from `state`."""
         if self._plateau:
             self._plateau.load_state_dict(state)

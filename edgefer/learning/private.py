@@ -1,7 +1,7 @@
-"""Where things lie that a run needs to be resumed: a file of its own, which nothing but --resume reads or copies.
+"""Keeps the paths needed to resume a run in a separate private file, used only by --resume.
 
-All that people pass on (checkpoints, bundles, results) has names and digests alone. Without this file, or where
-something was moved, --resume asks for it. Whether it is the same is checked by its digest.
+Shared files (checkpoints, bundles, results) contain only names and digests. If this file or a path is missing,
+--resume asks for it. Digests verify that the contents are the same.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _NOTE = "paths on this machine, only for --resume; do not share this file"
 
 
 def write(folder: Path, where: dict[str, Any]) -> None:
-    """Write the file into a run's folder, readable by its owner alone.
+    """Write the file into a run's folder, readable only by its owner.
 
     Args:
         folder: of the run.
-        where: texts, lists of texts or None by what they are: ``data``, ``teachers``, ``votes``, ``checkpoint``.
+        where: paths, lists of paths or None, by ``data``, ``teachers``, ``votes``, ``checkpoint``.
     """
     with paths.write_atomically(folder / FILE) as part:
         part.write_text(
@@ -33,7 +33,7 @@ def write(folder: Path, where: dict[str, Any]) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return what `write` wrote; nothing where there is no such file, or none that makes sense."""
+    """Return what `write` wrote; empty if the file is missing or invalid."""
     file = folder / FILE
     try:
         found = limits.read_json(file, limits.NOTE) if file.exists() else {}
@@ -43,13 +43,13 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def text(folder: Path, key: str) -> str | None:
-    """Return one path of a run's file, or None; if it is gone, where it lies beside a folder that was moved with it."""
+    """Return a stored path, or None. A missing path is looked up next to the run's folder, in case both were moved."""
     found = read(folder)
     return _there(folder, found, found.get(key))
 
 
 def texts(folder: Path, key: str) -> tuple[str, ...]:
-    """Return a list of paths of a run's file likewise, or an empty one."""
+    """Return a stored list of paths in the same way, or an empty one."""
     found = read(folder)
     where = found.get(key)
     there = [_there(folder, found, each) for each in where] if isinstance(where, list) else []
@@ -67,5 +67,5 @@ def _there(folder: Path, found: dict[str, Any], place: Any) -> str | None:
 
 
 def absolute(path: str | None) -> str | None:
-    """Return a path that means the same in any folder; the name of a network of edgefer's stays as it is."""
+    """Return an existing path as absolute; pretrained network names are unchanged."""
     return str(Path(path).absolute()) if path and Path(path).exists() else path

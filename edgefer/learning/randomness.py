@@ -1,4 +1,4 @@
-"""The state of every random generator that training draws from: torch, numpy (timm's mixup) and Python."""
+"""State of all random generators used in training: torch, numpy (timm's mixup) and Python."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 
 def seed(value: int) -> None:
-    """Seed all of them."""
+    """Seed all generators."""
     random.seed(value)
     np.random.seed(value % 2**32)
     torch.manual_seed(value)
@@ -28,7 +28,7 @@ def state() -> dict[str, Any]:
 
 
 def restore(saved: dict[str, Any]) -> None:
-    """Set all generators to a state from `state`."""
+    """Restore all generators to a state from `state`."""
     torch.set_rng_state(saved["torch"])
     if saved["cuda"] and len(saved["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(saved["cuda"])

@@ -1,8 +1,8 @@
-"""Trees of tensors and plain values on disk: safetensors plus JSON, written so that one is always whole.
+"""Trees of tensors and plain values on disk: safetensors plus JSON, written atomically.
 
-The tensors get a file name of their own each time; the JSON names it with its hash and is renamed last. Whatever
-happens in between, the JSON that stands there belongs to a complete tensor file. The JSON has a hash of its own values
-too: what was damaged or edited is not taken up. Nothing is ever unpickled.
+Each save writes the tensors to a new file. The JSON holds that file's name and hash and is renamed last, so it always
+belongs to a complete tensor file. The JSON also has a hash of its own values, to detect damage and edits. Nothing is
+ever unpickled.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def save(folder: Path, stem: str, tree: dict[str, Any]) -> Path:
     values = _flatten(tree, "", tensors)
     file = folder / f"{stem}-{uuid.uuid4().hex[:8]}.safetensors"
     with paths.write_atomically(file) as part:
-        part.write_bytes(serialize(tensors))  # its own save_file hides a full disk behind an error of another kind
+        part.write_bytes(serialize(tensors))  # safetensors' save_file hides a full disk behind another error
     json_path = folder / f"{stem}.json"
     with paths.write_atomically(json_path) as part:
         content = {"tensors": file.name, "sha256": paths.sha256(file), "values": values}
@@ -52,12 +52,12 @@ def save(folder: Path, stem: str, tree: dict[str, Any]) -> Path:
 
 
 def is_unbegun(folder: Path, stems: Iterable[str], others: Iterable[str] = ()) -> bool:
-    """Return whether all that a folder holds is what a process leaves that was killed before its first `save` ended.
+    """Return whether a folder holds only the remains of a process killed before its first `save` ended.
 
     Args:
-        folder: that is there; empty, it is unbegun too.
+        folder: an existing folder, which may be empty.
         stems: of the states that are saved there.
-        others: names of what is written before them.
+        others: names of files written before them.
     """
     tensors = [re.compile(rf"{re.escape(stem)}-[0-9a-f]{{8}}\.safetensors") for stem in stems]
     names = [path.name for path in folder.iterdir()]
@@ -92,7 +92,7 @@ def read(json_path: Path) -> dict[str, Any]:
 def plain(json_path: Path) -> dict[str, Any]:
     """Return the tree that `save` wrote, with None instead of each tensor and array.
 
-    The JSON alone is read, so a training may go on meanwhile and write new tensors.
+    Only the JSON is read, so a running training may write new tensors meanwhile.
 
     Raises:
         InputError: it is missing, damaged or not one of ours.
@@ -106,14 +106,14 @@ def plain(json_path: Path) -> dict[str, Any]:
 
 @contextmanager
 def taking_up(json_path: Path, instead: str) -> Iterator[None]:
-    """Turn what goes wrong with a part of a state that does not fit into an InputError.
+    """Turn errors from a part of a state that doesn't fit into an InputError.
 
     Args:
         json_path: the state's JSON.
         instead: what to do without it.
 
     Raises:
-        InputError: a part is missing or of another kind or shape than what takes it up.
+        InputError: a part is missing, or has the wrong type or shape.
     """
     try:
         yield
@@ -124,7 +124,7 @@ def taking_up(json_path: Path, instead: str) -> Iterator[None]:
 
 
 def _read(json_path: Path) -> tuple[Any, Any, Any]:
-    """Return what stands in the JSON: name and hash of the tensors' file, and the tree with names in their place."""
+    """Return the JSON's contents: name and hash of the tensor file, and the tree with tensor names."""
     if not json_path.exists():
         raise InputError(f"{json_path} does not exist")
     content = limits.read_json(json_path, limits.STATE, values=limits.STATE_VALUES)
@@ -148,10 +148,11 @@ def _checked(tree: Any, json_path: Path) -> dict[str, Any]:
 def _flatten(node: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(node, torch.Tensor | np.ndarray):
         tensor = torch.as_tensor(node).detach().cpu()
-        tensors[path] = tensor.clone(memory_format=torch.contiguous_format)  # safetensors refuses shared storage
+        tensors[path] = tensor.clone(memory_format=torch.contiguous_format)  # safetensors rejects shared storage
         return {_TENSOR if isinstance(node, torch.Tensor) else _ARRAY: path}
     if isinstance(node, dict):
-        # Keys may be int (optimizers number their weights), which JSON would turn into text.
+        # Keys may be int (optimizers number their weights), which JSON would convert to text.
+
         return [[key, _flatten(value, f"{path}/{key}", tensors)] for key, value in node.items()]
     if isinstance(node, list | tuple):
         items = {str(i): _flatten(value, f"{path}/{i}", tensors) for i, value in enumerate(node)}

@@ -1,7 +1,6 @@
-"""A recipe as it is, and each of its ablations: one training each, side by side.
+"""Trains a recipe and each of its ablations, for comparison.
 
-Each has a folder of its own under the one that is named, so a run that was interrupted goes on where it stopped and
-what is done is not done again.
+Each training has its own folder in the output folder. An interrupted run resumes, and finished trainings are kept.
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ class AblationRow:
     """One training.
 
     Attributes:
-        name: of the ablation, or `WHOLE`.
+        name: the ablation's, or `WHOLE`.
         cites: where the paper asks for it.
-        set: what was changed.
+        set: the changed settings.
         run: its folder.
-        val_accuracy: of its best epoch, 0 to 1; None where it diverged.
-        difference: from the unchanged recipe, in points; None where one of both diverged.
+        val_accuracy: of its best epoch, 0 to 1; None if it diverged.
+        difference: from the unchanged recipe, in points; None if either diverged.
         best_epoch: from 1.
-        epochs: done; fewer than planned where it stopped early.
+        epochs: epochs done; fewer than planned with early stopping.
         parameters: of its network.
-        seconds: of training.
-        error: what went wrong, where it diverged.
+        seconds: training time.
+        error: the error, if it diverged.
     """
 
     name: str
@@ -55,16 +54,16 @@ class AblationRow:
 
 @dataclass(frozen=True)
 class Ablations:
-    """What all of them came to, as it stands in ``ablations.json``.
+    """Results of all ablations, as in ``ablations.json``.
 
     Attributes:
         recipe: its name.
-        settings: what was changed in all of them.
+        settings: changes that apply to all trainings.
         data: name of the data set.
         digest: its SHA-256.
-        seed: one for all; another seed moves each row too.
-        initial_weights: those that the unchanged recipe began with.
-        rows: the unchanged recipe, then its ablations in their order.
+        seed: shared by all; another seed changes each row too.
+        initial_weights: those of the unchanged recipe.
+        rows: the unchanged recipe, then its ablations in order.
     """
 
     recipe: str
@@ -86,13 +85,13 @@ def variants(
     """Yield name, citation, settings and recipe of the unchanged recipe and of each of its ablations.
 
     Args:
-        name: of the recipe, or its file.
-        settings: changes that hold for all of them.
-        epochs: of each, in all; it cuts what an ablation says of epochs, too.
-        seed: of each.
+        name: the recipe's name or file.
+        settings: changes that apply to all.
+        epochs: total for each, also for ablations that set epochs.
+        seed: for each.
 
     Raises:
-        InputError: the recipe has no ablations, or one of them does not fit it.
+        InputError: the recipe has no ablations, or one doesn't fit it.
     """
     whole = recipes.load(name, settings, epochs, seed)
     if not whole.ablations:
@@ -115,20 +114,20 @@ def ablate(
 ) -> Ablations:
     """Train a recipe and each of its ablations, and write ``ablations.json``.
 
-    A training that diverges is a row like any other: that it does is what an ablation can show.
+    A diverged training is a valid row.
 
     Args:
-        name: of the recipe, or its file.
+        name: the recipe's name or file.
         dataset: see `edgefer.training.trainer.train`.
-        out: folder for all; trainings that are done in it are taken as they are, one that is not is resumed.
-        settings: as for `variants`, like `epochs` and `seed`.
-        epochs: likewise.
-        seed: likewise.
+        out: folder for all trainings; finished ones are kept, an unfinished one is resumed.
+        settings: see `variants`.
+        epochs: see `variants`.
+        seed: see `variants`.
         device: ``cpu`` or ``cuda``.
 
     Raises:
-        InputError: no ablations, settings that do not fit, or `out` holds trainings with other settings or data.
-        Interrupted: Ctrl-C; the same command goes on.
+        InputError: no ablations, settings don't fit, or `out` holds trainings with other settings or data.
+        Interrupted: Ctrl-C; run the same command to resume.
     """
     rows: list[AblationRow] = []
     results: list[dict[str, Any]] = []
@@ -154,7 +153,7 @@ def ablate(
 
 
 def _done(run: Path, recipe: Recipe, dataset: Dataset) -> dict[str, Any] | None:
-    """Return what an earlier command left of this training, or None if it is not done."""
+    """Return the result of this training from an earlier command, or None if it isn't finished."""
     file = run / _TRAINED
     if not file.is_file():
         return None

@@ -1,4 +1,4 @@
-"""`edgefer.train`: recipe and data by name or path."""
+"""`edgefer.train`: train from the names or paths of recipe and data."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def train(
     'my-run'
 
     Args:
-        recipe: a recipe's name (``edgefer recipes`` lists them), a TOML file, or a `edgefer.recipes.Recipe`.
-        data: a data set or its path; by default as `edgefer.data.find` finds it.
-        out: folder for the run; by default a new one in ``runs/train``. If a run that was interrupted with the same
-            recipe is there, it goes on.
-        settings: changes of the recipe: ``train.batch_size=64``.
-        epochs: in all, instead of the recipe's.
+        recipe: a recipe's name (see ``edgefer recipes``), a TOML file, or an `edgefer.recipes.Recipe`.
+        data: a data set or its path; by default the one that `edgefer.data.find` finds.
+        out: folder for the run; by default a new one in ``runs/train``. An interrupted run of the
+            same recipe is resumed.
+        settings: changes to the recipe: ``train.batch_size=64``.
+        epochs: total, instead of the recipe's.
         seed: instead of the recipe's.
-        device: ``cpu`` or ``cuda``; by default cuda where there is one.
+        device: ``cpu`` or ``cuda``; by default cuda if available.
 
     Raises:
-        InputError: settings that don't fit each other or the data, or `out` holds something else.
+        InputError: settings don't fit each other or the data, or `out` holds something else.
         MissingExtra: the extra ``train`` is not installed.
         Diverged: the loss is not finite.
-        Interrupted: Ctrl-C; the same call with the run's folder as `out` goes on.
+        Interrupted: Ctrl-C; call again with the run's folder as `out` to resume.
     """
     try:
         from edgefer.learning import distributed

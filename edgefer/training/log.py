@@ -1,4 +1,4 @@
-"""The log of a training: a CSV line for each epoch, and TensorBoard where it is asked for and installed."""
+"""The training log: a CSV line per epoch, and optionally TensorBoard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COLUMNS = ("epoch", "phase", "lr", "train_loss", "train_accuracy", "val_loss", "
 
 
 def write_csv(run: Path, history: list[dict[str, Any]]) -> None:
-    """Write ``log.csv``: one line for each epoch so far. Whole each time, so that a resumed run leaves no double."""
+    """Write ``log.csv``, one line per epoch. It is rewritten each time, so a resumed run has no duplicates."""
     with paths.write_atomically(run / "log.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
         out = csv.DictWriter(file, COLUMNS)
         out.writeheader()
@@ -35,7 +35,7 @@ class TensorBoard:
         self._writer = SummaryWriter(str(run / "tensorboard"))
 
     def add(self, line: dict[str, Any]) -> None:
-        """Add an epoch's line of the log."""
+        """Add an epoch's log line."""
         for name in ("lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy"):
             if line[name] is not None:
                 self._writer.add_scalar(name, line[name], line["epoch"])

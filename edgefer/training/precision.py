@@ -1,6 +1,6 @@
-"""bf16 or fp32, measured on the network and the machine at hand.
+"""Chooses bf16 or fp32 by timing the network on this machine.
 
-bf16 doubles the speed of dense convolutions on some processors and slows depthwise ones.
+bf16 doubles the speed of dense convolutions on some processors but slows depthwise ones.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Precision = Literal["bf16", "fp32"]
-# Of each, at least and at most: a run of hours once took 1.7 times as long, as two tries were disturbed.
+# Minimum and maximum per precision: with too few, disturbed timings once made a long run 1.7 times slower.
 _TRIES = (2, 8)
-_SECONDS = 5.0  # no more tries after that
+_SECONDS = 5.0  # time limit
 
 
 def choose(model: nn.Module, images: Tensor, labels: Tensor) -> Precision:
-    """Return the faster of the two for a training step, the best of each one's tries after a warm-up counted.
+    """Return the faster precision for a training step, by each one's best time after a warm-up.
 
-    The model, its gradients and the random state stay as they are.
+    Model, gradients and random state are unchanged.
     """
     trial = copy.deepcopy(model).train()
     best: dict[Precision, float] = {"bf16": float("inf"), "fp32": float("inf")}
@@ -44,5 +44,5 @@ def choose(model: nn.Module, images: Tensor, labels: Tensor) -> Precision:
 
 
 def autocast(device: str, precision: Precision) -> torch.autocast:
-    """Return torch's autocast for a step in `precision`."""
+    """Return the torch autocast for a step in `precision`."""
     return torch.autocast(device, torch.bfloat16, enabled=precision == "bf16")

@@ -1,4 +1,4 @@
-"""All that a training has before its first step: images, network, teachers, and a saved state taken up."""
+"""Prepares a training: images, network, teachers, and the saved state to resume from."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ PACKAGES = ("torch", "timm", "numpy", "safetensors")
 
 @dataclass
 class TrainSetup:
-    """A training before its first step; `prepare` makes it.
+    """A prepared training, made by `prepare`.
 
     Attributes:
         recipe: all settings.
         run: folder for the results.
         device: ``cpu`` or ``cuda``.
         whole: the data set with all its classes.
-        dataset: with those that are told apart.
-        training: the images that train.
-        validation: the images that select.
-        targets: the training images with all that is known of them.
+        dataset: the data set with the chosen classes.
+        training: the training images.
+        validation: the images that select the checkpoint.
+        targets: the training images with their targets.
         model: the network, on the device.
-        replica: what calls it in a step (`edgefer.learning.distributed`).
-        averaged: the running average of its weights, if the recipe asks for one.
-        channel_pairs: the channels that `edgefer.models.mirroring` ties, if the recipe asks for it.
+        replica: wrapper that runs the network in a step (`edgefer.learning.distributed`).
+        averaged: moving average of the weights, if the recipe has EMA.
+        channel_pairs: channels tied by `edgefer.models.mirroring`, if the recipe asks for it.
         precision: of the steps.
-        steps: of an epoch; what does not fill a batch has its turn in another epoch's order.
-        progress: how far it is.
-        metadata: what the saved state says of all this, beside weights and progress.
+        steps: per epoch; an incomplete last batch is dropped.
+        progress: progress so far.
+        metadata: saved with the state, besides weights and progress.
         sources: see `Checkpoint.sources`.
-        saved: the state that it goes on from.
+        saved: the state to resume from.
     """
 
     recipe: Recipe
@@ -77,16 +77,16 @@ class TrainSetup:
 
     @property
     def selected(self) -> nn.Module:
-        """The weights that are validated and kept."""
+        """The weights to validate and keep."""
         return self.averaged.module if self.averaged else self.model
 
     def kept(self) -> dict[str, Tensor]:
-        """Return the weights of a checkpoint: without the outputs that only votes need."""
+        """Return a checkpoint's weights, without the outputs for votes."""
         votes, classes = self.recipe.teaching.votes, len(self.dataset.classes)
         return models.narrowed(self.selected, classes) if votes else self.selected.state_dict()
 
     def checkpoint(self, val_accuracy: float) -> Checkpoint:
-        """Return the weights as they are, with what is to know about them."""
+        """Return the current weights and their metadata."""
         return Checkpoint(
             recipe=recipes.named(self.recipe),
             classes=self.dataset.classes,
@@ -102,7 +102,7 @@ class TrainSetup:
         )
 
     def phases_left(self) -> Iterator[Phase]:
-        """Yield the phases that are not done, and note each in the progress."""
+        """Yield the remaining phases, and record each in the progress."""
         progress = self.progress
         for index, phase in enumerate(self.recipe.phases):
             if index > progress.phase:
@@ -111,10 +111,10 @@ class TrainSetup:
                 yield phase
 
     def begin(self, phase: Phase) -> tuple[torch.optim.Optimizer, optimizer.Schedule]:
-        """Return the optimizer and the schedule of a phase, taken up where a saved state was in it."""
+        """Return a phase's optimizer and schedule, restored if the saved state is from this phase."""
         optimizer.choose_weights(self.model, phase)
-        self.model.zero_grad()  # of weights that are frozen from here on: in no norm, as after a resume
-        self.replica = self.model  # frees the one of the phase before
+        self.model.zero_grad()  # newly frozen weights must not count in the gradient norm, as after a resume
+        self.replica = self.model  # frees the previous phase's replica
         self.replica = distributed.replicated(self.model)
         stepper = optimizer.make_optimizer(self.model, phase)
         schedule = optimizer.Schedule(stepper, phase, self.steps)
@@ -125,20 +125,20 @@ class TrainSetup:
         return stepper, schedule
 
     def restore_randomness(self) -> None:
-        """Go on with the random numbers of a saved state."""
+        """Restore a saved state's random generators."""
         if self.saved:
             with unfinished.of_this_version(self.run):
                 randomness.restore(self.saved["random"])
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the network's logits of a batch, (N, outputs), and their loss, a scalar."""
+        """Return a batch's logits, (N, outputs), and loss, a scalar."""
         seed = self.recipe.train.seed + self.progress.epoch * self.steps + self.progress.step
         with precision.autocast(self.device, self.precision), distributed.own_randomness(seed):
             logits = self.replica(batch.x)
             return logits, self.targets.loss(logits, batch)
 
     def save(self, stepper: torch.optim.Optimizer, schedule: optimizer.Schedule) -> None:
-        """Write ``last.json``: everything that the next step depends on."""
+        """Write ``last.json``: everything the next step depends on."""
         tree = {
             **self.metadata,
             "model": self.model.state_dict(),
@@ -153,17 +153,17 @@ class TrainSetup:
 
 
 def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: str | None) -> TrainSetup:
-    """Return a training before its first step, and write ``recipe.json`` into its folder.
+    """Prepare a training, and write ``recipe.json`` into its folder.
 
     Args:
         recipe: all settings.
         dataset: its `train` split trains, its `val` split selects.
         run: folder for the results.
-        goes_on: take up the state in `run`.
-        device: ``cpu`` or ``cuda``; by default cuda where there is one.
+        goes_on: resume from the state in `run`.
+        device: ``cpu`` or ``cuda``; by default cuda if available.
 
     Raises:
-        InputError: settings that do not fit the network or the data, or a run that cannot be resumed.
+        InputError: settings don't fit the network or the data, or the run can't be resumed.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     settings = recipe.train
@@ -195,7 +195,7 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
     if votes is not None:
         models.widen(model, len(fer_plus.KINDS))
     for phase in recipe.phases:
-        optimizer.chosen_weights(model, phase)  # a mistake in the last one is worth knowing before the first has run
+        optimizer.chosen_weights(model, phase)  # find errors in later phases before training starts
     model = model.to(device).to(memory_format=torch.channels_last)
     targets = Targets(recipe, training, len(dataset.classes), teachers, votes, device)
     channel_pairs = None
@@ -216,7 +216,7 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
     threads = _take_up(run, device, saved, model, averaged) if saved else torch.get_num_threads()
     if not saved:
         randomness.seed(settings.seed)
-    shown = recipes.named(recipe).model_dump(mode="json")  # in all files but private.json
+    shown = recipes.named(recipe).model_dump(mode="json")  # for all files except private.json
     if distributed.is_first():
         _write_recipe(run, recipe, dataset, shown)
     return TrainSetup(
@@ -251,7 +251,7 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
 
 
 def _divided(recipe: Recipe, dataset: Dataset, saved: dict[str, Any] | None) -> tuple[Dataset, Dataset]:
-    """Return the data set, divided as the network learned it before, with all its classes and with those chosen."""
+    """Return the data set, divided as for the initial network, with all classes and with the chosen ones."""
     if saved:
         dataset = data.as_recorded(dataset, saved["data"])
     elif recipe.model.initial_weights:
@@ -260,7 +260,7 @@ def _divided(recipe: Recipe, dataset: Dataset, saved: dict[str, Any] | None) -> 
 
 
 def _votes(teaching: Teaching, whole: Dataset, training: Split) -> tuple[Tensor | None, str | None]:
-    """Return the shares of each kind of vote, float32, (n, kinds), and the file's SHA-256; None without votes."""
+    """Return the vote shares, float32, (n, kinds), and the file's SHA-256; None without votes."""
     if not teaching.votes:
         return None, None
     place = Path(teaching.votes)
@@ -270,7 +270,7 @@ def _votes(teaching: Teaching, whole: Dataset, training: Split) -> tuple[Tensor 
 
 
 def _take_up(run: Path, device: str, saved: dict[str, Any], model: nn.Module, averaged: ModelEmaV3 | None) -> int:
-    """Load the weights of a saved state; return the number of CPU threads that it began with."""
+    """Load a saved state's weights; return its number of CPU threads."""
     threads = torch.get_num_threads()
     began: int = saved.get("threads", threads)
     if device == "cpu" and began != threads:
@@ -285,7 +285,7 @@ def _take_up(run: Path, device: str, saved: dict[str, Any], model: nn.Module, av
 
 
 def _write_recipe(run: Path, recipe: Recipe, dataset: Dataset, shown: dict[str, Any]) -> None:
-    """Write ``recipe.json``, and next to it where data, teachers and votes lie on this machine."""
+    """Write ``recipe.json``, and a private file with the paths of data, teachers and votes."""
     run.mkdir(parents=True, exist_ok=True)
     with paths.write_atomically(run / "recipe.json") as part:
         part.write_text(json.dumps(shown, indent=1), encoding="utf-8")
@@ -298,7 +298,7 @@ def _write_recipe(run: Path, recipe: Recipe, dataset: Dataset, shown: dict[str, 
 
 
 def _check_images(recipe: Recipe, dataset: Dataset, training: Split, validation: Split) -> None:
-    """Refuse images that make no batch; say of which classes the validation has none."""
+    """Refuse too few images for a batch; warn about classes without validation images."""
     names, size = dataset.classes, recipe.train.batch_size
     unseen = np.flatnonzero(np.bincount(validation.labels, minlength=len(names)) == 0)
     if unseen.size:
@@ -321,9 +321,9 @@ def _network(recipe: Recipe, whole: Dataset, dataset: Dataset, validation: Split
     Args:
         recipe: all settings.
         whole: the data set with all its classes.
-        dataset: with those that are told apart.
-        validation: its images that choose the checkpoint.
-        begins: False where its weights will be those of a saved state, and none need be fetched for it.
+        dataset: the data set with the chosen classes.
+        validation: the images that select the checkpoint.
+        begins: False if a saved state provides the weights, so none are downloaded.
     """
     asked, channels = recipe.model, recipe.preprocessing.channels
     fresh = begins and not asked.initial_weights
@@ -354,7 +354,7 @@ def _network(recipe: Recipe, whole: Dataset, dataset: Dataset, validation: Split
 
 
 def _sources(teaching: Teaching, teachers: list[str], votes: str | None) -> dict[str, Any] | None:
-    """Return name and SHA-256 of each teacher and of the votes, or None where only labels taught."""
+    """Return name and SHA-256 of each teacher and of the votes, or None if training used labels only."""
     if not teaching.teachers and teaching.votes is None:
         return None
     named = zip(teaching.teachers, teachers, strict=True)

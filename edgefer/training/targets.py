@@ -1,4 +1,4 @@
-"""What a step learns from: pictures, their labels, what teachers and people say of them, and the loss of an answer."""
+"""Training targets and losses: images, labels, teacher probabilities and votes."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Batch:
 
     Attributes:
         x: normalized pixels, float32, (N, C, S, S), channels last.
-        y: labels, int64, (N,); with mixup the shares of each label, float32, (N, classes).
-        teacher_probabilities: what the teachers say at their temperature, float32, (N, classes); None without teachers.
-        votes: shares of each kind of vote, float32, (N, kinds); None without votes.
-        share: of the images of all processes, those that this one has, 0 to 1.
-        label_share: likewise of the weights of their labels.
+        y: labels, int64, (N,); with mixup the share of each label, float32, (N, classes).
+        teacher_probabilities: at the teachers' temperature, float32, (N, classes); None without teachers.
+        votes: share of each kind of vote, float32, (N, kinds); None without votes.
+        share: this process's share of the batch's images, 0 to 1.
+        label_share: this process's share of the label weights, 0 to 1.
     """
 
     x: Tensor
@@ -41,18 +41,18 @@ class Batch:
     label_share: float = 1.0
 
     def right(self, logits: Tensor) -> int:
-        """Return how many answers are right: logits of the classes alone, (N, classes)."""
-        truth = self.y if self.y.ndim == 1 else self.y.argmax(dim=1)  # of a mix, the larger share's
+        """Return the number of correct predictions; logits of the classes only, (N, classes)."""
+        truth = self.y if self.y.ndim == 1 else self.y.argmax(dim=1)  # mixup: the label with the larger share
         return int((logits.argmax(dim=1) == truth).sum())
 
 
 def by_labels(teacher_probabilities: Tensor, y: Tensor, unknown: list[int]) -> Tensor:
-    """Return teachers' probabilities where classes that no teacher knows have the share that labels give them.
+    """Return teacher probabilities, filled in from the labels for classes that no teacher knows.
 
     Args:
-        teacher_probabilities: of the teachers, 0 for those classes, float32, (N, classes).
-        y: labels, int64, (N,), or shares of each label, float32, (N, classes).
-        unknown: the classes.
+        teacher_probabilities: 0 for the unknown classes, float32, (N, classes).
+        y: labels, int64, (N,), or the share of each label, float32, (N, classes).
+        unknown: indices of the unknown classes.
     """
     shares = y if y.dim() == 2 else F.one_hot(y, teacher_probabilities.shape[1]).to(teacher_probabilities.dtype)
     out = teacher_probabilities * (1 - shares[:, unknown].sum(1, keepdim=True))
@@ -61,12 +61,12 @@ def by_labels(teacher_probabilities: Tensor, y: Tensor, unknown: list[int]) -> T
 
 
 class Targets:
-    """The training images with all that is known of them.
+    """The training images and their targets.
 
     Attributes:
-        pixels: of the whole pictures, uint8, from `edgefer.learning.images.load`.
+        pixels: of the whole images, uint8, from `edgefer.learning.images.load`.
         labels: int64, (n,).
-        criterion: the loss that the labels alone give.
+        criterion: the loss for labels only.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class Targets:
         Args:
             recipe: all settings.
             training: the images.
-            classes: how many there are.
-            teachers: of `recipe.teaching`.
-            votes: shares of each kind, of the same images in the same order, float32, (n, kinds).
+            classes: number of classes.
+            teachers: those of `recipe.teaching`.
+            votes: share of each kind, in the order of the images, float32, (n, kinds).
             device: ``cpu`` or ``cuda``.
 
         Raises:
@@ -95,7 +95,7 @@ class Targets:
             if recipe.teaching.votes_power:
                 self._likely = label_model(votes, self.labels, classes)(votes).to(device)
             self._votes = votes.to(device)
-        # Each image as a class of its own: what comes back is how much of which image another one was mixed with.
+        # Each image is its own class, so the result says which images were mixed and by how much.
         self._mixup = Mixup(recipe.augment.mixup, label_smoothing=0, num_classes=count)
         self._each = torch.arange(count, device=device)
         self._log_shares = loss.log_shares(training.labels, classes).to(device) * recipe.train.logit_adjustment
@@ -104,36 +104,36 @@ class Targets:
         self._answers: Tensor | None = None
 
     def ask_teachers(self, step_precision: precision.Precision) -> None:
-        """Have the teachers' answers for each view on disk, if the recipe names a number of views.
+        """Compute the teachers' probabilities for each view and cache them on disk, if the recipe has views.
 
         Args:
-            step_precision: in which the teachers answer.
+            step_precision: precision of the teachers.
 
         Raises:
-            Interrupted: Ctrl-C; the views that are done are kept.
+            Interrupted: Ctrl-C; finished views are kept.
         """
         if self._views:
             self._views.fill(step_precision)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Draw the epoch's view of each image, whatever its batch: the same for the same seed and epoch, from 0."""
+        """Choose the epoch's view of each image, deterministic in seed and epoch (from 0)."""
         views, seed = self._recipe.teaching.views, self._recipe.train.seed
         self._draws = images.draws(len(self.pixels), seed, epoch % views if views else epoch)
         if self._views:
             self._answers = self._views.answers(epoch % views).to(self._device)
 
     def augmented(self, rows: NDArray[np.int64] | slice) -> Tensor:
-        """Return a network's input of images, normalized, float32, (N, C, S, S), channels last."""
+        """Return augmented images, normalized, float32, (N, C, S, S), channels last."""
         draws = self._draws[rows] if self._draws is not None else None
         x = augmentation.augment(self.pixels[rows], self._recipe.augment, self._recipe.preprocessing, draws)
         return x.contiguous(memory_format=torch.channels_last)
 
     def take(self, rows: NDArray[np.int64], step_precision: precision.Precision) -> Batch:
-        """Return what this process takes of a batch of images, augmented.
+        """Return this process's part of a batch, augmented.
 
         Args:
-            rows: which images the whole batch has, int64, (N,).
-            step_precision: in which the teachers answer.
+            rows: rows of the whole batch's images, int64, (N,).
+            step_precision: precision of the teachers.
         """
         recipe, teaching = self._recipe, self._recipe.teaching
         whole, mine = self.labels[rows], distributed.places(len(rows))
@@ -149,9 +149,9 @@ class Targets:
             y = shares @ F.one_hot(y, self._classes).float()
             votes = shares @ votes if votes is not None else None
             likely = torch.log(shares @ likely.exp()) if likely is not None else None
-            # Of views that are mixed, the teachers' answers are mixed: they have not seen the mix.
+            # The teachers saw the unmixed views, so their probabilities are mixed too.
             teacher_probabilities = shares @ teacher_probabilities if teacher_probabilities is not None else None
-        elif self.criterion.weight is not None and share < 1:  # cross-entropy divides by the sum of the weights
+        elif self.criterion.weight is not None and share < 1:  # cross-entropy divides by the weights' sum
             label_share = float(self.criterion.weight[y].sum() / self.criterion.weight[whole].sum())
         if teaching.teachers:
             if teacher_probabilities is None:
@@ -167,11 +167,11 @@ class Targets:
         return Batch(x, y, teacher_probabilities, votes, share, label_share)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return the loss of a network's logits, a scalar: over all processes these add up to the batch's.
+        """Return the loss of logits, a scalar; the losses of all processes add up to the batch's.
 
         Args:
-            logits: of the classes, and behind them of the kinds of vote if there are votes: (N, outputs).
-            batch: what they answer.
+            logits: of the classes, followed by the kinds of vote if any: (N, outputs).
+            batch: the batch.
         """
         teaching, said = self._recipe.teaching, logits[:, : self._classes] + self._log_shares
         value: Tensor = batch.label_share * self.criterion(said, batch.y)

@@ -1,7 +1,7 @@
-"""What teachers say of augmented views of the training images, kept on disk: a student's step then costs no teacher.
+"""Caches teacher probabilities of augmented training images on disk, so a student's step runs no teacher.
 
-A view of an image is a row of `edgefer.learning.images.draws`, so a teacher sees it in its own size and colour, and a
-student of any size learns from the same answers.
+A view is defined by its random numbers (`edgefer.learning.images.draws`), so each teacher sees it in its own size and
+colour, and students of any size share the cache.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _BATCH = 256
 
 
 class TeacherViews:
-    """A file of answers for each view, in the folder for caches.
+    """A cache file of probabilities per view.
 
     Attributes:
-        folder: of the files. Its name is a digest of everything that the answers depend on.
+        folder: of the files. Its name is a digest of everything that the probabilities depend on.
     """
 
     def __init__(self, recipe: Recipe, training: Split, teachers: Teachers, device: str) -> None:
@@ -53,16 +53,16 @@ class TeacherViews:
         self.folder = paths.cache_dir() / "teaching" / digest[:32]
 
     def fill(self, step_precision: precision.Precision) -> None:
-        """Ask the teachers about each view of the training that no file has.
+        """Run the teachers on each view that has no file.
 
         Raises:
-            Interrupted: Ctrl-C; the views that are done are kept.
+            Interrupted: Ctrl-C; finished views are kept.
         """
         wanted = range(min(self._recipe.teaching.views, self._recipe.epochs))
         missing = [view for view in wanted if self._read(view) is None]
         if not missing:
             return
-        pixels: dict[Preprocessing, Tensor] = {}  # most teachers take the same pictures as their source
+        pixels: dict[Preprocessing, Tensor] = {}  # shared, since most teachers use the same preprocessing
         for each in self._teachers.networks:
             source = images.source_preprocessing(self._training, each.spec)
             if source not in pixels:
@@ -98,7 +98,7 @@ class TeacherViews:
                     np.save(file, answers)
 
     def answers(self, view: int) -> Tensor:
-        """Return the teachers' probabilities of a view that `fill` has asked about: float16, (n, classes)."""
+        """Return the teachers' probabilities of a cached view: float16, (n, classes)."""
         found = self._read(view)
         if found is None:
             raise FileNotFoundError(self._file(view))
@@ -108,7 +108,7 @@ class TeacherViews:
         return self.folder / f"view-{view:03d}.npy"
 
     def _read(self, view: int) -> NDArray[np.float16] | None:
-        """Return a file's answers; None if there is none, or none that is whole."""
+        """Return a file's probabilities; None if it is missing or incomplete."""
         try:
             found = np.load(self._file(view), allow_pickle=False)
         except (OSError, ValueError, EOFError):

@@ -1,4 +1,4 @@
-"""Trained networks whose answers another one learns from (Hinton et al. 2015)."""
+"""Trained networks as teachers for distillation (Hinton et al. 2015)."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from edgefer.preprocessing import LUMA, Preprocessing
 
 @dataclass(frozen=True)
 class _Teacher:
-    """Answers of a network: normalized pixels (N, C, H, W) -> logits (N, classes), both float32 on one device."""
+    """A teacher network: normalized pixels (N, C, H, W) -> logits (N, classes), both float32 on one device."""
 
     answer: Callable[[Tensor], Tensor]
     spec: Preprocessing
     classes: tuple[str, ...]
     data_name: str
     data_digest: str
-    parts: dict[str, tuple[str, ...]]  # of each of the student's classes that it knows, its own
-    named_from: str  # digest of the data before their labels were changed, or nothing
+    parts: dict[str, tuple[str, ...]]  # the teacher's classes for each of the student's that it knows
+    named_from: str  # digest of the data before their labels were changed, or ""
     split: Protocol
 
 
 class Teachers:
-    """Networks that see what the student sees, resized to what each was trained on.
+    """Networks that see the student's images, resized to their own input size.
 
     Attributes:
         digests: SHA-256 of their ``best.json``, or of a bundle's ``manifest.json``.
-        classes: of the student's data.
-        data_digest: SHA-256 of these data.
+        classes: the student's classes.
+        data_digest: SHA-256 of the student's data.
     """
 
     def __init__(
@@ -55,17 +55,17 @@ class Teachers:
         """Read the networks.
 
         Args:
-            runs: for each a run's folder or a pretrained network's name, whose checkpoint teaches; or a bundle's
-                folder, whose network for CPUs does (INT8, if it has that), run by ONNX Runtime.
-            dataset: what the student is trained on.
-            validation: its images that choose the checkpoint.
+            runs: folders of runs or names of pretrained networks (their checkpoints are used), or folders
+                of bundles (their CPU network, INT8 if available, runs in ONNX Runtime).
+            dataset: the student's data set.
+            validation: the images that select the student's checkpoint.
             student: its preprocessing.
             device: ``cpu`` or ``cuda``.
-            mirrored: they answer for a picture and for its mirror image, which has the same expression.
+            mirrored: average over each image and its mirror image.
 
         Raises:
-            InputError: there is no such network, or its data or its crop are not the student's, or it has
-                learned images of `validation`.
+            InputError: a network is missing, its data or crop differ from the student's, or it was
+                trained on images of `validation`.
         """
         self.student = student
         self.mirrored = mirrored
@@ -79,7 +79,7 @@ class Teachers:
                 if checkpoint_path.name == MANIFEST
                 else _of_checkpoint(checkpoint_path, device)
             )
-            source = dataset.source or dataset  # a teacher may have learned these pictures with other labels
+            source = dataset.source or dataset  # a teacher may have been trained on other labels of these images
             if not {found.data_digest, found.named_from} & {dataset.digest, source.digest}:
                 raise InputError(f"the teacher {checkpoint_path} was trained on {found.data_name}, not on these data")
             found = replace(found, parts=data.made_of(dataset, found.classes))
@@ -101,21 +101,21 @@ class Teachers:
     def probabilities(self, x: Tensor, temperature: float) -> Tensor:
         """Return the mean over networks and views of softmax(logits / temperature): float32, (N, classes).
 
-        A teacher's classes are the student's by name, or by the renames of its data, where probabilities add up: what
-        it says of others is left out, and of a class that it does not know it says 0 (`unknown`).
+        Classes are matched by name, or by the renames of the student's data, where probabilities add up. A teacher's
+        other classes are left out; classes that it doesn't know get 0 (`unknown`).
 
         Args:
             x: the student's input, float32, (N, C, H, W).
-            temperature: over 0.
+            temperature: above 0.
         """
         return self.probabilities_of(lambda spec: _as(x, self.student, spec), temperature)
 
     def probabilities_of(self, seen: Callable[[Preprocessing], Tensor], temperature: float) -> Tensor:
-        """Return what `probabilities` does, of pictures as each teacher was trained to see them.
+        """Return the same as `probabilities`, for images preprocessed for each teacher.
 
         Args:
-            seen: returns the pictures for a preprocessing, normalized, float32, (N, C, S, S).
-            temperature: over 0.
+            seen: returns the images for a preprocessing, normalized, float32, (N, C, S, S).
+            temperature: above 0.
         """
         with torch.no_grad():
             all_logits = []
@@ -131,7 +131,7 @@ class Teachers:
             ).mean(0)
 
     def unknown(self) -> list[int]:
-        """Return the classes that no teacher knows, of which the labels alone can tell."""
+        """Return the classes that no teacher knows, which are learned from the labels only."""
         known = {name for each in self.networks for name in each.parts}
         return [place for place, name in enumerate(self.classes) if name not in known]
 
@@ -139,7 +139,7 @@ class Teachers:
 def _for_classes(
     logits: Tensor, theirs: tuple[str, ...], ours: tuple[str, ...], parts: Mapping[str, Sequence[str]]
 ) -> Tensor:
-    """Return probabilities in the order of `ours`, 0 for a class that has no parts among `theirs`: (N, classes)."""
+    """Return probabilities in the order of `ours`, 0 for classes without parts in `theirs`: (N, classes)."""
     if theirs == ours and all(tuple(olds) == (name,) for name, olds in parts.items()):
         return logits.softmax(1)
     found = torch.full((len(logits), len(ours)), -torch.inf, device=logits.device)
@@ -184,7 +184,7 @@ def _of_bundle(folder: Path) -> _Teacher:
 
 
 def _as(x: Tensor, given: Preprocessing, wanted: Preprocessing) -> Tensor:
-    """Return normalized pixels of one preprocessing as those of another with the same crop."""
+    """Convert normalized pixels from one preprocessing to another with the same crop."""
     if (given.size, given.mean, given.std) == (wanted.size, wanted.mean, wanted.std):
         return x
     x = x * _column(given.std, x) + _column(given.mean, x)

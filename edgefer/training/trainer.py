@@ -1,7 +1,7 @@
-"""Recipe to checkpoint. `train` reads from top to bottom: setup, then phases, epochs and steps.
+"""From recipe to checkpoint: setup, then phases, epochs and steps.
 
-Everything that a step depends on is in the saved state, so a run that was killed goes on as if nothing had happened:
-on a CPU with the same number of threads the weights are the same to the last bit.
+The saved state has everything that a step depends on. On a CPU with the same number of threads, a resumed run gives
+bit-identical weights.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from edgefer.training.setup import PACKAGES, TrainSetup, prepare
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a finished training leaves.
+    """Result of a finished training.
 
     Attributes:
         run: the folder, with ``best.json``, ``last.json``, ``recipe.json`` and ``log.csv``.
         epochs: epochs done.
-        best_epoch: the one whose weights ``best.json`` holds, from 1.
+        best_epoch: epoch of the weights in ``best.json``, from 1.
         val_accuracy: of those weights on the validation split, 0 to 1.
-        parameters: numbers in the network that were trained.
-        seconds: of training, validation included.
-        world_size: processes that trained together.
-        precision: ``bf16`` or ``fp32``, as the steps ran.
+        parameters: number of trained parameters.
+        seconds: training time, including validation.
+        world_size: number of processes.
+        precision: ``bf16`` or ``fp32``, as used.
         data: the data set's name.
         digest: the data set's SHA-256.
         synthetic: True if trained on the built-in faces.
-        division: how edgefer took validation and test images from the training images; None where it took none.
-        history: the log, a dict for each epoch.
-        recipe: all settings as they ran, with names instead of paths.
-        initial_weights: what it began with (`edgefer.learning.initial_weights`).
+        division: how edgefer split validation and test images from the training images; None if it didn't.
+        history: the log, a dict per epoch.
+        recipe: all settings as used, with names instead of paths.
+        initial_weights: the initial weights (`edgefer.learning.initial_weights`).
         sources: see `Checkpoint.sources`.
-        versions: of the packages that decide the result.
+        versions: of the packages that affect the result.
     """
 
     run: Path
@@ -88,16 +88,16 @@ def train(
 
     Args:
         recipe: all settings.
-        dataset: its `train` split trains, its `val` split selects; `test` is never opened.
+        dataset: its `train` split trains, its `val` split selects; `test` is never used.
         run: folder for the results.
-        resume: go on from ``last.json`` in `run`.
-        tensorboard: write event files as well.
-        device: ``cpu`` or ``cuda``; by default cuda where there is one.
-        after_epoch: is called with each epoch's line of the log once all is saved; what it raises ends the training.
+        resume: resume from ``last.json`` in `run`.
+        tensorboard: write event files too.
+        device: ``cpu`` or ``cuda``; by default cuda if available.
+        after_epoch: called with each epoch's log line after saving; an exception ends the training.
 
     Raises:
-        InputError: settings that do not fit the network or the data, or a run that cannot be resumed.
-        Diverged: the loss is not finite; the best checkpoint so far stands in `run`.
+        InputError: settings don't fit the network or the data, or the run can't be resumed.
+        Diverged: the loss is not finite; `run` holds the best checkpoint so far.
         Interrupted: Ctrl-C; the state is saved and the run can be resumed.
     """
     job = prepare(recipe, dataset, run, resume, device)
@@ -118,7 +118,7 @@ def train(
         for phase in job.phases_left():
             stepper, schedule = job.begin(phase)
             if not (run / f"{checkpoint.LAST}.json").exists():
-                running.save()  # a run that is killed in its first minutes can be resumed too
+                running.save()  # so a run killed in its first minutes can be resumed too
             while not progress.is_at_end_of(recipe):
                 model.train()
                 if phase.freeze_batchnorm:
@@ -154,7 +154,7 @@ def train(
                     "phase": phase.name,
                     "lr": float(f"{stepper.param_groups[0]['lr']:.3g}"),
                     "train_loss": round(progress.loss_sum / steps, 4),
-                    # None in an epoch whose images were all seen by an older edgefer, which did not count
+                    # None if an older edgefer, which didn't count, did the whole epoch
                     "train_accuracy": round(progress.right / progress.seen, 5) if progress.seen else None,
                     "val_loss": round(val_loss, 4),
                     "val_accuracy": round(val_accuracy, 5),
@@ -165,7 +165,7 @@ def train(
                 if distributed.is_first():
                     if progress.best_epoch == progress.epoch:
                         checkpoint.write(run, job.checkpoint(val_accuracy))
-                    log.write_csv(run, progress.history)  # before the state, which may say that all is done
+                    log.write_csv(run, progress.history)  # before the state, which may mark the run as finished
                 running.save()
                 if board:
                     board.add(line)
@@ -225,11 +225,11 @@ def _validate(model: nn.Module, validation: Split, recipe: Recipe, classes: int)
     logits = evaluate.shared_logits(model, validation, recipe.preprocessing)[:, :classes]
     mean_loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(validation.labels)).item()
     accuracy = float((logits.argmax(axis=1) == validation.labels).mean())
-    return distributed.from_first(lambda: (mean_loss, accuracy))  # to the last bit: a schedule may go by it
+    return distributed.from_first(lambda: (mean_loss, accuracy))  # bit-identical, since a schedule may depend on it
 
 
 def _diverged(job: TrainSetup, rows: NDArray[np.int64] | None) -> Diverged:
-    """Return what is said of a loss that is not finite: of the step on `rows`, or without them of the validation."""
+    """Return the error for a loss that is not finite: of the step on `rows`, or else of the validation."""
     progress, weight = job.progress, job.targets.criterion.weight
     kept = f"the best checkpoint, of epoch {progress.best_epoch}, stays in {job.run}" if progress.best_epoch else ""
     lighter = "" if weight is None else f", or train.class_weight_clip under the {weight.max().item():.2f} of now"

@@ -1,4 +1,4 @@
-"""What an unfinished training left: how far it is, whether that can be taken up, and what it was started with."""
+"""Reads an unfinished training: its progress, its settings, and whether it can be resumed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from edgefer.training import log
 
 @dataclass
 class TrainingProgress(loop.Progress):
-    """How far a training is; part of the saved state.
+    """Progress of a training; part of the saved state.
 
     Attributes:
-        phase: the recipe's phase that runs.
-        first_epoch: epochs done when it began: fewer than planned, if an earlier phase stopped early.
-        right: of the `seen` images, those whose label was the network's first guess.
-        seen: images of the epoch that runs.
+        phase: index of the current phase.
+        first_epoch: epochs done when the phase began; fewer than planned if an earlier phase stopped early.
+        right: correctly classified images among those `seen`.
+        seen: images of the current epoch.
         best_loss: validation loss of the best epoch.
     """
 
@@ -36,13 +36,13 @@ class TrainingProgress(loop.Progress):
     best_loss: float | None = None
 
     def note(self, loss: float, right: float, seen: float) -> None:
-        """Take the loss of a step, and how many of the images that it saw were answered right."""
+        """Add a step's loss, and the numbers of correct and seen images."""
         self.loss_sum += loss
         self.right += int(right)
         self.seen += int(seen)
 
     def end_epoch(self, line: dict[str, Any], by: str) -> None:
-        """Take an epoch's line of the log, and note whether it is the best by ``accuracy`` or ``loss``."""
+        """Add an epoch's log line, and record whether it is the best by ``accuracy`` or ``loss``."""
         self.next_epoch(line)
         self.right = self.seen = 0
         loss, accuracy = line["val_loss"], line["val_accuracy"]
@@ -50,17 +50,17 @@ class TrainingProgress(loop.Progress):
             self.best_epoch, self.best_accuracy, self.best_loss = self.epoch, accuracy, loss
 
     def is_at_end_of(self, recipe: Recipe) -> bool:
-        """Return whether the phase that runs is done, or stops early."""
+        """Return whether the current phase is done or stops early."""
         patience, planned = recipe.train.early_stopping, self.first_epoch + recipe.phases[self.phase].epochs
         stopped = 0 < patience <= self.epoch - max(self.best_epoch, self.first_epoch)
         return self.step == 0 and (self.epoch >= planned or stopped)
 
 
 def resumed_recipe(run: Path) -> Recipe:
-    """Return the recipe that an unfinished run was started with; teachers and votes are where they lay then.
+    """Return the recipe of an unfinished run, with the original paths of teachers and votes.
 
     Raises:
-        InputError: `run` holds no state.
+        InputError: `run` has no saved state.
     """
     recipe = recipes.parse(read_state(run)["recipe"], str(run))
     teaching = recipe.teaching
@@ -70,24 +70,24 @@ def resumed_recipe(run: Path) -> Recipe:
 
 
 def data_of(run: Path) -> Path | None:
-    """Return where the data lie that an unfinished run was started with, or None where nothing says or they are gone.
+    """Return the data path of an unfinished run, or None if it is unknown or no longer exists.
 
-    Whether they are the same is for `train` to check.
+    `train` checks that the data are the same.
     """
     place = private.text(run, "data")
     return Path(place) if place and Path(place).exists() else None
 
 
 def is_finished(recipe: Recipe, progress: TrainingProgress) -> bool:
-    """Return whether the last phase is done, or stopped early."""
+    """Return whether the last phase is done or stopped early."""
     return progress.phase == len(recipe.phases) - 1 and progress.is_at_end_of(recipe)
 
 
 def goes_on(run: Path, recipe: Recipe) -> bool:
-    """Return whether a folder holds a training to go on with: False where one can begin in it.
+    """Return whether a folder holds a training to resume; False if a new one can begin there.
 
     Raises:
-        InputError: it holds something else, or a training of another recipe.
+        InputError: the folder holds something else, or a training of another recipe.
     """
     if not (run / f"{checkpoint.LAST}.json").is_file():
         check_new(run)
@@ -98,10 +98,10 @@ def goes_on(run: Path, recipe: Recipe) -> bool:
 
 
 def check_new(run: Path) -> None:
-    """Refuse a folder that a training cannot begin in; what one left that was killed in its first second is none.
+    """Refuse a folder that is in use. Remains of a training killed in its first second don't count.
 
     Raises:
-        InputError: it holds something.
+        InputError: the folder is not empty.
     """
     if run.exists() and not _is_unbegun(run):
         raise InputError(f"{run} is not empty; continue with --resume {shell(run)}, or name another folder with --out")
@@ -115,7 +115,7 @@ def read_state(run: Path) -> dict[str, Any]:
     """Return the state of an unfinished training.
 
     Raises:
-        InputError: `run` holds none, or one that is damaged.
+        InputError: the state is missing or damaged.
     """
     if _is_unbegun(run):
         raise InputError(
@@ -135,7 +135,7 @@ def read_state(run: Path) -> dict[str, Any]:
 
 
 def _damage(saved: dict[str, Any]) -> str:
-    """Return which part of a state is of another kind than it was saved with, or nothing."""
+    """Return which part of a state has a wrong type, or an empty string."""
     kinds = {"phase": int, "precision": str, "progress": dict, "random": dict, "schedule": dict}
     kinds |= {"model": dict, "selected": dict, "optimizer": dict}
     wrong = [name for name, kind in kinds.items() if type(saved.get(name)) is not kind]
@@ -156,7 +156,7 @@ def _damage(saved: dict[str, Any]) -> str:
 
 
 def _is_progress(said: dict[str, Any]) -> bool:
-    """Return whether a state says how far a training is, in numbers that can be."""
+    """Return whether a state contains a valid progress."""
     try:
         progress = TrainingProgress(**said)
         counts = ("phase", "first_epoch", "epoch", "step", "right", "seen", "best_epoch")
@@ -174,7 +174,7 @@ def _is_progress(said: dict[str, Any]) -> bool:
 
 @contextmanager
 def of_this_version(run: Path) -> Iterator[None]:
-    """Take up a part of a saved state; one that does not fit was left by other code."""
+    """Restore a part of a saved state; a part that doesn't fit was saved by other code."""
     try:
         yield
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError, OverflowError):

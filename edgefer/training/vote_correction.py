@@ -1,7 +1,7 @@
-"""Teachers that know more than they see: what people said of a training image tells which of its labels is likely.
+"""Corrects teacher probabilities by people's votes on the training images.
 
-A teacher has learned the labels of the images that it teaches, by heart in part; votes of other people are no part of
-them. So the product of the teachers' probabilities and P(label | votes) is nearer to the truth than either.
+Teachers have partly memorized the labels of their training images. Votes are independent of these labels, so the
+product of the teachers' probabilities and P(label | votes) is more accurate than either.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_MIN_SHARE = 0.02  # added before the logarithm: a kind that nobody voted for is unlikely, not impossible
-_DECAY = 1e-4  # on squared weights, beside a mean cross-entropy
+_MIN_SHARE = 0.02  # added before the logarithm: a kind without votes is unlikely, not impossible
+_DECAY = 1e-4  # on squared weights, relative to the mean cross-entropy
 _STEPS = 500
 
 
 def label_model(votes: Tensor, labels: Tensor, classes: int) -> Callable[[Tensor], Tensor]:
     """Fit P(label | votes) by multinomial logistic regression.
 
-    It may be asked of the images that it is fitted to, of which each moves its few hundred weights by next to nothing.
+    It can be applied to the images that it was fitted to: one image barely changes its few hundred weights.
 
     Args:
-        votes: shares that each kind has, float32, (n, kinds), from `edgefer.data.votes.read`.
+        votes: share of each kind, float32, (n, kinds), from `edgefer.data.votes.read`.
         labels: int64, (n,).
         classes: number of labels.
 
     Returns:
-        A function of votes, float32, (m, kinds): logarithms of each label's probability, float32, (m, classes).
+        A function from votes, float32, (m, kinds), to log probabilities of the labels, float32, (m, classes).
     """
     features, truth = _features(votes), labels.cpu()
     weights = torch.zeros(classes, features.shape[1], dtype=torch.float64, requires_grad=True)
@@ -58,11 +58,11 @@ def _features(votes: Tensor) -> Tensor:
 
 
 def vote_corrected(probabilities: Tensor, likely: Tensor, power: float) -> Tensor:
-    """Return the product of the teachers' probabilities and P(label | votes) to a power, adding up to 1: (n, classes).
+    """Return the teachers' probabilities times P(label | votes) ** power, normalized: (n, classes).
 
     Args:
-        probabilities: of the teachers, at some temperature, (n, classes).
-        likely: logarithms from `label_model`, of the same images.
-        power: of P(label | votes), already over that temperature.
+        probabilities: the teachers', at some temperature, (n, classes).
+        likely: log probabilities from `label_model`, of the same images.
+        power: exponent of P(label | votes), already divided by the temperature.
     """
     return torch.softmax(probabilities.log() + power * likely, dim=1)
