@@ -1,1 +1,1 @@
-"""A result shown: terminal, HTML page, Markdown, CSV. Nothing here measures."""
+"""Render results: terminal, HTML page, Markdown, CSV. Nothing here measures."""

@@ -1,4 +1,4 @@
-"""The charts of a bench's report."""
+"""Charts of the benchmark report."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from edgefer.pages.svg import Markup, Scale
 from edgefer.report import table
 from edgefer.report.pareto import front
 
-NAMED = 6  # points of a chart that get their name; more get the number of their row
+NAMED = 6  # up to this many points carry their name; beyond it, the number of their table row
 
-_LOG_FROM = 8.0  # of the largest over the smallest: from there an axis is logarithmic
-_BINS = 120  # of a strip
+_LOG_FROM = 8.0  # an axis is logarithmic if largest / smallest exceeds this
+_BINS = 120  # of a latency histogram
 _SHAPES: dict[str, svg.Shape] = {"fp32": "circle", "fp16": "diamond", "int8": "square"}
 
 
@@ -29,7 +29,7 @@ class Strip:
 
     Attributes:
         entry: the network.
-        chart: the picture: how often each latency was, its middle half, its median, its 99th percentile.
+        chart: latency histogram with interquartile range, median and 99th percentile.
     """
 
     entry: NetworkEntry
@@ -38,12 +38,12 @@ class Strip:
 
 @dataclass(frozen=True)
 class Strips:
-    """Distributions of latency on one axis.
+    """Latency distributions on one axis.
 
     Attributes:
-        strips: one for each network that has quantiles.
-        ticks: milliseconds, and where they are, in percent of the width.
-        log: the axis is logarithmic.
+        strips: one per network with quantiles.
+        ticks: label in milliseconds, position in percent of the width.
+        log: whether the axis is logarithmic.
     """
 
     strips: list[Strip]
@@ -52,34 +52,34 @@ class Strips:
 
 
 def mark(precision: str, x: float, y: float, size: float = 5, class_: str = "") -> Markup:
-    """Return a network's point: shapes differ with the precision, so that colour is not all that tells them apart."""
+    """Return a network's marker; precisions differ in shape as well as in colour."""
     return svg.mark(_SHAPES[precision], x, y, size, f"{precision} {class_}".strip())
 
 
 def latency_cost(entry: NetworkEntry) -> float:
-    """Return milliseconds."""
+    """Return the median latency in milliseconds."""
     return entry.latency.p50
 
 
 def size_cost(entry: NetworkEntry) -> float:
-    """Return MB: of the engine where that is what runs."""
+    """Return the size in MB, of the engine if there is one, else of the file."""
     return (entry.engine_bytes or entry.file_bytes) / 1e6
 
 
 def on_front(result: BenchResult, cost: Callable[[NetworkEntry], float]) -> list[int]:
-    """Return which networks no other one beats in accuracy and a cost, the cheapest first."""
+    """Return the indices of networks on the Pareto front of accuracy and cost, cheapest first."""
     costs = [cost(entry) for entry in result.networks]
     return front(costs, [entry.quality.accuracy for entry in result.networks])
 
 
 def trade(result: BenchResult, cost: Callable[[NetworkEntry], float], title: str, unit: str) -> Markup:
-    """Draw accuracy over a cost, with the Pareto front.
+    """Plot accuracy over a cost, with the Pareto front.
 
     Args:
-        result: one point for each of its networks.
-        cost: of a network.
-        title: of the cost.
-        unit: likewise.
+        result: one point per network.
+        cost: returns a network's cost.
+        title: name of the cost.
+        unit: unit of the cost.
     """
     entries = result.networks
     costs = [cost(entry) for entry in entries]
@@ -142,7 +142,7 @@ def _accuracy_scale(entries: Sequence[NetworkEntry], start: float, end: float) -
 def _labels(
     names: Sequence[str], places: Sequence[tuple[float, float]], inside: tuple[float, float, float, float]
 ) -> list[Markup]:
-    """Write each point's name where it hides no other one, if there is such a place."""
+    """Label each point where the label covers no other point or label, if possible."""
     left, right, top, bottom = inside
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
     found = []
@@ -167,11 +167,11 @@ def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float,
 
 
 def strips(result: BenchResult) -> Strips | None:
-    """Draw how latency is distributed; None where no network has its quantiles.
+    """Plot latency distributions; None if no network has quantiles.
 
-    The axis ends at the largest 99th percentile: what is slower, a hundredth, is told in words.
+    The axis ends at the largest 99th percentile; the slowest 1 % is stated in text.
     """
-    # A result from another machine may hold anything.
+    # A result from another machine may contain invalid quantiles.
     measured = [entry for entry in result.networks if len(entry.quantiles) == 101 and entry.quantiles[0] > 0]
     if not measured:
         return None
@@ -190,7 +190,7 @@ def _strip(result: BenchResult, entry: NetworkEntry, axis: Scale) -> Markup:
     values = entry.quantiles
     height, floor = 24.0, 26.0
     edges = np.linspace(axis.start, axis.end, _BINS + 1)
-    # How many samples are below each edge, between quantiles by a straight line.
+    # Number of samples below each edge, interpolated linearly between quantiles.
     below = np.interp(edges, [axis(max(value, axis.low)) for value in values], np.arange(101) / 100)
     counts = np.diff(below)
     tops = floor - height * counts / counts.max()
@@ -235,7 +235,7 @@ class Small:
 
 
 def robustness(result: BenchResult, entries: Sequence[NetworkEntry]) -> list[Small]:
-    """Draw a small chart for each kind of change, with a line for each network; nothing where none was measured."""
+    """Plot accuracy over strength for each corruption, one line per network; empty if none was measured."""
     worse = [(entry, entry.robustness) for entry in entries if entry.robustness]
     if not worse:
         return []
@@ -260,14 +260,14 @@ def robustness(result: BenchResult, entries: Sequence[NetworkEntry]) -> list[Sma
 
 
 def throughput(result: BenchResult, entries: Sequence[NetworkEntry]) -> list[Small]:
-    """Draw images a second over the batch, a small chart for each number of threads; nothing if none was measured."""
+    """Plot images per second over batch size, one chart per thread count; empty if none was measured."""
     measured = [entry for entry in entries if entry.throughput]
     if not measured:
         return []
     points = [point for entry in measured for point in entry.throughput]
     batches = sorted({point.batch for point in points})
     y = Scale(0, max(point.fastest for point in points) * 1.05, 150, 24)
-    x = Scale(-0.2, len(batches) - 0.8, 52, 290)  # batches double
+    x = Scale(-0.2, len(batches) - 0.8, 52, 290)  # batch sizes double
     found = []
     for threads in sorted({point.threads for point in points}):
         title = counted(threads, "thread")

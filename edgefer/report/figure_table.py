@@ -1,4 +1,4 @@
-"""A table of figures, as terminal, Markdown and page show it alike."""
+"""A table of figures, shared by terminal, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class FigureTable:
     """A table.
 
     Attributes:
-        title: above it.
-        heads: of the columns behind the network's name.
+        title: its heading.
+        heads: column headings after the network's name.
         rows: a network's name and its cells; a network may have several rows.
-        words: how many of the first columns hold words, which stand at the left.
-        lines: below it.
+        words: number of leading columns that hold text and are left-aligned.
+        lines: notes below the table.
     """
 
     title: str

@@ -10,16 +10,16 @@ from edgefer.lines import counted
 from edgefer.report.figure_table import FigureTable
 
 Name = Callable[[NetworkEntry], str]
-_NAMED = 8  # small groups in a line
+_NAMED = 8  # small groups listed in a line
 
 
 def tables(result: BenchResult, name: Name, by_class: bool = True) -> list[FigureTable]:
-    """Return what a result has of further data sets, protocols and groups: nothing where none were asked for.
+    """Return tables for further data sets, protocols and groups; empty if none were measured.
 
     Args:
-        result: of a bench.
-        name: what a network is called in it.
-        by_class: figures of each class too, for which a terminal is too narrow.
+        result: of a benchmark.
+        name: returns a network's display name.
+        by_class: also return figures per class, too wide for a terminal.
     """
     found = []
     if any(entry.evaluations for entry in result.networks):
@@ -30,7 +30,7 @@ def tables(result: BenchResult, name: Name, by_class: bool = True) -> list[Figur
 
 
 def across(result: BenchResult, name: Name) -> FigureTable:
-    """Return accuracy on each data set by each protocol, the first data set's one crop first."""
+    """Return accuracy on each data set by each protocol, starting with one crop of the first data set."""
     further = {each.title: each for each in result.further_data}
     shared = any(among for entry in result.networks for *_, among in _judged(result, entry))
     heads = ["data", "protocol", "images", *["classes"] * bool(further), "accuracy, %", "95 % interval"]
@@ -48,7 +48,7 @@ def across(result: BenchResult, name: Name) -> FigureTable:
 
 
 def by_group(result: BenchResult, name: Name) -> FigureTable:
-    """Return accuracy and calibration by group, and what is to be said of each column's worst gap."""
+    """Return accuracy and calibration by group, with a note on each column's worst gap."""
     people = result.groups is not None and result.groups.people
     heads = ["column", "group", "images", *["people"] * people, "accuracy, %", "95 % interval"]
     rows, lines = [], []
@@ -68,7 +68,7 @@ def by_group(result: BenchResult, name: Name) -> FigureTable:
 
 
 def gap_line(column: ColumnFigures) -> str:
-    """Return the worst gap of a column and whether it exceeds chance, in a line."""
+    """Describe a column's worst gap, and whether it exceeds chance."""
     gap = column.gap
     if gap is None:
         return f"{column.column}: fewer than two groups are large enough"
@@ -121,7 +121,7 @@ def _judged(result: BenchResult, entry: NetworkEntry) -> list[tuple[str, str, Qu
 
 
 def _classes(result: BenchResult, entry: NetworkEntry, data: FurtherData | None) -> int:
-    """Return how many classes network and data share."""
+    """Return the number of classes that network and data share."""
     if data is not None:
         return len(data.shared_classes)
     return sum(row.images > 0 for row in entry.per_class) if entry.shared else len(result.data.classes)

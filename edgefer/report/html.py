@@ -1,4 +1,4 @@
-"""A bench's result as one HTML file that needs nothing else (extra `report`)."""
+"""Render a benchmark result as one self-contained HTML file (extra `report`)."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from edgefer.report import charts, html_tables, protocol, table
 from edgefer.report.summary import summarize
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
-_OPEN = 2  # bundles whose details are unfolded from the start
+_OPEN = 2  # up to this many bundles are unfolded initially
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page that is made elsewhere.
+    """A section of the page that another module renders.
 
     Attributes:
-        html: a ``<section>``, whose texts are escaped.
-        style: rules of its own, which may use the page's colours.
+        html: a ``<section>`` with escaped text.
+        style: its CSS, which may use the page's colours.
     """
 
     html: str
@@ -38,9 +38,9 @@ def render_html(result: BenchResult, dataset: Dataset | None = None, more: Secti
     """Return the page.
 
     Args:
-        result: what it shows.
-        dataset: has the faces that the result names, if it names some; without it none is shown.
-        more: what else it shows: the papers' claims.
+        result: the benchmark result.
+        dataset: source of the face images that the result lists; without it none is shown.
+        more: further sections, e.g. the papers' claims.
     """
     bundles = [(bundle, [e for e in result.networks if e.bundle == bundle.title]) for bundle in result.bundles]
     return page.html(
@@ -85,7 +85,7 @@ def _swatch(precision: str) -> Markup:
 
 
 def _differences(entries: Sequence[NetworkEntry]) -> list[tuple[NetworkEntry, NetworkEntry, list[list[int]], int]]:
-    """Return for each network beside FP32: itself, FP32, their matrices' difference, and the largest change in it."""
+    """Return for each network other than FP32: itself, FP32, the difference of their matrices, its largest value."""
     found = []
     for entry in entries:
         full = next((each for each in entries if (each.precision, each.device) == ("fp32", entry.device)), None)
@@ -100,7 +100,7 @@ def _differences(entries: Sequence[NetworkEntry]) -> list[tuple[NetworkEntry, Ne
 
 
 def _faces(result: BenchResult, dataset: Dataset | None) -> list[tuple[mistakes.MistakenFace, str]]:
-    """Return the faces that the result names and the data set has, each with its picture."""
+    """Return the faces that the result lists and the data set contains, with their images."""
     if dataset is None or not result.mistakes:
         return []
     try:
@@ -108,5 +108,5 @@ def _faces(result: BenchResult, dataset: Dataset | None) -> list[tuple[mistakes.
     except InputError:
         return []
     found = zip(result.mistakes, mistakes.pictures(result.mistakes, rows), strict=True)
-    whole = len(result.networks)  # a result from another machine may hold anything
+    whole = len(result.networks)  # a result from another machine may contain anything
     return [(each, picture) for each, picture in found if picture is not None and len(each.predictions) == whole]

@@ -1,4 +1,4 @@
-"""Tables of a bench's report that hold a figure for each network and nothing else."""
+"""Tables of the benchmark report with one figure per network."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from edgefer.report.figure_table import FigureTable
 
 
 def accuracy(result: BenchResult) -> FigureTable:
-    """Return everything on accuracy over all classes, with the images that have no copy in the training split apart."""
+    """Return overall accuracy, and accuracy without images that also occur in the training split."""
     heads = ("images", "number", "accuracy, %", "95 % interval", "macro F1", "weighted F1", "calibration error")
     rows = []
     for entry in result.networks:
         rows.append((table.name(result, entry), _quality(entry.quality, "all")))
         if entry.shared is not None:
             rows.append((table.name(result, entry), _quality(entry.shared, "among shared classes")))
-        if entry.leak_free is not None and entry.leak_free != entry.quality:  # it has all images where none is a copy
+        if entry.leak_free is not None and entry.leak_free != entry.quality:  # equal without duplicates
             rows.append((table.name(result, entry), _quality(entry.leak_free, "leak-free")))
     return FigureTable("Accuracy over all classes", heads, rows, 1)
 
@@ -35,7 +35,7 @@ def _quality(quality: Quality, which: str) -> list[str]:
 
 
 def cost(result: BenchResult) -> FigureTable | None:
-    """Return size, memory and cold start; None where there is nothing but a file."""
+    """Return size, memory and cold start; None if only the file size is known."""
     columns = [each for each in _COSTS if any(value for value in _column(result, each))]
     if len(columns) < 2:
         return None
@@ -45,7 +45,7 @@ def cost(result: BenchResult) -> FigureTable | None:
 
 
 def probes(result: BenchResult) -> list[FigureTable]:
-    """Return a table for each further probe."""
+    """Return one table per further probe."""
     return [
         FigureTable(each.title, [column.head for column in each.columns], table.probe_rows(result, each))
         for each in result.probes
@@ -53,7 +53,7 @@ def probes(result: BenchResult) -> list[FigureTable]:
 
 
 def across(result: BenchResult) -> list[FigureTable]:
-    """Return tables of further data sets, protocols and groups."""
+    """Return tables for further data sets, protocols and groups."""
     return further.tables(result, lambda entry: table.name(result, entry))
 
 

@@ -1,4 +1,4 @@
-"""A bench's result as Markdown for a pull request or a job's summary page."""
+"""Render a benchmark result as Markdown for a pull request or a job summary."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from edgefer.report.summary import summarize
 
 
 def code(text: str) -> str:
-    """Return text for Markdown to show as it is: a stranger's has no link, mention, HTML or further column."""
+    """Escape text for Markdown, so that untrusted text adds no link, mention, HTML or column."""
     return f"`{printable(text).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
 
 def render_markdown(result: BenchResult) -> str:
-    """Return the result: what to deploy, a line for each network, F1 by class, and how it was measured."""
+    """Return the recommendation, one row per network, F1 by class, and the protocol."""
     return "\n".join(_lines(result)) + "\n"
 
 
@@ -76,7 +76,7 @@ def _lines(result: BenchResult) -> Iterator[str]:
 
 
 def _head(text: str) -> str:
-    """Return a column's head; a class's name may come from anywhere."""
+    """Return an escaped column heading; class names are untrusted."""
     return text if text.isascii() and text.replace(" ", "").replace(",", "").replace("%", "").isalnum() else code(text)
 
 

@@ -1,4 +1,4 @@
-"""Which networks no other one beats: as cheap and more accurate, or as accurate and cheaper."""
+"""The Pareto front of cost and value."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 
 def front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
-    """Return the positions on the Pareto front, the cheapest first.
+    """Return the indices on the Pareto front, cheapest first.
 
-    A position is on it if no other one has at most its cost and at least its value, and one of the two better. Of
-    several that are the same in both, all are on it.
+    An index is on the front if no other one has at most its cost and at least its value, with one of the two strictly
+    better. Ties in both are all on the front.
 
     Args:
-        costs: the less the better: milliseconds, bytes.
-        values: the more the better: accuracy.
+        costs: lower is better, e.g. milliseconds or bytes.
+        values: higher is better, e.g. accuracy.
     """
     found: list[int] = []
     for place in sorted(range(len(costs)), key=lambda place: (costs[place], -values[place])):

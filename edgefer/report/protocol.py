@@ -1,4 +1,4 @@
-"""What a result says of its machine and its protocol, in words, for a person who wants to judge or repeat it."""
+"""Describe a result's machine and protocol, for readers who judge or repeat it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgefer.report import table
 
 
 def describe_protocol(result: BenchResult) -> list[tuple[str, str]]:
-    """Return what ran and how it was measured, as names and lines; what a device does not have is left out."""
+    """Return what ran and how it was measured, as name and text; fields that a device lacks are omitted."""
     machine, how, gpu = result.machine, result.protocol, result.gpu
     memory = f", {machine.memory_bytes / 1e9:.1f} GB" if machine.memory_bytes else ""
     virtual = ", virtual" if machine.virtual else ""
@@ -123,7 +123,7 @@ def _memory(result: BenchResult) -> list[tuple[str, str]]:
 
 
 def _energy(result: BenchResult) -> str:
-    """Return how energy was read, or why it was not."""
+    """Describe how energy was read, or why it was not."""
     spent = next((entry.energy for entry in result.networks if entry.energy), None)
     if spent is None:
         for said in result.warnings:
@@ -138,7 +138,7 @@ def _energy(result: BenchResult) -> str:
 
 
 def conditions(result: BenchResult) -> list[tuple[str, str, str]]:
-    """Return what was so before and after the timing, in three columns; what a device does not say is left out."""
+    """Return conditions before and after timing, in three columns; values not reported are omitted."""
     state = result.conditions
     found: list[tuple[str, object, object]] = [
         ("load, processes running", _figure(state.load_before, 1), _figure(state.load_after, 1)),

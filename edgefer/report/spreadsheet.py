@@ -1,4 +1,4 @@
-"""Benches' results as CSV: a line for each network, a column for each figure by its name in `result.json`."""
+"""Write benchmark results as CSV: one row per network, columns named after the fields of `result.json`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from edgefer.lines import cell
 
 
 def write(results: Sequence[BenchResult], path: Path) -> None:
-    """Write the file. Texts that a spreadsheet would take for a formula begin with an apostrophe."""
+    """Write the file. Text that a spreadsheet would parse as a formula is prefixed with an apostrophe."""
     rows = [row for result in results for row in _rows(result)]
-    # Power rails differ from network to network where one could not be read.
+    # Networks may have different power rails if one could not be read.
     columns = dict.fromkeys(name for row in rows for name in row)
     with paths.write_atomically(path.resolve()) as part, part.open("w", newline="", encoding="utf-8") as out:
         table = csv.writer(out)

@@ -1,4 +1,4 @@
-"""What a result comes down to: which network of all its bundles to deploy, why, and what speaks for another one."""
+"""The summary of a result: which network to deploy, why, and the alternatives."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from edgefer.report import table
 
 @dataclass(frozen=True)
 class Summary:
-    """The first thing to read of a result.
+    """The recommendation, with alternatives.
 
     Attributes:
         entry: the network to deploy.
-        chosen: False where there was nothing to choose from, as one network alone was measured.
-        reason: why this one, in one line.
-        comparison: with the FP32 network of its bundle, where it has one.
-        others: what is better at something: which network, and at what.
-        path: of its bundle, where there are several; empty for one.
+        chosen: False if only one network was measured, so there was no choice.
+        reason: one line.
+        comparison: with the FP32 network of its bundle, if any.
+        others: networks that are better in one respect, and the respect.
+        path: of its bundle if there are several, else empty.
     """
 
     entry: NetworkEntry
@@ -34,9 +34,9 @@ class Summary:
 def summarize(result: BenchResult) -> Summary:
     """Return the summary of a result.
 
-    For one bundle it is the bench's own recommendation. Among several bundles it is the fastest of those that the
-    bench recommends for each, and of networks that are a bundle's only one, if it is within half a point of the most
-    accurate network of all.
+    For one bundle, this is the benchmark's own recommendation. For several, the candidates are the network recommended
+    for each bundle, and the network of a bundle with only one. The fastest candidate within half a point of the highest
+    accuracy of all networks is chosen.
     """
     entries = result.networks
     best = max(entries, key=lambda entry: entry.quality.accuracy)
@@ -54,7 +54,7 @@ def summarize(result: BenchResult) -> Summary:
 
 
 def _own(each: NetworkEntry | Comparison | Recommendation) -> tuple[str, str, str | None]:
-    """Return what tells a network of a result from its others."""
+    """Return the key that identifies a network within a result."""
     return each.bundle, each.network, each.device
 
 

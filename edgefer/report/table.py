@@ -1,4 +1,4 @@
-"""A bench's result as tables for a terminal of 80 columns."""
+"""Render a benchmark result as tables for an 80-column terminal."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from edgefer.lines import counted, mark
 from edgefer.report import further
 from edgefer.report.figure_table import FigureTable
 
-_SIDE_BY_SIDE = 2  # networks in one per-class table
-_OFTEN_WRONG = 0.2  # share of a class from which a confusion stands out
+_SIDE_BY_SIDE = 2  # networks per per-class table
+_OFTEN_WRONG = 0.2  # share of a class from which a confusion is highlighted
 
 
 def tables(result: BenchResult) -> Group:
-    """Return everything that a person wants to see of a result first, for `rich.console.Console.print`."""
+    """Return all tables, for `rich.console.Console.print`."""
     parts: list[RenderableType] = [_heading(result), _quality(result), _latency(result), _cost(result)]
     for each in further.tables(result, lambda entry: name(result, entry), by_class=False):
         parts += [_figure_table(result, each), *(Text(line) for line in each.lines)]
@@ -56,15 +56,15 @@ def tables(result: BenchResult) -> Group:
 
 
 class Shown(Protocol):
-    """What measurements and projections have in common: the images, and the bundles."""
+    """What measurements and projections share: the images and the bundles."""
 
     @property
     def data(self) -> TestData:
-        """Images that the accuracy is from."""
+        """The images used for accuracy."""
 
     @property
     def bundles(self) -> list[BundleEntry]:
-        """Each with a title."""
+        """The bundles, each with a title."""
 
 
 class NamedNetwork(Protocol):
@@ -72,20 +72,20 @@ class NamedNetwork(Protocol):
 
     @property
     def bundle(self) -> str:
-        """Title of its bundle."""
+        """Title of the bundle."""
 
     @property
     def network(self) -> str:
-        """Its name there."""
+        """Name within the bundle."""
 
 
 def marked(result: Shown, text: str) -> str:
-    """Return `text` with a mark where the figures under it come from synthetic faces."""
+    """Mark `text` if the figures come from synthetic faces."""
     return text + mark(result.data.synthetic)
 
 
 def name(result: Shown, entry: NamedNetwork) -> str:
-    """Return a network's name, with its bundle's and its device where there are several."""
+    """Return a network's name, with bundle and device if there are several."""
     of_bundle = "" if len(result.bundles) == 1 else f"{entry.bundle} "
     return f"{of_bundle}{entry.network}{_on(result, entry)}"
 
@@ -96,7 +96,7 @@ def _on(result: Shown, entry: NamedNetwork) -> str:
 
 
 def probe_rows(result: BenchResult, probe: Probed) -> list[tuple[str, list[str]]]:
-    """Return the rows of a probe's table: a network's name, and a cell for each column."""
+    """Return the rows of a probe's table: the network's name, and one cell per column."""
     found = []
     for entry in result.networks:
         values = entry.probes.get(probe.name, {})
@@ -111,7 +111,7 @@ def probe_rows(result: BenchResult, probe: Probed) -> list[tuple[str, list[str]]
 
 
 def data_line(result: Shown) -> str:
-    """Return which images the figures are from, in one line."""
+    """Describe the images in one line."""
     data = result.data
     clean = "" if data.leak_free_images is None else f", {data.leak_free_images:,} of them not in its training split"
     how = f"; {data.division.sentence}" if data.division else ""
@@ -119,7 +119,7 @@ def data_line(result: Shown) -> str:
 
 
 def machine_line(result: BenchResult) -> str:
-    """Return what ran the networks, in one line."""
+    """Describe machine and runtimes in one line."""
     machine, threads = result.machine, result.protocol.threads
     here = f"{machine.cpu}, {counted(machine.cores, 'core')}{', virtual' if machine.virtual else ''}"
     runtime = ", ".join(dict.fromkeys(entry.runtime.partition(",")[0] for entry in result.networks))
@@ -134,13 +134,13 @@ def machine_line(result: BenchResult) -> str:
 
 
 def recommendation_line(result: BenchResult, each: Recommendation) -> str:
-    """Return which network to deploy and why, in one line."""
+    """Describe the network to deploy and the reason in one line."""
     of_bundle = "" if len(result.bundles) == 1 else f" of {each.bundle}"
     return f"deploy {each.network}{of_bundle}{_on(result, each)}: {each.reason}{mark(result.data.synthetic)}"
 
 
 def comparison_line(result: BenchResult, each: Comparison) -> str:
-    """Return how a network stands against FP32, in one line."""
+    """Compare a network with FP32 in one line."""
     return (
         f"{name(result, each)} against {each.against}: {each.latency.estimate:.2f} x the latency "
         f"({each.latency.low:.2f} to {each.latency.high:.2f}), {each.file_bytes:.2f} x the file, "
@@ -150,7 +150,7 @@ def comparison_line(result: BenchResult, each: Comparison) -> str:
 
 
 def robustness_line(result: BenchResult, entry: NetworkEntry) -> str:
-    """Return how a network stands against its bundle's FP32 one under corruptions, in one line; else nothing."""
+    """Compare a network with its bundle's FP32 network under corruptions, in one line; empty if not measured."""
     like = (entry.bundle, entry.device, "fp32")
     full = next((each for each in result.networks if (each.bundle, each.device, each.precision) == like), entry)
     own, other = entry.robustness, full.robustness
@@ -169,7 +169,7 @@ def robustness_line(result: BenchResult, entry: NetworkEntry) -> str:
 
 
 def bundle_line(bundle: BundleEntry) -> str:
-    """Return what a bundle's network is, in one line."""
+    """Describe a bundle in one line."""
     spec = bundle.preprocessing
     macs = "-" if bundle.macs is None else f"{bundle.macs / 1e6:,.1f} M"
     return (
@@ -183,8 +183,8 @@ def _heading(result: BenchResult) -> Text:
 
 
 def grid(title: str, headers: Sequence[str]) -> Table:
-    """Return an empty table whose first column holds names and whose others hold figures."""
-    # Text, not str: what looks like markup in a label must not be read as markup.
+    """Return an empty table with names in the first column and figures in the others."""
+    # Text, not str: labels must not be parsed as markup.
     table = Table(
         title=Text(title, style="bold"),
         title_justify="left",
@@ -211,7 +211,7 @@ def _quality(result: BenchResult) -> Table:
     )
     among = any(entry.shared for entry in result.networks)
     table = grid(marked(result, "Accuracy"), [*headers, *["shared\n%"] * among])
-    table.columns[2].no_wrap = True  # so that names wrap between words in 80 columns, not within
+    table.columns[2].no_wrap = True  # so that names wrap between words in 80 columns
     for entry in result.networks:
         quality = entry.quality
         table.add_row(
@@ -244,7 +244,7 @@ def _latency(result: BenchResult) -> Table:
 
 
 def _cost(result: BenchResult) -> Table:
-    """What a device does not have is left out: a CPU has no engine and no memory of its own."""
+    """Columns that do not apply are omitted: a CPU has no engine and no memory of its own."""
     gpu = result.gpu is not None
     columns = [("file\nMB", [megabytes(entry.file_bytes, 2) for entry in result.networks])]
     if gpu:
@@ -267,7 +267,7 @@ def _cost(result: BenchResult) -> Table:
 
 
 def megabytes(size: int | None, digits: int = 0) -> str:
-    """Return a size in MB, 10^6 bytes; nothing for one that is not there."""
+    """Return a size in MB (10^6 bytes); empty if unknown."""
     return "" if size is None else f"{size / 1e6:.{digits}f}"
 
 
@@ -283,7 +283,7 @@ def _throughput(result: BenchResult) -> Table:
 
 
 def _robustness(result: BenchResult) -> Table:
-    """The mean over five strengths; the strengths one by one stand in the report and in the JSON."""
+    """Means over five strengths; the report and the JSON have each strength."""
     worse = [(entry, entry.robustness) for entry in result.networks if entry.robustness]
     kinds = list(worse[0][1].accuracy)
     title = f"Accuracy under corruptions, %, mean of five strengths ({worse[0][1].images:,} images)"
@@ -295,7 +295,7 @@ def _robustness(result: BenchResult) -> Table:
 
 
 def _energy(result: BenchResult) -> Table:
-    """Rails may overlap (VDD_IN feeds the others), so that they are not added up."""
+    """Rails may overlap (VDD_IN feeds the others), so they are not summed."""
     table = grid(
         marked(result, energy_title(result)),
         ("network", "rail", "idle\nW", "running\nW", "one inference\nmJ"),
@@ -308,7 +308,7 @@ def _energy(result: BenchResult) -> Table:
 
 
 def energy_title(result: BenchResult) -> str:
-    """Return what a table of energy is of, with the sensor that it is from."""
+    """Return the title of the energy table, with the sensors."""
     sensors = dict.fromkeys(entry.energy.sensor for entry in result.networks if entry.energy and entry.energy.sensor)
     of = f" ({', '.join(sensors)})" if sensors else ""
     return f"Energy by {'domain' if 'RAPL' in sensors else 'power rail'}{of}, one network alone, batch 1"
@@ -331,7 +331,7 @@ def _figure_table(result: BenchResult, each: FigureTable) -> Table:
 
 
 def milliseconds(value: float | None) -> str:
-    """Return a latency with as many digits as it is worth; nothing for one that is not there."""
+    """Return a latency rounded to its useful digits; empty if unknown."""
     return "" if value is None else f"{value:.3f}" if value < 10 else f"{value:.1f}"
 
 

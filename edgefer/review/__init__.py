@@ -1,1 +1,1 @@
-"""What a training came to, to look at: its folder and data in, ``run.html`` and ``run.json`` out."""
+"""Review a training run: reads its folder and data, writes ``run.html`` and ``run.json``."""

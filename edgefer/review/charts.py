@@ -1,4 +1,4 @@
-"""The curves of a training: loss, accuracy and learning rate over epochs, with the recipe's phases."""
+"""Training curves: loss, accuracy and learning rate over epochs, with the recipe's phases."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from edgefer.review.result import Epoch
 
 _WIDTH, _HEIGHT = 440, 250
 _LEFT, _RIGHT, _TOP, _FLOOR = 46, 428, 38, 208
-_DECADES = 1e4  # of the learning rate, at most: a cosine ends near 0, and its last step is not what is to be seen
-_DENSE = 60  # epochs: from there a point of each would be a thick line, so they show under a pointer alone
+_DECADES = 1e4  # largest / smallest learning rate on the axis: a cosine ends near 0, which would stretch it
+_DENSE = 60  # beyond this many epochs, points appear only under the pointer
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A line of a chart.
+    """A line in a chart.
 
     Attributes:
-        name: what it is of; ``training`` and ``validation`` have a colour and a shape each.
-        class_: of its style.
-        shape: of its points.
-        values: for each epoch; None where the log has none.
+        name: ``training`` and ``validation`` have their own colour and shape.
+        class_: CSS class.
+        shape: of the points.
+        values: one per epoch; None: not in the log.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Curve:
 
 
 def losses(history: Sequence[Epoch], best: int | None) -> Markup:
-    """Draw training and validation loss."""
+    """Plot training and validation loss."""
     curves = [
         Curve("training", "train", "circle", [each.train_loss for each in history]),
         Curve("validation", "val", "square", [each.val_loss for each in history]),
@@ -43,7 +43,7 @@ def losses(history: Sequence[Epoch], best: int | None) -> Markup:
 
 
 def accuracies(history: Sequence[Epoch], best: int | None) -> Markup:
-    """Draw training and validation accuracy in percent; logs of an older edgefer have the latter alone."""
+    """Plot training and validation accuracy in percent; older logs lack training accuracy."""
     trained = [None if each.train_accuracy is None else 100 * each.train_accuracy for each in history]
     curves = [Curve("validation", "val", "square", [100 * each.val_accuracy for each in history])]
     if any(value is not None for value in trained):
@@ -52,7 +52,7 @@ def accuracies(history: Sequence[Epoch], best: int | None) -> Markup:
 
 
 def rates(history: Sequence[Epoch]) -> Markup:
-    """Draw the learning rate of each epoch's last step, on a logarithmic axis; where it is next to 0 it is left out."""
+    """Plot the learning rate of each epoch's last step on a logarithmic axis, omitting values near 0."""
     least = max(each.lr for each in history) / _DECADES
     values = [each.lr if each.lr > least else None for each in history]
     curves = [Curve("learning rate", "rate", "diamond", values)]
@@ -60,7 +60,7 @@ def rates(history: Sequence[Epoch]) -> Markup:
 
 
 def phases(history: Sequence[Epoch]) -> list[tuple[str, int, int]]:
-    """Return each phase's name with its first and its last epoch."""
+    """Return each phase's name with its first and last epoch."""
     found = []
     for name, group in groupby(history, key=lambda each: each.phase):
         epochs = [each.epoch for each in group]
@@ -116,7 +116,7 @@ def _scale(values: Sequence[float], log: bool) -> Scale:
 
 
 def _phases(history: Sequence[Epoch], x: Scale) -> list[Markup]:
-    """Return a line where each phase but the first begins, and the phases' names over the chart."""
+    """Return a line at the start of each phase but the first, and the phase names above the chart."""
     shapes = []
     found = phases(history)
     for name, first, last in found:

@@ -1,4 +1,4 @@
-"""What a network says of a split: figures, which classes it takes for which, and its surest mistakes."""
+"""Evaluate a network on a split: metrics, confusion pairs, and the most confident mistakes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from edgefer.data.dataset import Split
 from edgefer.evaluation import metrics
 from edgefer.review.result import ClassFigures, Mistake, Pair, ReviewedSplit
 
-# "Failure cases" of the documents that edgefer's recipes are built after.
+# "Failure cases" of the documents that edgefer's recipes follow.
 KNOWN = (("neutral", "sad"), ("fear", "surprise"))
-_PAIRS = 6  # of this run, beside these
+_PAIRS = 6  # most frequent pairs of this run, in addition
 
 
 def figures(logits: NDArray[np.float32], rows: Split, classes: Sequence[str]) -> ReviewedSplit:
-    """Return what is counted of a network's logits.
+    """Compute metrics from a network's logits.
 
     Args:
-        logits: float32, (n, classes), in the order of the split.
+        logits: float32, (n, classes), in split order.
         rows: the images.
-        classes: names.
+        classes: class names.
     """
     matrix = metrics.confusion(rows.labels, logits.argmax(axis=1), len(classes))
     per_class = metrics.per_class(matrix)
@@ -73,14 +73,14 @@ def surest(
     most: int,
     pair: tuple[str, str] | None = None,
 ) -> list[tuple[int, Mistake]]:
-    """Return the wrong answers with the highest confidence, each with the image's place in the split.
+    """Return the most confident wrong predictions, with the image's index in the split.
 
     Args:
         logits: float32, (n, classes).
         rows: the images.
-        classes: names.
-        most: how many at most.
-        pair: a true class and what it was taken for; without it all mistakes count.
+        classes: class names.
+        most: maximum number.
+        pair: true and predicted class; by default all mistakes.
     """
     shares = metrics.softmax(logits)
     predicted, sure = shares.argmax(axis=1), shares.max(axis=1)

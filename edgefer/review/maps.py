@@ -1,4 +1,4 @@
-"""Where a network looks: Grad-CAM (Selvaraju et al. 2017, by captum) and the maps of spatial attention, by class."""
+"""Maps by class: Grad-CAM (Selvaraju et al. 2017, computed by captum) and spatial attention."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from edgefer.errors import MissingExtra
 from edgefer.models.attention_net import SpatialAttention
 from edgefer.preprocessing import Preprocessing
 
-IMAGES = 32  # of each class
+IMAGES = 32  # per class
 _BATCH = 16
-_MIN_POSITIONS = 4  # high and wide: what a smaller map says of where is next to nothing
-_SIDE = 96  # pixels of a map's picture
+_MIN_POSITIONS = 4  # minimum height and width: smaller maps locate almost nothing
+_SIDE = 96  # side of a map's image in pixels
 _HEAT = (200, 88, 12)
 
 
 @dataclass(frozen=True)
 class ImageMaps:
-    """Maps of some images.
+    """Maps of several images.
 
     Attributes:
-        layer: whose output was looked at.
+        layer: the layer whose output is mapped.
         maps: float32, (n, h, w), 0 to 1.
     """
 
@@ -37,7 +37,7 @@ class ImageMaps:
 
 
 def right_ones(predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: int) -> list[NDArray[np.int64]]:
-    """Return for each class positions of at most `IMAGES` images that were right, spread over the split."""
+    """Return the indices of at most `IMAGES` correctly classified images per class, spread over the split."""
     found = []
     for label in range(classes):
         positions = np.flatnonzero((labels == label) & (predicted == label))
@@ -48,9 +48,9 @@ def right_ones(predicted: NDArray[np.int64], labels: NDArray[np.int64], classes:
 def grad_cam(
     network: nn.Module, rows: Split, preprocessing: Preprocessing, advance: Callable[..., None]
 ) -> ImageMaps | None:
-    """Return Grad-CAM of each image's label, each map over its own largest value.
+    """Return Grad-CAM for each image's label, each map divided by its maximum.
 
-    The layer is the last one whose output has 4 x 4 positions or more; where none has, the last with more than one.
+    The layer is the last one whose output is at least 4 x 4; failing that, the last one larger than 1 x 1.
 
     Args:
         network: in eval mode.
@@ -59,7 +59,7 @@ def grad_cam(
         advance: called after each batch with the number of images.
 
     Returns:
-        None for a network without maps.
+        None if the network has no feature maps.
 
     Raises:
         MissingExtra: captum is not installed.
@@ -86,10 +86,10 @@ def grad_cam(
 
 
 def attention(network: nn.Module, rows: Split, preprocessing: Preprocessing) -> ImageMaps | None:
-    """Return what the network's spatial attention multiplies each place with, as the mean over channels.
+    """Return the network's spatial attention weights, averaged over channels.
 
     Returns:
-        None for a network that has none.
+        None if the network has no spatial attention.
     """
     layers = [(name, module) for name, module in network.named_modules() if isinstance(module, SpatialAttention)]
     if not layers:
@@ -112,7 +112,7 @@ def attention(network: nn.Module, rows: Split, preprocessing: Preprocessing) -> 
 
 
 def last_map(network: nn.Module, image: Tensor) -> str | None:
-    """Return the name of the last layer to finish whose output is a map: (N, C, h, w), h and w 4 or more.
+    """Return the name of the last layer to finish whose output is (N, C, h, w), with h and w at least 4.
 
     Args:
         network: in eval mode.
@@ -143,8 +143,8 @@ def mean_by_class(found: ImageMaps, groups: Sequence[NDArray[np.int64]]) -> NDAr
     """Return the mean map of each class, float32, (classes, h, w); 0 for a class without images.
 
     Args:
-        found: maps of all groups' images, one group after the other.
-        groups: positions of each class's images.
+        found: maps of all classes' images, one class after another.
+        groups: indices of each class's images.
     """
     ends = np.cumsum([len(group) for group in groups])
     parts = np.split(found.maps, ends[:-1])
@@ -153,7 +153,7 @@ def mean_by_class(found: ImageMaps, groups: Sequence[NDArray[np.int64]]) -> NDAr
 
 
 def picture(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return a map as pixels, uint8, (96, 96, 4): one colour, the opacity is the heat, so any page may lie behind it.
+    """Render a map, uint8, (96, 96, 4): one colour with the heat as opacity, for any background.
 
     Args:
         heat: float32, (h, w), 0 to 1.
@@ -165,7 +165,7 @@ def picture(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def over(face: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return a face with its map over it, uint8, (H, W, 3).
+    """Return a face overlaid with its map, uint8, (H, W, 3).
 
     Args:
         face: uint8, (H, W) or (H, W, 3): the network's input as pixels.

@@ -1,4 +1,4 @@
-"""A review as one HTML file that needs nothing else (extra `report`)."""
+"""Render a review as one self-contained HTML file (extra `report`)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def html(review: Review, pictures: ReviewPictures) -> str:
 
 
 def _range(found: Maps) -> tuple[float, float]:
-    """Return the smallest and the largest mean of all classes that have images."""
+    """Return the smallest and largest value in the mean maps of classes with images."""
     some = [mean for mean, images in zip(found.means, found.images, strict=True) if images]
     values = [value for mean in some for row in mean for value in row]
     return min(values), max(values)
@@ -133,7 +133,7 @@ def _augmentation(recipe: Recipe) -> str:
 
 
 def _notes(review: Review) -> list[str]:
-    """Return what must be known before anything else is read."""
+    """Return the caveats, shown before anything else."""
     run, looked = review.run, review.data
     notes = []
     if run.finished is False:

@@ -1,4 +1,4 @@
-"""Which weights learn and which are frozen, by part of the network and by phase of the recipe."""
+"""Trainable and frozen weights, by part of the network and by phase of the recipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgefer.review.result import NetworkPart, ParameterCounts
 
 
 def count(network: nn.Module, phases: Sequence[Phase]) -> ParameterCounts:
-    """Return the table. Afterwards the network is as it was.
+    """Return the table. The network is left unchanged.
 
     Raises:
         InputError: a phase names weights that the network does not have.
@@ -42,9 +42,9 @@ def count(network: nn.Module, phases: Sequence[Phase]) -> ParameterCounts:
 
 
 def _parts(network: nn.Module, prefix: str = "") -> list[str]:
-    """Return names that every weight's name begins with one of: children, stages and blocks instead of their list.
+    """Return prefixes that cover every weight: children, with lists split into stages and blocks.
 
-    A network inside a network (timm's, below a head of ours) is taken apart like the whole.
+    A nested network (timm's, below edgefer's head) is split in the same way.
     """
     found = []
     for name, child in network.named_children():
@@ -61,5 +61,5 @@ def _parts(network: nn.Module, prefix: str = "") -> list[str]:
 
 
 def _part_of(weight: str, names: Sequence[str]) -> str:
-    """Return the part whose name a weight's begins with; of several the longest."""
+    """Return the longest part name that prefixes a weight's name."""
     return max((name for name in names if f"{weight}.".startswith(f"{name}.")), key=len)

@@ -1,4 +1,4 @@
-"""What a review found, as it stands in ``run.json``. Pictures are on the page alone."""
+"""The schema of ``run.json``. Images are only in the HTML page."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Epoch:
-    """A line of the training's log.
+    """One epoch of the training log.
 
     Attributes:
         epoch: from 1.
-        phase: the recipe's name of it.
-        lr: learning rate of its last step.
-        train_loss: mean over the steps, with all that the recipe adds: smoothing, weights, mixup, teachers.
-        train_accuracy: of the steps' augmented images, 0 to 1, each with the weights of its moment; of a mix counts the
-            label with the larger share. None in logs of an older edgefer.
-        val_loss: plain cross-entropy, of the weights that are kept.
-        val_accuracy: of those, 0 to 1.
+        phase: its name in the recipe.
+        lr: learning rate of the last step.
+        train_loss: mean over the steps, including smoothing, class weights, mixup and teachers.
+        train_accuracy: on the augmented images of each step, 0 to 1, with the weights at that step. A mixed image
+            counts for the label with the larger share. None in older logs.
+        val_loss: plain cross-entropy of the weights that are kept.
+        val_accuracy: of the same weights, 0 to 1.
         seconds: of training and validation.
     """
 
@@ -36,20 +36,20 @@ class Epoch:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """Which run it is.
+    """The training run.
 
     Attributes:
-        name: its folder's.
-        recipe: all settings as they ran.
-        data: name, digest and synthetic mark of what it was trained on.
+        name: of its folder.
+        recipe: all settings used.
+        data: name, digest and synthetic mark of the training data.
         seed: of the training.
-        initial_weights: those it began with; None where an older edgefer did not note it.
-        precision: ``bf16`` or ``fp32``, as the steps ran.
-        versions: of the packages that decide the result; empty before the first epoch is done.
-        finished: False where phases are left to train; None where the folder does not say.
-        epochs: done; None likewise.
-        best_epoch: whose weights are kept, from 1; None before the first one is done.
-        val_accuracy: of these weights when training validated them, 0 to 1.
+        initial_weights: None if an older edgefer did not record them.
+        precision: ``bf16`` or ``fp32``.
+        versions: of the packages that affect the result; empty before the first epoch is done.
+        finished: False if phases remain; None if unknown.
+        epochs: completed; None if unknown.
+        best_epoch: the epoch whose weights are kept, from 1; None before the first one is done.
+        val_accuracy: of these weights as validated in training, 0 to 1.
     """
 
     name: str
@@ -67,14 +67,14 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class ReviewedData:
-    """What the review looked at.
+    """The data that the review used.
 
     Attributes:
         name: of the data set.
-        digest: its SHA-256.
+        digest: SHA-256 of the data set.
         synthetic: True for the built-in faces.
-        same: it is what the run was trained on.
-        split: whose images the network was asked about.
+        same: whether the run was trained on it.
+        split: the split that was evaluated.
     """
 
     name: str
@@ -86,13 +86,13 @@ class ReviewedData:
 
 @dataclass(frozen=True)
 class ClassCount:
-    """How many images of a class there are.
+    """Number of images in a class.
 
     Attributes:
-        label: of the class.
-        train: training images; None where the data have no such split.
-        val: validation images; likewise.
-        weight: of the class in the loss; None where the recipe weighs none, or the data are not the run's.
+        label: class name.
+        train: training images; None if there is no training split.
+        val: validation images; None if there is no validation split.
+        weight: of the class in the loss; None without class weights or with other data.
     """
 
     label: str
@@ -103,13 +103,13 @@ class ClassCount:
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """Figures of one class; 0 where the quotient is 0 / 0.
+    """Metrics of one class; 0 for 0 / 0.
 
     Attributes:
-        label: of the class.
-        images: of it in the split.
-        precision: share of the images predicted as this class that are of it.
-        recall: share of the images of this class that were predicted as it.
+        label: class name.
+        images: number in the split.
+        precision: share of images predicted as this class that belong to it.
+        recall: share of images of this class that were predicted as it.
         f1: harmonic mean of the two.
     """
 
@@ -122,14 +122,14 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class Pair:
-    """A class taken for another one.
+    """A confused pair of classes.
 
     Attributes:
         label: the true class.
-        predicted: the one it was taken for.
-        images: how many.
+        predicted: the predicted class.
+        images: number of such mistakes.
         of: images of the true class.
-        known: papers show this pair as a typical failure.
+        known: whether papers show this pair as a typical failure.
     """
 
     label: str
@@ -141,17 +141,17 @@ class Pair:
 
 @dataclass(frozen=True)
 class ReviewedSplit:
-    """What the best weights say of a split: one view of each image.
+    """Evaluation of the best weights on a split, one view per image.
 
     Attributes:
-        images: how many there were.
-        accuracy: share of right answers.
-        low: lower end of its 95 % interval (Wilson).
-        high: upper end.
+        images: number of images.
+        accuracy: share of correct predictions.
+        low: lower bound of its 95 % interval (Wilson).
+        high: upper bound.
         macro_f1: mean F1 over the classes that occur.
         confusion: entry [t][p] counts images of class t that were predicted as p.
         per_class: in the order of the classes.
-        pairs: those that papers show, and the most frequent ones of this run; the most images first.
+        pairs: those that papers show and the most frequent ones of this run, sorted by frequency.
     """
 
     images: int
@@ -166,13 +166,13 @@ class ReviewedSplit:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer.
+    """A wrong prediction.
 
     Attributes:
-        row: of the face in the data set's source.
-        label: the class that it has there.
-        predicted: the class that the network gives it.
-        confidence: probability of that, 0 to 1, at no temperature.
+        row: of the image in the data set's source.
+        label: its class in the data set.
+        predicted: the network's class.
+        confidence: probability of that class, 0 to 1, without temperature scaling.
     """
 
     row: int
@@ -183,14 +183,14 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Maps:
-    """Where a network looks, class by class: means over some of the images that it got right.
+    """Mean maps per class over some correctly classified images.
 
     Attributes:
         kind: ``grad-cam`` or ``attention``.
-        layer: whose output was looked at.
-        images: averaged, for each class; 0 where none was right.
-        means: for each class (h, w) from 0 to 1. Grad-CAM: each image's map over its own largest value, then the mean.
-            Attention: the mean over channels and images of what a place is multiplied with.
+        layer: the layer whose output is mapped.
+        images: number averaged per class; 0 if none was correct.
+        means: per class (h, w) from 0 to 1. Grad-CAM: each map divided by its maximum, then averaged.
+            Attention: the mean attention weight over channels and images.
     """
 
     kind: str
@@ -204,9 +204,9 @@ class NetworkPart:
     """A part of the network.
 
     Attributes:
-        name: of its weights, up to where the parts differ.
-        parameters: numbers in it.
-        learning: for each phase, how many of them learn; the others are frozen.
+        name: common prefix of its weights.
+        parameters: their number.
+        learning: number of trainable parameters in each phase.
     """
 
     name: str
@@ -216,14 +216,14 @@ class NetworkPart:
 
 @dataclass(frozen=True)
 class ParameterCounts:
-    """What learns and what is frozen.
+    """Trainable and frozen parameters.
 
     Attributes:
         phases: of the recipe.
-        parts: from the input to the answer.
-        total: numbers in all parts.
-        learning: for each phase, how many of them learn.
-        statistics: further numbers that are counted and not learned: BatchNorm's running means and variances.
+        parts: from input to output.
+        total: number of parameters in all parts.
+        learning: number of trainable parameters in each phase.
+        statistics: parameters that are counted but not trained: BatchNorm's running means and variances.
     """
 
     phases: list[str]
@@ -235,21 +235,21 @@ class ParameterCounts:
 
 @dataclass(frozen=True)
 class Review:
-    """All of it.
+    """A review.
 
     Attributes:
-        created: when, ISO 8601, UTC.
-        edgefer: version that made it.
-        run: which run.
-        data: what was looked at.
-        classes: names, in their order.
+        created: ISO 8601, UTC.
+        edgefer: version that wrote it.
+        run: the training run.
+        data: the data that was used.
+        classes: class names in order.
         counts: images of each class.
-        history: the log; empty where the folder has none.
+        history: the log; empty if the folder has none.
         parameters: by part and phase.
         evaluation: of the best weights; None before the first epoch is done.
-        maps: Grad-CAM and, for a network that has it, attention.
-        mistakes: the surest ones; only where faces were asked for.
-        format: of this file.
+        maps: Grad-CAM and, if the network has it, attention.
+        mistakes: the most confident ones; only if faces were requested.
+        format: format version of this file.
     """
 
     created: str

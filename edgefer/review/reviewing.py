@@ -1,4 +1,4 @@
-"""A run and data to a review. `review` reads from top to bottom: what the folder says, then what its network does."""
+"""Review a training run. `review` reads from top to bottom: the folder, then the network's predictions."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from edgefer.review.samples import Samples
 
 _MISTAKES = 24
 _OF_A_PAIR = 8
-_PANELS = 3  # pairs of this run with faces, beside those that papers show
-_EXAMPLES = 2  # faces of each class with a map over them
-_FACE = 96  # pixels at most
+_PANELS = 3  # pairs of this run shown with faces, besides those in papers
+_EXAMPLES = 2  # faces with a map, per class
+_FACE = 96  # maximum side in pixels
 
 
 @dataclass(frozen=True)
 class ShownFace:
-    """A wrong answer with its face.
+    """A wrong prediction with its face.
 
     Attributes:
-        mistake: what was answered.
-        address: the picture.
+        mistake: the prediction.
+        address: data URL of the image.
     """
 
     mistake: Mistake
@@ -45,12 +45,12 @@ class ShownFace:
 
 @dataclass(frozen=True)
 class Panel:
-    """Faces of one class that were taken for another one.
+    """Faces of one class that were predicted as another.
 
     Attributes:
-        label: the class.
-        predicted: the other one.
-        faces: the surest mistakes first.
+        label: true class.
+        predicted: predicted class.
+        faces: most confident mistakes first.
     """
 
     label: str
@@ -60,14 +60,14 @@ class Panel:
 
 @dataclass(frozen=True)
 class ReviewPictures:
-    """What is on the page and not in the JSON.
+    """Images for the page that are not in the JSON.
 
     Attributes:
         samples: augmented images.
-        maps: for each of the review's maps, a picture for each class; None where no image of it was right.
-        examples: for each class faces with Grad-CAM over them; empty unless faces were asked for, like what follows.
-        mistakes: the surest of all.
-        panels: by pair.
+        maps: for each of the review's maps, one image per class; None if no image of the class was correct.
+        examples: faces per class with Grad-CAM; like the next two, empty unless faces were requested.
+        mistakes: the most confident of all.
+        panels: by class pair.
     """
 
     samples: Samples
@@ -80,18 +80,18 @@ class ReviewPictures:
 def review(
     run: Run, dataset: Dataset, split: str = "val", with_faces: bool = False, device: str | None = None
 ) -> tuple[Review, ReviewPictures]:
-    """Look at a run: what it was trained on and how, what its best weights say of a split, and where they look.
+    """Review a run: data and recipe, the best weights' predictions on a split, and Grad-CAM.
 
     Args:
         run: from `edgefer.review.run.read`.
-        dataset: what it was trained on, or other data with the same classes.
-        split: whose images the network is asked about. No other image is opened, but for training images with
-            `with_faces`, which show augmentation.
-        with_faces: put faces into the pictures; these are people.
-        device: ``cpu`` or ``cuda``; by default cuda where there is one.
+        dataset: the training data, or other data with the same classes.
+        split: the split to evaluate. No other image is opened, except training images with `with_faces`, which show
+            augmentation.
+        with_faces: include real faces in the pictures; these are people.
+        device: ``cpu`` or ``cuda``; by default cuda if available.
 
     Raises:
-        InputError: the data have other classes or no such split, or the network's answers are not finite.
+        InputError: the data have other classes or no such split, or the logits are not finite.
         MissingExtra: captum is not installed.
     """
     recipe, kept = run.recipe, run.checkpoint
@@ -148,7 +148,7 @@ def review(
 def _part(dataset: Dataset, name: str, recipe: Recipe) -> Split | None:
     try:
         return data.split(dataset, name, recipe.data.split)
-    except InputError:  # a packed split, or a folder with test images alone
+    except InputError:  # a packed split, or a folder with only test images
         return None
 
 
@@ -174,7 +174,7 @@ def _counts(
 
 
 def _network(run: Run, classes: int) -> nn.Module:
-    """Return the network with its best weights; where there are none yet, one that is built like it."""
+    """Return the network with its best weights, or an untrained one with the same architecture."""
     if run.checkpoint:
         return checkpoint.build(run.checkpoint)
     settings = run.recipe.model
@@ -217,7 +217,7 @@ def _maps(
 
 
 def _stretched(means: NDArray[np.float32], images: list[int]) -> NDArray[np.float32]:
-    """Return attention from its smallest to its largest mean, for all classes alike: it differs little."""
+    """Scale attention from its smallest to its largest mean over all classes: it varies little."""
     some = means[np.array(images) > 0]
     low, high = some.min(), some.max()
     return np.asarray((means - low) / max(high - low, 1e-12), np.float32)
@@ -226,7 +226,7 @@ def _stretched(means: NDArray[np.float32], images: list[int]) -> NDArray[np.floa
 def _examples(
     chosen: Split, groups: list[NDArray[np.int64]], logits: NDArray[np.float32], recipe: Recipe, heat: maps.ImageMaps
 ) -> list[list[str]]:
-    """Return for each class the faces that the network is surest of, with their maps over them."""
+    """Return each class's most confident correct faces, overlaid with their maps."""
     sure = metrics.softmax(logits).max(axis=1)
     found: list[list[str]] = []
     start = 0

@@ -1,4 +1,4 @@
-"""A run's folder, read: whatever is in it, finished or not."""
+"""Read a run's folder, finished or not."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from edgefer.training import unfinished
 
 LOG = "log.csv"
 _MAX_EPOCHS = 100_000
-_LARGEST = 1e30  # number in a log
+_LARGEST = 1e30  # a number in a log
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a folder holds of a training.
+    """The contents of a training folder.
 
     Attributes:
-        folder: where.
+        folder: its path.
         recipe: all settings.
         info: see `edgefer.review.result.RunInfo`.
-        history: the log; empty where there is none.
+        history: the log; empty if there is none.
         checkpoint: the best weights; None before the first epoch is done.
-        data: `edgefer.data.provenance` of what it was trained on.
+        data: `edgefer.data.provenance` of the training data.
     """
 
     folder: Path
@@ -44,10 +44,10 @@ class Run:
 
 
 def find(path: Path | None) -> Path:
-    """Return the folder of a run: `path`, a network that comes with edgefer, else the newest run.
+    """Return the folder of a run: `path`, a network shipped with edgefer, or by default the newest run.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no run.
     """
     path = checkpoint.place(path)
     folder = path.parent if path.is_file() else path
@@ -57,10 +57,10 @@ def find(path: Path | None) -> Path:
 
 
 def read(folder: Path) -> Run:
-    """Return what a run's folder holds. Of a run that is training now that is what it wrote last.
+    """Read a run's folder. For a run in progress, this is the state it saved last.
 
     Raises:
-        InputError: the folder is none of `edgefer train`, or a file in it is damaged.
+        InputError: the folder was not written by `edgefer train`, or a file in it is damaged.
     """
     best, last = (folder / f"{stem}.json" for stem in (checkpoint.BEST, checkpoint.LAST))
     kept = checkpoint.read(best) if best.is_file() else None
@@ -101,7 +101,7 @@ def read(folder: Path) -> Run:
 
 
 def _name(folder: Path) -> str:
-    """Return what a run is called: its folder's name, or that of the network that came with edgefer."""
+    """Return a run's name: its folder's, or that of the network shipped with edgefer."""
     ours = folder.name == "checkpoint" and folder.parent.name in bundle.pretrained()
     return folder.parent.name if ours else folder.resolve().name
 
@@ -119,10 +119,10 @@ def _read_log(file: Path) -> list[Epoch]:
 
 
 def _epochs(lines: Iterable[Mapping[str, Any]]) -> list[Epoch]:
-    """Return a log's lines, checked.
+    """Return the validated lines of a log.
 
     Raises:
-        KeyError, TypeError, ValueError: they are no log.
+        KeyError, TypeError, ValueError: it is not a log.
     """
     found = [
         Epoch(

@@ -1,4 +1,4 @@
-"""Augmented images as the network sees them: drawn by edgefer, or real ones where faces were asked for."""
+"""Augmented training samples: synthetic faces, or real ones if faces were requested."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from edgefer.pages import picture
 from edgefer.preprocessing import Preprocessing
 from edgefer.recipes import Recipe
 
-FACES = 3  # of which each gets a row
-DRAWS = 7  # augmented ones in a row, behind the face as it is
+FACES = 3  # rows, one per face
+DRAWS = 7  # augmented images per row, after the original
 MIXES = 6
-_SYNTHETIC_FACES = 40  # faces to choose from: of these, some are of each class
-_SIDE = 112  # pixels of one face in a row, at most
+_SYNTHETIC_FACES = 40  # faces to choose from, so that each class is represented
+_SIDE = 112  # maximum side of one face in a row, in pixels
 _GAP = 2
 
 
 @dataclass(frozen=True)
 class SampleRow:
-    """A face as it is and as training sees it.
+    """A face, original and augmented.
 
     Attributes:
         label: its class.
-        address: the picture, `DRAWS` + 1 faces wide.
+        address: data URL of the image, `DRAWS` + 1 faces wide.
     """
 
     label: str
@@ -40,11 +40,11 @@ class SampleRow:
 
 @dataclass(frozen=True)
 class Mix:
-    """Two faces in one, by mixup.
+    """Two faces combined by mixup.
 
     Attributes:
-        label: what it is of, and how much of each.
-        address: the picture.
+        label: both labels with their shares.
+        address: data URL of the image.
     """
 
     label: str
@@ -53,12 +53,12 @@ class Mix:
 
 @dataclass(frozen=True)
 class Samples:
-    """A sheet of them.
+    """Augmented samples.
 
     Attributes:
-        rows: one for each face.
-        mixes: empty where the recipe has no mixup.
-        synthetic: no person is in them.
+        rows: one per face.
+        mixes: empty if the recipe has no mixup.
+        synthetic: True if no real person is shown.
     """
 
     rows: list[SampleRow]
@@ -67,12 +67,12 @@ class Samples:
 
 
 def sheet(recipe: Recipe, real: Split | None = None, classes: tuple[str, ...] = ()) -> Samples:
-    """Return augmented images, the same each time for the same recipe.
+    """Return augmented images, deterministic for a recipe.
 
     Args:
         recipe: its augmentation, preprocessing and seed.
-        real: training images to take faces from; without them they are synthetic.
-        classes: their names.
+        real: training images to use; by default synthetic faces.
+        classes: class names.
     """
     if real is None:
         synthetic = data.builtin(train=_SYNTHETIC_FACES, val=0, test=0)
@@ -91,7 +91,7 @@ def sheet(recipe: Recipe, real: Split | None = None, classes: tuple[str, ...] = 
 
 
 def _of_each_class(source: Split, count: int, seed: int) -> NDArray[np.int64]:
-    """Return places of images drawn at random, class by class in turn."""
+    """Return random image indices, cycling through the classes."""
     order = np.random.default_rng(seed).permutation(len(source))
     by_class = [order[source.labels[order] == label] for label in np.unique(source.labels)]
     turns = [members[turn] for turn in range(count) for members in by_class if turn < len(members)]
@@ -121,7 +121,7 @@ def _mixes(source: Split, recipe: Recipe, classes: tuple[str, ...]) -> list[Mix]
 
 
 def pictures(batch: Tensor, recipe: Recipe) -> NDArray[np.uint8]:
-    """Return a network's input as pixels again: uint8, (N, H, W) grey or (N, H, W, 3)."""
+    """Convert a network's input back to pixels: uint8, (N, H, W) grey or (N, H, W, 3)."""
     settings: Preprocessing = recipe.preprocessing
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (settings.mean, settings.std))
     pixels = ((batch.float() * std + mean).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
@@ -130,7 +130,7 @@ def pictures(batch: Tensor, recipe: Recipe) -> NDArray[np.uint8]:
 
 def _side_by_side(cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
     count, height, width = cells.shape[:3]
-    out = np.full((height, count * (width + _GAP) - _GAP, 4), 0, dtype=np.uint8)  # nothing between them
+    out = np.full((height, count * (width + _GAP) - _GAP, 4), 0, dtype=np.uint8)  # no gap between them
     for place, cell in enumerate(cells):
         start = place * (width + _GAP)
         out[:, start : start + width, :3] = cell if cell.ndim == 3 else cell[:, :, None]

@@ -1,1 +1,1 @@
-"""Predictions over HTTP, and the page that shows a live picture (extra `live`). `app.application` is both."""
+"""Predictions over HTTP, and a page with the live picture (extra `live`). `app.application` serves both."""

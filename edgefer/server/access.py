@@ -1,7 +1,7 @@
-"""Who may ask: a token, and against other web pages Host and Origin. Also the headers that every answer has.
+"""Access control by token or, without one, by Host and Origin. Also sets the headers of every response.
 
-Without a token only requests that name this machine are answered: a web page whose name server says 127.0.0.1 (DNS
-rebinding) names its own host. With a token no such check is needed: browsers keep cookies by host, so it has none.
+Without a token, only requests that name this machine are answered: a web page that resolves to 127.0.0.1 (DNS
+rebinding) still sends its own host name. A token makes this check unnecessary: browsers keep cookies by host.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_OPEN = ("/healthz", "/style.css")  # tell nothing; the page that asks for a token has the style too
+_OPEN = ("/healthz", "/style.css")  # reveal nothing; the token form uses the style too
 _ASK = """<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -43,12 +43,12 @@ _ASK = """<!DOCTYPE html>
 
 
 class Guard:
-    """ASGI middleware that lets through what may ask.
+    """ASGI middleware that rejects unauthorized requests.
 
     Args:
-        app: what answers then.
-        token: that is demanded; None to answer this machine alone.
-        refused: told the path and the status of each request that is turned away.
+        app: the wrapped application.
+        token: required token; None: answer only this machine.
+        refused: called with path and status of each rejected request.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Guard:
         self._app, self._token, self._refused = app, token, refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request or WebSocket."""
+        """Handle one request or WebSocket."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -74,7 +74,7 @@ class Guard:
             await refusal(scope, receive, with_headers)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        """Return what is answered instead; None to let the request through."""
+        """Return the response to a rejected request; None: let it through."""
         if scope["path"] in _OPEN:
             return None
         headers = Headers(scope=scope)
@@ -90,13 +90,13 @@ class Guard:
         return _problem(401, "the token is missing or wrong; send Authorization: Bearer TOKEN")
 
     def _sign_in(self, scope: Scope) -> Response:
-        """Take a token out of the address into a cookie, or ask for it."""
+        """Move a token from the URL to a cookie, or ask for it."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if not self._is_token(given):
             return HTMLResponse(_ASK, 401, {"WWW-Authenticate": "Bearer"})
         back = RedirectResponse("/", 303)
-        # Not "strict": whoever follows the printed link from a mail or a chat would get to the page without the cookie.
-        # "lax" goes with such links alone, and no GET changes anything here.
+        # Not "strict": the cookie would not be sent when the printed link is opened from a mail or a chat.
+        # "lax" sends it only with such links, and no GET changes state.
         back.set_cookie(_cookie_name(_port(scope)), given, httponly=True, samesite="lax")
         return back
 
@@ -121,7 +121,7 @@ def _problem(status: int, what: str) -> Response:
 
 
 def _place(origin: str) -> str | None:
-    """Return host and port of an Origin header; None of one that is no address."""
+    """Return host and port of an Origin header; None if it is invalid."""
     try:
         return urlsplit(origin).netloc
     except ValueError:
@@ -129,7 +129,7 @@ def _place(origin: str) -> str | None:
 
 
 def _name(host: str) -> str:
-    """Return a Host header without its port."""
+    """Return a Host header without the port."""
     return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
 
 
@@ -147,7 +147,7 @@ def _cookie(headers: Headers, port: int) -> str:
 
 
 def _cookie_name(port: int) -> str:
-    return f"edgefer-{port}"  # browsers share cookies between a host's ports
+    return f"edgefer-{port}"  # browsers share cookies across a host's ports
 
 
 def _port(scope: Scope) -> int:

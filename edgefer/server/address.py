@@ -1,4 +1,4 @@
-"""Where a server listens, and who may ask it: addresses, sockets, tokens."""
+"""The server's address, socket and token."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from edgefer.lines import printable
 
 PORT = 4912
 LOCAL = f"127.0.0.1:{PORT}"
-_SHORTEST_TOKEN = 16  # characters of one that a user chooses
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")  # RFC 6750, section 2.1: what a Bearer header can have
+_SHORTEST_TOKEN = 16  # minimum length of a user's token
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")  # RFC 6750, section 2.1: characters allowed in a Bearer header
 
 
 @dataclass(frozen=True)
 class Address:
-    """What a server listens on.
+    """Address to listen on.
 
     Attributes:
-        host: a name or a number, without brackets.
-        port: 0 for one that is free.
+        host: name or IP address, without brackets.
+        port: 0: any free port.
     """
 
     host: str
@@ -34,14 +34,14 @@ class Address:
 
     @property
     def local(self) -> bool:
-        """Whether only this machine reaches it."""
+        """Whether only this machine can connect."""
         return is_local(self.host)
 
     def url(self, token: str | None = None) -> str:
-        """Return what a browser opens; of a server on all addresses, with the one that others reach.
+        """Return the URL to open; for a server on all interfaces, one that other machines can reach.
 
         Args:
-            token: that the page demands.
+            token: required token, added to the URL.
         """
         host = _own() if self.host in ("0.0.0.0", "::") else self.host
         host = f"[{host}]" if ":" in host else host
@@ -49,20 +49,20 @@ class Address:
 
 
 def _own() -> str:
-    """Return the address from which this machine would send to others; its name where it has no network."""
+    """Return this machine's address on the network, or its host name without a network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # for documentation (RFC 5737); UDP sends nothing to connect
+            probe.connect(("192.0.2.1", 9))  # for documentation (RFC 5737); connecting a UDP socket sends nothing
             return str(probe.getsockname()[0])
         except OSError:
             return socket.gethostname()
 
 
 def parse(text: str) -> Address:
-    """Return the address of ``HOST:PORT``, ``HOST`` or ``PORT``; IPv6 in brackets, ``[::1]:4912``.
+    """Parse ``HOST:PORT``, ``HOST`` or ``PORT``; IPv6 in brackets, ``[::1]:4912``.
 
     Raises:
-        InputError: it is not one.
+        InputError: the text is not an address.
     """
     if text.isascii() and text.isdigit():
         host, port = "127.0.0.1", text
@@ -77,7 +77,7 @@ def parse(text: str) -> Address:
 
 
 def is_local(host: str) -> bool:
-    """Return whether a host, as a URL has it but without a port, is this machine whatever a name server says."""
+    """Return whether a URL's host is always this machine, independent of name servers."""
     if host.lower() == "localhost":
         return True
     try:
@@ -87,10 +87,10 @@ def is_local(host: str) -> bool:
 
 
 def token_for(address: Address, chosen: str | None) -> str | None:
-    """Return the token to demand: the chosen one; beyond this machine a new one; else none.
+    """Return the required token: the user's; a new one if other machines can connect; else None.
 
     Raises:
-        InputError: the chosen one is short, or cannot stand in a header.
+        InputError: the user's token is too short, or has characters that a header cannot hold.
     """
     if chosen is None:
         return None if address.local else secrets.token_urlsafe(24)
@@ -102,19 +102,19 @@ def token_for(address: Address, chosen: str | None) -> str | None:
 
 
 def bind(address: Address) -> tuple[socket.socket, Address]:
-    """Open the socket; return it with the address that it got.
+    """Open the socket and return it with its actual address.
 
     Raises:
-        InputError: the port is in use, may not be used, or the host is not one of this machine's.
+        InputError: the port is in use or forbidden, or the host is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    # asyncio sends small answers at once only on a socket that says it is TCP; others wait 40 ms for Nagle's algorithm.
+    # asyncio disables Nagle's algorithm only on sockets declared as TCP; otherwise small responses take 40 ms longer.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        if os.name == "posix":  # a port that was just left; on Windows this would share one that is in use
+        if os.name == "posix":  # reuse a port that was just closed; on Windows this would share one in use
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address.host, address.port))
-        listening.listen(1024)  # connections that come at once wait here, and are answered with 429, not refused
+        listening.listen(1024)  # simultaneous connections wait here and get 429 instead of being refused
     except OSError as error:
         listening.close()
         what = {

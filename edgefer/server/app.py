@@ -1,4 +1,4 @@
-"""The application: `/predict`, `/healthz`, `/metrics`, and with a live picture its page."""
+"""The application: `/predict`, `/healthz`, `/metrics`, and the live page if there is a live picture."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ _WHY = {
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """How pictures are taken and answered.
+    """Limits and defaults for requests.
 
     Attributes:
-        workers: threads that predict.
-        queue: requests that wait for one; those beyond get 429.
-        max_bytes: of a picture.
-        max_pixels: of a picture.
-        min_confidence: below it a label is ``unsure``, if a request does not say otherwise.
+        workers: prediction threads.
+        queue: maximum number of waiting requests; further ones get 429.
+        max_bytes: per picture.
+        max_pixels: per picture.
+        min_confidence: labels below it are ``unsure``, unless a request overrides it.
     """
 
     workers: int = 1
@@ -65,7 +65,7 @@ class ServerSettings:
 
 
 class ServerState:
-    """What one application keeps."""
+    """State of one application."""
 
     def __init__(self, predictor: Predictor, settings: ServerSettings, live: Live | None) -> None:
         self.predictor, self.settings = predictor, settings
@@ -79,10 +79,10 @@ def application(
     """Return the application, for uvicorn or another ASGI server.
 
     Args:
-        predictor: from `edgefer.load`. It stays open.
-        settings: how pictures are taken and answered.
-        token: that requests must have; None to answer this machine alone.
-        live: a live picture to show on a page at ``/``. It stays open.
+        predictor: from `edgefer.load`. The caller closes it.
+        settings: limits and defaults.
+        token: required token; None: answer only this machine.
+        live: a live picture to show at ``/``. The caller closes it.
     """
     state = ServerState(predictor, settings or ServerSettings(), live)
     watch = Watch(live, predictor) if live else None
@@ -100,7 +100,7 @@ def application(
         title="edgefer",
         description="Facial expressions in pictures.",
         version=edgefer.__version__,
-        docs_url=None,  # they take scripts from other hosts
+        docs_url=None,  # they load scripts from other hosts
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
@@ -132,7 +132,7 @@ async def predict(
         float | None, Query(ge=0, le=1, description="Confidence below which a label is `unsure`.")
     ] = None,
 ) -> Answer | Response:
-    """Return the expression of each face in the picture that the body holds, or a form's one file."""
+    """Return the expression of each face in the picture: the body itself, or the only file of a form."""
     state: ServerState = request.app.state.edgefer
     start = time.perf_counter()
     try:
@@ -150,7 +150,7 @@ async def predict(
         raise HTTPException(503, "the server is out of memory") from None
     except ClientDisconnect:
         state.metrics.refused(499)
-        return Response(status_code=499)  # nobody reads it
+        return Response(status_code=499)  # nobody reads the response
     state.metrics.answered(time.perf_counter() - start, len(answer.faces))
     return answer
 
@@ -172,12 +172,12 @@ def _answer(state: ServerState, content: bytes, faces: Faces, min_face: int | No
 
 
 async def healthz() -> Health:
-    """Return 200 while the server takes pictures; once it was told to stop it takes no connection."""
+    """Return 200 while the server accepts pictures; during shutdown it accepts no connections."""
     return Health(status="ok")
 
 
 async def metrics(request: Request) -> Response:
-    """Return figures in Prometheus' text format."""
+    """Return metrics in Prometheus' text format."""
     return Response(request.app.state.edgefer.metrics.text(), media_type=CONTENT_TYPE)
 
 

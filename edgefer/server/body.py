@@ -1,4 +1,4 @@
-"""A picture out of a request's body, bounded in bytes and time, and never on the disk."""
+"""Read a picture from a request's body, with limits on size and time, and never to disk."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from fastapi import HTTPException, Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-_SECONDS = 30.0  # that a client has to send a picture
-_FIELDS = 16  # next to it in a form
+_SECONDS = 30.0  # seconds that a client has to send a picture
+_FIELDS = 16  # bytes allowed for the rest of a form
 
 
 class _InMemory(MultiPartParser):
-    """Starlette's parser writes files over 1 MB to the disk: faces must not be stored."""
+    """A parser that keeps files in memory: Starlette's writes those over 1 MB to disk, and faces must not be stored."""
 
-    spool_max_size = 0  # no bound: the body is in memory already
+    spool_max_size = 0  # no limit: the body is in memory already
 
 
 async def picture(request: Request, max_bytes: int) -> bytes:
     """Return the picture in a body: the body itself, or the file in a form.
 
     Raises:
-        HTTPException: 413 too many bytes, 408 too slow, 422 no picture or several.
+        HTTPException: 413 too large, 408 too slow, 422 no picture or several.
     """
     try:
         content = await asyncio.wait_for(_read(request, max_bytes), _SECONDS)

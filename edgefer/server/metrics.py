@@ -1,4 +1,4 @@
-"""Figures for Prometheus: requests, their times, places in use; of a live picture how it keeps up. No expressions."""
+"""Prometheus metrics: requests, durations, places in use, and the live picture's frame rate. No expressions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Metrics:
-    """What one server counts.
+    """The metrics of one server.
 
     Args:
-        taken: returns the places in use now.
-        figures: of a live picture.
+        taken: returns the number of places in use.
+        figures: of the live picture.
 
     Attributes:
-        predictions: requests that got one.
+        predictions: number of requests that got a prediction.
     """
 
     def __init__(self, taken: Callable[[], int], figures: Callable[[], Figures] | None = None) -> None:
@@ -60,7 +60,7 @@ class Metrics:
         self._requests.labels(str(status)).inc()
 
     def turned_away(self, path: str, status: int) -> None:
-        """Count a request that may not ask."""
+        """Count a rejected request."""
         self._turned_away.labels(str(status)).inc()
         if path == "/predict":
             self.refused(status)
@@ -73,7 +73,7 @@ class Metrics:
         self._faces.inc(faces)
 
     def text(self) -> bytes:
-        """Return all figures in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 

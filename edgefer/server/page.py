@@ -1,4 +1,4 @@
-"""The page's routes: its three files, and the WebSocket from which it gets frames."""
+"""Routes of the live page: its three files, and the WebSocket that sends frames."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TRY_LATER = 1013  # RFC 6455, section 7.4: IANA's registry of close codes
 
 
 def add(app: FastAPI, watch: Watch | None) -> None:
-    """Add the page to an application; without a live picture a line at ``/`` that says what is here."""
+    """Add the page to an application; without a live picture, ``/`` returns one line of text."""
 
     async def style() -> Response:
         return Response("".join(map(_read, _STYLE)), media_type="text/css")
@@ -40,9 +40,9 @@ def add(app: FastAPI, watch: Watch | None) -> None:
                 return
             try:
                 await socket.send_json(watch.hello)
-                while await socket.receive_text():  # "next": a page that is slow gets fewer frames, not older ones
+                while await socket.receive_text():  # "next": a slow page gets fewer frames, not older ones
                     await socket.send_bytes(await watch.next(page))
-            except (WebSocketDisconnect, RuntimeError, KeyError):  # it left, while sending or receiving; or sent bytes
+            except (WebSocketDisconnect, RuntimeError, KeyError):  # the client disconnected, or sent bytes
                 return
 
     app.add_api_route("/", html, methods=["GET"], include_in_schema=False)

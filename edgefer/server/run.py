@@ -1,4 +1,4 @@
-"""An application on a socket: in the main thread until a signal comes, or in a thread of its own."""
+"""Serve an application on a socket: in the main thread until a signal arrives, or in a separate thread."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-_LAST = 60  # seconds that requests have to end once the server was told to stop; a body has 30 to arrive
-_CONNECTIONS = 512  # beyond them the answer is 503: each is an open file
-_MOST_CONNECTIONS = 768  # beyond them they are closed: those that ask for nothing cannot be answered
-_HEAD = 10.0  # seconds that a client has to send the head of a request
+_LAST = 60  # seconds for requests to finish on shutdown; a body has 30 to arrive
+_CONNECTIONS = 512  # further connections get 503: each is an open file
+_MOST_CONNECTIONS = 768  # further connections are closed: idle ones cannot be answered
+_HEAD = 10.0  # seconds for a client to send the request headers
 
 
 class Connection(H11Protocol):
-    """uvicorn's, which by itself waits forever for a client that sends its request byte by byte ("slow loris").
+    """uvicorn's protocol with a timeout: uvicorn waits forever for slow clients ("slow loris").
 
-    While a request is being answered its body's time is bounded by `edgefer.server.body`. At any other time the next
-    request's head must be whole ten seconds after the connection, or after its first byte.
+    `edgefer.server.body` limits the time for a body. Otherwise the next request's headers must be complete ten seconds
+    after the connection was opened, or after their first byte.
     """
 
     _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection."""
+        """Accept a connection."""
         super().connection_made(transport)
         if len(self.connections) > _MOST_CONNECTIONS:
             transport.abort()
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Take what the client sent."""
+        """Handle data from the client."""
         super().data_received(data)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Close."""
         super().connection_lost(exc)
         self._stop_waiting()
 
@@ -56,7 +56,7 @@ class Connection(H11Protocol):
             self._waiting = self.loop.call_later(_HEAD, self._late)
 
     def _is_answering(self) -> bool:
-        upgraded: Any = self.transport.get_protocol()  # to a WebSocket
+        upgraded: Any = self.transport.get_protocol()  # upgraded to a WebSocket
         return upgraded is not self or (self.cycle is not None and not self.cycle.response_complete)
 
     def _late(self) -> None:
@@ -71,7 +71,7 @@ class Connection(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn, whose end on a signal is no error: it takes no new connection and answers what it has."""
+    """uvicorn with a clean exit on signals: it accepts no new connections and answers the pending requests."""
 
     def __init__(self, app: FastAPI) -> None:
         super().__init__(
@@ -81,25 +81,25 @@ class Server(uvicorn.Server):
                 http=Connection,
                 ws="websockets-sansio",
                 log_config=None,
-                log_level="critical",  # else each broken request is a line, and each bug a traceback
+                log_level="critical",  # otherwise each malformed request logs a line, and each bug a traceback
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
                 limit_concurrency=_CONNECTIONS,
                 timeout_graceful_shutdown=_LAST,
-                ws_max_size=4096,  # a page sends words
-                ws_per_message_deflate=False,  # JPEG does not get smaller
+                ws_max_size=4096,  # pages send only short texts
+                ws_per_message_deflate=False,  # JPEG does not compress further
             )
         )
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Stop at the first signal, at once at the second one."""
+        """Shut down at the first signal; stop immediately at the second."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-        # One that is ignored stays so, as under nohup.
+        # An ignored signal stays ignored, as under nohup.
         before = {number: signal.getsignal(number) for number in numbers}
         for number, handler in before.items():
             if handler != signal.SIG_IGN:
@@ -111,22 +111,22 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take a signal."""
+        """Handle a signal."""
         self.force_exit = self.should_exit
         self.stop()
 
     def stop(self) -> None:
-        """Take no new connections, answer what is here, and end."""
+        """Accept no new connections, answer pending requests, and stop."""
         self.should_exit = True
 
 
 def until_signal(app: FastAPI, listening: socket.socket, started: Callable[[], None]) -> int:
-    """Serve in the main thread until SIGINT, SIGTERM or SIGHUP; return how many pictures were answered.
+    """Serve in the main thread until SIGINT, SIGTERM or SIGHUP; return the number of pictures answered.
 
     Args:
         app: from `edgefer.server.app.application`.
         listening: from `edgefer.server.address.bind`.
-        started: called once before the first request is read.
+        started: called once, before the first request is read.
     """
     started()
     Server(app).run(sockets=[listening])
@@ -135,7 +135,7 @@ def until_signal(app: FastAPI, listening: socket.socket, started: Callable[[], N
 
 @contextmanager
 def in_background(app: FastAPI, listening: socket.socket) -> Iterator[None]:
-    """Serve in a thread while what is inside runs."""
+    """Serve in a thread during the `with` block."""
     server = Server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True, name="edgefer-server")
     thread.start()

@@ -1,4 +1,4 @@
-"""What a server answers, as pydantic models: they make the OpenAPI schema too."""
+"""The server's responses as pydantic models, which also define the OpenAPI schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgefer.predictor import Prediction
 
 
 class BoxAnswer(BaseModel):
-    """Square around a face in pixels of the picture, cut to the picture."""
+    """Square around a face in pixels, clipped to the picture."""
 
     left: int
     top: int
@@ -20,7 +20,7 @@ class BoxAnswer(BaseModel):
 
 
 class FaceAnswer(BaseModel):
-    """What the network says of one face."""
+    """Prediction for one face."""
 
     label: str = Field(description="The most probable class; `unsure` below the minimum confidence.")
     confidence: float = Field(description="Probability of the most probable class, 0 to 1.")
@@ -33,7 +33,7 @@ class FaceAnswer(BaseModel):
 
     @classmethod
     def of(cls, prediction: Prediction, min_confidence: float) -> FaceAnswer:
-        """Return a predictor's answer in this form, every number as it is."""
+        """Convert a prediction to this model; numbers are unchanged."""
         return cls(
             label=shown(prediction, min_confidence),
             confidence=prediction.confidence,
@@ -47,7 +47,7 @@ class FaceAnswer(BaseModel):
 
 
 class Answer(BaseModel):
-    """What the network says of one picture."""
+    """Predictions for one picture."""
 
     bundle: str
     network: str
@@ -59,12 +59,12 @@ class Answer(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why there is no answer."""
+    """Error response."""
 
     error: str
 
 
 class Health(BaseModel):
-    """Whether the server takes pictures."""
+    """Health response."""
 
     status: Literal["ok"]

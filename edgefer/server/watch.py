@@ -1,7 +1,7 @@
-"""What pages that watch a live picture get: each the newest frame when it asks for one, never a queue.
+"""Frames for pages that watch the live picture: each gets the newest frame on request, without a queue.
 
-A message is a JSON text, its length in 4 bytes (big-endian) in front, and behind it the frame as JPEG; no JPEG where
-there is no newer frame. The last minute's labels are kept in memory, its pictures are not.
+A message is the length of a JSON text (4 bytes, big-endian), the JSON text, and the frame as JPEG. The JPEG is missing
+if there is no newer frame. Labels of the last minute are kept in memory; images are not.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from edgefer.live.notice import NOTICE
 from edgefer.live.pipeline import Live
 from edgefer.predictor import Predictor
 
-MINUTE = 60.0  # seconds of labels that are kept
-_SEGMENTS = 400  # of them at most
-_CHANGES = 30  # that are shown
-_GAP = 1.0  # seconds without a face after which its strip has a hole
-_TICK = 0.5  # seconds between messages while no frame comes
-_SIDE = 960  # pixels of the longer side of what is sent
+MINUTE = 60.0  # seconds of labels to keep
+_SEGMENTS = 400  # maximum number of labels
+_CHANGES = 30  # number shown
+_GAP = 1.0  # seconds without a face that leave a gap in its timeline
+_TICK = 0.5  # seconds between messages while no frame arrives
+_SIDE = 960  # pixels, longer side of transmitted frames
 _QUALITY = 80
-_PAGES = 8  # that may watch at a time
+_PAGES = 8  # maximum number of watching pages
 
 
 @dataclass
 class Segment:
-    """A time during which a face had one label, in seconds since the first frame."""
+    """A period in which a face had one label, in seconds since the first frame."""
 
     track: int
     label: str
@@ -47,7 +47,7 @@ class Segment:
 
 
 class History:
-    """The last minute as labels. Not for several threads."""
+    """Labels of the last minute. Not thread-safe."""
 
     def __init__(self) -> None:
         self._segments: deque[Segment] = deque(maxlen=_SEGMENTS)
@@ -57,7 +57,7 @@ class History:
         self._before: Frame | None = None
 
     def add(self, frame: Frame) -> None:
-        """Take the answer for a frame."""
+        """Add the prediction for a frame."""
         for change in changes(self._before, frame):
             self._number += 1
             self._changes.append((self._number, change))
@@ -65,7 +65,7 @@ class History:
         for face in frame.faces:
             last = self._open.get(face.track)
             if last is not None and frame.time - last.end <= _GAP:
-                last.end = frame.time  # up to here the label before was shown
+                last.end = frame.time  # the previous label was shown until now
             if last is None or last.label != face.label or last.end < frame.time:
                 last = Segment(face.track, face.label, frame.time, frame.time)
                 self._open[face.track] = last
@@ -75,7 +75,7 @@ class History:
             self._segments.popleft()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
+        """Return the labels as plain JSON values."""
         return {
             "strip": [[each.track, each.label, round(each.start, 2), round(each.end, 2)] for each in self._segments],
             "changes": [
@@ -94,7 +94,7 @@ class History:
 
 
 class Page:
-    """A page that watches. `newer` belongs to the server's event loop."""
+    """A watching page. `newer` belongs to the server's event loop."""
 
     def __init__(self) -> None:
         self.newer = asyncio.Event()
@@ -102,11 +102,11 @@ class Page:
 
 
 class Watch:
-    """Sends a live picture to the pages that watch it.
+    """Sends the live picture to watching pages.
 
     Args:
-        live: the picture.
-        predictor: whose labels are shown.
+        live: the live picture.
+        predictor: the source of the labels.
     """
 
     def __init__(self, live: Live, predictor: Predictor) -> None:
@@ -126,18 +126,18 @@ class Watch:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """Begin, within the event loop of the server."""
+        """Start, in the server's event loop."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
+        """Stop."""
         self._stopped.set()
         self._thread.join(_TICK * 4)
 
     @contextmanager
     def page(self) -> Iterator[Page | None]:
-        """Let a page watch; None where enough do."""
+        """Add a watching page; None if there are too many."""
         if len(self._pages) >= _PAGES:
             yield None
             return
@@ -149,7 +149,7 @@ class Watch:
             self._pages.remove(page)
 
     async def next(self, page: Page) -> bytes:
-        """Return the newest message, once there is one that the page has not had."""
+        """Return the newest message that the page has not received, waiting for one if needed."""
         page.asks = True
         await page.newer.wait()
         page.newer.clear()
@@ -179,12 +179,12 @@ class Watch:
         assert self._loop is not None
         try:
             self._loop.call_soon_threadsafe(tell)
-        except RuntimeError:  # the server has ended
+        except RuntimeError:  # the server has stopped
             self._stopped.set()
 
 
 def message(answered: tuple[NDArray[np.uint8], Frame] | None, history: History, live: Live) -> bytes:
-    """Return what a page gets: see the module."""
+    """Return a message in the format described in the module."""
     about = {
         "frame": answered[1].as_dict() if answered else None,
         "figures": live.figures().as_dict(),

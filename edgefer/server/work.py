@@ -1,4 +1,4 @@
-"""A few threads that predict, and a bounded number of requests that wait for them."""
+"""A thread pool for predictions, with a limited number of waiting requests."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ T = TypeVar("T")
 
 
 class Busy(Exception):
-    """As many requests as there are places for are being answered."""
+    """All places are taken."""
 
 
 class Pool:
-    """Threads and places. All methods belong to one event loop.
+    """The thread pool and its places. All methods belong to one event loop.
 
     Args:
-        workers: threads.
-        queue: requests that may wait for one.
+        workers: number of threads.
+        queue: maximum number of waiting requests.
 
     Attributes:
-        taken: places in use now.
+        taken: number of places in use.
     """
 
     def __init__(self, workers: int, queue: int) -> None:
@@ -33,10 +33,10 @@ class Pool:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Hold a place, from before a body is read until the answer is there: it bounds the memory of bodies too.
+        """Hold a place from before the body is read until the response is ready, which also limits memory for bodies.
 
         Raises:
-            Busy: there is none.
+            Busy: no place is free.
         """
         if self.taken >= self._places:
             raise Busy
@@ -47,9 +47,9 @@ class Pool:
             self.taken -= 1
 
     async def run(self, function: Callable[[], T]) -> T:
-        """Return what a function returns that runs in one of the threads."""
+        """Run a function in one of the threads and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function)
 
     def close(self) -> None:
-        """End the threads, after what they do now."""
+        """Stop the threads after their current work."""
         self._threads.shutdown()
