@@ -1,1 +1,1 @@
-"""A bundle for a program that is not edgefer: one file that takes a picture and returns probabilities."""
+"""Export a bundle for other programs: one file that maps a picture to probabilities."""

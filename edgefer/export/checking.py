@@ -1,4 +1,4 @@
-"""An exported file run on its golden vectors, by each runtime that is here."""
+"""Run an exported file on its golden vectors with each installed runtime."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from edgefer.inputs import pictures
 
 @dataclass(frozen=True)
 class Checked:
-    """What one runtime made of the vectors.
+    """One runtime's results on the vectors.
 
     Attributes:
         device: its name, e.g. ``cpu``.
-        runtime: name and version; empty where it did not run.
-        why: why it did not run; empty where it did.
-        vectors: how many it ran.
-        labels: how many of these have another label than Python's.
-        largest: difference of a probability from Python's.
-        passed: all labels are Python's, and no probability differs by more than the tolerance.
+        runtime: name and version; empty if it did not run.
+        why: why it did not run; empty if it did.
+        vectors: number of vectors run.
+        labels: number of vectors whose label differs from Python's.
+        largest: largest difference of a probability from Python's.
+        passed: all labels match Python's, and no probability differs by more than the tolerance.
     """
 
     device: str
@@ -46,16 +46,16 @@ class Checked:
 def check(path: Path, devices: Sequence[str] = ()) -> list[Checked]:
     """Run an exported file on the vectors next to it, ``NAME.golden.json`` for ``NAME.onnx`` or ``NAME.tflite``.
 
-    A LiteRT file runs on LiteRT alone, and edgefer's own preprocessing stands in front of it.
+    A LiteRT file runs only on LiteRT, with edgefer's own preprocessing.
 
     Args:
-        path: the file.
-        devices: on which; by default on each that is here and runs files of its kind.
+        path: the exported file.
+        devices: devices to use; by default each available one that runs this file type.
 
     Raises:
-        InputError: the file or its vectors are not there or are not what `edgefer export` writes, or a runtime that is
-            here cannot run the file.
-        MissingRequirement: a device that was named is not here.
+        InputError: the file or its vectors are missing or were not written by `edgefer export`, or an installed runtime
+            cannot run the file.
+        MissingRequirement: a requested device is not available.
     """
     limits.check_file(path, limits.NETWORK)
     vectors = golden.read(beside(path))
@@ -80,7 +80,7 @@ def check(path: Path, devices: Sequence[str] = ()) -> list[Checked]:
 
 
 def beside(path: Path) -> Path:
-    """Return where the golden vectors of an exported file lie."""
+    """Return the path of an exported file's golden vectors."""
     return path.with_suffix(".golden.json")
 
 
@@ -110,7 +110,7 @@ def _compared(device: str, vectors: Golden, answers: Sequence[NDArray[np.float32
 
 
 def _face(vector: Vector) -> NDArray[np.uint8]:
-    """Return the face of a vector: the picture, or what its box cuts out of it, which may be an ONNX file's."""
+    """Return the face of a vector: the picture or its box, which only an ONNX file may take as input."""
     if vector.box is None:
         return vector.image
     left, top, right, bottom = vector.box

@@ -1,8 +1,7 @@
-"""Golden vectors: pictures and the probabilities that edgefer's Python gives for them.
+"""Golden vectors: pictures with the probabilities that edgefer's Python predicts for them.
 
-A program in another language that returns these probabilities uses the network rightly. The file is JSON, and pixels
-are base64, so that no picture library stands between the two. It says what the network expects of a picture, too, for
-files that cannot: LiteRT's.
+A program in another language that reproduces these probabilities uses the network correctly. The file is JSON with
+base64 pixels, so no image library is involved. It also describes the preprocessing, for formats that cannot (LiteRT).
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from edgefer.lines import complaint
 from edgefer.predictor import Predictor
 from edgefer.preprocessing import Preprocessing
 
-TOLERANCE = 0.05  # of a probability: runtimes round INT8 at ties differently
-_MARGIN = 0.2  # between the first two labels, so that no rounding changes the first
-# (height, width, channels) of the pictures: smaller and larger than a network's input, oblong, with alpha.
+TOLERANCE = 0.05  # tolerance of a probability: runtimes round INT8 ties differently
+_MARGIN = 0.2  # minimum gap between the first two labels, so that rounding does not change the first
+# (height, width, channels) of the pictures: smaller and larger than the input, not square, with alpha
 _SHAPES = ((48, 48, 3), (40, 40, 4), (100, 120, 3), (224, 224, 4), (31, 64, 3), (256, 200, 3), (96, 96, 3), (20, 24, 3))
-_BOXED = (120, 160)  # height and width of a picture with a face somewhere
+_BOXED = (120, 160)  # height and width of a picture that contains a face
 _CANDIDATES = 400
 
 _Place = Annotated[int, Field(ge=-4096, le=4096)]
 
 
 class Vector(BaseModel):
-    """One picture and its answer."""
+    """One picture and its prediction."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -56,7 +55,7 @@ class Vector(BaseModel):
 
 
 class Golden(BaseModel):
-    """All golden vectors of a file."""
+    """All golden vectors of an exported file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,9 +70,9 @@ class Golden(BaseModel):
 
 
 def make(predictor: Predictor, *, box: bool) -> Golden:
-    """Return vectors of synthetic faces, answered by `predictor`.
+    """Return vectors of synthetic faces, predicted by `predictor`.
 
-    Only faces whose label is certain are taken: at least 0.2 more probable than the next, where there are such.
+    Faces need a clear label, at least 0.2 more probable than the next, if there are such faces.
     """
     entry = predictor.bundle.manifest.networks[predictor.network]
     found: list[Vector] = []
@@ -101,10 +100,10 @@ def write(golden: Golden, path: Path) -> None:
 
 
 def read(path: Path) -> Golden:
-    """Read the vectors beside an exported file.
+    """Read the vectors next to an exported file.
 
     Raises:
-        InputError: there is no such file, or it holds something else.
+        InputError: the file is missing or invalid.
     """
     limits.check_file(path, limits.MANIFEST)
     try:
@@ -126,7 +125,7 @@ def _vector(predictor: Predictor, face: NDArray[np.uint8], shape: tuple[int, int
         picture, corners = _placed(picture, np.random.default_rng(seed))
     if channels == 4:
         alpha = np.full((*picture.shape[:2], 1), 255, np.uint8)
-        alpha[: len(alpha) // 8] = 128  # a strip that is half transparent
+        alpha[: len(alpha) // 8] = 128  # a half-transparent strip
         picture = np.concatenate([picture, alpha], axis=2)
     judged = picture
     if corners is not None:
@@ -147,7 +146,7 @@ def _vector(predictor: Predictor, face: NDArray[np.uint8], shape: tuple[int, int
 def _placed(
     face: NDArray[np.uint8], random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], tuple[int, int, int, int]]:
-    """Return a larger picture with the face in it, and its box; some reach beyond the picture's edge."""
+    """Return a larger picture that contains the face, and its box, which may extend beyond the picture."""
     side = min(face.shape[0], face.shape[1], *_BOXED)
     top, left = (int(random.integers(-side // 8, limit - side)) for limit in _BOXED)
     scene = random.integers(0, 256, (*_BOXED, 3), dtype=np.uint8)
@@ -156,7 +155,7 @@ def _placed(
 
 
 def _coloured(face: NDArray[np.uint8], size: tuple[int, int], seed: int) -> NDArray[np.uint8]:
-    """Return a grey face in RGB with a tint, (height, width, 3): grey pixels would not show swapped channels."""
+    """Tint a grey face, (height, width, 3) RGB: grey pixels would not reveal swapped channels."""
     tint = np.random.default_rng(seed).uniform(0.8, 1.0, 3)
     large = np.asarray(Image.fromarray(face).resize(size[::-1], Image.Resampling.BICUBIC), np.float32)
     return np.rint(large[..., None] * tint).astype(np.uint8)

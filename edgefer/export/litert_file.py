@@ -1,4 +1,4 @@
-"""A bundle's network as a LiteRT file, for programs on phones and small boards."""
+"""Export a bundle's network as a LiteRT file, for phones and small boards."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from edgefer.predictor import Predictor
 
 @dataclass(frozen=True)
 class WrittenLiteRT:
-    """What `write` wrote.
+    """The exported files.
 
     Attributes:
-        name: of the bundle's network.
-        network: which of its files.
+        name: of the bundle.
+        network: name of the network in the bundle.
         model: the LiteRT file.
         golden: the golden vectors next to it.
-        bytes: of the LiteRT file.
-        vectors: pictures in `golden`.
-        input: its shape, (N, height, width, channels).
-        normalization: from pixels of 0 to 255 to that input, as a person reads it.
-        labels: how many logits there are.
-        temperature: divides the logits before softmax.
+        bytes: size of the LiteRT file.
+        vectors: number of pictures in `golden`.
+        input: shape, (N, height, width, channels).
+        normalization: human-readable formula from pixels (0 to 255) to the input.
+        labels: number of logits.
+        temperature: divisor of the logits before softmax.
     """
 
     name: str
@@ -44,22 +44,21 @@ class WrittenLiteRT:
     temperature: float
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
+        """Return the attributes as plain JSON values."""
         return {**asdict(self), "model": str(self.model), "golden": str(self.golden)}
 
 
 def write(bundle: Bundle, out: Path | None = None, network: str | None = None) -> WrittenLiteRT:
-    """Write a network of a bundle as a LiteRT file, and golden vectors next to it. Files that are there are replaced.
+    """Write a bundle's network as a LiteRT file, with golden vectors next to it. Existing files are replaced.
 
     Args:
         bundle: from `edgefer.bundle.load`.
-        out: the file; by default ``NAME.tflite`` in the current folder.
-        network: its name in the bundle; by default the INT8 network for CPUs.
+        out: path of the file; by default ``NAME.tflite`` in the current folder.
+        network: name in the bundle; by default the INT8 network for CPUs.
 
     Raises:
-        InputError: there is no such network, it has an operator that is not written yet, or `out` does not end in
-            ``.tflite``.
-        MissingExtra: what writes it is not installed.
+        InputError: there is no such network, an operator is not supported, or `out` does not end in ``.tflite``.
+        MissingExtra: the converter is not installed.
     """
     manifest = bundle.manifest
     path = out or Path(f"{manifest.name}.tflite")
@@ -92,8 +91,8 @@ def write(bundle: Bundle, out: Path | None = None, network: str | None = None) -
 
 
 def _shares_boxes(path: Path) -> bool:
-    """Return whether an ONNX file of the same name needs boxes in the golden vectors, which are those of both."""
+    """Return whether an ONNX file of the same name needs boxes in the golden vectors, which both files share."""
     try:
         return path.with_suffix(".onnx").exists() and golden.read(checking.beside(path)).vectors[0].box is not None
-    except InputError:  # no vectors, or none that can be read
+    except InputError:  # no vectors, or unreadable ones
         return False

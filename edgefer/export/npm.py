@@ -1,4 +1,4 @@
-"""Files of npm packages: fetched once from the registry at a pinned version, checked, kept in the cache."""
+"""Files of npm packages: downloaded at a pinned version, verified, cached."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from edgefer import console, download, limits, paths
 from edgefer.errors import InputError, MissingRequirement
 
 REGISTRY = "https://registry.npmjs.org"
-_VARIABLE = "npm_config_registry"  # npm's own: a mirror
+_VARIABLE = "npm_config_registry"  # npm's own variable, for a mirror
 _SECONDS = 300.0
-_LARGEST = 64 * limits.MEGA  # a package, and one file of it
+_LARGEST = 64 * limits.MEGA  # maximum size of a package, and of one of its files
 
 
 @dataclass(frozen=True)
 class Package:
-    """One version of a package.
+    """A pinned version of a package.
 
     Attributes:
         name: e.g. ``onnxruntime-web``.
-        version: the pinned one.
-        sha512: of its archive in base64, as the registry's ``dist.integrity`` has it.
-        licence: what its ``package.json`` says.
-        origin: address of its source.
+        version: the pinned version.
+        sha512: of its archive, base64, as in the registry's ``dist.integrity``.
+        licence: from its ``package.json``.
+        origin: URL of its source.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Package:
     origin: str
 
     def files(self, names: Sequence[str]) -> dict[str, bytes]:
-        """Return files of the package by their path in it; the archive is fetched where the cache lacks it.
+        """Return files of the package by path; the archive is downloaded if it is not cached.
 
         Raises:
-            MissingRequirement: the archive cannot be had, is another one than was pinned, or lacks a file.
+            MissingRequirement: the archive is unavailable, does not match the pinned hash, or lacks a file.
         """
         found = {}
         with tarfile.open(fileobj=io.BytesIO(self._archive()), mode="r:gz") as archive:
@@ -49,7 +49,7 @@ class Package:
             for member in archive:
                 if member.name in wanted and member.isfile() and member.size <= _LARGEST:
                     file = archive.extractfile(member)
-                    assert file is not None  # it is a file
+                    assert file is not None  # isfile() is true
                     found[wanted[member.name]] = file.read()
         if lacking := set(names) - set(found):
             raise MissingRequirement(f"npm's {self.name} {self.version} has no {', '.join(sorted(lacking))}")
@@ -62,7 +62,7 @@ class Package:
             content = limits.read_bytes(place, _LARGEST)
             if self._is(content):
                 return content
-        except InputError:  # not there yet
+        except InputError:  # not cached yet
             pass
         address = f"{(os.environ.get(_VARIABLE) or REGISTRY).rstrip('/')}/{self.name}/-/{base}-{self.version}.tgz"
 

@@ -1,9 +1,9 @@
-"""One ONNX file that takes a picture of any size and returns calibrated probabilities.
+"""Export one ONNX file that maps a picture of any size to calibrated probabilities.
 
-Preprocessing stands in front of the network and softmax at its temperature behind it, as plain ONNX operators of opset
-18, so nobody has to write them again in another language. The pixels are those of `Preprocessing.apply`, bit for bit.
-ONNX's own Resize is not used: OpenVINO ignores its ``antialias`` (label errors), and ONNX Runtime's pixels differ from
-Pillow's by one at ties. Two products with a matrix of Pillow's weights run alike everywhere.
+Preprocessing before the network and softmax with temperature after it are plain ONNX operators of opset 18, so no
+other language has to reimplement them. The pixels match `Preprocessing.apply` bit for bit. ONNX's Resize is not used:
+OpenVINO ignores its ``antialias`` (wrong labels), and ONNX Runtime's pixels differ from Pillow's by one at ties. Two
+products with a matrix of Pillow's weights give the same result everywhere.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from edgefer.graph.reading import read
 from edgefer.predictor import Predictor
 from edgefer.preprocessing import LUMA, Preprocessing
 
-OPSET = 18  # Split and reductions as they are since
+OPSET = 18  # Split and reductions in their current form
 IR = 8
-CONTRACT = 1  # of inputs, output and metadata, as docs/languages.md has them
-_BITS = 11  # of either half of a weight: it has 22 behind the point, as in Pillow's Resample.c
+CONTRACT = 1  # version of inputs, output and metadata, as in docs/languages.md
+_BITS = 11  # bits per half of a weight: 22 fractional bits in all, as in Pillow's Resample.c
 
 
 @dataclass(frozen=True)
 class WrittenOnnx:
-    """What `write` wrote.
+    """The exported files.
 
     Attributes:
-        name: of the bundle's network.
-        network: which of its files.
+        name: of the bundle.
+        network: name of the network in the bundle.
         model: the ONNX file.
         golden: the golden vectors next to it.
-        bytes: of the ONNX file.
-        vectors: pictures in `golden`.
-        labels: how many probabilities there are.
-        box: whether the file takes the face's box, too.
+        bytes: size of the ONNX file.
+        vectors: number of pictures in `golden`.
+        labels: number of probabilities.
+        box: whether the file also takes the face's box.
     """
 
     name: str
@@ -59,18 +59,18 @@ class WrittenOnnx:
     box: bool
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
+        """Return the attributes as plain JSON values."""
         return {**asdict(self), "model": str(self.model), "golden": str(self.golden)}
 
 
 def write(bundle: Bundle, out: Path | None = None, network: str | None = None, *, box: bool = False) -> WrittenOnnx:
-    """Write a network of a bundle as one file, and golden vectors next to it. Files that are there are replaced.
+    """Write a bundle's network as one file, with golden vectors next to it. Existing files are replaced.
 
     Args:
         bundle: from `edgefer.bundle.load`.
-        out: the file; by default ``NAME.onnx`` in the current folder.
-        network: its name in the bundle; by default the one that answers on ``cpu``.
-        box: whether it takes the face's box next to the picture.
+        out: path of the file; by default ``NAME.onnx`` in the current folder.
+        network: name in the bundle; by default the one used on ``cpu``.
+        box: whether the file also takes the face's box.
 
     Raises:
         InputError: there is no such network, it cannot be exported, or `out` does not end in ``.onnx``.
@@ -98,14 +98,14 @@ def write(bundle: Bundle, out: Path | None = None, network: str | None = None, *
 
 
 def export(bundle: Bundle, network: str, *, box: bool = False) -> ModelProto:
-    """Return a bundle's network with its preprocessing and softmax, as one model.
+    """Return a bundle's network with its preprocessing and softmax as one model.
 
-    Its inputs are ``image``, uint8 (height, width, 3 or 4), RGB or RGBA, and with `box` also ``box``, int64 (4,): left,
-    top, right and bottom of the face in pixels. A box may reach beyond the picture, whose last pixels go on there. Its
-    output ``probabilities``, float32 (labels,), adds up to 1. Labels, temperature and origin are in the metadata.
+    Inputs: ``image``, uint8 (height, width, 3 or 4), RGB or RGBA; with `box` also ``box``, int64 (4,): left, top, right
+    and bottom of the face in pixels. A box may extend beyond the picture, whose edge pixels are then repeated.
+    Output: ``probabilities``, float32 (labels,), sum 1. Labels, temperature and origin are in the metadata.
 
     Raises:
-        InputError: the bundle has no such network, or it cannot be written with opset 18.
+        InputError: the bundle has no such network, or it cannot be converted to opset 18.
     """
     spec, manifest = bundle.manifest.preprocessing, bundle.manifest
     inner = _raised(read(bundle.file(network)), network)
@@ -124,7 +124,7 @@ def export(bundle: Bundle, network: str, *, box: bool = False) -> ModelProto:
 
 
 def metadata(bundle: Bundle, network: str, box: bool) -> dict[str, str]:
-    """Return what the file says of itself, each value a text."""
+    """Return the file's metadata, all values as text."""
     manifest, told = bundle.manifest, card(bundle)
     score = next((each for each in manifest.scores if each.network == network), None)
     return {
@@ -144,42 +144,42 @@ def metadata(bundle: Bundle, network: str, box: bool) -> dict[str, str]:
 
 
 def card(bundle: Bundle) -> str:
-    """Return the bundle's model card, Markdown; empty where it has none.
+    """Return the bundle's model card, Markdown; empty if it has none.
 
     Raises:
-        InputError: it is large, or no text.
+        InputError: it is too large or not text.
     """
     path = bundle.path / "MODEL_CARD.md"
     return limits.read_text(path, limits.NOTE) if path.is_file() else ""
 
 
 def licence(told: str) -> str:
-    """Return what a model card, Markdown, says under its heading Licence or License; empty where it says nothing."""
+    """Return the text under a model card's heading Licence or License; empty if there is none."""
     found = re.search(r"^## Licen[cs]e\n(.*?)(?=^## |\Z)", told, re.MULTILINE | re.DOTALL | re.IGNORECASE)
     return found[1].strip() if found else ""
 
 
 def _raised(model: ModelProto, network: str) -> ModelProto:
-    """Return the network in the file's opset."""
+    """Convert the network to the file's opset."""
     if any(opset.domain not in ("", "ai.onnx") for opset in model.opset_import):
         raise InputError(f"{network} has operators of a single runtime; export another network of the bundle")
     found = next(opset.version for opset in model.opset_import)
     try:
         return model if found == OPSET else version_converter.convert_version(model, OPSET)
-    except Exception as error:  # what it raises is not documented
+    except Exception as error:  # its exceptions are undocumented
         raise InputError(f"{network} cannot be written with opset {OPSET}: {error}") from None
 
 
 def before(spec: Preprocessing, box: bool) -> str:
-    """Return the part in front of the network, in ONNX's text form (https://onnx.ai/onnx/repo-docs/Syntax.html).
+    """Return the preprocessing in ONNX's text form (https://onnx.ai/onnx/repo-docs/Syntax.html).
 
-    Transparent pixels become white with Pillow's arithmetic (``alpha_composite``: seven more bits than eight).
+    Transparent pixels are blended with white in Pillow's arithmetic (``alpha_composite``: seven bits more than eight).
     """
     inputs = "uint8[height, width, channels] image" + (", int64[4] box" if box else "")
     corners = "left, top, right, bottom = Split <num_outputs = 4> (box)" if box else _WHOLE
     if spec.interpolation not in _FILTERS:
         raise InputError(f"interpolation {spec.interpolation} cannot be exported; train with bilinear or bicubic")
-    mean = np.asarray(spec.mean, np.float32) * np.float32(255)  # as `Preprocessing.normalize` has them
+    mean = np.asarray(spec.mean, np.float32) * np.float32(255)  # as in `Preprocessing.normalize`
     scale = np.float32(1) / (np.asarray(spec.std, np.float32) * np.float32(255))
     return f"""
 <ir_version: {IR}, opset_import: ["" : {OPSET}]>
@@ -245,7 +245,7 @@ preprocessing ({inputs}) => (float[1, {spec.channels}, {spec.size}, {spec.size}]
 
 
 def after(temperature: float, labels: int) -> str:
-    """Return the part behind the network: softmax(logits / temperature) of the one picture."""
+    """Return the postprocessing of one picture: softmax(logits / temperature)."""
     return f"""
 <ir_version: {IR}, opset_import: ["" : {OPSET}]>
 confidence (float[1, {labels}] logits) => (float[{labels}] probabilities)
@@ -276,9 +276,9 @@ _RGB = """colours8 = Cast <to = 2> (on_white)
   planes = Unsqueeze (picture, i0)"""
 
 
-# Pillow's weights (Resample.c, precompute_coeffs): of each pixel of the square for each of the resized picture. The
-# distance from a pixel (j + 1/2) to a middle ((i + 1/2) side / size) is `apart_double` of `span_double`, whole numbers:
-# they are right also in a runtime that has float32 alone.
+# Pillow's weights (Resample.c, precompute_coeffs) of each source pixel for each resized pixel. The distance from a
+# pixel (j + 1/2) to a centre ((i + 1/2) side / size) is `apart_double` / `span_double`, both whole numbers, so they are
+# exact even in runtimes with only float32.
 _WEIGHTS = """planes_double = Cast <to = 11> (planes)
   positions = Squeeze (i0)
   next = Squeeze (i1)
@@ -321,8 +321,8 @@ _FILTERS = {
   beyond = Where (is_far, far, zero)
   filtered = Where (is_near, near, beyond)""",
 }
-# As in Pillow, a weight is a whole number of units of 2**-22. It is divided in two steps, into a coarse and a fine part
-# of 11 bits, so that a runtime with float32 alone (24 bits) adds up products with pixels without an error, too.
+# As in Pillow, a weight is an integer multiple of 2**-22. It is split into a coarse and a fine part of 11 bits each,
+# so that runtimes with only float32 (24 bits) also sum the products with pixels exactly.
 _FIXED = """total = ReduceSum <keepdims = 1> (filtered, i1)
   sign = Sign (filtered)
   size_of_filtered = Abs (filtered)
@@ -342,7 +342,7 @@ _FIXED = """total = ReduceSum <keepdims = 1> (filtered, i1)
 
 
 def _product(name: str, planes: str, across: bool) -> str:
-    """Return the lines that weigh rows, or columns if `across`, and round to 0 to 255, half up."""
+    """Return the lines that weight rows (columns if `across`), rounding half up to 0 to 255."""
     products = (
         f"{part} = MatMul ({planes}, {weights}_across)" if across else f"{part} = MatMul ({weights}, {planes})"
         for part, weights in ((f"{name}_coarse", "coarse"), (f"{name}_fine", "fine"))
@@ -363,12 +363,12 @@ def _product(name: str, planes: str, across: bool) -> str:
 
 
 def _middles(size: int) -> str:
-    """Return where the resized pixels have their middles, in half pixels."""
+    """Return the centres of the resized pixels, in half pixels."""
     return ", ".join(str(2 * place + 1) for place in range(size))
 
 
 def _index(name: str, length: str) -> str:
-    """Return the lines that make the rows (columns) of the square; beyond the picture its last one goes on."""
+    """Return the lines that make the rows (columns) of the square; edge pixels are repeated beyond the picture."""
     return f"""first_{name}_0 = Squeeze (first_{name})
   end_{name} = Add (first_{name}, side)
   end_{name}_0 = Squeeze (end_{name})
@@ -380,5 +380,5 @@ def _index(name: str, length: str) -> str:
 
 
 def _numbers(values: NDArray[np.float32]) -> str:
-    """Return float32 numbers with all the digits that they take."""
+    """Format float32 numbers with full precision."""
     return ", ".join(repr(float(value)) for value in values)

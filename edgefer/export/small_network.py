@@ -1,9 +1,9 @@
-"""An ONNX network as the small form's own file: a list of layers and FP16 weights, in the order the kernels read them.
+"""Convert an ONNX network to the small form's format: a list of layers and FP16 weights in the kernels' order.
 
-The kernels are `web/kernels.c`, what calls them is `web/runtime-small.js`. They know what plain residual networks and
-YuNet are made of: convolutions, ReLU, additions, pools and enlarging by two. Arithmetic is float32.
+The kernels are `web/kernels.c`, called by `web/runtime-small.js`. They cover plain residual networks and YuNet:
+convolution, ReLU, addition, pooling and upsampling by two. Arithmetic is float32.
 
-A file: the length of the JSON as uint32, the JSON, weights as float16; little-endian.
+File format: length of the JSON as uint32, the JSON, weights as float16; little-endian.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from onnx import ModelProto, NodeProto, numpy_helper
 
 from edgefer.errors import InputError
 
-_LANES = 4  # channels are padded to a multiple
-_BLOCK = 8  # output channels that a kernel computes at once
-_SHAPES = ("Shape", "Gather", "Unsqueeze", "Concat", "Constant")  # what YuNet's Reshape takes its shape from
+_LANES = 4  # channels are padded to a multiple of this
+_BLOCK = 8  # output channels per kernel call
+_SHAPES = ("Shape", "Gather", "Unsqueeze", "Concat", "Constant")  # source of the shape of YuNet's Reshape
 _SAME = ("Cast", "Identity", "Dropout")
-_ROWS = (*_SAME, "Reshape", "Sigmoid")  # what may follow where channels have become the last dimension
+_ROWS = (*_SAME, "Reshape", "Sigmoid")  # allowed where channels are the last dimension
 
 
 @dataclass
 class _Plan:
-    """What was written so far.
+    """The network converted so far.
 
     Attributes:
-        layers: in the order in which they run.
-        tensors: number of each tensor by its name in the graph.
-        channels: of each tensor.
-        weights: float16, one after another.
-        size: numbers in `weights`.
-        rows: names of tensors whose channels are the last dimension in the graph, too, on their way out.
-        sigmoids: those whose values go through a sigmoid at the end.
+        layers: in execution order.
+        tensors: tensor numbers by name in the graph.
+        channels: per tensor.
+        weights: float16 arrays in order.
+        size: number of values in `weights`.
+        rows: names of tensors on the way to an output whose channels are the last dimension in the graph, too.
+        sigmoids: names of outputs with a final sigmoid.
     """
 
     layers: list[dict[str, Any]] = field(default_factory=list)
@@ -55,7 +55,7 @@ class _Plan:
         return self.tensors[name]
 
     def put(self, values: NDArray[np.float32]) -> int:
-        """Add weights and return where they begin."""
+        """Add weights and return their offset."""
         start = self.size
         self.weights.append(values.astype(np.float16).ravel())
         self.size += values.size
@@ -66,17 +66,17 @@ def convert(model: ModelProto) -> bytes:
     """Return the file.
 
     Args:
-        model: FP32 or FP16, of one input (1, channels, height, width).
+        model: FP32 or FP16, with one input (1, channels, height, width).
 
     Raises:
-        InputError: it has an operator, or a setting of one, that the small form does not know.
+        InputError: the small form does not support an operator or one of its settings.
     """
     constants = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     uses = [name for node in model.graph.node for name in node.input] + [each.name for each in model.graph.output]
     (source,) = (each for each in model.graph.input if each.name not in constants)
     plan = _Plan()
     plan.tensor(source.name, source.type.tensor_type.shape.dim[1].dim_value)
-    enlarged: dict[str, str] = {}  # by two, on its way into an addition
+    enlarged: dict[str, str] = {}  # upsampling by two that feeds an addition
     for node in model.graph.node:
         if node.op_type in _SHAPES and (node.op_type == "Shape" or not plan.tensors.keys() & set(node.input)):
             continue
@@ -84,21 +84,21 @@ def convert(model: ModelProto) -> bytes:
             raise _unknown(node, "after a Transpose or Sigmoid")
         try:
             _layer(plan, node, constants, uses, enlarged)
-        except KeyError:  # an input is another constant or tensor, or a setting is left to its default
+        except KeyError:  # an unexpected constant or tensor as input, or a missing setting
             raise _unknown(node, "with such inputs or settings") from None
     outputs = [
         {"name": each.name, "tensor": plan.tensors[each.name], "sigmoid": each.name in plan.sigmoids}
         for each in model.graph.output
     ]
     head = json.dumps({"channels": plan.channels, "layers": plan.layers, "outputs": outputs}, separators=(",", ":"))
-    head += " " * (len(head) % 2)  # weights at an even place
+    head += " " * (len(head) % 2)  # align weights to an even offset
     return len(head).to_bytes(4, "little") + head.encode() + np.concatenate(plan.weights).astype("<f2").tobytes()
 
 
 def _layer(
     plan: _Plan, node: NodeProto, constants: dict[str, NDArray[Any]], uses: list[str], enlarged: dict[str, str]
 ) -> None:
-    """Add a node, or fold it into the layer before."""
+    """Add a node, or fold it into the previous layer."""
     source, out = node.input[0], node.output[0]
     settings = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
     if node.op_type == "Conv":
@@ -150,7 +150,7 @@ def _layer(
 def _convolution(
     plan: _Plan, node: NodeProto, weights: NDArray[np.float32], bias: NDArray[np.float32], settings: dict[str, Any]
 ) -> None:
-    """Add a convolution with weights (outputs, inputs of a group, side, side)."""
+    """Add a convolution with weights (outputs, inputs per group, side, side)."""
     outputs, inputs, side, across = weights.shape
     pads, strides = set(settings.get("pads", (0,))), set(settings.get("strides", (1,)))
     plain = set(settings.get("dilations", (1,))) == {1} and settings.get("auto_pad", b"NOTSET") == b"NOTSET"
@@ -173,7 +173,7 @@ def _convolution(
 
 
 def _last(plan: _Plan, name: str, uses: list[str], *kinds: str) -> dict[str, Any] | None:
-    """Return the newest layer if it made a tensor that one node alone takes, so that this one can be folded into it."""
+    """Return the newest layer if it made a tensor with a single consumer, so that this node can be folded into it."""
     last = plan.layers[-1] if plan.layers else None
     if last is None or last["op"] not in (kinds or ("conv", "depthwise")) or uses.count(name) != 1:
         return None

@@ -1,8 +1,8 @@
-"""A bundle as a page: one folder of plain files that any web server hands out.
+"""Export a bundle as a web page: a folder of static files for any web server.
 
 The large form runs the bundle's INT8 network with ONNX Runtime Web, and its FP16 or FP32 network on WebGPU. The small
-form runs the FP32 network, with weights in FP16, on a few kilobytes of kernels of its own (`small_network`): of a small
-network, ONNX Runtime would be most of the download. Golden vectors in the folder hold JavaScript to Python's answers.
+form runs the FP32 network with FP16 weights on its own kernels of a few kilobytes (`small_network`): for a small
+network, ONNX Runtime would dominate the download. Golden vectors in the folder check JavaScript against Python.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PAGE = Path(__file__).parent / "web"
 _SHARED = Path(pages.__file__).parent
 _STYLE = (_SHARED / "page.css", _SHARED / "expressions.css", _PAGE / "style.css")
 _MODULES = ("index.html", "early.js", "page.js", "edgefer.js", "pixels.js", "faces.js", "smooth.js", "check.js")
-_ORT = {  # for wasm; for WebGPU
+_ORT = {  # for WebAssembly; for WebGPU
     False: ("dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm"),
     True: ("dist/ort.webgpu.bundle.min.mjs", "dist/ort-wasm-simd-threaded.asyncify.wasm"),
 }
@@ -49,11 +49,11 @@ class _Networks:
     """What differs between the forms.
 
     Attributes:
-        first: files that a browser fetches before its first answer.
-        later: files that it fetches when somebody asks for what they do.
-        detector: file of the detector.
-        runtimes: which network runs how; the first one does unless somebody chooses another.
-        licences: of what came from elsewhere next to the detector, with its text.
+        first: files downloaded before the first prediction.
+        later: files downloaded on demand.
+        detector: file name of the detector.
+        runtimes: networks with their runtimes; the first is the default.
+        licences: third-party components besides the detector, with their licence texts.
     """
 
     first: dict[str, bytes]
@@ -65,16 +65,16 @@ class _Networks:
 
 @dataclass(frozen=True)
 class Written:
-    """What `write` wrote.
+    """The exported page.
 
     Attributes:
-        name: of the bundle's network.
+        name: of the bundle.
         form: ``large`` or ``small``.
-        folder: with the page in it.
-        bytes: of all files.
-        first: bytes that a browser fetches before its first answer.
-        network: which of the bundle's networks answers.
-        vectors: golden vectors in the folder.
+        folder: path of the page's folder.
+        bytes: total size.
+        first: bytes downloaded before the first prediction.
+        network: name of the network in the bundle.
+        vectors: number of golden vectors in the folder.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Written:
     vectors: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
+        """Return the attributes as plain JSON values."""
         return {**asdict(self), "folder": str(self.folder)}
 
 
@@ -103,15 +103,15 @@ def write(
 
     Args:
         bundle: from `edgefer.bundle.load`.
-        out: the folder; by default ``NAME-web`` in the current one.
-        notice: what must be known before a camera is switched on, a sentence each.
+        out: path of the folder; by default ``NAME-web`` in the current one.
+        notice: what people must know before a camera is switched on, a sentence each.
         min_confidence: probability below which the page says ``unsure``.
-        form: ``large`` with ONNX Runtime Web, ``small`` with kernels of its own.
-        detector: YuNet's file; by default EDGEFER_DETECTOR, else the one in the cache, which is fetched once.
+        form: ``large`` uses ONNX Runtime Web, ``small`` its own kernels.
+        detector: YuNet's file; by default EDGEFER_DETECTOR, else the cached one, downloaded once.
 
     Raises:
-        InputError: `out` is not empty, `detector` is no YuNet, or the small form lacks a layer of the network.
-        MissingRequirement: the detector or ONNX Runtime Web is not in the cache and cannot be fetched.
+        InputError: `out` is not empty, `detector` is not YuNet, or the small form lacks a layer of the network.
+        MissingRequirement: the detector or ONNX Runtime Web is neither cached nor downloadable.
     """
     folder = out or Path(f"{bundle.manifest.name}-web")
     paths.check_unused(folder)
@@ -119,7 +119,7 @@ def write(
     if name == detectors.CASCADE:
         raise InputError(f"a page needs YuNet, not OpenCV's cascade; give {detector_file.NAME}")
     yunet = Path(name) if name else detector_file.fetch()
-    YuNet(yunet)  # refuses another network
+    YuNet(yunet)  # rejects another network
     network = None if form == "large" else _float_name(bundle)
     network, vectors = _golden(bundle, network)
     networks = (_large if form == "large" else _small)(bundle, network, yunet.read_bytes())
@@ -147,7 +147,7 @@ def write(
         "golden.json": _json(vectors.model_dump(mode="json")),
         "licences.txt": _licences(bundle, networks.detector, networks.licences).encode(),
     }
-    files = {**first, **beside, **networks.later, "offline.js": _offline(first)}  # golden vectors are the larger part
+    files = {**first, **beside, **networks.later, "offline.js": _offline(first)}  # golden vectors are most of the size
     with paths.write_folder_atomically(folder) as part:
         for name, content in files.items():
             (part / name).parent.mkdir(exist_ok=True)
@@ -220,7 +220,7 @@ def _small(bundle: Bundle, network: str, yunet: bytes) -> _Networks:
 
 
 def _golden(bundle: Bundle, network: str | None) -> tuple[str, golden.Golden]:
-    """Return the network that answers, by default that for the CPU, and its vectors, with boxes and without."""
+    """Return the network, by default the one for CPUs, and its vectors with and without boxes."""
     with Predictor(bundle, network, device="cpu") as predictor:
         vectors = golden.make(predictor, box=False)
         boxed = golden.make(predictor, box=True).vectors
@@ -228,7 +228,7 @@ def _golden(bundle: Bundle, network: str | None) -> tuple[str, golden.Golden]:
 
 
 def _float_name(bundle: Bundle) -> str:
-    """Return the name of the bundle's network in FP32, else in FP16.
+    """Return the name of the bundle's FP32 network, or FP16 if it has no FP32.
 
     Raises:
         InputError: it has neither.
@@ -241,7 +241,7 @@ def _float_name(bundle: Bundle) -> str:
 
 
 def _floats(bundle: Bundle) -> tuple[ModelProto, ModelProto]:
-    """Return the bundle's network in FP32 and in FP16; one is made of the other where it lacks one."""
+    """Return the bundle's network in FP32 and in FP16, converting one to the other if needed."""
     name = _float_name(bundle)
     model = onnx.load_from_string(bundle.content(name))
     if bundle.manifest.networks[name].precision == "fp16":
@@ -250,7 +250,7 @@ def _floats(bundle: Bundle) -> tuple[ModelProto, ModelProto]:
 
 
 def _offline(files: Mapping[str, bytes]) -> bytes:
-    """Return the service worker, which keeps these files for offline: its own bytes change with theirs."""
+    """Return the service worker that caches these files for offline use; it changes whenever they do."""
     digest = hashlib.sha256(b"".join(hashlib.sha256(files[name]).digest() for name in sorted(files)))
     names = json.dumps(["./", *files])
     return (
@@ -260,7 +260,7 @@ def _offline(files: Mapping[str, bytes]) -> bytes:
 
 
 def _licences(bundle: Bundle, detector: str, others: str) -> str:
-    """Return what licences.txt says, with the whole text of each licence: who hands the folder out must pass it on."""
+    """Return licences.txt with the full text of each licence, which must accompany the folder."""
     network = licence(card(bundle)) or "its bundle has no model card that says so."
     return (
         f"edgefer {edgefer.__version__}, the page and its scripts: Apache-2.0, https://pypi.org/project/edgefer\n\n"

@@ -1,5 +1,5 @@
 "use strict";
-// The page is whole without this: it adds hints at a pointer and at the keyboard, and tables that sort.
+// Optional: adds tooltips for pointer and keyboard, and sortable tables.
 
 const hint = document.createElement("div");
 hint.className = "hint";
@@ -34,7 +34,7 @@ for (const tip of document.querySelectorAll(".tip")) {
   const title = tip.querySelector(":scope > title");
   told.set(tip, title ? title.textContent : tip.title);
   if (title) title.remove();
-  else tip.removeAttribute("title"); // else the browser's own hint would cover this one
+  else tip.removeAttribute("title"); // otherwise the browser's tooltip would cover this one
 }
 document.addEventListener("pointerover", (event) => {
   const tip = event.target.closest?.(".tip");
@@ -45,7 +45,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") hide();
 });
 
-// One stop of the Tab key for each chart; arrows go from point to point.
+// One tab stop per chart; arrow keys move between points.
 for (const chart of document.querySelectorAll(".chart")) {
   const tips = [...chart.querySelectorAll(".tip")];
   if (!tips.length) continue;
@@ -85,7 +85,7 @@ for (const table of document.querySelectorAll("table.sorts")) {
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const rows = [...body.rows].sort((one, two) => {
         const [a, b] = [value(one, column), value(two, column)];
-        if (a === null || b === null) return (a === null) - (b === null); // what is missing stays at the end
+        if (a === null || b === null) return (a === null) - (b === null); // missing values sort last
         const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
         return down ? -order : order;
       });
@@ -94,7 +94,7 @@ for (const table of document.querySelectorAll("table.sorts")) {
   });
 }
 
-// A form whose fields show and hide a table's rows: text by what a row says, the others by its data of their name.
+// A form that filters a table's rows: text fields by the row's text, others by its data attribute of the same name.
 for (const form of document.querySelectorAll("form.filters")) {
   const rows = [...document.getElementById(form.dataset.table).tBodies[0].rows];
   const filter = () => {
@@ -113,7 +113,7 @@ for (const form of document.querySelectorAll("form.filters")) {
   filter();
 }
 
-// Paper has no fold.
+// Unfold everything for print.
 addEventListener("beforeprint", () => {
   for (const each of document.querySelectorAll("details")) each.open = true;
 });

@@ -1,1 +1,1 @@
-"""What can be known of a device that is not here: accuracy of its graphs, and a time from data sheets."""
+"""Projections for a device that is not available: accuracy of its graphs, and times from data sheets."""

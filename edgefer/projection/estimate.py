@@ -1,4 +1,4 @@
-"""Bundles in, a projection out, for a device that is not here."""
+"""Project bundles onto a device that is not available."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from edgefer.projection.result import Projected, ProjectedNetwork, Projection, W
 
 _BATCH = 64
 _ABSENT = {"jetson": "This is not a Jetson", "rtx": "There is no NVIDIA GPU here", "pi": "This is not a Raspberry Pi"}
-_BACKENDS = {"pi": "cpu"}  # of a family that is no device's name: which backend runs there
+_BACKENDS = {"pi": "cpu"}  # backends of device families whose name is not a device
 _HOSTS = {"jetson": "user@orin", "rtx": "user@machine", "pi": "user@raspberrypi"}
 _METHOD = (
     "Roofline (Williams, Waterman and Patterson, CACM 2009): per kernel the longer of arithmetic at "
@@ -59,23 +59,23 @@ def project(
     split: str = "test",
     root: Path = Path("/"),
 ) -> Projection:
-    """Say what can be known of a device that is not here.
+    """Project accuracy and latency for a device that is not available.
 
-    Accuracy is measured: the graphs that the device would get, their numerics run by ONNX Runtime. Times are projected
-    (`edgefer.graph.roofline`) for each device of the family, in the precisions that the bundle has; for a GPU in FP16
-    too, from the same layers where the bundle has no FP16 file.
+    Accuracy is measured: ONNX Runtime runs the device's graphs with their numerics. Times are projected
+    (`edgefer.graph.roofline`) for each device of the family, in the bundle's precisions. For a GPU, FP16 is projected
+    even without an FP16 file, from the same layers.
 
     Args:
         bundles: at least one; all with the data set's classes.
-        dataset: where the images are from.
+        dataset: source of the images.
         device: ``jetson``, ``rtx`` or ``pi``.
-        threads: threads for one operator, here and on a CPU that is projected.
+        threads: intra-operator threads, both here and on a projected CPU.
         split: named evaluation set, e.g. ``test`` or ``public+private``.
-        root: where `proc` and `etc` are; another folder in tests.
+        root: location of `proc` and `etc`; another folder in tests.
 
     Raises:
-        InputError: labels of bundle and data differ, a bundle has no network for the device, the split is empty, a
-            graph's shapes cannot be inferred.
+        InputError: labels of bundle and data differ, a bundle has no network for the device, the split is empty, or
+            shape inference fails for a graph.
     """
     if not bundles:
         raise InputError("no bundle to project")
@@ -124,7 +124,7 @@ def project(
 
 
 def statement(device: Family, root: Path = Path("/")) -> str:
-    """Return the first line of a projection, which says that none of it was measured on such a device.
+    """Return the projection's first line: nothing was measured on such a device.
 
     Args:
         device: ``jetson``, ``rtx`` or ``pi``.
@@ -136,10 +136,10 @@ def statement(device: Family, root: Path = Path("/")) -> str:
 
 
 def _count(title: str, bundle: Bundle, device: Family) -> list[tuple[Workload, list[Kernel]]]:
-    """Return what a bundle's networks ask of a device.
+    """Return the workload of a bundle's networks on a device.
 
-    Of a GPU its INT8 and FP16 files, of a CPU its INT8 and FP32 files. Where one has no file in floating point, the
-    layers of another are taken.
+    INT8 and FP16 files for a GPU, INT8 and FP32 files for a CPU. Without a floating-point file, the layers of another
+    file are used.
     """
     manifest = bundle.manifest
     names = registry.get(_BACKENDS.get(device, device)).networks(bundle)
@@ -175,7 +175,7 @@ def _workload(
 
 
 def _projected(workload: Workload, found: list[Kernel], gpu: DeviceSpec, threads: int) -> Projected:
-    # What TensorRT for RTX does with Q/DQ convolutions is not documented, so that no rate is right before one measured.
+    # TensorRT for RTX does not document how it runs Q/DQ convolutions, so no rate is known until one is measured.
     unknown = gpu.family == "rtx" and workload.precision == "int8"
     time = None if unknown else min_time(found, gpu, threads)
     return Projected(

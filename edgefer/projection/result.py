@@ -1,4 +1,4 @@
-"""The schema of `projection.json`. None of its times was measured, so it shares no field for one with `result.json`."""
+"""The schema of `projection.json`. Its times are not measured, so no time field matches one in `result.json`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMAT: Literal[2] = 2
 
 
 class ProjectedNetwork(Frozen):
-    """One network of a bundle that the device would run; its accuracy was measured here."""
+    """One network for the device; its accuracy was measured on this machine."""
 
     bundle: str = Field(description="title of its bundle")
     network: str
@@ -32,7 +32,7 @@ class ProjectedNetwork(Frozen):
 
 
 class Workload(Frozen):
-    """What a device has to do for one image, counted from a graph."""
+    """The work per image, counted from a graph."""
 
     bundle: str
     network: str = Field(description="network whose file gave the counts")
@@ -46,7 +46,7 @@ class Workload(Frozen):
 
 
 class Projected(Frozen):
-    """The least time of one workload on one device, by roofline. Not a measurement."""
+    """Minimum time of one workload on one device, by roofline. Not a measurement."""
 
     bundle: str
     network: str = Field(description="of its workload")
@@ -58,7 +58,7 @@ class Projected(Frozen):
 
 
 class Projection(Frozen):
-    """What is known of a device that was not there."""
+    """A projection for a device that was not available."""
 
     kind: Literal["edgefer projection"] = "edgefer projection"
     format: Literal[2] = FORMAT

@@ -1,4 +1,4 @@
-"""A projection for a terminal of 80 columns: every table of times says that none was measured."""
+"""Render a projection for an 80-column terminal: every table of times states that none was measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROJECTED = "Projected, not measured: minimum time by roofline, batch 1"
 
 
 def tables(projection: Projection) -> Group:
-    """Return everything that a person wants to see of a projection but its statement, which goes first."""
+    """Return all of a projection except its statement, which goes first."""
     parts: list[RenderableType] = [_heading(projection), _quality(projection)]
     for bundle in projection.bundles:
         workloads = [each for each in projection.workloads if each.bundle == bundle.title]
@@ -68,7 +68,7 @@ def _times(projection: Projection, bundle: str, workloads: Sequence[Workload]) -
 
 
 def _rates(device: DeviceSpec) -> tuple[float | None, float | None]:
-    """Return the rates to show: FP16 and INT8 of a GPU in 10^12 a second, FP32 and INT8 of a CPU's core in 10^9."""
+    """Return the rates to show: FP16 and INT8 for a GPU in 10^12/s, FP32 and INT8 per CPU core in 10^9/s."""
     if device.fp32 is None:
         return device.fp16, device.int8
     return 1000 * device.fp32, None if device.int8 is None else 1000 * device.int8

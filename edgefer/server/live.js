@@ -27,7 +27,7 @@ function make(name, about = {}, ...content) {
 const shape = (name, about, ...content) => make(name, { svg: true, ...about }, ...content);
 
 function state(kind, text) {
-  if ($("state").textContent === text) return; // it is read out when it changes
+  if ($("state").textContent === text) return; // screen readers announce each change
   $("state").dataset.state = kind;
   $("state").textContent = text;
 }
@@ -41,7 +41,7 @@ function connect() {
     try {
       if (typeof event.data === "string") greet(JSON.parse(event.data));
       else await take(event.data);
-    } finally { // whatever went wrong with one frame, the next may be whole
+    } finally { // one broken frame must not stop the next
       asked = false;
       ask();
     }
@@ -56,11 +56,11 @@ function ask() {
 }
 
 async function lost(event) {
-  state("lost", event.code === 1013 ? "Enough pages watch; waiting for a place" : "Connection lost; trying again");
+  state("lost", event.code === 1013 ? "Too many viewers; waiting for a place" : "Connection lost; reconnecting");
   try {
-    const answer = await fetch("/live.js"); // tells a token that is not valid any more
-    if (answer.status === 401) return state("lost", "The token is not valid any more. Open the address that edgefer printed");
-  } catch { /* the server is away */ }
+    const answer = await fetch("/live.js"); // detects an expired token
+    if (answer.status === 401) return state("lost", "The token is no longer valid. Open the address that edgefer printed");
+  } catch { /* the server does not respond */ }
   setTimeout(connect, Math.min(5000, 400 * 2 ** tries++));
 }
 
@@ -78,13 +78,13 @@ function greet(about) {
 }
 
 async function take(data) {
-  if (paused) return; // it was asked for before
+  if (paused) return; // requested before the pause
   const length = new DataView(data).getUint32(0);
   last = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
   const pixels = new Uint8Array(data, 4 + length);
   if (last.frame) {
     lastFrame = last.frame;
-    // A browser that is short of memory may not decode one: its labels are shown all the same.
+    // Decoding fails if memory is short: the labels are still shown.
     const picture = await createImageBitmap(new Blob([pixels], { type: "image/jpeg" })).catch(() => null);
     if (!document.hidden) await new Promise((done) => requestAnimationFrame(done));
     if (picture) drawPicture(picture);
@@ -93,7 +93,7 @@ async function take(data) {
   }
   if (paused) return;
   if (!last.running) state("ended", "The source has ended");
-  else if (!last.figures.connected) state("lost", "The camera is away; edgefer tries again");
+  else if (!last.figures.connected) state("lost", "Camera disconnected; reconnecting");
   else if (lastFrame) state("live", "Live");
   panels();
 }
@@ -173,7 +173,7 @@ function showFaces(frame) {
       number.textContent = percent(face.probabilities[name] ?? 0);
       term.classList.toggle("first", name === best);
     }
-    notes.textContent = face.label === "unsure" ? "Not sure enough: leave it to a person." : face.notes.length ? `Less certain: ${face.notes.join(", ")}.` : "";
+    notes.textContent = face.label === "unsure" ? "Low confidence: let a person decide." : face.notes.length ? `Less certain: ${face.notes.join(", ")}.` : "";
     notes.hidden = !notes.textContent;
   }
 }
@@ -312,7 +312,7 @@ const KNOWN = "edgefer-notice";
 $("understood").addEventListener("click", () => {
   sessionStorage.setItem(KNOWN, "read");
   $("notice").hidden = true;
-  $("pause").focus(); // what had the focus is gone
+  $("pause").focus(); // the focused element is gone
 });
 $("notice").hidden = sessionStorage.getItem(KNOWN) === "read";
 

@@ -180,7 +180,7 @@ def test_the_page_comes_back_after_the_server_was_killed(
             watched = stack.enter_context(watching(source))
             browser.open(watched.page)
             both_labels_are_shown(browser)
-        until(browser, STATE, lambda state: "camera is away" in state)
+        until(browser, STATE, lambda state: "disconnected" in state)
         with serving():
             until(browser, STATE, lambda state: state == "Live")
             both_labels_are_shown(browser)

@@ -203,7 +203,7 @@ def test_the_page_comes_back_after_the_server_does(browser: Browser, predictor: 
     with shown(predictor, stage, videos.free_port()) as port:
         browser.open(f"http://127.0.0.1:{port}/")
         until(browser, STATE, lambda state: state == "Live")
-    until(browser, STATE, lambda state: "trying again" in state)
+    until(browser, STATE, lambda state: "Connection lost" in state)
     stage.shades = [4]
     with shown(predictor, stage, port):
         until(browser, STATE, lambda state: state == "Live")
@@ -215,7 +215,7 @@ def test_a_camera_that_is_away_is_said_and_comes_back(browser: Browser, stage: t
     browser.open(stage[1])
     until(browser, STATE, lambda state: state == "Live")
     stage[0].away = True
-    until(browser, STATE, lambda state: "camera is away" in state)
+    until(browser, STATE, lambda state: "disconnected" in state)
     stage[0].away = False
     until(browser, STATE, lambda state: state == "Live")
 

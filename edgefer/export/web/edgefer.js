@@ -66,7 +66,7 @@ export function pictureOf(image) {
 
 async function onGpu({ network, fp16 }) {
   const adapter = await navigator.gpu?.requestAdapter();
-  if (!adapter) throw new Error("This browser finds no GPU for WebGPU here");
+  if (!adapter) throw new Error("This browser finds no GPU for WebGPU");
   return adapter.features.has("shader-f16") ? fp16 : network;
 }
 

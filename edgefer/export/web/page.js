@@ -77,7 +77,7 @@ async function show(file) {
     await answer(image);
     say("Ready");
   } catch (error) {
-    failed(error instanceof DOMException ? new Error(`${file.name} is no picture that this browser reads`) : error);
+    failed(error instanceof DOMException ? new Error(`${file.name} is not a picture that this browser can read`) : error);
   }
 }
 
@@ -96,7 +96,7 @@ $("camera").addEventListener("click", async () => {
 
 async function camera() {
   try {
-    if (!navigator.mediaDevices) throw new Error("browsers give it to https and localhost alone");
+    if (!navigator.mediaDevices) throw new Error("browsers allow it only on https and localhost");
     return await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, facingMode: "user" }, audio: false });
   } finally {
     asking = false;
@@ -229,7 +229,7 @@ $("copy").addEventListener("click", async () => {
     await navigator.clipboard.writeText(asMarkdown(row)); // needs https or localhost
     say("Copied");
   } catch {
-    say("This browser lets no page copy here: select the row");
+    say("This browser blocks copying here: select the row");
   }
 });
 
