@@ -1,4 +1,4 @@
-"""Networks by name: `create` builds ours, else timm's."""
+"""Networks by name: `create` builds edgefer's own or timm's."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""A network of timm's with spatial attention behind its last layer and a head of dense layers.
+"""A timm network with spatial attention after its last layer and a head of dense layers.
 
-Built after "Human Emotion Recognition" (Kausar, Farooq, Ahmed), whose text says "spatial attention layers" and
-"dropout layers", and whose Fig. 1 gives the counts: 6,438,787 parameters that learn and 44,583 that do not. With
-EfficientNet-B0 at 7 classes this network has exactly these, counted as Keras does (`keras_count`); of the heads that
-benchmarks/training/attention_head.py looks at, no other has. The attention of CBAM (Woo et al. 2018), a 7x7
-convolution over two maps, has 98 weights and is not what Fig. 1 counts.
+Based on "Human Emotion Recognition" (Kausar, Farooq, Ahmed), which mentions "spatial attention layers" and "dropout
+layers". Its Fig. 1 gives 6,438,787 trainable and 44,583 other parameters. With EfficientNet-B0 and 7 classes this
+network matches both counts as Keras counts (`keras_count`); no other head in benchmarks/training/attention_head.py
+does. CBAM's attention (Woo et al. 2018), a 7x7 convolution over two maps, has 98 weights and doesn't fit Fig. 1.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 
 class SpatialAttention(nn.Module):
-    """x * sigmoid(conv1x1(x)): (N, C, h, w) -> the same. Each place has a weight of its own, one for each channel."""
+    """x * sigmoid(conv1x1(x)): (N, C, h, w) -> the same. Each position and channel has its own weight."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -25,7 +24,7 @@ class SpatialAttention(nn.Module):
         self.sigmoid = nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what the class's formula says."""
+        """Apply the class's formula."""
         out: Tensor = x * self.sigmoid(self.conv(x))
         return out
 
@@ -35,11 +34,11 @@ class AttentionNet(nn.Module):
 
     Args:
         classes: number of classes.
-        backbone: timm's, from `edgefer.models.from_timm.features`; its features are (N, inputs, h, w).
+        backbone: a timm network from `edgefer.models.from_timm.features`; its features are (N, inputs, h, w).
         inputs: channels of its features.
-        attention: False leaves the attention out, as an ablation.
+        attention: False omits the attention, as an ablation.
         widths: outputs of the dense layers between pool and classifier, each with ReLU.
-        dropout: share of each dense layer's outputs set to zero in training.
+        dropout: dropout rate of the dense layers.
     """
 
     def __init__(
@@ -52,10 +51,10 @@ class AttentionNet(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        self.backbone: Any = backbone  # its forward_features, which every network of timm's has
+        self.backbone: Any = backbone  # uses timm's forward_features
         self.attention = SpatialAttention(inputs) if attention else nn.Identity()
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.norm = nn.BatchNorm2d(inputs)  # of one pixel: TensorRT wants four axes
+        self.norm = nn.BatchNorm2d(inputs)  # of one pixel: TensorRT needs four axes
         dense: list[nn.Module] = []
         for width in widths:
             dense += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout)]
@@ -70,5 +69,5 @@ class AttentionNet(nn.Module):
         return logits
 
     def get_classifier(self) -> nn.Linear:
-        """Return the last layer, as timm's networks do."""
+        """Return the last layer, like timm's networks."""
         return self.head

@@ -1,4 +1,4 @@
-"""Building a network with keywords that somebody typed: whatever is wrong with them is said in one line."""
+"""Builds networks with keywords from the user; any mistake becomes a one-line error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from edgefer.errors import EdgeferError, InputError
 from edgefer.lines import one_line
 
-MAX_PARAMETERS = 1_000_000_000  # 4 GB of weights, and a training holds them four times
+MAX_PARAMETERS = 1_000_000_000  # 4 GB of weights, four times that in training
 MAX_TENSORS = 20_000  # of weights; a network of a thousand layers has 5,000
 _LINE = 160
 
@@ -20,18 +20,18 @@ _LINE = 160
 def build(
     name: str, args: Mapping[str, Any], builder: Callable[[bool], nn.Module], pretrained: bool = False
 ) -> nn.Module:
-    """Return what `builder` makes, given `pretrained`.
+    """Return the result of `builder(pretrained)`.
 
-    With `args` it is called twice, the first time without memory for the weights: keywords can ask for any size.
+    With `args` the builder is first called without memory for the weights, since keywords can ask for any size.
 
     Args:
-        name: the network's, for errors.
+        name: the network's name, for errors.
         args: keywords that the builder uses.
-        builder: makes the network, True: with pretrained weights.
-        pretrained: what it is called with in the end.
+        builder: makes the network; its argument says whether to load pretrained weights.
+        pretrained: the final argument of `builder`.
 
     Raises:
-        InputError: the keywords are wrong, or ask for too large a network.
+        InputError: the keywords are wrong, or the network would be too large.
     """
     if args:
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
@@ -56,19 +56,19 @@ def _tried(name: str, args: Mapping[str, Any], builder: Callable[[bool], nn.Modu
         return builder(pretrained)
     except (EdgeferError, MemoryError):
         raise
-    except Exception as error:  # builders raise whatever the first wrong value leads to
+    except Exception as error:  # builders raise any exception for a wrong value
         raise InputError(f"model {name}: {said(error)}{hint(args)}") from error
     finally:
         hook.remove()
 
 
 def said(error: Exception) -> str:
-    """Return what an exception of timm's or torch's says, in one short line."""
+    """Return the message of a timm or torch exception as one short line."""
     text = one_line(error, _LINE)
-    return text if len(text.split()) > 1 else f"{type(error).__name__} {text}".strip()  # KeyError says its key alone
+    return text if len(text.split()) > 1 else f"{type(error).__name__} {text}".strip()  # KeyError only gives its key
 
 
 def hint(args: Mapping[str, Any]) -> str:
-    """Return what stands behind an error that keywords may have caused: ``; see model.args (drop_rate = 2)``."""
+    """Return a hint for errors that keywords may have caused: ``; see model.args (drop_rate = 2)``."""
     listed = ", ".join(f"{key} = {value!r}" for key, value in args.items())
     return f"; see model.args ({one_line(listed, _LINE)})" if args else ""

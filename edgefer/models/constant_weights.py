@@ -1,7 +1,7 @@
-"""Convolutions and linear layers whose weights are computed in each call, from parameters alone.
+"""Replaces convolutions and linear layers that compute their weights in each call by layers with constant weights.
 
-Weight standardization (timm's StdConv2d and ScaledStdConv2d), torch's parametrizations and the like do that. Once a
-network is trained, what they compute is constant.
+Examples are weight standardization (timm's StdConv2d and ScaledStdConv2d) and torch's parametrizations. In a trained
+network the computed weights are constant.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LAYERS: Mapping[Callable[..., Tensor], tuple[str, ...]] = {
 
 @dataclass
 class _Call:
-    """One convolution or linear layer, as torch ran it."""
+    """A call of a convolution or linear layer."""
 
     function: Callable[..., Tensor]
     x: Tensor
@@ -35,7 +35,7 @@ class _Call:
 
 
 class _Calls(TorchFunctionMode):
-    """Notes the calls of convolutions and linear layers."""
+    """Records the calls of convolutions and linear layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,18 +52,17 @@ class _Calls(TorchFunctionMode):
 
 
 def with_constant_weights(network: nn.Module, example: Tensor) -> dict[str, str]:
-    """Replace layers that compute their weights from parameters alone by plain ones, in place.
+    """Replace layers that compute their weights only from parameters by plain layers, in place.
 
-    Whether weights are computed, and from what, is asked of autograd: only the image is given a gradient, so weights
-    without one do not depend on it. A layer is replaced where it returns nothing else than one convolution or linear
-    layer of its input, which may have zeros around it (TensorFlow's padding).
+    Autograd tells which weights depend on the image, since only the image requires a gradient. A layer is replaced if
+    its output is exactly one convolution or linear layer of its input, possibly zero-padded (TensorFlow's padding).
 
     Args:
         network: in eval mode.
-        example: an input of the size that it will have from now on, (1, C, H, W).
+        example: an input of the final size, (1, C, H, W).
 
     Returns:
-        Kinds of the replaced modules, by their paths.
+        Types of the replaced modules, by path.
     """
     kept = set(network.parameters()) | set(network.buffers())
     replaced: dict[str, str] = {}
@@ -75,7 +74,7 @@ def with_constant_weights(network: nn.Module, example: Tensor) -> dict[str, str]
         for parameter, wanted in needed.items():
             parameter.requires_grad_(wanted)
     for parent_path, parent in list(network.named_modules()):
-        for name, child in list(parent._modules.items()):  # named_children() leaves out what stands in two positions
+        for name, child in list(parent._modules.items()):  # named_children() skips modules that occur twice
             if child in found:
                 setattr(parent, name, found[child].eval())
                 replaced[f"{parent_path}.{name}".lstrip(".")] = type(child).__name__
@@ -85,14 +84,14 @@ def with_constant_weights(network: nn.Module, example: Tensor) -> dict[str, str]
 def _found(network: nn.Module, example: Tensor, kept: set[Tensor]) -> dict[nn.Module, nn.Module]:
     """Return a plain layer for each module that can be replaced."""
     found: dict[nn.Module, nn.Module] = {}
-    others: set[nn.Module] = set()  # modules that are another layer in another call
+    others: set[nn.Module] = set()  # modules that act as different layers in different calls
     starts: list[int] = []
 
     def before(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         starts.append(len(calls.calls))
 
     def after(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        # Compared at once: what follows may change its input in place.
+        # Compare now, since later layers may change the input in place.
         of_module, count = calls.calls[starts.pop() :], len(calls.calls)
         layer = None
         if len(inputs) == 1 and isinstance(inputs[0], Tensor) and not found.keys() & set(module.modules()) - {module}:
@@ -101,14 +100,14 @@ def _found(network: nn.Module, example: Tensor, kept: set[Tensor]) -> dict[nn.Mo
             others.add(module)
         else:
             found[module] = layer
-        del calls.calls[count:]  # the comparison's own
+        del calls.calls[count:]  # calls from the comparison itself
 
     modules = list(network.modules())[1:]
     hooks = [module.register_forward_pre_hook(before) for module in modules]
     hooks += [module.register_forward_hook(after) for module in modules]
     try:
         with torch.enable_grad(), _Calls() as calls:
-            network(example.detach().clone().requires_grad_(True) * 1)  # not a leaf, which may not be changed in place
+            network(example.detach().clone().requires_grad_(True) * 1)  # not a leaf, which can't be changed in place
     finally:
         for hook in hooks:
             hook.remove()
@@ -121,7 +120,7 @@ def _same(layer: nn.Module, x: Tensor, output: Tensor) -> bool:
 
 
 def _layer(x: Tensor, calls: list[_Call], output: Tensor, kept: set[Tensor]) -> nn.Module | None:
-    """Return the plain layer that a call of a module was, if its weights were computed from parameters alone."""
+    """Return the plain layer equivalent to a module's call, if its weights come only from parameters."""
     if len(calls) != 1 or calls[0].output is not output:
         return None
     call = calls[0]
@@ -146,7 +145,7 @@ def _layer(x: Tensor, calls: list[_Call], output: Tensor, kept: set[Tensor]) -> 
 
 
 def _edges(x: Tensor, padded: Tensor) -> tuple[int, int, int, int] | None:
-    """Return how many zeros stand left, right, above and below of `x` in `padded`; None where something else does."""
+    """Return the zero padding of `x` in `padded`: left, right, top, bottom; None if it is not zero padding."""
     high, wide = (padded.shape[axis] - x.shape[axis] for axis in (-2, -1))
     if x.ndim != 4 or high < 0 or wide < 0:
         return None

@@ -1,4 +1,4 @@
-"""One door to all networks."""
+"""Creates any supported network by name."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from edgefer.models.plain_cnn import PlainCNN
 from edgefer.models.plain_resnet import PlainResNet
 
 OURS: dict[str, type[nn.Module]] = {"plain-resnet": PlainResNet, "plain-cnn": PlainCNN}
-_ON_TIMMS = {"attention-net": AttentionNet}  # ours, on the layers of one of timm's networks: args.backbone
-_KERAS_EPSILON = 1e-3  # of BatchNorm in Keras' networks and in timm's ports of them
+_ON_TIMMS = {"attention-net": AttentionNet}  # edgefer's heads on a timm backbone: args.backbone
+_KERAS_EPSILON = 1e-3  # of BatchNorm in Keras's networks and timm's ports of them
 _MERGING = ("fuse", "reparameterize", "switch_to_deploy")  # methods of timm's modules
 
 
@@ -37,20 +37,20 @@ def create(
     """Build a network: (N, channels, H, W) float32 -> (N, classes) logits.
 
     Args:
-        name: ``plain-resnet``, ``plain-cnn``, ``attention-net``, or any name that ``timm.list_models()`` has.
+        name: ``plain-resnet``, ``plain-cnn``, ``attention-net``, or any name in ``timm.list_models()``.
         classes: number of classes.
         channels: channels of the input.
         args: keywords of the network's builder.
-        pretrained: start from timm's weights, fetched from the hub (timm's networks only).
-        weights: start from a local file and not from the hub: safetensors, torch, or Keras' HDF5 or ``.keras``, of timm
-            or another program that has the same layers. The classifier may differ in size, and for a network on one
-            of timm's, the file may hold that alone.
-        zero_head: start with a classifier whose weights and biases are 0.
+        pretrained: start from timm's weights, downloaded from the hub (timm networks only).
+        weights: start from a local file instead: safetensors, torch, or Keras's HDF5 or ``.keras``, from timm or
+            another program with the same layers. The classifier's size may differ. For a network on a timm
+            backbone, the file may hold just the backbone.
+        zero_head: initialize the classifier's weights and biases with 0.
 
     Raises:
-        InputError: no such network or keyword, or the file does not fit the network.
+        InputError: unknown network or keyword, or the file doesn't fit the network.
         MissingExtra: timm is needed and not installed.
-        MissingRequirement: the hub cannot be reached.
+        MissingRequirement: the hub can't be reached.
     """
     args = dict(args or {})
     pretrained = pretrained and weights is None
@@ -79,14 +79,14 @@ def _new(name: str, classes: int, channels: int, args: Mapping[str, Any], pretra
 
 
 def widen(network: nn.Module, outputs: int) -> None:
-    """Give a network's classifier more outputs behind those it has, with random weights.
+    """Append outputs with random weights to a network's classifier.
 
     Args:
         network: with a linear classifier.
-        outputs: how many more.
+        outputs: number of outputs to add.
 
     Raises:
-        InputError: the classifier is none or not linear.
+        InputError: there is no linear classifier.
     """
     last = _linear(network)
     wider = nn.Linear(last.in_features, last.out_features + outputs, bias=last.bias is not None)
@@ -100,14 +100,14 @@ def widen(network: nn.Module, outputs: int) -> None:
 
 
 def narrowed(network: nn.Module, classes: int) -> dict[str, Tensor]:
-    """Return the weights of a network with only the first outputs of its classifier.
+    """Return a network's weights with only the first outputs of its classifier.
 
     Args:
         network: with a linear classifier of at least `classes` outputs.
-        classes: how many to keep.
+        classes: number of outputs to keep.
 
     Raises:
-        InputError: the classifier is none or not linear.
+        InputError: there is no linear classifier.
     """
     weights = network.state_dict()
     last = _linear(network)
@@ -118,22 +118,22 @@ def narrowed(network: nn.Module, classes: int) -> dict[str, Tensor]:
 
 
 def merged(network: nn.Module) -> nn.Module:
-    """Return a copy with parallel branches merged into one layer each, as RepVGG and its kin run once trained.
+    """Return a copy with parallel branches merged into one layer each, as for RepVGG after training.
 
     Args:
-        network: in eval mode. One without such branches is only copied.
+        network: in eval mode. Without such branches it is just copied.
     """
     if not any(hasattr(module, name) for module in network.modules() for name in _MERGING):
         return copy.deepcopy(network)
-    from timm.utils.model import reparameterize_model  # what has these methods came from timm
+    from timm.utils.model import reparameterize_model  # only timm's modules have these methods
 
     found: nn.Module = reparameterize_model(network)
-    # It detaches what stands beside a merged layer, e.g. squeeze-excite, which fine-tuning would leave as it is.
+    # timm detaches the neighbours of a merged layer, e.g. squeeze-excite, so fine-tuning would not update them.
     return found.requires_grad_(True).eval()
 
 
 def _load_weights(model: nn.Module, path: Path) -> None:
-    """Load a file of timm's, torchvision's, edgefer's or Keras' weights; loading never executes what is in it."""
+    """Load a weights file from timm, torchvision, edgefer or Keras; loading never executes code from it."""
     if not path.exists():
         raise InputError(f"model.weights: no such file: {path}")
     what = f"model.weights: {path}"
@@ -158,7 +158,7 @@ def _load_weights(model: nn.Module, path: Path) -> None:
             loaded: Any = load_file(path)
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the two readers raise many kinds for a damaged file
+    except Exception as error:  # both readers raise many types for a damaged file
         raise InputError(f"{what} cannot be read ({type(error).__name__})") from None
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
@@ -166,23 +166,23 @@ def _load_weights(model: nn.Module, path: Path) -> None:
         raise InputError(f"{what} holds no weights by name")
     part = model
     if isinstance(model, AttentionNet) and not any(str(key).startswith("backbone.") for key in loaded):
-        part = model.backbone  # the file is timm's, or another program's
-    if not set(part.state_dict()) <= set(loaded):  # it may have other names for the same layers: torchvision's
+        part = model.backbone  # the file is from timm or another program
+    if not set(part.state_dict()) <= set(loaded):  # other names for the same layers, e.g. torchvision's
         renamed = renaming.paired(part, renaming.layers(loaded), _classifier(part))
         loaded = loaded if isinstance(renamed, str) else renamed
     take(part, loaded, what)
 
 
 def take(model: nn.Module, loaded: Any, what: str) -> None:
-    """Give a network the weights of another one of its kind; a classifier of another size stays as it is.
+    """Load the weights of another network of the same architecture; a classifier of another size is skipped.
 
     Args:
         model: the network.
-        loaded: a state dict, or what was read instead of one.
-        what: where it is from, for errors.
+        loaded: a state dict, or whatever was read instead.
+        what: its origin, for errors.
 
     Raises:
-        InputError: they don't fit.
+        InputError: the weights don't fit.
     """
     own = model.state_dict()
     if not isinstance(loaded, dict) or not any(key in own for key in loaded):
@@ -208,16 +208,16 @@ def for_classes(
 ) -> dict[str, Tensor]:
     """Return another network's weights with a classifier for this network's classes, for `take`.
 
-    What it answers for a class that both have goes along by name; for one that is made of several of the other's the
-    mean of their weights, and their mean bias and the logarithm of their number, which is the logarithm of their summed
-    probability where their logits are alike; for the others it has what the new network has.
+    Classes in both networks keep their weights, matched by name. A class made of several others gets the mean of their
+    weights and biases plus the log of their number, which gives the log of their summed probability if their logits are
+    equal. Other classes get the new network's initial weights.
 
     Args:
         model: the new network.
-        loaded: state dict of another one of its kind.
-        theirs: classes that it tells apart, in the order of its answers.
-        ours: those of the new network.
-        made_of: for each of `ours` that the other one knows, which of `theirs` it is; by default the one of its name.
+        loaded: state dict of another network of the same architecture.
+        theirs: its classes, in the order of its outputs.
+        ours: the new network's classes.
+        made_of: for each known class in `ours`, its parts in `theirs`; by default the class of the same name.
     """
     weights, own = dict(loaded), model.state_dict()
     parts = {name: [name] for name in ours if name in theirs} if made_of is None else made_of

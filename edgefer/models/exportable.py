@@ -1,4 +1,4 @@
-"""A trained network as the exporter and the quantizer take it."""
+"""Prepares a trained network for export and quantization."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from edgefer.models.pooling import fix_pooling
 
 
 def as_exportable(network: nn.Module, example: Tensor) -> nn.Module:
-    """Return a copy with merged branches, whose weights, padding and pooling are constants.
+    """Return a copy with merged branches and constant weights, padding and pooling.
 
     Args:
         network: in eval mode.
-        example: float32, (1, C, H, W), one input.
+        example: one input, float32, (1, C, H, W).
     """
     network = merged(network)
     with_constant_weights(network, example)

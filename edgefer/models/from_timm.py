@@ -1,4 +1,4 @@
-"""timm's networks, with their weights from the hub or an installed package."""
+"""timm networks, with weights from the hub or an installed package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgefer.errors import InputError, MissingExtra, MissingRequirement
 from edgefer.lines import one_line
 from edgefer.models import lite
 
-# Keywords of timm's that are not for model.args, and where what they say belongs.
+# timm keywords not allowed in model.args, and the settings to use instead.
 _RESERVED = {
     "cache_dir": "a local file belongs in model.weights",
     "checkpoint_path": "a local file belongs in model.weights",
@@ -22,26 +22,26 @@ _RESERVED = {
     "pretrained_cfg": "a local file belongs in model.weights",
     "pretrained_cfg_overlay": "a local file belongs in model.weights",
 }
-_SECONDS = 10.0  # that the hub has for a first answer
+_SECONDS = 10.0  # timeout of the hub's first response
 
 
 def classifier(
     name: str, classes: int, channels: int, args: dict[str, Any], pretrained: bool, others: Sequence[str] = ()
 ) -> nn.Module:
-    """Build a network of timm's: (N, channels, H, W) float32 -> (N, classes) logits.
+    """Build a timm network: (N, channels, H, W) float32 -> (N, classes) logits.
 
     Args:
-        name: one that ``timm.list_models()`` has.
+        name: a name in ``timm.list_models()``.
         classes: number of classes.
         channels: channels of the input.
         args: keywords of timm's builder.
-        pretrained: with weights from an installed package of the extra `lite`, else from the hub.
-        others: names that are not timm's, for the error.
+        pretrained: load weights from an installed package of the extra `lite`, else from the hub.
+        others: names of edgefer's networks, for the error.
 
     Raises:
-        InputError: no such network or keyword.
+        InputError: unknown network or keyword.
         MissingExtra: timm is not installed.
-        MissingRequirement: the hub cannot be reached.
+        MissingRequirement: the hub can't be reached.
     """
     try:
         import timm
@@ -50,7 +50,7 @@ def classifier(
     reserved = next((key for key in args if key in _RESERVED), None)
     if reserved:
         raise InputError(f"model.args must not contain {reserved}: {_RESERVED[reserved]}")
-    if not isinstance(name, str):  # model.args.backbone, which may be anything
+    if not isinstance(name, str):  # model.args.backbone can have any type
         raise InputError(f"a network's name must be text, not {one_line(repr(name), 60)}")
     if not timm.is_model(name):
         near = timm.list_models(f"*{name}*")[:3]
@@ -78,13 +78,13 @@ def classifier(
 
 
 def _where_weights_are(name: str) -> dict[str, str] | None:
-    """Return what timm is to be told of a network's weights: the file, if an earlier download is here.
+    """Return timm's option for the local weights file, if it was downloaded before.
 
-    The hub is asked once before timm asks it: its client would try for most of a minute, with a line for each time.
+    Otherwise try the hub once first: its client would retry for almost a minute and print a line each time.
 
     Raises:
-        InputError: there are none.
-        MissingRequirement: the hub cannot be reached.
+        InputError: there are no weights.
+        MissingRequirement: the hub can't be reached.
     """
     import huggingface_hub
     from timm.models import get_pretrained_cfg
@@ -99,7 +99,7 @@ def _where_weights_are(name: str) -> dict[str, str] | None:
         return {"file": here}
     try:
         huggingface_hub.get_session().head(huggingface_hub.constants.ENDPOINT, timeout=_SECONDS)
-    except Exception as error:  # requests' or httpx's, by the client's version
+    except Exception as error:  # from requests or httpx, depending on the client's version
         raise _not_fetched(name, error) from None
     return None
 
@@ -113,16 +113,16 @@ def _not_fetched(name: str, error: Exception) -> MissingRequirement:
 
 
 def features(name: str, channels: int, pretrained: bool) -> tuple[nn.Module, int]:
-    """Build what a network of timm's has in front of its pooling: (N, channels, H, W) -> (N, F, h, w); return it and F.
+    """Build a timm network up to its pooling, (N, channels, H, W) -> (N, F, h, w); return it and F.
 
     Raises:
-        InputError: see `classifier`, like all others.
+        InputError: see `classifier`, which lists the other errors too.
     """
     network = classifier(name, 0, channels, {"global_pool": ""}, pretrained)
     return network, int(network.num_features)  # type: ignore[arg-type]
 
 
 def hub_id(model: nn.Module) -> str | None:
-    """Return where the hub has the weights that timm gives a network: ``timm/efficientnet_b0.ra_in1k``."""
+    """Return the hub id of timm's weights for a network: ``timm/efficientnet_b0.ra_in1k``."""
     found = getattr(getattr(model, "backbone", model), "pretrained_cfg", None) or {}
     return found.get("hf_hub_id")

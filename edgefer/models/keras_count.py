@@ -1,4 +1,4 @@
-"""Parameters as Keras's `summary` counts them, for figures of papers that quote it."""
+"""Counts parameters like Keras's `summary`, to compare with papers that quote it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ NORMALIZATION = 7  # in Keras's EfficientNets: mean and variance of three channe
 
 
 def count_like_keras(network: nn.Module, normalization: bool = True) -> tuple[int, int]:
-    """Return how many numbers of a network learn and how many do not.
+    """Return the numbers of trainable and non-trainable parameters.
 
     Keras counts BatchNorm's running means and variances as non-trainable parameters; torch calls them buffers.
 
     Args:
-        network: any.
-        normalization: add the layer that Keras's EfficientNets begin with, where edgefer has `Preprocessing`.
+        network: any network.
+        normalization: add the Normalization layer of Keras's EfficientNets, which edgefer does in `Preprocessing`.
     """
     learning = sum(parameter.numel() for parameter in network.parameters())
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]

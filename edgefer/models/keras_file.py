@@ -1,10 +1,10 @@
-"""Weights from Keras' files: HDF5 of Keras 2 and 3, and ``.keras``, a zip with one inside (extra `keras`).
+"""Reads weights from Keras files: HDF5 of Keras 2 and 3, and ``.keras``, a zip with HDF5 inside (extra `keras`).
 
-Only arrays of numbers are read: no pickle, no code, no layer is built, and no link leads out of the file. Two layouts:
+Only numeric arrays are read: no pickle, no code, no layers built, and no links out of the file. Two layouts:
 
-- `model.save("x.h5")`, `save_weights("x.h5")`, Keras' own downloads: groups by layer, in the order that the attributes
-  ``layer_names`` and ``weight_names`` have.
-- Keras 3's `x.weights.h5`, and the same inside ``.keras``: ``layers/conv2d_3/vars/0``, numbered by class of layer.
+- `model.save("x.h5")`, `save_weights("x.h5")` and Keras's downloads: groups by layer, in the order of the attributes
+  ``layer_names`` and ``weight_names``.
+- Keras 3's `x.weights.h5`, and the same inside ``.keras``: ``layers/conv2d_3/vars/0``, numbered by layer class.
 
 Keras stores a convolution as (height, width, in, out), a depthwise one as (height, width, channels, 1), a dense layer
 as (in, out).
@@ -28,17 +28,17 @@ from edgefer.errors import InputError, MissingExtra
 from edgefer.models.renaming import GivenLayer, Kind
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
-_INSIDE = "model.weights.h5"  # of a .keras
-_NODES = 20_000  # groups and arrays of a file; EfficientNet-B7 has 3,000
-_DEPTH = 12  # of groups; a network inside a network has 8
-_CLASSES = {  # of Keras 3, as its files spell them
+_INSIDE = "model.weights.h5"  # inside a .keras file
+_NODES = 20_000  # maximum groups and arrays in a file; EfficientNet-B7 has 3,000
+_DEPTH = 12  # maximum nesting of groups; a network inside a network has 8
+_CLASSES = {  # Keras 3's names
     "conv2d": "conv",
     "depthwise_conv2d": "depthwise",
     "batch_normalization": "norm",
     "dense": "dense",
-    "normalization": None,  # mean and variance of the input, which `Preprocessing` has
+    "normalization": None,  # input mean and variance, which `Preprocessing` handles
 }
-_NUMBERED = {  # what vars/0, 1, ... are
+_NUMBERED = {  # meaning of vars/0, 1, ...
     "conv": ("kernel", "bias"),
     "depthwise": ("kernel", "bias"),
     "norm": ("gamma", "beta", "moving_mean", "moving_variance"),
@@ -57,13 +57,13 @@ _Arrays = dict[str, NDArray[Any]]
 
 
 def read(path: Path) -> list[GivenLayer]:
-    """Return the layers of a Keras file in their order, as torch has them.
+    """Return a Keras file's layers in order, with torch's names and axes.
 
     Args:
         path: a regular file.
 
     Raises:
-        InputError: it is damaged, too large, or holds no layers of Keras.
+        InputError: it is damaged, too large, or has no Keras layers.
         MissingExtra: h5py is not installed.
     """
     try:
@@ -78,7 +78,7 @@ def read(path: Path) -> list[GivenLayer]:
             found = _by_class(arrays) or _by_name(file, arrays)
     except InputError:
         raise
-    except Exception as error:  # h5py and zipfile raise many kinds for a damaged file
+    except Exception as error:  # h5py and zipfile raise many types for a damaged file
         raise InputError(f"{what} cannot be read ({type(error).__name__})") from None
     if not found:
         raise InputError(f"{what} holds no layers of Keras")
@@ -91,14 +91,14 @@ def _unzipped(path: Path, what: str) -> io.BytesIO:
         if entry.file_size > limits.KERAS:
             raise limits.too_large(f"{what}: {_INSIDE}", entry.file_size, limits.KERAS)
         with archive.open(entry) as inside:
-            content = inside.read(limits.KERAS + 1)  # what the entry says of its size may be wrong
+            content = inside.read(limits.KERAS + 1)  # the entry's stated size may be wrong
     if len(content) > limits.KERAS:
         raise limits.too_large(f"{what}: {_INSIDE}", len(content), limits.KERAS)
     return io.BytesIO(content)
 
 
 def _arrays(file: Any, what: str) -> _Arrays:
-    """Return the arrays of numbers by their path; what refers to other files, or nests or grows too far, is refused."""
+    """Return the numeric arrays by path; refuse external references, and files too deep or too large."""
     import h5py
 
     found: _Arrays = {}
@@ -128,7 +128,7 @@ def _arrays(file: Any, what: str) -> _Arrays:
 
 
 def _by_class(arrays: _Arrays) -> list[GivenLayer]:
-    """Return the layers of Keras 3's own layout: of each class in the order of its numbers."""
+    """Return the layers of Keras 3's layout, per class in numeric order."""
     places: dict[tuple[str, str], _Arrays] = {}
     for key, array in arrays.items():
         parent, _, number = key.rpartition("/vars/")
@@ -164,7 +164,7 @@ def _by_name(file: Any, arrays: _Arrays) -> list[GivenLayer]:
 
 
 def _texts(group: Any, name: str) -> Iterator[str]:
-    """Yield the texts of an attribute, which Keras splits into ``name0``, ``name1``, ... where it is long."""
+    """Yield the texts of an attribute, which Keras splits into ``name0``, ``name1``, ... if it is long."""
     keys = [name] if name in group.attrs else []
     if not keys:
         keys = [f"{name}{number}" for number in range(len(group.attrs)) if f"{name}{number}" in group.attrs]
@@ -177,8 +177,8 @@ def _layer(variables: _Arrays, depthwise: bool | None) -> GivenLayer:
     """Return one layer with torch's names and axes.
 
     Args:
-        variables: by Keras' names.
-        depthwise: whether it is a depthwise convolution that is numbered apart; None where all layers have one order.
+        variables: by Keras's names.
+        depthwise: whether it is a depthwise convolution with its own numbering; None if all layers share one order.
     """
     kernel = variables.get("depthwise_kernel", variables.get("kernel"))
     kind: Kind = "norm"

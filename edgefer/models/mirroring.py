@@ -1,9 +1,9 @@
-"""Weights with which a network answers alike for a picture and for its mirror image.
+"""Makes a network's weights mirror-symmetric, so an image and its mirror image get the same prediction.
 
-Each channel is paired with another one or with itself. Its pair has on the mirror image what it has on the picture,
-mirrored: group-equivariant convolutions (Cohen & Welling, arXiv:1602.07576) of the group that has one mirroring. Pairs
-are that paper's layers; channels that are paired with themselves have symmetric filters. Up to half of the weights
-follow from the others. For all that read it the network is as it was: no other layers.
+Each channel is paired with another or with itself. A channel's response to the mirror image is its counterpart's
+mirrored response to the image: group-equivariant convolutions (Cohen & Welling, arXiv:1602.07576) of the reflection
+group. Pairs are that paper's layers; channels paired with themselves have symmetric filters. Up to half of the
+weights follow from the others. The layers stay the same, so nothing else changes for users of the network.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from torch import Tensor, nn
 from edgefer.errors import InputError
 from edgefer.models.plain_resnet import PlainResNet, ResidualBlock
 
-ChannelPairs = dict[str, list[int]]  # by layer whose output they are: of each channel the index of its counterpart
+ChannelPairs = dict[str, list[int]]  # per layer, each output channel's counterpart
 
 _TRIED = 16
 
 
 @dataclass(frozen=True)
 class ConvolutionLayer:
-    """A convolution with its norm.
+    """A convolution and its norm.
 
     Attributes:
-        reads: name under which `ChannelPairs` has the channels that it reads; None: the picture's.
-        writes: that of the channels that it writes.
-        shows: the module whose output these are; None beside a block's other branch, which shows the same.
+        reads: key in `ChannelPairs` of its input channels; None for the image's.
+        writes: key of its output channels.
+        shows: the module with this output; None if a parallel branch of the block gives the same.
     """
 
     convolution: nn.Conv2d
@@ -40,22 +40,22 @@ class ConvolutionLayer:
 
 
 def find_channel_pairs(network: nn.Module, images: Tensor) -> ChannelPairs:
-    """Return which channels of a network say most nearly the same of pictures and of their mirror images.
+    """Return the pairing of channels that respond most alike to images and their mirror images.
 
-    Of the ways to pair channels, or pair a channel with itself, that with the largest sum of correlations over
-    images and positions.
+    It maximizes the sum of correlations over images and positions, among all pairings with another channel or
+    with itself.
 
     Args:
         network: a ``plain-resnet``, trained or not.
         images: its input, float32, (N, C, S, S).
 
     Raises:
-        InputError: it is another network, or `images` are of a size whose halving is not symmetric.
+        InputError: another network, or an image size that doesn't halve symmetrically.
     """
     if not isinstance(network, PlainResNet):
         raise InputError("train.mirror is for plain-resnet: other networks may not be symmetric")
     _check_halving(network, images)
-    streams: dict[str, list[nn.Module]] = {}  # what is added up must pair alike
+    streams: dict[str, list[nn.Module]] = {}  # layers that are added up must share their pairs
     for layer in layers(network):
         if layer.shows:
             streams.setdefault(layer.writes, []).append(layer.shows)
@@ -70,13 +70,13 @@ def find_channel_pairs(network: nn.Module, images: Tensor) -> ChannelPairs:
 
 
 def mirror(network: nn.Module, channel_pairs: ChannelPairs) -> None:
-    """Make a network's weights symmetric, in place: the nearest to those it has, by least squares.
+    """Make a network's weights symmetric in place, as the least-squares nearest symmetric weights.
 
-    After a step of SGD from symmetric weights this is the step with the gradient's symmetric part.
+    After an SGD step from symmetric weights, this equals a step with the gradient's symmetric part.
 
     Args:
-        network: the one that `find_channel_pairs` saw.
-        channel_pairs: what that returned.
+        network: the network passed to `find_channel_pairs`.
+        channel_pairs: the result of `find_channel_pairs`.
     """
     assert isinstance(network, PlainResNet)
     device = network.head.weight.device
@@ -137,7 +137,7 @@ def _features(network: PlainResNet, modules: Sequence[nn.Module], images: Tensor
 
 
 def _agreement(one: Tensor, other: Tensor) -> Tensor:
-    """Return the correlation of each channel with each of the other's, float64, (channels, channels)."""
+    """Return the correlations between the channels of two outputs, float64, (channels, channels)."""
     rows = [each.transpose(0, 1).flatten(1).double() for each in (one, other)]
     rows = [each - each.mean(1, keepdim=True) for each in rows]
     a, b = (each / each.norm(dim=1, keepdim=True).clamp(min=1e-9) for each in rows)
@@ -146,7 +146,7 @@ def _agreement(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _pair(agreement: Tensor) -> list[int]:
-    """Return each channel's pair, where each has tried its `_TRIED` best: of 512 channels 2 s, not 25 with all."""
+    """Return each channel's pair, from its `_TRIED` best candidates: for 512 channels 2 s instead of 25 s."""
     import networkx
 
     alone = agreement.diagonal()
@@ -165,7 +165,7 @@ def _pair(agreement: Tensor) -> list[int]:
 
 
 def _check_halving(network: PlainResNet, images: Tensor) -> None:
-    """Refuse a size of which a halving takes every other place from the left, which from the right are others."""
+    """Refuse a size for which a stride samples other positions from the left than from the right."""
     size = images.shape[3]
     if not _halves_evenly(network, size):
         fits = next((size - less for less in range(1, size) if _halves_evenly(network, size - less)), None)
@@ -180,7 +180,7 @@ def _halves_evenly(network: PlainResNet, size: int) -> bool:
         convolution = layer.convolution
         side, stride, padding = convolution.kernel_size[0], convolution.stride[0], convolution.padding[0]
         assert isinstance(padding, int)
-        if side == 1:  # next to the one that halves
+        if side == 1:  # parallel to the strided convolution
             continue
         if (size + 2 * padding - side) % stride:
             return False

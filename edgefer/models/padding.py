@@ -1,8 +1,7 @@
-"""TensorFlow's padding at a known size, for networks that come from there: timm's ``tf_...``.
+"""TensorFlow's padding at a fixed size, for networks from there: timm's ``tf_...``.
 
-With a stride, TensorFlow's "same" pads by as much as the image's side takes, and more at the end than at the
-beginning. timm works that out in each call; in an exported graph that would be a chain of nodes, and shapes that
-nobody can infer.
+With a stride, TensorFlow's "same" padding depends on the image's size and is larger at the end. timm computes it in
+each call, which would export as a chain of nodes with unknown shapes.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from torch import Tensor, nn
 
 
 class FixedPadding(nn.Conv2d):
-    """A convolution with zeros around: (N, C, H, W) -> (N, outputs, ceil(H / stride), ceil(W / stride)).
+    """A zero-padded convolution: (N, C, H, W) -> (N, outputs, ceil(H / stride), ceil(W / stride)).
 
     Args:
-        conv: timm's, whose weights it takes.
-        height: of its input.
-        width: of its input.
+        conv: timm's convolution, whose weights it uses.
+        height: input height.
+        width: input width.
     """
 
     def __init__(self, conv: Conv2dSame, height: int, width: int) -> None:
@@ -30,7 +29,7 @@ class FixedPadding(nn.Conv2d):
         self.edges = (wide // 2, wide - wide // 2, high // 2, high - high // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what timm's convolution returns for an input of this size."""
+        """Return the same as timm's convolution for this input size."""
         padded = F.pad(x, self.edges)
         return F.conv2d(padded, self.weight, self.bias, self.stride, (0, 0), self.dilation, self.groups)
 
@@ -40,7 +39,7 @@ def fix_padding(network: nn.Module, example: Tensor) -> None:
 
     Args:
         network: in eval mode.
-        example: an input of the size that it will have from now on, (1, C, H, W).
+        example: an input of the final size, (1, C, H, W).
     """
     convs = {name: module for name, module in network.named_modules() if isinstance(module, Conv2dSame)}
     if not convs:

@@ -1,7 +1,7 @@
 """A conventional CNN: convolutions with ReLU, max pools, dense layers; no normalization, no dropout.
 
-What "Human Emotion Recognition" (Kausar, Farooq, Ahmed), section IV.H, began with: over 15 million parameters, most of
-them in the dense layers, and little regularization. Widths are our choice: the paper has none.
+The baseline of "Human Emotion Recognition" (Kausar, Farooq, Ahmed), section IV.H: over 15 million parameters, most of
+them in the dense layers, and little regularization. The paper gives no widths; these are ours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class PlainCNN(nn.Module):
         channels: channels of the input.
         widths: channels of the convolutions, each pair followed by a pool that halves the resolution.
         dense: outputs of the dense layers between the last pool and the classifier.
-        grid: side of the last map, in pixels: 3 for a 48 px image and four widths. Other images are pooled to it.
+        grid: side of the last feature map: 3 for 48 px and four widths. Other sizes are pooled to it.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class PlainCNN(nn.Module):
         self.dense = nn.Sequential(*layers)
         self.head = nn.Linear(features, classes)
         for module in self.modules():
-            # torch's own start is too small for ten layers without normalization: nothing is learned (He et al. 2015).
+            # torch's default init is too small for ten layers without normalization to learn (He et al. 2015).
             if isinstance(module, nn.Conv2d | nn.Linear) and module is not self.head:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
@@ -59,11 +59,11 @@ class PlainCNN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits."""
         x = self.convolutions(x)
-        if x.shape[-1] != self.grid or x.shape[-2] != self.grid:  # no node in the exported graph where it fits
+        if x.shape[-1] != self.grid or x.shape[-2] != self.grid:  # avoids an unneeded node in the exported graph
             x = F.adaptive_avg_pool2d(x, self.grid)
         logits: Tensor = self.head(self.dense(torch.flatten(x, 1)))
         return logits
 
     def get_classifier(self) -> nn.Linear:
-        """Return the last layer, as timm's networks do."""
+        """Return the last layer, like timm's networks."""
         return self.head

@@ -1,7 +1,7 @@
-"""A plain residual network (He et al. 2016, basic blocks) for small grey images, built to be quantized.
+"""A plain residual network (He et al. 2016, basic blocks) for small grey images, designed for quantization.
 
-Only convolutions, BatchNorm, ReLU, additions, one average pool and one linear layer: every one of them has
-an INT8 kernel in ONNX Runtime and in TensorRT.
+It uses only convolutions, BatchNorm, ReLU, additions, one average pool and one linear layer. All of them have INT8
+kernels in ONNX Runtime and TensorRT.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Identity() if same else _conv(inputs, outputs, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what the class's formula says."""
+        """Apply the class's formula."""
         out: Tensor = self.relu2(self.conv2(self.relu1(self.conv1(x))) + self.skip(x))
         return out
 
@@ -41,12 +41,12 @@ class PlainResNet(nn.Module):
     Args:
         classes: number of classes.
         channels: channels of the input.
-        widths: channels of each stage; each stage but the first halves the resolution.
-        blocks: blocks of each stage.
+        widths: channels of each stage; each stage except the first halves the resolution.
+        blocks: blocks per stage.
         stem_stride: stride of the first convolution.
-        stem_side: side of its kernel, 2 or more. An even one takes no padding: 4 leaves 41 positions of 44 pixels,
-            which halve to 21, 11 and 6, as `edgefer.models.mirroring` needs them.
-        dropout: share of pooled features set to zero in training.
+        stem_side: its kernel size, 2 or more. An even one is not padded: 4 turns 44 pixels into 41 positions,
+            which halve to 21, 11 and 6, as `edgefer.models.mirroring` needs.
+        dropout: dropout rate of the pooled features.
     """
 
     def __init__(
@@ -83,5 +83,5 @@ class PlainResNet(nn.Module):
         return logits
 
     def get_classifier(self) -> nn.Linear:
-        """Return the last layer, as timm's networks do."""
+        """Return the last layer, like timm's networks."""
         return self.head

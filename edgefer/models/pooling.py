@@ -1,8 +1,8 @@
-"""Dense layers over positions, for images of another size than they were made for: VGG's and our plain CNN's.
+"""Exports dense layers over positions (VGG, plain CNN) for other image sizes than they were made for.
 
-Such a layer takes a fixed number of positions: 7 x 7, which VGG leaves of 224 pixels. Of images of another size the
-network pools the positions to that number, where they need not divide evenly and may even be repeated. ONNX has no such
-pooling. Pooling and layer are linear, though, so at a known size they are one layer over the positions that there are.
+Such a layer takes a fixed number of positions, e.g. VGG's 7 x 7 for 224 pixels. For other sizes the network pools to
+that number, unevenly or even with repeats, which ONNX doesn't support. Pooling and layer are both linear, so at a
+fixed size they merge into one layer.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from edgefer.models.plain_cnn import PlainCNN
 
 
 def fix_pooling(network: nn.Module, example: Tensor) -> None:
-    """Merge that pooling into the layer behind it, in place; other networks stay as they are.
+    """Merge this pooling into the next layer, in place; other networks are unchanged.
 
     Args:
         network: in eval mode.
-        example: an input of the size that it will have from now on, (1, C, S, S).
+        example: an input of the final size, (1, C, S, S).
     """
     layers = [module for module in network.modules() if isinstance(module, ConvMlp | PlainCNN)]
     if not layers:
@@ -53,12 +53,12 @@ def fix_pooling(network: nn.Module, example: Tensor) -> None:
 
 
 def _shares(side: int, positions: int) -> Tensor:
-    """Return what each place becomes, (positions, side): the pooling along one axis, applied to the identity."""
+    """Return the pooling matrix along one axis, (positions, side)."""
     return F.adaptive_avg_pool1d(torch.eye(side)[None], positions)[0].T
 
 
 def _merged(weight: Tensor, side: int) -> Tensor:
-    """Return a layer's weights over (side, side) positions from those over its own, (outputs, inputs, K, K)."""
+    """Return a layer's weights for (side, side) positions from its own, (outputs, inputs, K, K)."""
     share = _shares(side, weight.shape[-1])
     return torch.einsum("ocuv,ui,vj->ocij", weight.detach(), share, share)
 

@@ -1,7 +1,7 @@
-"""Weights of another program's network under this network's names: layers are paired by kind and order.
+"""Renames another program's weights to this network's names, by pairing layers by type and order.
 
-timm's, torchvision's and Keras' EfficientNets register the same layers in the same order under other names. Every shape
-must fit, so that a file of another network is refused and not half taken.
+timm's, torchvision's and Keras's EfficientNets have the same layers in the same order under other names. Every shape
+must match, so a file of another network is rejected as a whole.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 Kind = Literal["convolution", "depthwise convolution", "norm", "dense layer", "layer of another kind"]
-_UNCOUNTED = "num_batches_tracked"  # torch's BatchNorm counts batches; only a momentum of None reads that
+_UNCOUNTED = "num_batches_tracked"  # torch's BatchNorm only uses it if momentum is None
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class GivenLayer:
     """One layer.
 
     Attributes:
-        kind: what it is paired by.
+        kind: the type used for pairing.
         tensors: its tensors by torch's names: ``weight``, ``bias``, ``running_mean``, ``running_var``.
     """
 
@@ -31,7 +31,7 @@ class GivenLayer:
 
 
 def layers(state: Mapping[str, Any]) -> list[GivenLayer]:
-    """Return the layers of a state dict in its order; depthwise convolutions count as convolutions."""
+    """Return a state dict's layers in order; depthwise convolutions count as convolutions."""
     found = []
     tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     for _, keys in groupby(tensors, key=lambda key: key.rpartition(".")[0]):
@@ -43,15 +43,15 @@ def layers(state: Mapping[str, Any]) -> list[GivenLayer]:
 
 
 def paired(model: nn.Module, given: Sequence[GivenLayer], head: nn.Module | None) -> dict[str, Tensor] | str:
-    """Return the weights of `given` under a network's names, or why they are not its own.
+    """Return the weights of `given` under a network's names, or why they don't fit.
 
     Args:
         model: the network.
-        given: layers in their order. Where some are depthwise convolutions, these are a sequence of their own.
-        head: the network's classifier: only taken where the last dense layer has its shape.
+        given: layers in order. Depthwise convolutions, if marked, are a separate sequence.
+        head: the network's classifier; only loaded if the last dense layer has its shape.
 
     Returns:
-        A state dict without the head unless that fits, or half a sentence: "it has 5 norms, not 7".
+        A state dict, without the head if that doesn't fit, or a phrase like "it has 5 norms, not 7".
     """
     apart = any(layer.kind == "depthwise convolution" for layer in given)
     own = [(name, kind, module) for name, kind, module in _own(model, apart) if module is not head]

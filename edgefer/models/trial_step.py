@@ -1,4 +1,4 @@
-"""Whether a network takes the images of a recipe and learns from them, found out by one small step."""
+"""Checks with one small step that a network accepts a recipe's images and can learn."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _SIDES = (32, 44, 48, 64, 96, 112, 128, 160, 192, 224, 240, 256, 288, 320, 384)
 
 
 def check(network: nn.Module, name: str, args: Mapping[str, Any], classes: int, channels: int, size: int) -> None:
-    """Refuse, before anything is trained, a network that cannot take its images or cannot learn.
+    """Refuse, before training, a network that can't process its images or can't learn.
 
-    The network and torch's random numbers stay as they are.
+    The network and torch's random state are unchanged.
 
     Args:
         network: on the CPU.
-        name: the network's.
-        args: keywords that it was built with.
+        name: the network's name.
+        args: the keywords it was built with.
         classes: number of classes.
-        channels: of its input.
+        channels: channels of its input.
         size: side of its images, in pixels.
 
     Raises:
-        InputError: it cannot; the message names a size or a setting with which it can.
+        InputError: it can't; the message suggests a size or setting that works.
     """
     trial = copy.deepcopy(network)
     with torch.random.fork_rng(devices=[]):
@@ -45,20 +45,20 @@ def check(network: nn.Module, name: str, args: Mapping[str, Any], classes: int, 
             trial.train()(torch.rand(2, channels, size, size)).square().mean().backward()
         except EdgeferError:
             raise
-        except Exception as wrong:  # a keyword's, mostly
+        except Exception as wrong:  # usually from a keyword
             raise InputError(
                 f"model {name} cannot be trained on images of {size} x {size} pixels: {said(wrong)}{hint(args)}"
             ) from wrong
 
 
 def _forward(network: nn.Module, channels: int, size: int) -> Exception | None:
-    """Return what a network in eval mode raises on an image of this size."""
+    """Return the exception that a network in eval mode raises for this image size."""
     try:
         with torch.no_grad():
             network.eval()(torch.zeros(1, channels, size, size))
     except EdgeferError:
         raise
-    except Exception as error:  # timm's and torch's: AssertionError, RuntimeError, ValueError, TypeError
+    except Exception as error:  # timm and torch raise AssertionError, RuntimeError, ValueError, TypeError
         return error
     return None
 
@@ -72,7 +72,7 @@ def _misfit(
     size: int,
     error: Exception,
 ) -> InputError:
-    """Return the error of a network that cannot take its images, with what would help."""
+    """Return the error for a network that can't process its images, with a suggestion."""
     if channels == 1 and _takes(name, args, classes, 3, size):
         return InputError(f"model {name} takes colour images only; use --set preprocessing.color=rgb")
     remedies = []
@@ -89,14 +89,14 @@ def _misfit(
 
 
 def _own(network: nn.Module) -> tuple[int, ...]:
-    """Return the side of the images that one of timm's networks was made for."""
+    """Return the image size that a timm network was made for."""
     config: Any = getattr(getattr(network, "backbone", network), "pretrained_cfg", None) or {}
     side = config.get("input_size", (0, 0, 0))[-1]
     return (side,) if isinstance(side, int) and 0 < side <= max(_SIDES) * 2 else ()
 
 
 def _takes(name: str, args: Mapping[str, Any], classes: int, channels: int, size: int) -> bool:
-    """Return whether the network would take its images if it were built in another way."""
+    """Return whether the network accepts its images if built with these arguments."""
     try:
         return _forward(create(name, classes, channels, dict(args)), channels, size) is None
     except EdgeferError:

@@ -1,7 +1,7 @@
 """Recipes: every setting of a training in one TOML file.
 
-`names` lists them, `text` shows one as it is, `load` reads one and applies settings from the command line. `named` and
-`setting` are what files say of them.
+`names` lists them, `text` returns one as written, `load` reads one and applies settings from the command line. `named`
+and `setting` return the versions for shared files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A recipe as it stands in files that people pass on: names instead of paths."""
+"""Recipes for shared files: names instead of paths."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgefer.recipes.schema import Recipe
 
 
 def named(recipe: Recipe) -> Recipe:
-    """Return `recipe` with the name of each file and folder that it mentions, not where it lies on this machine."""
+    """Return `recipe` with the names of files and folders instead of their paths."""
     model, teaching = recipe.model, recipe.teaching
     changed = {
         "model": {
@@ -35,7 +35,7 @@ def named(recipe: Recipe) -> Recipe:
 
 
 def setting(text: str) -> str:
-    """Return ``key=value`` of --set likewise."""
+    """Return a ``key=value`` of --set with a name instead of a path."""
     key, equals, given = text.partition("=")
     tree = value(given)
     changed = public.value(tree)

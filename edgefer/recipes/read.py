@@ -1,4 +1,4 @@
-"""Recipes by name or by file, with settings changed on the way."""
+"""Reads recipes by name or from a file, and applies settings."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """Return the names of the recipes that come with edgefer."""
+    """Return the names of the shipped recipes."""
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
 def text(name: str) -> str:
-    """Return a recipe's TOML as it stands in its file.
+    """Return a recipe's TOML verbatim.
 
     Args:
         name: one of `names`, or the path of a TOML file.
 
     Raises:
-        InputError: there is no such recipe, or the file cannot be read.
+        InputError: the recipe is unknown or its file can't be read.
     """
     path = _FOLDER / f"{name}.toml" if name in names() else Path(name)
     if not path.exists():
@@ -40,16 +40,16 @@ def text(name: str) -> str:
 
 
 def load(name: str, settings: Sequence[str] = (), epochs: int | None = None, seed: int | None = None) -> Recipe:
-    """Return a recipe, checked.
+    """Read and validate a recipe.
 
     Args:
         name: one of `names`, or the path of a TOML file.
         settings: changes as ``key=value``, e.g. ``train.batch_size=64``, ``phases.0.lr=0.05``.
-        epochs: new number of epochs in all; several phases keep their proportions.
+        epochs: new total number of epochs; several phases keep their proportions.
         seed: new seed.
 
     Raises:
-        InputError: no such recipe, TOML that does not parse, an unknown key or a value out of bounds.
+        InputError: unknown recipe, invalid TOML, an unknown key or a value out of bounds.
     """
     tree = limits.toml(text(name), f"recipe {name}")
     return _changed(tree, f"recipe {name}", settings, epochs, seed)
@@ -58,20 +58,20 @@ def load(name: str, settings: Sequence[str] = (), epochs: int | None = None, see
 def going_on(
     trained: Recipe, start: str, settings: Sequence[str] = (), epochs: int | None = None, seed: int | None = None
 ) -> Recipe:
-    """Return a recipe that takes a trained network to other images: the classifier first, then all of it, gently.
+    """Return a recipe to fine-tune a trained network on other images: first the classifier, then all weights.
 
     Args:
-        trained: what the network was trained with; its model, preprocessing and augmentation stay.
+        trained: the network's recipe; its model, preprocessing and augmentation are kept.
         start: where its weights are.
-        settings: as for `load`, like all that follows.
-        epochs: likewise.
-        seed: likewise.
+        settings: see `load`.
+        epochs: see `load`.
+        seed: see `load`.
     """
     tree = trained.model_dump(mode="json")
     tree["model"] |= {"initial_weights": start, "weights": None, "pretrained": False}
     tree["name"] = f"{trained.name}-tuned"[:100]
     tree["teaching"], tree["ablations"] = {}, []
-    tree["data"]["classes"] = []  # those of the other images
+    tree["data"]["classes"] = []  # use the other images' classes
     tree["phases"] = [
         {"name": "head", "epochs": 2, "train": ["head"], "freeze_batchnorm": True, "optimizer": "adamw", "lr": 1e-3},
         {"name": "all", "epochs": 8, "optimizer": "adamw", "lr": 3e-4, "weight_decay": 0.01, "warmup_epochs": 0.5},
@@ -123,7 +123,7 @@ def _set(tree: dict[str, Any], setting: str) -> None:
 
 
 def value(text: str) -> Any:
-    """Return the value that --set gives a key: TOML's where it is TOML, else the text."""
+    """Return the value of a --set key: parsed as TOML if possible, else the text."""
     try:
         return limits.toml(f"value = {text}", "the value")["value"]
     except InputError:

@@ -1,4 +1,4 @@
-"""What a recipe can say. Every key is a key of the TOML files beside this one."""
+"""Schema of recipes. Every field is a key of the TOML files in this folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class _Section(BaseModel):
 
 
 class DataSection(_Section):
-    """Which images train and which select the checkpoint. PrivateTest is never among them."""
+    """The images that train and those that select the checkpoint, never PrivateTest."""
 
     split: Literal["official", "stratified"] = Field(
         "official",
@@ -25,7 +25,7 @@ class DataSection(_Section):
 
 
 class Model(_Section):
-    """A network by name: one of edgefer.models, else one of timm."""
+    """A network by name, from edgefer.models or timm."""
 
     name: str
     args: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the network's constructor")
@@ -38,7 +38,7 @@ class Model(_Section):
 
 
 class Augment(_Section):
-    """Random changes of the training images, drawn again for each image; 0 turns one off."""
+    """Random augmentation of each training image; 0 turns one off."""
 
     flip: float = Field(0.5, ge=0, le=1, description="probability of a mirrored image")
     rotate: float = Field(0.0, ge=0, le=180, description="degrees, either way")
@@ -61,19 +61,19 @@ class Augment(_Section):
 
 
 class Teaching(_Section):
-    """What the training images' targets are besides their labels."""
+    """Training targets besides the labels."""
 
     teachers: tuple[str, ...] = Field((), description="teachers (folders of runs or bundles) that see the same images")
-    share: float = Field(0.7, gt=0, le=1, description="weight of the teachers' loss; labels have the rest")
+    share: float = Field(0.7, gt=0, le=1, description="weight of the teachers' loss; the labels get the rest")
     temperature: float = Field(2.0, gt=0, description="divides the logits before they are compared")
     views: int = Field(
         0,
         ge=0,
         le=1000,
-        description="ask the teachers before the first step, about so many augmented views of each image, and train on "
-        "these in turn; 0: ask about every batch",
+        description="number of augmented views per image to run the teachers on before training, used in turn; "
+        "0: run them on every batch",
     )
-    mirrored: bool = Field(False, description="average teachers over each picture and its mirror image")
+    mirrored: bool = Field(False, description="average teachers over each image and its mirror image")
     votes: str | None = Field(None, description="fer2013new.csv: learn the ten labellers' votes as a second target")
     votes_weight: float = Field(0.5, gt=0, description="weight of the votes' loss, added to that of the labels")
     votes_power: float = Field(
@@ -93,7 +93,7 @@ class Teaching(_Section):
 
 
 class Phase(_Section):
-    """Some epochs with one optimizer over one set of weights."""
+    """A number of epochs with one optimizer and one set of trainable weights."""
 
     name: str = "train"
     epochs: int = Field(ge=1)
@@ -116,7 +116,7 @@ class Phase(_Section):
 
 
 class Train(_Section):
-    """What holds in every phase."""
+    """Settings for all phases."""
 
     batch_size: int = Field(128, ge=2)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -126,8 +126,8 @@ class Train(_Section):
         0.0,
         ge=0,
         le=2,
-        description="log of each class's share of the training images, times this, is added to the logits in the loss "
-        "only (Menon et al. 2021): rare classes are named more often; 0: not at all",
+        description="factor of the log class shares that are added to the logits in the loss only (Menon et al. 2021), "
+        "so rare classes are predicted more often; 0: off",
     )
     ema: float = Field(0.0, ge=0, lt=1, description="decay per step of the averaged weights; 0: off")
     clip_gradient: float = Field(0.0, ge=0, description="maximum gradient norm; 0: off")
@@ -144,11 +144,11 @@ class Train(_Section):
     seed: int = Field(0, ge=0, lt=2**63)
 
 
-WHOLE = "whole"  # instead of an ablation's name: the recipe without a change
+WHOLE = "whole"  # in place of an ablation's name: the unchanged recipe
 
 
 class Ablation(_Section):
-    """One change of a recipe, to see what it is worth: `edgefer ablate` runs them all."""
+    """One change to a recipe, to measure its effect with `edgefer ablate`."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="names the run's folder")
     cites: str = Field(description="section of the paper, or our choice")
@@ -180,5 +180,5 @@ class Recipe(_Section):
 
     @property
     def epochs(self) -> int:
-        """Epochs of all phases."""
+        """Total epochs of all phases."""
         return sum(phase.epochs for phase in self.phases)
