@@ -1,7 +1,7 @@
-"""Pictures that end the process that reads them: a decoder crashes, or memory runs out, and there is no exception.
+"""Handle pictures that kill the process without an exception: a decoder crashes, or memory runs out.
 
-A note next to the files says which shards are begun. Of a shard that was begun twice in vain it also says which picture
-is next, so that a picture that ends process after process is known, and gets a row with an error like any other.
+A note next to the files records which shards are started. For a shard that failed twice, it also records the next
+picture. A picture that kills several processes is thus identified, and gets a row with an error.
 """
 
 from __future__ import annotations
@@ -9,29 +9,29 @@ from __future__ import annotations
 import json
 from typing import Protocol
 
-_TRIES = 2  # of a shard before each of its pictures is noted: whole machines are switched off too
-_DEADLY = 2  # processes that a picture ended
+_TRIES = 2  # failed attempts at a shard before each picture is noted: machines also lose power
+_DEADLY = 2  # killed processes before a picture is skipped
 
 
 class NotesFolder(Protocol):
-    """Where notes are kept: hidden files."""
+    """A store for notes, which are hidden files."""
 
     def put(self, name: str, content: bytes) -> None:
         """Write a file."""
 
     def note(self, name: str) -> bytes | None:
-        """Return what a file holds, or None."""
+        """Return a file's content, or None if it is missing."""
 
     def remove(self, name: str) -> None:
-        """Remove a file that may not be there."""
+        """Remove a file if it exists."""
 
 
 class DeathWatch:
-    """The note of one shard. `end` removes it.
+    """The note for one shard. `end` removes it.
 
     Args:
-        folder: of the files.
-        shard: its name.
+        folder: folder of the files.
+        shard: name of the shard.
     """
 
     def __init__(self, folder: NotesFolder, shard: str) -> None:
@@ -43,17 +43,17 @@ class DeathWatch:
         self._write()
 
     def is_deadly(self, index: int) -> bool:
-        """Return whether a picture has ended two processes."""
+        """Return whether a picture has killed two processes."""
         return self._deaths.count(index) >= _DEADLY
 
     def before(self, index: int) -> None:
-        """Note which picture is next."""
+        """Record the next picture."""
         if self._tries > _TRIES:
             self._next = index
             self._write()
 
     def end(self) -> None:
-        """Forget it all: the shard is written."""
+        """Remove the note: the shard is written."""
         self._folder.remove(self._name)
 
     def _read(self) -> tuple[int, int | None, list[int]]:
@@ -61,7 +61,7 @@ class DeathWatch:
         try:
             tries, following, deaths = json.loads(noted or b"[0, null, []]")
             return int(tries), None if following is None else int(following), [int(index) for index in deaths]
-        except (TypeError, ValueError):  # torn by a power cut
+        except (TypeError, ValueError):  # truncated by a power failure
             return 0, None, []
 
     def _write(self) -> None:

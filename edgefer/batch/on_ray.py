@@ -1,4 +1,4 @@
-"""The same on Ray Data: one predictor an actor, which takes a shard at a time. Telemetry and dashboard stay off."""
+"""Run the batch on Ray Data: one predictor per actor, one shard at a time. Telemetry and dashboard stay off."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from edgefer.batch.work import BatchJob, BatchWorker
 from edgefer.errors import EdgeferError, InputError, MissingExtra, MissingRequirement
 from edgefer.lines import one_line
 
-_LEVEL = b"Set ray log level"  # what its C++ part writes when it was told to write less
-_STORE = 100 << 20  # bytes of Ray's object store here: names of pictures and counts pass through it, no pixels
+_LEVEL = b"Set ray log level"  # printed by its C++ part when its log level is lowered
+_STORE = 100 << 20  # bytes of Ray's local object store: it holds names and counts, no pixels
 
 
 class ShardActor:
-    """What runs in an actor. Errors of edgefer's come back as values: another process would get them as Ray's."""
+    """The work of an actor. edgefer's errors are returned as values: raised ones would be wrapped by Ray."""
 
     def __init__(self, job: dict[str, Any], folder: str) -> None:
-        with suppress(OSError):  # on another machine there need be no such folder: addresses are found there too
+        with suppress(OSError):  # the folder need not exist on another machine: URLs still work there
             os.chdir(folder)
         self._job = BatchJob(**job)
         self._worker: BatchWorker | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """Write the rows of shards, and return how many pictures they have, and what ended it."""
+        """Write the rows of shards; return the number of pictures and the error that ended the work, if any."""
         pictures, failed, missing = [], [], []
         for shard in map(pickle.loads, batch["shard"]):
             error: EdgeferError | None = None
@@ -51,22 +51,22 @@ class ShardActor:
 
 
 class _RayNews(io.TextIOBase):
-    """What Ray prints of dead workers, at length: a line that one was started again. The rest is in Ray's logs."""
+    """Replaces Ray's long messages about dead workers with one line on the restart. The rest is in Ray's logs."""
 
     def write(self, text: str) -> int:
-        """Say it."""
+        """Print the line."""
         if "worker died" in text:
             console.say("a worker died and is started again; logs: /tmp/ray/session_latest/logs")
         return len(text)
 
 
 def written(left: Sequence[Shard], job: BatchJob, workers: int) -> Iterator[int]:
-    """Judge shards, and yield how many pictures were written, shard by shard, in any order.
+    """Process shards; yield the number of pictures written per shard, in any order.
 
-    ``RAY_ADDRESS`` names a cluster; by default one is started here, for this process alone.
+    ``RAY_ADDRESS`` selects a cluster; by default a local one is started for this process.
 
     Raises:
-        MissingRequirement: Ray is not installed or cannot start, or workers die again and again.
+        MissingRequirement: Ray is not installed, cannot start, or workers die repeatedly.
         InputError: a worker cannot use the bundle.
     """
     ray = _imported()
@@ -102,12 +102,12 @@ def written(left: Sequence[Shard], job: BatchJob, workers: int) -> Iterator[int]
 
 
 def _imported() -> Any:
-    """Import Ray, which reads its settings then."""
+    """Import Ray, which reads its settings on import."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what it says besides is in Ray's own logs
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # the rest is in Ray's own logs
     os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
     if not os.environ.get("RAY_ADDRESS") and "ray" not in sys.modules:
-        # Ray listens on every interface and runs what it is sent: by whoever knows this.
+        # Ray listens on every interface and executes what it receives from anyone who knows this token.
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     try:
         import ray
@@ -118,7 +118,7 @@ def _imported() -> Any:
 
 
 def _start(ray: Any, cluster: str | None, cpus: int) -> None:
-    """Start Ray, or join a cluster."""
+    """Start Ray, or connect to a cluster."""
     quiet = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
     if cluster:
         ray.init(address=cluster, **quiet)

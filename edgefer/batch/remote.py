@@ -1,4 +1,4 @@
-"""Files at addresses, by fsspec: object stores, web servers. What is missing is an InputError, a lost link is not."""
+"""Remote files through fsspec: object stores, web servers. Missing files raise InputError, lost connections do not."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from edgefer.errors import EdgeferError, InputError, MissingExtra, MissingRequir
 from edgefer.lines import one_line, printable
 
 EXTRA = "ray"
-_REFUSED = (400, 401, 403, 404, 405, 410, 416, 451)  # HTTP's: to ask again changes nothing
+_REFUSED = (400, 401, 403, 404, 405, 410, 416, 451)  # HTTP methods that are safe to retry
 
 
 class LostConnection(MissingRequirement):
-    """A store or server does not answer: no picture is to blame, and the same command goes on later."""
+    """A store or server does not respond: no picture is at fault, and the same command resumes later."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file in a store.
+    """A remote file.
 
     Attributes:
-        address: of it.
-        size: in bytes; -1 where the server does not say.
-        version: that changes with its content: an ETag or a time.
+        address: its URL.
+        size: in bytes; -1 if unknown.
+        version: changes with the content: an ETag or a time.
     """
 
     address: str
@@ -39,18 +39,18 @@ class RemoteFile:
 
 
 def is_address(name: str) -> bool:
-    """Return whether a name is an address of any scheme, and no path."""
+    """Return whether a name is a URL of any scheme, not a path."""
     scheme, separator, _ = name.partition("://")
     return bool(separator) and scheme.replace("+", "").isalnum()
 
 
 def local_path(address: str) -> Path | None:
-    """Return the path that a ``file://`` address means; None for others."""
+    """Return the path of a ``file://`` URL; None for others."""
     return Path(url2pathname(urlsplit(address).path)) if address.startswith("file://") else None
 
 
 def public(address: str) -> str:
-    """Return an address without the user and password that it may have: it is written into tables. Paths stay."""
+    """Return a URL without user and password, because it is written to tables. Paths are unchanged."""
     if not is_address(address):
         return address
     scheme, _, rest = address.partition("://")
@@ -59,11 +59,11 @@ def public(address: str) -> str:
 
 
 def listing(address: str) -> list[RemoteFile]:
-    """Return the file at an address, or those below it, sorted.
+    """Return the file at a URL, or the files below it, sorted.
 
     Raises:
-        InputError: nothing is there, or it may not be read.
-        MissingRequirement: fsspec, or what it needs for such addresses, is not installed; or the store does not answer.
+        InputError: nothing is there, or access is denied.
+        MissingRequirement: fsspec or its driver for the URL is not installed, or the store does not respond.
     """
     with _asking(address):
         system, path = _system(address)
@@ -79,10 +79,10 @@ def listing(address: str) -> list[RemoteFile]:
 
 @contextmanager
 def opened(address: str) -> Iterator[BinaryIO]:
-    """Open a file that can be sought in; blocks of it are fetched as they are read.
+    """Open a seekable file; blocks are downloaded as they are read.
 
     Raises:
-        InputError: it is not there, or the server gives no parts of files.
+        InputError: it is missing, or the server does not support range requests.
         MissingRequirement: see `listing`.
     """
     with _asking(address):
@@ -95,10 +95,10 @@ def opened(address: str) -> Iterator[BinaryIO]:
 
 
 def content(address: str, most: int) -> bytes:
-    """Return what a file holds.
+    """Return a file's content.
 
     Raises:
-        InputError: it is not there, or has more than `most` bytes.
+        InputError: it is missing, or larger than `most` bytes.
         MissingRequirement: see `listing`.
     """
     with opened(address) as file:
@@ -109,7 +109,7 @@ def content(address: str, most: int) -> bytes:
 
 
 class _RemoteReader(io.RawIOBase):
-    """A file of a store. What goes wrong with the store is no fault of the file, whatever reads it."""
+    """A remote file whose connection errors are never blamed on the file, whichever library reads it."""
 
     def __init__(self, file: Any, address: str) -> None:
         self._file, self._address = file, address
@@ -134,10 +134,10 @@ class _RemoteReader(io.RawIOBase):
 
 
 class RemoteFolder:
-    """A folder of a store that files are written into.
+    """A remote folder for output files.
 
     Args:
-        address: of it.
+        address: its URL.
     """
 
     def __init__(self, address: str) -> None:
@@ -146,7 +146,7 @@ class RemoteFolder:
             self._system, self._path = _system(address)
 
     def names(self) -> set[str]:
-        """Return the names of the files in it, hidden ones left out; none where there is no such folder yet."""
+        """Return the names of its files without hidden ones; empty if the folder does not exist."""
         with _asking(self.address):
             self._system.invalidate_cache()
             if not self._system.isdir(self._path):
@@ -155,13 +155,13 @@ class RemoteFolder:
             return {name for name in names if not name.startswith(".")}
 
     def put(self, name: str, content: bytes) -> None:
-        """Write a file. Stores show an object when all of it is there."""
+        """Write a file. Stores show an object only when it is complete."""
         with _asking(self.address):
             self._system.makedirs(self._path, exist_ok=True)
             self._system.pipe_file(f"{self._path.rstrip('/')}/{name}", content)
 
     def note(self, name: str) -> bytes | None:
-        """Return what a small file holds, or None where there is none."""
+        """Return a small file's content, or None if it is missing."""
         with _asking(self.address):
             try:
                 found: bytes = self._system.cat_file(f"{self._path.rstrip('/')}/{name}")
@@ -191,7 +191,7 @@ def _system(address: str) -> tuple[Any, str]:
         raise InputError(f"{shown} is a chain of addresses; name the archive itself")
     try:
         system, path = url_to_fs(address)
-    except ImportError as error:  # its text names the package: Install s3fs to access S3
+    except ImportError as error:  # its message names the package: Install s3fs to access S3
         raise MissingRequirement(f"{shown} cannot be read: {one_line(error, 120)}") from None
     except ValueError as error:
         raise InputError(f"{shown} cannot be read: {one_line(error, 120)}") from None
@@ -206,11 +206,11 @@ def _file(address: str, about: dict[str, Any]) -> RemoteFile:
 
 @contextmanager
 def _asking(address: str) -> Iterator[None]:
-    """Turn what a store's library raises into an error that names the address.
+    """Convert exceptions of a store's library to errors that name the URL.
 
     Raises:
-        InputError: the file is not there, or may not be read.
-        LostConnection: all else.
+        InputError: the file is missing, or access is denied.
+        LostConnection: anything else.
     """
     try:
         yield
@@ -220,7 +220,7 @@ def _asking(address: str) -> Iterator[None]:
         raise InputError(f"{printable(public(address))} is not there") from None
     except Exception as error:
         shown = printable(public(address))
-        said = "" if "@" in str(error) else one_line(error, 160)  # which may have a password
+        said = "" if "@" in str(error) else one_line(error, 160)  # which may contain a password
         said = said or type(error).__name__
         if isinstance(error, PermissionError) or getattr(error, "status", None) in _REFUSED:
             raise InputError(f"{shown} cannot be read: {said}") from None

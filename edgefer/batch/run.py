@@ -1,4 +1,4 @@
-"""The whole: pictures are listed, what has no file yet is judged, here or on Ray, and counted."""
+"""Run a batch: list pictures, process those without output, locally or on Ray, and count the results."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from edgefer.errors import InputError, MissingExtra
 from edgefer.lines import printable
 from edgefer.predictor import Predictor
 
-ROWS = 1000  # of a file: what a killed worker does again, and few enough for its memory
-_CPUS = ("cpu", "litert", "openvino")  # devices of which each worker has its own
+ROWS = 1000  # pictures per file: limits repeated work after a kill, and memory
+_CPUS = ("cpu", "litert", "openvino")  # devices that each worker has to itself
 _OURS = re.compile(r".+-[0-9a-f]{16}(-\d{5}(-end)?)?\.parquet", re.ASCII)
 
 
 @dataclass(frozen=True)
 class BatchSummary:
-    """What stands in a folder of Parquet files.
+    """Contents of a folder of Parquet files.
 
     Attributes:
         out: the folder.
-        files: in it.
-        pictures: rows: one for each picture.
-        faces: found in them.
-        without_face: pictures in which none was found.
-        unread: pictures that could not be read; their rows have an error.
-        resumed: pictures whose rows an earlier process had written.
-        workers: predictors that worked at a time; 0 where nothing was left to do.
+        files: number of files.
+        pictures: number of rows, one per picture.
+        faces: number of faces.
+        without_face: pictures without a face.
+        unread: unreadable pictures; their rows have an error.
+        resumed: pictures written by an earlier process.
+        workers: predictors at a time; 0 if nothing was left to do.
         engine: ``ray``, or ``one process``.
     """
 
@@ -56,17 +56,17 @@ class BatchSummary:
 
 
 def predict_many(names: Sequence[str], job: BatchJob, workers: int | None = None) -> BatchSummary:
-    """Judge pictures and write a row for each, as Parquet. What an earlier process wrote is left as it is.
+    """Predict the faces in pictures and write a row for each as Parquet. Output of earlier processes is kept.
 
     Args:
         names: see `edgefer.batch.sources.shards`.
-        job: where to, and how.
-        workers: predictors at a time; more than one need Ray. By default one for each `job.threads` CPUs where Ray is
-            installed; else, and on a GPU, one.
+        job: output and settings.
+        workers: number of predictors; more than one requires Ray. By default, one per `job.threads` CPUs if Ray is
+            installed; one on a GPU or without Ray.
 
     Raises:
-        InputError: nothing is meant, or the folder has other files.
-        MissingRequirement: pyarrow, or something else that is needed, is not there.
+        InputError: there are no pictures, or the folder has other files.
+        MissingRequirement: pyarrow or another requirement is missing.
     """
     table.arrow()
     if workers is not None and workers > 1 and not _has_ray():
@@ -85,7 +85,7 @@ def predict_many(names: Sequence[str], job: BatchJob, workers: int | None = None
         on_cpu = settings["device"] in _CPUS
         workers = min(workers or (_usual_workers(job.threads) if on_cpu else 1), len(left))
         if workers > 1 and any(name.startswith("memory://") for name in (*names, job.out)):
-            workers = 1  # another process has another memory
+            workers = 1  # memory is not shared with other processes
         total = max(1, sum(shard.count or 1 for shard in left))
         with console.progress("judging", total) as advance, closing(_written(left, job, workers)) as written:
             for pictures in written:
@@ -97,7 +97,7 @@ def predict_many(names: Sequence[str], job: BatchJob, workers: int | None = None
 
 
 def _written(left: Sequence[Shard], job: BatchJob, workers: int) -> Generator[int]:
-    """Yield how many pictures were written, file by file."""
+    """Yield the number of pictures written, file by file."""
     if workers > 1:
         from edgefer.batch import on_ray
 
@@ -109,7 +109,7 @@ def _written(left: Sequence[Shard], job: BatchJob, workers: int) -> Generator[in
 
 
 def _settings(job: BatchJob) -> dict[str, object]:
-    """Return what changes the rows: files that were made with other settings are other files."""
+    """Return the settings that affect rows: other settings lead to other files."""
     with Predictor.load(job.bundle, None, job.threads, job.device, job.detector) as predictor:
         return {
             "network": predictor.bundle.manifest.networks[predictor.network].sha256,
@@ -129,10 +129,10 @@ def _make(out: Path) -> None:
 
 
 def _check(out: str, names: set[str], every: Sequence[Shard]) -> None:
-    """Refuse a folder with other files: of them, and of rows that would stand in it twice.
+    """Reject a folder with files of other settings, or whose rows would be duplicated.
 
     Raises:
-        InputError: there are some.
+        InputError: there are such files.
     """
     shown = printable(remote.public(out))
     known = tuple(shard.name for shard in every)
@@ -147,7 +147,7 @@ def _check(out: str, names: set[str], every: Sequence[Shard]) -> None:
 
 
 def _counts(folder: work.LocalFolder | remote.RemoteFolder, out: str, names: set[str]) -> dict[str, int]:
-    """Return what all files have together; see `table.counts`."""
+    """Return the totals over all files; see `table.counts`."""
     found = dict.fromkeys(("pictures", "faces", "without_face", "unread"), 0)
     for name in names:
         with folder.opened(name) as file:
@@ -163,7 +163,7 @@ def _has_ray() -> bool:
 def _usual_workers(threads: int) -> int:
     if not _has_ray():
         return 1
-    if os.environ.get("RAY_ADDRESS"):  # as many as the cluster has room for
+    if os.environ.get("RAY_ADDRESS"):  # as many as fit into the cluster
         return sys.maxsize
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cpus // threads)

@@ -1,4 +1,4 @@
-"""Which pictures are meant, divided into shards; and a shard's pictures, read."""
+"""List pictures, divide them into shards, and read a shard's pictures."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ from edgefer.live import sources as streams
 from edgefer.live.video import ENDINGS as VIDEOS
 
 Kind: TypeAlias = Literal["files", "folder", "zip", "tar", "tar.gz", "video", "broken"]
-Entry: TypeAlias = "tuple[str, int, str | int]"  # member, bytes, and what changes with its content or says where it is
+Entry: TypeAlias = "tuple[str, int, str | int]"  # member, bytes, and a version or an offset
 
-IN_ORDER = ("tar.gz", "video")  # are read from their beginning, and how many pictures they have shows at the end
+IN_ORDER = ("tar.gz", "video")  # read in sequence; the number of pictures is known only at the end
 _ARCHIVES: dict[str, Kind] = {".zip": "zip", ".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz"}
-_INFLATED = 200  # bytes that a .tar.gz may hold for each of its own, as in a zip
-_FORM = 1  # of what is written
+_INFLATED = 200  # maximum unpacked bytes per packed byte in a .tar.gz, as in a zip
+_FORM = 1  # format version of the output
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Some pictures of one source, in order.
+    """Consecutive pictures of one source.
 
     Attributes:
-        name: of the files that hold their rows, without the ending; it changes with the pictures and the settings.
-        source: what rows call it: as it was named, or as a file below a folder that was.
-        place: the path or address that is opened.
-        kind: how.
-        count: of the pictures; 0 where that is not known (`IN_ORDER`).
-        packed: the entries.
-        error: of a source that cannot be listed.
+        name: of the output files without suffix; it depends on pictures and settings.
+        source: name in rows: as given, or the file within a given folder.
+        place: path or URL to open.
+        kind: how to read it.
+        count: number of pictures; 0 if unknown (`IN_ORDER`).
+        packed: the entries, compressed.
+        error: for a source that cannot be listed.
     """
 
     name: str
@@ -62,19 +62,19 @@ class Shard:
 
     @property
     def entries(self) -> list[Entry]:
-        """The pictures; none of a source that is `IN_ORDER`."""
+        """The pictures; empty if the source is `IN_ORDER`."""
         return [(member, size, mark) for member, size, mark in json.loads(zlib.decompress(self.packed))]
 
 
 @dataclass(frozen=True)
 class BatchPicture:
-    """A picture on its way to a row.
+    """A picture to process.
 
     Attributes:
-        member: path in the source; None where the source is the picture, or a video.
-        frame: number in a video.
+        member: path in the source; None if the source is the picture, or a video.
+        frame: frame number in a video.
         time: seconds in a video.
-        read: returns the pixels, uint8, (H, W) or (H, W, 3). Raises InputError where it cannot.
+        read: returns the pixels, uint8, (H, W) or (H, W, 3). Raises InputError if it cannot.
     """
 
     source: str
@@ -85,11 +85,11 @@ class BatchPicture:
 
     @classmethod
     def of_source(cls, shard: Shard, error: InputError) -> BatchPicture:
-        """Return what stands for a source that cannot be read, or not any further."""
+        """Return a placeholder for a source that cannot be read, or not any further."""
         return cls(_text(shard.source), None, None, None, _raises(error))
 
     def failing(self, error: InputError) -> BatchPicture:
-        """Return the picture as one that cannot be read."""
+        """Return the picture marked as unreadable."""
         return replace(self, read=_raises(error))
 
 
@@ -104,16 +104,16 @@ class _Listed:
 
 
 def shards(names: Sequence[str], settings: object, rows: int) -> list[Shard]:
-    """List the pictures that are meant, each once, and divide them.
+    """List the pictures, each once, and divide them into shards.
 
     Args:
-        names: files, folders, patterns, archives, videos and addresses.
-        settings: plain JSON values that change what rows say.
-        rows: pictures of a shard, at most.
+        names: files, folders, patterns, archives, videos and URLs.
+        settings: plain JSON values that affect the rows.
+        rows: maximum number of pictures per shard.
 
     Raises:
-        InputError: one is not there, or holds nothing.
-        MissingRequirement: an address cannot be read here, or now.
+        InputError: a source is missing or empty.
+        MissingRequirement: a URL cannot be read on this machine, or at present.
     """
     found = []
     for listed in _listed(names):
@@ -135,7 +135,7 @@ def _shard(listed: _Listed, entries: Sequence[Entry], number: int, settings: obj
 
 
 def _listed(names: Sequence[str]) -> Iterator[_Listed]:
-    single: list[Entry] = []  # thousands may be named, and share shards
+    single: list[Entry] = []  # thousands of names may share shards
     seen: set[str] = set()
     for name in names:
         if name.startswith("data:"):
@@ -166,7 +166,7 @@ def _of_file(path: Path, single: list[Entry], seen: set[str]) -> Iterator[_Liste
 
 
 def _in_folder(folder: Path, seen: set[str]) -> Iterator[_Listed]:
-    """Yield the pictures below a folder, then each archive and video there."""
+    """Yield the pictures below a folder, then its archives and videos."""
     pictures: list[Entry] = []
     containers, others, known = [], 0, 0
     for path in sorted(predictions.files_below(folder)):
@@ -193,7 +193,7 @@ def _in_folder(folder: Path, seen: set[str]) -> Iterator[_Listed]:
 
 def _at_address(address: str, single: list[Entry], seen: set[str]) -> Iterator[_Listed]:
     kind = _kind(urlsplit(address).path)
-    if kind is None and address.startswith(("http://", "https://")):  # is asked for when it is read
+    if kind is None and address.startswith(("http://", "https://")):  # checked when it is read
         if _is_new(address, seen):
             single.append((address, -1, ""))
         return
@@ -227,7 +227,7 @@ def _at_address(address: str, single: list[Entry], seen: set[str]) -> Iterator[_
 
 
 def _of_container(source: str, place: str, kind: Kind, file: remote.RemoteFile | None = None) -> _Listed:
-    """Return an archive with its pictures or a video; one that cannot be listed with what is wrong."""
+    """Return an archive with its pictures, or a video; one that cannot be listed comes with its error."""
     shown = printable(source)
     try:
         if file is None:
@@ -280,14 +280,14 @@ def _open(place: str, label: str) -> Iterator[BinaryIO]:
 def _zip(opened: BinaryIO, label: str) -> Iterator[ZipTree]:
     size = opened.seek(0, io.SEEK_END)
     opened.seek(0)
-    raw = cast("io.FileIO", opened)  # whatever can be sought in and reads into a buffer
+    raw = cast("io.FileIO", opened)  # any seekable object that reads into a buffer
     bounded = limits.BoundedReads(raw, limits.directory(size), label)
     with zipfile.ZipFile(bounded) as archive:
         yield ZipTree(archive, label, limits.entries(size))
 
 
 class ShardReader:
-    """Reads shards one after another; the archive of the last one stays open for the next. Ends with `close`."""
+    """Reads shards in turn, keeping the last archive open for the next one. Call `close` at the end."""
 
     def __init__(self) -> None:
         self._place: tuple[str, Kind] | None = None
@@ -295,17 +295,17 @@ class ShardReader:
         self._held: Any = None
 
     def close(self) -> None:
-        """Close the archive that is open."""
+        """Close the open archive."""
         self._stack.close()
         self._place = None
 
     def pictures(self, shard: Shard) -> Iterator[BatchPicture]:
-        """Yield the pictures of a shard, in order; of one that is `IN_ORDER` as many as there are.
+        """Yield the pictures of a shard in order; for an `IN_ORDER` source, all of them.
 
-        A source that cannot be read any further ends with a picture that raises its error.
+        If a source cannot be read any further, the last picture raises its error.
 
         Raises:
-            MissingRequirement: a store does not answer, or PyAV is not installed.
+            MissingRequirement: a store does not respond, or PyAV is not installed.
         """
         if shard.kind == "broken":
             yield BatchPicture.of_source(shard, InputError(shard.error))
@@ -415,7 +415,7 @@ def _raises(error: InputError) -> Callable[[], NDArray[np.uint8]]:
 
 
 def _kind(name: str) -> Kind | None:
-    """Return what a name's ending says, or None of a picture or what is left out."""
+    """Return the kind of file by its suffix; None for pictures and ignored files."""
     lowered = name.lower()
     kind = next((kind for ending, kind in _ARCHIVES.items() if lowered.endswith(ending)), None)
     return kind or ("video" if lowered.endswith(VIDEOS) else None)
@@ -429,7 +429,7 @@ def _is_new(name: str, seen: set[str]) -> bool:
 
 
 def _text(name: str) -> str:
-    """Return a name as Unicode, which a Parquet file holds: bytes that are none become escapes."""
+    """Return a name as Unicode for Parquet; invalid bytes become escapes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

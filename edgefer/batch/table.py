@@ -1,4 +1,4 @@
-"""Rows in Parquet: one for each picture, its faces a list. Names and values are those of `edgefer predict --json`."""
+"""Parquet rows, one per picture with a list of faces. Names and values match `edgefer predict --json`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgefer.errors import InputError, MissingExtra
 from edgefer.lines import one_line, printable
 
 ENDING = ".parquet"
-_COUNTS = b"edgefer"  # key of the file's metadata
+_COUNTS = b"edgefer"  # key in the file's metadata
 
 
 def arrow() -> Any:
@@ -29,11 +29,11 @@ def arrow() -> Any:
 
 
 def parquet(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> bytes:
-    """Return a Parquet file.
+    """Return the content of a Parquet file.
 
     Args:
-        rows: ``source``, ``member``, ``frame``, ``time``, ``faces``, ``milliseconds`` and ``error`` of each picture.
-        labels: of the network; each is a column of a face's probabilities.
+        rows: ``source``, ``member``, ``frame``, ``time``, ``faces``, ``milliseconds`` and ``error`` per picture.
+        labels: class names; each is a column of a face's probabilities.
     """
     pyarrow = arrow()
     counted = {
@@ -49,10 +49,10 @@ def parquet(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> bytes:
 
 
 def counts(file: BinaryIO, label: str) -> dict[str, int]:
-    """Return what `parquet` counted of a file's rows: ``pictures``, ``faces``, ``without_face`` and ``unread``.
+    """Return the counts that `parquet` stored in a file: ``pictures``, ``faces``, ``without_face``, ``unread``.
 
     Raises:
-        InputError: it is no file of edgefer's, or is damaged.
+        InputError: the file was not written by edgefer, or is damaged.
     """
     pyarrow = arrow()
     try:

@@ -1,4 +1,4 @@
-"""What a worker does: it reads a shard, judges its pictures and writes their rows."""
+"""A worker: reads a shard, predicts its pictures and writes their rows."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from edgefer.lines import printable
 from edgefer.predictions import PicturePrediction
 from edgefer.predictor import Faces, Predictor
 
-_END = "-end"  # of the last file of a source whose length shows at its end
+_END = "-end"  # suffix of the last file of a source whose length is known only at its end
 
 
 @dataclass(frozen=True)
 class BatchJob:
-    """What all workers share; plain values, which another process or machine gets.
+    """Settings shared by all workers; plain values, for other processes and machines.
 
     Attributes:
-        out: folder of the files, or its address.
-        rows: of a file, at most.
+        out: folder or URL of the files.
+        rows: maximum per file.
         bundle, device, threads, detector: see `Predictor.load`.
         faces, min_face: see `Predictor.predict_faces`.
         min_confidence: see `edgefer.predictions.shown`.
@@ -47,13 +47,13 @@ class BatchJob:
 
 
 class LocalFolder:
-    """A folder on disk that files are written into; each gets its name when it is whole."""
+    """A local output folder; files are renamed when complete."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def names(self) -> set[str]:
-        """Return the names of the files in it, hidden ones left out."""
+        """Return the names of its files without hidden ones."""
         return {file.name for file in self._folder.iterdir() if not file.name.startswith(".")}
 
     def put(self, name: str, content: bytes) -> None:
@@ -62,12 +62,12 @@ class LocalFolder:
             part.write_bytes(content)
 
     def note(self, name: str) -> bytes | None:
-        """Return what a small file holds, or None where there is none."""
+        """Return a small file's content, or None if it is missing."""
         file = self._folder / name
         return limits.read_bytes(file, limits.NOTE) if file.exists() else None
 
     def remove(self, name: str) -> None:
-        """Remove a file that may not be there."""
+        """Remove a file if it exists."""
         (self._folder / name).unlink(missing_ok=True)
 
     @contextmanager
@@ -78,7 +78,7 @@ class LocalFolder:
 
 
 def folder(out: str) -> LocalFolder | remote.RemoteFolder:
-    """Return where files are written: a path or an address."""
+    """Return the output folder for a path or URL."""
     return remote.RemoteFolder(out) if remote.is_address(out) else LocalFolder(Path(out))
 
 
@@ -90,7 +90,7 @@ def is_whole(shard: Shard, names: set[str]) -> bool:
 
 
 class BatchWorker(Closing):
-    """A predictor that takes shards. Ends with `close`, or as a context manager."""
+    """A predictor for shards. Use it as a context manager, or call `close`."""
 
     def __init__(self, job: BatchJob) -> None:
         self._job = job
@@ -99,10 +99,10 @@ class BatchWorker(Closing):
         self._folder = folder(job.out)
 
     def write(self, shard: Shard) -> Iterator[int]:
-        """Write the rows of a shard that are not there yet; yield how many pictures each file has.
+        """Write the missing rows of a shard; yield the number of pictures per file.
 
         Raises:
-            MissingRequirement: the machine lacks something that has nothing to do with a picture: a detector, a
+            MissingRequirement: the machine lacks something unrelated to a picture: a detector, a
                 connection, disk space.
         """
         names = self._folder.names()
@@ -117,7 +117,7 @@ class BatchWorker(Closing):
         rows: list[dict[str, Any]] = []
         while True:
             deadly = watch.is_deadly(index)
-            if deadly and in_order:  # what follows cannot be reached
+            if deadly and in_order:  # the rest is unreachable
                 rows.append(self._row(BatchPicture.of_source(shard, _deadly(shard.source))))
                 break
             watch.before(index)
@@ -129,13 +129,13 @@ class BatchWorker(Closing):
                 rows, number = [], number + 1
             if deadly:
                 picture = picture.failing(_deadly(picture.member or picture.source))
-            rows.append(self._row(picture))  # before the next one: a stream is read once
+            rows.append(self._row(picture))  # before the next picture: a stream is read only once
             index += 1
         yield self._put(_numbered(shard, number) + _END if in_order else shard.name, rows)
         watch.end()
 
     def close(self) -> None:
-        """Free the network's memory, and close the archive that is open."""
+        """Free the network's memory and close the open archive."""
         self._reader.close()
         self._predictor.close()
 
@@ -150,7 +150,7 @@ class BatchWorker(Closing):
             pixels = picture.read()
         except remote.LostConnection:
             raise
-        except (InputError, MissingRequirement) as error:  # the latter: HEIC, and what reads it is not installed
+        except (InputError, MissingRequirement) as error:  # the latter: HEIC without its reader installed
             problem = str(error)
         except MemoryError:
             problem = f"{printable(picture.member or picture.source)} needs more memory than is free; make it smaller"

@@ -1,4 +1,4 @@
-"""OpenCV's cascade for frontal faces (Viola and Jones 2001): for machines that have OpenCV 4 and no YuNet."""
+"""OpenCV's cascade for frontal faces (Viola and Jones 2001), for machines with OpenCV 4 and without YuNet."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from edgefer.errors import MissingExtra, MissingRequirement
 from edgefer.faces.face import Face
 
-_MAX_SIDE = 1024  # of what is searched: the time grows with the pixels
-_MIN_SHARE = 1 / 20  # of the shorter side: smaller faces are blurs at this size
-_LEAST = 24  # pixels, the cascade's own size
-_NEIGHBOURS = 5  # overlapping hits that make a face
+_MAX_SIDE = 1024  # maximum side that is searched: time grows with the pixels
+_MIN_SHARE = 1 / 20  # minimum face / shorter side: smaller faces are blurs at this size
+_LEAST = 24  # pixels, the cascade's native size
+_NEIGHBOURS = 5  # overlapping detections required for a face
 
 
 class Cascade:
-    """OpenCV's cascade, read once. Threads may share it; it takes one picture after another. Its faces have no score.
+    """OpenCV's cascade, loaded once. Thread-safe, one picture at a time. Its faces have no score.
 
     Raises:
-        MissingExtra: OpenCV is not installed, or one (5.0 and later) without its cascades.
-        MissingRequirement: it is installed and does not load.
+        MissingExtra: OpenCV is not installed, or is a version (5.0 and later) without cascades.
+        MissingRequirement: OpenCV is installed but does not load.
     """
 
     title = "OpenCV's cascade"
@@ -38,14 +38,14 @@ class Cascade:
         except ImportError as error:
             remedy = "pip install --force-reinstall 'edgefer[cascade]'"
             raise MissingRequirement(f"OpenCV does not load ({error}); {remedy}") from None
-        self._one_at_a_time = Lock()  # the cascade keeps the picture that it searches, so two at once spoil each other
+        self._one_at_a_time = Lock()  # the cascade stores the current picture, so concurrent calls would interfere
         if self._cascade.empty():
             raise MissingRequirement(
                 "OpenCV's cascade for faces is missing; pip install --force-reinstall 'edgefer[cascade]'"
             )
 
     def find(self, picture: NDArray[np.uint8], min_face: int | None = None) -> list[Face]:
-        """Return the faces of a picture, the largest first; see `edgefer.faces.face.Detector`."""
+        """Return the faces of a picture, largest first; see `edgefer.faces.face.Detector`."""
         grey = picture if picture.ndim == 2 else self._cv2.cvtColor(picture, self._cv2.COLOR_RGB2GRAY)
         shrink = max(1.0, max(grey.shape) / _MAX_SIDE)
         if shrink > 1:

@@ -1,4 +1,4 @@
-"""The square around a face, cut out of its picture and turned upright."""
+"""Crop the square around a face and turn it upright."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from PIL import Image
 
 from edgefer.faces.face import Face
 
-LEVEL = 10.0  # degrees; landmarks are a few degrees off, and a turn blurs
-_LARGEST = 256  # pixels of a side that is turned: networks take 40 to 100
+LEVEL = 10.0  # degrees; landmarks are off by a few, and rotation blurs
+_LARGEST = 256  # maximum side in pixels of a rotated crop: networks take 40 to 100
 
 
 def of(picture: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
-    """Return what a network judges of a face: the square with its longer side, turned upright from 10 degrees on."""
+    """Return a network's input for a face: the square on its longer side, turned upright from 10 degrees on."""
     return square(picture, face.x, face.y, face.side, face.roll if abs(face.roll) > LEVEL else 0.0)
 
 
 def square(
     picture: NDArray[np.uint8], x: float, y: float, side: float, roll: float = 0.0, size: int | None = None
 ) -> NDArray[np.uint8]:
-    """Return a square of a picture. Beyond the picture's edge its last pixels go on.
+    """Return a square of a picture. Beyond the picture, edge pixels are repeated.
 
     Args:
         picture: uint8, (H, W) grey or (H, W, 3) RGB.
-        x: of the middle, in pixels of the picture.
-        y: of the middle.
-        side: of the square.
-        roll: degrees that the square is turned clockwise; what is returned is turned back.
-        size: side of what is returned; by default that of the square, at most 256 where it is turned.
+        x: centre in pixels.
+        y: centre in pixels.
+        side: of the square in pixels.
+        roll: clockwise rotation of the square in degrees, which is undone.
+        size: side of the result; by default that of the square, at most 256 if rotated.
 
     Returns:
         uint8, (size, size) or (size, size, 3).
@@ -48,7 +48,7 @@ def square(
     left, top = math.floor(x) - reach, math.floor(y) - reach
     image = Image.fromarray(rectangle(picture, left, top, 2 * reach + 1, 2 * reach + 1))
     x, y = x - left, y - top
-    if side > size:  # made smaller first, by averages: a turn samples points
+    if side > size:  # area averaging first: rotation samples single points
         shrink = size / side
         small = tuple(max(1, round(length * shrink)) for length in image.size)
         x, y, side = x * small[0] / image.width, y * small[1] / image.height, float(size)
@@ -66,7 +66,7 @@ def square(
 
 
 def rectangle(picture: NDArray[np.uint8], left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:
-    """Return a rectangle of a picture that may lie beyond its edge."""
+    """Return a rectangle of a picture, which may extend beyond its edge."""
     high, wide = picture.shape[:2]
     if left >= 0 and top >= 0 and left + width <= wide and top + height <= high:
         return np.ascontiguousarray(picture[top : top + height, left : left + width])

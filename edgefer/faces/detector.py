@@ -1,4 +1,4 @@
-"""Which detector finds faces: a named file, YuNet from the cache or the network, or OpenCV's cascade."""
+"""Select the face detector: a given file, YuNet (cached or downloaded), or OpenCV's cascade."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CASCADE = "cascade"
 
 
 def named(detector: str | os.PathLike[str] | None = None) -> str:
-    """Return what names the detector: the argument, else EDGEFER_DETECTOR, else nothing."""
+    """Return the selected detector: the argument, else EDGEFER_DETECTOR, else an empty string."""
     return os.fspath(detector) if detector is not None else os.environ.get(VARIABLE, "")
 
 
@@ -27,12 +27,12 @@ def open_detector(detector: str | os.PathLike[str] | None = None, threads: int =
 
     Args:
         detector: an ONNX file with YuNet's inputs and outputs, or ``cascade`` for OpenCV's; by default
-            EDGEFER_DETECTOR, else YuNet, which is fetched once. Where that fails, the cascade, and a line says so.
-        threads: for one operator of YuNet.
+            EDGEFER_DETECTOR, else YuNet, downloaded once. If that fails, the cascade is used with a note.
+        threads: intra-operator threads of YuNet.
 
     Raises:
-        InputError: the named file is not there or is another network.
-        MissingRequirement: there is no detector; one line that says why and what to do.
+        InputError: the given file is missing or is another network.
+        MissingRequirement: no detector is available; the message says why and what to do.
     """
     name = named(detector)
     if name == CASCADE:
@@ -54,7 +54,7 @@ def open_detector(detector: str | os.PathLike[str] | None = None, threads: int =
 
 
 def in_use(detector: str | os.PathLike[str] | None = None) -> tuple[bool, str, str]:
-    """Return whether YuNet is used, what would be used now, and what to do for a better one. Nothing is fetched."""
+    """Return whether YuNet is used, the current detector, and how to get a better one. Nothing is downloaded."""
     name = named(detector)
     if name == CASCADE:
         return False, f"OpenCV's cascade ({VARIABLE})", f"unset {VARIABLE} to use YuNet, which finds more"

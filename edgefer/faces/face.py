@@ -1,4 +1,4 @@
-"""What a detector says of a picture: `Face`, and the interface `Detector` that gives them."""
+"""A detected face, `Face`, and the interface of detectors, `Detector`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Landmarks = tuple[tuple[float, float], ...]
 
 
 class Box(NamedTuple):
-    """A rectangle in whole pixels of the picture, within it."""
+    """A rectangle in whole pixels, within the picture."""
 
     left: int
     top: int
@@ -23,15 +23,15 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Face:
-    """A face that was found. All positions are in pixels of the picture, (0, 0) at the top left corner.
+    """A detected face. Positions are in pixels of the picture, origin at the top left corner.
 
     Attributes:
-        x, y: middle of the face.
-        width, height: of the upright rectangle around it.
-        score: how sure the detector is, 0 to 1; None of a detector that does not say.
-        landmarks: (x, y) of the eyes, the tip of the nose and the corners of the mouth; what is left in the picture
-            comes first. Empty of a detector that finds none.
-        roll: degrees that the face is turned clockwise in the picture; 0 of a detector that does not say.
+        x, y: centre of the face.
+        width, height: of its upright bounding box.
+        score: the detector's confidence, 0 to 1; None if it has none.
+        landmarks: (x, y) of the eyes, the tip of the nose and the corners of the mouth, the one further left in the
+            picture first. Empty if the detector has none.
+        roll: clockwise rotation of the face in degrees; 0 if the detector does not report it.
     """
 
     x: float
@@ -44,16 +44,16 @@ class Face:
 
     @property
     def side(self) -> float:
-        """Side of the square that is judged: the longer side, which benchmarks/faces/faces.py measured to be best."""
+        """Side of the square to classify: the longer side, best by measurement (benchmarks/faces/faces.py)."""
         return max(self.width, self.height)
 
     @property
     def rank(self) -> float:
-        """Score times size: faces are sorted by it, so that a large doubtful one comes behind a large sure one."""
+        """Score times size, the sort key: a large uncertain face comes after a large certain one."""
         return self.side * (1.0 if self.score is None else self.score)
 
     def box(self, picture: NDArray[np.uint8]) -> Box:
-        """Return the square that is judged, cut to the picture."""
+        """Return the square to classify, clipped to the picture."""
         height, width = picture.shape[:2]
         left, right = (min(max(round(self.x + sign * self.side / 2), 0), width) for sign in (-1, 1))
         top, bottom = (min(max(round(self.y + sign * self.side / 2), 0), height) for sign in (-1, 1))
@@ -62,28 +62,28 @@ class Face:
 
 
 class Detector(Protocol):
-    """Finds faces. Any thread may call `find`, several at once too.
+    """Finds faces. `find` is thread-safe.
 
     Attributes:
-        title: what a person calls it, with the file or version it is: ``YuNet (yunet_s_dynamic.onnx)``.
+        title: name with file or version, e.g. ``YuNet (yunet_s_dynamic.onnx)``.
     """
 
     title: str
 
     def find(self, picture: NDArray[np.uint8], min_face: int | None = None) -> list[Face]:
-        """Return the faces of a picture, the one with the highest `Face.rank` first.
+        """Return the faces of a picture, sorted by `Face.rank`, highest first.
 
         Args:
             picture: uint8, (H, W) grey or (H, W, 3) RGB.
-            min_face: side in pixels of the smallest face to look for; by default a share of the picture's longer side.
+            min_face: smallest face to find, side in pixels; by default a share of the picture's longer side.
         """
 
 
 def roll(landmarks: Landmarks) -> float:
-    """Return the degrees that a face is turned clockwise, -180 to 180.
+    """Return the clockwise rotation of a face in degrees, -180 to 180.
 
-    The direction from left eye to right eye and the one from eyes to mouth, a quarter turn on, are added up: their
-    lengths weigh them, so that the eyes of a face in profile, which are close together, decide little.
+    The vector from left to right eye and the vector from eyes to mouth, turned by 90 degrees, are added. Their lengths
+    act as weights, so the eyes of a face in profile, which are close together, count little.
     """
     eye, other, _, corner, opposite = (complex(*point) for point in landmarks)
     down = (corner + opposite) / 2 - (eye + other) / 2

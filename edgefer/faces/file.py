@@ -1,4 +1,4 @@
-"""YuNet's file: fetched once from its authors' repository, at a pinned commit, and kept in the cache."""
+"""YuNet's file: downloaded once from its authors' repository at a pinned commit, and cached."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BYTES = 237_823
 
 
 def cached() -> Path | None:
-    """Return the file in the cache; None where it is not there, or is another than was fetched."""
+    """Return the cached file; None if it is missing or was changed."""
     file = place()
     try:
         content = limits.read_bytes(file, BYTES)
@@ -28,15 +28,15 @@ def cached() -> Path | None:
 
 
 def place() -> Path:
-    """Return where the file is kept."""
+    """Return the file's path in the cache."""
     return paths.cache_dir() / "faces" / NAME
 
 
 def fetch() -> Path:
-    """Return the file in the cache, and fetch it first where it is not there.
+    """Return the cached file, downloading it first if needed.
 
     Raises:
-        MissingRequirement: it cannot be had; one line that says why.
+        MissingRequirement: it is not available; the message says why.
     """
     if (there := cached()) is not None:
         return there

@@ -1,4 +1,4 @@
-"""What lowers the trust in an answer, as far as a face's size and landmarks say it."""
+"""Reasons to trust a prediction less, from a face's size, score and landmarks."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ SMALL = "small"
 PROFILE = "profile"
 OCCLUDED = "occluded"
 SMALL_SIDE = 32  # pixels
-_CLEAR = 0.88  # YuNet's score below which a face is more likely covered than not; chosen on PublicTest
-_PROFILE_TURN = 0.35  # of the distance between eyes and mouth that the nose is beside their line
+_CLEAR = 0.88  # below this score of YuNet, a face is more likely occluded than not; chosen on PublicTest
+_PROFILE_TURN = 0.35  # offset of the nose from the centre line / distance between eyes and mouth
 
 
 def of(face: Face) -> tuple[str, ...]:
-    """Return ``small``, ``profile`` and ``occluded`` where they hold; benchmarks/faces/faces.py has what each costs.
+    """Return which of ``small``, ``profile`` and ``occluded`` apply; benchmarks/faces/faces.py has their effect.
 
-    ``occluded`` goes by the score alone, so it stands on some faces that are blurred or dark, too.
+    ``occluded`` is based only on the score, so it also flags some blurred or dark faces.
     """
     found = []
     if face.side < SMALL_SIDE:
@@ -30,9 +30,9 @@ def of(face: Face) -> tuple[str, ...]:
 
 
 def turn(face: Face) -> float:
-    """Return how far the nose is from the line between the middles of eyes and mouth, over that line's length.
+    """Return the distance of the nose from the line between eye and mouth centres, over that line's length.
 
-    It grows with the angle that the head is turned to the side, and does not depend on roll. 0 without landmarks.
+    It grows with the head's yaw and does not depend on roll. 0 without landmarks.
     """
     if not face.landmarks:
         return 0.0

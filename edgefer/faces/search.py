@@ -1,4 +1,4 @@
-"""YuNet over a picture of any size: as a whole, in tiles where small faces are looked for, with a margin if it is one.
+"""YuNet on pictures of any size: the whole picture, tiles for small faces, and a margin for a picture of one face.
 
 The constants were chosen on FER2013's PublicTest (`benchmarks/faces/faces.py --split val`).
 """
@@ -17,40 +17,40 @@ from edgefer.faces import crop
 from edgefer.faces.face import Face
 from edgefer.faces.yunet import YuNet
 
-THRESHOLD = 0.72  # least score of a face
-_CERTAIN = 0.85  # first score from which on nothing is looked at again, if it is upright
-_DOUBTFUL = 0.75  # best score below which the picture is looked at again, turned to one side, then to the other
-_TURNS = (-30.0, 30.0)  # degrees: the network learned from faces that are about upright
-_TILTED = 10.0  # degrees of roll from which on a face is looked at again, turned upright: as it is cut out then
-_LOOKS = 3  # at most: each finds about half of the roll that is left
-MIN_CROP, LARGEST_CROP = 48, 512  # shorter and longer side of pictures that may be one face
-_LONGEST_TO_SHORT = 2  # sides of such a picture
-_CROP_THRESHOLD = 0.25  # least score there: a face is likely
-_CANDIDATE = 0.25  # least score at which a place is looked at again
-_MAX_CANDIDATES = 64  # that are looked at again
-_WEAK, _MAX_WEAK = 0.4, 5  # below this score, no more than so many of them
-_LOOK, _CANVAS = 160, 224  # side of what is looked at again, and of the black square that it lies in
-_FARTHEST, _LEAST, _LARGEST = 0.35, 0.4, 1.8  # of its side: from its middle, and sides of a face that fills it
-_WHOLE = 640  # longest side at which a picture is looked at as a whole
-_SMALLEST = 48  # side in pixels of the smallest face that YuNet finds well
-_SHARE = 1 / 64  # of the longer side: the smallest face that is looked for unless somebody says otherwise
-_FILLED = 0.6  # of a picture's longer side: from this side on a face is the whole picture
+THRESHOLD = 0.72  # minimum score of a face
+_CERTAIN = 0.85  # from this first score on, an upright face needs no second pass
+_DOUBTFUL = 0.75  # below this best score, the picture is searched again, rotated either way
+_TURNS = (-30.0, 30.0)  # degrees: the network was trained on roughly upright faces
+_TILTED = 10.0  # degrees of roll from which a face is checked again, turned upright as for cropping
+_LOOKS = 3  # maximum: each pass finds about half of the remaining roll
+MIN_CROP, LARGEST_CROP = 48, 512  # shorter and longer side of pictures that may be a single face
+_LONGEST_TO_SHORT = 2  # aspect ratio of such a picture
+_CROP_THRESHOLD = 0.25  # minimum score there: a face is likely
+_CANDIDATE = 0.25  # minimum score for a second pass
+_MAX_CANDIDATES = 64  # maximum number of second passes
+_WEAK, _MAX_WEAK = 0.4, 5  # maximum number of second passes below this score
+_LOOK, _CANVAS = 160, 224  # side of the region in the second pass, and of the black square around it
+_FARTHEST, _LEAST, _LARGEST = 0.35, 0.4, 1.8  # / its side: distance from the centre, side of a face that fills it
+_WHOLE = 640  # maximum side of a picture searched as a whole
+_SMALLEST = 48  # smallest face that YuNet finds reliably, side in pixels
+_SHARE = 1 / 64  # default smallest face / longer side
+_FILLED = 0.6  # from this side / longer side on, a face is the whole picture
 _TILE = 1024
-_MAX_PIXELS = 24_000_000  # of a picture in tiles: a second or two
-_STEP = 4.0  # from one size to the next: faces too large for a tile's overlap are small in the next
-_EDGE = 3  # a box so near to a tile's edge may be part of a face
-_WITHIN = 0.5  # of the smaller face's area: from here on two boxes are one face
+_MAX_PIXELS = 24_000_000  # maximum number of tiles of a picture: a second or two
+_STEP = 4.0  # scale between sizes: faces larger than a tile's overlap are small in the next
+_EDGE = 3  # a box this close to a tile's edge may be a partial face
+_WITHIN = 0.5  # overlap / smaller face's area: from here on two boxes are the same face
 _ENLARGED = 2.0  # at most
-_STEEPEST = 70.0  # degrees; what says more is mostly wrong
+_STEEPEST = 70.0  # degrees; larger estimates are mostly wrong
 
 
 class Search:
-    """A detector: YuNet, and how a picture is given to it. See `edgefer.faces.face.Detector`.
+    """YuNet with its search strategy. See `edgefer.faces.face.Detector`.
 
     Args:
-        network: to run.
-        title: what a person calls it.
-        threshold: least score of a face.
+        network: YuNet.
+        title: display name.
+        threshold: minimum score of a face.
     """
 
     def __init__(self, network: YuNet, title: str, threshold: float = THRESHOLD) -> None:
@@ -58,18 +58,18 @@ class Search:
         self._network, self._threshold = network, threshold
 
     def find(self, picture: NDArray[np.uint8], min_face: int | None = None) -> list[Face]:
-        """Return the faces of a picture, the one with the highest `Face.rank` first.
+        """Return the faces of a picture, sorted by `Face.rank`, highest first.
 
         Args:
             picture: uint8, (H, W) grey or (H, W, 3) RGB.
-            min_face: side in pixels of the smallest face to look for: small ones take time. By default 48, and in
+            min_face: smallest face to find, side in pixels; smaller takes longer. By default 48, and in
                 pictures longer than 3,072 pixels a 64th of that.
         """
         longest = max(picture.shape[:2])
         least = max(1, min_face) if min_face else max(_SMALLEST, longest * _SHARE)
         coarse, fine = min(1.0, _WHOLE / longest), min(_ENLARGED, _SMALLEST / least)
         fine = min(fine, math.sqrt(_MAX_PIXELS / (picture.shape[0] * picture.shape[1])))
-        if min_face and fine < coarse:  # larger faces alone: a smaller picture is quicker
+        if min_face and fine < coarse:  # only larger faces: a smaller picture is faster
             coarse = fine
         small = _resized(picture, coarse)
         faces = self._in(small, picture)
@@ -94,12 +94,12 @@ class Search:
         return sorted(faces, key=lambda face: -face.rank)
 
     def _in(self, small: NDArray[np.uint8], picture: NDArray[np.uint8]) -> list[Face]:
-        """Return what is found in a picture made smaller, in pixels of the picture."""
+        """Detect faces in a downscaled picture; positions are in pixels of the picture."""
         back = (picture.shape[1] / small.shape[1], picture.shape[0] / small.shape[0])
         return [_moved(face, back, (0, 0)) for face in self._network.run(small, _CANDIDATE)]
 
     def _tiles(self, picture: NDArray[np.uint8], scale: float, overlap: float) -> list[Face]:
-        """Return what is found in parts that overlap, so that each face up to `overlap` pixels is whole in one."""
+        """Detect faces in overlapping tiles; each face up to `overlap` pixels is complete in one of them."""
         large = _resized(picture, scale)
         back = (picture.shape[1] / large.shape[1], picture.shape[0] / large.shape[0])
         high, wide = large.shape[:2]
@@ -122,10 +122,10 @@ class Search:
         return found
 
     def _turned(self, small: NDArray[np.uint8], picture: NDArray[np.uint8], turn: float) -> list[Face]:
-        """Return what is found in a picture made smaller and turned, in pixels of the picture.
+        """Detect faces in a downscaled and rotated picture; positions are in pixels of the picture.
 
-        Nearest pixels are turned in a ninth of the time of bilinear ones. They find the same faces, since what is
-        found is looked at again in the picture itself.
+        Nearest-neighbour rotation takes a ninth of the time of bilinear. It finds the same faces, since detections are
+        checked again in the picture itself.
         """
         across, down = picture.shape[1] / small.shape[1], picture.shape[0] / small.shape[0]
         middle = complex(small.shape[1], small.shape[0]) / 2
@@ -144,15 +144,15 @@ class Search:
         return found
 
     def _sure(self, picture: NDArray[np.uint8], faces: list[Face]) -> list[Face]:
-        """Return faces with the score of a second look, which of weak ones only the strongest few get."""
+        """Return faces rescored by a second pass; only the strongest of the weak ones get it."""
         apart = _apart(faces)[:_MAX_CANDIDATES]
         strong = sum((face.score or 0.0) >= _WEAK for face in apart)
         return _apart([self._again(picture, face) for face in apart[: strong + _MAX_WEAK]])
 
     def _again(self, picture: NDArray[np.uint8], face: Face) -> Face:
-        """Return a face with the score and roll of a second, closer look, turned upright and cut out on black.
+        """Return a face with score and roll from a second pass on the upright crop on black.
 
-        Among places with the same first score, the second one is high where there is a face: it counts twice.
+        For candidates with equal first scores, the second score separates faces from others, so it counts twice.
         """
         first, second = face.score or 0.0, 0.0
         if first >= _CERTAIN and abs(face.roll) < _TILTED:
@@ -169,7 +169,7 @@ class Search:
         return replace(face, score=(first + 2 * second) / 3, roll=roll if abs(roll) <= _STEEPEST else 0.0)
 
     def _whole(self, picture: NDArray[np.uint8]) -> Face | None:
-        """Return the face that a picture is, if it is one."""
+        """Return the face that fills the picture, if there is one."""
         high, wide = picture.shape[:2]
         scale = _LOOK / max(high, wide)
         seen = self._look(_resized(picture, scale))
@@ -182,7 +182,7 @@ class Search:
         return replace(face, x=wide / 2, y=high / 2, width=float(wide), height=float(high))
 
     def _look(self, part: NDArray[np.uint8]) -> Face | None:
-        """Return the face that fills a small picture, in pixels of the black square that it was put into."""
+        """Return the face that fills a small picture, in pixels of the black square around it."""
         high, wide = part.shape[:2]
         top, left = (_CANVAS - high) // 2, (_CANVAS - wide) // 2
         canvas = np.zeros((_CANVAS, _CANVAS, *part.shape[2:]), np.uint8)
@@ -200,7 +200,7 @@ def _best(faces: list[Face]) -> float:
 
 
 def _apart(faces: list[Face]) -> list[Face]:
-    """Return faces without those that overlap, or lie within, one with a higher score; the highest score first."""
+    """Return faces without those that overlap or lie within one with a higher score; highest score first."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -(face.score or 0.0)):
         if all(_shared(face, other) <= _WITHIN for other in kept):
@@ -209,7 +209,7 @@ def _apart(faces: list[Face]) -> list[Face]:
 
 
 def _shared(face: Face, other: Face) -> float:
-    """Return the area that two faces share over the smaller one's."""
+    """Return the intersection of two faces / area of the smaller one."""
     across, down = (
         max(0.0, min(at + size / 2, there + length / 2) - max(at - size / 2, there - length / 2))
         for at, size, there, length in (
@@ -221,13 +221,13 @@ def _shared(face: Face, other: Face) -> float:
 
 
 def may_be_face(picture: NDArray[np.uint8]) -> bool:
-    """Return whether a picture has the size and shape of a face that was cut out."""
+    """Return whether a picture has the size and shape of a cropped face."""
     short, long = sorted(picture.shape[:2])
     return bool(short >= MIN_CROP and long <= min(LARGEST_CROP, _LONGEST_TO_SHORT * short))
 
 
 def _starts(length: int, overlap: int) -> list[int]:
-    """Return where tiles begin along a side; the last one ends at the edge."""
+    """Return the tile offsets along a side; the last tile ends at the edge."""
     if length <= _TILE:
         return [0]
     number = math.ceil((length - overlap) / (_TILE - overlap))
@@ -243,7 +243,7 @@ def _resized(picture: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
 
 
 def _moved(face: Face, scale: tuple[float, float], offset: tuple[float, float]) -> Face:
-    """Return a face in pixels of the picture: moved by `offset`, then `scale` times larger."""
+    """Return a face in pixels of the picture: moved by `offset`, then scaled by `scale`."""
     (across, down), (left, top) = scale, offset
     return replace(
         face,

@@ -1,8 +1,8 @@
-"""YuNet's network and what its outputs mean (Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector").
+"""YuNet and its output decoding (Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector").
 
-It runs with ONNX Runtime on every device. OpenVINO gives the same outputs, takes a tenth to two fifths longer and
-compiles for a second for each new size of picture (`runtimes` in benchmarks/results/faces.json). TensorRT would need
-an engine for each size, and sessions here have one output, not twelve; it was not measured.
+It runs on ONNX Runtime on every device. OpenVINO gives the same outputs, is 10 to 40 % slower and
+compiles for a second per new picture size (`runtimes` in benchmarks/results/faces.json). TensorRT would need
+an engine per size, and its sessions here have one output, not twelve; it was not measured.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from edgefer.faces.face import Face, roll
 from edgefer.lines import one_line, printable
 
 _STRIDES = (8, 16, 32)
-_PARTS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}  # outputs for each stride, and values for each place
-_MULTIPLE = 32  # of height and width
-_OVERLAP = 0.3  # intersection over union from which two boxes are one face
-_MOST = 1000  # boxes that are compared with one another
+_PARTS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}  # outputs per stride, and values per position
+_MULTIPLE = 32  # divisor of height and width
+_OVERLAP = 0.3  # intersection over union from which two boxes are the same face
+_MOST = 1000  # maximum number of boxes for non-maximum suppression
 
 
 class YuNet:
-    """The network, ready to run. Any thread may call `run`.
+    """The network, ready to run. `run` is thread-safe.
 
     Args:
         model: an ONNX file with YuNet's input and outputs.
-        threads: for one operator.
+        threads: intra-operator threads.
 
     Raises:
-        InputError: it is not there, no ONNX, or another network.
+        InputError: the file is missing, not ONNX, or another network.
     """
 
     def __init__(self, model: Path, threads: int = 1) -> None:
@@ -43,7 +43,7 @@ class YuNet:
         wire.check(content, self._name)
         try:
             self._session = runtime.open_session(content, runtime.options(threads))
-        except Exception as error:  # onnxruntime's own errors share no base class
+        except Exception as error:  # onnxruntime's exceptions share no base class
             raise InputError(f"{self._name} cannot be loaded by ONNX Runtime: {runtime.said(error)}") from error
         self._outputs = [f"{part}_{stride}" for stride in _STRIDES for part in _PARTS]
         inputs, outputs = self._session.get_inputs(), {output.name for output in self._session.get_outputs()}
@@ -54,23 +54,23 @@ class YuNet:
         self._input = inputs[0].name
 
     def run(self, picture: NDArray[np.uint8], threshold: float) -> list[Face]:
-        """Return the faces in a picture at the size that it has, the highest score first.
+        """Return the faces in a picture at its own size, highest score first.
 
         Args:
             picture: uint8, (H, W) grey or (H, W, 3) RGB.
-            threshold: least score.
+            threshold: minimum score.
 
         Raises:
             InputError: the network's outputs are not YuNet's.
         """
         height, width = (-(-side // _MULTIPLE) * _MULTIPLE for side in picture.shape[:2])
         pixels = np.zeros((1, 3, height, width), np.float32)  # BGR, 0 to 255
-        for number in range(3):  # one by one: half the time of all at once
+        for number in range(3):  # one by one: half the time of all together
             channel = picture if picture.ndim == 2 else picture[..., 2 - number]
             pixels[0, number, : picture.shape[0], : picture.shape[1]] = channel
         try:
             values = self._session.run(self._outputs, {self._input: pixels})
-        except Exception as error:  # onnxruntime's own errors share no base class
+        except Exception as error:  # onnxruntime's exceptions share no base class
             raise InputError(f"{self._name} cannot run: {one_line(error, 200)}") from error
         found = []
         for number, stride in enumerate(_STRIDES):
@@ -80,7 +80,7 @@ class YuNet:
                 if value.shape != (1, positions, size):
                     raise InputError(f"{self._name} is not YuNet: an output has shape {value.shape}")
             cls, obj, bbox, kps = (value[0] for value in four)
-            likely = np.flatnonzero(cls[:, 0] * obj[:, 0] >= threshold**2)  # most places are not, and most strides
+            likely = np.flatnonzero(cls[:, 0] * obj[:, 0] >= threshold**2)  # most positions and strides are below it
             if len(likely):
                 found.append(_decode(cls, obj, bbox, kps, likely, stride, width // stride))
         if not found:
@@ -105,10 +105,10 @@ def _decode(
     stride: int,
     columns: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return what the outputs of some places at one stride mean; places are numbered row by row.
+    """Decode outputs of some positions at one stride; positions are numbered row by row.
 
     Returns:
-        Boxes (n, 4): middle, width and height; landmarks (n, 5, 2); scores (n).
+        Boxes (n, 4): centre, width and height; landmarks (n, 5, 2); scores (n).
     """
     scores = np.sqrt(np.clip(cls[places, 0], 0, 1) * np.clip(obj[places, 0], 0, 1))
     place = np.stack([places % columns, places // columns], axis=1).astype(np.float32)
@@ -119,10 +119,10 @@ def _decode(
 
 
 def suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32], overlap: float = _OVERLAP) -> list[int]:
-    """Return the boxes that no box with a higher score overlaps, the highest score first.
+    """Non-maximum suppression: return the remaining boxes, highest score first.
 
     Args:
-        boxes: (n, 4): middle, width and height.
+        boxes: (n, 4): centre, width and height.
         scores: (n).
         overlap: intersection over union.
     """

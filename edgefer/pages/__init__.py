@@ -1,1 +1,1 @@
-"""What edgefer's HTML pages are made of: SVG by hand, style, script, content security policy (extra `report`)."""
+"""Building blocks of edgefer's HTML pages: SVG, style, script, content security policy (extra `report`)."""

@@ -1,7 +1,7 @@
-"""A page as one HTML file that needs nothing else: a template, style, a script and a policy that runs no other one.
+"""Render a page as one self-contained HTML file, with a policy that allows no script but its own.
 
-A template stands next to the module that fills it, as ``NAME.html.j2``, with what of its style no other page has as
-``NAME.css``. It begins with ``head`` of ``parts.html.j2``, which has what pages share, and ends with ``foot``.
+A template is stored next to the module that fills it, as ``NAME.html.j2``; its own style is in ``NAME.css``. It starts
+with ``head`` of ``parts.html.j2``, which holds the parts shared by all pages, and ends with ``foot``.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def html(template: Path, more_style: str = "", **values: object) -> str:
 
     Args:
         template: ``NAME.html.j2``.
-        more_style: rules for what the page takes from elsewhere.
-        values: what it shows. Whatever is not `Markup` is escaped.
+        more_style: CSS for content from other modules.
+        values: template variables, escaped unless they are `Markup`.
     """
     environment = Environment(
         loader=FileSystemLoader([template.parent, _FOLDER]),
@@ -54,7 +54,7 @@ def html(template: Path, more_style: str = "", **values: object) -> str:
 
 
 def shown(value: object) -> object:
-    """Return what a page shows of a value: a name's control characters as escapes, bidi controls among them."""
+    """Return a value as text, with control characters in names (including bidi controls) escaped."""
     return printable_lines(value) if type(value) is str else value
 
 

@@ -1,4 +1,4 @@
-"""Pixels inside a page: an address that is the picture itself."""
+"""Inline images as data URLs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def address(pixels: NDArray[np.uint8], side: int | None = None) -> str:
     """Return ``data:image/png;base64,...``.
 
     Args:
-        pixels: uint8, (H, W) grey, (H, W, 3) RGB or (H, W, 4) with opacity.
-        side: largest width and height; a larger picture is made smaller.
+        pixels: uint8, (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
+        side: maximum width and height; larger images are scaled down.
     """
     picture = Image.fromarray(pixels)
     if side is not None:

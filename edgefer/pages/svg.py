@@ -1,7 +1,7 @@
-"""SVG by hand, as much of it as a few small charts take: elements, scales, axes.
+"""A small SVG writer for charts: elements, scales, axes.
 
-Colours and fonts are the page's: shapes have classes (``grid``, ``tick``, ``curve``), its style sheet does the rest.
-A shape's ``title`` is what a pointer shows without a script.
+Colours and fonts come from the page's style sheet, through classes (``grid``, ``tick``, ``curve``). A shape's ``title``
+is its tooltip, without a script.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ except ModuleNotFoundError as missing:
 __all__ = ["Markup", "Scale", "Shape", "axes", "chart", "element", "line", "mark", "number", "text", "width_of"]
 
 _FONT = 11.0
-_LETTER = 0.56  # mean width of a letter over the font's size
+_LETTER = 0.56  # mean width of a letter / font size
 Shape: TypeAlias = Literal["circle", "diamond", "square"]
 
 
 @dataclass(frozen=True)
 class Scale:
-    """From a value to a place on an axis.
+    """Maps values to positions on an axis.
 
     Attributes:
         low: value at `start`.
         high: value at `end`; greater than `low`.
-        start: place of `low`, in the units of the chart.
-        end: place of `high`.
-        log: logarithmic; `low` is greater than 0.
+        start: position of `low`, in chart units.
+        end: position of `high`.
+        log: logarithmic; requires `low` > 0.
     """
 
     low: float
@@ -44,7 +44,7 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """Return the place of a value."""
+        """Return the position of a value."""
         if self.log:
             share = math.log(value / self.low) / math.log(self.high / self.low)
         else:
@@ -52,7 +52,7 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
     def ticks(self, most: int = 6) -> list[float]:
-        """Return round values between `low` and `high`, at most about so many."""
+        """Return at most about `most` round values between `low` and `high`."""
         if not self.log:
             return _round_values(self.low, self.high, most)
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
@@ -72,7 +72,7 @@ def _round_values(low: float, high: float, most: int) -> list[float]:
 
 
 def element(tag: str, *content: str, **attributes: str | float | None) -> Markup:
-    """Return an element. What is not `Markup` is escaped; ``class_`` is ``class``, ``stroke_width`` stroke-width."""
+    """Return an element. Text is escaped unless it is `Markup`; ``class_`` and ``stroke_width`` are renamed."""
     listed = Markup("").join(
         Markup(' {}="{}"').format(name.rstrip("_").replace("_", "-"), _attribute(value))
         for name, value in attributes.items()
@@ -86,13 +86,13 @@ def _attribute(value: str | float) -> str:
 
 
 def chart(width: float, height: float, alternative: str, *content: Markup) -> Markup:
-    """Return a chart as one picture to a screen reader.
+    """Return a chart, a single image to screen readers.
 
     Args:
-        width: in units of about a pixel on a phone.
-        height: likewise.
-        alternative: what is read out instead.
-        content: its shapes.
+        width: in chart units, about a pixel each on a phone.
+        height: in chart units.
+        alternative: text for screen readers.
+        content: shapes.
     """
     box = f"0 0 {width:g} {height:g}"
     return Markup('<svg role="img" aria-label="{}" viewBox="{}">{}</svg>').format(
@@ -101,24 +101,24 @@ def chart(width: float, height: float, alternative: str, *content: Markup) -> Ma
 
 
 def text(x: float, y: float, content: str, class_: str = "tick", anchor: str = "middle") -> Markup:
-    """Return a line of text whose base line is at `y`."""
+    """Return a line of text with its baseline at `y`."""
     return element("text", content, x=x, y=y, class_=class_, text_anchor=anchor)
 
 
 def width_of(content: str) -> float:
-    """Return about how wide a line of text will be."""
+    """Return the approximate width of a line of text."""
     return len(content) * _FONT * _LETTER
 
 
 def axes(x: Scale, y: Scale, x_title: str, y_title: str, x_ticks: Iterable[float] | None = None) -> Markup:
-    """Return grid, numbers and titles of two axes; x runs along `y.start`, the lower end.
+    """Return grid, tick labels and titles of two axes; x runs along `y.start`, the lower end.
 
     Args:
         x: horizontal.
         y: vertical.
-        x_title: under the numbers; empty for none.
-        y_title: above the chart, at the left, where it is read without turning one's head; empty for none.
-        x_ticks: in place of round values.
+        x_title: below the tick labels; empty for none.
+        y_title: above the chart at the left, so that it is horizontal; empty for none.
+        x_ticks: replace the round values.
     """
     parts = []
     for value in x.ticks() if x_ticks is None else x_ticks:
@@ -137,19 +137,19 @@ def axes(x: Scale, y: Scale, x_title: str, y_title: str, x_ticks: Iterable[float
 
 
 def number(value: float) -> str:
-    """Return a tick's number as short as it can be."""
+    """Format a tick's value as briefly as possible."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def mark(shape: Shape, x: float, y: float, size: float = 5, class_: str = "") -> Markup:
-    """Return a point.
+    """Return a marker.
 
     Args:
-        shape: so that colour is not all that tells points apart.
-        x: its middle.
-        y: its middle.
-        size: half of its width.
-        class_: classes beside ``mark``.
+        shape: distinguishes points without colour.
+        x: centre.
+        y: centre.
+        size: half the width.
+        class_: classes in addition to ``mark``.
     """
     name = f"mark {class_}".strip()
     if shape == "square":

@@ -1,7 +1,7 @@
-"""A network's INT8 file the cheap way: calibrated and not fine-tuned, for the CPU alone, and timed beside FP32.
+"""Make an INT8 file cheaply: calibrated without fine-tuning, only for the CPU, and timed against FP32.
 
-The steps are those of `edgefer compress --ptq`, by the same functions. What is left out: the files of other targets,
-the gate, the bundle.
+The steps and functions are those of `edgefer compress --ptq`, without files for other targets, the gate and the
+bundle.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _TIMED_IMAGES = 50
 
 @dataclass(frozen=True)
 class CalibratedNetwork:
-    """An INT8 network and what it costs.
+    """An INT8 network with its cost.
 
     Attributes:
         model: lowered for CPUs.
-        speed: its latency beside FP32's, batch 1, one thread.
+        speed: latency of INT8 and FP32, batch 1, one thread.
     """
 
     model: ModelProto
@@ -36,17 +36,17 @@ class CalibratedNetwork:
 
     @property
     def bytes(self) -> int:
-        """Of its file."""
+        """Size of the file."""
         return int(self.model.ByteSize())
 
 
 def calibrated(network: torch.nn.Module, images: torch.Tensor, plan: Scheme, half_range: bool) -> CalibratedNetwork:
-    """Return a network in INT8.
+    """Convert a network to INT8.
 
     Args:
         network: trained or not.
-        images: that activation ranges come from, as the network takes them, float32, (n, C, H, W).
-        plan: how they are made.
+        images: calibration inputs, preprocessed, float32, (n, C, H, W).
+        plan: calibration settings.
         half_range: see `quantization.quantize`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A search as one HTML file that needs nothing else (extra `report`)."""
+"""Render a search as one self-contained HTML file (extra `report`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgefer.search.result import PAGE_FILE, SearchResult, TrialRow
 
 _TEMPLATE = Path(__file__).with_name("search.html.j2")
 _TITLES = {"accuracy": "INT8 accuracy", "latency": "INT8 latency", "bytes": "INT8 file"}
-_FEW = 30  # measured trials: with fewer, importances say little
+_FEW = 30  # with fewer measured trials, importances are unreliable
 
 
 def write(found: SearchResult, folder: Path) -> Path:
@@ -62,7 +62,7 @@ def _swatch(shape: svg.Shape, class_: str) -> Markup:
 
 
 def _chart(found: SearchResult, cost: Callable[[TrialRow], float], title: str) -> Markup:
-    """Draw accuracy over a cost; filled are the trials on the front of all three objectives."""
+    """Plot accuracy over a cost; filled points are on the front of all three objectives."""
     rows = found.measured
     costs, values = [cost(each) for each in rows], [100 * (each.accuracy or 0) for each in rows]
     x, y = Scale(0.0, max(costs) * 1.12, 46, 428), _around(values)
@@ -90,7 +90,7 @@ def _around(values: list[float]) -> Scale:
 
 
 def _notes(found: SearchResult) -> list[str]:
-    """Return what must be known before anything else is read."""
+    """Return the caveats, shown before anything else."""
     notes = [
         "INT8 is calibrated here, not fine-tuned. Fine-tuning gains most where calibration loses much, so the order "
         "may change.",

@@ -1,4 +1,4 @@
-"""What a study has found: its trials, which of them no other one beats, and which settings mattered."""
+"""The result of a study: trials, Pareto front, and importance of the settings."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from edgefer.search.worker import is_done
 
 JSON_FILE, PAGE_FILE = "search.json", "search.html"
 PACKAGES = ("optuna", "torch", "nncf", "onnx", "onnxruntime", "numpy")
-_LEAST = 4  # measured trials, from which an importance is given
+_LEAST = 4  # minimum number of measured trials for importances
 _KINDS = {TrialState.COMPLETE: "measured", TrialState.PRUNED: "stopped early", TrialState.FAIL: "no network"}
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trial. What it did not come to is None.
+    """One trial; None: not reached.
 
     Attributes:
-        number: in the study.
+        number: within the study.
         kind: ``measured``, ``stopped early`` or ``no network``.
-        as_it_is: whether these are the recipe's own settings.
-        settings: that were drawn, as ``--set`` takes them.
-        command: that repeats its training.
-        folder: its name in the search's folder.
-        on_front: whether no other trial is as accurate, as fast and as small, and better in one of the three.
-        accuracy: of INT8 on the validation split, 0 to 1.
-        latency: of INT8 in milliseconds, median, batch 1, one thread.
-        bytes: of the INT8 file.
-        fp32_accuracy: of the best epoch, on the same split.
-        fp32_latency: timed in turn with INT8.
-        parameters: that were trained.
-        epochs: done.
-        seconds: of the last worker that had it.
-        cpu: that the latency is of.
+        as_it_is: whether the settings are the recipe's own.
+        settings: sampled settings, in the syntax of ``--set``.
+        command: repeats its training.
+        folder: name within the search's folder.
+        on_front: whether the trial is Pareto-optimal in accuracy, latency and size.
+        accuracy: INT8, on the validation split, 0 to 1.
+        latency: INT8, in milliseconds, median, batch 1, one thread.
+        bytes: size of the INT8 file.
+        fp32_accuracy: at the best epoch, on the same split.
+        fp32_latency: interleaved with INT8.
+        parameters: number of trained parameters.
+        epochs: completed.
+        seconds: spent by the last worker.
+        cpu: on which the latency was measured.
         retries: how often its worker was killed or stopped.
-        error: why its settings make no network.
+        error: why the settings yield no network.
     """
 
     number: int
@@ -70,22 +70,22 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A study as it stands in ``search.json``.
+    """A study, as stored in ``search.json``.
 
     Attributes:
         study: its name.
         recipe: its name.
         data: the data set's name.
         digest: the data set's SHA-256.
-        synthetic: True if the built-in faces trained.
-        images: of the validation split that judged.
-        settings: that held in all trials.
-        space: what was tried.
-        calibration: scheme of INT8's ranges.
-        trials: those that are done.
-        unfinished: trials that run or wait.
-        importances: of each objective, the share of its variance that each setting explains (fANOVA).
-        versions: of the packages here.
+        synthetic: True for the built-in faces.
+        images: number of validation images.
+        settings: fixed in all trials.
+        space: the search space.
+        calibration: scheme for INT8 ranges.
+        trials: finished trials.
+        unfinished: number of running or waiting trials.
+        importances: per objective, the share of variance explained by each setting (fANOVA).
+        versions: of the installed packages.
     """
 
     study: str
@@ -104,12 +104,12 @@ class SearchResult:
 
     @property
     def measured(self) -> list[TrialRow]:
-        """Those with all three figures."""
+        """Trials with all three figures."""
         return [each for each in self.trials if each.accuracy is not None]
 
     @property
     def front(self) -> list[TrialRow]:
-        """The Pareto front, the fastest first."""
+        """The Pareto front, fastest first."""
         return sorted((each for each in self.trials if each.on_front), key=lambda each: each.latency or 0)
 
     def as_dict(self) -> dict[str, Any]:
@@ -118,13 +118,13 @@ class SearchResult:
 
 
 def read(study: optuna.Study, job: SearchJob, recipe: str, images: int) -> SearchResult:
-    """Return what a study has found so far.
+    """Return the current result of a study.
 
     Args:
         study: from `edgefer.search.storage.joined`.
-        job: its worker's.
+        job: the job of its workers.
         recipe: its name.
-        images: of the validation split.
+        images: number of validation images.
     """
     with quiet():
         trials = study.get_trials(deepcopy=False)
@@ -148,7 +148,7 @@ def read(study: optuna.Study, job: SearchJob, recipe: str, images: int) -> Searc
 
 
 def _words(job: SearchJob) -> list[str]:
-    """Return the command that trains the recipe as all trials have it."""
+    """Return the command that trains the recipe with the settings shared by all trials."""
     recipe = Path(job.recipe)
     words = ["edgefer", "train", public.place(recipe) if recipe.exists() else job.recipe]
     if not job.dataset.synthetic:
@@ -199,7 +199,7 @@ def _importances(study: optuna.Study) -> dict[str, dict[str, float]]:
                 evaluator=FanovaImportanceEvaluator(seed=0),
                 target=lambda trial, place=place: trial.values[place],  # type: ignore[misc]
             )
-        except RuntimeError:  # all trials are alike in it: nothing to explain
+        except RuntimeError:  # identical in all trials: nothing to explain
             continue
         found[objective] = {key: round(share, 4) for key, share in shares.items()}
     return found

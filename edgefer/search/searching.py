@@ -1,4 +1,4 @@
-"""A search from its settings to its result."""
+"""Run a search from its settings to its result."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from edgefer.search.trials import SearchJob
 
 
 def search(job: SearchJob, study: str, address: str, heartbeat: int, trials: int) -> SearchResult:
-    """Work on a study until it has so many trials, and write ``search.json``.
+    """Work on a study until it has the requested number of trials, and write ``search.json``.
 
     Args:
-        job: what its trials share.
-        study: its name; one that is there is gone on with.
-        address: of its database, see `storage.opened`.
-        heartbeat: likewise.
-        trials: of the study in all, whoever runs them.
+        job: settings shared by all trials.
+        study: its name; an existing one is resumed.
+        address: URL of its database, see `storage.opened`.
+        heartbeat: see `storage.opened`.
+        trials: total number in the study, over all workers.
 
     Raises:
-        InputError: the study was begun with something else, or no trial made a network.
-        MissingRequirement: the database cannot be used, or is lost.
+        InputError: the study was started with other settings, or no trial yielded a network.
+        MissingRequirement: the database is unusable or the connection is lost.
         MissingExtra: the extra ``compress`` is not installed.
-        Interrupted: Ctrl-C; what is done stands in ``search.json``, and the same call goes on.
+        Interrupted: Ctrl-C; finished trials are in ``search.json``, and the same call resumes.
     """
     load_nncf()
     recipe = job.load()
     validation = data.split(data.only(job.dataset, recipe.data.classes), "val", recipe.data.split)
     description = {
-        "recipe": recipes.named(recipe).model_dump(mode="json", exclude_defaults=True),  # a later edgefer has more
+        "recipe": recipes.named(recipe).model_dump(mode="json", exclude_defaults=True),  # a newer edgefer may have more
         "space": job.space.as_dict(),
         "data": {"digest": job.dataset.digest},
         "calibration": job.plan.name,

@@ -1,6 +1,6 @@
-"""A search space: which settings of a recipe are tried, and which values. TOML with the keys of ``--set``.
+"""A search space: settings of a recipe and the values to try. TOML with the keys of ``--set``.
 
-A list holds the values of a setting; a table with ``low`` and ``high`` bounds a number::
+A list enumerates values of a setting; a table with ``low`` and ``high`` bounds a number::
 
     model.args.widths = [[8, 16, 24], [16, 32, 48]]
     train.batch_size = [32, 64, 128]
@@ -28,11 +28,11 @@ from edgefer.recipes import Recipe
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-_DIGITS = 4  # of a number that is drawn: a command that can be read
+_DIGITS = 4  # significant digits of a sampled number, to keep commands readable
 
 
 class Bounds(Frozen):
-    """A number between two others. With whole ones it is whole."""
+    """A number within bounds; an integer if the bounds are integers."""
 
     low: int | float
     high: int | float
@@ -51,22 +51,22 @@ class Bounds(Frozen):
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers are drawn."""
+        """Whether only integers are sampled."""
         return all(isinstance(each, int) for each in (self.low, self.high, self.step or 1))
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What is tried.
+    """The search space.
 
     Attributes:
-        settings: bounds of a number, or values as ``--set`` takes them, by key.
+        settings: bounds or values in the syntax of ``--set``, by key.
     """
 
     settings: dict[str, Bounds | tuple[str, ...]]
 
     def draw(self, trial: BaseTrial) -> list[str]:
-        """Return the settings that Optuna draws for a trial, as ``--set`` takes them."""
+        """Return the settings that Optuna samples for a trial, in the syntax of ``--set``."""
         drawn = []
         for key, values in self.settings.items():
             if isinstance(values, tuple):
@@ -81,7 +81,7 @@ class SearchSpace:
         return drawn
 
     def of(self, recipe: Recipe) -> dict[str, Any] | None:
-        """Return Optuna's parameters for a recipe as it is, or None where the space does not hold it."""
+        """Return Optuna's parameters for the unchanged recipe, or None if they are outside the space."""
         found: dict[str, Any] = {}
         for key, values in self.settings.items():
             value = _at(recipe.model_dump(mode="json"), key)
@@ -105,16 +105,16 @@ class SearchSpace:
 
 
 def read(path: Path, recipe: str, settings: Sequence[str] = (), epochs: int | None = None) -> SearchSpace:
-    """Return the space that a file describes, checked against a recipe.
+    """Read a search space and check it against a recipe.
 
     Args:
         path: TOML.
-        recipe: its name or file, as for `recipes.load`, like what follows.
-        settings: that hold in all trials.
-        epochs: of each trial.
+        recipe: name or file; this and the rest as for `recipes.load`.
+        settings: fixed in all trials.
+        epochs: per trial.
 
     Raises:
-        InputError: the file cannot be read, or a key or value of it does not fit the recipe.
+        InputError: the file cannot be read, or a key or value does not fit the recipe.
     """
     found = dict(_settings(limits.read_toml(path, limits.RECIPE), (), path))
     if not found:
@@ -151,7 +151,7 @@ def _settings(
 
 
 def _typed(value: object) -> str:
-    """Return a value as ``--set`` takes it: TOML in one line."""
+    """Return a value in the syntax of ``--set``: TOML on one line."""
     if isinstance(value, list):
         return f"[{', '.join(map(_typed, value))}]"
     if isinstance(value, dict):

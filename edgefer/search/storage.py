@@ -1,4 +1,4 @@
-"""The study that workers share: a database that Optuna reads and writes, with heartbeats of those who work on it."""
+"""The study shared by workers: an Optuna database with heartbeats."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
     "latency": "minimize",
     "bytes": "minimize",
 }
-RETRIES = 3  # of a trial that its worker did not survive: it may be what kills them
-_DESCRIPTION = "edgefer"  # of the study's attributes
-_TRIES = 5  # to make the tables: workers that begin together make them together
-_WAIT = 60  # seconds for a lock of SQLite
+RETRIES = 3  # retries of a trial whose worker died: the trial may be the cause
+_DESCRIPTION = "edgefer"  # among the study's attributes
+_TRIES = 5  # attempts to create the tables: several workers may start at the same time
+_WAIT = 60  # seconds to wait for a lock of SQLite
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Optuna's log and its warnings of experimental parts off the terminal: edgefer says what happens."""
+    """Silence Optuna's log and warnings about experimental features: edgefer reports progress itself."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     try:
@@ -42,15 +42,15 @@ def quiet() -> Iterator[None]:
 
 
 def opened(address: str, heartbeat: int) -> RDBStorage:
-    """Return a database, with its tables.
+    """Open a database, creating its tables if needed.
 
     Args:
-        address: ``sqlite:///study.db``, or any that SQLAlchemy knows.
-        heartbeat: seconds between two signs of life of a trial's worker; after two of them a trial is run again.
+        address: ``sqlite:///study.db`` or another SQLAlchemy URL.
+        heartbeat: seconds between heartbeats of a trial's worker; after two missed ones, the trial is run again.
 
     Raises:
-        InputError: it is no database's address.
-        MissingRequirement: its driver is not installed, or it cannot be reached.
+        InputError: it is not a database URL.
+        MissingRequirement: the driver is not installed, or the database is unreachable.
     """
     try:
         url = make_url(address)
@@ -90,18 +90,18 @@ def _driver(url: URL, error: ImportError) -> str:
 def joined(
     storage: RDBStorage, name: str, description: Mapping[str, Any], first: Mapping[str, Any] | None
 ) -> optuna.Study:
-    """Return the study of a name: a new one, or what other workers have begun.
+    """Return the study with this name, creating it if needed.
 
     Args:
         storage: from `opened`.
         name: of the study.
-        description: what all its workers must agree on, in plain JSON values.
-        first: parameters of the first trial, if they are known.
+        description: plain JSON values that must match across workers.
+        first: parameters of the first trial, if known.
 
     Raises:
-        InputError: it was begun with something else.
+        InputError: the study was started with another description.
     """
-    sampler = optuna.samplers.TPESampler(constant_liar=True)  # several workers at once: none draws what another tries
+    sampler = optuna.samplers.TPESampler(constant_liar=True)  # several workers: none samples what another is trying
     common: dict[str, Any] = {"storage": storage, "sampler": sampler}
     try:
         study = optuna.create_study(**common, study_name=name, directions=list(DIRECTIONS.values()))
@@ -110,7 +110,7 @@ def joined(
     except optuna.exceptions.DuplicatedStudyError:
         study = optuna.load_study(**common, study_name=name)
     begun = study.user_attrs.get(_DESCRIPTION)
-    if begun is None:  # new, or its maker is about to write the same
+    if begun is None:  # new, or its creator is about to write the same
         study.set_user_attr(_DESCRIPTION, dict(description))
         return study
     other = [key for key in description if begun.get(key) != description[key]]

@@ -1,4 +1,4 @@
-"""One trial: settings are drawn, a network trains with them, its INT8 file is made and measured."""
+"""One trial: sample settings, train a network, make its INT8 file and measure it."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ INT8_FILE = "int8.onnx"
 
 
 class TrialRefused(Exception):
-    """A trial's settings make no network, or one whose loss is not finite; the message says why."""
+    """A trial's settings yield no network or a non-finite loss; the message says why."""
 
 
 @dataclass(frozen=True)
 class SearchJob:
-    """What all trials of a study share.
+    """Settings shared by all trials of a study.
 
     Attributes:
         recipe: a name or a TOML file.
-        settings: that hold in all trials.
-        epochs: of each trial; None: the recipe's.
-        seed: of each training; None: the recipe's.
-        dataset: its `train` split trains and calibrates, its `val` split judges.
-        space: what is tried.
-        out: a folder; each trial has one of its own in it.
-        device: ``cpu`` or ``cuda`` for the training.
-        prunes: whether trials stop early.
-        plan: how INT8 is calibrated.
+        settings: fixed in all trials.
+        epochs: per trial; None: the recipe's.
+        seed: for each training; None: the recipe's.
+        dataset: `train` is used for training and calibration, `val` for evaluation.
+        space: the search space.
+        out: folder with a subfolder per trial.
+        device: ``cpu`` or ``cuda``, for training.
+        prunes: whether trials may stop early.
+        plan: INT8 calibration settings.
         half_range: see `quantization.quantize`.
     """
 
@@ -66,22 +66,22 @@ class SearchJob:
     half_range: bool = field(default_factory=lambda: machine.describe().saturates)
 
     def load(self, drawn: Sequence[str] = ()) -> Recipe:
-        """Return the recipe with the settings that were drawn for a trial.
+        """Return the recipe with the settings sampled for a trial.
 
         Raises:
-            InputError: they don't fit it.
+            InputError: the settings do not fit the recipe.
         """
         return recipes.load(self.recipe, [*self.settings, *drawn], self.epochs, self.seed)
 
 
 def measure(trial: optuna.Trial, job: SearchJob) -> tuple[float, float, float]:
-    """Train and return INT8's validation accuracy (0 to 1), its latency in milliseconds, and its file's bytes.
+    """Train a trial; return INT8 validation accuracy (0 to 1), latency in milliseconds and file size in bytes.
 
-    A trial whose worker was killed goes on from the last save where its folder is within reach.
+    A trial whose worker was killed resumes from the last checkpoint if its folder is accessible.
 
     Raises:
-        TrialPruned: `edgefer.search.halving` stops it.
-        TrialRefused: see there.
+        TrialPruned: stopped by `edgefer.search.halving`.
+        TrialRefused: the settings yield no usable network.
         Interrupted: Ctrl-C; the training is saved.
     """
     started = time.monotonic()
@@ -119,7 +119,7 @@ def measure(trial: optuna.Trial, job: SearchJob) -> tuple[float, float, float]:
             part.write_bytes(int8.model.SerializeToString())
         found = gate.predictions(int8.model, recipe.preprocessing, validation, "checking INT8")
         accuracy = float((found == validation.labels).mean())
-    if recipe.train.precision == "auto":  # timed here: elsewhere the other one may be faster, and the weights differ
+    if recipe.train.precision == "auto":  # timed here; another machine may choose otherwise
         trial.set_user_attr("settings", [*drawn, f"train.precision={trained.precision}"])
     for name, value in {
         "epochs": trained.epochs,
@@ -134,25 +134,25 @@ def measure(trial: optuna.Trial, job: SearchJob) -> tuple[float, float, float]:
 
 
 def first_number(trial: FrozenTrial | optuna.Trial) -> int:
-    """Return the number that a trial had before its workers were killed."""
+    """Return the trial's number before its workers were killed."""
     number = RetryHeartbeatStaleTrialCallback.retried_trial_number(trial)  # type: ignore[arg-type]
     return trial.number if number is None else number
 
 
 @contextmanager
 def _folder(trial: optuna.Trial, out: Path) -> Iterator[Path]:
-    """Yield the folder of a trial: that of the killed one that it is run again for, if nobody writes there."""
+    """Yield the trial's folder: for a retry, the killed trial's, unless another process writes there."""
     frozen = trial.study.get_trials(deepcopy=False)[trial.number]
     with ExitStack() as stack:
         try:
             run = stack.enter_context(paths.run_folder(out / f"trial-{first_number(frozen):04d}", "search", ""))
-        except InputError:  # its worker lives: it was only not heard of
+        except InputError:  # its worker is alive: only its heartbeat was missed
             run = stack.enter_context(paths.run_folder(out / f"trial-{trial.number:04d}", "search", ""))
         yield run
 
 
 def _divided(job: SearchJob, recipe: Recipe, run: Path | None = None) -> tuple[Dataset, Split, Split]:
-    """Return the data set with its training and validation images, as a run has divided them."""
+    """Return the data set with its training and validation images, split as in training."""
     whole = job.dataset
     if run is not None:
         whole = data.as_recorded(whole, checkpoints.read(run).data)
@@ -163,7 +163,7 @@ def _divided(job: SearchJob, recipe: Recipe, run: Path | None = None) -> tuple[D
 def _calibrated(
     job: SearchJob, recipe: Recipe, dataset: Dataset, training: Split, validation: Split, run: Path | None = None
 ) -> CalibratedNetwork:
-    """Return a run's network in INT8, or without a run an untrained one: what it costs shows before it is trained."""
+    """Return a run's network in INT8; without a run, an untrained one, to measure its cost before training."""
     settings, spec = recipe.model, recipe.preprocessing
     if run is None:
         classes = len(dataset.classes)
@@ -176,7 +176,7 @@ def _calibrated(
 
 
 def _others(trial: optuna.Trial, epoch: int) -> Iterator[Standing]:
-    """Yield how all other trials stood at an epoch: those that run, too, and those that were stopped there."""
+    """Yield the state of all other trials at an epoch, including running and stopped ones."""
     states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
     for other in trial.study.get_trials(deepcopy=False, states=states):
         accuracy, cost = other.user_attrs.get(f"accuracy_{epoch}"), other.user_attrs.get("before")

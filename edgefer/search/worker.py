@@ -1,4 +1,4 @@
-"""A worker: takes one trial after another until the study has as many as are wanted. Any number of them may work."""
+"""A worker: runs trials until the study has enough. Any number of workers can run at once."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from edgefer.lines import counted
 from edgefer.search.storage import RETRIES, quiet
 from edgefer.search.trials import SearchJob, TrialRefused, measure
 
-_LOOK = 2.0  # seconds between two looks at what others do
+_LOOK = 2.0  # seconds between checks on other workers
 
 
 class _Surplus(Exception):
-    """Another worker took the last trial at the same moment."""
+    """Another worker took the last trial at the same time."""
 
 
 def work(study: optuna.Study, storage: RDBStorage, job: SearchJob, trials: int) -> None:
-    """Take trials until the study has so many, by all workers together.
+    """Run trials until the study has the requested number, over all workers.
 
-    Trials of killed workers are run again, also those that the last workers leave: this ends when none runs any more.
+    Trials of killed workers are run again, including those of the last workers: this returns when no trial is running.
 
     Raises:
-        Interrupted: Ctrl-C; the trial that ran waits for whoever works next.
+        Interrupted: Ctrl-C; the interrupted trial waits for the next worker.
     """
     with quiet(), console.progress(f"search {study.study_name}", trials, done=(shown := _done(study))) as advance:
         while True:
@@ -47,7 +47,7 @@ def work(study: optuna.Study, storage: RDBStorage, job: SearchJob, trials: int) 
 
 
 def is_done(trial: FrozenTrial) -> bool:
-    """Return whether a trial counts: measured, stopped early, or of settings that make no network."""
+    """Return whether a trial counts: measured, stopped early, or without a network."""
     return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or "error" in trial.user_attrs
 
 
@@ -56,7 +56,7 @@ def _done(study: optuna.Study) -> int:
 
 
 def _running(study: optuna.Study, storage: RDBStorage) -> int:
-    """Return how many trials run. One that has no settings after a while lost its worker before its first heartbeat."""
+    """Return the number of running trials. One without settings after a while lost its worker before a heartbeat."""
     patience = timedelta(seconds=4 * (storage.heartbeat_interval or 0))
     return sum(
         "settings" in trial.user_attrs or datetime.now() - (trial.datetime_start or datetime.min) < patience
@@ -81,7 +81,7 @@ def _take(study: optuna.Study, job: SearchJob, trials: int) -> None:
             raise
 
     try:
-        # Each time again, since this is what looks for trials whose workers are gone.
+        # Called each time, because it detects trials of dead workers.
         study.optimize(objective, n_trials=1, catch=(_Surplus, TrialRefused))
     except BaseException as error:
         if taken and _was_given_away(study, taken[0]):
@@ -104,7 +104,7 @@ def _was_given_away(study: optuna.Study, number: int) -> bool:
 
 
 def _hand_back(study: optuna.Study, trial: FrozenTrial, most: int | None) -> None:
-    """Let whoever works next run a trial again that was not finished, at most so often."""
+    """Queue an unfinished trial for a retry, up to the limit."""
     if trial.state == TrialState.FAIL and not is_done(trial):
         RetryHeartbeatStaleTrialCallback(max_retry=most)(study, trial)
 

@@ -1,5 +1,5 @@
 "use strict";
-// Asks for a frame, draws it, asks for the next: a slow page gets fewer frames, never older ones.
+// Requests a frame, draws it, requests the next: a slow page gets fewer frames, never older ones.
 
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
@@ -9,10 +9,10 @@ const percent = (share) => `${Math.round(100 * share)}\u00a0%`;
 let hello = { labels: [], notice: [] };
 let socket = null;
 let tries = 0;
-let asked = false; // a frame is on its way
+let asked = false; // a frame is requested
 let paused = false;
 let last = null; // the newest message
-let lastFrame = null; // the newest frame's answer
+let lastFrame = null; // the newest frame's predictions
 
 function hue(label) {
   return NAMED.includes(label) ? label : String(Math.max(0, hello.labels.indexOf(label)) % 7);
@@ -268,7 +268,7 @@ function sentence(change) {
   return `${who}: ${change.before} to ${looks}`;
 }
 
-// A screen reader hears the newest change, at most every three seconds.
+// Screen readers announce the newest change, at most every three seconds.
 let pending = "";
 let quiet = false;
 function announce(text) {

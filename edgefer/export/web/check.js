@@ -5,7 +5,7 @@ import { about } from "./edgefer.js";
 const RUNS = 50;
 const DETECTIONS = 10;
 
-/** Return how the golden vectors went: {pictures, labels (that differ), largest (difference), passed}. */
+/** Run the golden vectors: {pictures, labels (that differ), largest (difference), passed}. */
 export async function check(model) {
   const golden = await (await fetch(new URL(model.runtime.golden, import.meta.url))).json();
   let [labels, largest] = [0, 0];
@@ -17,7 +17,7 @@ export async function check(model) {
   return { pictures: golden.vectors.length, labels, largest, passed: !labels && largest <= golden.tolerance };
 }
 
-/** Return the row of a table of results: column to text. */
+/** Return a row of the results table: column to text. */
 export async function measure(model, ready) {
   const checked = await check(model);
   const face = noise(48, 48);
@@ -37,7 +37,7 @@ export async function measure(model, ready) {
   };
 }
 
-/** Return a row as Markdown, with its head. */
+/** Return a row as Markdown, with its heading. */
 export function asMarkdown(row) {
   const line = (cells) => `| ${cells.map((cell) => cell.replaceAll("|", "/")).join(" | ")} |`;
   return [line(Object.keys(row)), line(Object.keys(row).map(() => "---")), line(Object.values(row))].join("\n");

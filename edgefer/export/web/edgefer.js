@@ -1,15 +1,15 @@
-// The whole of edgefer in a page: `const model = await open()`, then `await model.faces(pictureOf(image))`.
+// edgefer in a page: `const model = await open()`, then `await model.faces(pictureOf(image))`.
 
 import { canvasOf, find, square } from "./faces.js";
 import { networkInput, rectangle } from "./pixels.js";
 import { open as openNetworks } from "./runtime.js";
 
-const LONGEST = 640; // side at which a picture is looked at for faces
-const MOST = 16_000_000; // pixels of a canvas: Safari on phones has no larger one
+const LONGEST = 640; // maximum side for face detection
+const MOST = 16_000_000; // maximum pixels of a canvas: the limit of Safari on phones
 
-const here = (name) => new URL(name, import.meta.url).href; // beside this module, whatever page it is in
+const here = (name) => new URL(name, import.meta.url).href; // relative to this module, not to the page
 
-/** What model.json says of the bundle. */
+/** The bundle as described in model.json. */
 export const about = await (await fetch(here("model.json"))).json();
 
 /**
@@ -35,8 +35,8 @@ export async function open(runtime) {
   /**
    * Return the faces of a picture with their probabilities.
    *
-   * @param longest side at which it is looked at: a smaller one is quicker and misses small faces
-   * @param thorough whether a picture without a face is looked at again
+   * @param longest side for detection: smaller is faster and misses small faces
+   * @param thorough whether a picture without a face is searched again
    */
   async function faces(picture, { longest = LONGEST, thorough = true } = {}) {
     const found = await find(detector, picture, smaller(picture, longest), thorough);
@@ -44,7 +44,7 @@ export async function open(runtime) {
     return found;
   }
 
-  /** Run a golden vector: a picture, where it has a box that part of it, whose answer Python wrote down. */
+  /** Run a golden vector: a picture, or its box if it has one, with Python's probabilities. */
   function golden({ pixels, width, height, channels, box }) {
     const data = Uint8ClampedArray.from(atob(pixels), (letter) => letter.charCodeAt(0));
     const picture = { data, width, height, channels };
@@ -56,7 +56,7 @@ export async function open(runtime) {
   return { runtime: chosen, judge, faces, golden };
 }
 
-/** Return the pixels of an image, a video or a canvas: at its full size, or of 16 megapixels where it has more. */
+/** Return the pixels of an image, a video or a canvas: at full size, but at most 16 megapixels. */
 export function pictureOf(image) {
   const width = image.videoWidth ?? image.naturalWidth ?? image.width;
   const height = image.videoHeight ?? image.naturalHeight ?? image.height;
@@ -70,18 +70,18 @@ async function onGpu({ network, fp16 }) {
   return adapter.features.has("shader-f16") ? fp16 : network;
 }
 
-let scratch; // a canvas that is read each time
+let scratch; // a canvas that is reused
 function drawn(image, width, height) {
   scratch ??= new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
-  [scratch.canvas.width, scratch.canvas.height] = [width, height]; // empties it, too
-  scratch.fillStyle = "white"; // what is transparent becomes white, as in Python
+  [scratch.canvas.width, scratch.canvas.height] = [width, height]; // also clears it
+  scratch.fillStyle = "white"; // transparency becomes white, as in Python
   scratch.fillRect(0, 0, width, height);
   scratch.imageSmoothingQuality = "high";
   scratch.drawImage(image, 0, 0, width, height);
   return { data: scratch.getImageData(0, 0, width, height).data, width, height, channels: 4 };
 }
 
-/** Return a picture at most so long. */
+/** Scale a picture down to a maximum side. */
 function smaller(picture, longest) {
   const scale = longest / Math.max(picture.width, picture.height);
   if (scale >= 1) return picture;

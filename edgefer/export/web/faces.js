@@ -1,27 +1,27 @@
-// Where the faces in a picture are: YuNet's outputs decoded, and the upright square around each face.
+// Face detection: decodes YuNet's outputs and crops the upright square around each face.
 
 import { rectangle } from "./pixels.js";
 
 const STRIDES = [8, 16, 32];
-const MULTIPLE = 32; // of the sides that YuNet takes
-const THRESHOLD = 0.72; // least score: as edgefer/faces/search.py, chosen on PublicTest
-const OVERLAP = 0.3; // intersection over union from which two boxes are one face
-const TURNS = [30, -30]; // degrees by which a picture without a face is turned for one more look
-const LEVEL = 10; // degrees of roll from which a face is turned upright
-const LARGEST = 256; // side of a square that is turned
+const MULTIPLE = 32; // YuNet's input sides are multiples of this
+const THRESHOLD = 0.72; // minimum score: as in edgefer/faces/search.py, chosen on PublicTest
+const OVERLAP = 0.3; // intersection over union from which two boxes are the same face
+const TURNS = [30, -30]; // degrees of rotation to search a picture without a face again
+const LEVEL = 10; // minimum roll in degrees to turn a face upright
+const LARGEST = 256; // maximum side of a rotated square
 const LOOK = 160; // side of a picture that may be one face, on a black square of
 const CANVAS = 224;
 const CROP = [48, 512]; // shorter and longer side of such pictures
 const CROP_THRESHOLD = 0.25;
-const FILLED = 0.6; // of the longer side: such a face is the whole picture
+const FILLED = 0.6; // from this side / longer side on, a face is the whole picture
 
 /**
- * Return the faces of a picture, the largest sure one first: {x, y, width, height, score, roll}, in its pixels.
+ * Return the faces of a picture, by score times size, highest first: {x, y, width, height, score, roll}, in pixels.
  *
  * @param run YuNet: (Float32Array, [1, 3, height, width]) to its outputs by name
  * @param picture {data, width, height, channels}
- * @param small the picture at the size at which it is looked at
- * @param thorough whether a picture without a face is looked at again: as one face, and turned
+ * @param small the picture scaled for detection
+ * @param thorough whether a picture without a face is searched again: as one face, and rotated
  */
 export async function find(run, picture, small, thorough) {
   const scale = [picture.width / small.width, picture.height / small.height];
@@ -35,7 +35,7 @@ export async function find(run, picture, small, thorough) {
   return found.sort((one, two) => side(two) * two.score - side(one) * one.score);
 }
 
-/** Return what the network judges of a face: the square with its longer side, turned upright from 10 degrees on. */
+/** Return a network's input for a face: the square on its longer side, turned upright from 10 degrees on. */
 export function square(picture, face) {
   const length = Math.max(1, side(face));
   if (Math.abs(face.roll) <= LEVEL) {
@@ -47,11 +47,11 @@ export function square(picture, face) {
 
 const side = (face) => Math.max(face.width, face.height);
 
-/** Return a square that is turned clockwise by `roll` in the picture; each pixel is an average of what it covers. */
+/** Return a square that is rotated clockwise by `roll` in the picture; each pixel is an area average. */
 function turned(picture, x, y, length, roll) {
   const size = Math.min(LARGEST, Math.max(1, Math.round(length)));
   const step = length / size;
-  const samples = Math.ceil(step); // in each direction, for one pixel
+  const samples = Math.ceil(step); // per pixel and direction
   const [across, down] = [Math.cos(roll), Math.sin(roll)];
   const { data, width, height, channels } = picture;
   const out = new Uint8ClampedArray(size * size * channels);
@@ -77,7 +77,7 @@ function turned(picture, x, y, length, roll) {
   return { data: out, width: size, height: size, channels };
 }
 
-/** Run YuNet on a picture at the size that it has. */
+/** Run YuNet on a picture at its own size. */
 async function look(run, picture, threshold) {
   const [width, height] = [picture.width, picture.height].map((length) => Math.ceil(length / MULTIPLE) * MULTIPLE);
   const pixels = new Float32Array(3 * width * height); // blue, green, red; 0 to 255
@@ -91,7 +91,7 @@ async function look(run, picture, threshold) {
   return apart(decoded(await run(pixels, [1, 3, height, width]), width, threshold));
 }
 
-/** Run YuNet on a picture that is turned clockwise; it learned from faces that are about upright. */
+/** Run YuNet on a picture rotated clockwise; it was trained on roughly upright faces. */
 async function lookTurned(run, picture, degrees) {
   const [x, y] = [picture.width / 2, picture.height / 2];
   const canvas = new OffscreenCanvas(picture.width, picture.height).getContext("2d", { willReadFrequently: true });
@@ -99,14 +99,14 @@ async function lookTurned(run, picture, degrees) {
   canvas.rotate((degrees * Math.PI) / 180);
   canvas.drawImage(canvasOf(picture), -x, -y);
   const shown = canvas.getImageData(0, 0, picture.width, picture.height);
-  const [across, down] = [Math.cos((degrees * Math.PI) / 180), -Math.sin((degrees * Math.PI) / 180)]; // the way back
+  const [across, down] = [Math.cos((degrees * Math.PI) / 180), -Math.sin((degrees * Math.PI) / 180)]; // the inverse rotation
   return (await look(run, { ...picture, data: shown.data }, THRESHOLD)).map((face) => {
     const [u, v] = [face.x - x, face.y - y];
     return { ...face, x: x + u * across - v * down, y: y + u * down + v * across, roll: face.roll - degrees };
   });
 }
 
-/** Return the boxes that score enough. Scores, boxes and landmarks are those of edgefer/faces/yunet.py. */
+/** Return the boxes above the threshold. Scores, boxes and landmarks are those of edgefer/faces/yunet.py. */
 function decoded(outputs, width, threshold) {
   const found = [];
   for (const stride of STRIDES) {
@@ -126,13 +126,13 @@ function decoded(outputs, width, threshold) {
   return found;
 }
 
-/** Degrees that a face is turned clockwise: eye to eye, and eyes to mouth a quarter turn on, added up. */
+/** Clockwise rotation of a face in degrees: the sum of the vector eye to eye and the vector eyes to mouth, turned by 90. */
 function rollOf([eye, other, , corner, opposite]) {
   const down = [0, 1].map((at) => (corner[at] + opposite[at] - eye[at] - other[at]) / 2);
   return (Math.atan2(other[1] - eye[1] - down[0], other[0] - eye[0] + down[1]) * 180) / Math.PI;
 }
 
-/** Keep the boxes that no box with a higher score overlaps. */
+/** Non-maximum suppression. */
 function apart(faces) {
   const kept = [];
   for (const face of faces.sort((one, two) => two.score - one.score)) {
@@ -147,7 +147,7 @@ function overlap(one, two) {
   return (across * down) / (one.width * one.height + two.width * two.height - across * down);
 }
 
-/** Return the face that a small picture is, if it is one. */
+/** Return the face that fills a small picture, if there is one. */
 async function wholePicture(run, picture) {
   const [short, long] = [Math.min(picture.width, picture.height), Math.max(picture.width, picture.height)];
   if (short < CROP[0] || long > Math.min(CROP[1], 2 * short)) return null;

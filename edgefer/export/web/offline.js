@@ -1,12 +1,12 @@
-// Keeps the page for when there is no network. FILES and VERSION stand in front of this line.
+// Caches the page for offline use. FILES and VERSION are defined above this line.
 //
-// The server is asked first: another page may be at this address tomorrow, as on 127.0.0.1:8000.
+// Network first: another page may use this address later, as on 127.0.0.1:8000.
 
-const OURS = `edgefer ${self.registration.scope} `; // other pages of this server have caches, too
+const OURS = `edgefer ${self.registration.scope} `; // other pages of this server may have caches
 const NAME = OURS + VERSION;
 
 self.addEventListener("install", (event) => {
-  const fresh = FILES.map((name) => new Request(name, { cache: "no-cache" })); // none of an older page
+  const fresh = FILES.map((name) => new Request(name, { cache: "no-cache" })); // no files of an older page
   event.waitUntil(caches.open(NAME).then((cache) => cache.addAll(fresh)).then(() => self.skipWaiting()));
 });
 

@@ -1,4 +1,4 @@
-// The page: consent first, then a camera or a picture, and what the network makes of it.
+// The page: consent first, then a camera or a picture, and its predictions.
 
 import { asMarkdown, measure } from "./check.js";
 import { about, open, pictureOf } from "./edgefer.js";
@@ -6,16 +6,16 @@ import { Smoother } from "./smooth.js";
 
 const $ = (id) => document.getElementById(id);
 const NAMED = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "unsure"];
-const CAMERA = { longest: 320, thorough: false }; // each frame is looked at quickly: there is a next one
+const CAMERA = { longest: 320, thorough: false }; // fast detection: another frame follows
 const percent = (share) => `${Math.round(100 * share)}\u00a0%`;
 const canvas = $("picture").getContext("2d");
 let model = null;
 let stream = null; // of the camera
-let ready = 0; // milliseconds until the model could answer, at first since the page was asked for
-let row = null; // what was measured
+let ready = 0; // milliseconds until the model was ready; initially since the page was requested
+let row = null; // the measured row
 
 function say(text) {
-  if ($("state").textContent !== text) $("state").textContent = text; // it is read out when it changes
+  if ($("state").textContent !== text) $("state").textContent = text; // screen readers announce each change
 }
 
 function make(name, about = {}, ...content) {
@@ -50,11 +50,11 @@ $("runtime").addEventListener("change", () => {
 });
 let started = start().catch(failed);
 
-$("notice").hidden = false; // its button can be pressed from now on
+$("notice").hidden = false; // enable its button
 $("agreed").addEventListener("click", () => {
   $("notice").hidden = true;
   $("watch").hidden = false;
-  $("camera").focus(); // what had the focus is gone
+  $("camera").focus(); // the focused element is gone
 });
 
 // ---- pictures
@@ -70,7 +70,7 @@ async function show(file) {
   if (!file) return;
   stop();
   await started;
-  if (!model) return; // why is said already
+  if (!model) return; // the error is shown already
   try {
     const image = await createImageBitmap(file);
     say("Looking");
@@ -81,7 +81,7 @@ async function show(file) {
   }
 }
 
-let asking = false; // for the camera: a second press would open it twice
+let asking = false; // camera requested: a second press would open it twice
 $("camera").addEventListener("click", async () => {
   if (stream) return stop();
   if (asking) return;
@@ -105,10 +105,10 @@ async function camera() {
 
 async function watch(live) {
   stream = live;
-  live.getVideoTracks()[0].addEventListener("ended", () => stream === live && stop()); // somebody pulled it out
+  live.getVideoTracks()[0].addEventListener("ended", () => stream === live && stop()); // unplugged
   $("camera").setAttribute("aria-pressed", "true");
   await started;
-  if (!model) return end(); // why is said already
+  if (!model) return end(); // the error is shown already
   const video = make("video", { playsinline: "", muted: "" });
   video.muted = true;
   video.srcObject = live;
@@ -178,7 +178,7 @@ function draw(picture, faces) {
   if (canvas.canvas.getAttribute("aria-label") !== told) canvas.canvas.setAttribute("aria-label", told);
 }
 
-let swatches; // an element for each colour, which CSS gives it
+let swatches; // one element per colour, set by CSS
 function swatch(label) {
   swatches ??= document.body.appendChild(make("span", { hidden: "" }));
   swatches.dataset.hue = hue(label);
@@ -239,4 +239,4 @@ function failed(error) {
 
 // ---- offline
 
-if ("serviceWorker" in navigator) navigator.serviceWorker.register("offline.js").catch(() => {}); // a page works without
+if ("serviceWorker" in navigator) navigator.serviceWorker.register("offline.js").catch(() => {}); // optional

@@ -1,11 +1,11 @@
-// From a picture's pixels to a network's input: what edgefer/preprocessing.py does, to the bit.
+// From a picture's pixels to a network's input: bit-identical to edgefer/preprocessing.py.
 //
 // A picture is {data, width, height, channels}: bytes row by row, RGB or RGBA.
 
-const BITS = 22; // of a weight behind the point, as in Pillow's Resample.c
+const BITS = 22; // fractional bits of a weight, as in Pillow's Resample.c
 const LUMA = [0.299, 0.587, 0.114].map(Math.fround); // ITU-R BT.601
 
-/** Return a rectangle of a picture. Beyond the picture's edge its last pixels go on. */
+/** Return a rectangle of a picture. Beyond the picture, edge pixels are repeated. */
 export function rectangle({ data, width, height, channels }, left, top, wide, high) {
   const out = new Uint8ClampedArray(wide * high * channels);
   let at = 0;
@@ -36,7 +36,7 @@ export function networkInput(picture, spec) {
   return out;
 }
 
-/** Return the planes of a picture, one grey or three; what is transparent becomes white with Pillow's arithmetic. */
+/** Return the planes of a picture, one grey or three; transparency becomes white with Pillow's arithmetic. */
 function colours({ data, width, height, channels }, color) {
   const size = width * height;
   const planes = color === "grey" ? [new Uint8Array(size)] : [0, 1, 2].map(() => new Uint8Array(size));
@@ -61,7 +61,7 @@ function resized(plane, side, size, interpolation) {
   return turnedPass(turnedPass(plane, side, taps), side, taps);
 }
 
-/** Resize along rows of `length` bytes, and turn the result on its side, so that two passes do both directions. */
+/** Resize rows of `length` bytes and transpose the result, so that two passes resize both directions. */
 function turnedPass(plane, length, taps) {
   const lines = plane.length / length;
   const out = new Uint8Array(taps.length * lines);
@@ -87,12 +87,12 @@ function cubic(x) {
   return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
 }
 
-/** Return for each new pixel which old ones it is made of, and their weights times 2^22. */
+/** Return the source pixels of each new pixel, with their weights times 2^22. */
 function weights(side, size, interpolation) {
   const ratio = side / size;
   const stretch = Math.max(ratio, 1);
   if (interpolation === "nearest") {
-    let at = ratio * 0.5; // added up, as Pillow does: the errors decide where a pixel lies between two
+    let at = ratio * 0.5; // accumulated as in Pillow: rounding errors decide ties
     const taps = [];
     for (; taps.length < size; at += ratio) taps.push({ first: Math.trunc(at), fixed: [1 << BITS] });
     return taps;
@@ -112,7 +112,7 @@ function clamp(value, most) {
   return value < 0 ? 0 : value > most ? most : value;
 }
 
-/** Round as Python does: a half goes to the even side. */
+/** Round half to even, as Python does. */
 function roundHalfEven(value) {
   const low = Math.floor(value);
   const rest = value - low;

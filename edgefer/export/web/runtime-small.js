@@ -2,7 +2,7 @@
 
 const PAGE = 65536; // bytes of WebAssembly's memory; the first one is the kernels' stack
 const compiled = bytes(new URL("kernels.wasm", import.meta.url)).then(compile); // at once: the rest takes longer
-compiled.catch(() => {}); // `open` says it
+compiled.catch(() => {}); // `open` reports it
 const padded = (channels) => (channels + 3) & ~3;
 
 /** Open networks: each becomes a function from (Float32Array, shape) to Float32Arrays by output name. */
@@ -32,7 +32,7 @@ async function network(module, file) {
     const { tensors, calls, end } = planned;
     if (planned.fresh) {
       reserve(memory, end);
-      new Uint8Array(memory.buffer, first, end - first).fill(0); // borders stay so
+      new Uint8Array(memory.buffer, first, end - first).fill(0); // borders stay zero
       planned.fresh = false;
     }
     put(new Float32Array(memory.buffer), values, tensors[0]);
@@ -42,7 +42,7 @@ async function network(module, file) {
   };
 }
 
-/** Return where each tensor lies for a size of input, and the kernels' calls. */
+/** Return the tensors' addresses for an input size, and the kernel calls. */
 function plan(layers, channels, height, width, first) {
   const tensors = [];
   let end = first;

@@ -1,4 +1,4 @@
-// ONNX Runtime Web as this page uses it: one thread of WebAssembly, or WebGPU where it is asked for.
+// ONNX Runtime Web as this page uses it: one thread of WebAssembly, or WebGPU on request.
 
 const WASM = { module: "./ort/ort.wasm.bundle.min.mjs", providers: ["wasm"] };
 const WEBGPU = { module: "./ort/ort.webgpu.bundle.min.mjs", providers: ["webgpu"] };
@@ -12,7 +12,7 @@ const WEBGPU = { module: "./ort/ort.webgpu.bundle.min.mjs", providers: ["webgpu"
 export async function open(addresses, webgpu = false) {
   const { module, providers } = webgpu ? WEBGPU : WASM;
   const [ort, ...files] = await Promise.all([import(module), ...addresses.map(bytes)]);
-  ort.env.wasm.numThreads = 1; // more need headers that a plain file server does not send
+  ort.env.wasm.numThreads = 1; // more threads need headers that plain file servers do not send
   const networks = [];
   for (const file of files) networks.push(network(ort, await ort.InferenceSession.create(file, { executionProviders: providers })));
   return networks;

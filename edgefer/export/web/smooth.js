@@ -1,12 +1,12 @@
 // Steady labels: the average of a face's probabilities over about a second.
 
-const SECONDS = 0.7; // after which an answer counts 1/e
-const FORGOTTEN = 1.5; // seconds without a face at its place
+const SECONDS = 0.7; // until a prediction's weight decays to 1/e
+const FORGOTTEN = 1.5; // seconds after which a missing face is dropped
 
 export class Smoother {
   #tracks = [];
 
-  /** Return the probabilities of a face, averaged with those of the face that was at its place before. */
+  /** Return the probabilities of a face, averaged with those of the previous face at its position. */
   smooth(face, now) {
     this.#tracks = this.#tracks.filter((track) => now - track.time < FORGOTTEN);
     const reach = Math.max(face.width, face.height) / 2;
