@@ -1,4 +1,4 @@
-"""A network's figures by group of pictures or people, and whether the worst gap between groups exceeds chance.
+"""A network's metrics by group of pictures or people, and whether the worst gap between groups exceeds chance.
 
 If people are known, intervals and tests treat people, not pictures, as independent.
 """
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from edgefer.evaluation import metrics
 
-MIN_IMAGES = 30  # of a group: smaller groups are listed but not evaluated
-MIN_PEOPLE = 3  # in a group, if people are known
+MIN_IMAGES = 30  # minimum images in a group: smaller groups are listed but not evaluated
+MIN_PEOPLE = 3  # minimum people in a group, if people are known
 PERMUTATIONS = 9_999
 RESAMPLES = 1_000
 SEED = 0
 LEVEL = 0.05  # of the test, for all columns of a table
 _BINS = 15
-_CELLS = 2_000_000  # in memory at a time: resamples or permutations by images or people
+_CELLS = 2_000_000  # maximum in memory at a time: resamples or permutations x images or people
 
 Unit = Literal["pictures", "people"]
 
@@ -184,7 +184,7 @@ def _column(
 
 
 def _in_order(groups: set[str]) -> list[str]:
-    """Return groups sorted, ranges of numbers by their numbers."""
+    """Return groups sorted, with ranges sorted by their numbers."""
 
     def key(group: str) -> tuple[bool, float, str]:
         try:

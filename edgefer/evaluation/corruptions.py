@@ -1,8 +1,8 @@
 """Corruptions of pictures by camera, codec or occlusion, in five strengths.
 
-The idea and the choice of five strengths are those of Hendrycks & Dietterich, "Benchmarking neural network robustness
-to common corruptions and perturbations", ICLR 2019; the values are ours, for faces of about 48 pixels: what is a little
-blur at 224 pixels would leave nothing of them. Lengths are shares of the image's side.
+The idea and the choice of five strengths are from Hendrycks & Dietterich, "Benchmarking neural network robustness
+to common corruptions and perturbations", ICLR 2019. The values are edgefer's own, for faces of about 48 pixels: a mild
+blur at 224 pixels would destroy them. Lengths are shares of the image's side.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _Change: TypeAlias = Callable[[Images, float, np.random.Generator], Images]
 
 
 def corrupt(images: Images, kind: str, strength: int, seed: int = 0) -> Images:
-    """Return changed copies of images. The same images, kind, strength and seed give the same pixels.
+    """Return corrupted copies of images, deterministic for images, kind, strength and seed.
 
     Args:
         images: uint8, (N, H, W) grey or (N, H, W, 3) RGB.
         kind: one of `KINDS`.
         strength: 1 to 5.
-        seed: of what is drawn: noise, places, directions.
+        seed: for noise, positions and directions.
 
     Returns:
         uint8, of the same shape.
@@ -45,13 +45,13 @@ def corrupt(images: Images, kind: str, strength: int, seed: int = 0) -> Images:
 
 
 def _blur(images: Images, value: float, random: np.random.Generator) -> Images:
-    """Gaussian, `value` is its standard deviation."""
+    """Gaussian blur with standard deviation `value`."""
     blurred = ImageFilter.GaussianBlur(value * images.shape[1])
     return _each(images, lambda image: image.filter(blurred))
 
 
 def _noise(images: Images, value: float, random: np.random.Generator) -> Images:
-    """Gaussian noise on each number, `value` is its standard deviation as a share of the full range."""
+    """Gaussian noise per value; `value` is its standard deviation as a share of the full range."""
     noisy = images + random.normal(0, 255 * value, images.shape)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
@@ -68,13 +68,13 @@ def _jpeg(images: Images, value: float, random: np.random.Generator) -> Images:
 
 
 def _low_light(images: Images, value: float, random: np.random.Generator) -> Images:
-    """`value` of the light, counted in photons: at full range 400 of them, so that little light is noise too."""
+    """Scale light by `value` with photon noise: 400 photons at full range, so low light is also noisy."""
     photons = random.poisson(images.astype(np.float64) / 255 * value * _PHOTONS)
     return np.clip(np.rint(photons * 255 / _PHOTONS), 0, 255).astype(np.uint8)
 
 
 def _occlusion(images: Images, value: float, random: np.random.Generator) -> Images:
-    """A grey square somewhere in the picture, `value` is its side."""
+    """A grey square of side `value` at a random position."""
     side = max(1, round(value * images.shape[1]))
     places = random.integers(0, images.shape[1] - side + 1, (len(images), 2))
     changed = images.copy()
@@ -84,7 +84,7 @@ def _occlusion(images: Images, value: float, random: np.random.Generator) -> Ima
 
 
 def _shift(images: Images, value: float, random: np.random.Generator) -> Images:
-    """The face stands `value` away from where it should, in any direction; the border goes on."""
+    """Shift the face by `value` in a random direction; edge pixels are repeated."""
     angles = random.uniform(0, 2 * np.pi, len(images))
     height, width = images.shape[1:3]
     down, right = (np.rint(value * height * turn(angles)).astype(int) for turn in (np.sin, np.cos))
@@ -94,7 +94,7 @@ def _shift(images: Images, value: float, random: np.random.Generator) -> Images:
 
 
 def _scale(images: Images, value: float, random: np.random.Generator) -> Images:
-    """The face is smaller, `value` of its size; the border goes on."""
+    """Scale the face to `value` of its size; edge pixels are repeated."""
     height, width = images.shape[1:3]
     small = (max(1, round(value * height)), max(1, round(value * width)))
     shrunk = _each(images, lambda image: image.resize(small[::-1], Image.Resampling.BILINEAR))

@@ -1,4 +1,4 @@
-"""Figures of merit of a classifier, from labels and predictions. Tested against scikit-learn."""
+"""Classification metrics from labels and predictions. Tested against scikit-learn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
 
 def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return probabilities, float64, of the same shape as `logits`; the last axis adds up to 1."""
+    """Return probabilities, float64, of the same shape as `logits`; the last axis sums to 1."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     powers = np.exp(shifted)
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
@@ -49,11 +49,11 @@ def accuracy(matrix: NDArray[np.int64]) -> float:
 
 @dataclass(frozen=True)
 class PerClass:
-    """Figures for each class, float64 (..., classes); 0 where the quotient is 0 / 0.
+    """Metrics of each class, float64 (..., classes); 0 for 0 / 0.
 
     Attributes:
-        precision: share of the images predicted as this class that are of it.
-        recall: share of the images of this class that were predicted as it.
+        precision: share of images predicted as this class that belong to it.
+        recall: share of images of this class that were predicted as it.
         f1: harmonic mean of precision and recall.
         support: int64, images of this class.
     """
@@ -77,7 +77,7 @@ def per_class(matrix: NDArray[np.int64]) -> PerClass:
 
 
 def macro_f1(matrix: NDArray[np.int64]) -> float:
-    """Return the mean F1 over the classes that occur among labels or predictions (scikit-learn's default)."""
+    """Return the mean F1 over classes that occur among labels or predictions (scikit-learn's default)."""
     occur = (matrix.sum(axis=0) + matrix.sum(axis=1)) > 0
     return float(per_class(matrix).f1[occur].mean())
 
@@ -119,7 +119,7 @@ def calibration_error(
 def calibration_gaps(
     probabilities: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], bins: int = 15
 ) -> NDArray[np.float64]:
-    """Return what `calibration_error` adds up, so that images can be taken block by block.
+    """Return the sums used by `calibration_error`, so that images can be processed in blocks.
 
     Args:
         probabilities: (n, classes).
@@ -127,7 +127,7 @@ def calibration_gaps(
         bins: number of bins over 0 to 1.
 
     Returns:
-        float64, (bins,): images that are right less the sum of the confidences, for each bin.
+        float64, (bins,): correct images minus the sum of confidences, per bin.
     """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels

@@ -1,4 +1,4 @@
-"""A network's outputs over a split, a batch at a time."""
+"""A network's logits over a split, in batches."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Infer: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class Prepares(Protocol):
-    """What makes a network's input of pictures: `edgefer.preprocessing.Preprocessing`, or a view of it."""
+    """Preprocessing to a network's input: `edgefer.preprocessing.Preprocessing`, or a view of it."""
 
     def apply(self, images: NDArray[np.uint8], /) -> NDArray[np.float32]:
-        """Return float32, (N, C, H, W), of uint8, (N, H, W) or (N, H, W, 3)."""
+        """Convert uint8, (N, H, W) or (N, H, W, 3), to float32, (N, C, H, W)."""
 
 
 def logits(
@@ -28,18 +28,18 @@ def logits(
 ) -> NDArray[np.float32]:
     """Return the network's logits for every image of a split.
 
-    Pixels are read, preprocessed and dropped batch by batch; what grows with the split is the result alone,
-    four bytes for each image and class.
+    Pixels are read, preprocessed and dropped batch by batch; only the result grows with the split,
+    by four bytes per image and class.
 
     Args:
         infer: a session's method.
         preprocessing: the one the network was trained with.
-        split: which images.
-        batch: images at a time.
-        description: stands before the progress bar.
+        split: the images.
+        batch: images per batch.
+        description: label of the progress bar.
 
     Returns:
-        float32, (n, classes), in the order of the split.
+        float32, (n, classes), in split order.
 
     Raises:
         InputError: the split is empty, or an output is not finite.

@@ -1,8 +1,8 @@
-"""Latency of networks, timed in turn so that what slows the machine for a while slows all of them.
+"""Latency of networks, timed in turn so that a temporary slowdown affects all of them.
 
-The load is MLPerf's single stream: batch 1, the next inference starts when the last one is done. Round by round each
-network has a turn: `UNTIMED` inferences, which bring its weights back into the caches that the networks before it took,
-then `TURN` timed ones. Every second round goes backwards. Inputs are prepared beforehand; a sample is the time of one
+The load is MLPerf's single stream: batch 1, each inference starts when the previous one is done. In each round, every
+network has a turn: `UNTIMED` inferences, which load its weights back into the caches used by the other networks, then
+`TURN` timed ones. Every second round runs in reverse order. Inputs are prepared beforehand; a sample is the time of one
 call of `infer` by `time.perf_counter_ns`, and no sample is dropped.
 """
 
@@ -19,32 +19,32 @@ from numpy.typing import NDArray
 
 from edgefer import console
 
-# What is timed: a session's `infer`, or more than that.
+# the timed function: a session's `infer`, or one that includes it
 Work: TypeAlias = Callable[[NDArray[Any]], object]
 
-NOISY = 0.1  # coefficient of variation from which a latency is called noisy
+NOISY = 0.1  # coefficient of variation above which a latency is called noisy
 UNTIMED = 4
 TURN = 12
-BEYOND = 10  # a percentile is quoted where at least so many samples lie beyond it: 1,000 samples for p99
+BEYOND = 10  # minimum number of samples beyond a reported percentile: 1,000 samples for p99
 _PERCENTILES = (50, 90, 95, 99)
-_QUARTER = 10  # rounds of which a median says something
-_DRAWN_AT_ONCE = 1 << 17  # samples: a megabyte
+_QUARTER = 10  # minimum number of rounds for a meaningful median
+_DRAWN_AT_ONCE = 1 << 17  # maximum number of samples: a megabyte
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Latency of one network in milliseconds; a percentile is None where too few samples lie beyond it.
+    """Latency of one network in milliseconds; a percentile is None if too few samples lie beyond it.
 
     Attributes:
         p50: median.
         p90: 90th percentile; p95 and p99 likewise.
-        mean: of all samples, slow ones included.
-        coefficient_of_variation: standard deviation over mean: how noisy the machine was.
+        mean: of all samples, including slow ones.
+        coefficient_of_variation: standard deviation / mean, a measure of noise.
         samples: number of inferences timed.
         fastest: the shortest sample.
         slowest: the longest sample.
-        p50_low: lower end of the median's 95 % interval, by bootstrap over rounds.
-        p50_high: upper end.
+        p50_low: lower bound of the median's 95 % interval, by bootstrap over rounds.
+        p50_high: upper bound.
     """
 
     p50: float
@@ -81,15 +81,15 @@ def in_turn(
     """Time networks against each other.
 
     Args:
-        infers: one session's `infer` for each network, or what ends in it.
-        inputs: for each network, inputs of batch 1 in the order they are used, again and again.
-        percentile: the highest one that will be quoted; it decides the least number of samples.
-        seconds: least timed seconds for each network.
-        max_seconds: stop here, for each network, even if there are too few samples for the percentile.
-        warmup_seconds: for each network, before the first round.
+        infers: per network, a session's `infer` or a function that includes it.
+        inputs: per network, inputs of batch 1, used cyclically in this order.
+        percentile: the highest one to report; it decides the minimum number of samples.
+        seconds: minimum timed seconds per network.
+        max_seconds: limit per network, even if there are too few samples for the percentile.
+        warmup_seconds: per network, before the first round.
 
     Returns:
-        For each network float64 (rounds, TURN), seconds. Row r of two networks was measured one after the other.
+        Per network float64 (rounds, TURN), seconds. Row r of two networks was measured in succession.
     """
     for infer, batches in zip(infers, inputs, strict=True):
         _warm_up(infer, batches, warmup_seconds)
@@ -140,12 +140,12 @@ def _turn(infer: Work, batches: Sequence[NDArray[Any]], first: int) -> list[floa
 
 
 def samples_for(percentile: float) -> int:
-    """Return how many samples a percentile takes: 20 for the median, 1,000 for p99."""
+    """Return the number of samples that a percentile requires: 20 for the median, 1,000 for p99."""
     return round(BEYOND / (1 - percentile / 100))
 
 
 def latency(seconds: NDArray[np.float64]) -> Latency:
-    """Sum up samples, in seconds: (rounds, TURN) from `in_turn`, or of any shape where each stands for itself."""
+    """Summarize samples in seconds: (rounds, TURN) from `in_turn`, or any shape for independent samples."""
     samples = seconds.ravel() * 1e3
     rounds = samples.reshape(len(seconds), -1)
     (medians,) = _drawn_medians([rounds], 1000, 0)
@@ -171,13 +171,13 @@ def latency(seconds: NDArray[np.float64]) -> Latency:
 
 
 def drift(samples: Sequence[NDArray[np.float64]]) -> float | None:
-    """Return latency in the last quarter of the rounds over that in the first, median over the networks.
+    """Return latency in the last quarter of the rounds / latency in the first, median over the networks.
 
-    A clock that falls, heat, or other work that begins: what a machine does not say of itself shows here. None for
+    It reveals falling clocks, heat and background work that the machine does not report. None for
     fewer than 40 rounds.
 
     Args:
-        samples: (rounds, TURN) of each network, from `in_turn`.
+        samples: per network (rounds, TURN), from `in_turn`.
     """
     quarter = len(samples[0]) // 4
     if quarter < _QUARTER:
@@ -186,21 +186,21 @@ def drift(samples: Sequence[NDArray[np.float64]]) -> float | None:
 
 
 def quantiles(seconds: NDArray[np.float64]) -> list[float]:
-    """Return the latency in milliseconds that 0, 1, 2, ... 100 % of the samples stay below, to the nanosecond."""
+    """Return the latency in milliseconds below which 0, 1, 2, ... 100 % of the samples lie, to the nanosecond."""
     return [round(float(value), 6) for value in np.percentile(seconds.ravel() * 1e3, np.arange(101))]
 
 
 def ratio(over: NDArray[np.float64], under: NDArray[np.float64], *, resamples: int = 1000, seed: int = 0) -> Interval:
     """Return the ratio of two medians, median(over) / median(under), with its bootstrap interval.
 
-    Rounds are drawn with replacement, the same for both networks, so that noise which hit both in one round does not
+    Rounds are drawn with replacement, the same for both networks, so noise that affects both in one round does not
     widen the interval (percentile bootstrap: Efron & Tibshirani, "An introduction to the bootstrap", 1993, chapter 13).
 
     Args:
         over: samples (rounds, turn) from `in_turn`.
         under: samples of the other network in the same rounds.
         resamples: number of bootstrap draws.
-        seed: of the draws.
+        seed: for the draws.
     """
     above, below = _drawn_medians([over, under], resamples, seed)
     low, high = np.percentile(above / below, (2.5, 97.5))
@@ -208,14 +208,14 @@ def ratio(over: NDArray[np.float64], under: NDArray[np.float64], *, resamples: i
 
 
 def _drawn_medians(networks: Sequence[NDArray[np.float64]], resamples: int, seed: int) -> list[NDArray[np.float64]]:
-    """Return the medians of bootstrap draws, (resamples,) for each network; all draw the same rounds.
+    """Return medians of bootstrap draws, (resamples,) per network; all networks use the same rounds.
 
-    Whole rounds are drawn, since what is near in time is alike.
+    Whole rounds are drawn, because consecutive samples are correlated.
 
     Args:
-        networks: samples (rounds, turn) of each.
+        networks: samples (rounds, turn) per network.
         resamples: number of draws.
-        seed: of the draws.
+        seed: for the draws.
     """
     generator, rounds = np.random.default_rng(seed), len(networks[0])
     at_once = max(1, _DRAWN_AT_ONCE // max(each.size for each in networks))

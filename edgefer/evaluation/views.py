@@ -1,4 +1,4 @@
-"""A network's outputs by the protocols under which others publish: one crop, with its mirror image, or ten crops."""
+"""A network's logits under published protocols: one crop, one crop with its mirror image, or ten crops."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from edgefer.preprocessing import Preprocessing
 
 ViewProtocol = Literal["one-crop", "flip", "ten-crop"]
 PROTOCOLS: tuple[ViewProtocol, ...] = get_args(ViewProtocol)
-TEN_CROP_SHARE = 40 / 48  # of the shorter side: torchvision's TenCrop(40) on FER2013's 48 pixels
-_PLACES = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))  # of the crop: share of the room above, at left
+TEN_CROP_SHARE = 40 / 48  # crop / shorter side: torchvision's TenCrop(40) on FER2013's 48 pixels
+_PLACES = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))  # crop: share of the margin above, at left
 
 
 @dataclass(frozen=True)
 class View:
-    """One of the inputs that a protocol makes of a picture.
+    """One input that a protocol makes from a picture.
 
     Attributes:
         preprocessing: of the network.
-        place: where a crop of `TEN_CROP_SHARE` lies, as shares of the room above and at its left; None: the crop is the
-            network's own.
-        mirrored: left and right are exchanged.
+        place: position of a crop of `TEN_CROP_SHARE`, as shares of the margin above and to the left; None: the
+            network's own crop.
+        mirrored: flipped horizontally.
     """
 
     preprocessing: Preprocessing
@@ -45,7 +45,7 @@ class View:
 
 
 def cut_views(preprocessing: Preprocessing, protocol: ViewProtocol) -> list[View]:
-    """Return what a protocol makes of a picture: one, two or ten views."""
+    """Return a protocol's views of a picture: one, two or ten."""
     places = _PLACES if protocol == "ten-crop" else (None,)
     mirrors = (False,) if protocol == "one-crop" else (False, True)
     return [View(preprocessing, place, mirrored) for mirrored in mirrors for place in places]
@@ -61,20 +61,20 @@ def logits(
 ) -> NDArray[np.float32]:
     """Return the network's logits for every image of a split, averaged over the views of a protocol.
 
-    Ten crops are those of the code behind the published FER2013 figures (github.com/usef-kh/fer, ``evaluate.py``, and
-    github.com/LetheSec/Fer2013-Facial-Emotion-Recognition-Pytorch): four corners and the middle, 40 of 48 pixels wide,
+    The ten crops follow the code behind the published FER2013 figures (github.com/usef-kh/fer, ``evaluate.py``, and
+    github.com/LetheSec/Fer2013-Facial-Emotion-Recognition-Pytorch): four corners and the centre, 40 of 48 pixels wide,
     and their mirror images; outputs are averaged before the softmax. Crops are resized to the network's input.
 
     Args:
         infer: a session's method.
         preprocessing: the one the network was trained with.
-        split: which images.
+        split: the images.
         protocol: one of `PROTOCOLS`.
-        batch: images at a time.
-        description: stands before the progress bar.
+        batch: images per batch.
+        description: label of the progress bar.
 
     Returns:
-        float32, (n, classes), in the order of the split.
+        float32, (n, classes), in split order.
 
     Raises:
         InputError: the split is empty, or an output is not finite.
