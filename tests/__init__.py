@@ -1,1 +1,1 @@
-"""Tests of edgefer; a package so that they import what they share as `tests.helpers`."""
+"""Tests of edgefer; a package, so that they can import shared code as `tests.helpers`."""

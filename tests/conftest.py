@@ -1,4 +1,4 @@
-"""What all tests share: where data and caches are, few threads, no telemetry, and the list of skips that CI allows."""
+"""Shared by all tests: paths of data and caches, few threads, no telemetry, and the skips that CI allows."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tests.helpers.skips import Skips
 
 ROOT = Path(__file__).parent.parent
 
-# Read by torch, onnxruntime and the hub's client when they are imported, and by the processes that tests start.
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many processes as CPUs run tests
+# Read on import by torch, onnxruntime and the hub's client, and by processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # one test process per CPU
 os.environ.update(ORT_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1", MPLBACKEND="Agg")
-# Settings of the person who runs the tests.
+# Settings of the user who runs the tests.
 for name in ("EDGEFER_DATA", "EDGEFER_TRACEBACK"):
     os.environ.pop(name, None)
 
-# Tests fetch nothing: the detector is the file that lies beside the checkout, else one whose absence skips a test.
+# Tests download nothing: the detector is the file beside the checkout; without it, tests are skipped.
 YUNET = ROOT.parent / "shared" / "models" / "yunet_s_dynamic.onnx"
 os.environ["EDGEFER_DETECTOR"] = str(YUNET) if YUNET.exists() else "cascade"
 
-# A shell starts its background jobs with Ctrl-C ignored, and the processes that tests start would inherit that.
+# A shell starts its background jobs with Ctrl-C ignored, and processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -47,7 +47,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _command_built_once() -> object:
-    """Typer makes the command and all below it anew for each test that types one, which takes longer than most do."""
+    """Typer rebuilds the command and its subcommands for each call, which takes longer than most tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("typer.testing._get_command", functools.cache(get_command))
         yield
@@ -55,7 +55,7 @@ def _command_built_once() -> object:
 
 @pytest.fixture(scope="module", autouse=True)
 def _fresh_processes_once(request: pytest.FixtureRequest) -> object:
-    """Memory and cold starts take processes of their own: once for each network here, but in their own tests."""
+    """Memory and cold starts need separate processes: once per network here, except in their own tests."""
     from edgefer.bench.probes import (
         cold_start,
         memory,  # after the settings above
@@ -81,7 +81,7 @@ def _once(measure: Callable[..., object]) -> Callable[..., object]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _short_timing(request: pytest.FixtureRequest) -> object:
-    """Networks are timed until there is a figure, not until it is a good one; but in the clock's own tests."""
+    """Networks are timed until there is a figure, not until it is precise, except in the clock's own tests."""
     from edgefer.evaluation import timing
 
     real = timing.in_turn
@@ -115,8 +115,8 @@ def yunet() -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep caches of the tests out of the user's: a folder for one run of pytest, shared by its processes."""
-    if not hasattr(config, "workerinput"):  # whose environment is that of the process that started it
+    """Keep test caches out of the user's: one folder per pytest run, shared by its processes."""
+    if not hasattr(config, "workerinput"):  # through the environment of the starting process
         folder = tempfile.TemporaryDirectory(prefix="edgefer-tests-")
         config.add_cleanup(folder.cleanup)
         os.environ["EDGEFER_CACHE"] = folder.name
@@ -125,7 +125,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What importing left lasts to the end: the garbage collector need not look through it again and again."""
+    """Objects from imports live to the end: the garbage collector need not scan them again and again."""
     gc.disable()
     try:
         return (yield)
@@ -136,7 +136,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run folders in a process for each CPU, four at most; named files here, where `-s` and a debugger work."""
+    """Run folders in one process per CPU, four at most; named files in this process, for `-s` and debuggers."""
     named = all(Path(argument.partition("::")[0]).is_file() for argument in config.args)
     count = min(4, os.cpu_count() or 1)
     return 0 if named or count == 1 else count

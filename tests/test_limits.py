@@ -1,4 +1,4 @@
-"""What edgefer reads has a bound, and what would block or swallow a reader is one line."""
+"""Inputs have size limits, and anything that would block or exhaust a reader is refused in one line."""
 
 from __future__ import annotations
 

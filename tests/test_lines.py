@@ -1,4 +1,4 @@
-"""Text from anywhere becomes one line that a terminal can take."""
+"""Any text becomes one line that is safe for a terminal."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from edgefer.lines import cell, one_line, printable, printable_lines, shell
         ("\udc80", "\\udc80"),
         ("a\x7f\x9bb\n", "a\\x7f\\x9bb\\n"),
         ("gnp.\u202eexe\u2069", "gnp.\\u202eexe\\u2069"),  # bidi controls
-        ("a\u200bb\ufeff\u2028", "a\\u200bb\\ufeff\\u2028"),  # what cannot be seen
+        ("a\u200bb\ufeff\u2028", "a\\u200bb\\ufeff\\u2028"),  # invisible characters
     ],
 )
 def test_control_characters_are_written_as_escapes(text: str, shown: str) -> None:

@@ -1,4 +1,4 @@
-"""What ONNX Runtime prints on a board at its import is left out, and nothing else is."""
+"""ONNX Runtime's output on import on a board is suppressed, and nothing else is."""
 
 from __future__ import annotations
 

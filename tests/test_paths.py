@@ -1,4 +1,4 @@
-"""Where results go: what could not be written is refused before the work, not after it."""
+"""Output paths: unwritable ones are refused before the work, not after it."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def test_a_folder_that_a_new_one_cannot_take_the_place_of_is_refused(kind: str, 
 
 def test_an_empty_mounted_folder_is_refused_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("mounted").mkdir()
-    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path).name == "mounted")  # mounting takes root
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path).name == "mounted")  # mounting needs root
     with pytest.raises(InputError, match="is a mount point"):
         paths.check_unused(Path("mounted"))
-    paths.check_empty(Path("mounted"), "--annotate")  # files can be put into it
+    paths.check_empty(Path("mounted"), "--annotate")  # files can be added to it
 
 
 def test_an_empty_folder_and_one_that_is_not_there_are_fine() -> None:
@@ -81,7 +81,7 @@ def test_the_folder_that_one_is_in_can_be_the_latest(monkeypatch: pytest.MonkeyP
 
 
 def test_a_folder_that_is_kept_empty_is_no_error() -> None:
-    paths.remove_if_empty(Path())  # where we are
+    paths.remove_if_empty(Path())  # the current folder
     Path("empty").mkdir()
     paths.remove_if_empty(Path("empty"))
     assert not Path("empty").exists()
@@ -91,7 +91,7 @@ def test_a_folder_that_is_kept_empty_is_no_error() -> None:
 def test_a_folder_that_is_filled_must_take_files_and_one_that_is_replaced_must_lie_in_one_that_does(
     locked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Root may write everywhere, and CI's tests may be root's."""
+    """Root can write everywhere, and CI may run tests as root."""
     Path("drive/empty").mkdir(parents=True)
     closed = Path("drive/empty" if locked == "the folder" else "drive").absolute()
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path).absolute() != closed)
@@ -125,7 +125,7 @@ def test_a_file_is_the_old_one_until_the_new_one_is_whole() -> None:
 
 
 def test_what_is_renamed_is_on_the_disk_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a machine that loses power has the new name and nothing in it."""
+    """Else a power loss could leave the new name without content."""
     done = []
     monkeypatch.setattr(os, "fsync", lambda handle: done.append("written"))
     replace = Path.replace
@@ -164,7 +164,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_write_into_the_folder
         part.touch()
         living = {part.name}
         _kill_one()
-        assert {path.name for path in Path("results").iterdir()} > living  # of a process that lives
+        assert {path.name for path in Path("results").iterdir()} > living  # of a running process
     assert mine.exists()
     assert Path("results/other").exists()
 
@@ -265,7 +265,7 @@ def test_where_a_system_makes_no_links_latest_is_left_out_and_that_is_said(
 
 
 class Windows:
-    """`os` as a Windows without developer mode has it, as far as `mark_latest` asks."""
+    """The parts of `os` that `mark_latest` uses, like on Windows without developer mode."""
 
     name = "nt"
 

@@ -1,4 +1,4 @@
-"""Preprocessing: from pixels to input, the same whether images come as one array or one by one."""
+"""Preprocessing from pixels to input: the same for an array of images and for single ones."""
 
 from __future__ import annotations
 

@@ -82,9 +82,7 @@ def measure(out: Path, only: list[str] | None) -> None:
         if entry["network"] in only if only else entry["network"] not in known(out):
             found = in_own_process(entry["network"], entry["size"])
             console.say(f"{entry['network']}: {found['result']} {found.get('reason', '')}")
-            done = known(out) | {
-                entry["network"]: {**entry, **found}
-            }  # another process may have written in the meantime
+            done = known(out) | {entry["network"]: {**entry, **found}}  # another process may have written
             tree = {
                 "kind": "edgefer any network",
                 "networks": [done[each["network"]] for each in listed if each["network"] in done],

@@ -1,6 +1,6 @@
-"""Engines run on a stand-in for a GPU (`fake_gpu`): what is copied, recorded and given back, and what goes wrong.
+"""Engines on a fake GPU (`fake_gpu`): copies, recorded graphs, released memory and errors.
 
-The five functions are the real ones, of cuda.bindings, and of pycuda where it is installed.
+The five functions are the real ones, from cuda.bindings, and from pycuda if it is installed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def driver() -> ctypes.CDLL:
 def layer(
     request: pytest.FixtureRequest, driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[cuda_driver.Cuda]:
-    """A machine with a GPU; whatever happens on it, nothing is left on it."""
+    """A machine with a GPU; nothing may be left on it afterwards."""
     if request.param == "pycuda":
         pytest.importorskip("pycuda", reason="pycuda is not installed: it takes CUDA's headers")
     monkeypatch.setenv("FAKE_CUDA_DEVICES", "1")
@@ -51,7 +51,7 @@ def layer(
 
 @pytest.fixture
 def loaded(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> fake_gpu.Engine:
-    """What TensorRT makes of the bytes of an engine."""
+    """TensorRT's result for an engine's bytes."""
     made = fake_gpu.Engine(MODEL, 8, trt, driver)
     monkeypatch.setattr(builder, "load", lambda content, runtime, dla: made if content else None)
     return made
@@ -81,7 +81,7 @@ def test_logits_are_those_of_onnx_runtime_whatever_the_batch_and_however_often_i
 
 
 def noted_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list to which each batch that is queued adds its size."""
+    """Return a list that collects the size of each queued batch."""
     sizes: list[int] = []
     queue = engine._Slot._queue
 
@@ -157,7 +157,7 @@ def test_whatever_call_fails_nothing_stays_on_the_device_and_one_line_says_what(
     with pytest.raises(MissingRequirement) as error:
         work()
     assert "\n" not in str(error.value)
-    assert "cannot" in str(error.value)  # and the fixture counts what is left
+    assert "cannot" in str(error.value)  # the fixture counts what is left
 
 
 def test_memory_that_cannot_be_mapped_is_said_so(
@@ -216,7 +216,7 @@ def test_kernels_compiled_for_one_process_are_there_for_the_next(
             session.infer(*batches(1))
         assert kept.read_bytes() == wanted
     strategy = loaded.config.dynamic_shapes_kernel_specialization_strategy
-    assert strategy == trt.DynamicShapesKernelSpecializationStrategy.EAGER  # or others run, and are recorded, for now
+    assert strategy == trt.DynamicShapesKernelSpecializationStrategy.EAGER  # else others run and record for now
 
 
 def test_a_cache_that_cannot_be_written_stops_nobody(
@@ -303,9 +303,9 @@ def test_threads_infer_at_once_each_with_a_context_and_a_stream_of_its_own(
         before = driver.fake_taken()
         with ThreadPoolExecutor(4) as pool:
             assert all(pool.map(work, range(8)))
-        assert len(loaded.contexts) > 4  # one for each size in each thread that ran
+        assert len(loaded.contexts) > 4  # one for each size in each running thread
         gc.collect()
-        assert driver.fake_taken() == before  # threads that have ended have given back what was theirs
+        assert driver.fake_taken() == before  # ended threads have released their resources
 
 
 def test_sessions_close_in_any_order_in_any_thread_and_more_than_once(
@@ -321,7 +321,7 @@ def test_sessions_close_in_any_order_in_any_thread_and_more_than_once(
         assert np.array_equal(second.infer(batch), wanted)
         third.close()
         assert np.array_equal(pool.submit(second.infer, batch).result(), wanted)
-        second.close()  # while the other thread lives, and has a lane
+        second.close()  # while the other thread lives and has a lane
 
 
 def test_a_session_that_nobody_closed_gives_everything_back_when_it_is_collected(

@@ -1,4 +1,4 @@
-"""Engines are built once for each device, by TensorRT for RTX's real builder."""
+"""Engines are built once per device, by the real TensorRT for RTX builder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.helpers import samples
 
 pytest.importorskip("tensorrt_rtx")
 GPU = Gpu("0000:01:00.0", "Fake Ada", "89", "13.0", 8 << 30, False, "none")
-# A process that asks for the engine, says what it got, and can be held up while it builds.
+# A process that requests the engine, reports the result, and can be paused while it builds.
 ASK = """
 import sys, time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Faces in pictures that are more than a face, through a predictor: with YuNet, with OpenCV's cascade, with neither."""
+"""Pictures that show more than a face, through a predictor: with YuNet, with OpenCV's cascade, with neither."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Which arrays and objects are pictures, which are refused, and that nothing is answered in a way that it may not mean.
+"""Which arrays and objects are accepted as pictures, and which ambiguous ones are refused.
 
-The two tables are the ones of `Predictor.predict`'s docstring.
+The two tables are those of `Predictor.predict`'s docstring.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _array(*shape: int, dtype: Any = np.uint8) -> np.ndarray:
 
 
 class _Column(list[Any]):
-    """What pandas' Series and DataFrame are like here."""
+    """A stand-in for pandas' Series and DataFrame."""
 
     ndim = 1
 
@@ -49,7 +49,7 @@ class _Frame(_Column):
     ndim = 2
 
 
-TAKEN = {  # what is given, and the shapes that come out
+TAKEN = {  # inputs and the resulting shapes
     "grey": (_array(20, 30), [(20, 30)]),
     "grey with an axis": (_array(20, 30, 1), [(20, 30)]),
     "RGB": (_array(20, 30, 3), [(20, 30, 3)]),
@@ -88,7 +88,7 @@ TAKEN = {  # what is given, and the shapes that come out
     "nothing": ([], []),
 }
 
-REFUSED = {  # what is given, and what the message says
+REFUSED = {  # inputs and the error messages
     "channels first": (
         _array(3, 48, 48),
         r"may be 3 grey pictures or one picture with channels first; .*transpose\(1, 2, 0\)",
@@ -189,7 +189,7 @@ def _taken(array: np.ndarray) -> list[np.ndarray] | None:
 
 
 def test_every_shape_and_type_is_answered_once_for_each_picture_or_refused_in_a_line(tmp_path: Path) -> None:
-    """All shapes of up to four axes of telling lengths: none ends in another error, or in slivers for pictures."""
+    """All shapes of up to four axes of typical lengths: no unexpected error, and no slivers as pictures."""
     lengths = (0, 1, 2, 3, 4, 5, 48, 64, 256)
     types = (np.uint8, np.int16, np.float32, bool, object)
     with edgefer.load(samples.write(tmp_path / "made").path, "fp32") as predictor:
@@ -276,7 +276,7 @@ def test_an_address_is_fetched_and_read_where_that_is_allowed_and_never_asked_fo
             self.wfile.write(_png())
 
         def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

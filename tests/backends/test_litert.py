@@ -1,4 +1,4 @@
-"""LiteRT, the real one, on files that are written with the bundle's own scales."""
+"""LiteRT, the real one, on files written with the bundle's own scales."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_any_network_in_floating_point_gives_onnx_runtimes_numbers(body: list[La
 @given(st.lists(onnx_networks.layers, min_size=1, max_size=4), st.integers(0, 2**16))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_network_in_int8_differs_by_rounding_alone(body: list[Layer], seed: int) -> None:
-    """Each layer may round one step otherwise; a wrong scale, zero point or padding moves answers by their own size."""
+    """Each layer may round one step differently; a wrong scale, zero point or padding changes the outputs far more."""
     model = integer(onnx_networks.network(body, seed))
     images = onnx_networks.pictures(seed, count=32)
     wanted, found = onnx_networks.run(model, images), answers(model, images)
@@ -134,7 +134,7 @@ def test_what_cannot_be_written_is_one_line_that_names_the_operator() -> None:
     ],
 )
 def test_what_would_be_written_wrongly_is_refused(kind: str, constant: np.ndarray) -> None:
-    """In LiteRT channels stand last, so a constant of another shape would fall on other numbers."""
+    """In LiteRT channels come last, so a constant of another shape would be broadcast wrongly."""
     model = stripped(fold_batchnorm(fold_weights(onnx_networks.network([Layer()], 0, quantized=False))))
     for node in model.graph.node:
         node.input[:] = ["shifted" if name == "input" else name for name in node.input]

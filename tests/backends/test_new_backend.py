@@ -1,4 +1,4 @@
-"""A backend is one module and one row: a toy, which is this file, goes through all that edgefer does with backends."""
+"""A backend is one module and one row: a toy backend in this file goes through every edgefer command."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.helpers import samples
 
 
 class Session:
-    """Numpy, which knows the one network of the samples."""
+    """NumPy, for the samples' only network."""
 
     input_shape: Sides = (1, samples.SIZE, samples.SIZE)
     classes: int | None = 7
@@ -58,7 +58,7 @@ class Session:
 
 
 def lowered(model: onnx.ModelProto, keep: Collection[str]) -> Lowered:
-    """The toy wants networks that say who made them."""
+    """The toy requires networks with a producer name."""
     model = onnx.ModelProto.FromString(model.SerializeToString())
     model.producer_name = "toy box"
     return Lowered(model)
@@ -131,7 +131,7 @@ def test_a_gpu_that_refuses_the_network_leaves_it_to_the_cpu(
 
 
 def test_it_is_benched(made: bundle.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The row is in this process alone, so the fresh ones of memory and cold start are this one.
+    # The row only exists in this process, so it also serves as the fresh process of memory and cold start.
     from edgefer.bench.probes import cold_start, memory
 
     monkeypatch.setattr(memory, "of_network", lambda *task: None)

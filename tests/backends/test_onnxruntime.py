@@ -76,7 +76,7 @@ def test_a_file_that_is_no_onnx_is_refused_by_name(
 
 
 def test_answers_that_do_not_belong_to_their_images_are_refused() -> None:
-    """A declared (N, 7) promises nothing: this one answers a batch as a whole."""
+    """A declared (N, 7) guarantees nothing: this network returns one output for the whole batch."""
     network = onnx.load_from_string(samples.network())
     network.graph.node[-1].output[0] = "each"
     axes = numpy_helper.from_array(np.array([0]), "axes")
@@ -140,7 +140,7 @@ def test_no_telemetry_file_is_written(tmp_path: Path) -> None:
 
 
 def test_the_arena_is_the_one_that_the_protocol_states(capfd: pytest.CaptureFixture[str]) -> None:
-    """ONNX Runtime says in its log how it makes an arena: strategy 0 is kNextPowerOfTwo."""
+    """ONNX Runtime logs how it makes an arena: strategy 0 is kNextPowerOfTwo."""
     ort.set_default_logger_severity(1)
     try:
         onnxruntime.open_model(samples.network()).close()
@@ -153,7 +153,7 @@ def test_the_arena_is_the_one_that_the_protocol_states(capfd: pytest.CaptureFixt
 
 @pytest.fixture
 def without_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CPU whose fast products of 8 bits saturate: what the kernels then do is benchmarks/timing/without_vnni.py's."""
+    """A CPU with saturating fast 8-bit products; benchmarks/timing/without_vnni.py tests the kernels themselves."""
     monkeypatch.setattr(onnxruntime, "_saturates", lambda: True)
 
 
@@ -171,7 +171,7 @@ def test_on_a_cpu_without_vnni_weights_are_multiplied_exactly_and_logits_stay(
     assert settings.get_session_config_entry("session.x64quantprecision") == "1"
     with registry.open_network(made, "int8-cpu") as session:
         exact = session.infer(batch)
-    assert not said  # such as that layers that share constants
+    assert not said  # such as the one about layers that share constants
     if not machine.describe().saturates:
         monkeypatch.setattr(onnxruntime, "_saturates", lambda: False)
         with registry.open_network(made, "int8-cpu") as session:
@@ -187,7 +187,7 @@ def test_a_file_that_exact_products_do_not_take_runs_all_the_same_and_that_is_sa
     said: list[str] = []
 
     def fails(model: bytes, settings: Any) -> Any:
-        """As ONNX Runtime does, on x86 alone, where layers that share constants."""
+        """As ONNX Runtime does, only on x86, for layers that share constants."""
         asked.append(settings)
         if len(asked) == 1:
             raise RuntimeError("Attempt to replace the existing tensor")

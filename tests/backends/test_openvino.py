@@ -1,4 +1,4 @@
-"""OpenVINO, the real one, on the networks that come with edgefer."""
+"""OpenVINO, the real one, on edgefer's pretrained networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgefer.load(PATH).predict(images)`, with pictures in every form that users have."""
+"""`edgefer.load(PATH).predict(images)`, with pictures in every common form."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_one_image(predictor: edgefer.Predictor, greys: np.ndarray) -> None:
 def test_grey_with_an_axis_for_it_and_pictures_with_alpha(predictor: edgefer.Predictor, greys: np.ndarray) -> None:
     assert _labels(predictor.predict(greys[..., None])) == EXPECTED
     clear = np.stack([*[greys] * 3, np.full_like(greys, 255)], axis=-1)
-    clear[:, 0] = 0  # nothing is seen of it, so it is as white as a file's
+    clear[:, 0] = 0  # fully transparent, so as white as a file's
     white = greys.copy()
     white[:, 0] = 255
     for said, meant in zip(predictor.predict(clear), predictor.predict(white), strict=True):
@@ -115,7 +115,7 @@ def test_no_picture_gives_no_prediction(predictor: edgefer.Predictor) -> None:
 
 
 def test_a_photo_is_turned_upright(tmp_path: Path, made: Path) -> None:
-    # The preprocessing crops the middle square: of a tall picture that is grey in the middle and black at both ends.
+    # The preprocessing crops the middle square: grey in the middle of a tall picture, black at both ends.
     wide = np.zeros((12, 48), dtype=np.uint8)
     wide[:, 18:30] = samples.pictures(np.array([4]))[0]
     exif = Image.Exif()
@@ -209,7 +209,7 @@ def test_a_telephone_s_50_million_pixels_are_read_and_more_than_120_are_refused(
 ) -> None:
     Image.new("L", (8160, 6144), 100).save(tmp_path / "phone.png", compress_level=1)
     assert len(predictor.predict(tmp_path / "phone.png")) == 1
-    for side in (11_000, 14_000):  # the second is one that Pillow itself refuses to open
+    for side in (11_000, 14_000):  # the second one is refused by Pillow itself
         Image.new("1", (side, side)).save(tmp_path / "poster.png")
         with pytest.raises(InputError, match=r"poster.png has .*more than 120,000,000.*; make it smaller"):
             predictor.predict(tmp_path / "poster.png")

@@ -1,4 +1,4 @@
-"""Engines built by TensorRT for RTX, for real: its builder needs no GPU. None is run: that takes one."""
+"""Engines built by the real TensorRT for RTX: its builder needs no GPU. None is run: that needs one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def network(name: str) -> tuple[nn.Module, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def graphs() -> Callable[[str], dict[str, ModelProto]]:
-    """Return a function that gives a network's INT8 and FP16 graphs, each made once."""
+    """Return a function that returns a network's INT8 and FP16 graphs, each made once."""
     made: dict[str, dict[str, ModelProto]] = {}
 
     def graphs(name: str) -> dict[str, ModelProto]:
@@ -69,7 +69,7 @@ def test_engines_are_built_for_each_gpu_and_for_all_without_a_warning(
     for compute in (*([gpu] for gpu in GPUS), GPUS):
         built = builder.build(content, "tensorrt_rtx", compute)
         assert len(built.engine) > 10_000
-        # Where layers stay FP16 (`edgefer.graph.leftovers`), so are scales; TensorRT for RTX widens some.
+        # If layers stay FP16 (`edgefer.graph.leftovers`), so do scales; TensorRT for RTX widens some.
         assert not [warning for warning in built.warnings if not warning.endswith("scales to fp32.")]
         assert built.version == trt.__version__
 
@@ -99,7 +99,7 @@ def test_the_parser_hands_back_each_quantizer_with_its_scale(
         if layer.type in kinds:
             output = layer.get_output(0)
             found[output.name] = (kinds[layer.type], np.atleast_1d(constants[layer.get_input(1).name]))
-            floats = (trt.float32, trt.float16)  # FP16 in a graph whose leftovers are
+            floats = (trt.float32, trt.float16)  # FP16 in a graph with FP16 leftovers
             assert output.dtype in ((trt.int8,) if layer.type == trt.LayerType.QUANTIZE else floats)
     assert found.keys() == wanted.keys()
     assert len(found) > 10
@@ -157,7 +157,7 @@ def test_a_tensorrt_that_is_not_there_or_does_not_load_says_how_to_get_it(
     importlib.invalidate_caches()
     with pytest.raises(MissingRequirement, match=r"TensorRT 8\.5\.2\.2 has no strongly typed networks; JetPack 6\.1"):
         builder.api("tensorrt")
-    del sys.modules["tensorrt"]  # not by monkeypatch, which would bring it back
+    del sys.modules["tensorrt"]  # not with monkeypatch, which would restore it
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     with pytest.raises(MissingExtra, match=r"edgefer\[rtx\]"):
         builder.api("tensorrt_rtx")
@@ -222,13 +222,13 @@ def test_engines_are_plain_files_for_tensorrts_own_tools(made: bundle.Bundle) ->
     [entry] = bundle.load(made.path).manifest.engines
     content = onnx.load(made.file("int8-rtx")).SerializeToString()
     alone = builder.build(content, "tensorrt_rtx", GPUS).engine
-    assert (made.path / entry.file).read_bytes()[:4] == alone[:4]  # TensorRT's own first bytes, no header of ours
+    assert (made.path / entry.file).read_bytes()[:4] == alone[:4]  # TensorRT's own first bytes, not a header of ours
 
 
 def test_ctrl_c_ends_a_build_as_it_ends_anything_else(
     graphs: Callable[[str], dict[str, ModelProto]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Raised in a callback, it would end inside TensorRT, which goes on or calls it a failed build."""
+    """Raised in a callback, it would end inside TensorRT, which continues or reports a failed build."""
 
     @contextmanager
     def interrupted(*_: object) -> Iterator[Callable[[int], None]]:

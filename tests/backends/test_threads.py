@@ -1,4 +1,4 @@
-"""One predictor in many threads answers each of them as it does alone."""
+"""One predictor in many threads gives the same results as in one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def photos(fer2013: Path, yunet: Path) -> list[np.ndarray]:
 
 @contextmanager
 def _others(made: Path) -> Iterator[None]:
-    """Make, use and drop predictors all the while."""
+    """Make, use and drop predictors all the time."""
     done = threading.Event()
 
     def work() -> None:
@@ -69,7 +69,7 @@ def _said(predictions: list[edgefer.Prediction]) -> list[tuple[Any, ...]]:
 
 
 def _agree(answer: Callable[[int], Any], rounds: int) -> None:
-    """Hold answers of many threads at once, which start together in each round, against those of one."""
+    """Compare the results of many threads, started together in each round, with those of one."""
     alone = [answer(number) for number in range(THREADS)]
     together = threading.Barrier(THREADS)
 
@@ -108,7 +108,7 @@ def test_predict_faces(made: Path, photos: list[np.ndarray]) -> None:
 
 
 def test_one_picture_that_threads_share(tmp_path: Path) -> None:
-    # A Pillow image reads its pixels and how it is to be turned when first asked.
+    # A Pillow image reads its pixels and orientation on first use.
     pixels = np.random.default_rng(0).integers(0, 256, (300, 200), dtype=np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6

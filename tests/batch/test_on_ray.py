@@ -1,4 +1,4 @@
-"""`edgefer predict --out` on Ray: a worker and the driver get SIGKILL, and each picture has one row in the end."""
+"""`edgefer predict --out` on Ray: after SIGKILL of a worker and the driver, each picture has one row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgefer predict --out`: one row for each picture, in Parquet, whatever the pictures lie in."""
+"""`edgefer predict --out`: one Parquet row for each picture, from any source."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_one_row_for_each_picture_of_folders_archives_and_videos_with_what_predi
     assert len(set(places(found))) == len(found)
     assert set(places(found)) == expected
     assert [row["time"] for row in found if row["source"] == "film.mp4"] == sorted({round(n / 15, 3) for n in range(7)})
-    # The same as of the files, one by one.
+    # The same as for the single files.
     one_by_one = json.loads(predict("in", "--json").stdout)["pictures"]
     of_file = {picture["file"].removeprefix("in/"): untimed(picture["faces"]) for picture in one_by_one}
     for row in found:
@@ -225,7 +225,7 @@ def test_folders_archives_and_the_table_may_lie_in_an_object_store() -> None:
 
 
 class _Server(BaseHTTPRequestHandler):
-    """Files of a folder, in ranges where they are asked for below /ranges/."""
+    """Serve a folder's files, with range requests below /ranges/."""
 
     def do_HEAD(self) -> None:
         self._answer(body=False)
@@ -254,7 +254,7 @@ class _Server(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Be silent."""
+        """Print nothing."""
 
 
 @contextmanager
@@ -314,7 +314,7 @@ def test_a_picture_that_ends_process_after_process_gets_an_error_too(
 
     def decoded(content: bytes, label: str) -> np.ndarray:
         if "some/4" in label:
-            raise SystemExit  # what no handler sees, as little as a crash
+            raise SystemExit  # like a crash, no handler catches it
         return real(content, label)
 
     monkeypatch.setattr(inputs, "decoded", decoded)
@@ -325,5 +325,5 @@ def test_a_picture_that_ends_process_after_process_gets_an_error_too(
     assert found.unread == 1
     [error] = [row["error"] for row in rows() if row["error"]]
     assert "ends the process that reads it" in error
-    assert found.pictures == (7 if name == "a.zip" else 5)  # nobody gets past it in a stream
+    assert found.pictures == (7 if name == "a.zip" else 5)  # nothing can be skipped in a stream
     assert not [file for file in Path("out").iterdir() if file.name.startswith(".")]

@@ -1,4 +1,4 @@
-"""`bench` from bundle to result, on networks and images whose figures are known beforehand."""
+"""`bench` from bundle to result, on networks and images with known results."""
 
 from __future__ import annotations
 
@@ -208,11 +208,11 @@ def test_what_concerns_many_bundles_is_one_note(made: bundle.Bundle) -> None:
     ("split", "protocol", "carved", "flattered"),
     [
         ("val", "official", (), True),
-        ("val", "stratified", (), False),  # PublicTest, which chose nothing
-        ("val", "stratified", ("val",), True),  # the same images as with the official protocol
+        ("val", "stratified", (), False),  # PublicTest, which selected nothing
+        ("val", "stratified", ("val",), True),  # the same images as in the official protocol
         ("public+private", "official", (), True),
         ("public+private", "stratified", (), False),
-        ("public+private", "official", ("val",), False),  # test alone
+        ("public+private", "official", ("val",), False),  # only test
         ("test", "official", (), False),
         ("train", "stratified", (), True),
     ],
@@ -226,7 +226,7 @@ def test_a_split_that_chose_the_checkpoint_is_said_to_flatter(
 
 
 def test_what_speaks_against_a_figure_is_a_warning(result: BenchResult) -> None:
-    """INT8 that is no faster, noise, and a CPU whose fast products saturate."""
+    """INT8 that is no faster, noise, and a CPU with saturating fast products."""
     quiet = [
         entry.model_copy(update={"latency": replace(entry.latency, coefficient_of_variation=0.01)})
         for entry in result.networks
@@ -253,7 +253,7 @@ def test_what_speaks_against_a_figure_is_a_warning(result: BenchResult) -> None:
 
 
 def test_latency_from_pixels_has_preprocessing_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call of it takes a millisecond more."""
+    """Each call takes a millisecond longer."""
     apply = Preprocessing.apply
 
     def slow(self: Preprocessing, images: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The first answer of a fresh process, images a second, and what the machine itself says of the time between."""
+"""Cold start of a fresh process, images per second, and the machine's state in between."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_network_that_never_answers_is_one_line(tmp_path: Path) -> None:
 
 
 def test_images_a_second_are_counted_over_batch_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a clock that an inference moves on: a millisecond, and a tenth of one for each image on each thread."""
+    """On a clock that inferences advance: a millisecond, and a tenth for each image on each thread."""
     clock = [0.0]
 
     def start(threads: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -104,7 +104,7 @@ def test_time_that_the_host_takes_and_a_clock_that_changes_are_said_beside_the_f
     stolen, frequencies = machine.stolen, machine.frequencies
     monkeypatch.setattr(machine, "stolen", lambda: stolen(tmp_path))
     monkeypatch.setattr(machine, "frequencies", lambda: frequencies(tmp_path))
-    monkeypatch.setattr(machine, "waited", lambda: None)  # whatever else runs here
+    monkeypatch.setattr(machine, "waited", lambda: None)  # regardless of other load
 
     jetsons.write(tmp_path, files(stolen=10, idle=1000, clock=2_400_000))
     before = state.now()

@@ -1,4 +1,4 @@
-"""`edgefer bench` as it is typed."""
+"""`edgefer bench` on the command line."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def test_json_is_one_object_and_nothing_else(folder: Path) -> None:
     assert printed["command"] == "bench"
     assert printed["networks"] == kept["networks"]
     assert printed["report"] == "here/report.html"
-    assert paths.latest("bench") is None  # `latest` points to runs, not to a folder somewhere else
+    assert paths.latest("bench") is None  # `latest` points to runs, not to an outside folder
     assert not Path("latest").exists()
 
 
 def test_without_the_report_extra_the_result_is_still_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    for module in ("edgefer.report.html", "edgefer.pages.page"):  # that an earlier test has imported
+    for module in ("edgefer.report.html", "edgefer.pages.page"):  # imported by an earlier test
         monkeypatch.delitem(sys.modules, module, raising=False)
         monkeypatch.delattr(module, raising=False)
     done = _run("--out", "here", *QUICK)
@@ -103,7 +103,7 @@ def test_what_cannot_be_done_is_said_in_one_line(folder: Path, arguments: list[s
 
 def test_without_a_bundle_edgefers_own_is_measured_and_that_is_said(folder: Path) -> None:
     shutil.rmtree("runs")
-    done = _run("--data", "faces", "--split", "nowhere")  # the faces are then read, and nothing is measured
+    done = _run("--data", "faces", "--split", "nowhere")  # then the faces are read, and nothing is measured
     assert done.exit_code == 2
     assert "no bundle given and none in runs/compress: using edgefer-base" in done.stderr
 

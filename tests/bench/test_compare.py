@@ -1,4 +1,4 @@
-"""`edgefer compare`: what is compared, what is refused, and how a script learns of a regression."""
+"""`edgefer compare`: what is compared, what is refused, and how scripts detect a regression."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Edit = Callable[[dict[str, Any]], object]
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Return a real result, as JSON has it."""
+    """Return a real result as JSON."""
     made = samples.write(tmp_path_factory.mktemp("bundles") / "made")
     result: dict[str, Any] = bench([made], samples.dataset(), seconds=0.05).model_dump(mode="json")
     return result
@@ -76,7 +76,7 @@ def slower(factor: float, name: str = "int8-cpu") -> Edit:
 
 
 def changed(*path: str | int, to: Any) -> Edit:
-    """Return an edit that sets what a path leads to."""
+    """Return an edit that sets the value at a path."""
 
     def edit(raw: Any) -> None:
         for step in path[:-1]:
@@ -267,7 +267,7 @@ def test_a_network_that_is_gone_does_not_pass_a_gate(place: Callable[..., Path])
         in type_in("a.json", "b.json", "--fail-if", "latency.p50 > 2x").stderr
     )
     assert type_in("a.json", "b.json", "--fail-if", "fp32: latency.p50 > 2x").exit_code == 0
-    assert type_in("a.json", "b.json").exit_code == 0  # no gate: only_in_a says it
+    assert type_in("a.json", "b.json").exit_code == 0  # no gate: only_in_a reports it
 
 
 def test_results_without_a_network_in_common_are_refused(place: Callable[..., Path]) -> None:
@@ -479,7 +479,7 @@ def test_texts_of_a_stranger_reach_neither_terminal_nor_pull_request(place: Call
         assert "\x1b" not in done.stdout
     markdown = type_in(a, a, "--markdown").stdout
     for line in markdown.splitlines():
-        outside = "".join(line.split("`")[::2])  # what is not code
+        outside = "".join(line.split("`")[::2])  # the part that is no code
         if not line.startswith(("note:", "    ")):
             assert not {"@", "[red]"} & set(outside.split())
             assert "<img" not in outside
@@ -619,7 +619,7 @@ def test_the_first_condition_that_holds_is_named_and_the_others_counted(place: C
     told = type_in("a.json", "b.json", *asked, "--json")
     assert told.exit_code == 1
     assert told.stderr == done.stderr
-    said = json.loads(told.stdout)  # one object and nothing else
+    said = json.loads(told.stdout)  # exactly one object
     assert (said["command"], said["exit_code"]) == ("compare", 1)
     assert said["error"] in line
     assert [each["met"] for each in said["conditions"]] == [False, False, True, False, True, True, True]

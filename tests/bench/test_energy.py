@@ -1,4 +1,4 @@
-"""Energy from RAPL's counters, on a fake root folder: in a result, in its tables, and where it cannot be read."""
+"""Energy from RAPL's counters, on a fake root folder: in a result, in its tables, and if it cannot be read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PICTURE = [np.zeros((1, 1, 2, 2), np.float32)]
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine whose files say what it uses, and settles at once."""
+    """A machine with energy counters that settles at once."""
     made = powercap.laptop(tmp_path / "root", package=powercap.MOST - 100)
     counters, forbidden = rapl.counters, rapl.forbidden
     monkeypatch.setattr(rapl, "counters", lambda here=made: counters(here))
@@ -40,7 +40,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def using(root: Path, microjoules: dict[str, int]) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a network each of whose inferences uses so much, by folder."""
+    """Return a network with a fixed energy per inference, by folder."""
 
     def infer(batch: np.ndarray) -> np.ndarray:
         for folder, used in microjoules.items():
@@ -115,7 +115,7 @@ def test_a_bench_names_sensor_and_rails_and_adds_nothing_up(
 
 
 def notes(device: str) -> list[str]:
-    """Return what the probe says of a network that runs on a device; without a sensor it does not run."""
+    """Return the probe's result for a network on a device; without a sensor the network does not run."""
     backend = registry.get(device)
     candidate = Candidate("made", cast(Any, None), "fp32", backend, Options(), cast(Any, None))
     context = Context([candidate], cast(Any, None), [[]], cast(Any, None))
@@ -129,7 +129,7 @@ def test_counters_that_may_not_be_read_are_one_note_that_says_what_to_do(monkeyp
     monkeypatch.setattr(rapl, "forbidden", lambda: True)
     (note,) = notes("cpu")
     assert "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj" in note
-    assert notes("rtx") == []  # a card's energy is not the processor's
+    assert notes("rtx") == []  # a GPU's energy is not the CPU's
 
 
 def test_a_machine_without_a_sensor_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_a_reading_that_outlasts_the_work_counts_for_nothing(monkeypatch: pytest
 
     def slow() -> dict[str, float]:
         begun.set()
-        events[0].wait()  # the one that says that the work is done
+        events[0].wait()  # set when the work is done
         return {"idle": 1.0}
 
     def work() -> None:

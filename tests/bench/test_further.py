@@ -46,7 +46,7 @@ def write(top: Path, images: np.ndarray, labels: np.ndarray, places: np.ndarray,
 
 
 def first_rows(source: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first images of FER2013 and their labels, without reading the others."""
+    """Return the first images of FER2013 and their labels, without reading the rest."""
     with zipfile.ZipFile(source) as archive:
         names = [name for name in archive.namelist() if "/Training_" in name][:count]
         images = np.stack([np.asarray(Image.open(io.BytesIO(archive.read(name)))) for name in names])
@@ -55,7 +55,7 @@ def first_rows(source: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def place(fer2013: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a data set of FER2013's faces, one of three of its classes, and a table of people."""
+    """Return a folder with a data set of FER2013's faces, one with three of its classes, and a table of people."""
     top = tmp_path_factory.mktemp("across")
     images, labels = first_rows(fer2013, 700)
     write(top / "faces", images, labels, np.arange(210))
@@ -74,7 +74,7 @@ def place(fer2013: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(place: Path) -> Path:
-    """Return the folder of a bench over all of that."""
+    """Return the folder of a bench over all of them."""
     before = Path.cwd()
     os.chdir(place)
     try:
@@ -238,7 +238,7 @@ def test_what_is_wrong_ends_in_one_line_before_anything_is_measured(
 
 
 def test_flip_is_not_the_network_s_own_figure(place: Path) -> None:
-    """Of a real network on real faces, mirrored pictures change some outputs: the rows are not copies of each other."""
+    """For a real network on real faces, mirrored pictures change some outputs: the rows are not copies."""
     bundle = load("edgefer-nano")
     from edgefer.backends import registry
     from edgefer.backends.base import Options

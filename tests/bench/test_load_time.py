@@ -1,4 +1,4 @@
-"""The time to open a network in a process that runs: found by itself, measured of every network, shown in ms."""
+"""The time to open a network in a running process: discovered by itself, measured for every network, shown in ms."""
 
 from __future__ import annotations
 

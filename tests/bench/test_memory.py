@@ -1,4 +1,4 @@
-"""Memory of a network in a process of its own."""
+"""Memory of a network in a separate process."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_system_without_proc_gives_none(light: Path, monkeypatch: pytest.Monke
 def test_memory_of_one_s_own_has_what_was_taken_and_no_mapped_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(50_000_000))
     before = memory.own()
-    # Not from malloc, whose heap may have that much free after the tests before this one.
+    # Not from malloc: its heap may have that much free after earlier tests.
     held = mmap.mmap(-1, 50_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     held.write(b"1" * 50_000_000)
     after = memory.own()

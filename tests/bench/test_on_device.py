@@ -45,7 +45,7 @@ def driver() -> ctypes.CDLL:
 
 @pytest.fixture
 def card(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
-    """A machine with a GPU; a list of the engines that it built. In the end nothing is left on the GPU."""
+    """A machine with a GPU; a list of the engines that it built. Nothing may be left on the GPU."""
     built: list[str] = []
 
     def build(content: bytes, runtime: str, *arguments: object) -> Built:
@@ -59,7 +59,7 @@ def card(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("FAKE_CUDA_DEVICES", "1")
     monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(builder, "build", build)
-    # The stand-ins live in this process, so the fresh one is this one.
+    # The fakes live in this process, so it also serves as the fresh one.
     monkeypatch.setattr(gpu_memory, "_start", lambda task: json.loads(json.dumps(gpu_memory.measure(task))))
     monkeypatch.setattr(builder, "load", lambda content, runtime, dla: fake_gpu.Engine(content, 32, trt, driver))
     yield built
@@ -68,11 +68,11 @@ def card(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 @pytest.fixture
 def board(card: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The files of an Orin Nano, which the machine now is."""
+    """An Orin Nano's files; this machine then looks like one."""
     root = jetsons.orin_nano(tmp_path / "board")
     describe, watts = jetson.describe, jetson.watts
     monkeypatch.setenv("FAKE_CUDA_INTEGRATED", "1")
-    monkeypatch.setitem(sys.modules, "tensorrt", trt)  # JetPack's has the same API, and another number
+    monkeypatch.setitem(sys.modules, "tensorrt", trt)  # JetPack's version has the same API and another number
     monkeypatch.setattr(builder, "_OLDEST", 1)
     monkeypatch.setattr(jetson, "describe", lambda here=root: describe(here))
     monkeypatch.setattr(jetson, "watts", lambda here=root: watts(here))
@@ -93,7 +93,7 @@ def smi(card: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cal
             "#!/bin/sh\n"
             f'echo "$@" >> {folder}/asked\n'
             "case $1 in\n"
-            "*event_reasons*) exit 2;;\n"  # as a driver before 530
+            "*event_reasons*) exit 2;;\n"  # like a driver before 530
             f"*throttle_reasons*) echo {reasons};;\n"
             "--query-gpu=power.draw) echo 22.31;;\n"
             f"*) cat <<'EOF'\n{line}\nEOF\n;;\n"
@@ -111,7 +111,7 @@ def made(tmp_path: Path) -> bundle.Bundle:
 
 
 def on(device: str, made: bundle.Bundle, **options: object) -> BenchResult:
-    """Measure everything but energy, unless a test asks for that: it runs each network for a while."""
+    """Measure everything but energy unless requested: it runs each network for a while."""
     options = {"probes": [each for each in probes.standard() if each is not energy.PROBE], **options}
     return bench([made], samples.dataset(), device=device, seconds=0.05, **options)  # type: ignore[arg-type]
 
@@ -129,7 +129,7 @@ def test_a_jetson_runs_the_engines_that_it_built_and_the_result_says_what_decide
     assert (result.gpu.name, result.gpu.compute, result.gpu.cuda) == ("Fake GPU", "87", "13.0")
     assert (result.protocol.transfers, result.protocol.cuda_graphs) == ("mapped", True)
     protocol = result.protocol
-    assert (protocol.graph_optimization, protocol.arena) == (None, None)  # those are of a CPU
+    assert (protocol.graph_optimization, protocol.arena) == (None, None)  # these are for CPUs
     assert all(entry.cuda_graphs and entry.engine_bytes == entry.file_bytes for entry in result.networks)
     before = result.conditions.jetson_before
     assert before is not None
@@ -138,7 +138,7 @@ def test_a_jetson_runs_the_engines_that_it_built_and_the_result_says_what_decide
     assert result.conditions.jetson_after == before
     assert BenchResult.model_validate_json(result.model_dump_json()) == result
     on("jetson", made)
-    assert len(card) == 2  # the second time they are in the cache
+    assert len(card) == 2  # the second time they are cached
 
 
 def test_energy_is_power_times_time_by_rail(made: bundle.Bundle, board: Path) -> None:
@@ -157,13 +157,13 @@ def test_memory_on_the_gpu_is_what_a_network_takes_beside_the_context_and_a_peak
     alone = on("rtx", made).networks[0].gpu_memory
     image = 4 * (samples.SIZE**2 + 7)
     assert alone is not None
-    assert alone.buffers == 32 * image  # what edgefer takes itself, for the largest batch
-    assert alone.steady == alone.peak == 32 * image + (64 << 10)  # and the graph; not the context's 300 MiB
+    assert alone.buffers == 32 * image  # edgefer's own memory, for the largest batch
+    assert alone.steady == alone.peak == 32 * image + (64 << 10)  # and the graph; without the context's 300 MiB
     monkeypatch.setattr(fake_gpu.Context, "takes", 90 << 20)
     monkeypatch.setattr(fake_gpu.Context, "gives_back", 70 << 20)
     entry = on("rtx", made).networks[0]
     assert entry.gpu_memory is not None
-    assert entry.gpu_memory.peak == alone.buffers + (90 << 20)  # in the first run, before there is a graph
+    assert entry.gpu_memory.peak == alone.buffers + (90 << 20)  # in the first run, before the graph exists
     assert entry.gpu_memory.steady == alone.steady + (20 << 20)
     assert entry.memory is not None
     assert 0 < entry.memory.steady <= entry.memory.peak
@@ -257,7 +257,7 @@ def test_what_the_board_says_against_its_figures_is_a_note(
     states: list[object] = []
 
     def warmer() -> jetson.Jetson | None:
-        """After the measuring it is 9 degrees warmer and has been throttled; the engine's place is asked for first."""
+        """Afterwards it is 9 degrees warmer and has been throttled; the engine's path is requested first."""
         if len(states) == 2:
             files = {
                 "sys/class/thermal/thermal_zone1/temp": "55906\n",
@@ -303,7 +303,7 @@ def test_an_rtx_gpu_runs_the_bundle_s_engine_where_it_fits_and_another_one_where
         max_watts=115,
         throttled=False,
     )
-    assert "--id=0000:01:00.0" in (tmp_path / "bin" / "asked").read_text()  # the card that CUDA took
+    assert "--id=0000:01:00.0" in (tmp_path / "bin" / "asked").read_text()  # the GPU that CUDA selected
     spent = result.networks[0].energy
     assert spent is not None
     assert spent.rails["power.draw"].watts == pytest.approx(22.31)
@@ -311,7 +311,7 @@ def test_an_rtx_gpu_runs_the_bundle_s_engine_where_it_fits_and_another_one_where
     for change in ({"compute": ["89"]}, {"compute": ["87"], "version": "1.0"}):
         other = bundle.add_engine(made, content, file="fp32.engine", **{**fields, **change})
         on("rtx", other)
-    assert card == ["tensorrt_rtx"]  # built for the first, found for the second
+    assert card == ["tensorrt_rtx"]  # built for the first, reused for the second
 
 
 def test_a_gpu_that_holds_its_clock_down_is_noted(made: bundle.Bundle, smi: Callable[..., None]) -> None:
@@ -356,7 +356,7 @@ def test_memory_that_is_short_for_the_second_network_gives_back_what_the_first_o
 
     monkeypatch.setattr(builder, "load", load)
     with pytest.raises(MissingRequirement, match="not enough memory for the engine"):
-        on("jetson", made)  # and the fixture counts
+        on("jetson", made)  # the fixture counts
     assert len(loaded) == 2
 
 
@@ -375,7 +375,7 @@ def test_a_dla_gets_the_fp16_network_and_layers_that_run_elsewhere_are_named(
     parts = {"fp16-tensorrt": bundle.NetworkFile("fp16.onnx", samples.network(), "fp16", "tensorrt"), **samples.parts()}
     whole = bundle.write(tmp_path / "whole", samples.description(), parts)
     result = on("jetson", whole, options=Options(dla=0, cuda_graphs=False))
-    assert asked == [(1, 1 << 30, 0)]  # a DLA takes one size alone, and FP16 alone
+    assert asked == [(1, 1 << 30, 0)]  # a DLA only takes one size, and FP16
     assert [entry.network for entry in result.networks] == ["fp16-tensorrt"]
     assert (result.protocol.dla, result.protocol.cuda_graphs) == (0, False)
     assert [entry.on_gpu for entry in result.networks] == [["head.Gemm"]]

@@ -1,4 +1,4 @@
-"""A bundle on data that have other classes than its own."""
+"""A bundle on data with other classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgefer.labels import LABELS
 
 
 def folder(top: Path, classes: list[str]) -> Path:
-    """Write test pictures of synthetic faces, and noise for a class that these do not have."""
+    """Write test pictures of synthetic faces, and noise for a class that they lack."""
     faces = data.builtin(train=7, val=7, test=70)
     rows = data.split(faces, "test")
     for name in classes:

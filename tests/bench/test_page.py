@@ -1,4 +1,4 @@
-"""The report as people meet it: in a real Chromium, on a phone and on a desk, by day and by night, by keyboard."""
+"""The report in a real Chromium: on a phone and a desktop, in light and dark mode, by keyboard."""
 
 from __future__ import annotations
 

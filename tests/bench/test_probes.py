@@ -1,4 +1,4 @@
-"""A probe is one file: what it measures stands in the result and in everything that shows one."""
+"""A probe is one file: its measurement appears in the result and in all its views."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.helpers import samples
 
 
 def toy(context: Context) -> Sequence[Mapping[str, float]]:
-    """Say how much longer a network's name is than nothing; of FP32 nothing is known."""
+    """Measure the length of a network's name; nothing for FP32."""
     return [
         {} if each.name == "fp32" else {"length": 1e-3 * len(each.name), "twice": 2.0} for each in context.candidates
     ]
@@ -42,7 +42,7 @@ TOY = Probe(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the result of a bench that was asked for the toy alone."""
+    """Return a folder with the result of a bench that only ran the toy probe."""
     made = tmp_path_factory.mktemp("toy")
     measured = bench([samples.write(made / "made")], samples.dataset(), seconds=0.01, probes=[TOY])
     (made / "result.json").write_text(measured.model_dump_json(), encoding="utf-8")

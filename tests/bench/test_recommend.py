@@ -1,4 +1,4 @@
-"""Which network of a bundle to deploy: the first thing that a report says."""
+"""Which network of a bundle to deploy: the first line of a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgefer bench --host` through a real sshd: the figures of a bench here, and nothing left behind on either side."""
+"""`edgefer bench --host` through a real sshd: the same figures as a local bench, and nothing left on either side."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from edgefer.errors import MissingRequirement
 from edgefer.labels import LABELS
 from tests.helpers import samples, sshd
 
-# Names that a shell or scp would make something of.
+# Names with special meaning for a shell or scp.
 BUNDLE = 'it\'s a $(touch pwned) "bundle";\n`id` -r *'
 FACES = "faces: $HOME & 'co'\t"
 
@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Server]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Go to a folder with class folders and a bundle trained on them, both of difficult names."""
+    """Go to a folder with class folders and a bundle trained on them, both with difficult names."""
     place = tmp_path / "here"
     place.mkdir()
     monkeypatch.chdir(place)
@@ -62,7 +62,7 @@ VERSION = f'[ "$1" = --version ] && echo edgefer {edgefer.__version__} && exit; 
 
 
 def more_data() -> list[str]:
-    """Write a second data set and a table of groups, and return the options that name them."""
+    """Write a second data set and a table of groups; return the options that name them."""
     for name in ("happy", "sad"):
         shutil.copytree(Path(FACES, "test", name), Path("o'ther", "test", name))
     lines = [
@@ -111,7 +111,7 @@ def test_a_bench_there_has_the_figures_of_a_bench_here(server: sshd.Server, fold
     assert one.networks[0].groups[0].small
     assert not any("was trained on" in warning for warning in one.warnings)
     assert (one.host, other.host) == ("orin", None)
-    typed = ["bash", "-c", f"printf '%s\\0' {one.repeat}"]  # $'...' is not for shlex
+    typed = ["bash", "-c", f"printf '%s\\0' {one.repeat}"]  # shlex does not parse $'...'
     words = subprocess.run(typed, capture_output=True, text=True, check=True).stdout.split("\0")
     assert words[:3] == ["edgefer", "bench", BUNDLE]
     assert words[words.index("--data") + 1] == FACES
@@ -119,7 +119,7 @@ def test_a_bench_there_has_the_figures_of_a_bench_here(server: sshd.Server, fold
     assert [words[place + 1] for place, word in enumerate(words) if word == "--data"] == [FACES, "o'ther"]
     assert words[words.index("--groups") + 1] == "people.csv"
     assert f"{one.networks[0].latency.p50:.3f}" in there.stdout  # the table
-    assert "orin: data: " in there.stderr  # what was said there
+    assert "orin: data: " in there.stderr  # the output there
     assert "report.html" not in there.stderr
     assert not list(folder.rglob("pwned"))
 
@@ -155,7 +155,7 @@ def test_json_and_out_are_as_for_a_bench_here(server: sshd.Server, folder: Path)
 
 
 def started(server: sshd.Server) -> subprocess.Popen[str]:
-    """Start a long bench in a process of its own and wait until it runs there."""
+    """Start a long bench in a separate process and wait until it runs on the host."""
     words = ["bench", BUNDLE, "--host", "orin", "--data", FACES, "--seconds", "600"]
     process = subprocess.Popen(
         [sys.executable, "-m", "edgefer", *words],
@@ -173,7 +173,7 @@ def started(server: sshd.Server) -> subprocess.Popen[str]:
 
 
 def running(server: sshd.Server) -> int:
-    """Return the process of edgefer there."""
+    """Return edgefer's process on the host."""
     (pid,) = server.temporary.glob("*/pid")
     sshd.wait_until(lambda: pid.read_text().strip() != "")
     return int(pid.read_text())
@@ -188,7 +188,7 @@ def test_what_ends_the_bench_here_ends_it_there(sent: signal.Signals, server: ss
     assert process.returncode == (130 if sent == signal.SIGINT else -signal.SIGKILL)
     assert out == ""
     assert "Traceback" not in err
-    if sent == signal.SIGKILL:  # the empty folder of its run is left for the next bench to remove
+    if sent == signal.SIGKILL:  # its empty run folder is left for the next bench to remove
         with paths.run_folder(None, "bench", "next"):
             pass
         Path("runs/bench").rmdir()  # which fails if a run is left in it

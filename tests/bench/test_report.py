@@ -1,4 +1,4 @@
-"""The HTML report: whole, safe, readable without its pictures."""
+"""The HTML report: complete, safe, readable without images."""
 
 from __future__ import annotations
 

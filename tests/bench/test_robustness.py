@@ -1,4 +1,4 @@
-"""`bench --measure robustness`: the networks' accuracy under corruptions, beside each other."""
+"""`bench --measure robustness`: accuracy of all networks under corruptions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_each_network_is_run_on_the_same_pictures(result: BenchResult) -> None:
                 dark = corrupt(images, "low light", 5, worse.seed + number)
                 right += int((session.infer(samples.PREPROCESSING.apply(dark)).argmax(1) == labels).sum())
         assert worse.accuracy["low light"][4] == right / 70
-        assert worse.accuracy["blur"][0] > worse.accuracy["low light"][4]  # these classes differ in brightness alone
+        assert worse.accuracy["blur"][0] > worse.accuracy["low light"][4]  # these classes only differ in brightness
     assert result.repeat.endswith("--measure robustness")
     assert BenchResult.model_validate_json(result.model_dump_json()) == result
 
@@ -52,7 +52,7 @@ def test_no_more_than_a_thousand_images_are_used() -> None:
         [lambda batch: np.eye(7, dtype=np.float32)[np.zeros(len(batch), int)]], [samples.PREPROCESSING], rows
     )
     assert worse.images == 1000
-    assert worse.mean == pytest.approx(worse.clean)  # it looks at nothing
+    assert worse.mean == pytest.approx(worse.clean)  # ignores its input
 
 
 def test_the_table_fits_80_columns_and_the_page_has_curves(result: BenchResult) -> None:
@@ -79,4 +79,4 @@ def test_without_being_asked_for_it_is_not_there(tmp_path: Path) -> None:
     assert result.networks[0].robustness is None
     page = report.render_html(result)
     assert ">Under corruptions" not in page
-    assert "accuracy under corruptions (--measure robustness)" in page  # what was not requested is said
+    assert "accuracy under corruptions (--measure robustness)" in page  # missing measurements are reported

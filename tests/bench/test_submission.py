@@ -1,4 +1,4 @@
-"""A measurement to contribute: what is sent, what is refused, and what those are that lie in the repository."""
+"""Contributed measurements: what is sent, what is refused, and the ones in this repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bundles: what was written comes back, and nothing else is let in."""
+"""Bundles: written ones are read back, and anything else is refused."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ def test_a_network_whose_weights_lie_in_a_file_that_the_manifest_does_not_name_i
 
 @pytest.fixture
 def without_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """edgefer as the wheel has it: pretrained networks without the checkpoints that they were made of."""
+    """edgefer as in the wheel: pretrained networks without their checkpoints."""
     installed = tmp_path / "pretrained"
     ours = bundle.shipped("edgefer-nano")
     assert ours

@@ -1,4 +1,4 @@
-"""A network's file is looked through whole: what it keeps elsewhere, or hides a large computation in, is refused."""
+"""A network's file is checked completely: external data and hidden large computations are refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def elsewhere() -> TensorProto:
 
 
 def without_the_mark() -> TensorProto:
-    """It says where it is, not that it is elsewhere."""
+    """It gives the location, without saying that it is external."""
     tensor = elsewhere()
     tensor.ClearField("data_location")
     return tensor
@@ -134,7 +134,7 @@ def test_what_a_bundle_must_not_hold_is_found_wherever_it_stands(what: str) -> N
 
 
 def varint(value: int, longer: int = 0) -> bytes:
-    """Return a number, in so many bytes more than it needs."""
+    """Return a varint with extra bytes."""
     found = bytearray()
     while value > 127 or not found:
         found.append(value & 127 | 128)
@@ -149,7 +149,7 @@ def varint(value: int, longer: int = 0) -> bytes:
 
 
 def fields(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield number and value of the fields of a message that has none but of the kinds 0 and 2."""
+    """Yield number and value of a message's fields; it may only have kinds 0 and 2."""
     place = 0
 
     def number() -> int:
@@ -174,7 +174,7 @@ def fields(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def written_longer(content: bytes, path: tuple[int, ...], longer: int) -> bytes:
-    """Return a message whose fields along `path` have lengths, and whose last has tags, of more bytes than need be."""
+    """Return a message with lengths along `path`, and tags in the last field, of more bytes than needed."""
     parts = []
     for tag, value in fields(content):
         inside = path and tag >> 3 == path[0]
@@ -189,7 +189,7 @@ def written_longer(content: bytes, path: tuple[int, ...], longer: int) -> bytes:
 @pytest.mark.parametrize("longer", [1, 2, 3])
 def test_numbers_of_more_bytes_than_need_be_hide_nothing(longer: int) -> None:
     content = written_longer(model(tensors=[elsewhere()]).SerializeToString(), (7, 5, 13), longer)
-    assert onnx.load_from_string(content).graph.initializer[0].external_data  # protobuf takes it
+    assert onnx.load_from_string(content).graph.initializer[0].external_data  # protobuf accepts it
     assert b"\x0a\x08location" not in content
     with pytest.raises(InputError, match="keeps weights in a separate file"):
         wire.check(content, "it")

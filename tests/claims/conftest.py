@@ -1,4 +1,4 @@
-"""What tests of the ledger share."""
+"""Shared by the ledger tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.helpers import samples
 
 @pytest.fixture
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away what counts networks."""
+    """Remove the modules that count parameters."""
     monkeypatch.delitem(sys.modules, "edgefer.claims.networks", raising=False)
     monkeypatch.delattr("edgefer.claims.networks", raising=False)
     monkeypatch.setitem(sys.modules, "timm", None)

@@ -1,4 +1,4 @@
-"""Arithmetic on rounded numbers: true reports are never contradicted, false ones where rounding does not explain it."""
+"""Arithmetic on rounded numbers: true reports are never contradicted, false ones are, unless rounding explains them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sklearn.metrics import precision_recall_fscore_support
 from edgefer.claims import arithmetic, spans
 from edgefer.claims.spans import Span
 
-# Confusion matrices of a few classes in which each class occurs and is predicted.
+# Confusion matrices of a few classes; each class occurs and is predicted.
 matrices = st.integers(2, 4).flatmap(
     lambda classes: st.lists(
         st.lists(st.integers(0, 60), min_size=classes, max_size=classes), min_size=classes, max_size=classes
     )
 )
 places = st.integers(1, 4)
-steady = settings(max_examples=100, deadline=None)  # a test asserts no time
+steady = settings(max_examples=100, deadline=None)  # no time limit in tests
 
 
 def written(values: np.ndarray, digits: int) -> list[Span]:
-    """Return values as a report would round them."""
+    """Return values rounded as in a report."""
     return [spans.read(f"{value:.{digits}f}") for value in values]
 
 
@@ -32,7 +32,7 @@ def written(values: np.ndarray, digits: int) -> list[Span]:
 @given(matrices, places)
 def test_no_check_contradicts_a_true_report(rows: list[list[int]], digits: int) -> None:
     matrix = np.array(rows)
-    assume(matrix.diagonal().all())  # so that no precision is written as 0
+    assume(matrix.diagonal().all())  # so that no precision is 0
     labels = np.repeat(np.arange(len(matrix)), matrix.sum(axis=1))
     predicted = np.concatenate([np.repeat(np.arange(len(matrix)), row) for row in matrix])
     figures = precision_recall_fscore_support(labels, predicted)
@@ -81,7 +81,7 @@ def test_f1_lies_between_those_of_the_ends(a: Fraction, b: Fraction, c: Fraction
 @pytest.mark.parametrize(
     ("precision", "recall", "claimed", "fits"),
     [
-        ("0.61", "0.66", "0.64", True),  # 0.634, though rounding may make 0.635 of it
+        ("0.61", "0.66", "0.64", True),  # 0.634, though rounding may make it 0.635
         ("0.68", "0.73", "0.66", False),
         ("0.60", "0.73", "0.66", True),
         ("0.5", "0.5", "0.50", True),

@@ -1,4 +1,4 @@
-"""`edgefer claims` as typed."""
+"""`edgefer claims` on the command line."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_json_is_one_object() -> None:
 
 
 class Page(HTMLParser):
-    """What a page has: ids, links, tags that are open at its end."""
+    """A page's content: ids, links, tags still open at its end."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

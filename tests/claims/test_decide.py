@@ -1,4 +1,4 @@
-"""From checks to verdicts, on small ledgers and on the one that comes with edgefer."""
+"""From checks to verdicts, on small ledgers and on the one that ships with edgefer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results" / "claims.json"
 
 
 def check(kind: str, **fields: str | int | list[int] | list[str]) -> str:
-    """Return a claim's line with one check. JSON's strings, numbers and lists are TOML's too."""
+    """Return a claim's line with one check. JSON strings, numbers and lists are valid TOML too."""
     said = ", ".join(f"{name} = {json.dumps(value)}" for name, value in {"kind": kind, **fields}.items())
     return f"checks = [{{ {said} }}]"
 
@@ -33,7 +33,7 @@ def first(folder: Path, *claims: str, head: str = HEAD, dataset: Dataset | None 
 
 @pytest.fixture
 def faces(monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    """Return images that are taken for FER2013: 7 of angry, 1 of each other; 1 of angry for each kind of test."""
+    """Return images that look like FER2013: 7 of angry, 1 of each other; 1 of angry for each kind of test."""
     labels = np.array([0] * 7 + list(range(1, 7)), dtype=np.int64)
     splits = np.array([0] * 5 + [1, 2] + [0] * 6, dtype=np.uint8)
     rows = np.arange(len(labels))
@@ -136,7 +136,7 @@ B0_HEAD = {"head": "{ convolution = [1280, 1280], norm = 1280, dense = [1280, 51
 @pytest.mark.parametrize(
     ("value", "unit", "made", "verdict", "found"),
     [
-        # The counts of torchvision's and Keras's documentation, the last of a paper's figure.
+        # The counts from the documentation of torchvision and Keras, the last from a paper's figure.
         ("138357544", "", f'kind = "parameters", networks = [{network("vgg16", 1000)}]', "holds", "138,357,544"),
         ("5288548", "", f'kind = "parameters", networks = [{network("efficientnet_b0", 1000)}]', "holds", "5,288,548"),
         (
@@ -268,7 +268,7 @@ def test_other_digits_are_tried_on_all_of_their_place(tmp_path: Path) -> None:
     assert (reading.settled, reading.left) == (["a.one.f1"], [])
     worse = '[[misprint]]\ndocument = "a"\nplace = "Table I"\ninstead = { "a.one.precision" = "0.99" }\n'
     (reading,) = decide(ledger.read(write(tmp_path, f1, mean, *REPORT, worse))).readings
-    # A contradiction that the other digits bring is not passed over.
+    # A contradiction from the other digits is not ignored.
     assert (reading.settled, reading.left) == ([], ["a.one.f1", "a.macro"])
 
 

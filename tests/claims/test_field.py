@@ -1,4 +1,4 @@
-"""Accuracies of the field: each with its protocol, a verdict that follows from it, and a page to sort and filter."""
+"""Published accuracies: each with its protocol and a verdict derived from it, on a page to sort and filter."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_ten_systems_stand_in_the_ledger_with_what_their_code_does() -> None:
         assert each.protocol.read
         assert each.protocol.code, each.id
         for fact in each.protocol.code:
-            # A line is that of a commit, or it moves.
+            # A line refers to a commit, else it moves.
             assert "/blob/" not in fact.url or re.search(r"/blob/[0-9a-f]{40}/", fact.url), fact.url
             assert not fact.where.rpartition(":")[2].isdecimal() or fact.url.endswith(
                 f"#L{fact.where.rpartition(':')[2]}"

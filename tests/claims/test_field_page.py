@@ -1,4 +1,4 @@
-"""The page "What FER papers claim" in a real Chromium: it sorts, filters, and is a table without that."""
+"""The page "What FER papers claim" in a real Chromium: sorting, filters, and a plain table without scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger's file: that what comes with edgefer is whole, and what is said of one that is not."""
+"""The ledger's file: the shipped one is complete, and errors in others are reported."""
 
 from __future__ import annotations
 

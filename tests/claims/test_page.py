@@ -1,4 +1,4 @@
-"""The ledger in a bench's report, in a real Chromium: on a phone, by night, on paper, for a screen reader."""
+"""The ledger in a bench's report, in a real Chromium: phone, dark mode, print, screen reader."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = browsers.MARKS
 
 @pytest.fixture(scope="module")
 def pages(small: BenchResult, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return a report with the ledger, and the ledger alone: one training as written, one reduced, a hostile name."""
+    """Return a report with the ledger, and the ledger alone: one full training, one reduced, a hostile name."""
     folder = tmp_path_factory.mktemp("pages")
     bench = benches.of(small, benches.training("b2-two-stage"), 0.66)
     strange = benches.training("b0-attention", ["preprocessing.size=64", "model.args.x='<script>alert(1)</script>'"])

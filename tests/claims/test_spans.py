@@ -1,4 +1,4 @@
-"""What a number as written can stand for."""
+"""The interval that a written number stands for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edgefer.claims import spans
 from edgefer.claims.spans import Reading, Unit
 
-steady = settings(max_examples=100, deadline=None)  # a test asserts no time
+steady = settings(max_examples=100, deadline=None)  # no time limit in tests
 exact = st.decimals(min_value=0, max_value=1000, places=6, allow_nan=False, allow_infinity=False)
 
 
@@ -42,7 +42,7 @@ def test_what_rounds_to_another_number_is_at_an_end_of_its_span(value: Decimal, 
         ("138", "rounded", "M", "137500000", "138500000"),
         ("35887", "exact", "", "35887", "35887"),
         ("35000", "about", "", "33250", "36750"),
-        ("5", "about", "M", "4500000", "5500000"),  # what rounds to it is more than 5 %
+        ("5", "about", "M", "4500000", "5500000"),  # values that round to it exceed 5 %
         ("24.73", "rounded", "MiB", "25926041.6", "25936527.36"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`edgefer claims --todo`: what would decide each claim that is not run, and the hours."""
+"""`edgefer claims --todo`: how to decide each claim that is not run, and the hours."""
 
 from __future__ import annotations
 

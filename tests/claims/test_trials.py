@@ -1,4 +1,4 @@
-"""Finished trainings beside the claims: what one of them decides, and why a reduced one decides nothing."""
+"""Finished trainings and the claims: which claims a training decides, and why a reduced one decides nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TRAINED = '[[training]]\nrecipe = "{}"\nsplits = ["public+private"]\ndescribed =
 
 
 def wants(what: str = "accuracy", label: str = "", recipe: str = "b2-two-stage") -> str:
-    """Return the line of a claim that names its figure."""
+    """Return the line of a claim with its figure."""
     named = f', label = "{label}"' if label else ""
     return f'test = {{ recipe = "{recipe}", what = "{what}"{named} }}'
 
@@ -40,7 +40,7 @@ def wants(what: str = "accuracy", label: str = "", recipe: str = "b2-two-stage")
 def held(
     folder: Path, results: list[BenchResult], made: str, described: bool = True, recipe: str = "b2-two-stage"
 ) -> Entry:
-    """Return the first claim of a ledger, held against benches."""
+    """Return the first claim of a ledger, compared with benches."""
     head = HEAD + TRAINED.format(recipe, str(described).lower())
     named = [(f"{number}.json", result) for number, result in enumerate(results)]
     return decide(ledger.read(write(folder, made, head=head)), None, named).entries[0]
@@ -146,7 +146,7 @@ def test_settings_that_cannot_be_read_are_no_settings_as_written(small: BenchRes
         (0.6878, True, "holds", ""),
         (0.6790, True, "holds", ""),  # 68.78 is inside 66.8 to 69.0
         (0.7500, True, "holds", ""),  # more than was claimed
-        (0.6750, True, "not run", "more seeds"),  # 66.4 to 68.6: less, but two trainings may differ by that
+        (0.6750, True, "not run", "more seeds"),  # 66.4 to 68.6: lower, but two trainings may differ by that
         (0.6600, True, "contradicted", ""),
         (0.6600, False, "not run", "the settings that the document leaves open"),
         (0.6878, False, "holds", ""),
@@ -196,7 +196,7 @@ def test_checks_that_refute_a_claim_are_not_outvoted(tmp_path: Path, small: Benc
 
 def test_figures_of_training_are_of_its_own_validation_images(tmp_path: Path, small: BenchResult) -> None:
     trained = benches.training("b2-two-stage", validation_accuracy=0.675, best_epoch=4)
-    bench = benches.of(small, trained, 0.1, "test")  # which says nothing of validation
+    bench = benches.of(small, trained, 0.1, "test")  # test says nothing about validation
     made = claim("x", "67.5", 'unit = "%"', wants("validation-accuracy"))
     entry = held(tmp_path, [bench], made)
     assert (entry.verdict, entry.measured[0].images) == ("holds", 3589)
@@ -293,7 +293,7 @@ def test_what_a_network_costs_takes_no_finished_training(tmp_path: Path, small: 
     assert costs[0].file_bytes == small.networks[0].file_bytes
     assert costs[0].differences == []
     assert costs[-1].differences == ["64 px instead of 260"]
-    assert decided.claims == 1  # what has no number is no claim
+    assert decided.claims == 1  # without a number there is no claim
 
 
 @pytest.fixture(scope="module")
@@ -326,7 +326,7 @@ def test_described_says_what_the_recipe_s_comments_say(ours: ledger.Ledger, name
 
 
 def parsed(words: list[str]) -> dict[str, Any]:
-    """Return the parameters of a command line as the real one reads them."""
+    """Return the parameters of a command line as parsed by the real command."""
     group: Any = typer.main.get_command(app)
     program, name, *rest = words
     assert program == "edgefer"
@@ -349,7 +349,7 @@ def test_every_command_of_the_ledger_is_one_that_edgefer_takes(ours: ledger.Ledg
         train, compress, bench, claims = steps
         assert claims["results"] == [bench["out"]]
         trained.add(train["recipe"])
-        recipe = recipes.load(train["recipe"], epochs=train["epochs"])  # what --epochs refuses is refused here
+        recipe = recipes.load(train["recipe"], epochs=train["epochs"])  # values that --epochs refuses are refused here
         assert (compress["checkpoint"], bench["bundles"]) == (train["out"], [compress["out"]])
         assert compress["int8"]
         assert bench["split"] in ("test", "public+private")
@@ -369,11 +369,11 @@ def test_the_supports_of_these_tests_are_fer2013_s(fer2013: Path) -> None:
 def test_the_command_of_a_claim_runs_from_training_to_ledger(
     ours: ledger.Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a few images, with reductions added, which the ledger then names."""
+    """On a few images, with additional reductions that the ledger then names."""
     monkeypatch.chdir(tmp_path)
     images = samples.dataset(56)
     for row, label in enumerate(images.labels):
-        # A folder of the name that the command has.
+        # A folder with the command's name.
         place = Path("fer2013.zip", ("train", "val", "test")[images.splits[row]], LABELS[label])
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(images.images[row]).save(place / f"{row}.png")

@@ -1,4 +1,4 @@
-"""`edgefer build` says which of its options do not go together."""
+"""`edgefer build` reports options that conflict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every command says of itself, and what it says of a command line that it does not take."""
+"""Each command's help, and its errors for invalid command lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgefer.cli.main import app
 
 
 def commands(group: TyperGroup) -> list[list[str]]:
-    """Return the words of every command, those of groups within too."""
+    """Return the words of every command, including subcommands."""
     found: list[list[str]] = [[]]
     for name, command in group.commands.items():
         found += [[name, *words] for words in commands(command)] if isinstance(command, TyperGroup) else [[name]]

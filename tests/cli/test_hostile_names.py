@@ -1,6 +1,6 @@
-"""Every command, where folders, files and labels have names that would write to a terminal: none of it comes through.
+"""Every command with folders, files and labels whose names contain terminal control codes: none gets through.
 
-Each command runs as it is typed, through `edgefer.cli.main.main`, in a folder whose own name is hostile too.
+Each command runs through `edgefer.cli.main.main`, in a folder with a hostile name.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from edgefer.cli.main import run_command
 from edgefer.console import Guarded
 from tests.helpers import samples
 
-# Title and clipboard, a bell, back to the line's start, a C1 CSI, DEL, reversed writing, a style of rich's, a new line.
+# Title and clipboard, a bell, carriage return, a C1 CSI, DEL, reversed text, a rich style, a line feed.
 HOSTILE = "a\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\rb\x9b2J\x7f\u202e[red]x[b]\n=edgefer: done"
 LABELS = ("[red]", "[/nix]", "=1+1", "-2", "+sum(A1)", "@me", "`|<b>x</b>")
 
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended, and what it wrote, as bytes."""
+    """A command's exit code and its output as bytes."""
 
     code: int
     out: bytes
@@ -74,11 +74,11 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
 
 def _harmless(written: bytes, lines: bool = True) -> str:
-    """Return what was written, which a terminal shows as it is: no control character, nothing that cannot be seen."""
+    """Return the output as a terminal shows it; it has no control or invisible characters."""
     text = written.decode("utf-8")
     odd = {c for c in text if c != "\n" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")}
     assert not odd, (odd, text)
-    # A name with a line end in it does not begin a line of its own.
+    # A line feed in a name does not start a new line.
     assert not (lines and any(line.startswith("=edgefer: done") for line in text.splitlines())), text
     return text
 
@@ -90,13 +90,13 @@ def _check(done: Done, code: int, *, as_json: bool = False, names: str = "") -> 
     assert "this is a bug" not in err
     if as_json:
         assert isinstance(json.loads(out), dict)
-    elif names:  # it is named, with all that is odd in it as escapes
+    elif names:  # it is named, with special characters escaped
         shown = (out + err).replace("\n", "").replace(" ", "").replace("│", "")
         assert names in shown, out + err
 
 
 SHOWN = r"a\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\rb\x9b2J\x7f\u202e[red]x[b]\n=edgefer:done"
-NO_SUCH = {  # commands that are told to look where nothing is, or at what is none
+NO_SUCH = {  # commands pointed at missing or invalid inputs
     "predict": ("predict", HOSTILE),
     "predict --bundle": ("predict", "face.png", "--bundle", HOSTILE),
     "predict --csv": ("predict", "face.png", "--csv", "."),
@@ -162,7 +162,7 @@ def bundled(here: Path) -> Path:
 
 @pytest.fixture
 def folders(here: Path) -> Path:
-    """Return a data set of class folders whose own name and whose pictures' names are hostile."""
+    """Return a data set of class folders with a hostile name and hostile picture names."""
     found = samples.dataset()
     for row, (image, label, split) in enumerate(zip(found.images, found.labels, found.splits, strict=True)):
         folder = here / HOSTILE / ("train", "val", "test")[split] / found.classes[label]
@@ -172,7 +172,7 @@ def folders(here: Path) -> Path:
 
 
 def _styled(done: Done) -> None:
-    """Look at what a terminal got: styles and the way back over a progress bar, and no other control character."""
+    """Check terminal output: styles and progress bar resets, and no other control characters."""
     for written in (done.out, done.err):
         _harmless(console._MOVES.sub("", written.decode()).encode())
 
@@ -267,13 +267,13 @@ def test_train_review_ablate_and_compress(here: Path, folders: Path, run: Run) -
     _check(run("review", f"t{HOSTILE}", "--data", folders), 0, names=rf"t{SHOWN}")
     _check(run("ablate", f"{HOSTILE}.toml", *words, "--out", f"a{HOSTILE}"), 0, names=rf"a{SHOWN}")
     page = Path(f"t{HOSTILE}", "run.html").read_text()
-    _harmless(page.encode(), lines=False)  # a browser shows a line end as a blank
+    _harmless(page.encode(), lines=False)  # a browser shows a line feed as a blank
     assert f"t{SHOWN}".replace("\\n", "\n") in page.replace(" ", "")
     words = ("--int8", "--ptq", "--data", folders, "--max-drop", "100", "--threads", "1")
     _check(run("compress", f"t{HOSTILE}", *words, "--out", f"c{HOSTILE}"), 0, names=rf"c{SHOWN}")
     built = run("build", f"c{HOSTILE}")
     _check(built, built.code)
-    assert built.code in (0, 3)  # 3 where the builder is not installed
+    assert built.code in (0, 3)  # 3 if the builder is not installed
 
 
 @pytest.mark.parametrize("words", ["doctor", "recipes", "recipes compact", "--version", "--help", "bench --help"])

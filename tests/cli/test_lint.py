@@ -1,4 +1,4 @@
-"""`edgefer lint` on files of our own, of others, and on files that are no ONNX at all."""
+"""`edgefer lint` on our own files, on others', and on files that are not ONNX."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_file_for_cpus_is_refused_for_tensorrt_node_by_node(tmp_path: Path) ->
     assert "unsigned" in done.output
     told = type_in(tmp_path / "cpu.onnx", "--target", "tensorrt", "--json")
     assert told.exit_code == 1
-    said = json.loads(told.stdout)  # one object and nothing else
+    said = json.loads(told.stdout)  # exactly one object
     assert said["exit_code"] == 1
     nodes = {node.name for node in made_for("cpu").graph.node} | {said["asked"]}
     assert {finding["node"] for finding in said["findings"]} <= nodes
@@ -76,7 +76,7 @@ def test_a_file_for_cpus_is_refused_for_tensorrt_node_by_node(tmp_path: Path) ->
 
 
 def test_an_export_that_keeps_its_weights_in_float_is_no_finding(tmp_path: Path) -> None:
-    # NNCF's default: Q and DQ, one scale for each channel, behind float32 weights.
+    # NNCF's default: Q and DQ, one scale for each channel, after float32 weights.
     onnx.save(network([Layer(4, 3), Layer(4, 3)], 0), tmp_path / "foreign.onnx")
     assert type_in(tmp_path / "foreign.onnx", "--target", "tensorrt").exit_code == 0
 
@@ -246,9 +246,7 @@ def test_a_constant_in_a_file_beside_is_refused_before_that_file_is_opened(tmp_p
 def test_a_pass_says_which_runtime_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     onnx.save(made_for("cpu"), tmp_path / "cpu.onnx")
     assert "ONNX Runtime" in type_in(tmp_path / "cpu.onnx", "--target", "cpu").output
-    monkeypatch.setattr(
-        "edgefer.graph.linter.asking.ask_in_subprocess", lambda *_: None
-    )  # as where it is not installed
+    monkeypatch.setattr("edgefer.graph.linter.asking.ask_in_subprocess", lambda *_: None)  # as if it were not installed
     done = type_in(tmp_path / "cpu.onnx", "--target", "cpu")
     assert done.exit_code == 0
     assert "nothing found" in done.output

@@ -1,4 +1,4 @@
-"""`edgefer predict`, as a user types it."""
+"""`edgefer predict` on the command line."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ def test_a_line_of_csv_and_a_picture_with_a_label_for_each_face(made: Path, pict
     lines = list(tables.DictReader(table.read_text().splitlines()))
     assert [line["label"] for line in lines] == [LABELS[label] for label in TRUTH]
     assert sum(float(lines[0][label]) for label in LABELS) == pytest.approx(1, abs=1e-3)
-    # Two pictures are called a; both copies are there.
+    # Two pictures are called a; both copies exist.
     assert sorted(path.name for path in folder.iterdir()) == ["a-2.png", "a.png", "b.png"]
     copy = Image.open(folder / "b.png")
     assert (copy.width, copy.mode) == (200, "RGB")  # large enough to read the label
-    assert [Path(line["annotated"]).name for line in lines] == ["a.png", "b.png", "a-2.png"]  # whose copy is which
+    assert [Path(line["annotated"]).name for line in lines] == ["a.png", "b.png", "a-2.png"]  # copies by picture
     again = predict(pictures, "--bundle", made, "--annotate", folder)
     assert again.exit_code == 2
     assert "exists already; name another folder with --annotate" in again.output
@@ -241,7 +241,7 @@ def test_a_table_follows_a_link_and_leaves_pipes_and_devices_alone(made: Path, p
 def test_a_folder_that_takes_no_files_is_said_before_the_work(
     made: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root can write everywhere
     for option, place in (("--csv", "a.csv"), ("--annotate", "copies")):
         done = predict(pictures / "a.png", "--bundle", made, option, tmp_path / place)
         assert (done.exit_code, done.output.splitlines()) == (
@@ -373,7 +373,7 @@ def test_a_face_s_score_roll_and_place_stand_in_json_csv_and_the_copy(
     straight, turned = (np.asarray(predictions.annotate(Image.new("L", (640, 480)), [face])) for face in faces)
     assert straight[200, 200].any()
     assert not turned[200, 200].any()
-    assert turned[200, 300 - 141 : 300 - 135].any()  # the corner of the turned square
+    assert turned[200, 300 - 141 : 300 - 135].any()  # the corner of the rotated square
 
 
 def test_a_detector_that_is_not_there_is_said_in_one_line(made: Path, pictures: Path) -> None:

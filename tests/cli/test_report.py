@@ -1,4 +1,4 @@
-"""`edgefer report`: what a finished bench comes out as, from its `result.json` alone."""
+"""`edgefer report`: a finished bench's outputs, from its `result.json` only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgefer.cli.main import app
 from tests.helpers import results
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-BENCH = RESULTS / "fer2013" / "compact" / "report.json"  # bench.json there is of format 1
+BENCH = RESULTS / "fer2013" / "compact" / "report.json"  # the bench.json there has format 1
 
 
 @pytest.fixture(autouse=True)

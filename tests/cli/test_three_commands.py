@@ -1,4 +1,4 @@
-"""`edgefer train`, `edgefer compress --int8`, `edgefer bench`, typed one after another in a folder with data in it."""
+"""`edgefer train`, `edgefer compress --int8` and `edgefer bench` in sequence, in a folder with data."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_one_after_another_without_naming_what_the_one_before_wrote(here: Path) 
     assert accuracy["int8-cpu"] > 0.6
     assert Path(result["result"]).is_file()
 
-    # What the device's half says is what the big half trained.
+    # The device side must give the predictions of the trained network.
     predictor = edgefer.load(here / "runs" / "compress" / "latest")
     files = sorted((here / "data" / "test").glob("*/PrivateTest_*.png"))
     right = [

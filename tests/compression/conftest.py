@@ -1,4 +1,4 @@
-"""A small data set on disk and a network that was trained on it, once for all tests of compression."""
+"""A small data set on disk and a network trained on it, once for all compression tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.helpers.stripes import small_recipe, stripes
 
 @pytest.fixture(scope="session")
 def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the stripes as a fer2013.csv."""
+    """Write the stripes to a fer2013.csv and return it."""
     images = stripes(train=448, others=140)
     usage = ("Training", "PublicTest", "PrivateTest")
     lines = ["emotion,pixels,Usage"]

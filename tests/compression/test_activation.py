@@ -1,4 +1,4 @@
-"""SiLU and HardSwish give way to ReLU, and nothing else does."""
+"""SiLU and HardSwish are replaced by ReLU, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_int8_has_relu_and_fp32_stays_as_it_was_trained(
     with pytest.raises(KeyboardInterrupt):
         compress(run, data.load(csv), tmp_path / "bundle", CompressConfig(activation="relu", max_drop=100))
     result = compress(dataset=data.load(csv), **unfinished.resumed(tmp_path / "bundle.unfinished"))
-    assert steps == 20 + (28 - 19) + 2  # the step that was interrupted is taken again
+    assert steps == 20 + (28 - 19) + 2  # the interrupted step is repeated
     opened = bundle.load(result.bundle)
     history = opened.manifest.compression["activation"]["history"]
     assert [line["epoch"] for line in history] == [0, 1, 2]

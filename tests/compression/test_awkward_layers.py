@@ -1,4 +1,4 @@
-"""Layers that NNCF quantizes in ways that its own export does not take: from torch to what each target runs."""
+"""Layers that NNCF quantizes in ways that its own export rejects: from torch to each target."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.helpers.onnx_networks import kinds
 
 
 class Net(nn.Module):
-    """A convolution, what is tested, and a classifier."""
+    """A convolution, the layer under test, and a classifier."""
 
     def __init__(self, body: Callable[[Any, Tensor], Tensor], **parts: nn.Module | nn.Parameter) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ def nested(net: Any, x: Tensor) -> Tensor:
     return net.b(torch.cat([b, net.c(a).relu()], 1)).relu()
 
 
-# Each with the number of its layers that have an 8-bit kernel, the stem included.
+# Each with its number of layers with an 8-bit kernel, including the stem.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "concat of ReLUs": (
         lambda: Net(lambda s, x: s.b(torch.cat([x, s.a(x).relu()], 1)).relu(), a=conv(8, 8), b=conv(16, 8)),
@@ -121,9 +121,9 @@ def test_every_target_takes_it_and_computes_what_was_trained(name: str) -> None:
     assert 0 < np.abs(wanted - floats).max() < 0.1 * np.abs(floats).max()
     unoptimized = [(model, False) for model in (qdq, *(graph.model for graph in graphs.values()))]
     for model, optimize in (*unoptimized, (graphs["int8-cpu"].model, True)):
-        # A number on the border of two steps may fall to the other side.
+        # A value between two steps may round to the other side.
         answers = run(model, x, optimize)
-        in_half = model.opset_import[0].version > qdq.opset_import[0].version  # what is left in floating point
+        in_half = model.opset_import[0].version > qdq.opset_import[0].version  # the parts left in floating point
         assert optimize or in_half or np.isclose(answers, wanted, atol=1e-5).all(axis=1).sum() >= 6
         assert np.abs(answers - wanted).max() < 0.05 * np.abs(wanted).max()
     fast = kinds(optimized(graphs["int8-cpu"].model))

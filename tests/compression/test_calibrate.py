@@ -1,4 +1,4 @@
-"""Which images calibration takes, and which it refuses."""
+"""Which images calibration accepts and refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a checkpoint to a bundle, end to end, with the real NNCF and ONNX Runtime."""
+"""From checkpoint to bundle, end to end, with the real NNCF and ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def made(trained: Path, csv: Path, tmp_path_factory: pytest.TempPathFactory) -> CompressResult:
-    """Return a compression with every setting at its default."""
+    """Return a compression with default settings."""
     torch.set_num_threads(1)
     return compress(trained, data.load(csv), tmp_path_factory.mktemp("made") / "bundle")
 
@@ -117,7 +117,7 @@ def test_each_targets_file_passes_its_linter_and_differs_where_the_manifest_says
     assert not dropped & {node.name for node in tensorrt.graph.node}
     assert len(dropped) == kinds(tensorrt).count("Add") == 2
     assert divergence["images"] == 100
-    # One alone changes something, and no more than about what all of them together do.
+    # A single one has an effect, at most about the effect of all of them.
     changes = [line["largest_logit_change"] for line in divergence["quantizers"]]
     assert 0 < max(changes) < 3 * divergence["largest_logit_change"]
 
@@ -154,7 +154,7 @@ compressor.compress(Path(sys.argv[1]), data.load(Path(sys.argv[2])), Path(sys.ar
         compress(trained, data.load(csv), out)
     there = tmp_path / "elsewhere"
     there.mkdir()
-    for ending in ("", ".rejected", ".diagnosis"):  # of somebody else's, where it was before
+    for ending in ("", ".rejected", ".diagnosis"):  # somebody else's, at its old path
         (tmp_path / f"bundle{ending}").mkdir()
         (tmp_path / f"bundle{ending}" / "file").touch()
     (tmp_path / "bundle.unfinished").rename(there / "moved.unfinished")
@@ -371,7 +371,7 @@ def test_speed_is_measured_against_fp32_and_stands_in_the_manifest(made: Compres
     assert speed.low <= speed.ratio <= speed.high
     assert (speed.threads, speed.network) == (1, "int8-cpu")
     assert speed.samples >= timing.samples_for(90)
-    assert bool(speed.slow) is not speed.faster  # whatever it was on this machine: not faster is explained
+    assert bool(speed.slow) is not speed.faster  # on any machine: not faster is explained
 
 
 def test_int8_that_is_not_as_fast_as_it_has_to_be_is_rejected(

@@ -1,4 +1,4 @@
-"""One temperature that makes probabilities mean what they say."""
+"""Temperature scaling: one temperature calibrates the probabilities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgefer.data.dataset import Split
 
 
 def case(factor: float, images: int = 4000) -> tuple[np.ndarray, Split]:
-    """Return logits that are `factor` times what they should be, and labels drawn from the true probabilities."""
+    """Return logits scaled by `factor`, and labels sampled from the true probabilities."""
     random = np.random.default_rng(0)
     logits = random.normal(0, 1.5, (images, 7))
     powers = np.exp(logits)

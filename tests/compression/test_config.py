@@ -1,4 +1,4 @@
-"""Settings of a compression: written once, the same on the command line, in Python and in the manifest."""
+"""Settings of a compression: defined once, the same on the command line, in Python and in the manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding the part of an INT8 network that does the damage, and leaving it in FP32."""
+"""Finding the damaging part of an INT8 network, and keeping it in FP32."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BROKEN = "stages.1.relu1.Relu"  # an activation in the middle of the network
 
 
 class Case:
-    """A trained network in INT8 with one activation whose range is far too small."""
+    """A trained network in INT8, one of its activations with a far too small range."""
 
     def __init__(self, trained: Path, csv: Path) -> None:
         torch.set_num_threads(1)
@@ -62,7 +62,7 @@ class Case:
 
 
 def broken(qdq: ModelProto) -> ModelProto:
-    """Return a graph where one activation is clipped at a hundredth of its range."""
+    """Return a graph with one activation clipped at a hundredth of its range."""
     graph = Graph(qdq)
     for node in graph.nodes:
         if node.name in (f"{BROKEN}.Q", f"{BROKEN}.DQ"):
@@ -88,7 +88,7 @@ def test_every_quantized_tensor_and_layer_has_a_line_and_the_broken_one_stands_f
     assert sorted(damage.part.name for damage in damages) == sorted(part.name for part in parts(case.qdq, case.floats))
     worst = next(damage for damage in damages if damage.part.kind == "activation")
     assert worst.part.name == BROKEN
-    assert worst in damages[:2]  # the layer that reads it costs as much
+    assert worst in damages[:2]  # the next layer costs as much
     assert worst.loss > 10 * max(damage.loss for damage in damages if damage.part.kind == "weight")
     assert worst.accuracy > 5
     assert (worst.gained - worst.lost) / len(case.validation) * 100 == pytest.approx(worst.accuracy)
@@ -113,7 +113,7 @@ def test_repair_leaves_as_little_as_passes_the_gate(case: Case, damages: list[Da
 
 
 def needs(wanted: set[str]) -> Callable[[ModelProto], gate.Verdict]:
-    """Return a judge that passes a network where certain tensors are FP32, whatever else is."""
+    """Return a judge that passes a network if certain tensors are FP32."""
 
     def judge(model: ModelProto) -> gate.Verdict:
         int8 = {name for node in model.graph.node for name in node.input if name.endswith(".DQ")}
@@ -125,7 +125,7 @@ def needs(wanted: set[str]) -> Callable[[ModelProto], gate.Verdict]:
 
 
 def ordered(damages: Sequence[Damage]) -> list[Damage]:
-    """Return damages as a diagnosis would that finds them in this order, all of them as dear."""
+    """Return damages from a diagnosis with these parts in order, all equally expensive."""
     return [dataclasses.replace(each, loss=1 / (number + 1), milliseconds=1) for number, each in enumerate(damages)]
 
 
@@ -147,7 +147,7 @@ def test_repair_finds_the_parts_that_are_needed_and_no_other(
 
 
 def test_repair_measures_again_what_is_left_once_the_worst_part_is_fp32(case: Case, damages: list[Damage]) -> None:
-    """The second part that is needed stands last at first: only without the first one does it show."""
+    """The second required part comes last at first: it only shows once the first one is FP32."""
     tensors = [each for each in damages if each.part.kind != "layer"]
     worst = ordered(tensors)[:12]
     first, hidden = worst[0], worst[-1]
@@ -176,7 +176,7 @@ def test_repair_says_so_where_nothing_helps(case: Case, damages: list[Damage]) -
 
 
 class Tokens(nn.Module):
-    """What torch's exporter writes in its own way: linear layers on tokens, attention, a module called twice, +=."""
+    """Special forms of torch's exporter: linear layers on tokens, attention, a module called twice, +=."""
 
     def __init__(self) -> None:
         super().__init__()

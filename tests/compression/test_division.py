@@ -1,4 +1,4 @@
-"""A network is compressed and benched on the division of its pictures that it was trained on."""
+"""A network is compressed and benched on the split of its pictures that it was trained on."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Train with --groups and compress without: the pictures' names say nothing by themselves."""
+    """Train with --groups and compress without it: the pictures' names carry no groups."""
     folder = tmp_path_factory.mktemp("lab")
     known = lab.write(folder / "set", lambda p, e, f: f"{f}{e[:2]}-q{p}x")
     sets = [word for setting in SMALL for word in ("--set", setting)]
@@ -102,7 +102,7 @@ def test_a_record_divides_the_same_pictures_as_they_were_and_no_others(made: Mad
 
 
 def test_a_bench_refuses_images_that_a_network_has_learned_under_another_division(made: Made) -> None:
-    """Here the labels were corrected since, so the digest of its data is not to be had."""
+    """The labels were corrected since, so the digest of the data no longer matches."""
     plain = data.load(made.data())
     corrected = dataclasses.replace(plain, digest="a" * 64, labels=np.roll(plain.labels, 1))
     opened = bundle.load(made.folder / "bundle")

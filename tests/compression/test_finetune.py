@@ -44,7 +44,7 @@ def tune(run: Path, work: Path, epochs: int = 1, lr: float = 1e-3) -> tuple[Prog
 
 def test_fine_tuning_brings_int8_closer_to_the_teacher(trained: Path, tmp_path: Path) -> None:
     read, network, calibrated = prepared(trained)
-    # Ranges that clip, as a bad calibration leaves them: something to learn.
+    # Ranges that clip, as after a bad calibration, so that there is something to learn.
     with torch.no_grad():
         for name, parameter in calibrated.named_parameters():
             if "_scale_param_storage" in name and parameter.numel() == 1:

@@ -1,4 +1,4 @@
-"""What INT8 changed, image by image, and how sure that is."""
+"""Image-by-image effect of INT8, and its confidence interval."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_change_counts_images_that_only_one_network_gets_right() -> None:
     assert found.accuracy == pytest.approx(-1 / 6)
     assert found.recall == [pytest.approx(-0.25), 0, None]
     assert found.agreement == pytest.approx(0.5)
-    assert found.p_value == 1  # one of three: as even as it can be
+    assert found.p_value == 1  # one of three: as even as possible
     assert found.macro_f1 < 0
 
 

@@ -31,7 +31,7 @@ def pictures(count: int = 30, side: int = 44) -> torch.Tensor:
 
 
 def awkward(network: nn.Module) -> nn.Module:
-    """Give BatchNorms what training gives them: negative and zero gamma, means and variances of their own."""
+    """Give BatchNorms values like after training: negative and zero gamma, varied means and variances."""
     random = torch.Generator().manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -52,7 +52,7 @@ def compact() -> nn.Module:
 
 
 class Depthwise(nn.Module):
-    """A small inverted residual, whose depthwise input NNCF would give a scale for each channel by default."""
+    """A small inverted residual; by default NNCF would give its depthwise input a scale for each channel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ def test_a_real_network_becomes_a_quarter_in_size_and_all_of_it_int8(compact: nn
         wanted = compact(x).numpy()
         trained = quantized(x).numpy()
     np.testing.assert_allclose(run(full, x.numpy()), wanted, atol=1e-4 * np.abs(wanted).max())
-    # The graph computes what was trained; a value on the border of two steps may fall to the other side, and in a
+    # The graph computes the trained network; a value between two steps may round to the other side, and in a
     # random network such a step grows from layer to layer.
     answers = run(qdq, x.numpy())
     assert np.isclose(answers, trained, atol=1e-5).all(axis=1).any()
@@ -128,7 +128,7 @@ def test_half_range_keeps_weights_within_64_after_training_too() -> None:
     with torch.no_grad():
         for parameter in quantized.parameters():
             if parameter.ndim > 1 and parameter.numel() > 50:
-                parameter.mul_(1.1)  # what a fine-tuning with bad luck does
+                parameter.mul_(1.1)  # as after an unlucky fine-tuning
     qdq = export.int8(quantized, x[:1], half_range=True)
     stored = [numpy_helper.to_array(each) for each in qdq.graph.initializer if each.data_type == onnx.TensorProto.INT8]
     weights = [np.abs(each.astype(int)).max() for each in stored if each.ndim > 1]
@@ -144,7 +144,7 @@ def input_scale(network: nn.Module, x: torch.Tensor, observer: Observer) -> floa
     return next(float(numpy_helper.to_array(each)) for each in qdq.graph.initializer if each.name == "input.Q.scale")
 
 
-@pytest.mark.parametrize("observer", [each for each in OBSERVERS if each != "histogram"])  # which pools all images
+@pytest.mark.parametrize("observer", [each for each in OBSERVERS if each != "histogram"])  # histogram pools all images
 def test_ranges_are_made_of_each_images_own_range_however_many_are_seen_at_a_time(
     monkeypatch: pytest.MonkeyPatch, observer: Observer
 ) -> None:
@@ -188,7 +188,7 @@ Path("said.json").write_text(json.dumps(said))
 
 
 def in_a_new_process(folder: Path, *arguments: str, **environment: str) -> tuple[dict[str, object], str, str]:
-    """Quantize and export in another process; return what it noted, its stdout and its stderr."""
+    """Quantize and export in another process; return its log, stdout and stderr."""
     home = folder / "home"
     home.mkdir()
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(home), "TORCHINDUCTOR_CACHE_DIR": str(folder)}

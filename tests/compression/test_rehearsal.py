@@ -1,4 +1,4 @@
-"""What cannot be exported, and shapes that a network computes."""
+"""Networks that cannot be exported, and shapes computed at run time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgefer.errors import InputError
 
 
 class Windows(nn.Module):
-    """Windows of 4 x 4 as Swin has them, and a product of sizes, which NNCF would take for one of the network's."""
+    """Windows of 4 x 4 as in Swin, and a product of sizes, which NNCF would take for one of the network's."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,13 +45,13 @@ def test_sizes_that_a_network_computes_move_no_quantizer_and_leave_the_batch_ope
     for model, expected in ((floats, wanted["fp32"]), (int8, wanted["int8"])):
         with onnxruntime.open_model(model.SerializeToString()) as session:
             found = session.infer(images.numpy())
-        # A level of INT8 more or less: ONNX Runtime rounds otherwise. A quantizer in a wrong place makes tenths of it.
+        # An INT8 level more or less: ONNX Runtime rounds differently. A misplaced quantizer would change tenths.
         assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
     assert "Shape" not in {node.op_type for node in floats.graph.node} or _reads_the_batch_alone(floats)
 
 
 def _reads_the_batch_alone(model: onnx.ModelProto) -> bool:
-    """Return whether no size but the first is computed when the network runs."""
+    """Return whether no size but the first is computed at run time."""
     constants = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
     shapes = {node.output[0] for node in model.graph.node if node.op_type == "Shape"}
     gathers = [node for node in model.graph.node if node.op_type == "Gather" and node.input[0] in shapes]
@@ -59,7 +59,7 @@ def _reads_the_batch_alone(model: onnx.ModelProto) -> bool:
 
 
 class Unknown(nn.Module):
-    """An operator that no opset has: the determinant's sign."""
+    """An operator outside every opset: the determinant's sign."""
 
     def __init__(self) -> None:
         super().__init__()

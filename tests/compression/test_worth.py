@@ -1,4 +1,4 @@
-"""An INT8 network that gains neither bytes nor 8-bit arithmetic, and what is said of it."""
+"""An INT8 network that saves neither bytes nor arithmetic, and the warning about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgefer data crop`: faces of whole pictures become training data, whatever ends the process in between."""
+"""`edgefer data crop`: faces in whole pictures become training data, even if the process is killed in between."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_face_is_cut_out_as_predict_judges_it(fer2013: Path, tmp_path: Path) -
     assert found["folders"] == {"bored": 4, "engaged": 4}
     assert found["without_face"] == ["bored/empty.png"]
     with edgefer.load("edgefer-nano") as network:
-        for name in ("bored/0.png", "engaged/1.png"):  # upright, and turned
+        for name in ("bored/0.png", "engaged/1.png"):  # upright and rotated
             first, *_ = network.predict_faces(whole / name)[0]
             [cut] = network.predict(tmp_path / "faces" / name)
             assert cut.probabilities == pytest.approx(first.probabilities, abs=1e-6)
@@ -95,7 +95,7 @@ with sources.of_data(Path(sys.argv[1])) as found:
     assert done.returncode == -signal.SIGKILL
     assert len(files(tmp_path / "faces")) == 3
     with (tmp_path / "faces" / "edgefer-crop" / "done.jsonl").open("a") as journal:
-        journal.write('{"key": "torn')  # as if it had been killed in a line
+        journal.write('{"key": "torn')  # as if killed in the middle of a line
 
     found = crop(whole, tmp_path / "faces")
 
@@ -138,7 +138,7 @@ def test_labels_splits_and_people_of_a_list_become_folders_and_names(tmp_path: P
     random = np.random.default_rng(0)
     lines = ["file,emotion,usage,subject"]
     for number in range(24):
-        face = random.integers(0, 256, (40, 40), np.uint8)  # so small that predict takes it for a face as it is
+        face = random.integers(0, 256, (40, 40), np.uint8)  # so small that predict treats it as a single face
         sources.write_picture(tmp_path / "all" / "pictures" / f"{number}.png", face)
         split = ("Training", "PublicTest", "PrivateTest")[number // 8]
         lines.append(f"pictures/{number}.png,{('Anger', 'bored')[number % 2]},{split},{'abcd'[number % 4]}")
@@ -151,10 +151,10 @@ def test_labels_splits_and_people_of_a_list_become_folders_and_names(tmp_path: P
     assert after.classes == before.classes == ("angry", "bored")
     assert [np.bincount(each.splits).tolist() for each in (before, after)] == [[8, 8, 8]] * 2
     [first] = (tmp_path / "faces" / "test" / "bored").glob("person*_17.png")
-    lines[1] = lines[1].removesuffix(",a") + ",aa"  # someone who comes before b
+    lines[1] = lines[1].removesuffix(",a") + ",aa"  # a person before b
     (tmp_path / "all" / "list.csv").write_text("\n".join(lines))
     crop(tmp_path / "all" / "list.csv", tmp_path / "later")
-    assert (tmp_path / "later" / "test" / "bored" / first.name).is_file()  # b has the number that b had
+    assert (tmp_path / "later" / "test" / "bored" / first.name).is_file()  # b has b's old number
 
 
 def test_codes_in_file_names_stay_so_that_people_are_kept_apart(tmp_path: Path) -> None:

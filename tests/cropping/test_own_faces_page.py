@@ -1,4 +1,4 @@
-"""docs/own-faces.md, typed: from photographs to a bundle that answers."""
+"""The commands of docs/own-faces.md: from photographs to a working bundle."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_command_of_the_page_runs(fer2013: Path, tmp_path: Path, monkeypat
         words = shlex.split(command)
         if words[:3] == ["data", "crop", "0"]:  # there is no camera
             continue
-        # With so few pictures one is many points.
+        # With so few pictures, one of them is many points.
         more = {"compress": ["--max-drop", "100"], "train": ["--threads", "1"], "bench": ["--seconds", "0.1"]}
         try:
             done = CliRunner().invoke(app, [*words, *more.get(words[0], [])])

@@ -1,4 +1,4 @@
-"""Tables of what is known about pictures, matched to a data set's pictures."""
+"""Attribute tables, matched to a data set's pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.helpers import samples
 
 @pytest.fixture
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> data.Dataset:
-    """Return class folders in ``faces``; each file name below test stands in train too."""
+    """Return class folders in ``faces``; each file name below test also occurs in train."""
     monkeypatch.chdir(tmp_path)
     for split, seed in (("train", 1), ("test", 2)):
         images = samples.pictures(np.repeat(np.arange(2), 10).astype(np.int64), seed=seed)
@@ -43,7 +43,7 @@ def test_a_picture_is_named_by_the_end_of_its_path(dataset: data.Dataset, name: 
 
 def test_what_may_be_one_picture_or_another_is_none(dataset: data.Dataset) -> None:
     found = read("path,sex\ntest/sad/12.png,m\nhappy/3.png,f\n4.png,f\nother/test/happy/3.png,f\n", dataset)
-    assert (found.matched, found.unused) == (1, 3)  # train has happy/3.png and 4.png too
+    assert (found.matched, found.unused) == (1, 3)  # train also has happy/3.png and 4.png
 
 
 def test_a_number_is_a_row_of_the_source(dataset: data.Dataset) -> None:

@@ -1,4 +1,4 @@
-"""What `data info` finds."""
+"""The findings of `data info`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
     rows.images[35] = rows.images[5]  # in train and test
     rows.images[36] = rows.images[30]  # in val and test
     rows.emotions[:] = 0
-    rows.emotions[35] = 4  # not what the same image has in train
+    rows.emotions[35] = 4  # differs from the same image's label in train
     rows.emotions[40:] = 6
     return sources.write_csv(tmp_path / "faces.csv", rows)
 

@@ -32,7 +32,7 @@ def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
 
 
 def refused(path: Path, *words: str) -> str:
-    """Load `path` and return the message, which has all the words in it."""
+    """Load `path` and return the message; it must contain all the words."""
     with pytest.raises(InputError) as caught:
         data.load(path)
     message = str(caught.value)
@@ -45,7 +45,7 @@ def refused(path: Path, *words: str) -> str:
 
 
 def table(path: Path, change: Callable[[list[str]], object], header: str = "emotion,pixels,Usage") -> Path:
-    """Write a table with rows that `change` has changed."""
+    """Write a table; `change` edits the rows."""
     rows = sources.rows(sources.small())
     change(rows)
     path.write_text("\n".join([header, *rows]) + "\n")
@@ -235,7 +235,7 @@ def test_archives_without_a_data_set(tmp_path: Path) -> None:
 
 
 def in_folder_and_zip(tmp_path: Path, name: str, content: bytes) -> Iterator[Path]:
-    """Yield a folder and a zip of class folders where the file `name` has that content."""
+    """Yield a folder and a zip of class folders; the file `name` has this content."""
     folder = sources.write_folder(tmp_path / "folder", sources.small())
     (folder / name).write_bytes(content)
     yield folder
@@ -388,7 +388,7 @@ def test_names_cannot_write_to_the_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in refused(tmp_path, "evil\\x1b[2J\\nname")
 
 
-# Permission
+# Permissions
 
 AS_ANOTHER = """
 import os, shutil, sys
@@ -412,7 +412,7 @@ except InputError as error:
 
 @pytest.fixture
 def open_to_all() -> Iterator[Path]:
-    """Yield a folder that any user may enter; pytest's are the test's own user's alone."""
+    """Yield a folder that any user may enter; pytest's belong to the test's user."""
     with tempfile.TemporaryDirectory(prefix="edgefer-tests-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -447,7 +447,7 @@ def test_no_permission_to_read(what: str, open_to_all: Path) -> None:
     assert list((open_to_all / "cache").rglob("v*")) == []
 
 
-# All of it
+# All kinds
 
 
 @pytest.mark.parametrize("kind", ["csv", "zip", "tar.gz"])
@@ -473,7 +473,7 @@ def test_damage_anywhere_never_ends_in_a_traceback(kind: str, tmp_path: Path) ->
             data.load(path)
         except EdgeferError as error:
             messages.add(str(error))
-    for left in Path(os.environ["EDGEFER_CACHE"]).glob("data/v*"):  # damage that changes nothing that is read
+    for left in Path(os.environ["EDGEFER_CACHE"]).glob("data/v*"):  # damage in bytes that are never read
         for file in left.iterdir():
             file.unlink()
         left.rmdir()

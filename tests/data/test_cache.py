@@ -1,4 +1,4 @@
-"""The cache: used the second time, never half there, never trusted when damaged, never needed."""
+"""The cache: used the second time, never incomplete, not trusted if damaged, and optional."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def not_read_again(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Return a function; after its call nothing can be read from a source any more."""
+    """Return a function; once called, no source can be read any more."""
 
     def stop() -> None:
         def no(*args: object) -> None:
@@ -84,7 +84,7 @@ def test_the_same_content_under_another_name(tmp_path: Path, not_read_again: Cal
 
 
 def test_a_change_that_keeps_size_and_time_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "_SETTLED_NS", 0)  # as if the file had been there for a while
+    monkeypatch.setattr(cache, "_SETTLED_NS", 0)  # as if the file were older
     rows = sources.small()
     rows.images[4, 10, 10] = 150
     path = sources.write_csv(tmp_path / "a.csv", rows)
@@ -259,7 +259,7 @@ print(load({str(path)!r}).digest)
 
     assert [process.returncode for process in both] == [0, 0]
     assert digests == [data.load(path).digest] * 2
-    # hashes/ is there only where the machine was so slow that the file counts as settled.
+    # hashes/ only exists if the machine was so slow that the file counts as settled.
     assert [entry for entry in place.iterdir() if entry.name != "hashes"] == entries(place)
     assert len(entries(place)) == 1
 
@@ -283,7 +283,7 @@ def test_without_a_place_for_the_cache_it_works_and_says_so(
 
 
 def test_a_full_disk(tmp_path: Path, place: Path) -> None:
-    """A limit on the size of files stands for a disk that is full half way through the images."""
+    """A file size limit simulates a disk that fills up while the images are written."""
     rows = sources.small()
     path = sources.write_csv(tmp_path / "a.csv", rows)
     script = f"""
@@ -318,7 +318,7 @@ def test_an_error_half_way_leaves_nothing(tmp_path: Path, place: Path) -> None:
     rows = sources.small()
     path = sources.write_csv(tmp_path / "a.csv", rows)
     with path.open("a") as file:
-        for _ in range(12):  # so that blocks have been written when the error comes
+        for _ in range(12):  # so that blocks are written before the error
             file.writelines(line + "\n" for line in sources.rows(rows))
         file.write("3,7 7 7,Training\n")
 
@@ -333,7 +333,7 @@ def test_what_killed_processes_left_is_removed(tmp_path: Path, place: Path) -> N
         killed = place / living.name.replace("new", "old")
         killed.mkdir(parents=True)
         (killed / "images.npy").write_text("half")
-        paths._swept.clear()  # another process begins
+        paths._swept.clear()  # another process starts
 
         data.load(sources.write_csv(tmp_path / "a.csv", sources.small()))
 

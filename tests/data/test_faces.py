@@ -1,4 +1,4 @@
-"""The synthetic faces: the same for a seed everywhere, all different, and an expression can be seen in each."""
+"""The synthetic faces: reproducible everywhere, all different, each with a visible expression."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_seed_gives_these_pixels_on_every_machine() -> None:
 
 
 def test_the_processor_makes_no_difference(tmp_path: Path) -> None:
-    """numpy's code for the oldest processors draws what its code for this one draws."""
+    """NumPy's code for the oldest CPUs gives the same faces as its code for this one."""
     found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
     environment = {
         **os.environ,
@@ -89,7 +89,7 @@ def test_pixels_are_about_as_bright_and_as_spread_as_those_of_fer2013(drawn: Dat
 
 
 def test_brightness_differs_far_less_between_pictures_than_a_wrong_mean_would_change_it(drawn: Dataset) -> None:
-    assert drawn.images.mean(axis=(1, 2)).std() / 255 < 0.125  # of the mean of 0.5 that might be forgotten
+    assert drawn.images.mean(axis=(1, 2)).std() / 255 < 0.125  # of the mean of 0.5, which code could forget
 
 
 def test_the_second_time_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_numbers_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
 
 
 def test_an_expression_can_be_told_from_pixels(drawn: Dataset) -> None:
-    """Even a linear rule, fitted to a few pictures, is right much more often than chance, and errs on some."""
+    """Even a linear classifier, fitted to a few pictures, is right much more often than chance, and sometimes wrong."""
     train, test = data.split(drawn, "train"), data.split(drawn, "test")
     most_frequent = np.bincount(test.labels).max() / len(test)
     accuracy = _linear_accuracy(_pixels(train), train.labels, _pixels(test), test.labels)
@@ -134,7 +134,7 @@ def test_an_expression_can_be_told_from_pixels(drawn: Dataset) -> None:
 
 
 def _pixels(part: data.Split) -> NDArray[np.float64]:
-    """Return the mean of each 2x2 pixels, less the picture's own mean: float64, (n, 576)."""
+    """Return the mean of each 2x2 block, minus the picture's mean: float64, (n, 576)."""
     small = part.take(slice(None)).reshape(-1, 24, 2, 24, 2).mean(axis=(2, 4)).reshape(-1, 576) / 255
     centred: NDArray[np.float64] = small - small.mean(axis=1, keepdims=True)
     return centred
@@ -143,7 +143,7 @@ def _pixels(part: data.Split) -> NDArray[np.float64]:
 def _linear_accuracy(
     x: NDArray[np.float64], y: NDArray[np.int64], other_x: NDArray[np.float64], other_y: NDArray[np.int64]
 ) -> float:
-    """Fit ridge regression to one-hot labels, and return the share of right answers on other pictures."""
+    """Fit ridge regression to one-hot labels; return its accuracy on other pictures."""
     targets = np.eye(len(LABELS))[y]
     weights = np.linalg.solve(x.T @ x + 10 * np.eye(x.shape[1]), x.T @ (targets - targets.mean(axis=0)))
     return float(((other_x @ weights + targets.mean(axis=0)).argmax(axis=1) == other_y).mean())

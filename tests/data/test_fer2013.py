@@ -1,4 +1,4 @@
-"""FER2013 itself. The figures are those of its README; it does not come with the project."""
+"""FER2013 itself, against the figures of its README; the project does not include it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_all_its_layouts_give_the_same_arrays(fer2013: Path, dataset: data.Datas
     with zipfile.ZipFile(fer2013) as archive:
         archive.extractall(tmp_path / "folder")
     table = tmp_path / "fer2013.csv"
-    script = fer2013.with_name("to_csv.py")  # stands beside the data, not written here
+    script = fer2013.with_name("to_csv.py")  # beside the data, not written here
     if not script.exists():
         pytest.fail(f"{script} is not here; it comes with the data set")
     subprocess.run([sys.executable, script, fer2013, table], check=True)

@@ -1,4 +1,4 @@
-"""Which data a command works on."""
+"""Which data a command uses."""
 
 from __future__ import annotations
 

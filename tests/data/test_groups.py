@@ -1,4 +1,4 @@
-"""Splits that edgefer makes do not have one person, one film or one picture on two sides."""
+"""Splits made by edgefer never share a person, a film or a picture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.helpers import lab, sources
 
 
 def sides(dataset: data.Dataset, known: dict[bytes, int]) -> dict[int, set[str]]:
-    """Return in which splits each person is."""
+    """Return the splits of each person."""
     found: dict[int, set[str]] = {}
     for image, split in zip(dataset.images, dataset.splits, strict=True):
         found.setdefault(known[image.tobytes()], set()).add(SPLITS[split])
@@ -103,7 +103,7 @@ def test_without_names_neighbouring_frames_stay_together_and_the_division_says_w
     split = dict(zip((image.tobytes() for image in dataset.images), dataset.splits.tolist(), strict=True))
     films = [lab.film(person, expression) for person in range(lab.PEOPLE) for expression in lab.EXPRESSIONS]
     apart = sum(split[a.tobytes()] != split[b.tobytes()] for each in films for a, b in pairwise(each))
-    assert apart <= 1  # of 108 pairs; by picture alone some 40
+    assert apart <= 1  # of 108 pairs; splitting by single pictures gives about 40
     assert {*split.values()} == {0, 1, 2}
 
 
@@ -167,7 +167,7 @@ def test_names_that_only_look_like_codes_are_not_taken_for_people(name: lab.Name
 
 
 def test_folders_of_copies_are_not_taken_for_people(tmp_path: Path) -> None:
-    """Else a picture tests, and its brighter copy trains, as another person."""
+    """Else a picture is in test, and its brighter copy, as another person, in train."""
     for kind, gain in (("plain", 1.0), ("bright", 1.1), ("dark", 0.8)):
         lab.write(tmp_path / "all", lambda p, e, f, kind=kind: f"{kind}/{p}-{f}x")  # type: ignore[misc]
         for expression in lab.EXPRESSIONS:
@@ -263,7 +263,7 @@ def test_a_person_with_most_of_the_pictures_trains_and_the_others_are_divided(tm
 
 
 def test_a_chain_of_near_duplicates_is_cut_before_it_swallows_the_data_set(tmp_path: Path) -> None:
-    """A slow change from one face into the next: each picture is nearly the last one, and no first like the last."""
+    """A slow morph from one face to the next: each picture resembles the one before, and no starting face the next."""
     faces = [lab.film(person, "happy")[0].astype(float) for person in range(5)]
     steps = [(1 - t) * a + t * b for a, b in pairwise(faces) for t in np.linspace(0, 1, 40)]
     for i, image in enumerate(steps):

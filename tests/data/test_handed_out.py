@@ -1,4 +1,4 @@
-"""Data sets in the layouts they are handed out in: an imitation of each, with the names and columns of its own page."""
+"""Data sets in their distributed layouts: an imitation of each, with its documented names and columns."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_face_of_a_table_is_what_its_box_says(tmp_path: Path) -> None:
     assert np.array_equal(dataset.images[4], stored[20:68, 20:68])
     assert np.array_equal(dataset.images[5], stored[20:68, 108:156])
     assert dataset.division is not None
-    assert dataset.division.by == "person"  # both faces of a picture are on one side
+    assert dataset.division.by == "person"  # both faces of a picture are in the same split
 
     (tmp_path / "faces.csv").write_text("image,x,y,w,h,emotion\n0.png,1,2,x,4,sad\n1.png,1,2,3,0,happy\n")
     with pytest.raises(InputError, match="the boxes of rows 1, 2 are not rectangles"):

@@ -1,4 +1,4 @@
-"""Sources that are small and say that they are large: refused before memory or time is spent on them."""
+"""Small sources that claim to be large: refused before memory or time is spent on them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _tar(path: Path, kind: bytes, size: int = 1 << 30, count: int = 1) -> None:
 
 
 def _headers_in_a_row(path: Path) -> None:
-    """A long name before a long name, and so on: tarfile calls itself for each."""
+    """Long names nested before long names: tarfile recurses for each."""
     member = tarfile.TarInfo("x")
     member.type, member.size = tarfile.GNUTYPE_LONGNAME, 1
     with gzip.open(path, "wb") as file:
@@ -44,7 +44,7 @@ def _headers_in_a_row(path: Path) -> None:
 
 
 def _gzip_with_a_long_name(path: Path) -> None:
-    """The name in gzip's own header, which its Python reader takes byte by byte."""
+    """The name in gzip's own header; the Python reader reads it byte by byte."""
     path.write_bytes(b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * (64 << 20))
 
 
@@ -54,7 +54,7 @@ def _deep_zip(path: Path) -> None:
 
 
 def _many_entries(path: Path) -> None:
-    """A directory of 65 MB, as the end of a zip says it."""
+    """A 65 MB directory, according to the end of the zip."""
     path.write_bytes(b"PK\x01\x02" + bytes((65 << 20) - 4))
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 65 << 20, 0, 0)
     with path.open("ab") as file:
@@ -133,7 +133,7 @@ def test_a_tar_with_long_names_is_read(tmp_path: Path) -> None:
 
 
 def test_a_tar_in_several_gzip_members_is_read(tmp_path: Path) -> None:
-    """As pigz and bgzip write them."""
+    """As written by pigz and bgzip."""
     whole = gzip.decompress(sources.write_tar(tmp_path / "fer2013.tar.gz", sources.small()).read_bytes())
     expected = data.load(tmp_path / "fer2013.tar.gz").digest
     parts = [gzip.compress(whole[start : start + 50_000]) for start in range(0, len(whole), 50_000)]

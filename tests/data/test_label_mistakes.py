@@ -1,4 +1,4 @@
-"""Labels that nobody meant: misspelt, missing, unprintable; and lists of labels that are none."""
+"""Labels by mistake: misspelt, missing, unprintable; and invalid label lists."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_table_with_a_label_that_is_never_trained_is_refused_as_folders_are(tm
 
 
 def parquet(path: Path, said: list[object], names: list[str] | None = None) -> Path:
-    """Write pictures and labels as Hugging Face does."""
+    """Write pictures and labels like Hugging Face."""
     arrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet as files
 
@@ -153,7 +153,7 @@ def test_a_description_names_files_relative_to_itself(tmp_path: Path, monkeypatc
 
 
 def expw(folder: Path, lines: str) -> Path:
-    """Write a list of ExpW's over one picture, whose left half is black."""
+    """Write an ExpW list over one picture with a black left half."""
     picture = np.zeros((48, 48), np.uint8)
     picture[:, 24:] = 255
     sources.write_picture(folder / "image" / "origin" / "a.png", picture)

@@ -1,4 +1,4 @@
-"""Every layout that users have FER2013 and other faces in."""
+"""Every layout in which users have FER2013 and other faces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def bare_zip(path: Path, rows: sources.Small) -> Path:
 def zip_with_top_folder(path: Path, rows: sources.Small) -> Path:
     folder = sources.write_folder(path / "unpacked", rows)
     packed = sources.write_zip(path / "faces.zip", folder, "fer2013/images/")
-    with zipfile.ZipFile(packed, "a") as archive:  # what a Mac adds
+    with zipfile.ZipFile(packed, "a") as archive:  # added by a Mac
         archive.writestr("__MACOSX/fer2013/._train", b"\x00")
         archive.writestr("fer2013/images/train/.DS_Store", b"\x00")
     return packed
@@ -58,7 +58,7 @@ def folder_in_folder(path: Path, rows: sources.Small) -> Path:
 
 
 def table_with_extras(path: Path, rows: sources.Small) -> Path:
-    """Write what a spreadsheet makes of it: a mark at the start, quotes, another column, empty lines."""
+    """Write a spreadsheet's version: a byte order mark, quotes, another column, empty lines."""
     lines = [f'"{a}","{b}",{c},x' for a, b, c in (line.split(",") for line in sources.rows(rows))]
     text = "\n".join(["emotion,pixels,Usage,note", *lines]) + "\n\n\n"
     (path / "faces.csv").write_text(text, encoding="utf-8-sig")
@@ -184,7 +184,7 @@ def test_test_images_alone_are_a_data_set(tmp_path: Path) -> None:
 
 
 def test_numbers_that_repeat_are_not_rows(tmp_path: Path) -> None:
-    """Some copies of FER2013 carry other numbers than the rows'."""
+    """Some copies of FER2013 have numbers that differ from the rows'."""
     for name, seed in (("happy/Training_7.png", 0), ("sad/Training_7.png", 1), ("sad/PublicTest_3.png", 2)):
         sources.write_picture(tmp_path / name, seed=seed)
 
@@ -223,19 +223,19 @@ def test_a_folder_of_pictures_that_is_no_split_is_refused_and_any_other_does_no_
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_pictures_that_are_added_hardly_move_others_between_the_splits(mode: str, tmp_path: Path) -> None:
-    """Else a network that goes on with `--from` is judged by images that it has learned."""
+    """Else a network continued with `--from` is evaluated on images that it was trained on."""
     sources.class_folders(tmp_path, {"happy": 200, "sad": 200}, (8, 8))
     before = {image.tobytes(): split for image, split in _images_and_splits(tmp_path)}
     sources.class_folders(tmp_path / "more", {"happy": 20, "sad": 24}, (8, 8))
     for picture in sorted((tmp_path / "more").rglob("*.png")):
         added = Image.open(picture).convert(mode)
-        added.putpixel((0, 0), 9 if mode == "L" else (9, 99, 199))  # one in colour makes all of them so
+        added.putpixel((0, 0), 9 if mode == "L" else (9, 99, 199))  # one colour picture makes all of them colour
         added.save(tmp_path / picture.parent.name / f"added-{picture.name}")
     shutil.rmtree(tmp_path / "more")
     after = _images_and_splits(tmp_path)
     assert len(after) == 444
     learned = [split for image, split in after if split and before.get(image.tobytes()) == 0]
-    assert len(learned) <= 5  # of 112 that validate and test; drawn anew, three quarters of them
+    assert len(learned) <= 5  # of 112 in validation and test; a new split would mix three quarters of them
     assert sum(split > 0 for _, split in after) == 112
 
 

@@ -1,4 +1,4 @@
-"""Packed data: a part that gives the figures of the whole, and is not opened where it is not as it was written."""
+"""Packed data: a subset that gives the full set's figures, and is refused once modified."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def packed_to(folder: Path, dataset: Dataset, split: str = "test") -> Path:
 
 
 def test_the_part_has_the_images_of_its_split_and_those_of_training_that_stand_in_it(tmp_path: Path) -> None:
-    whole = samples.dataset()  # the first 10 of 70 test images stand in training too
+    whole = samples.dataset()  # the first 10 of 70 test images also occur in training
 
     part = data.load(packed_to(tmp_path / "part", whole))
 
@@ -132,7 +132,7 @@ def test_a_split_that_is_not_there_cannot_be_packed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-# What is not as it was written
+# Modified packed data
 
 
 def told(**changes: object) -> Callable[[Path], object]:

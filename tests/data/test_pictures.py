@@ -1,4 +1,4 @@
-"""Pictures of any size, colour, depth and orientation become images of one form."""
+"""Pictures of any size, colour, depth and orientation become images of one format."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.helpers import sources
 
 
 def load_one(picture: Image.Image, path: Path, name: str = "x.png", **options: Any) -> NDArray[np.uint8]:
-    """Return what a picture becomes beside a plain one of another class."""
+    """Return a picture's image, loaded with a plain one of another class."""
     (path / "happy").mkdir(parents=True)
     picture.save(path / "happy" / name, **options)
     shape = (picture.height, picture.width)
@@ -153,7 +153,7 @@ def test_a_data_set_s_name_can_travel_into_manifests_and_tables(tmp_path: Path, 
 
 
 def _scans(path: Path) -> None:
-    """A progressive JPEG whose last scan stands in it a thousand times: small.jpg of the field, in small."""
+    """A progressive JPEG with its last scan repeated a thousand times: a small decompression bomb."""
     buffer = io.BytesIO()
     Image.new("L", (64, 64), 90).save(buffer, "JPEG", progressive=True)
     content = buffer.getvalue()
@@ -162,7 +162,7 @@ def _scans(path: Path) -> None:
 
 
 def _claiming_tags(path: Path) -> None:
-    """A TIFF of 60 kB, each of whose 5,000 tags claims all of it."""
+    """A 60 kB TIFF: each of its 5,000 tags claims the whole file."""
     tags = b"".join(struct.pack("<HHII", 0x8000 + number, 7, 60_000, 8) for number in range(5000))
     path.write_bytes(b"II*\0" + struct.pack("<IH", 8, 5000) + tags + bytes(4))
 

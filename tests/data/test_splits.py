@@ -1,4 +1,4 @@
-"""Which images train, select and are evaluated."""
+"""Which images are used for training, validation and test."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.helpers import sources
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> data.Dataset:
-    """Return a small FER2013 where two images of PrivateTest stand in Training, and one of them in PublicTest."""
+    """Return a small FER2013: two PrivateTest images also occur in Training, one of them in PublicTest."""
     rows = sources.small()
     rows.images[35] = rows.images[3]
     rows.images[37] = rows.images[3]
     rows.images[30] = rows.images[3]
-    rows.images[31] = rows.images[36]  # in PublicTest and PrivateTest alone
+    rows.images[31] = rows.images[36]  # only in PublicTest and PrivateTest
     return data.load(sources.write_csv(tmp_path / "a.csv", rows))
 
 
@@ -63,7 +63,7 @@ def test_stratified_leaves_public_test_alone(dataset: data.Dataset) -> None:
 
 
 def test_stratified_of_a_source_that_was_divided_already(tmp_path: Path) -> None:
-    """Where the 12.5 % were taken on loading, they are the same images; none is kept apart twice."""
+    """If the 12.5 % were chosen on loading, they are the same images; no image is held out twice."""
     counts = {"train/happy": 160, "train/sad": 40, "test/happy": 10, "test/sad": 10}
     dataset = data.load(sources.class_folders(tmp_path, counts, (8, 8)))
 
@@ -74,7 +74,7 @@ def test_stratified_of_a_source_that_was_divided_already(tmp_path: Path) -> None
 
 
 def test_copies_of_an_image_are_never_on_both_sides_of_a_division(tmp_path: Path) -> None:
-    """Nor are they where some of them have another label."""
+    """Nor if some of them have another label."""
     sources.class_folders(tmp_path / "a", {"happy": 60, "sad": 60}, (8, 8))
     for i in range(60):
         shutil.copy(tmp_path / "a" / "happy" / f"{i}.png", tmp_path / "a" / "happy" / f"copy {i}.png")
@@ -111,7 +111,7 @@ def test_shares_hold_for_each_class() -> None:
 
 
 def test_the_division_never_changes() -> None:
-    """The choice is part of published results, so it is written down here."""
+    """Published results depend on this selection, so the test fixes it."""
     labels = np.repeat(np.arange(2), 16)
 
     parts = stratified(labels, (0.875, 0.125), seed=42)

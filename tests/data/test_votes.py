@@ -1,4 +1,4 @@
-"""FER+ votes beside FER2013."""
+"""FER+ votes for FER2013."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_votes_become_shares_and_single_votes_count_for_nothing(dataset: data.Da
     assert shares.shape == (len(dataset), 10)
     np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-6)
     np.testing.assert_allclose(shares[0], [2 / 3, 0, 0, 1 / 3, 0, 0, 0, 0, 0, 0], rtol=1e-6)
-    np.testing.assert_allclose(shares[1], [0.5, 0.5, 0, 0, 0, 0, 0, 0, 0, 0])  # nothing but single votes
-    np.testing.assert_allclose(shares[2], 0.1)  # none at all
+    np.testing.assert_allclose(shares[1], [0.5, 0.5, 0, 0, 0, 0, 0, 0, 0, 0])  # only single votes
+    np.testing.assert_allclose(shares[2], 0.1)  # no votes
 
 
 def test_images_keep_their_votes_whatever_order_the_data_have(dataset: data.Dataset, tmp_path: Path) -> None:

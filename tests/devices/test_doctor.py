@@ -39,13 +39,13 @@ def test_a_jetson_is_told_its_power_mode_and_clocks_and_never_to_install_rtx(tmp
     found = lines(jetsons.orin_nano(tmp_path))
     assert "JetPack 6.2" in found["Jetson"].found
     assert (found["power mode"].state, found["power mode"].found) == ("note", "15W")
-    assert "sudo nvpmodel -m 2 for this board" in found["power mode"].remedy  # on this board 0 is the least but one
+    assert "sudo nvpmodel -m 2 for this board" in found["power mode"].remedy  # on this board 0 is the second lowest
     assert "jetson_clocks" in found["clocks"].remedy
     assert found["free memory"].found == "5.2 GB, shared by CPU and GPU"
     assert found["8-bit arithmetic"].state == "ok"
     assert "nvidia-jetpack" in found["TensorRT"].remedy
     assert "rtx" not in found
-    assert "tensorrt" not in found  # JetPack brings it
+    assert "tensorrt" not in found  # comes with JetPack
     assert "jetson" in found
     locked = lines(jetsons.lock_clocks(tmp_path))
     assert (locked["clocks"].state, locked["clocks"].remedy) == ("ok", "")
@@ -102,7 +102,7 @@ def test_the_gpu_is_asked_where_there_should_be_one(tmp_path: Path) -> None:
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
-    """Versions of packages, in the place of what this environment has."""
+    """Package versions that replace this environment's."""
     found: dict[str, str | None] = {"tensorrt": None, "cuda.bindings": None, "pycuda": None, "numpy": "2.2.6"}
     monkeypatch.setattr(doctor_jetson, "version", lambda package, distribution="": found.get(package))
     monkeypatch.setattr(doctor_jetson, "_does_not_load", lambda package: "")
@@ -285,4 +285,4 @@ def test_what_a_bug_report_attaches_names_no_folder_of_the_machine(
         rapl.REMEDY,
         "start the container with --runtime nvidia -v /etc/nvpmodel.conf:/etc/nvpmodel.conf:ro",
     ):
-        assert Line("machine", "x", "note", "y", remedy).as_dict()["remedy"] == remedy  # it can be typed
+        assert Line("machine", "x", "note", "y", remedy).as_dict()["remedy"] == remedy  # it is a valid command

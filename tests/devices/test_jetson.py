@@ -1,4 +1,4 @@
-"""What is read from a Jetson's files."""
+"""Readings from a Jetson's files."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_release_has_its_jetpack(tmp_path: Path, release: str, jetpack: str | 
         ("NVIDIA Jetson AGX Orin", "36.3.0", False),  # TensorRT 8.6
         ("NVIDIA Jetson AGX Orin", "35.6.1", False),
         ("NVIDIA Orin Nano Developer Kit", "35.4.1", False),
-        ("NVIDIA Jetson AGX Orin", "38.4.0", False),  # Thor's alone
+        ("NVIDIA Jetson AGX Orin", "38.4.0", False),  # only on Thor
         ("NVIDIA Jetson Nano Developer Kit", "32.7.4", False),
         ("NVIDIA Jetson Xavier NX Developer Kit", "35.6.1", False),
     ],

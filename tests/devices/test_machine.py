@@ -1,4 +1,4 @@
-"""What a machine says of itself, read from recorded files."""
+"""The machine's description, read from recorded files."""
 
 from __future__ import annotations
 

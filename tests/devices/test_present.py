@@ -1,4 +1,4 @@
-"""Whether this machine is the one that a bench asks for."""
+"""Whether this machine is the one that a bench requires."""
 
 from __future__ import annotations
 

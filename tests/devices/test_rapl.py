@@ -1,4 +1,4 @@
-"""What is read from RAPL's counters, on a fake root folder."""
+"""Readings from RAPL's counters, on a fake root folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def not_root() -> Iterator[None]:
 
 @pytest.fixture
 def readable() -> Iterator[Path]:
-    """A folder that every user reaches, which pytest's own is not."""
+    """A folder that every user can enter; pytest's own is not."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder
@@ -71,7 +71,7 @@ def test_a_counter_that_begins_again_is_counted_on(tmp_path: Path) -> None:
     others = {"package-0/core": 0.0, "package-0/uncore": 0.0, "package-0/dram": 0.0, "psys": 0.0}
     assert rapl.joules(before, rapl.counters(root)) == {"package-0": 2.0, **others}
     (root / CLASS / "intel-rapl:0" / "max_energy_range_uj").unlink()
-    assert rapl.joules(before, rapl.counters(root)) == others  # nobody knows where it began again
+    assert rapl.joules(before, rapl.counters(root)) == others  # the counter's start is unknown
 
 
 def test_what_vanishes_or_says_nothing_is_left_out(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_what_vanishes_or_says_nothing_is_left_out(tmp_path: Path) -> None:
     powercap.count(root, "intel-rapl:0:0", "")
     powercap.count(root, "intel-rapl:0:1", "no number")
     shutil.rmtree((root / CLASS / "intel-rapl:0:2").resolve())
-    shutil.rmtree((root / CLASS / "intel-rapl:1").resolve())  # its link now leads nowhere, as in some containers
+    shutil.rmtree((root / CLASS / "intel-rapl:1").resolve())  # its link is broken, as in some containers
     assert rapl.joules(before, rapl.counters(root)) == {"package-0": 0.0}
     powercap.count(root, "intel-rapl:0", 4_000_000)
     assert rapl.joules(before, rapl.counters(root)) == {"package-0": 4.0}

@@ -1,4 +1,4 @@
-"""ssh and scp to a real sshd: what goes over, what is refused, and what is said when there is no connection."""
+"""ssh and scp to a real sshd: transfers, refusals, and errors without a connection."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_edgefer_is_found_there(where: str, tmp_path: Path) -> None:
         assert host.run(["bench"], print) == 7
 
 
-# As Python it must be asked for edgefer.
+# As a Python, it must be asked for edgefer.
 FAKE_MODULE = '[ "$1 $2" = "-m edgefer" ] && shift 2; ' + FAKE
 
 
@@ -117,7 +117,7 @@ def test_a_host_without_edgefer(kind: str, tmp_path: Path) -> None:
 
 def test_a_host_that_is_down(tmp_path: Path) -> None:
     sshd.make_key(tmp_path / "user")
-    with socket.socket() as taken:  # bound, but nobody listens
+    with socket.socket() as taken:  # bound, but without a listener
         taken.bind(("127.0.0.1", 0))
         config = sshd.write_config(tmp_path, taken.getsockname()[1])
         with pytest.raises(

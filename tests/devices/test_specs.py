@@ -1,4 +1,4 @@
-"""NVIDIA's figures as they stand in the file: each with its source, and none that contradicts another."""
+"""NVIDIA's figures in the specs file: each with its source, and none contradicts another."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_int8_is_twice_as_fast_as_fp16_where_it_is_there(device: DeviceSpec) -> 
 
 @pytest.mark.parametrize("device", [each for each in ALL if "Orin" in each.name], ids=lambda device: device.name)
 def test_an_orin_s_rate_is_that_of_its_multiprocessors(device: DeviceSpec) -> None:
-    """Two ways to one figure: NVIDIA's headline halved, and 2,048 multiply-accumulates in INT8 a clock and SM."""
+    """The same figure in two ways: NVIDIA's headline halved, and 2,048 INT8 multiply-accumulates per clock and SM."""
     multiprocessors, gigahertz = {"Nano": (8, 1.02), "NX": (8, 1.173), "AGX": (16, 1.3)}[
         next(part for part in ("Nano", "NX", "AGX") if part in device.name)
     ]

@@ -1,4 +1,4 @@
-"""Figures by group: what is found where there is a gap, and what is not called one."""
+"""Figures by group: real gaps are found, and chance is not reported as one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RANDOM = np.random.default_rng(7)
 
 
 def logits(labels: NDArray[np.int64], right: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return logits that are right where they are to be, with some confidence."""
+    """Return logits that are right where requested, with some confidence."""
     predicted = np.where(right, labels, 1 - labels)
     return np.asarray(np.eye(2)[predicted] * RANDOM.uniform(0.5, 2, (len(labels), 1)), np.float32)
 
@@ -59,7 +59,7 @@ def test_a_group_of_harder_classes_is_no_group_of_harder_faces() -> None:
 
 def test_a_few_people_are_no_evidence_however_many_pictures_they_have() -> None:
     people = np.repeat(np.arange(8), 100)
-    skill = np.array([0.9, 0.9, 0.6, 0.9, 0.6, 0.6, 0.9, 0.6])  # of the network on each of them
+    skill = np.array([0.9, 0.9, 0.6, 0.9, 0.6, 0.6, 0.9, 0.6])  # the network's accuracy on each of them
     sex = np.where(people < 4, "f", "m")
     labels = RANDOM.integers(0, 2, 800)
     outputs = logits(labels, RANDOM.random(800) < skill[people])
@@ -70,7 +70,7 @@ def test_a_few_people_are_no_evidence_however_many_pictures_they_have() -> None:
     assert pictures.gap.exceeds_chance
     assert not known.gap.exceeds_chance
     assert (pictures.gap.permuted, known.gap.permuted) == ("pictures", "people")
-    sex[0] = "m"  # somebody who is in both groups makes pictures no evidence either
+    sex[0] = "m"  # a person in both groups adds no evidence
     (crossed,) = by_group.figures({"sex": list(sex)}, labels, outputs, CLASSES, 1.0, [f"p{each}" for each in people])
     assert crossed.gap is not None
     assert (crossed.gap.permuted, crossed.gap.exceeds_chance) == ("people", False)
@@ -98,4 +98,4 @@ def test_without_any_difference_chance_is_exceeded_as_seldom_as_it_says() -> Non
         groups = [str(value) for value in random.choice(4, 240, p=[0.4, 0.3, 0.15, 0.15])]
         (found,) = by_group.figures({"x": groups}, labels, logits(labels, hits), CLASSES, 1.0)
         exceeded += found.gap is not None and found.gap.exceeds_chance
-    assert exceeded <= 8  # of 60 at 5 %: more with a probability of 0.2 %
+    assert exceeded <= 8  # of 60 at 5 %: more has a probability of 0.2 %

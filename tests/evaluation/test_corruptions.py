@@ -1,4 +1,4 @@
-"""Worse pictures: each kind does what its name says, more of it with each strength, and the same each time."""
+"""Corruptions: each does what its name says, more so with each severity, and is reproducible."""
 
 from __future__ import annotations
 

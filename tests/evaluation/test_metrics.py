@@ -44,7 +44,7 @@ def test_confusion_f1_and_accuracy_are_scikit_learns(case: tuple[int, list[tuple
     for ours, theirs in zip((figures.precision, figures.recall, figures.f1, figures.support), expected, strict=True):
         np.testing.assert_allclose(ours, theirs)
     assert metrics.accuracy(matrix) == pytest.approx(reference.accuracy_score(labels, predictions))
-    # Without `labels`, scikit-learn takes the mean over the classes that occur.
+    # Without `labels`, scikit-learn averages over the classes that occur.
     for average, mean in (("macro", metrics.macro_f1), ("weighted", metrics.weighted_f1)):
         theirs = reference.f1_score(labels, predictions, average=average, zero_division=0)
         assert mean(matrix) == pytest.approx(theirs)

@@ -1,4 +1,4 @@
-"""Evaluating takes an image's memory for its logits alone, however many images there are."""
+"""Evaluation only keeps memory for an image's logits, however many images there are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.helpers import samples
 
 FEW, MANY = 10_000, 20_000
 LOGITS = 28  # bytes of an image: float32, seven classes
-SLACK = 2  # bytes an image, for what Python itself keeps, and threads that other tests left
+SLACK = 2  # bytes per image, for Python itself and threads left by other tests
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> bundle.Bundle:
 
 
 def repeated(count: int) -> Split:
-    """Return one image again and again."""
+    """Return the same image repeatedly."""
     images = np.broadcast_to(np.uint8(0), (count, samples.SIZE, samples.SIZE))
     indices = np.arange(count)
     return Split("repeated", images, indices, indices % 7, indices)
@@ -56,8 +56,8 @@ def peak_of_judging(made: bundle.Bundle, count: int) -> int:
 
 
 def test_logits_are_all_that_grows_with_the_images() -> None:
-    peak_of_streaming(FEW)  # what is made once and kept
-    # The least of three: threads that tests before this one left behind are traced too, when they happen to run.
+    peak_of_streaming(FEW)  # made once and kept
+    # The minimum of three: threads left by earlier tests are traced too if they run.
     growth = min(peak_of_streaming(MANY) for _ in range(3)) - min(peak_of_streaming(FEW) for _ in range(3))
     assert LOGITS <= growth / (MANY - FEW) < LOGITS + SLACK
 

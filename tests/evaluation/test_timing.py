@@ -17,14 +17,14 @@ INPUTS = [np.zeros((1, 1, 2, 2), dtype=np.float32) + number for number in range(
 
 
 class Clock:
-    """Time as `edgefer.evaluation.timing` sees it."""
+    """The time that `edgefer.evaluation.timing` reads."""
 
     def __init__(self) -> None:
         self.nanoseconds = 0
         self.calls: list[str] = []
 
     def network(self, name: str, milliseconds: Iterator[float]) -> Callable[[np.ndarray], np.ndarray]:
-        """Return a network that takes known times."""
+        """Return a network with known inference times."""
 
         def infer(batch: np.ndarray) -> np.ndarray:
             self.nanoseconds += round(next(milliseconds) * 1e6)
@@ -154,7 +154,7 @@ def test_a_real_sleep_is_never_measured_shorter_than_it_is() -> None:
 
 
 def test_known_times_are_measured_exactly_and_their_interval_holds_the_median(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a clock that inferences move on: 2 ms, and 5 ms each tenth time."""
+    """On a clock that inferences advance: 2 ms, and 5 ms every tenth time."""
     clock, count = [0], [0]
 
     def infer(batch: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a network is given by each protocol, and that its outputs are averaged."""
+"""The inputs of each protocol, and that outputs are averaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of npm packages: only what was pinned, fetched once."""
+"""Files of npm packages: only pinned ones, fetched once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def package(content: bytes) -> Package:
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, bytes]]:
-    """A registry, as a dictionary from path to content; what was asked for is struck out."""
+    """A registry as a dictionary from path to content; requested entries are removed."""
     held: dict[str, bytes] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -66,7 +66,7 @@ def test_a_package_is_fetched_once(registry: dict[str, bytes]) -> None:
     content = archive(b"one")
     registry[ADDRESS] = content
     assert package(content).files(["dist/a.js"]) == {"dist/a.js": b"one"}
-    assert package(content).files(["dist/a.js"]) == {"dist/a.js": b"one"}  # the registry has it no more
+    assert package(content).files(["dist/a.js"]) == {"dist/a.js": b"one"}  # the registry no longer has it
     with pytest.raises(MissingRequirement, match=r"has no dist/b\.js"):
         package(content).files(["dist/a.js", "dist/b.js"])
 

@@ -1,4 +1,4 @@
-"""One ONNX file with preprocessing inside: Python's pixels and probabilities, and golden vectors to show it."""
+"""One ONNX file that includes preprocessing: Python's pixels and probabilities, checked with golden vectors."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_python_with_onnxruntime_alone(exported: Path, tmp_path: Path) -> None:
     on_golden_vectors(lambda _: [sys.executable, SAMPLES / "python" / "label.py"], exported, tmp_path)
 
 
-@pytest.mark.slow  # fetches 300 MB
+@pytest.mark.slow  # downloads 300 MB
 def test_node(exported: Path, tmp_path: Path) -> None:
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("node or npm is not here")

@@ -1,4 +1,4 @@
-"""Networks for the small form: what it cannot run is refused, and its kernels are those of their source."""
+"""Networks for the small web build: unsupported ones are refused, and its kernels match their source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE = Path(web_folder.__file__).parent / "web"
 
 
 def test_the_kernels_were_compiled_from_the_source_beside_them() -> None:
-    """After a change of kernels.c: bash edgefer/export/web/build.sh."""
+    """After a change of kernels.c, run bash edgefer/export/web/build.sh."""
     for line in (PAGE / "kernels.sha256").read_text(encoding="utf-8").splitlines():
         digest, name = line.split()
         assert hashlib.sha256((PAGE / name).read_bytes()).hexdigest() == digest, name

@@ -1,4 +1,4 @@
-"""The page that `edgefer export web` writes, in a real Chromium: offline, with a camera and with files."""
+"""The page written by `edgefer export web`, in a real Chromium: offline, with a camera and with files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """Hand a folder out as `python -m http.server` does; give its address."""
+    """Serve a folder like `python -m http.server`; yield its URL."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -55,7 +55,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def have(package: Package) -> None:
-    """Put an npm package into the cache, else skip: tests fetch nothing."""
+    """Put an npm package into the cache, else skip: tests download nothing."""
     name = f"{package.name.removeprefix('@').replace('/', '-')}-{package.version}.tgz"
     if not (archive := ROOT / "node_modules" / name).exists():
         wanted = f"{package.name}@{package.version}"
@@ -84,7 +84,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, yunet: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory, fer2013: Path) -> Iterator[Browser]:
-    """A browser whose camera shows one happy face."""
+    """A browser with a camera that shows one happy face."""
     folder = tmp_path_factory.mktemp("camera")
     frame = Image.fromarray(pictures.lay([(pictures.happy(fer2013, 1)[0], 200, 120, 220)])).convert("RGB")
     frame.save(folder / "frame.jpg", quality=95)
@@ -97,7 +97,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory, fer2013: Path) -> Iterator
 
 
 def until(browser: Browser, expression: str, true: Callable[[Any], bool] = bool) -> Any:
-    """Wait until a JavaScript expression has a value that will do; return it."""
+    """Wait until a JavaScript expression has an accepted value; return it."""
     end = monotonic() + 120
     while not true(value := browser.run(expression)):
         assert monotonic() < end, (expression, value)
@@ -322,12 +322,12 @@ def test_a_camera_is_opened_once_and_what_prevents_it_is_said(browser: Browser, 
 def test_licences_are_passed_on_with_their_text(form: str, request: pytest.FixtureRequest) -> None:
     said = (request.getfixturevalue(form) / "licences.txt").read_text(encoding="utf-8")
     assert "Apache License" in said
-    assert "for research use" in said  # of the model card
+    assert "for research use" in said  # in the model card
     assert ("Microsoft Corporation" in said) == ("Permission is hereby granted" in said) == (form == "large")
 
 
 def test_the_small_form_is_small(small: Path) -> None:
-    """Network, runtime and detector together: at most 1.6 MB; no file of others' is among them but the detector."""
+    """Network, runtime and detector: at most 1.6 MB in total; the detector is the only third-party file."""
     later = {"golden.json", "licences.txt", "offline.js"}
     assert sum(file.stat().st_size for file in small.iterdir() if file.name not in later) < 400_000
 
@@ -336,7 +336,7 @@ def test_the_small_form_s_kernels_compute_what_onnx_says(browser: Browser, small
     model = parser.parse_model(ODD)
     random = np.random.default_rng(0)
     for name, shape in WEIGHTS.items():
-        # multiples of an eighth, which float16 has
+        # multiples of an eighth, exact in float16
         values = (random.integers(-16, 17, shape) / 8).astype(np.float32)
         model.graph.initializer.append(numpy_helper.from_array(values, name))
     image = random.normal(size=(1, 3, 14, 10)).astype(np.float32)
@@ -361,7 +361,7 @@ def test_the_small_form_s_kernels_compute_what_onnx_says(browser: Browser, small
         np.testing.assert_allclose(found[name], values.ravel(), rtol=1e-4, atol=1e-4, err_msg=name)
 
 
-# Channels that are no multiple of 4 or 8, rows that leave 1, 2 and 3 pixels, both paddings and strides, three sizes.
+# Channels not divisible by 4 or 8, rows with 1, 2 and 3 leftover pixels, both paddings and strides, three sizes.
 ODD = """<ir_version: 8, opset_import: ["" : 13]>
 odd (float[1, 3, height, width] image) => (float[n, places, 5] heads, float[1, 7] logits, float[n, q, p, 1] score)
 <float[4] twice = {1.0, 1.0, 2.0, 2.0}, int64[3] rows = {1, -1, 5}>

@@ -1,4 +1,4 @@
-"""The pictures that faces are measured on have the face where they say, and a box counts where it is the face."""
+"""The detection benchmark's pictures: the face is at the stated place, and boxes on it count."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_figures_are_of_the_detector_s_settings_that_are_shipped() -> None:
 
 def test_a_note_s_precision_is_of_the_noted_and_its_recall_of_the_wrong_faces() -> None:
     noted = np.array([True, True, True, False, False, True])
-    first = np.array([True, True, True, True, True, False])  # the last one was not found: nothing is said of it
+    first = np.array([True, True, True, True, True, False])  # the last one was not found: it is not counted
     right = np.array([False, False, True, True, False, False])
     figures = scripts.load("faces")._note(noted, first, right)
     assert figures == {

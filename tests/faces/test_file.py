@@ -1,4 +1,4 @@
-"""YuNet's file: fetched once, only if it is the very one, and what is done without it."""
+"""YuNet's file: fetched once, accepted only with the right digest, and the fallback without it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgefer.faces.cascade import Cascade
 
 
 class Server(ThreadingHTTPServer):
-    """A server on this machine that answers as a test says, and counts."""
+    """A local server with predefined responses that counts requests."""
 
     daemon_threads = True
 
@@ -31,7 +31,7 @@ class Server(ThreadingHTTPServer):
                 answer(handler)
 
             def log_message(self, *arguments: object) -> None:
-                """Say nothing."""
+                """Print nothing."""
 
         super().__init__(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server_port}/yunet_s_dynamic.onnx"
@@ -67,7 +67,7 @@ def whole(content: bytes, length: int | None = None) -> Callable[[BaseHTTPReques
 
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a cache without the file, and no setting that names another."""
+    """Return a cache without the file, and no setting that names another file."""
     monkeypatch.setenv("EDGEFER_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv(detector.VARIABLE)
     console.say_once.cache_clear()

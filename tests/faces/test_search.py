@@ -1,4 +1,4 @@
-"""YuNet through edgefer's own code: where faces are found, at any size, turn and number, and where none is."""
+"""YuNet through edgefer's own code: faces at any size, rotation and number, and pictures without any."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_of_boxes_that_overlap_the_one_with_the_highest_score_is_kept() -> None:
 
 
 def _points(turn: float, nose: float = 0.0) -> tuple[tuple[float, float], ...]:
-    """Return landmarks of a face of 100 pixels, turned clockwise; `nose` is how far it is to the side."""
+    """Return landmarks of a 100-pixel face, rotated clockwise; `nose` is its sideways offset."""
     upright = [complex(-20, -20), complex(20, -20), complex(nose, 0), complex(-15, 20), complex(15, 20)]
     way = complex(np.cos(np.radians(turn)), np.sin(np.radians(turn)))
     return tuple((float((each * way).real), float((each * way).imag)) for each in upright)
@@ -187,7 +187,7 @@ def test_small_profile_and_occluded_are_noted_whatever_the_roll() -> None:
         assert notes.of(Face(0, 0, 100, 100, 0.9, _points(turn))) == ()
         assert notes.of(Face(0, 0, 100, 100, 0.9, _points(turn, 25))) == ("profile",)
         assert notes.of(Face(0, 0, 20, 20, 0.8, _points(turn, 25))) == ("small", "profile", "occluded")
-    assert notes.of(Face(0, 0, 100, 100)) == ()  # the cascade's: nothing is known
+    assert notes.of(Face(0, 0, 100, 100)) == ()  # from the cascade: nothing is known
 
 
 def test_most_masks_are_noted_and_few_faces_without(detector: Search, fer2013: Path) -> None:

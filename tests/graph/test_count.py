@@ -1,4 +1,4 @@
-"""Multiply-accumulates against torch's own counts of the same network."""
+"""Multiply-accumulates compared with torch's own counts of the same network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.helpers.torch_networks import export
 
 
 class Mixed(nn.Module):
-    """Every operator that is counted, in shapes where a wrong axis gives another number."""
+    """Every counted operator, in shapes for which a wrong axis changes the number."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ def test_shared_weights_are_counted_where_they_are_used() -> None:
 
 
 class Chunked(nn.Module):
-    """Shapes that the graph computes, which ONNX's inference does not follow: a chunk, and a window."""
+    """Shapes computed in the graph, which ONNX's inference does not follow: a chunk, and a window."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The FP16 network as a file: valid, and its nodes in an order in which they can run."""
+"""The FP16 network as a file: valid, with its nodes in topological order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ONNX Runtime leaves in FP32, named with its cause."""
+"""What ONNX Runtime leaves in FP32, with the cause."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def named(model: ModelProto, kind: str) -> list[str]:
 
 
 def silu(model: ModelProto) -> ModelProto:
-    """Put a SiLU in the place of each Relu."""
+    """Replace each Relu by a SiLU."""
     for node in list(model.graph.node):
         if node.op_type == "Relu":
             gate = helper.make_node("Sigmoid", [node.input[0]], [f"{node.name}.gate"], name=f"{node.name}.gate")
@@ -73,7 +73,7 @@ def test_an_activation_with_a_scale_for_each_channel_is_the_cause() -> None:
 def test_a_squeeze_excite_is_the_cause_and_its_layers_are_named() -> None:
     model = cpu(Layer(4, 3), Layer(4, 3))
     first, second = (node for node in model.graph.node if node.op_type == "Conv")
-    x = second.input[0]  # behind a DequantizeLinear
+    x = second.input[0]  # after a DequantizeLinear
     weight = numpy_helper.from_array(np.full((4, 4, 1, 1), 0.1, np.float32), "excite")
     gate = [
         helper.make_node("GlobalAveragePool", [x], ["squeezed"], name="se.pool"),

@@ -1,4 +1,4 @@
-"""Parts of an INT8 graph left in FP32: what is left is exact, and nothing else changes."""
+"""Parts of an INT8 graph kept in FP32: these are exact, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RESIDUAL = [Layer(4, 3), Layer(4, 3, skip="identity"), Layer(3, 3, skip="project
 
 
 def both(body: list[Layer], seed: int) -> tuple[ModelProto, ModelProto]:
-    """Return a symmetric QDQ graph and the same network without its quantizers, as two exports give them."""
+    """Return a symmetric QDQ graph and the same network without its quantizers, like two exports."""
     raw = network(body, seed)
     graph = Graph(raw)
     for node in graph.nodes:
@@ -120,7 +120,7 @@ def test_a_lowering_that_keeps_every_quantizer_it_would_change_is_the_symmetric_
         kept = lower(qdq, target, keep=[*lowered.unclipped, *lowered.dropped_quantizers])
         if (
             not kept.unclipped and not kept.dropped_quantizers
-        ):  # without a clip another quantizer behind it may be in reach
+        ):  # without a clip another quantizer after it may be in reach
             assert np.array_equal(run(kept.model, pictures()), wanted)
 
 

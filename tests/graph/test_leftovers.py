@@ -1,4 +1,4 @@
-"""What TensorRT would compute in FP32 beside INT8 is FP16 in the file; ONNX Runtime says the same of both."""
+"""Parts that TensorRT would compute in FP32 beside INT8 are FP16 in the file; ONNX Runtime's labels stay the same."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgefer.graph.strip import stripped
 
 
 def lowered(activation: type[nn.Module]) -> tuple[ModelProto, ModelProto]:
-    """Return a small network's INT8 graph for TensorRT as it is lowered, and as it goes into a bundle."""
+    """Return a small network's INT8 graph for TensorRT, as lowered and as bundled."""
     torch.manual_seed(0)
     layers: list[nn.Module] = [nn.Conv2d(1, 16, 3, padding=1), activation(), nn.Conv2d(16, 32, 3, padding=1)]
     network = nn.Sequential(*layers, activation(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 7)).eval()

@@ -1,4 +1,4 @@
-"""Graphs drawn from ONNX's schemas: lint's own rules pass none that a runtime refuses (lint_graphs.py)."""
+"""Random graphs from ONNX's schemas: lint's own rules pass none that a runtime refuses (lint_graphs.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers import scripts
 
-FIRST = 1_000_000  # of the committed run
+FIRST = 1_000_000  # as in the committed run
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def graphs() -> ModuleType:
 
 
 def hold(counts: dict[str, Any]) -> None:
-    """Hold the counts to what lint promises."""
+    """Check the counts against lint's promises."""
     assert counts["crashed_rules"] == 0
     for target in ("cpu", "rtx"):
         found = counts[target]

@@ -1,4 +1,4 @@
-"""What lint's rules find, beside what ONNX Runtime's session and TensorRT's parser say of the same graph."""
+"""Findings of lint's rules, compared with ONNX Runtime's session and TensorRT's parser on the same graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One symmetric QDQ graph, one graph for each target: what is equal, what is fused, what is named."""
+"""From one symmetric QDQ graph to one graph per target: equality, fusions and reported differences."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_what_can_exceed_its_range_is_named(body: list[Layer], seed: int) -> Non
     model = qdq(body, seed, reach=0.1)
     lowered = lower(model, "cpu")
     assert set(lowered.unclipped) <= {node.name for node in lowered.model.graph.node}
-    # The quantizers that clip on these pictures in the symmetric QDQ graph, and do not in the lowered one.
+    # The quantizers that clip on these pictures in the symmetric QDQ graph, but not in the lowered one.
     for node in [node for node in model.graph.node if node.op_type == "QuantizeLinear"]:
         levels = values_of(model, node.output[0])
         if levels.max() == 127 and levels.min() == 0 and values_of(lowered.model, node.output[0]).max() > 127:
@@ -119,7 +119,7 @@ def test_onnx_runtime_fuses_all_of_the_cpu_graph_and_keeps_no_relu(tmp_path: Pat
     assert fused.count("QLinearConv") == 7
     assert fused.count("QLinearAdd") == 2
     assert not {"Conv", "Relu", "BatchNormalization", "Add"} & set(fused)
-    session(model, written_to=str(tmp_path / "signed.onnx"))  # why the lowering is there
+    session(model, written_to=str(tmp_path / "signed.onnx"))  # the reason for lowering
     assert "Relu" in kinds(onnx.load(tmp_path / "signed.onnx"))
 
 
@@ -166,7 +166,7 @@ def test_the_linter_names_the_unsigned_quantizer_that_tensorrt_would_misread() -
 
 
 def broken(node_kind: str, index: int, array: np.ndarray) -> ModelProto:
-    """Return a sound TensorRT graph with another constant at one input of its first node of a kind."""
+    """Return a valid TensorRT graph with another constant at one input of its first node of a kind."""
     model = lower(qdq([Layer(4, 3), Layer(4, 3)], 0), "tensorrt").model
     reader_of(model, node_kind).input[index] = "broken"
     model.graph.initializer.append(numpy_helper.from_array(array, "broken"))
@@ -230,7 +230,7 @@ def test_lowering_says_which_targets_there_are() -> None:
 
 
 def per_channel(operator: str, axis: int | None, **settings: Any) -> ModelProto:
-    """Return a graph whose 4 x 4 (x 1 x 1) weights have a scale for each slice along an axis."""
+    """Return a graph with 4 x 4 (x 1 x 1) weights and a scale for each slice along an axis."""
     convolves = operator.startswith("Conv")
     weights = np.ones((4, 4, 1, 1) if convolves else (4, 4), np.int8)
     along: Any = {} if axis is None else {"axis": axis}
@@ -258,7 +258,7 @@ def per_channel(operator: str, axis: int | None, **settings: Any) -> ModelProto:
     [
         ("Conv", 0, {}, None),
         ("Conv", -4, {}, None),
-        ("Conv", None, {}, 0),  # left out, it is 1
+        ("Conv", None, {}, 0),  # the default is 1
         ("ConvTranspose", None, {}, None),
         ("ConvTranspose", 0, {}, 1),
         ("ConvTranspose", 0, {"group": 4}, None),

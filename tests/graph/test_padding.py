@@ -1,4 +1,4 @@
-"""Zeros in front of a convolution become its own, and nothing else changes."""
+"""Zero padding before a convolution moves into it, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def model(nodes: list[NodeProto], edges: list[int], value: float = 0.0) -> Model
         "zero": np.array(3, np.int8),
         "weight": rng.normal(size=(4, 2, 3, 3)).astype(np.float32),
     }
-    chain = helper.make_node("Concat", ["half", "other"], ["edges"], axis=0)  # as the exporter leaves it
+    chain = helper.make_node("Concat", ["half", "other"], ["edges"], axis=0)  # as the exporter writes it
     held = [numpy_helper.from_array(array, name) for name, array in constants.items()]
     shapes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, None, None, None]) for name in ("x", "y")]
     graph = helper.make_graph([chain, *nodes], "padded", shapes[:1], shapes[1:], held)
@@ -88,6 +88,6 @@ def test_other_padding_stays(before: ModelProto) -> None:
 def test_zeros_in_front_of_a_max_pool_stay_the_largest_number_where_they_are(mean: float) -> None:
     before = model([pad(), helper.make_node("MaxPool", ["padded"], ["y"], kernel_shape=[3, 3])], EDGES)
     after = fold_padding(before)
-    # ONNX Runtime's optimizations change the answers of the graph as it was.
+    # ONNX Runtime's optimizations change the outputs of the original graph.
     for optimize in (False, True):
         np.testing.assert_allclose(run(after, optimize, mean), run(before, mean=mean), atol=1e-20)

@@ -1,4 +1,4 @@
-"""A pair of quantizers behind Concat, Split and Gather, where it changes no number."""
+"""A pair of quantizers after Concat, Split and Gather, where it changes no value."""
 
 from __future__ import annotations
 

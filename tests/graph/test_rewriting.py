@@ -1,4 +1,4 @@
-"""Each rewriting against the untouched graph, on random networks, run by ONNX Runtime with graph optimization off."""
+"""Each rewriting compared with the untouched graph, on random networks, in ONNX Runtime without graph optimization."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TWINS = [Layer(4, 3), Layer(4, 3, shared=True), Layer(4, 3, shared=True, norm=Fa
 
 
 def stored(model: ModelProto) -> list[np.ndarray]:
-    """Return the int8 weights of a model's convolutions, in their order."""
+    """Return the int8 weights of a model's convolutions in order."""
     constants = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     made_by = {node.output[0]: node for node in model.graph.node}
     return [constants[made_by[node.input[1]].input[0]] for node in model.graph.node if node.op_type == "Conv"]
@@ -74,7 +74,7 @@ def test_a_folded_batchnorm_is_exact_where_float32_does_not_round(body: list[Lay
 @given(bodies, seeds)
 @example(TWINS, 0)
 def test_a_folded_batchnorm_differs_by_float32_rounding_alone(body: list[Layer], seed: int) -> None:
-    # Without activation quantizers, since those turn a difference of one rounding into one of a whole step.
+    # Without activation quantizers, which turn a rounding difference into a full step.
     model = fold_weights(network(body, seed, quantized=False))
     folded = fold_batchnorm(model)
     before, after = run(model, pictures()), run(folded, pictures())
@@ -98,7 +98,7 @@ def test_folding_changes_no_int8_weight_but_its_sign(body: list[Layer], seed: in
 @given(bodies, seeds)
 def test_a_float_convolution_takes_its_batchnorm_too(body: list[Layer], seed: int) -> None:
     model = network(body, seed, quantized=False)
-    for node in model.graph.node:  # let each layer read its float weights
+    for node in model.graph.node:  # lets each layer read its float weights
         if node.op_type == "Conv":
             made_by = {each.output[0]: each for each in model.graph.node}
             node.input[1] = made_by[made_by[node.input[1]].input[0]].input[0]
@@ -148,7 +148,7 @@ def test_the_bias_of_a_dead_channel_survives_onnx_runtimes_int32(gamma: float) -
     wanted = run(lower(folded, "cpu").model, pictures())
     held = run(lower(hold_bias(folded), "cpu").model, pictures(), optimize=True)
     assert np.abs(held - wanted).max() < 0.02
-    if gamma:  # what happens without it
+    if gamma:  # the result without it
         lost = run(lower(folded, "cpu").model, pictures(), optimize=True)
         assert np.abs(lost - wanted).max() > 0.05
 
@@ -175,7 +175,7 @@ def test_stripping_keeps_the_logits_and_makes_the_file_smaller(body: list[Layer]
 
 
 def test_stack_traces_of_an_exporter_are_left_out() -> None:
-    """torch's newer exporter writes them, with the folders of the machine, into metadata of nodes and values."""
+    """torch's newer exporter writes them, with this machine's folders, into metadata of nodes and values."""
     model = fold_weights(network([Layer(4, 3)], 0))
     inside = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "inside", [], [])
     model.graph.node.append(helper.make_node("If", ["c"], ["z"], then_branch=inside, else_branch=inside))
@@ -207,7 +207,7 @@ def test_the_untouched_model_is_not_changed() -> None:
 def test_each_layer_keeps_constants_of_its_own_that_can_be_made_unsigned() -> None:
     qdq = fold_batchnorm(fold_weights(network([Layer(4, 1), Layer(4, 3), Layer(4, 3)], 0)))
     first, second = (each for each in qdq.graph.initializer if tuple(each.dims) == (4, 4, 3, 3))
-    second.raw_data = first.raw_data  # equal weights, of two layers
+    second.raw_data = first.raw_data  # equal weights of two layers
     model = stripped(lower(stripped(qdq), "cpu").model)
     constants = {each.name for each in model.graph.initializer}
     weights = [n for n in model.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in constants]

@@ -1,4 +1,4 @@
-"""What a network moves and computes on a GPU, against counts by hand, and the time that follows from it."""
+"""A network's memory traffic and arithmetic on a GPU, compared with counts by hand, and the resulting time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SHIPPED = bundle.load("edgefer-base")
 
 
 def model(nodes: list[NodeProto], constants: dict[str, np.ndarray], *outputs: str) -> ModelProto:
-    """Return a model whose input ``x`` is float32 (N, 2, 4, 4)."""
+    """Return a model with a float32 input ``x`` (N, 2, 4, 4)."""
     graph = helper.make_graph(
         nodes,
         "net",
@@ -59,7 +59,7 @@ WEIGHTS = {
     "b": np.ones(3, np.float32),
     "v": np.ones((3, 3, 1, 1), np.float32),
 }
-# x -> w -> Relu -> v -> + -> Relu -> y, with the first Relu added to what v makes.
+# x -> w -> Relu -> v -> + -> Relu -> y, with the first Relu added to v's output.
 RESIDUAL = [
     node("Conv", "x w b", "c"),
     node("Relu", "c", "r"),
@@ -70,7 +70,7 @@ RESIDUAL = [
 
 
 def quantized() -> ModelProto:
-    """Return the same network as edgefer lowers it for TensorRT: int8 but for what v makes."""
+    """Return the same network as lowered for TensorRT: int8 except v's output."""
     constants: dict[str, np.ndarray] = {
         "scale": np.array(0.1, np.float32),
         "zero": np.array(0, np.int8),
@@ -94,7 +94,7 @@ def pair(name: str) -> list[NodeProto]:
 
 def test_a_float_network_by_hand() -> None:
     first, second = kernels(model(RESIDUAL, WEIGHTS, "y"))
-    # x (2 x 16), w (6), b (3) and r (3 x 16), all of 4 bytes; then r once though two nodes read it, v (9) and y.
+    # x (2 x 16), w (6), b (3) and r (3 x 16), all 4 bytes; then r once although two nodes read it, v (9) and y.
     assert first == Kernel(("c", "r"), "fp32", macs=6 * 16, bytes=4 * (32 + 6 + 3 + 48))
     assert second == Kernel(("d", "s", "y"), "fp32", macs=9 * 16, bytes=4 * (48 + 9 + 48))
 
@@ -141,7 +141,7 @@ def test_a_file_in_half_precision_moves_what_is_foretold_of_it() -> None:
     made = kernels(to_fp16(model(RESIDUAL, WEIGHTS, "y")))
     foretold = kernels(model(RESIDUAL, WEIGHTS, "y"), "fp16")
     assert [each.precision for each in made if each.macs] == ["fp16", "fp16"]
-    # The file's input and output stay float32, so that it has a cast more, and y is written in 4 bytes.
+    # The file's input and output stay float32, so there is one more cast, and y takes 4 bytes.
     assert sum(each.bytes for each in made) == sum(each.bytes for each in foretold) + 32 * (4 + 2) + 48 * 2
 
 
@@ -195,7 +195,7 @@ def test_silu_runs_with_its_convolution_and_a_gate_does_not() -> None:
 
 
 def test_a_sum_runs_with_the_convolution_that_does_not_wait_for_the_other_one() -> None:
-    """Nothing but the sum reads either tensor, but its second branch begins behind the first."""
+    """Only the sum reads either tensor, but its second branch begins after the first."""
     nodes = [
         node("Conv", "x w b", "c"),
         node("Neg", "c", "n"),
@@ -249,7 +249,7 @@ def test_the_shipped_network_has_the_macs_of_its_manifest_and_less_to_move_in_in
     lowered = onnx.load(SHIPPED.file("int8-tensorrt"))
     eight, sixteen = kernels(lowered), kernels(lowered, "fp16")
     assert sum(each.macs for each in eight) == sum(each.macs for each in sixteen) == SHIPPED.manifest.macs
-    # 18 convolutions (the sums run in them), the classifier, the pool; in INT8 a quantizer of the input too.
+    # 18 convolutions (including the sums), the classifier, the pool; in INT8 also a quantizer of the input.
     assert (len(eight), len(sixteen)) == (21, 20)
     weights = sum(math.prod(each.dims) for each in lowered.graph.initializer if len(each.dims) > 1)
     assert sum(each.bytes for each in eight) > weights
@@ -268,5 +268,5 @@ def test_real_networks_keep_their_macs_and_launch_few_kernels(name: str) -> None
     layers = sum(each.op_type in ("Conv", "Gemm") for each in folded.graph.node)
     others = [each.nodes for each in found if each.macs == 0]
     assert len(found) == layers + len(others)
-    # What is left beside the layers: pools, squeeze-excite's products, sums without a convolution in front.
+    # The rest beside the layers: pools, squeeze-excite's products, sums without a preceding convolution.
     assert len(others) <= {"plain-resnet": 1, "resnet18": 2, "mobilenetv4_conv_small": 1, "repvgg_a0": 60}.get(name, 40)

@@ -1,4 +1,4 @@
-"""Results as a bench of a document's network would have them, made of a small one's: nobody trains for weeks here."""
+"""Results like a bench of a paper's network, made from a small network's: nobody trains for weeks here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HUB, RANDOM = {"kind": "hub", "name": "timm/a-network"}, {"kind": "random"}
 
 
 def training(name: str, settings: list[str] | None = None, planned: int | None = None, **changes: Any) -> Training:
-    """Return what a bundle says of a training that has run to its end, by default as the recipe has it."""
+    """Return a bundle's record of a finished training, by default with the recipe's values."""
     recipe = recipes.load(name, settings or [], planned)
     fields = {
         "recipe": recipe.model_dump(mode="json"),
@@ -33,14 +33,14 @@ def training(name: str, settings: list[str] | None = None, planned: int | None =
 def of(
     small: BenchResult, trained: Training, share: float, split: str = "public+private", digest: str = ""
 ) -> BenchResult:
-    """Return a bench on FER2013's images of a network that is right about a share of each class, and else one off.
+    """Return a bench on FER2013's images of a network that is right for a fraction of each class, and else one off.
 
     Args:
         small: a bench of one bundle, whose latency, files and memory stay.
         trained: how the network was trained.
-        share: of each class that FP32 has right; other networks have everything wrong.
-        split: that it was tested on.
-        digest: of the data; by default FER2013's.
+        share: fraction of each class that FP32 gets right; other networks get everything wrong.
+        split: tested split.
+        digest: of the data; default: FER2013's.
     """
     digest = digest or images.DIGEST
     classes = tuple(name for name in LABELS if name in (trained.recipe["data"]["classes"] or LABELS))

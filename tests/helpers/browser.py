@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 AXE = Path(os.environ.get("EDGEFER_AXE", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
 COMMAND = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _OPTIONS = (
-    "--disable-gpu",  # the first: `browser` leaves it out where a GPU is asked for
+    "--disable-gpu",  # the first: `browser` omits it if a GPU is requested
     "--headless",
     "--no-sandbox",  # CI runs as root
     "--disable-dev-shm-usage",
@@ -34,7 +34,7 @@ MARKS = [
     pytest.mark.slow,  # each starts a browser
     pytest.mark.skipif(COMMAND is None, reason="chromium is not here"),
 ]
-# Elements wider than the page. What is meant to be scrolls within itself, so nothing else may stick out.
+# Elements wider than the page. Wide content should scroll within itself, so nothing may overflow.
 STICKING_OUT = (
     "[...document.querySelectorAll('body *')].filter((each) => !each.closest('.scroll, pre, .hint, svg, .scale') &&"
     " each.getClientRects().length && each.getBoundingClientRect().right > innerWidth + 1)"
@@ -46,8 +46,8 @@ class Browser:
     """One page of a browser.
 
     Attributes:
-        said: what the page wrote to its console as a warning or an error, and exceptions that nobody caught.
-        fetched: addresses that it asked for, its own file and data: addresses left out.
+        said: console warnings and errors of the page, and uncaught exceptions.
+        fetched: requested URLs, without its own file and data: URLs.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], to: int, back: int) -> None:
@@ -67,7 +67,7 @@ class Browser:
         self.send("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def send(self, method: str, **arguments: Any) -> dict[str, Any]:
-        """Call a method of the protocol and wait for what it returns."""
+        """Call a protocol method and wait for its result."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": arguments}
         if self._session:
@@ -83,7 +83,7 @@ class Browser:
     def open(
         self, page: Path | str, *, width: int = 1400, dark: bool = False, scripts: bool = True, paper: bool = False
     ) -> None:
-        """Load a file or an address as a screen (or paper) of some width and theme would."""
+        """Load a file or URL as on a screen (or paper) of a width and theme."""
         self.said.clear()
         self.fetched.clear()
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
@@ -96,20 +96,20 @@ class Browser:
             self._read()
 
     def run(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression; of a promise, what it comes to."""
+        """Return the value of a JavaScript expression, or the result of its promise."""
         done = self.send("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 
     def press(self, key: str) -> None:
-        """Press a key and let it go."""
+        """Press and release a key."""
         for kind in ("keyDown", "keyUp"):
             codes = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowRight": 39, "ArrowLeft": 37}
             more = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
             self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key], **more)
 
     def screenshot(self, path: Path, whole: bool = True) -> None:
-        """Write what the page looks like as a PNG."""
+        """Save a screenshot as PNG."""
         shot = self.send("Page.captureScreenshot", captureBeyondViewport=whole, **self._clip() if whole else {})
         path.write_bytes(base64.b64decode(shot["data"]))
 
@@ -144,13 +144,13 @@ class Browser:
 
 @contextmanager
 def browser(folder: Path, *options: str, gpu: bool = False) -> Iterator[Browser]:
-    """Start a browser whose profile is in `folder`, with more of Chromium's options, and with a GPU or without."""
+    """Start a browser with its profile in `folder`, further Chromium options, and with or without a GPU."""
     assert COMMAND
     there, to = _pipe()
     back, here = _pipe()
     command = (COMMAND, f"--user-data-dir={folder}", *options, *_OPTIONS[gpu:])
     process = subprocess.Popen(
-        ["bash", "-c", f'exec "$@" 3<&{there} 4>&{here}', "bash", *command],  # the protocol's ends are 3 and 4
+        ["bash", "-c", f'exec "$@" 3<&{there} 4>&{here}', "bash", *command],  # the protocol's pipe ends are 3 and 4
         pass_fds=(there, here),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -174,7 +174,7 @@ def browser(folder: Path, *options: str, gpu: bool = False) -> Iterator[Browser]
 
 
 def open_and_check(browser: Browser, page: Path, width: int, dark: bool) -> None:
-    """Open a page with all that it folds: it must complain of nothing, fetch nothing, and fit its screen."""
+    """Open a page with all folded parts: no console errors, no requests, and no overflow."""
     browser.open(page, width=width, dark=dark)
     assert browser.said == []
     assert browser.fetched == []
@@ -184,7 +184,7 @@ def open_and_check(browser: Browser, page: Path, width: int, dark: bool) -> None
 
 
 def violations(browser: Browser) -> list[str]:
-    """Return what axe-core's accessibility checks find on the page that is open."""
+    """Return the findings of axe-core's accessibility checks on the open page."""
     if not AXE.exists():
         pytest.skip("axe-core is not here; run: npm install --no-save --no-package-lock axe-core")
     browser.run(AXE.read_text(encoding="utf-8") + "; 0")
@@ -196,7 +196,7 @@ def violations(browser: Browser) -> list[str]:
 
 
 def _pipe() -> tuple[int, int]:
-    """Return the ends of a pipe whose numbers are above those that the browser takes."""
+    """Return a pipe's ends with numbers above those that the browser uses."""
     low = os.pipe()
     found = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in low)
     for end in low:

@@ -8,7 +8,7 @@ _VOID = {"meta", "br", "img"}
 
 
 class Page(HTMLParser):
-    """Elements of a page; fails on one that is closed in the wrong place."""
+    """Elements of a page; fails on a wrongly nested closing tag."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""edgefer by torchrun, ended in the middle of an epoch, once: python -m tests.helpers.ended WAY train ...
+"""edgefer under torchrun, interrupted once in the middle of an epoch: python -m tests.helpers.ended WAY train ...
 
-WAY is ``kill``: the second process is killed in the second epoch; or ``ctrl-c``: torchrun is interrupted in the first.
+WAY is ``kill`` (kills the second process in the second epoch) or ``ctrl-c`` (interrupts torchrun in the first).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def note(self: TrainingProgress, *of_step: Any) -> None:
     if _WAY == "ctrl-c" and (self.epoch, self.step) == (0, 3):
         signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
         os.kill(os.getppid(), signal.SIGINT)
-        number = signal.sigwait(_PASSED_ON)  # of torchrun: no step is done meanwhile
+        number = signal.sigwait(_PASSED_ON)  # of torchrun: no step runs in the meantime
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
         os.kill(os.getpid(), number)
 

@@ -1,5 +1,5 @@
-"""A GPU for machines without one, as thin as it can be: a driver compiled from `libcuda.c`, under the real pycuda or
-cuda.bindings; and in the place of TensorRT's runtime, which wants a real one, ONNX Runtime on the "device" memory.
+"""A minimal GPU for machines without one: a driver compiled from `libcuda.c`, under the real pycuda or
+cuda.bindings. ONNX Runtime on the "device" memory replaces TensorRT's runtime, which needs a real GPU.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _Function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 @cache
 def driver() -> ctypes.CDLL:
-    """Compile the driver and load it before the real one could be: who asks for libcuda.so.1 from now on gets it.
+    """Compile the driver and load it before the real one: whoever asks for libcuda.so.1 from now on gets it.
 
-    Once for a process: of two copies, each would record half of a graph. It has no GPU until FAKE_CUDA_DEVICES says so,
+    Once per process: of two copies, each would record half of a graph. It has no GPU until FAKE_CUDA_DEVICES says so,
     so that other tests of this process find none.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +34,7 @@ def driver() -> ctypes.CDLL:
 
 
 class Engine:
-    """What TensorRT's engine is asked for, of an ONNX file."""
+    """The engine attributes that edgefer reads, from an ONNX file."""
 
     num_io_tensors = 2
 
@@ -71,7 +71,7 @@ class Engine:
 
 
 class RuntimeConfig:
-    """Of TensorRT for RTX: takes a cache of kernels."""
+    """For TensorRT for RTX: takes a cache of kernels."""
 
     dynamic_shapes_kernel_specialization_strategy: Any = None
 
@@ -83,7 +83,7 @@ class RuntimeConfig:
 
 
 class RuntimeCache:
-    """Counts the times that it was loaded."""
+    """Counts how often it was loaded."""
 
     content = b"kernels"
 
@@ -95,7 +95,7 @@ class RuntimeCache:
 
 
 class Context:
-    """Computes on the addresses that it was given, in the stream's order, or when the graph is launched."""
+    """Computes on the given addresses, in the stream's order, or when the graph is launched."""
 
     works = True
     recordable = True

@@ -1,4 +1,4 @@
-"""A few hundred images of FER2013 as a data set of their own, as many of each class."""
+"""A few hundred images of FER2013 as a separate data set, with equal classes."""
 
 from __future__ import annotations
 

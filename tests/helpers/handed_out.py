@@ -1,4 +1,4 @@
-"""Data sets in the layouts they are handed out in: an imitation of each, with the names and columns of its own page."""
+"""Data sets in their distributed layouts: an imitation of each, with its documented names and columns."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from edgefer.data.dataset import SPLITS
 from edgefer.labels import LABELS, ORDERS, canonical
 from tests.helpers import sources
 
-Made = tuple[Path, list[tuple[str, str | None]]]  # a path, and of each picture in order its label and its split
+Made = tuple[Path, list[tuple[str, str | None]]]  # a path, then the label and split of each picture in order
 
 
 class Lab:
-    """Who makes an imitation: pictures of a label, and how many times as many of them. Here of noise."""
+    """Makes the pictures of an imitation: noise with a label here, and a factor for their number."""
 
     def __init__(self, times: int = 1) -> None:
         self.times = times
@@ -141,7 +141,7 @@ def jaffe(top: Path, lab: Lab) -> Made:
 
 
 def table_of_paths(top: Path, lab: Lab) -> Made:
-    """Write what a lab has: columns of its own, paths of another machine, a semicolon, words."""
+    """Write a lab's table: custom columns, paths of another machine, a semicolon, words."""
     words = ("Engaged", "bored", "Happiness")
     lines = ["Nr;Bild;Klasse;split"]
     for number in range(18 * lab.times):
@@ -345,5 +345,5 @@ MADE = [
     *(raf_db, affectnet_folders, affectnet_tables, expw, ck, kdef, jaffe, table_of_paths, table_without_header),
     *(metadata_jsonl, pixels_without_usage, lists_of_pixels, npz, keras_npz, webdataset, parquet, arrow),
 ]
-# Layouts that came later, by trying what else people have.
+# Further layouts found in practice.
 LATER = [oulu_casia, ferg, sfew, mma, rafd, table_of_boxes, roboflow]

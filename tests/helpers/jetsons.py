@@ -1,4 +1,4 @@
-"""File trees as Jetsons have them, in the formats of NVIDIA's documentation. None was recorded on a board of ours."""
+"""File trees of Jetsons, in the formats of NVIDIA's documentation. None was recorded on a board of ours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 
 def orin_nano(root: Path) -> Path:
-    """Return an Orin Nano with JetPack 6.2 in its 15 W mode, clocks as they come."""
+    """Return an Orin Nano with JetPack 6.2 in its 15 W mode, with default clocks."""
     files = {
         "proc/device-tree/model": "NVIDIA Jetson Orin Nano Developer Kit\0",
         "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd fphp asimdhp asimddp\n",
@@ -62,18 +62,18 @@ def orin_nano(root: Path) -> Path:
 
 
 def lock_clocks(root: Path) -> Path:
-    """Do what jetson_clocks does."""
+    """Do the same as jetson_clocks."""
     files = {f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_min_freq": "1510400\n" for core in range(2)}
     return write(root, {**files, "sys/class/devfreq/17000000.gpu/min_freq": "624750000\n"})
 
 
 def in_container(root: Path) -> Path:
-    """Return the files that a plain container on such a board has: device-tree and releases are the host's alone."""
+    """Return the files in a plain container on such a board: device-tree and releases exist only on the host."""
     return write(root, {".dockerenv": "", "dev/nvmap": "", "proc/meminfo": "MemAvailable:    5120000 kB\n"})
 
 
 def thor(root: Path) -> Path:
-    """Return a Thor with JetPack 7.0, whose power is read by an INA238."""
+    """Return a Thor with JetPack 7.0; an INA238 measures its power."""
     sensor = "sys/bus/i2c/drivers/ina238/2-0044/hwmon/hwmon5"
     files = {
         "proc/device-tree/model": "NVIDIA Jetson AGX Thor Developer Kit\0",

@@ -1,4 +1,4 @@
-"""An imitation of what labs record: few people, each with several expressions, each a short film."""
+"""An imitation of lab recordings: few people, each with several expressions, each a short film."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def film(person: int, expression: str) -> NDArray[np.uint8]:
 
 
 def write(folder: Path, name: Name, people: int = PEOPLE) -> dict[bytes, int]:
-    """Write the data set as class folders and return the person in each picture, by its pixels."""
+    """Write the data set as class folders; return the person in each picture, by its pixels."""
     known = {}
     for person in range(people):
         for expression in EXPRESSIONS:

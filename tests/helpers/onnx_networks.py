@@ -1,5 +1,5 @@
-"""Small random networks as NNCF exports them, for the tests of graph rewriting: built with onnx alone, run by ONNX
-Runtime with graph optimization off.
+"""Small random networks in the form of NNCF's exports, for the tests of graph rewriting: built with onnx alone, run by
+ONNX Runtime without graph optimization.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ SIDE = 6
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution and what follows it.
+    """One convolution and its activation, norm and branches.
 
-    `shared` takes the weights of the layer before it, where they fit. A `skip` puts a ReLU and a second convolution
-    behind the first, and adds the layer's input: as it is (identity) or through a convolution of its own (projection).
+    `shared` reuses the weights of the layer before, if they fit. A `skip` puts a ReLU and a second convolution after
+    the first, and adds the layer's input: unchanged (identity) or through another convolution (projection).
     """
 
     channels: int = 4
@@ -59,7 +59,7 @@ class _Writer:
 
     def add(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
         number = len(self.nodes)
-        name = f"/stages/stages.{number}/layer/layer.{number}/{kind}"  # as torch's exporter names them
+        name = f"/stages/stages.{number}/layer/layer.{number}/{kind}"  # as named by torch's exporter
         self.nodes.append(helper.make_node(kind, list(inputs), [f"{name}_output_0"], name=name, **attributes))
         return f"{name}_output_0"
 
@@ -120,7 +120,7 @@ def network(
         body: its convolutions.
         seed: of weights and scales.
         dyadic: every scale a power of two, so that float32 computes without rounding.
-        quantized: False leaves activation quantizers away (weights keep theirs).
+        quantized: False omits activation quantizers (weights keep theirs).
         reach: factor on the range of every activation quantizer; well below 1 clips, well above 1 does not.
     """
     writer = _Writer(np.random.default_rng(seed), dyadic, quantized, reach)
@@ -136,7 +136,7 @@ def network(
             y = writer.quantize(writer.add("Relu", [y]), 3.0)
             second, third = (outputs, outputs, 1, 1), (outputs, channels, 1, 1)
             y = writer.quantize(writer.convolution(y, writer.weight(second), second, layer), 3.0)
-            if layer.skip == "projection":  # written behind the longer branch, as an exporter may do
+            if layer.skip == "projection":  # written after the longer branch, as an exporter may do
                 x = writer.quantize(writer.convolution(x, writer.weight(third), third, layer), 3.0)
             y = writer.add("Add", [y, x])
         if layer.activation == "Clip":

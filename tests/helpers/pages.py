@@ -1,4 +1,4 @@
-"""The commands that README and the pages of docs/ show, in the order in which a reader types them."""
+"""The commands in README and the pages of docs/, in the order in which a reader types them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ else:
 ROOT = Path(__file__).parents[2]
 PAGES = [Path("README.md"), *sorted(path.relative_to(ROOT) for path in (ROOT / "docs").glob("*.md"))]
 NOT_RUN = Path(__file__).parent.parent / "project" / "pages.toml"
-# A line of an indented block that begins so, or any line of a block marked as sh or console, is typed into a shell.
+# A line of an indented block with this start, or any line of a block marked as sh or console, is a shell command.
 _PROGRAMS = (
     r"\S*/?(edgefer|pip|python3?|npm|npx|node|cmake|make|ctest|g\+\+|curl|wget|docker|git|bash|sh|sudo|apt|apt-get|cat|cp|"
     r"uname|ssh|scp|gst-launch-1\.0|rpicam-vid|vcgencmd|sphinx-build|uv|pipx|export|torchrun)"
@@ -26,7 +26,7 @@ _TYPED = re.compile(rf"([A-Z_]+=\S+ )*{_PROGRAMS} ")
 
 @dataclass(frozen=True)
 class NotRun:
-    """Commands of a page that no test runs as they stand there."""
+    """Page commands that no test runs unchanged."""
 
     page: str
     command: str
@@ -41,7 +41,7 @@ def not_run() -> list[NotRun]:
 
 
 def commands(page: Path) -> list[str]:
-    """Return a page's commands, continued lines joined, comments off."""
+    """Return a page's commands, with continued lines joined and comments removed."""
     found = []
     lines = iter((ROOT / page).read_text(encoding="utf-8").splitlines())
     fence = ""
@@ -61,6 +61,6 @@ def commands(page: Path) -> list[str]:
 
 
 def python(page: Path) -> list[str]:
-    """Return the blocks of a page that are marked as Python."""
+    """Return the Python blocks of a page."""
     text = (ROOT / page).read_text(encoding="utf-8")
     return re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)

@@ -11,7 +11,7 @@ from edgefer import data
 
 
 def happy(fer2013: Path, number: int = 8) -> np.ndarray:
-    """Return faces of PublicTest that look into the camera, uint8, (n, 48, 48)."""
+    """Return PublicTest faces that look into the camera, uint8, (n, 48, 48)."""
     val = data.split(data.load(fer2013), "val")
     return val.take(np.flatnonzero(val.labels == 3)[:number])
 
@@ -19,7 +19,7 @@ def happy(fer2013: Path, number: int = 8) -> np.ndarray:
 def lay(
     placed: list[tuple[np.ndarray, int, int, int]], size: tuple[int, int] = (640, 480), roll: float = 0.0
 ) -> np.ndarray:
-    """Return a grey picture with faces, each (face, left, top, side), turned clockwise by `roll` degrees."""
+    """Return a grey picture with faces, each (face, left, top, side), rotated clockwise by `roll` degrees."""
     picture = Image.new("L", size, 110)
     for face, left, top, side in placed:
         patch = Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.helpers import jetsons
 
-MOST = 262_143_328_850  # of a counter of 32 bits, in units of 61 microjoules
+MOST = 262_143_328_850  # of a 32-bit counter, in units of 61 microjoules
 _CLASS = "sys/class/powercap"
 
 
@@ -17,7 +17,7 @@ def laptop(root: Path, **microjoules: int) -> Path:
 
     Args:
         root: the fake root.
-        microjoules: of the counters, by the names here: ``package``, ``core``, ``uncore``, ``dram``, ``psys``.
+        microjoules: counter values by these names: ``package``, ``core``, ``uncore``, ``dram``, ``psys``.
     """
     domains = {
         "package": ("intel-rapl:0", "package-0"),
@@ -26,7 +26,7 @@ def laptop(root: Path, **microjoules: int) -> Path:
         "dram": ("intel-rapl:0:2", "dram"),
         "psys": ("intel-rapl:1", "psys"),
     }
-    # The same counter by another way, and folders of the class that are no domains.
+    # The same counter on another path, and folders of the class that are not domains.
     files = {
         f"{_CLASS}/intel-rapl-mmio:0/name": "package-0\n",
         f"{_CLASS}/intel-rapl-mmio:0/energy_uj": "1\n",
@@ -34,7 +34,7 @@ def laptop(root: Path, **microjoules: int) -> Path:
         f"{_CLASS}/dtpm/enabled": "0\n",
     }
     for number, (key, (folder, name)) in enumerate(domains.items()):
-        # As in the kernel, the class has links to folders that lie in one another.
+        # As in the kernel, the class links to nested folders.
         above = "intel-rapl:0/" if folder.count(":") == 2 else ""
         real = f"sys/devices/virtual/powercap/intel-rapl/{above}{folder}"
         jetsons.write(
@@ -54,5 +54,5 @@ def laptop(root: Path, **microjoules: int) -> Path:
 
 
 def count(root: Path, folder: str, microjoules: int | str) -> None:
-    """Let a counter show another value."""
+    """Set the value of a counter."""
     (root / _CLASS / folder / "energy_uj").write_text(f"{microjoules}\n")

@@ -1,4 +1,4 @@
-"""A bundle of which two devices' answers differ."""
+"""A bundle with different outputs on two devices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FEAR = LABELS.index("fear")
 
 
 def write(folder: Path, **changes: object) -> bundle.Bundle:
-    """Write a bundle with an FP32 network that is always right, and TensorRT's that never says ``fear``."""
+    """Write a bundle with an FP32 network that is always right, and TensorRT's that never predicts ``fear``."""
     blind = samples.network(blind=FEAR)
     parts = {
         "fp32": bundle.NetworkFile("fp32.onnx", samples.network(), "fp32", "any"),

@@ -1,4 +1,4 @@
-"""Results as a bench of many bundles, of a Jetson or of a long run would have them, made of a small one."""
+"""Results of many bundles, a Jetson or a long bench, made from a small result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgefer.evaluation.corruptions import KINDS
 
 
 def many(result: BenchResult, bundles: int, seed: int = 0) -> BenchResult:
-    """Return a result of so many bundles, each with the networks of the first one of `result` and its own figures."""
+    """Return a result of many bundles, each with the networks of `result`'s first bundle and its own figures."""
     random = np.random.default_rng(seed)
     first = result.bundles[0]
     titles = [f"edgefer-variant-{number}" for number in range(1, bundles + 1)]
@@ -91,7 +91,7 @@ def _entry(
 
 
 def on_jetson(result: BenchResult) -> BenchResult:
-    """Return what a Jetson's result would hold, of the same networks."""
+    """Return a Jetson's result for the same networks."""
     board = Jetson(
         model="NVIDIA Jetson Orin Nano Developer Kit",
         linux="36.4.3",
@@ -132,7 +132,7 @@ def on_jetson(result: BenchResult) -> BenchResult:
 
 
 def photographs(result: BenchResult) -> BenchResult:
-    """Return the result as if its images were not drawn."""
+    """Return the result as if its images were not synthetic."""
     bundles = [
         each.model_copy(update={"trained_on": each.trained_on.model_copy(update={"synthetic": False})})
         for each in result.bundles

@@ -1,4 +1,4 @@
-"""Small networks, images and bundles whose right answers are known: classes differ in brightness alone."""
+"""Small networks, images and bundles with known results: classes only differ in brightness."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def centres(classes: int = 7) -> NDArray[np.float32]:
 def network(
     *, classes: int = 7, channels: int = 1, size: int = SIZE, blind: int | None = None, batch: int | str = "N"
 ) -> bytes:
-    """Return an ONNX file that tells classes apart by the mean of its normalized input, exactly.
+    """Return an ONNX file that classifies exactly by the mean of its normalized input.
 
     Logit k is 2 c_k m - c_k^2, largest for the centre c_k that is nearest to the mean m.
 
@@ -54,14 +54,14 @@ def network(
 
 
 def pictures(labels: NDArray[np.int64], classes: int = 7, seed: int = 0) -> NDArray[np.uint8]:
-    """Return an image of SIZE x SIZE for each label, of its class's brightness with a little noise."""
+    """Return an image of SIZE x SIZE for each label, with its class's brightness and a little noise."""
     random = np.random.default_rng(seed)
     noise = random.integers(-10, 11, (len(labels), SIZE, SIZE))
     return (centres(classes)[labels][:, None, None] * 255 + noise).clip(0, 255).astype(np.uint8)
 
 
 def dataset(each: int = 70, **changes: Any) -> Dataset:
-    """Return `each` images for training, validation and test; the first 10 test images stand in training too."""
+    """Return `each` images for training, validation and test; the first 10 test images also occur in training."""
     labels = np.tile(np.arange(7), 3 * each // 7 + 1)[: 3 * each].astype(np.int64)
     images = pictures(labels)
     images[2 * each : 2 * each + 10] = images[:10]
@@ -92,7 +92,7 @@ def description(**changes: Any) -> bundle.Description:
 
 
 def parts() -> dict[str, bundle.NetworkFile]:
-    """Return an FP32 network that is always right and one in the place of INT8 that never says ``fear``."""
+    """Return an FP32 network that is always right, and one for INT8 that never predicts ``fear``."""
     return {
         "int8-cpu": bundle.NetworkFile("int8-cpu.onnx", network(blind=2), "int8", "cpu"),
         "fp32": bundle.NetworkFile("fp32.onnx", network(), "fp32", "any"),

@@ -11,12 +11,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def load(name: str, folder: str = "benchmarks") -> ModuleType:
-    """Return <name>.py of a folder, or of a folder inside, as a module."""
+    """Return <name>.py of a folder or its subfolders as a module."""
     (path,) = (ROOT / folder).rglob(f"{name}.py")
     spec = importlib.util.spec_from_file_location(name := f"script_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where a dataclass looks for its module
+    sys.modules[name] = module  # dataclasses look up their module here
     spec.loader.exec_module(module)
     return module

@@ -1,4 +1,4 @@
-"""A plugin of pytest: in CI, a skip that a list does not allow fails the run, however many processes share it."""
+"""A pytest plugin: in CI, an unlisted skip fails the run, with any number of processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ else:
 
 
 class Skips:
-    """Notes the skips that are not listed.
+    """Records the skips that are not listed.
 
     Attributes:
         unlisted: the test and its reason.
@@ -24,9 +24,9 @@ class Skips:
 
     def __init__(self, listed: Path) -> None:
         self._listed = tomllib.loads(listed.read_text(encoding="utf-8"))["skip"]
-        self.unlisted: dict[str, None] = {}  # in order, each once
+        self.unlisted: dict[str, None] = {}  # in order, without repeats
 
-    # Reports of other processes arrive at these two, so nothing is noted where a test runs.
+    # Reports of other processes arrive at these two, so test processes record nothing.
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped and not hasattr(report, "wasxfail"):
             self._note(report)

@@ -1,4 +1,4 @@
-"""A small FER2013, written in the layouts that users have."""
+"""A small FER2013, written in users' layouts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def write_csv(path: Path, data: Small) -> Path:
 
 
 def write_icml_csv(path: Path, data: Small) -> Path:
-    """Write the other table of the challenge, with its leading blanks and its order of columns."""
+    """Write the challenge's other table, with its leading blanks and column order."""
     lines = [f"{a},{c},{b}" for a, b, c in (line.split(",") for line in rows(data))]
     path.write_text("\r\n".join(["emotion, Usage, pixels", *lines]) + "\r\n")
     return path
@@ -78,7 +78,7 @@ def write_picture(path: Path, image: NDArray[np.uint8] | None = None, seed: int 
 
 
 def write_zip(path: Path, folder: Path, top: str = "") -> Path:
-    """Pack a folder in an order that is not the rows'."""
+    """Pack a folder in another order than the rows'."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(folder.rglob("*"), reverse=True):
             archive.write(file, top + file.relative_to(folder).as_posix())
@@ -92,7 +92,7 @@ def png(image: NDArray[np.uint8]) -> bytes:
 
 
 def class_folders(path: Path, counts: dict[str, int], size: tuple[int, int] = (48, 48)) -> Path:
-    """Write pictures of noise, so many in each of the folders."""
+    """Write pictures of noise, a number in each of the folders."""
     for number, (folder, count) in enumerate(counts.items()):
         random = np.random.default_rng([number, count])
         for i in range(count):

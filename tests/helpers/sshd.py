@@ -1,4 +1,4 @@
-"""A real sshd on 127.0.0.1 with keys of its own, and configuration for ssh that knows it as the host ``orin``."""
+"""A real sshd on 127.0.0.1 with its own keys, and an ssh configuration that names it ``orin``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import edgefer
 from edgefer.cli.output import EXTRAS
 
 _SFTP = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
-_TOOLS = ("cat", "df", "mktemp", "rm", "scp", "sh", "sleep")  # what the host needs besides edgefer
+_TOOLS = ("cat", "df", "mktemp", "rm", "scp", "sh", "sleep")  # the host's needs besides edgefer
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Server:
     process: subprocess.Popen[str]
 
     def cut(self) -> None:
-        """End the connections as a pulled plug does: nobody there says goodbye."""
+        """Cut the connections as if the plug were pulled: no side closes them."""
         for process in self._serving():
-            with suppress(ProcessLookupError):  # it ended just now
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(process, signal.SIGKILL)
 
     def _serving(self) -> list[int]:
@@ -56,13 +56,13 @@ class Server:
         return found
 
     def left(self) -> list[str]:
-        """Return what is in the folder for temporary files there, once nothing disappears from it any more."""
+        """Return the content of the host's temporary folder, once it stops shrinking."""
         wait_until(lambda: not any(self.temporary.iterdir()), patience=15, must=False)
         return [file.name for file in self.temporary.iterdir()]
 
 
 def program(folder: Path, name: str, lines: str) -> Path:
-    """Write a script of sh that can be run."""
+    """Write an executable sh script."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_text(f"#!/bin/sh\n{lines}\n")
@@ -71,7 +71,7 @@ def program(folder: Path, name: str, lines: str) -> Path:
 
 
 def real_edgefer(folder: Path) -> Path:
-    """Write a program that is the edgefer that is tested, without its extras, as on a device."""
+    """Write an edgefer program with the tested code, without its extras, as on a device."""
     extras = folder / "no-extras"
     extras.mkdir(parents=True)
     for package in {package for packages in EXTRAS.values() for package in packages}:
@@ -84,13 +84,13 @@ def real_edgefer(folder: Path) -> Path:
 def serve(
     folder: Path, *settings: str, sftp: Path | None = None, within: Sequence[str] = (), **variables: str | Path
 ) -> Iterator[Server]:
-    """Start an sshd whose commands find ``folder/bin`` and a few tools on their PATH, no other edgefer or Python.
+    """Start an sshd with only ``folder/bin`` and a few tools on its PATH, no other edgefer or Python.
 
     Args:
         folder: for its files; ``bin`` in it may hold programs already.
-        settings: further lines for its configuration.
-        sftp: what it starts as sftp's server.
-        within: words before the command, which run it.
+        settings: further configuration lines.
+        sftp: the command for sftp.
+        within: a wrapper command.
         variables: environment there.
     """
     binary = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin:/opt/homebrew/sbin")
@@ -109,7 +109,7 @@ def serve(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {
-        "HOME": folder,  # a shell reads what it finds there
+        "HOME": folder,  # read by a shell
         "PATH": programs,
         "TMPDIR": temporary,
         "EDGEFER_CACHE": folder / "cache",
@@ -151,8 +151,8 @@ def write_config(folder: Path, port: int, host_key: Path | None = None, user_key
     Args:
         folder: of the server.
         port: of the server.
-        host_key: the one that ssh takes for the host's; by default it is.
-        user_key: the one that ssh shows; by default the right one.
+        host_key: the expected host key; default: the right one.
+        user_key: the client's key; default: the right one.
     """
     known, config = folder / "known_hosts", folder / "ssh_config"
     public = (host_key or folder / "host").with_suffix(".pub")
@@ -182,7 +182,7 @@ def make_key(path: Path) -> Path:
 
 
 def wait_until(happened: Callable[[], bool], patience: float = 60, must: bool = True) -> None:
-    """Wait for something that happens soon; `patience` seconds are for a machine that is very busy."""
+    """Wait for something that happens soon; `patience` in seconds allows for a very busy machine."""
     end = time.monotonic() + patience
     while not happened():
         if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""A data set small enough to train on in a test: stripes whose width is the class."""
+"""A data set small enough to train on in a test: the class is the stripe width."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trainings whose steps are written down, in as many processes as torchrun starts: -m tests.helpers.together FOLDER."""
+"""Trainings with recorded steps, in torchrun's processes: -m tests.helpers.together FOLDER."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMAGES, BATCH = 220, 22  # 10 steps of 11 pairs: of two processes one takes ten 
 
 
 def images() -> Dataset:
-    """Return what they learn from."""
+    """Return the training data."""
     return stripes(train=IMAGES)
 
 
@@ -50,7 +50,7 @@ def trainings() -> dict[str, Recipe]:
 
 
 def noted(recipe: Recipe, dataset: Dataset, run: Path) -> dict[str, Any]:
-    """Train; return the result, with the rows that this process took in each step, the step's loss and its time."""
+    """Train; return the result, with this process's rows in each step, and the step's loss and time."""
     rows: list[list[int]] = []
     losses: list[float] = []
     clock: list[float] = []

@@ -13,8 +13,8 @@ from torch import nn
 
 
 def export(model: nn.Module, x: torch.Tensor) -> ModelProto:
-    """Export with the batch axis open."""
-    file: Any = io.BytesIO()  # which torch takes, and does not say so
+    """Export with an open batch axis."""
+    file: Any = io.BytesIO()  # accepted by torch, though undocumented
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(

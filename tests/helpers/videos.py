@@ -22,11 +22,11 @@ from PIL import Image
 from edgefer import data
 from tests.helpers import pictures
 
-SYSTEM_PYTHON = Path("/usr/bin/python3")  # Debian's, which has GStreamer's bindings
+SYSTEM_PYTHON = Path("/usr/bin/python3")  # Debian's, with GStreamer's bindings
 
 
 def two_faces(fer2013: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return frames with a happy and with a surprised face at the same place, uint8, (240, 320, 3)."""
+    """Return frames with a happy and with a surprised face at the same position, uint8, (240, 320, 3)."""
     val = data.split(data.load(fer2013), "val")
     faces = [pictures.happy(fer2013, 1)[0], val.take(np.flatnonzero(val.labels == 5)[:1])[0]]
     frames = [pictures.lay([(face, 100, 60, 120)], (320, 240)) for face in faces]
@@ -55,7 +55,7 @@ def jpeg(pixels: np.ndarray) -> bytes:
 
 
 def free_port() -> int:
-    """Return a port for a server that ends and comes back: none that a client gets meanwhile, as from 32768 on."""
+    """Return a port for a restarting server: below 32768, so that no client gets it in the meantime."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
         with suppress(OSError), socket.socket() as one:
@@ -65,7 +65,7 @@ def free_port() -> int:
 
 @contextmanager
 def http(frames: Sequence[np.ndarray], rate: float, port: int = 0) -> Iterator[str]:
-    """Send frames again and again as cameras do, multipart/x-mixed-replace; at the end every connection is cut."""
+    """Send frames repeatedly like a camera, multipart/x-mixed-replace; at the end cut all connections."""
     pictures_ = [jpeg(pixels) for pixels in frames]
     ended = threading.Event()
 
@@ -129,7 +129,7 @@ GLib.MainLoop().run()
 
 
 def need_rtsp() -> None:
-    """Skip where there is no RTSP server."""
+    """Skip without an RTSP server."""
     tried = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import Gst, GstRtspServer; "
     tried += "Gst.init(None); assert all(map(Gst.ElementFactory.find, ['x264enc', 'rtph264pay', 'jpegdec']))"
     if not SYSTEM_PYTHON.exists() or subprocess.run([SYSTEM_PYTHON, "-c", tried], capture_output=True).returncode:
@@ -138,7 +138,7 @@ def need_rtsp() -> None:
 
 @contextmanager
 def rtsp(frames: Sequence[np.ndarray], folder: Path, port: int) -> Iterator[str]:
-    """Send frames again and again over RTSP, as H.264, 15 a second; at the end the server is killed."""
+    """Send frames repeatedly over RTSP, as H.264, 15 a second; at the end kill the server."""
     for number, pixels in enumerate(frames):
         (folder / f"frame{number}.jpg").write_bytes(jpeg(pixels))
     command = [str(SYSTEM_PYTHON), "-c", _RTSP, str(port), f"{folder}/frame%d.jpg"]

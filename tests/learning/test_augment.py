@@ -1,4 +1,4 @@
-"""Augmentation: nothing where everything is off, the named change where one thing is on."""
+"""Augmentation: nothing if everything is off, and only the named change if one thing is on."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_flip_mirrors_about_half_of_the_images() -> None:
 
 
 def test_shift_and_zoom_stay_within_their_bounds() -> None:
-    # A single bright point shows where the centre of the image went.
+    # A single bright point shows where the image's centre moved.
     x = torch.zeros(300, 1, 49, 49, dtype=torch.uint8)
     x[:, :, 22:27, 22:27] = 255
     whole = Preprocessing(size=49)
@@ -109,7 +109,7 @@ def test_rotation_leans_a_line_by_no_more_than_asked() -> None:
     upright[..., 23:25] = 255
     whole = Preprocessing(size=48, mean=(0.0,), std=(1.0,))
     out = augmentation.augment(upright, Augment(flip=0, rotate=20), whole)[:, 0]
-    places = (out * torch.arange(48.0)).sum(2) / out.sum(2)  # where the line is in each row
+    places = (out * torch.arange(48.0)).sum(2) / out.sum(2)  # the line's position in each row
     lean = (places[:, -12] - places[:, 12]) / (places.shape[1] - 24)
     assert (lean.abs() <= np.tan(np.radians(20)) + 0.01).all()
     assert lean.max() > 0.25
@@ -122,7 +122,7 @@ def test_shear_moves_a_row_sideways_by_its_height() -> None:
     whole = Preprocessing(size=48, mean=(0.0,), std=(1.0,))
     out = augmentation.augment(upright, Augment(flip=0, shear=20), whole)[:, 0]
     columns = torch.arange(48.0)
-    places = (out * columns).sum(2) / out.sum(2)  # where the line is in each row
+    places = (out * columns).sum(2) / out.sum(2)  # the line's position in each row
     lean = (places[:, -8] - places[:, 8]) / (places.shape[1] - 16)
     assert (lean.abs() <= np.tan(np.radians(20)) + 0.01).all()
     assert lean.max() > 0.25

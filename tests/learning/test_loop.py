@@ -1,4 +1,4 @@
-"""What training and fine-tuning share: counted steps, autosave between two of them, and Ctrl-C that waits for one."""
+"""Shared by training and fine-tuning: step counts, autosave between steps, and Ctrl-C that waits for a step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loss weights, weight groups, learning rates: what the recipe's numbers come to."""
+"""Loss weights, weight groups and learning rates computed from a recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""States on disk: what is read is what was saved; anything damaged is refused in one line."""
+"""States on disk: they are read back as saved; anything damaged is refused in one line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_optimizer_and_generators_come_back_exactly(tmp_path: Path) -> None:
 
 def test_shared_tensors_and_lists_of_tuples_survive(tmp_path: Path) -> None:
     x = torch.arange(4.0)
-    some: dict[Any, Any] = {"a": x, "b": x[1:], "c": [(1, "two", None, 3.5)], 7: "seven"}  # as optimizers have them
+    some: dict[Any, Any] = {"a": x, "b": x[1:], "c": [(1, "two", None, 3.5)], 7: "seven"}  # as in optimizers
     state.save(tmp_path, "last", some)
     tree: dict[Any, Any] = state.read(tmp_path / "last.json")
     assert torch.equal(tree["b"], x[1:])
@@ -62,7 +62,7 @@ def test_a_new_state_replaces_the_old_one_and_leaves_no_files(tmp_path: Path) ->
 def test_a_disk_that_fills_up_while_saving_leaves_the_old_state_readable(tmp_path: Path) -> None:
     state.save(tmp_path, "last", {"x": torch.zeros(2)})
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then writing past the limit is an OSError, as on a full disk
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then writing past the limit is an OSError, like a full disk
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
@@ -199,7 +199,7 @@ def test_damage_is_refused_with_the_files_name(tmp_path: Path, harm) -> None:  #
 
 
 def test_no_change_of_one_character_is_taken_up(tmp_path: Path) -> None:
-    """Either it is refused, or it is one of blanks and case that says the same."""
+    """Either it is refused, or it differs only in blanks and case and means the same."""
     tree: dict[Any, Any] = {
         "progress": {"epoch": 3, "history": [(1, "two", None, 3.5)]},
         7: "seven",
@@ -226,4 +226,4 @@ def test_a_state_without_a_digest_is_refused(tmp_path: Path) -> None:
 
 def test_the_largest_network_that_can_be_built_can_be_resumed_and_started_from() -> None:
     weights = 4 * building.MAX_PARAMETERS  # bytes
-    assert 5 * weights <= limits.TENSORS  # with an average of them, the best ones, and Adam's two moments
+    assert 5 * weights <= limits.TENSORS  # with the weight average, the best weights, and Adam's two moments

@@ -1,4 +1,4 @@
-"""Cameras by number: what FFmpeg is asked for on each system. Only the camera itself is not real."""
+"""Cameras by number: FFmpeg's arguments on each system. Only the camera itself is fake."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.helpers import videos
 
 
 class Device:
-    """What FFmpeg says of a device on Windows."""
+    """FFmpeg's output for a device on Windows."""
 
     def __init__(self, description: str, *kinds: str) -> None:
         self.name, self.description, self.media_types = f"@device:{description}", description, list(kinds)
@@ -27,7 +27,7 @@ class Device:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any]]:
-    """Let each camera show two frames of a film, and note how it was opened."""
+    """Let each camera show two frames of a film, and record how it was opened."""
     film = videos.write(tmp_path / "film.mp4", [np.full((48, 64, 3), shade, np.uint8) for shade in (40, 200)])
     calls: list[dict[str, Any]] = []
     real: Callable[..., Any] = av.open
@@ -62,7 +62,7 @@ def test_each_system_s_way_to_a_camera(
     wanted = {"video_size": "1280x720", **options}
     assert {name: call["options"][name] for name in wanted} == wanted
     assert source.title == "camera 1"
-    assert source.returns  # one that is unplugged is waited for
+    assert source.returns  # an unplugged camera is waited for
 
 
 def test_a_camera_that_windows_does_not_have_is_one_line(asked: list[dict[str, Any]]) -> None:
@@ -77,6 +77,6 @@ def test_a_system_without_cameras_by_number_is_one_line() -> None:
 
 @pytest.mark.skipif(sys.platform not in ("linux", "darwin", "win32"), reason="has no cameras by number")
 def test_this_system_s_ffmpeg_has_its_cameras() -> None:
-    """PyAV's wheel brings FFmpeg along; one without the format could open no camera."""
+    """PyAV's wheel includes FFmpeg; without the format it could not open a camera."""
     kind = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}[sys.platform]
     assert any(kind in name.split(",") for name in av.formats_available)

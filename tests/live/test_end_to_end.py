@@ -1,4 +1,4 @@
-"""`edgefer live` as people run it: the real command, real servers, and its page in a real Chromium."""
+"""`edgefer live` in real use: the real command, real servers, and its page in a real Chromium."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LABELS = "[...document.querySelectorAll('#faces h3 span')].map((each) => each.te
 
 @dataclass
 class Watched:
-    """A command that runs, and what it has printed."""
+    """A running command and its output."""
 
     process: subprocess.Popen[bytes]
     said: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Watched:
 
     @property
     def page(self) -> str:
-        """The address that it printed; waits for it."""
+        """The printed URL; waits for it."""
         videos.until(lambda: self.process.poll() is not None or any("watch it at" in line for line in self.said))
         found = re.search(r"watch it at (\S+)", "\n".join(self.said))
         assert found, self.said
@@ -55,13 +55,13 @@ class Watched:
         return [(line["event"], line["label"]) for line in lines if line["label"] != "unsure"]
 
     def resident(self) -> int:
-        """Bytes of memory that it holds."""
+        """Its memory in bytes."""
         return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextmanager
 def watching(source: str, *words: str, stdin: Callable[[Any], None] | None = None) -> Iterator[Watched]:
-    """Run `edgefer live`; `stdin` writes into it, in a thread of its own."""
+    """Run `edgefer live`; `stdin` writes to it from a separate thread."""
     command = [sys.executable, "-m", "edgefer", "live", source, "--page", "--events", "changes"]
     command += ["--bundle", "edgefer-nano", "--device", "cpu", "--listen", f"127.0.0.1:{videos.free_port()}", *words]
     process = subprocess.Popen(
@@ -90,7 +90,7 @@ def watching(source: str, *words: str, stdin: Callable[[Any], None] | None = Non
 
 
 def until(browser: Browser, expression: str, true: Callable[[Any], bool] = bool) -> Any:
-    """Wait until a JavaScript expression has a value that will do; return it."""
+    """Wait until a JavaScript expression has an accepted value; return it."""
     end = monotonic() + 100
     while not true(value := browser.run(expression)):
         assert monotonic() < end, (expression, value)
@@ -99,7 +99,7 @@ def until(browser: Browser, expression: str, true: Callable[[Any], bool] = bool)
 
 
 def both_labels_are_shown(browser: Browser) -> None:
-    """Wait until the page has shown the happy and the surprised face, each with a box where it is."""
+    """Wait until the page has shown the happy and the surprised face, each with a box at its position."""
     shown: set[str] = set()
 
     def both(found: dict[str, Any]) -> bool:
@@ -122,7 +122,7 @@ def frames(fer2013: Path, yunet: Path) -> list[np.ndarray]:
 
 
 class Pipe:
-    """Writes JPEG after JPEG into a command, as a camera's program does."""
+    """Writes JPEG after JPEG into a command, like a camera program."""
 
     def __init__(self, frames: Sequence[np.ndarray]) -> None:
         self._frames = list(map(videos.jpeg, frames))
@@ -222,7 +222,7 @@ def test_the_page_fits_and_everyone_can_use_it(browser: Browser, frames: list[np
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_at_five_times_the_rate_memory_and_queue_stay_flat(browser: Browser, frames: list[np.ndarray]) -> None:
-    """A stream of 640 x 480 pixels that sends as fast as it can, judged in every frame, with the page open."""
+    """A stream of 640 x 480 pixels at full speed, with each frame classified and the page open."""
     large = [np.kron(frame, np.ones((2, 2, 1), np.uint8)) for frame in (frames[0], frames[-1])]
     with videos.http(large, 5000) as source, watching(source, "--every", "1") as watched:
         browser.open(watched.page)
@@ -246,4 +246,4 @@ def test_at_five_times_the_rate_memory_and_queue_stay_flat(browser: Browser, fra
     assert queues <= {0, 1}
     assert figures["captured"] > 5 * figures["judged"]
     assert figures["dropped"] >= figures["captured"] - figures["judged"] - 2
-    assert grown < 32 << 20  # a frame in RGB has 0.9 MB: 4,000 of them would be 3.7 GB
+    assert grown < 32 << 20  # an RGB frame has 0.9 MB: 4,000 of them would be 3.7 GB

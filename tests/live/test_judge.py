@@ -1,4 +1,4 @@
-"""Faces stay shown, however few frames are judged and however seldom the detector looks."""
+"""Faces stay visible, however few frames are classified and however rarely the detector runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OneFace:
 def test_a_face_that_is_there_is_shown_in_each_frame(
     rate: int, every: int, looks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten seconds at `rate` frames a second; a slow device judges two or four."""
+    """Ten seconds at `rate` frames a second; a slow device classifies two or four."""
     detector = OneFace()
     pixels = np.full((120, 160, 3), 90, np.uint8)
     with edgefer.load("edgefer-nano", device="cpu") as predictor:
@@ -33,4 +33,4 @@ def test_a_face_that_is_there_is_shown_in_each_frame(
         judge = Judge(predictor, JudgeSettings(every=every))
         found = [judge.faces(pixels, number / rate) for number in range(10 * rate)]
     assert [[face.track for face in faces] for faces in found] == [[1]] * (10 * rate)
-    assert detector.looks <= looks  # no more than is needed
+    assert detector.looks <= looks  # no more than needed

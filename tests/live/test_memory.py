@@ -1,4 +1,4 @@
-"""Ten thousand frames, far more than can be judged, from a stream that ends and comes back: nothing grows."""
+"""Ten thousand frames, far more than can be classified, from a stream that ends and resumes: memory stays constant."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FRAMES, ROUND = 10_000, 500
 
 
 def resident() -> int:
-    """Return the bytes of memory that this process holds."""
+    """Return this process's memory in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -31,9 +31,7 @@ def test_memory_and_queue_stay_flat(
     monkeypatch.setattr(pipeline, "_BACKOFF", (0.0,))
     happy, surprised = videos.two_faces(fer2013)
     file = videos.write(tmp_path / "v.mp4", [happy, surprised] * (ROUND // 2))
-    source = FFmpegStream(
-        "a stream", f"file:{file}", returns=True
-    )  # read as fast as it goes, and opened again at its end
+    source = FFmpegStream("a stream", f"file:{file}", returns=True)  # read at full speed, and reopened at its end
     with (
         edgefer.load("edgefer-nano", device="cpu", detector=yunet) as predictor,
         Live(source, predictor, JudgeSettings(every=1)) as live,
@@ -49,4 +47,4 @@ def test_memory_and_queue_stay_flat(
     assert queues <= {0, 1}
     assert figures.captured > 5 * figures.judged
     assert figures.reconnects >= FRAMES // ROUND - 1
-    assert grown < 32 << 20  # a frame in RGB has 0.23 MB: 8,000 of them would be 1.8 GB
+    assert grown < 32 << 20  # an RGB frame has 0.23 MB: 8,000 of them would be 1.8 GB

@@ -1,4 +1,4 @@
-"""What must be known before a camera is switched on stands wherever somebody begins."""
+"""The notice to read before switching on a camera is on every entry page."""
 
 from __future__ import annotations
 

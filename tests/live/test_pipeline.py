@@ -1,4 +1,4 @@
-"""Frames in, answers out: the newest frame wins, nothing queues up, a lost source is tried again."""
+"""Frames in, results out: the newest frame wins, nothing queues up, and a lost source is retried."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Picture:
 
 
 class Frames:
-    """A source of `count` frames, `seconds` apart; after `breaks` of them the connection is lost, once."""
+    """A source of `count` frames, `seconds` apart; after `breaks` frames the connection is lost, once."""
 
     title = "frames"
 
@@ -54,7 +54,7 @@ class Frames:
 
 
 class OneFace:
-    """A detector that finds one face at the same place; a look takes `seconds`."""
+    """A detector that finds one face at the same position; a call takes `seconds`."""
 
     title = "one face"
 
@@ -67,7 +67,7 @@ class OneFace:
 
 
 class FarBehind(OneFace):
-    """One that looks until the source has given 50 more frames, or its last."""
+    """A detector that runs until the source has given 50 more frames, or its last."""
 
     def __init__(self, source: Frames) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class FarBehind(OneFace):
 
 @pytest.fixture
 def predictor(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Predictor]:
-    """Return nano with a detector that finds one face, which takes as long as is asked for."""
+    """Return nano with a detector that finds one face and takes the requested time."""
 
     def opened(seconds: float = 0.0) -> Predictor:
         found = edgefer.load("edgefer-nano", device="cpu")
@@ -95,7 +95,7 @@ def predictor(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Predictor]:
 def test_a_slow_network_gets_the_newest_frame_and_nothing_queues_up(
     predictor: Callable[..., Predictor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fifty times as many frames come as can be judged."""
+    """Fifty times as many frames arrive as can be classified."""
     queues = []
     source, nano = Frames(400, 0.002), predictor()
     monkeypatch.setattr(nano, "start_detector", lambda: FarBehind(source))
@@ -106,12 +106,12 @@ def test_a_slow_network_gets_the_newest_frame_and_nothing_queues_up(
             queues.append(live.figures().queue)
         figures = live.figures()
     assert figures.captured == 400
-    assert figures.judged < 200  # on a busy machine fewer frames come meanwhile
+    assert figures.judged < 200  # on a busy machine fewer frames arrive in the meantime
     assert figures.judged + figures.dropped + max(queues) >= 400 - 1
     assert max(queues) <= 1
     indices = [frame.index for frame in frames]
     assert indices == sorted(set(indices))
-    assert frames[-1].index > 390  # the newest frame, not one that waited
+    assert frames[-1].index > 390  # the newest frame, not a queued one
 
 
 def test_one_face_keeps_its_number_and_its_answer(predictor: Callable[..., Predictor]) -> None:
@@ -153,7 +153,7 @@ def test_stop_ends_a_source_that_waits(predictor: Callable[..., Predictor]) -> N
 
 
 class Silent(Frames):
-    """A source that gives a frame and then waits for the next, whoever wants it to stop: a pipe."""
+    """A source that gives a frame and then blocks, ignoring stop requests, like a pipe."""
 
     def __init__(self) -> None:
         super().__init__(1)

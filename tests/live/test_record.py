@@ -1,4 +1,4 @@
-"""A recording: nothing is lost silently, and nothing is left where nothing was recorded."""
+"""Recording: nothing is lost silently, and nothing is left if nothing was recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that stay while answers jitter, follow a change soon, and are unsure where the network is."""
+"""Labels stay stable under jitter, follow a change quickly, and are unsure if the network is."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_state_of_another_smoother_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_a_face_between_two_expressions_keeps_its_label_while_it_sways() -> None:
-    """Its answers lean to the one and the other for half a second at a time, and stay alike in everything else."""
+    """The outputs lean to either side for half a second at a time, and are otherwise the same."""
     rng = np.random.default_rng(2)
     smoother, shown, own = Smoother(LABELS, Smoothing()), [], []
     lean = 0.0
@@ -142,6 +142,6 @@ def test_a_gap_gives_one_frame_no_more_weight() -> None:
     smoother = Smoother(LABELS, Smoothing())
     for number in range(30):
         smoother.add(answer(sure_of(HAPPY)), number / 15)
-    smoother.add(answer(sure_of(SAD)), 4.5)  # the detector had lost the face
+    smoother.add(answer(sure_of(SAD)), 4.5)  # lost by the detector
     assert smoother.label == "happy"
     assert smoother.probabilities["happy"] > 0.5

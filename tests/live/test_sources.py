@@ -1,4 +1,4 @@
-"""Frames from a file, an HTTP stream, an RTSP server and stdin: the right events, and back after the server dies."""
+"""Frames from a file, an HTTP stream, an RTSP server and stdin: the right events, and recovery after a server dies."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_a_file_that_is_no_video_is_one_line(tmp_path: Path, predictor: Predicto
 
 
 def test_times_that_jump_hold_nothing_up(frames: list[np.ndarray], tmp_path: Path) -> None:
-    """Two recordings joined, whose times begin anew; in the second, hours are missing."""
+    """Two concatenated recordings: timestamps restart, and the second one has gaps of hours."""
     parts = [videos.write(tmp_path / f"{place}.ts", frames[:8]) for place in range(2)]
     with av.open(str(tmp_path / "2.ts"), "w") as container:
         stream = container.add_stream("mpeg4", rate=15)

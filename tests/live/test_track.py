@@ -1,4 +1,4 @@
-"""One identity a face: it moves, is missed for a moment, leaves, and another one comes."""
+"""One identity per face: it moves, is missed for a moment, leaves, and another one comes."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def test_a_face_that_is_missed_for_a_moment_stays_and_one_that_left_does_not() -
     assert numbers(tracker, 0.4) == [(1, 100)]
     tracker.update([], 1.0)
     assert numbers(tracker, 1.0) == []
-    tracker.update([face(110)], 2.0)  # somebody had turned away
+    tracker.update([face(110)], 2.0)  # the person had turned away
     assert numbers(tracker, 2.0) == [(1, 110)]
     tracker.update([], 10.0)
-    tracker.update([face(110)], 10.1)  # whoever that is
+    tracker.update([face(110)], 10.1)  # whoever it is
     assert numbers(tracker, 10.1) == [(2, 110)]
     assert tracker.numbered == 2
 

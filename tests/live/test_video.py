@@ -1,4 +1,4 @@
-"""`edgefer predict video.mp4 --csv`: a row a face and frame, the same after a kill."""
+"""`edgefer predict video.mp4 --csv`: one row per face and frame, the same after a kill."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_video_that_lies_on_its_side_is_turned_upright() -> None:
 
         def to_ndarray(self, format: str) -> np.ndarray:
             pixels = np.zeros((2, 3, 3), np.uint8)
-            pixels[0, 2] = 255  # turned counterclockwise the right upper corner becomes the left upper one
+            pixels[0, 2] = 255  # a counterclockwise quarter turn moves the upper right corner to the upper left
             return pixels
 
     turned = sources.rgb(Frame())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Keywords of a network's builder that are wrong, and images that it cannot take: one line, before any training."""
+"""Invalid keywords of a network's builder, and unsupported image sizes: one line, before any training."""
 
 from __future__ import annotations
 

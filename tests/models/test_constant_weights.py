@@ -1,4 +1,4 @@
-"""Weights that are computed from parameters alone become constant; all others stay as they are."""
+"""Weights computed from parameters alone become constants; all others stay."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from edgefer.models import with_constant_weights
 
 
 class Masked(nn.Linear):
-    """Weights in a way that no library has."""
+    """Weights in a form that no library uses."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight * (self.weight.abs() > 0.1), self.bias)
 
 
 class ByInput(nn.Conv2d):
-    """Weights that the image has a say in."""
+    """Weights that depend on the image."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight * x.mean().sigmoid(), self.bias)

@@ -1,4 +1,4 @@
-"""Weights that answer a picture and its mirror image alike."""
+"""Weights that give the same output for a picture and its mirror image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def network(**args: object) -> models.PlainResNet:
 
 
 def images(side: int = 45) -> torch.Tensor:
-    """Return what differs from its mirror image: diagonal lines."""
+    """Return images that differ from their mirror images: diagonal lines."""
     random = torch.Generator().manual_seed(1)
     across = torch.arange(side) + torch.arange(side)[:, None]
     phases = 6 * torch.rand(16, 1, 1, 1, generator=random)
@@ -70,7 +70,7 @@ def test_filters_that_mirror_each_other_are_found_and_stay_as_they_are() -> None
         for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
             values[4:] = values[:4]
         for conv in (module for module in model.stages.modules() if isinstance(module, nn.Conv2d)):
-            conv.weight.zero_()  # leaves the stem's channels to themselves in the stream
+            conv.weight.zero_()  # leaves the stem's channels unpaired in the stream
         for bn in (module for module in model.stages.modules() if isinstance(module, nn.BatchNorm2d)):
             bn.bias.zero_()
             bn.running_mean.zero_()
@@ -99,9 +99,9 @@ def test_of_all_symmetric_weights_the_nearest_are_taken() -> None:
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.01 * torch.randn_like(weight))
-    models.mirror(model, channel_pairs)  # others that are symmetric
+    models.mirror(model, channel_pairs)  # other symmetric weights
     to_it = sum(((a - b) * (c.detach() - b)).sum() for a, b, c in zip(were, near, model.parameters(), strict=True))
-    assert abs(float(to_it)) < 1e-3  # the way to the nearest is at right angles to all ways between them
+    assert abs(float(to_it)) < 1e-3  # the projection is orthogonal to the symmetric subspace
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Networks by name, and starting weights from a file."""
+"""Networks by name, and initial weights from a file."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_hub_that_cannot_be_reached_is_said_with_two_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # or it tries for most of a minute
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # else it retries for most of a minute
     with pytest.raises(MissingRequirement, match=r"--no-pretrained, or --weights FILE"):
         models.create("mobilenetv4_conv_small", 7, 1, pretrained=True)
 
@@ -137,7 +137,7 @@ def test_the_recipes_of_timms_networks_build_them(name: str) -> None:
 
 
 def with_statistics(network: torch.nn.Module) -> torch.nn.Module:
-    """Return the network after some batches, which leave no BatchNorm as it began."""
+    """Return the network after some batches, so that no BatchNorm is as initialized."""
     network.train()
     for _ in range(3):
         network(torch.randn(8, 1, 20, 20))
@@ -171,7 +171,7 @@ def test_a_class_that_is_made_of_several_begins_with_what_they_say_together() ->
     torch.manual_seed(0)
     settings = {"widths": [8, 16], "blocks": [1, 1]}
     trained: Any = with_statistics(models.create("plain-resnet", 3, 1, settings))
-    trained.head.weight.data[1] = trained.head.weight.data[0] + 0.01  # a and b are nearly alike
+    trained.head.weight.data[1] = trained.head.weight.data[0] + 0.01  # a and b are nearly equal
     trained.head.bias.data[1] = trained.head.bias.data[0]
     new = models.create("plain-resnet", 2, 1, settings)
     parts = {"negative": ["a", "b"], "c": ["c"]}
@@ -200,7 +200,7 @@ def test_a_longer_first_kernel_begins_with_the_shorter_ones_answers_half_a_place
     [
         ("plain-resnet", 1, {"widths": [8, 12], "blocks": [1, 1]}),  # narrower in one stage
         ("plain-resnet", 1, {"widths": [16, 32], "blocks": [1, 2]}),  # deeper
-        ("plain-resnet", 3, {"widths": [16, 32], "blocks": [1, 1]}),  # for coloured pictures
+        ("plain-resnet", 3, {"widths": [16, 32], "blocks": [1, 1]}),  # for colour pictures
         ("plain-cnn", 1, {"widths": [8, 16], "dense": [8]}),
     ],
 )

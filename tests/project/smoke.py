@@ -1,4 +1,4 @@
-"""What anybody does with the light part, on any system: doctor, and predict from the shell and from Python.
+"""A smoke test of the light install on any system: doctor, and predict from the shell and from Python.
 
 Needs edgefer without extras. `.github/workflows/light.yml` runs it on Linux, macOS and Windows, test_light.py here.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def run(*words: str) -> str:
-    """Return what a command prints; it runs in this process, so that test_light.py can take things from it."""
+    """Return a command's output; it runs in this process, so that test_light.py can remove modules."""
     from edgefer.cli.main import app
 
     said = io.StringIO()
@@ -51,4 +51,4 @@ if __name__ == "__main__":
         try:
             main()
         finally:
-            os.chdir(start)  # Windows removes no folder that a process is in
+            os.chdir(start)  # Windows does not remove a process's working folder

@@ -1,4 +1,4 @@
-"""The Python API: what its docstrings show is what it does, and `import edgefer` offers it without a cost."""
+"""The Python API: its docstrings' examples work, and `import edgefer` is cheap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""board.sh and driver.py, for hardware that is not here, end to end on the stand-in for a GPU."""
+"""board.sh and driver.py, for hardware that we lack, end to end on the fake GPU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytest.importorskip("tensorrt_rtx")
 
 
 def run(*words: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run a program on a machine whose GPU is the stand-in; Python programs see it by `sitecustomize`."""
+    """Run a program on a machine with a fake GPU; Python programs see it through `sitecustomize`."""
     environment = {"PYTHONPATH": f"{STAND_IN}:{ROOT}", "STAND_IN": "1", "PYTHON": sys.executable, **settings}
     return subprocess.run(words, capture_output=True, text=True, env={**os.environ, **environment})
 
@@ -63,7 +63,7 @@ def test_a_board_s_folder_has_every_section_and_marks_what_was_a_stand_in(tmp_pa
     done = run("bash", ROOT / "benchmarks" / "runtimes" / "board.sh", tmp_path / "sent", **settings)
     assert done.returncode == 0, done.stdout + done.stderr
     found = summary(tmp_path / "sent")
-    assert found.pop("doctor") == "ran"  # it asks nothing of a GPU that it could not ask here
+    assert found.pop("doctor") == "ran"  # its GPU checks all work on the fake
     assert found.pop("bench, fp32") == "missing"
     live = {found.pop("live"), found.pop("video")}
     assert live <= {"stand-in", "missing"}  # without the extra, or without a face detector

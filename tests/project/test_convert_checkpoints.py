@@ -1,4 +1,4 @@
-"""A checkpoint in the words of before becomes one of today with the same weights."""
+"""A checkpoint in the old format becomes one in today's, with the same weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Dockerfiles: linted, not built. hadolint is content, nobody is root, and the context is enough for a wheel."""
+"""The Dockerfiles: linted, not built. hadolint passes, nothing runs as root, and the context suffices for a wheel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HADOLINT = Path(sys.executable).with_name("hadolint")
 
 
 def instructions(file: Path) -> list[tuple[str, str]]:
-    """Return what a Dockerfile does, each instruction's lines joined."""
+    """Return a Dockerfile's instructions, with continued lines joined."""
     lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ")
     return [(word, rest) for word, _, rest in (line.partition(" ") for line in joined.splitlines() if line)]
@@ -58,7 +58,7 @@ def test_an_image_runs_as_nobody_special_keeps_its_cache_and_is_asked_how_it_is(
 
 
 def test_what_the_context_leaves_in_makes_the_wheel(tmp_path: Path) -> None:
-    """`.dockerignore` lists what goes in; here that is copied by hand and built, as `pip install /src` does."""
+    """`.dockerignore` lists the included files; the test copies and builds them, like `pip install /src`."""
     kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     for name in kept:
         source, target = ROOT / name, tmp_path / "src" / name

@@ -1,4 +1,4 @@
-"""How commands end: what a person reads, what a script reads, and the exit code."""
+"""How commands end: output for people, output for scripts, and the exit code."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def missing(package: str) -> ModuleNotFoundError:
             type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"),
             3,
             "out of memory",
-        ),  # as torch's is called
+        ),  # in the form of torch's
         (OSError(errno.EFBIG, "File too large", "runs/x"), 3, "no space is left on the disk for runs/x"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
@@ -179,7 +179,7 @@ def test_a_closed_stdout_or_stderr_is_nothing_to_stumble_over(tmp_path: Path, cl
 def test_names_that_the_terminal_has_no_letters_for_are_printed_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # a long path is broken into lines somewhere
+    monkeypatch.chdir(tmp_path)  # a long path is wrapped somewhere
     for name in ("\u65e5\u672c.png", ":smile:.png"):
         Image.linear_gradient("L").resize((40, 40)).save(name)
     done = edgefer("predict", ".", PYTHONIOENCODING="ascii")

@@ -1,4 +1,4 @@
-"""The oldest versions that pyproject.toml lets in, and those that constraints.txt pins, have no known vulnerability."""
+"""The oldest versions that pyproject.toml allows, and those in constraints.txt, have no known vulnerability."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ else:
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-# The first version that is free of what was known in November 2026, and what that is.
+# The first version without the vulnerabilities known in November 2026, and what they are.
 FIRST_SOUND = {
     "h11": ("0.16.0", "CVE-2025-43859"),
     "jinja2": ("3.1.6", "CVE-2025-27516"),
@@ -38,7 +38,7 @@ def version(text: str) -> tuple[int, ...]:
 
 
 def bounds() -> dict[str, str]:
-    """Return the lowest version of each package that is asked for."""
+    """Return the lowest allowed version of each required package."""
     extras = [bound for extra in PROJECT["optional-dependencies"].values() for bound in extra]
     found = [re.match(r"([\w.-]+)(?:\[\w+\])?>=([\d.]+)", bound) for bound in (*PROJECT["dependencies"], *extras)]
     return {match[1]: match[2] for match in found if match}
@@ -66,7 +66,7 @@ def test_what_is_tested_is_what_the_bounds_let_in_on_each_python_that_is_named()
     assert PROJECT["requires-python"] == f">={pythons[0]},<{newest}"
     pinned = pins()
     for name, least in bounds().items():
-        if name in ("pycuda", "tensorrt"):  # compiled where they are used, or from an index of NVIDIA's
+        if name in ("pycuda", "tensorrt"):  # compiled on installation, or from NVIDIA's index
             continue
         for python in pythons:
             chosen = [pin for each, pin, marker in pinned if each == name and holds(marker, python)]
@@ -75,7 +75,7 @@ def test_what_is_tested_is_what_the_bounds_let_in_on_each_python_that_is_named()
 
 
 def holds(marker: str, python: str) -> bool:
-    """Return whether a line of constraints.txt is for this Python."""
+    """Return whether a line of constraints.txt applies to this Python."""
     if not marker:
         return True
     compared = [re.fullmatch(r'python_version (==|>=) "([\d.]+)"', part) for part in marker.split(" or ")]

@@ -1,4 +1,4 @@
-"""Damaged inputs of every kind: no reader ends in a traceback, hangs or passes its bound (fuzz.py)."""
+"""Damaged inputs of every kind: no reader ends in a traceback, hangs or exceeds its bounds (fuzz.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that are killed and typed again: what benchmarks/reliability/kills.py does a hundred times, a few times."""
+"""Commands killed and run again: a few rounds of benchmarks/reliability/kills.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a device and a shell prompt need stays light: no torch and its like, and nothing heavy before a command runs."""
+"""Devices and shell prompts stay light: no torch or similar, and no heavy import before a command runs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import edgefer
 
-# Packages of the extras, and what they bring.
+# Packages of the extras, and their dependencies.
 HEAVY = {"nncf", "onnx", "safetensors", "scipy", "sklearn", "timm", "torch", "torchao", "torchvision"}
 HEAVY |= {"fsspec", "jinja2", "matplotlib", "pandas", "pyarrow", "ray"}
-# What of edgefer needs them; everything else must not.
+# The parts of edgefer that need them; the others must not.
 NEED_EXTRAS: tuple[str, ...] = (
     "report/html.py",
     "compression/",
@@ -27,7 +27,7 @@ NEED_EXTRAS: tuple[str, ...] = (
     "training/",
 )
 NEED_EXTRAS += ("claims/networks.py", "claims/page.py", "claims/field_page.py", "pages/page.py")
-NEED_EXTRAS += ("backends/tensorrt/cuda/by_",)  # a package each, for a GPU
+NEED_EXTRAS += ("backends/tensorrt/cuda/by_",)  # one package each, for a GPU
 
 
 def imported_after(script: str) -> set[str]:
@@ -49,7 +49,7 @@ def test_all_that_a_device_needs_imports_without_the_extras() -> None:
 
 
 def test_the_light_part_works_without_what_only_posix_has() -> None:
-    """`smoke.py` is what .github/workflows/light.yml runs on Windows and macOS, here without their differences."""
+    """`smoke.py`, run by .github/workflows/light.yml on Windows and macOS, without their differences."""
     script = """
 import os, runpy, signal, sys
 for name in ("fcntl", "grp", "pwd", "resource", "termios"):

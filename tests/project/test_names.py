@@ -1,4 +1,4 @@
-"""A name has one meaning: no two classes share one, and no module is called as its function."""
+"""A name has one meaning: no two classes share one, and no module has its function's name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No folder of the machine in what people pass on: neither in our own files nor in those that edgefer writes."""
+"""No local folder name in published files, neither in our own nor in those that edgefer writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.helpers.stripes import stripes
 
 ROOT = Path(__file__).parents[2]
 HOMES = re.compile(rb"/(?:home|root|work|Users)/[\w.-]+|/tmp/[\w.-]+")
-# On every board alike: where jetson-containers, and so docs/docker.md, put the board's name.
+# The same on every board: the path of the board's name in jetson-containers and docs/docker.md.
 ON_EVERY_MACHINE = {"/tmp/nv_jetson_model"}
 OWNER = "ottilie-vandermeer"
 SMALL = (
@@ -41,7 +41,7 @@ def committed() -> list[Path]:
 def test_no_committed_file_names_a_folder_of_the_machine_that_wrote_it() -> None:
     found = {}
     for file in committed():
-        if file.suffix in (".py", ".j2") or not file.is_file():  # what people wrote may name examples
+        if file.suffix in (".py", ".j2") or not file.is_file():  # written by people, so names may be examples
             continue
         places = {place.decode() for place in HOMES.findall(file.read_bytes())} - ON_EVERY_MACHINE
         if places:
@@ -63,7 +63,7 @@ def written(*arguments: str | Path, code: int = 0) -> None:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a home folder with a name that is easily found, and a data set, votes and a picture in it."""
+    """Return a home folder with a recognizable name, and a data set, votes and a picture in it."""
     home = tmp_path_factory.mktemp("homes") / OWNER
     data = stripes(train=224, others=70)
     usages = ("Training", "PublicTest", "PrivateTest")
@@ -84,7 +84,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def thesis(home: Path) -> Iterator[Path]:
-    """Return a folder in which everything was done once, each path typed in full."""
+    """Return a folder after every command has run once, with absolute paths."""
     lab, here = home / "lab", home / "thesis"
     settings = [word for setting in SMALL for word in ("--set", setting)]
     data: list[str | Path] = ["--data", lab / "fer2013.csv"]
@@ -192,7 +192,7 @@ def test_what_lies_below_the_current_folder_keeps_its_path_and_all_else_its_name
     assert public.place(here.parent / "fer2013.zip") == public.place("../fer2013.zip") == "fer2013.zip"
     assert public.place(here.parent / "run" / "best.json") == "run/best.json"
     assert public.place(here) == public.place(".") == "thesis"
-    monkeypatch.chdir(here.parents[1])  # from here, a path below would name the home folder
+    monkeypatch.chdir(here.parents[1])  # from here, a path below would contain the home folder
     assert public.place(f"{OWNER}/fer2013.zip") == "fer2013.zip"
 
 

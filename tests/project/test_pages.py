@@ -1,4 +1,4 @@
-"""Each command in README and docs runs, page by page, in a folder with small data; or a reason says why not."""
+"""Each command in README and docs runs, page by page, in a folder with small data; exceptions have a listed reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image
 from edgefer import data
 from tests.helpers import pages, sources, videos
 
-# What a command gets besides, so that it takes seconds.
+# Added to a command so that it takes seconds.
 _SMALLER = {
     "train": "--epochs 2 --threads 1",
     "compress": "--ptq --max-drop 100 --allow-float --threads 1",
@@ -41,7 +41,7 @@ def test_each_reason_is_of_a_command() -> None:
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make what the pages take for granted: pictures, a video, FER2013 (a small one), faces of one's own, results."""
+    """Make the pages' inputs: pictures, a video, a small FER2013, own faces, results."""
     folder = tmp_path_factory.mktemp("begun")
     portrait = Image.open(pages.ROOT / "docs" / "astronaut.jpg")
     (folder / "docs").mkdir()
@@ -73,7 +73,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
-    """Type a command into a shell, each `edgefer` with what makes it small."""
+    """Run a shell command, with each `edgefer` reduced to small work."""
     words = command.split()
     smaller = _SMALLER.get(words[1], "") if words[0] == "edgefer" else ""
     typed, redirects, file = command.partition(" > ")
@@ -99,7 +99,7 @@ def test_commands_and_python_of_a_page_run_one_after_another(page: Path, begun: 
 
 
 def run_python(folder: Path, block: str) -> subprocess.CompletedProcess[str]:
-    """Run a block of Python, with what makes it small."""
+    """Run a Python block, reduced to small work."""
     smaller = block.replace('train("compact", dataset)', 'train("compact", dataset, epochs=2)')
     smaller = smaller.replace("max_drop=1)", "max_drop=100, ptq=True, allow_float=True)")
     settings = {**os.environ, "PYTHONPATH": str(pages.ROOT)}

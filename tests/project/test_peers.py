@@ -1,4 +1,4 @@
-"""What people install beside edgefer: a worker says what edgefer says, and the figures stand with their protocol."""
+"""Comparison with other packages: a worker's results equal edgefer's, and the figures come with their protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Raspberry Pi installs: benchmarks/results/pi_install.json covers what pyproject.toml asks for today."""
+"""Installation on a Raspberry Pi: benchmarks/results/pi_install.json covers today's requirements in pyproject.toml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks that come with edgefer are what their cards say."""
+"""The pretrained networks match their model cards."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_each_network_that_private_test_was_asked_of_is_counted_once(ship: Modul
     counted = ship.candidates("edgefer-nano")["candidates"]
     again = bench("edgefer-nano")
     assert ship.candidates("edgefer-nano", again)["candidates"] == counted
-    in_int8(again)["sha256"] = "0" * 64  # the same network, its file written anew
+    in_int8(again)["sha256"] = "0" * 64  # the same network, with its file rewritten
     assert ship.candidates("edgefer-nano", again)["candidates"] == counted
     in_int8(again)["quality"]["accuracy"] += 0.001
     assert len(ship.candidates("edgefer-nano", again)["candidates"]) == len(counted) + 1

@@ -1,4 +1,4 @@
-"""The benchmarks that check the measuring pair the right inferences, and README shows those that have run."""
+"""The benchmarks of the timing harness pair the right inferences, and README shows those that were run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def test_a_fake_network_takes_its_times_in_order_and_knows_which_were_timed() ->
     (times,) = timing.in_turn([fake.infer], [[clock.INPUT]], percentile=50, seconds=0, warmup_seconds=0)
     asked, taken = fake.of_samples(times.shape)
     assert fake.asked[: len(known)] == known.tolist()
-    # Inferences of a turn have times one after another, of which the first ones are not timed.
-    first = timing.TURN + timing.UNTIMED  # those of the warm-up came before
+    # A turn's inferences come one after another; the first ones are not timed.
+    first = timing.TURN + timing.UNTIMED  # the warm-up's came before
     assert asked[0].tolist() == fake.asked[first : first + timing.TURN]
     assert (taken >= asked).all()
-    assert (times * 1e9 + 1 >= taken).all()  # one stands within the other, on one clock
+    assert (times * 1e9 + 1 >= taken).all()  # one lies within the other, on the same clock
 
 
 def test_truths_are_the_medians_that_the_names_say() -> None:
@@ -36,7 +36,7 @@ def test_truths_are_the_medians_that_the_names_say() -> None:
 
 
 def test_an_inference_in_the_profile_is_the_one_that_was_timed(tmp_path: Path) -> None:
-    """Its duration stands within ours, each one: with others in its place it would not."""
+    """Each profile duration lies within ours; shifted by one it would not."""
     script = scripts.load("ort_profile")
     model = tmp_path / "model.onnx"
     model.write_bytes(samples.network())

@@ -1,4 +1,4 @@
-"""The commands in README and docs are commands that edgefer has."""
+"""The commands in README and docs exist in edgefer."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def test_a_file_of_the_project_that_a_page_names_is_there(page: str) -> None:
         "|backends|bench|data|devices|faces|graph|models|training" * (page in ("ARCHITECTURE.md", "docs/internals.md"))
     )
     named = set(re.findall(rf"(?<![\w/.-])(?:\.\./)*((?:{tops})/[\w/.-]+\.(?:py|sh|md|toml|json|Dockerfile))\b", text))
-    named = {name for name in named if not re.search(r"[A-Z]{4,}\.py", name)}  # NAME.py stands for some
+    named = {name for name in named if not re.search(r"[A-Z]{4,}\.py", name)}  # NAME.py is a placeholder
 
     assert [name for name in sorted(named) if not any((ROOT / top / name).exists() for top in ("", "edgefer"))] == []

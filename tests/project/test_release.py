@@ -1,4 +1,4 @@
-"""A release has one version everywhere, a day in CHANGELOG, and a workflow that holds no secret."""
+"""A release has one version everywhere, a date in CHANGELOG, and a workflow without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""README's tables of results say what the JSON files say, and these belong together."""
+"""README's result tables match the JSON files, and the files match each other."""
 
 from __future__ import annotations
 

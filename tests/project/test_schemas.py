@@ -1,4 +1,4 @@
-"""The published schemas are those of the code, and what edgefer has written validates against them."""
+"""The published schemas match the code, and edgefer's files validate against them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PRINTED = (
     "projection",
     "report",
     "claims",
-)  # what `edgefer bench --json` prints beside the result's own fields
+)  # added by `edgefer bench --json` to the result's own fields
 NAMES = ("result", "manifest", "projection")
 
 

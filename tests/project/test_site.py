@@ -1,4 +1,4 @@
-"""The documentation site builds without a warning: pages, links, anchors, the commands' and the files' reference."""
+"""The documentation site builds without warnings: pages, links, anchors, reference of commands and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A skip that tests/skips.toml does not list fails CI, and only CI; so does a process that dies."""
+"""A skip that is not in tests/skips.toml fails CI, and only CI; so does a crashed process."""
 
 from __future__ import annotations
 

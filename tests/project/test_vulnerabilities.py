@@ -1,4 +1,4 @@
-"""CI's look for known vulnerabilities: done where the database is reached, and said where it is not."""
+"""CI's vulnerability check: run if the database can be reached, reported if not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers.scripts import ROOT
 
-# In the place of pip-audit, whose database is not reached from everywhere: it finds some in a list, and fails as that.
+# Replaces pip-audit, whose database cannot always be reached: reads vulnerabilities from a list and fails likewise.
 _FINDS = "echo 'pillow 9.0.0 CVE-2022-22815'; exit 1"
 _CLEAN = "echo 'No known vulnerabilities found'"
 _AWAY = "echo 'ConnectionError' >&2; exit 1"

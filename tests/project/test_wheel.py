@@ -1,4 +1,4 @@
-"""The wheel alone, as a device has it: no extras, no checkout, an empty folder."""
+"""The wheel alone, as on a device: no extras, no checkout, an empty folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @dataclass(frozen=True)
 class Device:
-    """A virtual environment with the wheel in it, a home and a working folder, both empty."""
+    """A virtual environment with the wheel in it, an empty home and an empty working folder."""
 
     python: Path
     home: Path
@@ -72,7 +72,7 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 
 def test_the_sdist_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
-    """Tests travel in the sdist; what was lost there would be missing here."""
+    """The sdist contains the tests; a lost file would be missing here."""
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path], cwd=ROOT, check=True)
     (sdist,) = tmp_path.glob("edgefer-*.tar.gz")
     pip = [sys.executable, "-m", "pip", "--quiet"]
@@ -114,7 +114,7 @@ def install(python: str, folder: Path, *packages: str | Path) -> Device:
     return Device(inside, folder / "home", folder / "work")
 
 
-# JetPack 6 brings 3.10; 3.14 is the newest that edgefer supports.
+# JetPack 6 has 3.10; 3.14 is the newest version that edgefer supports.
 @pytest.fixture(scope="module", params=["3.10", "3.11", "3.13", "3.14"])
 def device(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Device:
     python = interpreter(request.param)
@@ -196,7 +196,7 @@ print(dark.label)
 def test_a_checkpoint_is_found_once_its_wheel_is_installed(device: Device, checkpoints: Path) -> None:
     script = "from edgefer import bundle; print(bundle.checkpoint('edgefer-base'))"
     assert "run: pip install edgefer-checkpoints" in device.run(device.python, "-c", script).stderr
-    # pip has a home of its own: it asks rustc for its version, and that writes there.
+    # pip gets its own home: it runs rustc for its version, which writes there.
     pip: list[str | Path] = [device.python, "-m", "pip", "--quiet"]
     subprocess.run([*pip, "install", "--no-index", checkpoints], check=True)
     assert (Path(device.run(device.python, "-c", script).stdout.strip()) / "best.json").is_file()
@@ -215,7 +215,7 @@ def test_nothing_is_left_in_the_home_folder(device: Device) -> None:
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_the_newest_python_has_wheels_for_all_that_a_device_needs(wheel: Path, tmp_path: Path, machine: str) -> None:
-    """No interpreter of that version is needed to ask."""
+    """The check needs no interpreter of that version."""
     platforms = [
         f"{glibc}_{machine}" for glibc in ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
     ]
@@ -227,7 +227,7 @@ def test_the_newest_python_has_wheels_for_all_that_a_device_needs(wheel: Path, t
 
 
 def test_the_oldest_packages_that_it_lets_in_do(wheel: Path, tmp_path: Path) -> None:
-    """A machine that has some of them already keeps them, as old as pyproject.toml allows."""
+    """A machine that already has some packages keeps them, as old as pyproject.toml allows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     bounds = [*project["dependencies"], *project["optional-dependencies"]["cascade"]]
     oldest = [re.sub(r">=([\d.]+).*", r"==\1.*", bound) for bound in bounds if "python_version" not in bound]

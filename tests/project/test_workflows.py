@@ -1,4 +1,4 @@
-"""What GitHub Actions runs is what .ci/run and pyproject.toml have; nothing there could be run here but its steps."""
+"""GitHub Actions matches .ci/run and pyproject.toml; only the steps of its workflows could be run here."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_links_to_elsewhere_are_checked_on_a_schedule_and_the_site_always() -> N
 def test_debian_s_packages_are_installed_where_that_is_asked_for_and_for_root(
     tmp_path: Path, ci: str, user: str, installs: bool
 ) -> None:
-    """.ci/run's own lines, up to its first phase, with apt-get, sudo and id that only say how they were called."""
+    """.ci/run's lines up to its first phase, with apt-get, sudo and id replaced by stubs that print their arguments."""
     script, _, _ = (ROOT / ".ci" / "run").read_text(encoding="utf-8").partition('\nphase "')
     (tmp_path / ".ci").mkdir()
     (tmp_path / ".ci" / "run").write_text(f'{script}\npackages "[ -e never ]" some-package\n')

@@ -1,4 +1,4 @@
-"""`edgefer bench --device jetson` and `rtx` as typed where there is none, and `edgefer project` anywhere."""
+"""`edgefer bench --device jetson` and `rtx` without the device, and `edgefer project` anywhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.helpers.projected import write
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Go to a folder with class folders of grey images in ``faces`` and a bundle; no device is here."""
+    """Go to a folder with class folders of grey images in ``faces`` and a bundle; there is no device."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(present, "here", lambda device, root=Path("/"): False)
     dataset = samples.dataset(each=35)

@@ -1,4 +1,4 @@
-"""What is projected for a Raspberry Pi: FP32 and INT8 on its CPU, by threads; and that a Pi is known as one."""
+"""Projection for a Raspberry Pi: FP32 and INT8 on its CPU, by threads; and that a Pi is recognized."""
 
 from __future__ import annotations
 

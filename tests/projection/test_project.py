@@ -1,4 +1,4 @@
-"""What is said of a device that is not here: measured accuracy, projected times, and which of them is which."""
+"""Results for a missing device: measured accuracy, projected times, and which is which."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgefer quickstart`: the whole way on built-in data, as a newcomer types it."""
+"""`edgefer quickstart`: the whole pipeline on built-in data, from the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The synthetic faces are hard enough that accuracy tells a working pipeline from a broken one."""
+"""The synthetic faces are hard enough for accuracy to tell a working pipeline from a broken one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The papers' recipes say what the papers say: parameters to the last digit, ablations, where each value is from."""
+"""The papers' recipes match the papers: parameters to the last digit, ablations, and each value's source."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_every_value_of_a_papers_recipe_says_where_it_is_from(name: str) -> None
         if line.startswith("#"):
             covered = covered or bool(re.search(r"are ours|that follows", line))
         elif line.startswith("[[ablations]]"):
-            break  # these cite in a key of their own
+            break  # these cite in a separate key
         elif line.startswith("["):
             section = "#" in line or ("[train" not in line and covered)
         elif "=" in line and not line.startswith(("name = ", "description = ")):

@@ -1,4 +1,4 @@
-"""Recipes: what comes with edgefer is sound, and every mistake in one is named by its key."""
+"""Recipes: the shipped ones are valid, and every mistake in one is reported with its key."""
 
 from __future__ import annotations
 

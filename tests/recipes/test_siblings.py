@@ -1,4 +1,4 @@
-"""The edge siblings of the papers' recipes: the paper's own but for what a sibling changes, and one step of each."""
+"""The edge siblings of the papers' recipes: like the paper except for a sibling's changes, and one step of each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIBLINGS = {
 
 
 def _settings(name: str) -> dict[str, Any]:
-    """Return a recipe without what makes a sibling."""
+    """Return a recipe without a sibling's changes."""
     tree = recipes.load(name).model_dump(exclude={"name", "description", "ablations"})
     tree["model"].pop("name")
     tree["model"]["args"].pop("backbone", None)

@@ -1,4 +1,4 @@
-"""Each paper's recipe through its phases, then compress and bench, on a few images of FER2013 and at a small size."""
+"""Each paper's recipe through its phases, then compress and bench, on a few small images of FER2013."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgefer.learning import checkpoint
 from edgefer.training.trainer import train
 from tests.helpers.few import few
 
-# What makes them small enough for two cores; every other setting is the recipe's.
+# Makes them small enough for two cores; every other setting is the recipe's.
 SMALL = ("train.batch_size=16", "train.precision=fp32", "train.early_stopping=0", "model.pretrained=false")
 SIZES = {
     "b0-attention": ("preprocessing.size=64",),
@@ -50,7 +50,7 @@ def scheme(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)  # the deepest takes ten minutes on a core that others use too
+@pytest.mark.timeout(1800)  # the deepest takes ten minutes on a busy core
 @pytest.mark.parametrize("name", SIZES)
 def test_a_papers_recipe_goes_through_its_phases_compress_and_bench(
     name: str, images: Dataset, fewer: Dataset, scheme: Path, tmp_path: Path

@@ -1,4 +1,4 @@
-"""Where a network looks: Grad-CAM against its definition, which layer is looked at, attention, means by class."""
+"""Attention maps: Grad-CAM against its definition, the chosen layer, attention, and means by class."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def plain_resnet() -> nn.Module:
 
 
 def test_grad_cam_is_what_its_paper_says() -> None:
-    """relu(sum over channels of map x mean over places of d logit / d map), over its largest value."""
+    """relu(sum over channels of map x spatial mean of d logit / d map), divided by its maximum."""
     network: Any = plain_resnet()
     rows = data.split(stripes(), "val").subset(np.arange(5))
     found = maps.grad_cam(network, rows, GREY, nothing)
@@ -53,7 +53,7 @@ def test_grad_cam_is_what_its_paper_says() -> None:
 
 
 class Bright(nn.Module):
-    """Class 1 speaks for bright places, class 0 for dark ones."""
+    """Class 1 responds to bright positions, class 0 to dark ones."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ def test_grad_cam_is_where_the_evidence_is(label: int, corner: tuple[int, int]) 
     ("name", "args", "size", "layer"),
     [
         ("plain-resnet", {}, 44, "stages"),
-        ("plain-cnn", {}, 48, "convolutions.18"),  # what follows is a pool to 3 x 3
+        ("plain-cnn", {}, 48, "convolutions.18"),  # a pool to 3 x 3 follows
         pytest.param("resnet18", {}, 128, "layer4", marks=pytest.mark.slow),
         ("attention-net", {}, 128, "attention"),
         pytest.param("efficientnet_b0", {}, 128, "bn2", marks=pytest.mark.slow),
@@ -102,7 +102,7 @@ def test_the_layer_is_the_last_that_has_a_map(name: str, args: dict[str, object]
 
 
 def test_a_small_input_is_looked_at_where_there_are_places_enough() -> None:
-    network = models.create("attention-net", 7, 3).eval()  # 2 x 2 places at its end
+    network = models.create("attention-net", 7, 3).eval()  # 2 x 2 positions at its end
     torch.manual_seed(0)
     rows = data.split(stripes(), "val").subset(np.arange(3))
     found = maps.grad_cam(network, rows, RGB, nothing)

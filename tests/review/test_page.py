@@ -1,4 +1,4 @@
-"""A run's page as people meet it: in a real Chromium, on a phone and on a desk, by day and by night, by keyboard."""
+"""A run's page in a real Chromium: on a phone and a desktop, in light and dark mode, by keyboard."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_headings_go_down_one_by_one_and_drawn_faces_are_marked(pages: dict[str,
     drawn = pages["attention, unfinished"].read_text(encoding="utf-8")
     body = drawn.partition("<main>")[2]
     mark = '<span class="mark">synthetic faces</span>'
-    assert body.count(mark) >= len(re.findall(r"<caption|<figcaption", body))  # what can be copied out
+    assert body.count(mark) >= len(re.findall(r"<caption|<figcaption", body))  # text to copy
     assert [heading for heading in re.findall(r"<h[3-6].*?</h", body) if mark in heading] == []
     assert "Spatial attention by class" in drawn
     assert "not finished: 1 of 40 epochs are done" in drawn

@@ -1,4 +1,4 @@
-"""A run looked at: figures, parameters, augmented images, what is opened and what is not."""
+"""Review of a run: figures, parameters, augmented images, and which files are opened."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def with_faces(trained: trainer.TrainResult) -> tuple[Review, ReviewPictures]:
 
 @pytest.fixture
 def run(trained: trainer.TrainResult, tmp_path: Path) -> Path:
-    """Return a copy of the run that a test may spoil."""
+    """Return a copy of the run that a test may damage."""
     return Path(shutil.copytree(trained.run, tmp_path / "mine"))
 
 
 def changed(run: Path, **fields: Any) -> None:
-    """Write fields into what a run noted of its progress."""
+    """Set fields of a run's recorded progress."""
     saved = state.read(run / "last.json")
     saved["progress"] |= fields
     state.save(run, "last", saved)
@@ -102,7 +102,7 @@ def test_the_figures_are_those_of_the_training_and_of_the_data(
 def test_training_accuracy_is_logged_for_each_epoch(trained: trainer.TrainResult) -> None:
     logged = [line["train_accuracy"] for line in trained.history]
     assert all(0 <= value <= 1 for value in logged)
-    # 224 images in 7 steps: a share of these
+    # 224 images in 7 steps: a fraction of these
     assert all(value * 224 == pytest.approx(round(value * 224), abs=0.01) for value in logged)
 
 
@@ -186,7 +186,7 @@ def test_augmented_images_are_drawn_and_the_same_each_time() -> None:
     expected = torch.rand(3)
     randomness.seed(1)
     one = samples.sheet(recipe)
-    assert torch.equal(torch.rand(3), expected)  # what comes after is as if there had been no sheet
+    assert torch.equal(torch.rand(3), expected)  # the rest is as if there were no sheet
     assert one == samples.sheet(recipe)
     assert one.synthetic
     assert len({row.label for row in one.rows}) == samples.FACES
@@ -206,7 +206,7 @@ def test_a_network_s_input_becomes_the_pixels_that_it_was() -> None:
 
 
 class Guarded(np.ndarray):
-    """Pixels that note which were read."""
+    """Pixels that record which ones were read."""
 
     opened: ClassVar[set[int]] = set()
 
@@ -296,7 +296,7 @@ def test_a_run_of_which_no_epoch_is_done_has_a_page_without_answers(run: Path) -
 
 def test_a_run_that_is_training_is_read_as_it_stands(run: Path) -> None:
     changed(run, history=state.read(run / "last.json")["progress"]["history"][:1], epoch=1)
-    next(run.glob("last-*.safetensors")).unlink()  # as a moment after a newer one was written
+    next(run.glob("last-*.safetensors")).unlink()  # like a moment after a newer one was written
     review, pictures = reviewing.review(runs.read(run), stripes())
     assert (review.run.finished, review.run.epochs) == (False, 1)
     assert review.evaluation

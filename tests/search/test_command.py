@@ -1,4 +1,4 @@
-"""`edgefer search`: trials, their commands, what stops early, and workers that share a study, die and come back."""
+"""`edgefer search`: trials, their commands, early stopping, and workers that share a study, die and come back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SPACE = """
 model.args.widths = [[8], [12]]
 train.batch_size = [32, 16]
 """
-SETTINGS = ("model.args.widths=[8]", "model.args.blocks=[1]", "train.batch_size=32")  # the first and last: in the space
+SETTINGS = ("model.args.widths=[8]", "model.args.blocks=[1]", "train.batch_size=32")  # first and last: in the space
 SMALL = ["--threads", "1", *(word for setting in SETTINGS for word in ("--set", setting))]
 WORDS = ["search", "quickstart", "--space", "space.toml", "--data", "faces.csv", "--out", "out", "--seed", "3", *SMALL]
 
@@ -85,7 +85,7 @@ def test_trials_are_measured_and_each_can_be_repeated_by_its_command(
     again = CliRunner().invoke(app, [*words, "--out", "again", "--threads", "1", "--no-page", "--json"])
     assert json.loads(again.stdout)["val_accuracy"] == second["fp32_accuracy"]
 
-    monkeypatch.setattr(trainer, "train", None)  # what is done is not done again
+    monkeypatch.setattr(trainer, "train", None)  # finished trials are not repeated
     assert json.loads(run("--trials", "2", "--epochs", "2", "--json").stdout) == result
     other = run("--trials", "2", "--epochs", "1")
     assert other.exit_code == 2
@@ -136,7 +136,7 @@ def test_a_database_that_cannot_be_used_is_told_without_its_password(
 
 
 # A worker without a network that gets a signal while it saves its second state: in its first trial, after an epoch. Or
-# it stays at its first one until as many workers have come that far.
+# it stays at its first one until that many workers have joined.
 _WORKER = """
 import os, signal, socket, sys, time
 from pathlib import Path
@@ -182,7 +182,7 @@ def test_a_trial_whose_worker_died_is_gone_on_with(here: Path, number: signal.Si
     first = worker(here, *words, die_by=number)
     _, said = first.communicate()
     assert first.returncode == code, said
-    assert len((here / "out" / "trial-0000" / "log.csv").read_text().splitlines()) == 2  # its head and an epoch
+    assert len((here / "out" / "trial-0000" / "log.csv").read_text().splitlines()) == 2  # head and one epoch
     if number == signal.SIGINT:
         assert "interrupted; the same command goes on with the study" in said
     second = worker(here, *words)
@@ -192,7 +192,7 @@ def test_a_trial_whose_worker_died_is_gone_on_with(here: Path, number: signal.Si
     assert sorted(row["retries"] for row in rows) == [0, 1]
     (again,) = (row for row in rows if row["retries"])
     assert (again["folder"], again["as_it_is"], again["epochs"]) == ("trial-0000", True, 3)
-    assert said.count("epoch 1 of 3") == 1  # the other trial's: this one goes on from its last save
+    assert said.count("epoch 1 of 3") == 1  # the other trial's: this one resumes from its last save
     assert said.count("epoch 2 of 3") == 2
 
 

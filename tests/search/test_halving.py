@@ -1,4 +1,4 @@
-"""Which trials stop early: those that trials of no greater cost beat, and no others."""
+"""Early stopping: trials beaten by others of no greater cost stop, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search's page as people meet it: in a real Chromium, on a phone and on a desk, by day and by night."""
+"""A search's page in a real Chromium: on a phone and a desktop, in light and dark mode."""
 
 from __future__ import annotations
 

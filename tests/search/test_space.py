@@ -1,4 +1,4 @@
-"""What a space file may say, and what is drawn from it."""
+"""Valid space files, and the samples drawn from them."""
 
 from __future__ import annotations
 

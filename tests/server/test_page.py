@@ -1,4 +1,4 @@
-"""The live page as people meet it: in a real Chromium, on a phone and on a desk, by keyboard, and read out."""
+"""The live page in a real Chromium: on a phone and a desktop, by keyboard, and with a screen reader."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def left(place: int) -> int:
 
 
 class Stage:
-    """A source with a square for each face; its brightness is its expression. Also the detector that finds them."""
+    """A source with a square for each face; brightness encodes the expression. Also the detector that finds them."""
 
     title = f"stage {HOSTILE}"
     returns = True
@@ -83,7 +83,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
 
 @contextmanager
 def shown(predictor: Predictor, stage: Stage, port: int = 0, token: str | None = None) -> Iterator[int]:
-    """Show a stage; give the port."""
+    """Show a stage; yield the port."""
     settings = JudgeSettings(every=1, smoothing=Smoothing(seconds=0.2, evidence=0.01, min_confidence=0.1, leave=0.0))
     with ExitStack() as stack:
         stack.enter_context(pytest.MonkeyPatch.context()).setattr(predictor, "start_detector", lambda: stage)
@@ -98,11 +98,11 @@ def stage(browser: Browser, predictor: Predictor) -> Iterator[tuple[Stage, str]]
     made = Stage()
     with shown(predictor, made) as port:
         yield made, f"http://127.0.0.1:{port}/"
-        browser.open(BLANK)  # else what it says of a server that has gone is heard in the next test
+        browser.open(BLANK)  # else the page's message about a closed server appears in the next test
 
 
 def until(browser: Browser, expression: str, true: Callable[[Any], bool] = bool) -> Any:
-    """Wait until a JavaScript expression has a value that will do; return it."""
+    """Wait until a JavaScript expression has an accepted value; return it."""
     end = monotonic() + 60
     while not true(value := browser.run(expression)):
         assert monotonic() < end, (expression, value)
@@ -149,7 +149,7 @@ def test_boxes_stand_on_the_faces_of_the_frame_that_is_shown(browser: Browser, s
     stage[0].shades = [3, 5]
     browser.open(stage[1])
     assert until(browser, BOXES, lambda boxes: len(boxes) == 2) == [[left(place), 100, SIDE, SIDE] for place in (0, 1)]
-    # The drawing lies on the picture, and under the box's middle the picture has the face's shade.
+    # The drawing covers the picture, and the picture has the face's shade at the box's centre.
     for name in ("left", "top", "width", "height"):
         places = [f"document.getElementById('{each}').getBoundingClientRect().{name}" for each in ("boxes", "picture")]
         assert browser.run(places[0]) == pytest.approx(browser.run(places[1]), abs=1)
@@ -231,7 +231,7 @@ def test_all_is_reached_by_keyboard(browser: Browser, stage: tuple[Stage, str]) 
         if focused[-1] == "pause":
             browser.press("Enter")
     assert focused == ["understood", "pause", "hide", "tell", "changes", "SUMMARY"]
-    until(browser, "!asked")  # the frame that was on its way has come
+    until(browser, "!asked")  # the frame in transit has arrived
     assert browser.run(STATE) == "Paused"
     browser.run("document.getElementById('pause').click()")
     until(browser, STATE, lambda state: state == "Live")
@@ -278,7 +278,7 @@ def test_a_picture_that_the_browser_cannot_decode_stops_nothing(browser: Browser
         "window.whole = createImageBitmap; window.createImageBitmap = async () => { throw new Error('memory'); }; 0"
     )
     stage[0].shades = [6]
-    until(browser, CARDS, lambda labels: labels == [LABELS[6]])  # answers go on without it
+    until(browser, CARDS, lambda labels: labels == [LABELS[6]])  # results continue without it
     assert browser.said == []
     browser.run("window.createImageBitmap = window.whole; 0")
     pixel = f"document.getElementById('picture').getContext('2d').getImageData({left(0) + 60}, 160, 1, 1).data[0]"
@@ -300,7 +300,7 @@ def test_a_page_that_stays_is_not_taken_for_a_client_that_is_slow(
 
 
 def test_the_printed_link_works_from_another_site(browser: Browser, predictor: Predictor, tmp_path: Path) -> None:
-    """A mail or a chat in the browser is one; the cookie must come with the page that the link leads to."""
+    """A mail or chat in the browser is another site; the cookie must come with the linked page."""
     with shown(predictor, Stage(), token=TOKEN) as port:
         link = address.Address("127.0.0.1", port).url(TOKEN)
         (tmp_path / "mail.html").write_text(f'<a href="{link}">watch it</a>')

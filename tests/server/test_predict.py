@@ -1,4 +1,4 @@
-"""`edgefer serve`: Python's answers over HTTP, bounds, tokens, other sites' pages, and a stop that loses nothing."""
+"""`edgefer serve`: Python's results over HTTP, limits, tokens, cross-site requests, and a stop without losses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def predictor(bundle: Path) -> Iterator[Predictor]:
 
 @contextmanager
 def serving(predictor: Predictor, settings: ServerSettings | None = None, token: str | None = None) -> Iterator[int]:
-    """Serve meanwhile; give the port."""
+    """Serve in the meantime; yield the port."""
     listening, here = address.bind(address.Address("127.0.0.1", 0))
     with run.in_background(application(predictor, settings, token), listening):
         yield here.port
@@ -65,7 +65,7 @@ def port(predictor: Predictor) -> Iterator[int]:
 def ask(
     port: int, path: str, body: bytes | None = None, method: str | None = None, **headers: str
 ) -> tuple[int, Any, http.client.HTTPMessage]:
-    """Return status, answer and headers; ``content_type`` is a header's name here."""
+    """Return status, body and headers; ``content_type`` is a header's name here."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -85,7 +85,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def form(*parts: tuple[str, bytes]) -> tuple[bytes, str]:
-    """Return a form's body and its type; each part is what stands after ``form-data;``, and the content."""
+    """Return a form's body and its type; each part is the text after ``form-data;``, and the content."""
     body = b"".join(
         f"--{BOUNDARY}\r\nContent-Disposition: form-data; {about}\r\n\r\n".encode() + content + b"\r\n"
         for about, content in parts
@@ -94,7 +94,7 @@ def form(*parts: tuple[str, bytes]) -> tuple[bytes, str]:
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Wait for what another thread or process does."""
+    """Wait for another thread or process."""
     end = time.monotonic() + 60
     while not true():
         assert time.monotonic() < end, "it never came"
@@ -102,7 +102,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def begun(port: int, body: bytes, **headers: str) -> socket.socket:
-    """Begin a request of which all but the last byte has been sent."""
+    """Begin a request and send all but its last byte."""
     client = socket.create_connection(("127.0.0.1", port), timeout=60)
     lines = [f"{name}: {value}" for name, value in headers.items()]
     head = ["POST /predict HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Length: {len(body)}", *lines, "", ""]
@@ -111,7 +111,7 @@ def begun(port: int, body: bytes, **headers: str) -> socket.socket:
 
 
 def ended(client: socket.socket, body: bytes) -> tuple[int, Any]:
-    """Send the last byte; return status and answer."""
+    """Send the last byte; return status and body."""
     client.sendall(body[-1:])
     answer = http.client.HTTPResponse(client)
     answer.begin()
@@ -152,7 +152,7 @@ def test_faces_that_are_found_are_those_of_python(port: int, predictor: Predicto
     for status, answer, _ in (
         ask(port, "/predict", body),
         ask(port, "/predict", content, content_type=kind),
-        # What curl --data-binary says of a picture that it sends.
+        # The content type of curl --data-binary for a picture.
         ask(port, "/predict", body, content_type="application/x-www-form-urlencoded"),
     ):
         assert status == 200
@@ -270,7 +270,7 @@ def test_the_schema_describes_what_is_answered(port: int) -> None:
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:4912", "127.0.0.1.evil.example", "localhost.evil", ""])
 def test_without_a_token_another_hosts_name_gets_nothing(port: int, host: str) -> None:
-    """A page whose name server says 127.0.0.1 sends its own name."""
+    """A page with DNS that resolves to 127.0.0.1 sends its own name."""
     for path, body in (("/", None), ("/metrics", None), ("/predict", b"x"), ("/openapi.json", None)):
         status, answer, _ = ask(port, path, body, Host=host)
         assert status == 403
@@ -298,7 +298,7 @@ def test_a_token_is_demanded_of_everything_but_health(predictor: Predictor) -> N
             for path in ("/predict", "/metrics", "/openapi.json", "/"):
                 status, _, headers = ask(port, path, body if path == "/predict" else None, Authorization=wrong)
                 assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
-        # A token is enough under any name: a page of another site has none.
+        # A token suffices with any host name: a page of another site has none.
         right = {"Authorization": f"Bearer {TOKEN}", "Host": "edgefer.example"}
         assert ask(port, "/predict", body, **right)[0] == 200
         assert ask(port, "/predict", body, Origin="https://evil.example", **right)[0] == 403
@@ -307,7 +307,7 @@ def test_a_token_is_demanded_of_everything_but_health(predictor: Predictor) -> N
         assert (status, headers["Location"]) == (303, "/")
         cookie = headers["Set-Cookie"]
         assert "HttpOnly" in cookie
-        assert "SameSite=lax" in cookie  # else the printed link, followed from a mail, ends without it
+        assert "SameSite=lax" in cookie  # else the printed link, followed from a mail, ends without the token
         assert ask(port, "/metrics", Cookie=f"edgefer-{port}=wrong")[0] == 401
         status, metrics, _ = ask(port, "/metrics", Cookie=cookie.partition(";")[0])
     assert status == 200
@@ -318,7 +318,7 @@ def test_a_token_is_demanded_of_everything_but_health(predictor: Predictor) -> N
 
 
 def closed(client: socket.socket) -> bool:
-    """Return whether the server has ended a connection; wait until it says something."""
+    """Return whether the server has closed a connection; wait until it sends something."""
     try:
         return client.recv(1) == b""
     except ConnectionResetError:
@@ -336,7 +336,7 @@ def closed(client: socket.socket) -> bool:
 def test_a_client_that_does_not_end_its_request_is_not_waited_for(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    """Whatever it sends meanwhile, byte by byte ("slow loris")."""
+    """Even if the client sends byte after byte ("slow loris")."""
     monkeypatch.setattr(run, "_HEAD", 0.3)
     with serving(predictor) as port, socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         client.sendall(sent)
@@ -376,7 +376,7 @@ def test_connections_that_ask_for_nothing_are_bounded(predictor: Predictor, monk
         def answers() -> bool:
             try:
                 return ask(port, "/healthz")[0] == 200
-            except (ConnectionError, http.client.HTTPException):  # it has not seen yet that others have left
+            except (ConnectionError, http.client.HTTPException):  # it has not yet noticed that others left
                 return False
 
         until(answers)
@@ -410,7 +410,7 @@ def test_what_is_no_address(text: str) -> None:
 
 
 def test_small_answers_are_sent_at_once() -> None:
-    """With Nagle's algorithm each answer on a connection that is kept waits 40 ms for the client's acknowledgement."""
+    """With Nagle's algorithm each response on a kept-alive connection waits 40 ms for the client's acknowledgement."""
 
     async def accepted() -> int:
         listening, here = address.bind(address.Address("127.0.0.1", 0))
@@ -471,7 +471,7 @@ def test_a_port_in_use_is_one_line(bundle: Path, yunet: Path) -> None:
 
 @contextmanager
 def command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
-    """Run `edgefer serve` until it has said where it is; give the process and what it said."""
+    """Run `edgefer serve` until it has printed its URL; yield the process and its output."""
     words = [sys.executable, "-m", "edgefer", "serve", *arguments]
     process = subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}

@@ -1,4 +1,4 @@
-"""A recipe's ablations: each a training of its own, once, and a table in the end."""
+"""A recipe's ablations: a training for each, once, and a final table."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_each_ablation_is_a_training_beside_the_recipe_as_it_is(
     assert json.loads((out / "ablations.json").read_text()) == json.loads(json.dumps(found.as_dict()))
     assert json.loads((out / "no-flip" / "recipe.json").read_text())["augment"]["flip"] == 0
 
-    monkeypatch.setattr(trainer, "train", None)  # what is done is not done again
+    monkeypatch.setattr(trainer, "train", None)  # finished ones are not repeated
     assert ablate(recipe, stripes(), out, SMALL, epochs=2) == found
     with pytest.raises(InputError, match="other settings or data; give another folder with --out"):
         ablate(recipe, stripes(), out, SMALL, epochs=3)

@@ -1,4 +1,4 @@
-"""Training in several processes, by PyTorch's torchrun."""
+"""Training in several processes with PyTorch's torchrun."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def torchrun(*arguments: str, folder: Path, restarts: int = 0) -> subprocess.Pop
 
 
 def ended(started: subprocess.Popen[str]) -> tuple[str, str]:
-    """Wait for processes that end well, and return what they printed."""
+    """Wait until the processes succeed; return their output."""
     out, err = started.communicate(timeout=550)
     assert started.returncode == 0, err
     return out, err
@@ -104,7 +104,7 @@ def test_a_run_that_may_be_restarted_needs_a_name(monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return pictures that are soon told apart, as a file."""
+    """Write easily classified pictures to a file and return it."""
     shown = stripes(train=448, others=140)
     usages = [("Training", "PublicTest", "PrivateTest")[split] for split in shown.splits]
     small = sources.Small(np.asarray(shown.images), np.asarray(shown.labels, np.int64), usages)
@@ -118,7 +118,7 @@ def train(faces: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def trained(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """Return where two processes trained, and what they printed."""
+    """Return the folder of a training with two processes, and their output."""
     folder = tmp_path_factory.mktemp("trained")
     return folder, *ended(torchrun("edgefer", *train(faces), folder=folder))
 
@@ -149,7 +149,7 @@ def test_a_process_that_was_killed_is_started_again_and_the_training_goes_on_whe
     out, err = ended(torchrun("tests.helpers.ended", "kill", *train(faces), folder=tmp_path, restarts=1))
     assert "SIGKILL" in err or "exitcode: -9" in err
     assert json.loads(out)["epochs"] == 6
-    assert err.count("epoch 1 of 6") == 1  # the first one was saved, and was not done again
+    assert err.count("epoch 1 of 6") == 1  # the first one was saved and not repeated
     saved, undisturbed = (state.read(folder / "run" / "last.json") for folder in (tmp_path, trained[0]))
     for kind in ("model", "selected"):
         torch.testing.assert_close(saved[kind], undisturbed[kind])

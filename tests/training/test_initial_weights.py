@@ -1,4 +1,4 @@
-"""Which weights a run began with, some of the classes, frozen layers, and weights of classes that could blow up."""
+"""A run's initial weights, a subset of the classes, frozen layers, and class weights that could diverge."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_some_of_the_classes_are_a_data_set_of_their_own(tmp_path: Path) -> None
 
 
 def test_a_network_that_has_learned_what_is_to_select_is_no_start(tmp_path: Path) -> None:
-    """Official `val` is apart from all training images; stratified `val` is some of them, others for other classes."""
+    """The official `val` has no training images; the stratified `val` consists of them, others for other classes."""
     whole = stripes()
     official = train(small_recipe(epochs=1), whole, tmp_path / "official").run
     stratified = train(small_recipe("data.split=stratified", epochs=1), whole, tmp_path / "stratified").run
@@ -90,7 +90,7 @@ def test_a_network_that_has_learned_what_is_to_select_is_no_start(tmp_path: Path
 
 
 def test_a_classifier_goes_along_by_the_names_of_its_classes(tmp_path: Path) -> None:
-    still = ("phases.0.lr=1e-30", "train.ema=0.0")  # what it begins with stays
+    still = ("phases.0.lr=1e-30", "train.ema=0.0")  # its initial weights stay
 
     def head(name: str, classes: str, *settings: str) -> torch.Tensor:
         recipe = small_recipe(f"data.classes={classes}", *settings, epochs=1)
@@ -100,7 +100,7 @@ def test_a_classifier_goes_along_by_the_names_of_its_classes(tmp_path: Path) -> 
     fresh = head("fresh", "['fear', 'happy', 'neutral']", *still)
     begun = head("begun", "['fear', 'happy', 'neutral']", *still, f"model.initial_weights='{tmp_path / 'first'}'")
     assert torch.allclose(begun[1], first[1])  # happy
-    assert torch.allclose(begun[[0, 2]], fresh[[0, 2]])  # new to it: as in any network that begins
+    assert torch.allclose(begun[[0, 2]], fresh[[0, 2]])  # new to it: initialized as in any new network
     assert not torch.allclose(fresh[1], first[1])
 
 
@@ -196,7 +196,7 @@ def test_a_hub_that_is_not_reached_ends_the_command_with_one_line(
     assert done.exit_code == 3
     *checks, last = done.stderr.splitlines()
     assert "use --no-pretrained, or --weights FILE" in last
-    assert not any("error" in line for line in checks)  # what the check before a training has to say, and no more
+    assert not any("error" in line for line in checks)  # exactly the messages of the check before a training
     assert not (tmp_path / "run").exists()
 
 

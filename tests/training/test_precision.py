@@ -1,4 +1,4 @@
-"""bf16 or fp32, whichever is faster here: to find out changes nothing."""
+"""bf16 or fp32, whichever is faster here; the test for it changes nothing."""
 
 from __future__ import annotations
 

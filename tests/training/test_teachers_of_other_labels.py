@@ -1,4 +1,4 @@
-"""A teacher that tells other classes apart than its student."""
+"""A teacher with other classes than its student."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning from trained networks and from FER+ votes besides the labels."""
+"""Learning from trained networks and FER+ votes in addition to labels."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shuffled(data: Dataset) -> Dataset:
-    """Return the data with labels that say nothing; the digest stays, so that teachers are taken."""
+    """Return the data with meaningless labels; the digest stays, so that teachers are accepted."""
     labels = data.labels.copy()
     labels[data.splits == 0] = np.random.default_rng(1).permutation(labels[data.splits == 0])
     return dataclasses.replace(data, labels=labels)
 
 
 def votes(data: Dataset, path: Path) -> Path:
-    """Write a table in which everybody sees what the label says."""
+    """Write a table in which all votes agree with the label."""
     lines = ["Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"]
     place = {"angry": 4, "disgust": 5, "fear": 6, "happy": 1, "sad": 3, "surprise": 2, "neutral": 0}
     for label, split in zip(data.labels, data.splits, strict=True):
@@ -86,7 +86,7 @@ def test_votes_are_learned_by_outputs_that_the_checkpoint_does_not_have(tmp_path
 
 
 def test_the_votes_loss_is_added_with_its_weight(tmp_path: Path) -> None:
-    """Of ten kinds a network that has learned nothing yet gives each a tenth: a loss of ln 10."""
+    """An untrained network gives each of ten classes a tenth: a loss of ln 10."""
     data = stripes()
     path = votes(data, tmp_path / "votes.csv")
     still = ("phases.0.lr=1e-9", "augment.mixup=0.0", f"teaching.votes={path}")
@@ -132,7 +132,7 @@ def test_mixed_images_have_mixed_votes(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(F, "cross_entropy", note)
     settings = (f"teaching.votes={votes(data, tmp_path / 'votes.csv')}", "augment.mixup=1.0")
     train(small_recipe(*settings, epochs=1), data, tmp_path / "run")
-    assert (torch.cat(asked) < 0.95).float().mean() > 0.5  # unmixed, all of the ten see the same
+    assert (torch.cat(asked) < 0.95).float().mean() > 0.5  # unmixed, all ten see the same
 
 
 def test_several_teachers_teach_their_mean(teacher: Path, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_logit_adjustment_has_rare_classes_named_more_often(tmp_path: Path) ->
     data = stripes()
     rare = np.flatnonzero(data.labels == 0)[10:]
     labels = data.labels.copy()
-    labels[rare] = 1  # pictures of the first class that are called the second: the first is rare and hard to tell
+    labels[rare] = 1  # pictures of the first class labelled as the second: the first is rare and hard to classify
     data = dataclasses.replace(data, labels=labels)
     named = []
     for power in (0.0, 1.0):
@@ -260,7 +260,7 @@ def test_a_higher_temperature_leaves_gradients_as_large() -> None:
 
 @contextmanager
 def interrupted_after(steps: int) -> Iterator[None]:
-    """Let a training think that someone pressed Ctrl-C."""
+    """Simulate Ctrl-C during a training."""
     asked = itertools.count(1)
 
     @contextmanager
@@ -348,7 +348,7 @@ def test_a_teacher_of_another_size_colour_and_scaling_answers_as_on_its_own_inpu
     seen = torch.from_numpy(student.preprocessing.apply(data.images[:64]))
     wanted = checkpoint.build(checkpoint.read(run))(own).softmax(1)
     got = teachers.probabilities(seen, 1.0)
-    assert (got.argmax(1) == wanted.argmax(1)).float().mean() > 0.9  # resized twice, so not to the last digit
+    assert (got.argmax(1) == wanted.argmax(1)).float().mean() > 0.9  # resized twice, so not exact to the last digit
     assert torch.allclose(got.sum(1), torch.ones(64))
 
 

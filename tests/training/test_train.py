@@ -27,7 +27,7 @@ from tests.helpers.stripes import small_recipe, stripes
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    """Return those that learn, their average, and those that were kept."""
+    """Return the trained weights, their average, and the saved ones."""
     saved = state.read(run / "last.json")
     kinds = {"model": saved["model"], "selected": saved["selected"], "kept": checkpoint.read(run).weights}
     return {f"{kind} {name}": value for kind, values in kinds.items() for name, value in values.items()}
@@ -143,7 +143,7 @@ def test_the_log_has_one_line_for_each_epoch(tmp_path: Path) -> None:
 def test_the_log_has_the_rate_of_the_epoch_itself_not_of_the_next(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    losses = iter((1.0, 2.0, 3.0, 4.0))  # after the second epoch the plateau's patience is at its end
+    losses = iter((1.0, 2.0, 3.0, 4.0))  # after the second epoch the plateau's patience is exhausted
     monkeypatch.setattr("edgefer.training.trainer._validate", lambda *_: (next(losses), 0.5))
     plateau = ("schedule=plateau", "warmup_epochs=0", "plateau_patience=0", "plateau_factor=0.1", "lr=0.01")
     train(small_recipe(*(f"phases.0.{each}" for each in plateau), epochs=4), stripes(), tmp_path)
@@ -161,7 +161,7 @@ def test_a_run_that_goes_on_with_other_threads_says_that_its_last_bits_will_diff
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
-        for _ in range(2):  # what it began with is remembered
+        for _ in range(2):  # the initial weights are recorded
             train(small_recipe(epochs=1), stripes(), tmp_path, resume=True)
             assert f"began with {threads} CPU threads and continues with {threads + 1}" in capsys.readouterr().err
     finally:
@@ -173,7 +173,7 @@ def test_training_never_opens_the_test_split(tmp_path: Path) -> None:
     opened: set[int] = set()
 
     class Guarded(np.ndarray):
-        """Pixels that note which rows were read."""
+        """Pixels that record which rows were read."""
 
         def __getitem__(self, key):  # type: ignore[no-untyped-def]
             if isinstance(key, np.ndarray):
@@ -215,7 +215,7 @@ trainer.train(recipe, stripes(), Path(sys.argv[1]), resume=len(sys.argv) > 3)
 
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_to_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
-    # mixup draws from numpy's generator, erasing from torch's, and plateau has a state of its own
+    # mixup uses numpy's generator, erasing torch's, and plateau has its own state
     settings = """
         "augment.mixup=0.4", "augment.erase=0.5", "train.precision=bf16",
         "phases.0.schedule=plateau", "phases.0.warmup_epochs=0"
@@ -242,7 +242,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights_bit_for_bit(tmp_path:
 
 @pytest.mark.parametrize("order", ["the head first", "the head last"])
 def test_a_run_goes_on_across_the_border_of_two_phases(tmp_path: Path, order: str) -> None:
-    """What is frozen has no say in the norm of the gradient, whether it had learned in this process or not."""
+    """Frozen parameters don't affect the gradient norm, trained earlier in this process or not."""
     two = small_recipe("train.clip_gradient=0.1", epochs=2)
     head = two.phases[0].model_copy(update={"name": "head", "train": ("head",), "freeze_batchnorm": True, "epochs": 1})
     phases = (head, two.phases[0].model_copy(update={"epochs": 1}))
@@ -300,7 +300,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_130(tmp_path: Path) -> None:
     assert process.wait() == 130
     assert "resume with: edgefer train --resume 'my run'" in rest
     assert state.read(tmp_path / "my run" / "last.json")["progress"]["epoch"] >= 1
-    assert checkpoint.read(tmp_path / "my run").epochs is None  # not over, whatever comes
+    assert checkpoint.read(tmp_path / "my run").epochs is None  # not finished, in any case
 
 
 _SMALL = ("model.args.widths=[8]", "model.args.blocks=[1]", "train.batch_size=32", "train.precision=fp32")
@@ -314,7 +314,7 @@ def _write_folders(data: Dataset, folder: Path) -> None:
 
 
 def test_weights_that_are_not_finite_never_become_the_best(tmp_path: Path) -> None:
-    # One step an epoch: its loss is finite, the weights it leaves are not.
+    # One step an epoch: its loss is finite, but the resulting weights are not.
     wild = small_recipe("phases.0.lr=1e38", "train.ema=0.0", "phases.0.warmup_epochs=0", epochs=2)
     with pytest.raises(Diverged, match="epoch 1"):
         train(wild, stripes(train=35), tmp_path / "run")
@@ -369,7 +369,7 @@ def test_early_stopping_ends_a_run_that_does_not_get_better(tmp_path: Path) -> N
     recipe = small_recipe("phases.0.lr=1e-12", "train.ema=0.0", "train.early_stopping=2", epochs=9)
     epochs = train(recipe, stripes(), tmp_path / "run").epochs
     assert epochs < 9
-    assert checkpoint.read(tmp_path / "run").epochs == epochs  # the checkpoint knows that this was all
+    assert checkpoint.read(tmp_path / "run").epochs == epochs  # the checkpoint knows that training is complete
 
 
 def test_a_mistake_in_a_later_phase_is_said_before_the_first_one_runs(tmp_path: Path) -> None:
@@ -422,7 +422,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_state_with_a_damaged_part_is_refused_or_does_not_matter(
     tmp_path: Path, left: Path, key: str, value: object
 ) -> None:
-    """Whoever damages a state that has no digest, or writes another one."""
+    """Damage to a state without a digest, or with a recomputed one."""
     run = tmp_path / "run"
     shutil.copytree(left, run)
     saved = state.read(run / "last.json")
@@ -435,7 +435,7 @@ def test_a_state_with_a_damaged_part_is_refused_or_does_not_matter(
 
 
 def test_a_validation_loss_that_is_not_finite_is_said_of_the_epoch(tmp_path: Path) -> None:
-    """A state that was saved between an epoch's last step and its validation: no step runs after the resume."""
+    """A state saved between an epoch's last step and its validation: no step runs after the resume."""
     train(small_recipe(epochs=1), stripes(), tmp_path / "run")
     saved = state.read(tmp_path / "run" / "last.json")
     saved["progress"] |= {

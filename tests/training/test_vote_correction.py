@@ -1,4 +1,4 @@
-"""Votes of other people that inform teachers, who know their pupils' labels by heart."""
+"""Vote-corrected teachers that have memorized their students' labels, with other people's votes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgefer.training import vote_correction
 
 
 def votes_and_labels(count: int = 600, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Ten people who see a class a little less surely than its label says it."""
+    """Ten people who are slightly less sure of a class than its label."""
     random = np.random.default_rng(0)
     truth = random.integers(0, classes, count)
     seen = np.where(random.random((count, 10)) < 0.6, truth[:, None], random.integers(0, classes + 1, (count, 10)))

@@ -1,7 +1,7 @@
-"""A machine whose GPU is a stand-in, for programs that tests start: put this folder on PYTHONPATH.
+"""Installs a fake GPU in programs that tests start: put this folder on PYTHONPATH.
 
-Python imports a module of this name when it starts. The driver is `libcuda.c`, TensorRT's runtime ONNX Runtime
-(`fake_gpu`); with STAND_IN_TENSORRT=0 TensorRT is missing, with
+Python imports a module with this name when it starts. The driver is `libcuda.c`, TensorRT's runtime is ONNX Runtime
+(`fake_gpu`). STAND_IN_TENSORRT=0 removes TensorRT, and
 STAND_IN_GPUS=0 the GPU. Fresh processes of a bench inherit all of it.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 if "STAND_IN" in os.environ:
-    del os.environ["STAND_IN"]  # what is imported below may start Python
+    del os.environ["STAND_IN"]  # imports below may start Python
     os.environ["FAKE_CUDA_DEVICES"] = os.environ.get("STAND_IN_GPUS", "1")
     from tests.helpers import fake_gpu
 
@@ -25,7 +25,7 @@ if "STAND_IN" in os.environ:
 
         from edgefer.backends.tensorrt import builder
 
-        sys.modules["tensorrt"] = tensorrt_rtx  # the same API, and another number
+        sys.modules["tensorrt"] = tensorrt_rtx  # the same API, another number
         builder._OLDEST = 1
         builder.build = lambda content, *_, **__: builder.Built(content, tensorrt_rtx.__version__, (), 0.1)
         builder.load = lambda content, *_, **__: fake_gpu.Engine(content, 32, tensorrt_rtx, cuda)
