@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# What edgefer does on real hardware, in at most 12 minutes, into one folder to send back. For an hour of a rented Jetson
-# or NVIDIA card, in an environment that has edgefer (docs/devices.md):
+# Tests and measures edgefer on real hardware in at most 12 minutes, and writes one folder to send back. Run it on a
+# Jetson or NVIDIA GPU, rented for an hour, in an environment with edgefer (docs/devices.md):
 #
 #     bash benchmarks/runtimes/board.sh [FOLDER]
 #
 # Settings, from the environment:
-#   PYTHON         that has edgefer; default python3
+#   PYTHON         a Python with edgefer; default: python3
 #   DEVICE         jetson, tensorrt or rtx; default: jetson on a Jetson, tensorrt elsewhere
 #   DATA           fer2013.zip; without it synthetic faces, and no accuracy
-#   VIDEO          a file with faces for the live section; default: one is drawn
-#   BUNDLES        default: edgefer-nano edgefer-small edgefer-base. These have FP16 and INT8; a bundle of yours with
-#                  FP32 gets its FP32 measured too
-#   SECONDS_EACH   that each network is timed for; default 2
-#   IMAGES         that numerics are compared on; default 3589
+#   VIDEO          a file with faces for the live section; default: a synthetic one
+#   BUNDLES        default: edgefer-nano edgefer-small edgefer-base. These have FP16 and INT8; FP32 is measured if
+#                  your bundle has it
+#   SECONDS_EACH   timing of each network in seconds; default: 2
+#   IMAGES         images for the comparison of numerics; default: 3589
 #
 # summary.txt has a line for each section: ran, stand-in (a test's GPU, no hardware), missing (and what) or failed.
 # Exit code: 0 all ran; 3 TensorRT is missing, nothing was measured; 1 a section failed.
@@ -40,13 +40,13 @@ fi
 mkdir -p "$out" || exit 2
 ran=ran
 failed=0
-deadline=$((SECONDS + 720)) # whatever takes long is ended then
+deadline=$((SECONDS + 720)) # longer commands are stopped
 
 say() { # say SECTION STATE [WHY]
     printf '%-22s %-9s %s\n' "$1" "$2" "${3:-}" | tee -a "$out/summary.txt"
 }
 
-section() { # section NAME LIMIT_SECONDS COMMAND...: its output goes to NAME.out and NAME.err
+section() { # section NAME LIMIT_SECONDS COMMAND...: writes its output to NAME.out and NAME.err
     local name=$1 limit=$2 start=$SECONDS code why
     shift 2
     [ "$limit" -le $((deadline - SECONDS)) ] || limit=$((deadline - SECONDS))
@@ -56,7 +56,7 @@ section() { # section NAME LIMIT_SECONDS COMMAND...: its output goes to NAME.out
     fi
     timeout --kill-after=10 "$limit" "$@" >"$out/$name.out" 2>"$out/$name.err" </dev/null
     code=$?
-    # A test's GPU says so by its name; every section from here on says it too.
+    # A test's GPU is recognized by its name; all later sections then report stand-in.
     ! grep -q 'Fake GPU' "$out/tensorrt.out" 2>/dev/null || ran=stand-in
     why=$(grep -v '^$' "$out/$name.err" | tail -n 1 | cut -c 1-160)
     case $code in
@@ -80,7 +80,7 @@ finish() { # finish EXIT_CODE
     exit "$1"
 }
 
-# What the board says of itself goes first: it is what a bug report needs, whatever comes after.
+# The board's own description comes first: a bug report needs it even if the rest fails.
 edgefer doctor 60 doctor --json
 if ! section tensorrt 60 "$python" "$root/benchmarks/runtimes/board.py" check "$device"; then
     for name in build numerics predict live bench; do
@@ -101,7 +101,7 @@ elif section video 60 "$python" "$root/benchmarks/runtimes/board.py" video "$out
 else
     say live missing "no VIDEO, and none could be drawn: pip install 'edgefer[live]'"
 fi
-for name in "${bundles[@]}"; do # one after another: what comes too late loses its own figures alone
+for name in "${bundles[@]}"; do # one by one: a timeout only loses its own figures
     edgefer "bench-$(basename "$name")" 300 bench "$name" --device "$device" --device cpu --seconds "$seconds" \
         --measure throughput "${data[@]}" --out "$out/bench/$(basename "$name")"
 done

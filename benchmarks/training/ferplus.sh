@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# FER+ in eight classes, by its paper's protocol (majority of ten votes): edgefer-small's recipe, begun with edgefer-small's weights.
+# FER+ in eight classes, by its paper's protocol (majority of ten votes): edgefer-small's recipe, initialized with its weights.
 #
 #     bash benchmarks/training/ferplus.sh fer2013.zip fer2013new.csv FOLDER
 #
-# INT8 is calibrated alone: fine-tuning is not needed where calibrating loses nothing (`compress` says so).
-# About 40 minutes on one core. Killed and started again, it goes on where it was. FOLDER/*.json and the log are what
-# benchmarks/results/ferplus has; benchmarks/readme.py makes the table in docs/results.md of them.
+# INT8 is only calibrated: fine-tuning is not needed if calibration loses nothing (`compress` reports it).
+# About 40 minutes on one core. Run again after a kill, it resumes. benchmarks/results/ferplus holds FOLDER/*.json and
+# the log; benchmarks/readme.py makes the table in docs/results.md from them.
 set -euo pipefail
 data=$1 votes=$2 out=$3
 mkdir -p "$out"
 edgefer=(python3 -W ignore -m edgefer)
 printf 'path = "%s"\nlabels = "%s"\n' "$(realpath "$data")" "$(realpath "$votes")" > "$out/ferplus.toml"
 
-once() { # FILE COMMAND...: its JSON without the folder of this machine, unless that is there
+once() { # FILE COMMAND...: write its JSON without this machine's folder, unless FILE exists
     [ -s "$1" ] && return
     "${@:2}" --json > "$1.part"
     sed -i "s|$(realpath "$out")/||g" "$1.part"

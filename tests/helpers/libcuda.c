@@ -1,8 +1,9 @@
-/* A stand-in for NVIDIA's driver, for machines without one: "device" memory is memory of this process, a stream runs
- * what is queued at once, and a graph that is being recorded notes copies and calls for later. As in the real one, each thread
- * has a stack of contexts of its own, and a call that needs a context fails in a thread without one. It counts what is taken and not given back, and fails, with CUDA_ERROR_OUT_OF_MEMORY, the call that FAKE_CUDA_FAIL
- * names. Of 8 GiB, a context holds 300 MiB, what is taken its bytes, a graph 64 KiB, and fake_use() adds what TensorRT
- * would take. FAKE_CUDA_DEVICES says how many GPUs there are (0), FAKE_CUDA_INTEGRATED makes them integrated ones.
+/* A fake NVIDIA driver for machines without a GPU: "device" memory is process memory, a stream runs queued work at once,
+ * and a graph in recording stores copies and calls for later. As in the real driver, each thread has its own context
+ * stack, and a call that needs a context fails without one. It counts unreleased resources. The call named by
+ * FAKE_CUDA_FAIL fails with CUDA_ERROR_OUT_OF_MEMORY. Of 8 GiB, a context takes 300 MiB, an allocation its bytes, a graph
+ * 64 KiB, and fake_use() adds TensorRT's share. FAKE_CUDA_DEVICES is the number of GPUs (0); FAKE_CUDA_INTEGRATED makes
+ * them integrated.
  *
  * Built by the tests: cc -shared -fPIC -Wl,-soname,libcuda.so.1 -o libcuda.so.1 libcuda.c -ldl
  */
@@ -161,7 +162,7 @@ Status cuGetErrorName(Status status, const char **name) {
 }
 Status cuGetErrorString(Status status, const char **text) { return cuGetErrorName(status, text); }
 
-/* cuda.bindings asks for a name without its version, and for the version apart. */
+/* cuda.bindings requests the name and the version separately. */
 Status cuGetProcAddress_v2(const char *symbol, void **function, int version, uint64_t flags, int *found) {
     char versioned[128] = "";
     strncat(versioned, symbol, sizeof versioned - 16);

@@ -1,5 +1,5 @@
-"""A fake root folder with RAPL's counters, in the format of the kernel's powercap documentation: no processor of ours
-has any to read.
+"""A fake root folder with RAPL's counters, in the format of the kernel's powercap documentation: none of our CPUs
+has readable ones.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def test_checkpoints_are_in_a_wheel_of_their_own_and_of_the_same_version(wheel: 
 
 
 def install(python: str, folder: Path, *packages: str | Path) -> Device:
-    """Install packages into a virtual environment of their own."""
+    """Install packages into a separate virtual environment."""
     subprocess.run([python, "-m", "venv", folder / "venv"], check=True)
     inside = folder / "venv" / "bin" / "python"
     subprocess.run([inside, "-m", "pip", "--quiet", "install", *packages], check=True)

@@ -1,9 +1,9 @@
-// What benchmarks/web/web.py asks for. Every system takes a canvas and answers with a label, or with faces.
+// Functions for benchmarks/web/web.py. Every system takes a canvas and returns a label, or faces.
 
 const MODULES = { "edgefer large": ["edgefer.js", "large"], "edgefer small": ["edgefer.js", "small"], "face-api": ["face-api.js"], human: ["human.js"] };
 const SIDE = 48;
 const running = {};
-let faces = null; // all pictures of faces, one after another
+let faces = null; // all face pictures, one after another
 
 async function start(name) {
   const [module, folder] = MODULES[name];
@@ -11,14 +11,14 @@ async function start(name) {
   return running[name];
 }
 
-/** Return milliseconds since the page was asked for until a system has found and judged the face of a picture. */
+/** Return the milliseconds from the page request until a system has classified the face in a picture. */
 export async function firstAnswer(name, address) {
   const [system, canvas] = await Promise.all([start(name), pictureAt(address)]);
   const [face] = await system.faces(canvas);
   return { ms: performance.now(), face: face ?? null };
 }
 
-/** Return what a system says of faces that are cut out. */
+/** Return a system's labels of cropped faces. */
 export async function labels(name, first, count) {
   const system = await start(name);
   const found = [];
@@ -26,12 +26,12 @@ export async function labels(name, first, count) {
   return found;
 }
 
-/** Return milliseconds of each system in turn: of a face that is cut out, or of a whole picture. */
+/** Return milliseconds of each system, timed in turn, for a cropped face or a whole picture. */
 export async function inTurn(names, what, rounds, address) {
   const systems = [];
   for (const name of names) systems.push(await start(name));
   const taken = names.map(() => []);
-  for (let round = -3; round < rounds; round++) { // three to warm up
+  for (let round = -3; round < rounds; round++) { // three warm-up rounds
     const canvas = what === "judge" ? await faceAt(Math.max(round, 0)) : await pictureAt(address);
     for (const [at, system] of systems.entries()) {
       const start_ = performance.now();
@@ -42,7 +42,7 @@ export async function inTurn(names, what, rounds, address) {
   return taken;
 }
 
-/** Return the faces that a system finds in pictures. */
+/** Return a system's detected faces in pictures. */
 export async function find(name, addresses) {
   const system = await start(name);
   const found = [];

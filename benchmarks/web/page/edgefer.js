@@ -1,4 +1,4 @@
-// One form of edgefer: the folder that `edgefer export web` wrote.
+// One web build of edgefer: the folder written by `edgefer export web`.
 
 export async function start(folder) {
   const { about, open, pictureOf } = await import(`/${folder}/edgefer.js`);

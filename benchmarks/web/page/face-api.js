@@ -1,4 +1,4 @@
-// @vladmandic/face-api: its tiny detector and its expression network, in its WebAssembly backend.
+// @vladmandic/face-api: tiny detector and expression network, in its WebAssembly backend.
 
 const NAMES = { angry: "angry", disgusted: "disgust", fearful: "fear", happy: "happy", sad: "sad", surprised: "surprise", neutral: "neutral" };
 

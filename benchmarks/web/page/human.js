@@ -1,4 +1,4 @@
-// @vladmandic/human with detector and emotion network alone, in its WebAssembly backend.
+// @vladmandic/human with only detector and emotion network, in its WebAssembly backend.
 
 const LABELS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]; // src/gear/emotion.ts
 
@@ -14,11 +14,11 @@ export async function start() {
   });
   await human.load();
   const { tf } = human;
-  let network = null; // the same one once more: `human` has no way to it for a face that is cut out
+  let network = null; // loaded again: `human` has no access to it for a cropped face
 
   async function judge(canvas) {
     network ??= await tf.loadGraphModel("/human/models/emotion.json");
-    const output = tf.tidy(() => { // as src/gear/emotion.ts does it
+    const output = tf.tidy(() => { // as in src/gear/emotion.ts
       const resized = tf.image.resizeBilinear(tf.browser.fromPixels(canvas).toFloat().div(255).expandDims(0), [64, 64], false);
       return network.execute(tf.sum(tf.mul(resized, [0.2989, 0.5870, 0.1140]), 3, true).sub(0.5).mul(2));
     });
