@@ -11,15 +11,15 @@ from torch.optim.swa_utils import update_bn
 
 from edgefer.errors import InputError
 
-# torch's names and those of timm's own modules.
+# Class names in torch and timm.
 _REPLACED = ("HardSwish", "HardSwishMe", "Hardswish", "SiLU", "Swish", "SwishMe")
 _BATCH = 50
 
 
 def with_relu(network: nn.Module, images: Tensor) -> tuple[nn.Module, dict[str, int]]:
-    """Return a copy of `network` with ReLU instead of SiLU and HardSwish, and their numbers.
+    """Return a copy of `network` with ReLU instead of SiLU and HardSwish, and the count of each.
 
-    BatchNorm's mean and variance are measured again on `images`, since ReLU changes its
+    BatchNorm's mean and variance are re-estimated on `images`, since ReLU changes its
     inputs. The copy still has to be fine-tuned. Gates (Sigmoid, HardSigmoid) stay.
 
     Args:

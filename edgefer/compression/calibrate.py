@@ -32,18 +32,18 @@ class Scheme(BaseModel):
 
 
 def schemes() -> list[str]:
-    """Return the names of the schemes that come with edgefer."""
+    """Return the names of the shipped schemes."""
     return sorted(path.stem for path in paths.shipped("calibration").glob("*.toml"))
 
 
 def load(name: str) -> Scheme:
-    """Return a scheme, checked.
+    """Read and validate a scheme.
 
     Args:
         name: one of `schemes`, or the path of a TOML file.
 
     Raises:
-        InputError: the scheme is unknown, does not parse, or uses other than training images.
+        InputError: the scheme is unknown, does not parse, or doesn't use training images.
     """
     path = paths.shipped("calibration") / f"{name}.toml" if name in schemes() else Path(name)
     if not path.exists():
@@ -82,7 +82,7 @@ def choose(scheme: Scheme, training: Split, dataset: Dataset) -> Split:
     if outside.size:
         row = training.rows[outside[0]]
         raise InputError(f"calibration needs images of the train split; row {row} is in an evaluation split")
-    # RandomState and not default_rng: numpy promises that its numbers never change (NEP 19).
+    # RandomState instead of default_rng: numpy guarantees that its numbers never change (NEP 19).
     random = np.random.RandomState(scheme.seed)
     counts = _shares(np.bincount(training.labels), min(scheme.images, len(training)))
     chosen = [

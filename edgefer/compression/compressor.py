@@ -281,7 +281,7 @@ def _write_diagnosis(job: CompressSetup, folder: Path, damages: list[Damage], no
 
 
 def _complaints(config: CompressConfig, student: _Student, verdict: Verdict, speed: Speed, gain: Worth) -> list[str]:
-    """Return why the bundle is rejected, or an empty string."""
+    """Return why the bundle is rejected, or an empty list."""
     complaints = []
     if verdict.drop > config.max_drop + _ROUNDING and (student.worthwhile or config.ptq):
         lr = student.settings.lr if student.settings else 0.0

@@ -20,7 +20,7 @@ _FEW = 100  # images below which a fitted temperature is mostly chance
 
 
 def fit(name: str, logits: NDArray[np.float32], split: Split) -> bundle.Confidence:
-    """Return the most probable temperature given a split, and the calibration error with and without it.
+    """Return the most probable temperature for a split, and the calibration error with and without it.
 
     It minimizes cross-entropy, pulled towards 1 for few images: log(temperature) has a normal prior
     around 0.

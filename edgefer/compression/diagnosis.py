@@ -24,7 +24,7 @@ from edgefer.graph.observation import observe
 from edgefer.lines import cell
 from edgefer.preprocessing import Preprocessing
 
-IMAGES = 1000  # of the validation split: two runs over the same images need fewer than two over different ones
+IMAGES = 1000  # of the validation split: paired runs need fewer images than independent ones
 _SNR_IMAGES = 32
 _TIMED_IMAGES = 8
 # For each of hundreds of networks.
@@ -39,8 +39,8 @@ class Damage:
         part: kept in FP32, all else unchanged.
         loss: cross-entropy lost in INT8, on the validation images' labels: the ranking. Accuracy moves only
             by whole images, and does not show tensors that are close to changing one.
-        gained: images that are right with the part in FP32 and wrong with it in INT8.
-        lost: the other way round.
+        gained: images correct only with the part in FP32.
+        lost: images correct only with the part in INT8.
         accuracy: their difference, in points.
         snr: of a tensor, power of the values over power of the rounding and clipping, in dB; None for a layer.
         milliseconds: added latency with the part in FP32, batch 1, one thread.

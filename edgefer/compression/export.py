@@ -1,4 +1,4 @@
-"""From torch to ONNX."""
+"""Exports torch networks to ONNX."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LINE = 200
 
 
 def fp32(network: nn.Module, example: Tensor) -> ModelProto:
-    """Return a network as ONNX, BatchNorm folded, the batch axis open.
+    """Return a network as ONNX, with BatchNorm folded and a dynamic batch axis.
 
     Args:
         network: in eval mode.

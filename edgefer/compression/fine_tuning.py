@@ -41,8 +41,8 @@ Stage = Literal["relu", "int8"]
 STAGES: dict[Stage, str] = {"relu": "fine-tuning with ReLU", "int8": "INT8 fine-tuning"}
 # Relative to the initial rate of the recipe's last phase. INT8 starts close to FP32, new activations far away.
 _LR_SHARE: dict[Stage, float] = {"relu": 0.25, "int8": 0.01}
-# For INT8 with Adam and AdamW, whose step size does not depend on the gradient. After the same number of steps
-# MobileNetV4 was closer to FP32 with it than with a tenth of it and with four times as much.
+# For INT8 with Adam and AdamW, which normalize gradients. MobileNetV4 got closer to FP32 with this rate than
+# with a tenth or four times of it, after the same number of steps.
 _ADAPTIVE_LR = 1e-4
 
 
@@ -132,7 +132,7 @@ def finetune(
         training: images to learn from, with the recipe's augmentation.
         validation: images that select the best epoch.
         recipe: of the checkpoint: augmentation, preprocessing, batch size, kind of optimizer.
-        plan: how long and how fast.
+        plan: length and learning rate.
         work: folder for the state, resumed if present.
         notes: saved in the state, for resuming.
         where: saved next to it (`edgefer.learning.private`), for a resume on this machine.
@@ -232,7 +232,7 @@ def finetune(
                 f"{STAGES[plan.stage]}, epoch {line['epoch']} of {plan.epochs}: val accuracy {100 * accuracy:.2f} %"
             )
             running.save()
-            running.seconds()  # of checking and saving belong to no epoch
+            running.seconds()  # exclude checking and saving from the next epoch
     student.load_state_dict(best)
     return progress
 

@@ -46,7 +46,7 @@ def repair(
     Parts are ordered by the cross-entropy they cost over the milliseconds they save, which is measured, so another
     run may order them differently. One part is kept in FP32, then two more, then four; after each step
     the worst of the rest are measured again, since parts interact. The last step is halved as long as the network
-    passes. Then each of the 16 slowest parts is quantized again if the network passes without it.  The images that
+    passes. Then each of the 16 slowest parts is quantized again if the network passes without it. The images that
     select the parts also evaluate them, so the result is slightly optimistic.
 
     Args:

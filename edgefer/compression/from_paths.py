@@ -1,4 +1,4 @@
-"""`edgefer.compress`: checkpoint and data by name or path."""
+"""`edgefer.compress`: compress from the names or paths of checkpoint and data."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def compress(
     True
 
     Args:
-        checkpoint: a training's folder, or the name of a network that comes with edgefer; by default the newest in
+        checkpoint: a training's folder, or the name of a pretrained network; by default the newest in
             ``runs/train``.
-        data: what it was trained on: a data set or its path; by default as `edgefer.data.find` finds it.
+        data: its training data set or the path; by default the one that `edgefer.data.find` finds.
         out: folder for the bundle; by default a new one in ``runs/compress``.
         config: all settings.
 
@@ -44,7 +44,7 @@ def compress(
         GateFailed: INT8 lost too much accuracy or gains too little; the bundle is in ``<out>.rejected``.
         InputError: checkpoint, data and settings don't fit each other, or `out` exists.
         MissingExtra: the extra ``compress`` is not installed.
-        Interrupted: Ctrl-C; ``edgefer compress --resume`` goes on.
+        Interrupted: Ctrl-C; run ``edgefer compress --resume``.
     """
     try:
         from edgefer.compression import compressor

@@ -64,18 +64,18 @@ def judge(
 
 
 def _run_by(name: str) -> str:
-    """Return what ran an INT8 network: ONNX Runtime also runs graphs for other runtimes."""
+    """Return the runtime that ran an INT8 network: ONNX Runtime also runs graphs for other runtimes."""
     runtime, here = registry.runtime_of(name.removeprefix("int8-")), onnxruntime.BACKEND.title
     return here if runtime == here else f"{here}, standing in for {runtime}"
 
 
 def predictions(model: ModelProto, spec: Preprocessing, split: Split, description: str) -> NDArray[np.int64]:
-    """Return what a network predicts for each image of a split, (n,), run by ONNX Runtime with all its optimizations.
+    """Return a network's prediction for each image of a split, (n,), by ONNX Runtime with all optimizations.
 
     Args:
         model: float32 (N, C, H, W) in, logits out.
         spec: of its input.
-        split: which images.
+        split: the images.
         description: label of the progress bar.
     """
     return np.asarray(logits(model, spec, split, description).argmax(1), np.int64)
@@ -146,7 +146,7 @@ def interval(gained: int, lost: int, images: int) -> Interval:
     Args:
         gained: images that only the second network gets right.
         lost: images that only the first gets right.
-        images: all of them.
+        images: total number of images.
     """
     z = float(norm.ppf(0.975))
     estimate = (gained - lost) / images

@@ -18,15 +18,15 @@ except ModuleNotFoundError as missing:
 
 _COLORS = {"layer": "#4c6a92", "weight": "#c2703d", "activation": "#3c8f6f"}
 _MARKERS = {"layer": "s", "weight": "o", "activation": "^"}
-_WORST = 15  # that get a bar
-_NAMED = 3  # that get their name beside their point
+_WORST = 15  # parts with a bar
+_NAMED = 3  # points with a label
 
 
 def draw(file: Path, damages: Sequence[Damage], title: str) -> None:
     """Draw the worst parts as bars, and every tensor's damage over its SNR, as PNG.
 
     Args:
-        file: to write.
+        file: the output file.
         damages: from `diagnose`, worst first.
         title: of the plot.
     """

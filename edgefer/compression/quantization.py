@@ -29,7 +29,7 @@ class Root(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what the network returns."""
+        """Run the network."""
         out: Tensor = self.network(x)
         return out
 
@@ -69,8 +69,8 @@ def quantize(
     settings = nncf.AdvancedQuantizationParameters(
         batchwise_statistics=True,  # each image has its own range, for any _BATCH
         overflow_fix=nncf.OverflowFix.ENABLE if half_range else nncf.OverflowFix.DISABLE,
-        # It shifts the biases by its estimate of INT8's error. Measured on a FER2013 network, INT8 agreed with
-        # FP32 on 89 % of the images with the shift and on 97 % without; fine-tuning corrects biases anyway.
+        # Bias correction hurts: on a FER2013 network, INT8 agreed with FP32 on 89 % of the images with it and
+        # on 97 % without. Fine-tuning corrects biases anyway.
         disable_bias_correction=True,
         # Without per_channel=False depthwise inputs get a scale for each channel, which neither target fuses.
         activations_quantization_params=QuantizationParameters(mode=QuantizationScheme.SYMMETRIC, per_channel=False),
@@ -123,7 +123,7 @@ class Layer:
     """An operation that can be quantized.
 
     Attributes:
-        nncf: NNCF's name of it.
+        nncf: its name in NNCF.
         module: path of its module, ``stages.0.conv1.0``; empty for the network itself.
         names: possible names in an exported graph, ``stages.0.conv1.0.Conv``.
     """
@@ -133,7 +133,7 @@ class Layer:
     names: tuple[str, ...]
 
     def fits(self, pattern: str) -> bool:
-        """Whether a pattern matches it, or one of the modules that contain it."""
+        """Return whether a pattern matches the operation or a module that contains it."""
         parts = self.module.split(".")
         around = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
         return any(fnmatchcase(name, pattern) for name in (*self.names, *around) if name)
@@ -167,7 +167,7 @@ def layers(network: nn.Module, example: Tensor) -> list[Layer]:
     return found
 
 
-# torch's functions and the ONNX operators that they become.
+# torch functions and their ONNX operators.
 _OPERATIONS = {
     "adaptive_avg_pool2d": ("GlobalAveragePool", "AveragePool"),
     "add": ("Add",),
@@ -213,7 +213,7 @@ def strip(quantized: nn.Module, example: Tensor) -> nn.Module:
     """Return a copy with torch's own fake quantizers in place of NNCF's, ready for export.
 
     Raises:
-        InputError: NNCF leaves one of its own quantizers, for which no runtime has an operator.
+        InputError: NNCF left one of its own quantizers, which no runtime supports.
     """
     nncf = load_nncf()
     from nncf.torch.function_hook.wrapper import get_hook_storage
@@ -229,7 +229,7 @@ def strip(quantized: nn.Module, example: Tensor) -> nn.Module:
         seen.add(quantizer)
     for _, quantizer in hooks.named_hooks():
         if quantizer.per_channel and quantizer.scale.numel() == 1:
-            # NNCF takes axis 0 for that of the only channel, which may be another axis.
+            # NNCF assumes axis 0 for the only channel, which may be wrong.
             quantizer._scale_shape = (1,)
     with quiet(), torch.no_grad():
         stripped = nncf.torch.strip(stripped, do_copy=False, example_input=example)

@@ -23,7 +23,7 @@ from edgefer.graph.fp16 import to_fp16
 from edgefer.recipes import Recipe
 
 _IMAGES = 3  # more than one: the batch axis must be open
-_ALIKE = 1e-2  # of the largest logit: how far ONNX Runtime's FP32 may be from torch's
+_ALIKE = 1e-2  # tolerance of ONNX Runtime's FP32 against torch, relative to the largest logit
 _PACKAGES = ("torch", "timm", "nncf", "onnx", "onnxruntime")
 
 
@@ -33,7 +33,7 @@ def rehearse(recipe: Recipe, classes: int) -> None:
     Passed networks are cached, with their notes and versions.
 
     Args:
-        recipe: of the coming training.
+        recipe: the planned training's recipe.
         classes: number of classes.
 
     Raises:

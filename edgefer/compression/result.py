@@ -23,9 +23,9 @@ class CompressResult:
         tuned: epochs of fine-tuning.
         passed: False if an INT8 network lost too much validation accuracy, is too slow, or gains neither bytes nor
             8-bit arithmetic.
-        integer_share: of the multiply-accumulates, those in ONNX Runtime's 8-bit kernels, 0 to 1.
+        integer_share: share of multiply-accumulates in ONNX Runtime's 8-bit kernels, 0 to 1.
         accuracy: of each network on the validation split, 0 to 1.
-        macro_f1: likewise.
+        macro_f1: of each network on the validation split, 0 to 1.
         changes: of each INT8 network against FP32, image by image.
         speed: of the INT8 network for CPUs against FP32, on this machine.
         agreement: share of the validation split with the same prediction from FP32 and the INT8 CPU network.
@@ -35,8 +35,8 @@ class CompressResult:
         diagnosis: folder of the table and the plot, if requested.
         worst: the costliest parts before a repair, worst first, if diagnosed.
         images: of the validation split.
-        seconds: all of it.
-        world_size: processes that fine-tuned together.
+        seconds: total time.
+        world_size: number of fine-tuning processes.
         data: the data set's name.
         synthetic: True for the built-in faces.
         division: how edgefer split the validation images off the training images; None if it did not.
@@ -84,7 +84,7 @@ class Rejected(GateFailed):
 
     Args:
         message: one line.
-        result: what was written.
+        result: the result that was written.
     """
 
     def __init__(self, message: str, result: CompressResult) -> None:

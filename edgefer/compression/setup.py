@@ -27,14 +27,14 @@ class CompressSetup:
 
     Attributes:
         out: folder for the bundle.
-        work: of the fine-tuning.
+        work: folder of the fine-tuning.
         resume: `work`, if resumed.
         diagnosis: folder for the table and the plot, if requested.
         config: all settings, with `half_range` decided and the scheme's name instead of its file.
         half_range: see `CompressConfig`.
         plan: the calibration scheme.
         trained: the network.
-        dataset: with its classes.
+        dataset: the data set with the network's classes.
         training: the images that calibrate and fine-tune.
         validation: the images for selection and the gate.
         notes: saved in the fine-tuning's state, for `edgefer.compression.unfinished.resumed`.
@@ -57,7 +57,7 @@ class CompressSetup:
 
     @property
     def recipe(self) -> Recipe:
-        """What the network was trained with."""
+        """The recipe that trained the network."""
         return self.trained.recipe
 
     @property
@@ -76,7 +76,7 @@ def prepare(
     """
     load_nncf()  # report missing packages before the work
     if config.diagnose:
-        from edgefer.compression import plot  # noqa: F401 - and this needs the extra report
+        from edgefer.compression import plot  # noqa: F401 - needs the extra report
     plan = calibrate.load(config.scheme)
     checkpoint_path = checkpoints.find(checkpoint)
     trained = checkpoints.read(checkpoint_path)

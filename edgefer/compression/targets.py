@@ -40,7 +40,7 @@ def lowered(qdq: ModelProto) -> dict[str, Lowered]:
 
 
 def _finished(graph: Lowered, target: str) -> Lowered:
-    """Return a graph for a file; floating-point parts for a GPU become FP16."""
+    """Return a graph ready to save; for a GPU, floating-point parts become FP16."""
     without = stripped(graph.model)
     return replace(graph, model=in_half(without) if registry.targets()[target].fp16 else without)
 
@@ -72,7 +72,7 @@ def divergence(qdq: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[n
     Each quantizer changed by a lowering is reverted separately, in its target's graph.
 
     Args:
-        qdq: their source.
+        qdq: the graph that was lowered.
         graphs: from `lowered`.
         inputs: float32, (n, C, H, W); the first 100 are used, or fewer of a large network with many such quantizers.
     """

@@ -53,7 +53,7 @@ def known_shapes(batch: Tensor) -> Iterator[None]:
     ) -> Any:
         tensors = [each for each in args if isinstance(each, Tensor)]
         if tensors and all(each.ndim == 0 and not each.is_floating_point() for each in tensors):
-            return func(*args, **(kwargs or {}))  # arithmetic on sizes: none in a network that is not traced
+            return func(*args, **(kwargs or {}))  # arithmetic on sizes, which only occurs while tracing
         return counted(self, func, types, args, kwargs)
 
     FunctionHookMode.__torch_function__ = without_sizes
