@@ -1329,8 +1329,8 @@ def claims() -> str:
     rows.append(["all", f"**{result['claims']}**", *(f"**{result['verdicts'][verdict]}**" for verdict in verdicts)])
     alone = sum(each["holds_by_arithmetic"] for each in result["documents"])
     return (
-        f"{table(['document', 'claims', *verdicts], rows)}\n\nOf those that hold, {alone} do by the document's own "
-        "numbers alone: they fit together, which does not say that anyone measured them."
+        f"{table(['document', 'claims', *verdicts], rows)}\n\nOf those that hold, {alone} are internally "
+        "consistent but not independently measured."
     )
 
 

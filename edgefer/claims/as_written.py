@@ -18,7 +18,7 @@ from edgefer.recipes import Recipe
 _ASIDE = ("name", "description", "ablations")  # keys of a recipe that don't affect training
 _WEIGHTS = ("model.pretrained", "model.weights", "model.initial_weights")  # reported together
 _NETWORKS = ("model.name", "model.args.backbone")
-_UNREADABLE = "with settings that this edgefer cannot read"
+_UNREADABLE = "with settings that this version cannot read"
 _SAID = 60  # characters of a setting
 
 
@@ -46,7 +46,7 @@ def differences(training: Training, trained_on: DataEntry) -> list[str]:
     elif trained_on.digest != images.DIGEST:
         found.append(f"on other images than FER2013's ({_said(trained_on.name)})")
     if training.epochs is None:
-        found.append("not known to have run to its end")
+        found.append("possibly unfinished")
     elif training.epochs > ran.epochs or (training.epochs < ran.epochs and not ran.train.early_stopping):
         found.append(f"ended after {training.epochs} of its {ran.epochs} epochs")
     return found + settings
@@ -129,7 +129,7 @@ def _weights(ran: Recipe, whole: Recipe, start: dict[str, str] | None) -> Iterat
     if known and wanted == "hub":
         return
     if kind is None or kind == wanted:
-        yield "not known which weights it began with"
+        yield "unknown initial weights"
     elif kind == "random":
         yield "without ImageNet weights"
     elif kind == "hub":

@@ -65,12 +65,12 @@ def differences(protocol: FieldProtocol) -> list[str]:
     if protocol.crops not in ("one crop", NOT_FOUND):
         found.append(f"{protocol.crops} at test")
     if protocol.networks > 1:
-        found.append(f"{protocol.networks} networks together")
+        found.append(f"ensemble of {protocol.networks} networks")
     if protocol.tested_on not in ("PrivateTest", NOT_FOUND):
         found.append(f"tested on {protocol.tested_on}")
     chosen = protocol.chosen_on.split(" and ")
     if set(chosen) & set(protocol.tested_on.split(" and ")) - {NOT_FOUND}:
-        found.append(f"the checkpoint was chosen on {protocol.chosen_on}, which tests it")
+        found.append(f"the checkpoint was chosen on its test images ({protocol.chosen_on})")
     return found
 
 

@@ -105,7 +105,7 @@ def _plural(name: str) -> str:
 
 def _f1(check: checks.F1, claim: Claim, sources: Sources) -> CheckFinding:
     precision, recall = sources.claims[check.precision], sources.claims[check.recall]
-    start = f"precision {precision.value} and recall {recall.value} beside it give"
+    start = f"precision {precision.value} and recall {recall.value} give"
     return _derived(claim, arithmetic.f1(precision.span, recall.span), start)
 
 
@@ -141,7 +141,7 @@ def _predictions(check: checks.Predictions, claim: Claim, sources: Sources) -> C
         return _impossible(check.recalls)
     low, mid, high = (round(value) for value in (span.low, span.mid, span.high))
     spread = f"{mid:,}" if low == high else f"{low:,} to {high:,}"
-    says = f"the precisions and recalls take {spread} predictions for {sum(supports):,} images"
+    says = f"the precisions and recalls imply {spread} predictions for {sum(supports):,} images"
     return CheckFinding(span.low <= sum(supports) <= span.high, "arithmetic", "", says)
 
 
@@ -160,7 +160,7 @@ def _impossible(recalls: str) -> CheckFinding:
 
 def _sum(check: checks.Sum, claim: Claim, sources: Sources) -> CheckFinding:
     values = [span for name in check.of for span in _column(sources, name)[0]]
-    start = f"the {len(values)} numbers that make it up add up to"
+    start = f"its {len(values)} parts add up to"
     single = [name for name in check.of if "*" not in name]
     return _derived(claim, arithmetic.total(values), start, single)
 
@@ -169,7 +169,7 @@ def _part(check: checks.PartCheck, claim: Claim, sources: Sources) -> CheckFindi
     whole, others = sources.claims[check.whole], [sources.claims[name] for name in check.others]
     rest = arithmetic.total([other.span for other in others])
     found = Span(whole.span.low - rest.high, whole.span.mid - rest.mid, whole.span.high - rest.low)
-    start = f"“{whole.quote}” less {' and '.join(f'“{other.quote}”' for other in others)} is"
+    start = f"“{whole.quote}” minus {' and '.join(f'“{other.quote}”' for other in others)} is"
     return _derived(claim, found, start, (whole.id, *check.others))
 
 
@@ -187,7 +187,7 @@ def _attainable(check: checks.Attainable, claim: Claim, sources: Sources) -> Che
     said = []
     for total, right in fitting.items():
         if right is None:
-            said.append(f"no number of {total:,} images is {written(claim)} of them")
+            said.append(f"no whole number of {total:,} images is {written(claim)}")
         else:
             which = f"{int(right.low):,}" if right.low == right.high else f"{int(right.low):,} to {int(right.high):,}"
             said.append(f"{which} of {total:,} images are {written(claim)}")
@@ -198,14 +198,14 @@ def _least(check: checks.Least, claim: Claim, sources: Sources) -> CheckFinding:
     values, claims = _column(sources, check.of)
     least = min(claims, key=lambda each: each.span.mid)
     agrees = claim.span.low <= min(value.high for value in values)
-    says = f"the least of the {len(values)} {_plural(check.of)} is {least.quote} ({least.place})"
+    says = f"the lowest of the {len(values)} {_plural(check.of)} is {least.quote} ({least.place})"
     return CheckFinding(agrees, "arithmetic", written(least), says, (least.id,))
 
 
 def _ratio(check: checks.Ratio, claim: Claim, sources: Sources) -> CheckFinding:
     over, under = sources.claims[check.over], sources.claims[check.under]
     found = arithmetic.ratio(over.span, under.span)
-    return _derived(claim, found, f"“{over.quote}” over “{under.quote}” is", (over.id, under.id))
+    return _derived(claim, found, f"“{over.quote}” divided by “{under.quote}” is", (over.id, under.id))
 
 
 def _reduction(check: checks.Reduction, claim: Claim, sources: Sources) -> CheckFinding:
@@ -222,22 +222,22 @@ def _bytes(check: checks.Bytes, claim: Claim, sources: Sources) -> CheckFinding:
     says = f"{count:,} numbers of {check.each} bytes are {shown(size, claim)}"
     if not _within(claim, size) and check.wide:
         size += check.wide * (8 - check.each)
-        says += f", and {shown(size, claim)} where {check.wide} of them has 8"
+        says += f", or {shown(size, claim)} if {check.wide} of them has 8"
     return CheckFinding(_within(claim, size), "arithmetic", shown(size, claim), says, (of.id,))
 
 
 def _images(check: checks.ImagesCheck, claim: Claim, sources: Sources) -> CheckFinding:
     if sources.dataset is None:
-        return CheckFinding(None, "data", "", "it counts FER2013, which is not here", lacks="FER2013")
+        return CheckFinding(None, "data", "", "it needs FER2013", lacks="FER2013")
     dataset = sources.dataset
     if check.what in ("classes", "side"):
         value = images.count(dataset, check, "all")
-        what = "classes" if check.what == "classes" else "pixels to each side of its images"
+        what = "classes" if check.what == "classes" else "pixels per image side"
         return CheckFinding(_within(claim, value), "data", f"{int(value)}", f"FER2013 has {int(value)} {what}")
     values = {split: images.count(dataset, check, split) for split in check.splits}
     best = next((split for split, value in values.items() if _within(claim, value)), check.splits[0])
     whose = {"all": "images", "class": f"images of {' and '.join(check.labels)}"}.get(
-        check.what, f"images of each class but {' and '.join(check.labels)}, in the mean"
+        check.what, f"mean images per class except {' and '.join(check.labels)}"
     )
     chosen = [best] if _within(claim, values[best]) else list(values)
     says = " and ".join(f"{shown(values[split], claim)} in {images.TITLES[split]}" for split in chosen)
@@ -261,7 +261,7 @@ def _parameters(check: checks.ParameterCheck, claim: Claim, sources: Sources) ->
         if not agrees and _within(claim, value):
             said += f"; {_exact(value, claim)} is {network.title}"
     if check.fitted:
-        said += ", layers that were looked for to give it, which others may too: that decides nothing"
+        said += ", with layers chosen to match the figure, so it decides nothing"
     values = [shown(value, claim) for value in sorted({value for _, value in counted})]
     found = values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}"
     return CheckFinding(agrees, "network", found, said, decides=not check.fitted)
@@ -299,7 +299,7 @@ def _input(check: checks.Input, claim: Claim, sources: Sources) -> CheckFinding:
 
 
 def _no_extra() -> CheckFinding:
-    return CheckFinding(None, "network", "", "it counts a network, which takes torch and timm", lacks="the extra train")
+    return CheckFinding(None, "network", "", "it needs torch and timm to count parameters", lacks="the extra train")
 
 
 _FIND: dict[str, Callable[[Any, Claim, Sources], CheckFinding]] = {

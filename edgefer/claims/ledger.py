@@ -129,7 +129,7 @@ class Test(Frozen):
     @model_validator(mode="after")
     def _of_a_class(self) -> Test:
         if (self.what in _OF_A_CLASS) != (self.label is not None):
-            raise ValueError(f"{', '.join(_OF_A_CLASS)} have a label, nothing else has")
+            raise ValueError(f"{', '.join(_OF_A_CLASS)} have a label, others don't")
         return self
 
 
@@ -171,7 +171,7 @@ class Claim(Frozen):
     @model_validator(mode="after")
     def _decidable(self) -> Claim:
         if (self.reading == "range") != (self.to is not None):
-            raise ValueError("a range has 'to', nothing else has")
+            raise ValueError("only a range has 'to'")
         if self.to is not None and float(self.to) < float(self.value):
             raise ValueError("a range ends where it begins or above")
         deciding = [check for check in self.checks if not getattr(check, "fitted", False)]
@@ -227,7 +227,7 @@ def read(path: Path | None = None) -> Ledger:
     """
     place = path or paths.shipped("benchmarks/claims.toml")
     if not place.exists():
-        raise InputError(f"there is no ledger {place}; install edgefer anew")
+        raise InputError(f"no ledger at {place}; reinstall edgefer")
     tree = limits.read_toml(place, limits.LEDGER)
     try:
         ledger = Ledger.model_validate(tree)

@@ -63,8 +63,8 @@ def summary_line(result: ClaimsResult) -> str:
     counts = ", ".join(f"{result.verdicts[each]} {each.replace('holds', 'hold')}" for each in VERDICTS)
     alone = sum(document.holds_by_arithmetic for document in result.documents)
     return (
-        f"{result.claims} claims in {result.places} places: {counts}. Of those that hold, {alone} do by the "
-        "document's own numbers alone: they fit together, which does not say that anyone measured them."
+        f"{result.claims} claims in {result.places} places: {counts}. Of those that hold, {alone} are "
+        "internally consistent but not independently measured."
     )
 
 

@@ -134,7 +134,7 @@ def _lines(found: OpenClaims) -> Iterator[RenderableType]:
         yield Padding(Text(", ".join(each.id for each in claims), style="dim"), (0, 0, 0, 4))
         yield Text()
     if found.machine:
-        yield Text(f"Hours of training alone on {found.machine}, from {found.source}.")
+        yield Text(f"Training hours on {found.machine}, from {found.source}.")
 
 
 def _speeds() -> TrainingSpeeds | None:

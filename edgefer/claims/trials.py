@@ -108,7 +108,7 @@ def find(results: Sequence[tuple[str, BenchResult]], ledger: Ledger) -> tuple[li
             if name not in wanted:
                 continue
             if training is None:
-                notes.append(f"{source} does not say how {bundle.title} was trained: bench it again with this edgefer")
+                notes.append(f"{source} does not say how {bundle.title} was trained; run `edgefer bench` on it again")
                 continue
             networks = tuple(entry for entry in result.networks if entry.bundle == bundle.title)
             for entry in networks:
@@ -128,7 +128,7 @@ def find(results: Sequence[tuple[str, BenchResult]], ledger: Ledger) -> tuple[li
                 )
             )
     if results and not found:
-        notes.append("nothing that was measured is one of the documents' networks: " + ", ".join(sorted(wanted)))
+        notes.append("no benchmarked network is one of the documents': " + ", ".join(sorted(wanted)))
     return found, notes
 
 
@@ -166,27 +166,27 @@ def _judged(claim: Claim, trained: TrialBundle, figure: Figure, training: Claime
     assert claim.test is not None
     span, claimed = _span(figure), claim.span
     of = "" if figure.images is None else f" on {figure.images:,} images"
-    start = f"a training as written, one seed, with our choice for what is left open, gives {spread(figure, claim)}{of}"
+    start = (
+        f"a training as written (one seed, our choices where the document is silent) gives {spread(figure, claim)}{of}"
+    )
     whole = claim.test.label is None and claim.test.what != "best-epoch"
     if span.meets(claimed):
         return Trial(trained, figure, (), True, start)
     if not whole:
         lacks = "more seeds"
-        needs = "trainings of other seeds: one says too little of a single class or epoch; the ledger holds each alone"
+        needs = "trainings with other seeds: one is not enough for a single class or epoch; each is judged alone"
         return Trial(trained, figure, (), None, f"{start}, which decides nothing", needs, lacks)
     if span.low > claimed.high:
-        return Trial(trained, figure, (), True, f"{start}, more than is claimed")
+        return Trial(trained, figure, (), True, f"{start}, more than claimed")
     if not training.described:
         needs = "the settings that the document leaves open"
-        says = f"{start}, less than is claimed; settings that the document does not give may be why"
+        says = f"{start}, less than claimed, perhaps because of settings that the document omits"
         return Trial(trained, figure, (), None, says, needs, needs)
     short = float(claimed.low) - figure.value
     if short > math.hypot(figure.high - figure.value, figure.value - figure.low):
         return Trial(trained, figure, (), False, f"{start}, below the claim by more than two such trainings may differ")
-    needs = (
-        "trainings of other seeds: this one stays below, but by less than two may differ; the ledger holds each alone"
-    )
-    return Trial(trained, figure, (), None, f"{start}, a little less than is claimed", needs, "more seeds")
+    needs = "trainings with other seeds: this one is below, but two may differ by that much; each is judged alone"
+    return Trial(trained, figure, (), None, f"{start}, slightly less than claimed", needs, "more seeds")
 
 
 def _span(figure: Figure) -> Span:

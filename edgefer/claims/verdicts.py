@@ -29,12 +29,12 @@ from edgefer.lines import typed
 
 # What a test needs besides counting.
 _WHY = {
-    "weights": "a training decides it, from ImageNet weights that are not here",
-    "training": "a training from scratch decides it",
+    "weights": "it needs a training from ImageNet weights",
+    "training": "it needs a training from scratch",
 }
 _NEEDS = {
-    "weights": "the network's ImageNet weights, then a training as the document has it, on a GPU",
-    "training": "a training from scratch as the document has it, on a GPU",
+    "weights": "the network's ImageNet weights, then a training as the document describes, on a GPU",
+    "training": "a training from scratch as the document describes, on a GPU",
 }
 _LACKS = {
     "FER2013": "FER2013, named with --data",
@@ -58,9 +58,7 @@ def decide(
     """
     trained, notes = trials.find(results, ledger)
     if dataset is not None and not images.is_fer2013(dataset):
-        notes.append(
-            f"{public.place(dataset.origin)} is not FER2013 as the challenge gave it out, so nothing was counted in it"
-        )
+        notes.append(f"{public.place(dataset.origin)} is not the original FER2013, so nothing was counted")
         dataset = None
     sources = Sources(ledger.claims, dataset)
     systems = field.measured()
@@ -73,7 +71,7 @@ def decide(
     lacking = {entry.lacks: _LACKS[entry.lacks] for entry in entries if entry.lacks in _LACKS}
     for lack, what in lacking.items():
         missing = sum(entry.lacks == lack for entry in entries)
-        notes.append(f"{missing} claims are not run for want of {what}")
+        notes.append(f"{missing} claims are not run: they need {what}")
     source = [] if dataset is None else ["--data", public.place(dataset.origin)]
     for name, _ in results:
         source += ["--results", name]
@@ -210,10 +208,10 @@ def _verdict(
         return ("holds" if said.pop() else "contradicted"), "training", _with(reason, agreed), "", ""
     if tests and claim.needs is not None:
         reason = "; ".join(trial.says for trial in tests)
-        needs = tests[0].needs or "more trainings as the document has it: these do not agree"
+        needs = tests[0].needs or "more trainings as the document describes: these disagree"
         return "not run", "training", _with(reason, agreed), needs, tests[0].lacks or "more seeds"
     if claim.needs is not None and conditions.classes not in (None, len(LABELS)):
-        why = f"it is a figure of {conditions.classes} classes of FER2013's {len(LABELS)}, which is another task"
+        why = f"it covers {conditions.classes} of FER2013's {len(LABELS)} classes, which is another task"
         needs = f"a network for these {conditions.classes} classes; {_NEEDS[claim.needs]}"
         return "not comparable", "rule", _with(why, agreed), needs, ""
     if claim.needs is not None:
@@ -293,6 +291,6 @@ def _reading(
         instead=misprint.instead,
         settled=settled,
         left=after,
-        says=f"Read {said}, and {len(settled)} of the {len(before)} contradictions in {misprint.place} are gone, "
-        f"{len(after)} left: digits may have been misread, by the document or by whoever made text of it.",
+        says=f"With {said}, {len(settled)} of the {len(before)} contradictions in {misprint.place} disappear and "
+        f"{len(after)} remain: digits may be misprinted, or misread during text extraction.",
     )

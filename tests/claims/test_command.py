@@ -48,7 +48,7 @@ def test_the_table_has_every_claim_and_fits_80_columns() -> None:
         assert any(line.startswith(own) for line in lines), claim.id
     words = " ".join(done.stdout.split())
     assert "not run: needs weights" in words
-    assert "run for want of FER2013, named with --data" in words
+    assert "run: they need FER2013, named with --data" in words
     assert "pip install 'edgefer[train]'" in words
     assert "edgefer train b2-two-stage" in words
 
@@ -144,7 +144,7 @@ def test_data_that_are_not_fer2013_count_for_nothing() -> None:
                 Image.new("L", (48, 48), number).save(f"faces/{split}/{label}/{number}.png")
     done = run("--data", "faces")
     assert done.exit_code == 0, done.output
-    assert "faces is not FER2013" in " ".join(done.stdout.split())
+    assert "faces is not the original FER2013" in " ".join(done.stdout.split())
 
 
 def test_a_finished_bench_stands_beside_the_claims(small: BenchResult) -> None:

@@ -190,7 +190,7 @@ def test_what_was_fitted_to_a_figure_decides_nothing(tmp_path: Path, value: str,
     agreeing = f'checks = [{{ kind = "agrees", other = "a.y" }}, {FITTED}]'
     entry = first(tmp_path, claim("x", value, agreeing), claim("y", value))
     assert (entry.verdict, entry.by) == ("holds", "arithmetic")
-    assert ("that decides nothing" in entry.reason) is said
+    assert ("so it decides nothing" in entry.reason) is said
 
 
 @pytest.mark.usefixtures("without_torch")
@@ -251,7 +251,7 @@ def test_other_images_are_not_counted(tmp_path: Path, faces: Dataset, monkeypatc
     result = decide(ledger.read(write(tmp_path, claim("x", "7", SUPPORTS))), faces)
     assert result.entries[0].verdict == "not run"
     assert result.data is None
-    assert result.notes[0].startswith("faces.zip is not FER2013")
+    assert result.notes[0].startswith("faces.zip is not the original FER2013")
 
 
 def test_a_refuting_check_is_enough_whatever_else_lacks(tmp_path: Path) -> None:

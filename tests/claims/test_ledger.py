@@ -130,7 +130,7 @@ def test_two_documents_of_one_key(tmp_path: Path) -> None:
 
 def test_files_that_are_no_ledger(tmp_path: Path) -> None:
     path = tmp_path / "claims.toml"
-    with pytest.raises(InputError, match="there is no ledger"):
+    with pytest.raises(InputError, match="no ledger at"):
         ledger.read(path)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="is not text"):

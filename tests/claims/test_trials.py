@@ -71,9 +71,9 @@ REDUCED: list[tuple[dict[str, Any], str]] = [
     ({"settings": ["data.classes=['happy', 'sad']"]}, "2 classes instead of 7"),
     ({"settings": ["phases=[{ epochs = 10, lr = 0.1 }]"]}, "1 phases instead of 2"),
     ({"settings": ["teaching.teachers=['a']"]}, 'teaching.teachers ["a"] instead of []'),
-    ({"epochs": None}, "not known to have run to its end"),
+    ({"epochs": None}, "possibly unfinished"),
     ({"initial_weights": benches.RANDOM}, "without ImageNet weights"),
-    ({"initial_weights": None}, "not known which weights it began with"),
+    ({"initial_weights": None}, "unknown initial weights"),
     (
         {"settings": ["model.weights='a.pth'"], "initial_weights": {"kind": "file", "name": "a.pth"}},
         "weights of a file (a.pth)",
@@ -82,7 +82,7 @@ REDUCED: list[tuple[dict[str, Any], str]] = [
         {"settings": ["model.initial_weights='a'"], "initial_weights": {"kind": "run", "name": "a"}},
         "from the weights of a run (a)",
     ),
-    ({"settings": ["model.weights='a.pth'"]}, "not known which weights it began with"),
+    ({"settings": ["model.weights='a.pth'"]}, "unknown initial weights"),
 ]
 
 
@@ -137,7 +137,7 @@ def test_settings_that_cannot_be_read_are_no_settings_as_written(small: BenchRes
     said = as_written.differences(
         strange, benches.of(small, benches.training("b2-two-stage"), 0.5).bundles[0].trained_on
     )
-    assert said == ["with settings that this edgefer cannot read"]
+    assert said == ["with settings that this version cannot read"]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_what_one_training_as_written_decides_of_an_accuracy(
 ) -> None:
     entry = held(tmp_path, [benches.of(small, benches.training("b2-two-stage"), share)], CLAIM, described)
     assert (entry.verdict, entry.lacks, entry.by) == (verdict, lacks, "training")
-    assert "one seed, with our choice for what is left open" in entry.reason
+    assert "one seed, our choices where the document is silent" in entry.reason
     assert "on 7,178 images" in entry.reason
     assert bool(entry.found) == (verdict != "not run")
     assert bool(entry.needs) == (verdict == "not run")
@@ -274,8 +274,8 @@ def test_a_result_that_does_not_say_how_it_was_trained_is_noted(tmp_path: Path, 
         for n in decide(read, None, [("a.json", bench.model_copy(update={"bundles": [older]}))]).notes
         if "a.json" in n
     )
-    assert "bench it again" in note
-    assert any("none of" in n or "nothing that was measured" in n for n in decide(read, None, [("s", small)]).notes)
+    assert "run `edgefer bench` on it again" in note
+    assert any("no benchmarked network" in n for n in decide(read, None, [("s", small)]).notes)
 
 
 def test_what_a_network_costs_takes_no_finished_training(tmp_path: Path, small: BenchResult) -> None:
