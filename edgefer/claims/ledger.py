@@ -280,29 +280,29 @@ def _mistakes(ledger: Ledger) -> Iterator[str]:
     documents = {document.key for document in ledger.document}
     for claim in ledger.claim:
         if claim.document not in documents:
-            yield f"{claim.id}: there is no document {claim.document}"
+            yield f"{claim.id}: no document {claim.document}"
         if not claim.id.startswith(f"{claim.document}."):
             yield f"{claim.id}: its id does not start with its document, {claim.document}."
         for check in claim.checks:
             for name in names(check):
                 if not matching(ledger.claims, name):
-                    yield f"{claim.id}: its check {check.kind} names {name}, which is not there"
+                    yield f"{claim.id}: its check {check.kind} names {name}, which doesn't exist"
             yield from _classes(ledger, claim, check)
         if claim.test and claim.test.recipe not in ledger.trainings:
-            yield f"{claim.id}: there is no training of {claim.test.recipe}"
+            yield f"{claim.id}: no training of {claim.test.recipe}"
     for statement in ledger.statement:
         if statement.document not in documents:
-            yield f"{statement.id}: there is no document {statement.document}"
+            yield f"{statement.id}: no document {statement.document}"
     named = [(training.recipe, training.recipe) for training in ledger.training]
     named += [(statement.id, recipe) for statement in ledger.statement for recipe in statement.recipes]
     named += [(claim.id, claim.cost) for claim in ledger.claim if claim.cost]
     for where, recipe in named:
         if recipe not in recipes.names():
-            yield f"{where}: there is no recipe {recipe}"
+            yield f"{where}: no recipe {recipe}"
     for misprint in ledger.misprint:
         for key in misprint.instead:
             if key not in ledger.claims:
-                yield f"a misprint names {key}, which is not there"
+                yield f"a misprint names {key}, which doesn't exist"
 
 
 def _classes(ledger: Ledger, claim: Claim, check: Check) -> Iterator[str]:
@@ -312,7 +312,7 @@ def _classes(ledger: Ledger, claim: Claim, check: Check) -> Iterator[str]:
     if any(len(each) > _ROWS for each in rows):
         yield f"{claim.id}: its check {check.kind} has more than {_ROWS} rows"
     if any(each != rows[0] for each in rows):
-        yield f"{claim.id}: its check {check.kind} has columns of other classes: {', '.join(columns)}"
+        yield f"{claim.id}: its check {check.kind} has columns with different classes: {', '.join(columns)}"
     divisor = check.under if isinstance(check, Ratio) else check.before if isinstance(check, Reduction) else None
     for other in matching(ledger.claims, divisor).values() if divisor else ():
         if other.span.low <= 0:
@@ -320,4 +320,4 @@ def _classes(ledger: Ledger, claim: Claim, check: Check) -> Iterator[str]:
     supports = getattr(check, "supports", None) or getattr(check, "support", None)
     for other in matching(ledger.claims, supports).values() if supports else ():
         if not re.fullmatch(r"[1-9][0-9]*", other.value) or other.unit:
-            yield f"{claim.id}: {other.id} counts images and is no whole number above 0"
+            yield f"{claim.id}: {other.id} counts images, so it must be a whole number above 0"
