@@ -86,13 +86,13 @@ def test_every_value_of_a_papers_recipe_says_where_it_is_from(name: str) -> None
     silent, covered, section = [], False, False
     for line in recipes.text(name).splitlines():
         if line.startswith("#"):
-            covered = covered or bool(re.search(r"are ours|that follows", line))
+            covered = covered or bool(re.search(r"are ours|everything below", line))
         elif line.startswith("[[ablations]]"):
             break  # these cite in a separate key
         elif line.startswith("["):
             section = "#" in line or ("[train" not in line and covered)
         elif "=" in line and not line.startswith(("name = ", "description = ")):
-            covered = covered or "that follows" in line
+            covered = covered or "everything below" in line
             if not (covered or section or "#" in line or re.match(r"(std|color|mean)", line)):
                 silent.append(line)
     assert not silent
