@@ -3,7 +3,8 @@
 #
 #     bash benchmarks/training/edgefer-nano.sh fer2013.zip fer2013new.csv FOLDER
 #
-# Killed and started again, it goes on where it was. The last stage asks PrivateTest; run it once for a candidate that ships.
+# Expected: 66.5 % of PublicTest after training (loss 0.9174 at its temperature), 66.2 % in INT8, 68.18 % of PrivateTest.
+# About an hour of one CPU core with bf16. Killed and started again, it goes on where it was. The last stage asks PrivateTest; run it once for a candidate that ships.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/../.." && pwd)
 data=$1 votes=$2 out=$3

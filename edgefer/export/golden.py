@@ -23,8 +23,8 @@ from edgefer.lines import complaint
 from edgefer.predictor import Predictor
 from edgefer.preprocessing import Preprocessing
 
-TOLERANCE = 0.05  # tolerance of a probability: runtimes round INT8 ties differently
-_MARGIN = 0.2  # minimum gap between the first two labels, so that rounding does not change the first
+TOLERANCE = 0.1  # of a probability: runtimes round INT8 ties differently. Half of _MARGIN, so labels stay
+_MARGIN = 0.2  # between the first two labels
 # (height, width, channels) of the pictures: smaller and larger than the input, not square, with alpha
 _SHAPES = ((48, 48, 3), (40, 40, 4), (100, 120, 3), (224, 224, 4), (31, 64, 3), (256, 200, 3), (96, 96, 3), (20, 24, 3))
 _BOXED = (120, 160)  # height and width of a picture that contains a face
