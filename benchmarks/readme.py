@@ -444,8 +444,8 @@ def shapes() -> str:
         [
             table(["for", "channels, blocks of the stages", "INT8", "latency p50, 1 thread", "PublicTest"], rows),
             "",
-            "44 px where no other size stands. edgefer-nano is its fifth shape since, with a first kernel of 4 x 4; of the others "
-            "the first is the one that is shipped. One seed, few epochs, and "
+            "44 px where no other size stands. edgefer-nano is its fifth shape since, with a first kernel of 4 x 4; of "
+            "the others the first is the one that is shipped. One seed, few epochs, and "
             f"{error:.1f} points are one standard error of an accuracy on PublicTest: enough to leave a shape out, "
             f"not to prefer one by a point. Latencies: {result['machine']['cpu']}. "
             "From [architectures.json](benchmarks/results/architectures.json), "
