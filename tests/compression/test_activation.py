@@ -106,7 +106,7 @@ def test_int8_has_relu_and_fp32_stays_as_it_was_trained(
     small = kinds(onnx.load(opened.file("int8-cpu")))
     assert "Relu" in small
     assert "Sigmoid" not in small
-    with pytest.raises(InputError, match="--ignore nothing fits no layer"):
+    with pytest.raises(InputError, match="--ignore nothing matches no layer"):
         compress(run, data.load(csv), tmp_path / "other", CompressConfig(activation="relu", ignore=("nothing",)))
     assert not (tmp_path / "other.unfinished").exists()
     with pytest.raises(InputError, match="--ptq"):

@@ -188,7 +188,7 @@ def test_the_page_comes_back_after_the_server_was_killed(
             browser.open(BLANK)
     told = [line for line in watched.said if line.startswith(source)]
     assert "was lost" in told[0]
-    assert told[-1].endswith("is back")
+    assert any(line.endswith("is back") for line in told)  # the last one may be that the source has ended since
 
 
 def test_a_token_is_refused_and_accepted(browser: Browser, frames: list[np.ndarray]) -> None:

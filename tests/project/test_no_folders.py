@@ -173,7 +173,7 @@ def test_without_its_private_file_a_run_asks_for_what_it_began_with(thesis: Path
         assert "give that with --data" in refused.stderr
         named += ["--data", lab / "fer2013.csv"]
         refused = type_in("train", "--resume", run, "--no-page", *named)
-        assert "the teacher: teacher holds no checkpoint" in refused.stderr
+        assert "the teacher: teacher contains no checkpoint" in refused.stderr
         assert "give it with --teacher" in refused.stderr
         named += ["--teacher", thesis / "teacher"]
         refused = type_in("train", "--resume", run, "--no-page", *named)
