@@ -2,7 +2,7 @@
 
 python benchmarks/field.py
 
-fer's figures are those of baselines.json, and so are Mini-Xception's: fer's author names its code as the source.
+fer's figures are those of peers.json, and so are Mini-Xception's: fer's author names its code as the source.
 edgefer-base stands in it by each of the protocols that the field uses, from protocols.json.
 """
 
@@ -38,16 +38,16 @@ def row(system: str, network: str, crops: str, images: int, accuracy: float, sou
 
 def main() -> None:
     """Write the file."""
-    baselines, protocols = (
-        json.loads((RESULTS / name).read_text(encoding="utf-8")) for name in ("baselines.json", "protocols.json")
+    peers, protocols = (
+        json.loads((RESULTS / name).read_text(encoding="utf-8")) for name in ("peers.json", "protocols.json")
     )
     rows = []
-    for title, each in baselines["baselines"].items():
+    for title, each in peers["peers"].items():
         if title.startswith("fer, "):
             for system in ("fer", "mini-xception"):
                 named = title if system == "fer" else f"the copy in {title}"
-                figures = (baselines["data"]["images"], each["test"]["accuracy"])
-                rows.append(row(system, named, CROPS["one-crop"], *figures, "baselines.json"))
+                figures = (peers["data"]["images"], each["test"]["accuracy"])
+                rows.append(row(system, named, CROPS["one-crop"], *figures, "peers.json"))
     small = next(each for each in protocols["networks"] if each["network"] == "int8-cpu")
     for protocol, quality in (
         ("one-crop", small["quality"]),
@@ -58,7 +58,7 @@ def main() -> None:
     result = {
         "kind": "edgefer field",
         "repeat": common.command(),
-        "data": baselines["data"]["digest"],
+        "data": peers["data"]["digest"],
         "systems": rows,
     }
     with paths.write_atomically(RESULTS / "field.json") as part:

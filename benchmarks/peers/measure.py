@@ -203,8 +203,8 @@ def in_turn(workers: dict[str, Worker], rounds: int) -> tuple[dict[str, list[flo
 @functools.cache
 def environment(folder: Path, packages: tuple[str, ...], npm: bool) -> Path:
     """Return an environment that has these packages, made where it is not there."""
-    done = folder / "packages.json"
-    made = done.exists() and json.loads(done.read_text()) == list(packages)
+    done, asked = folder / "packages.json", ["." if each == str(ROOT) else each for each in packages]
+    made = done.exists() and json.loads(done.read_text()) == asked
     if npm:
         if not made:
             folder.mkdir(parents=True, exist_ok=True)
@@ -213,12 +213,12 @@ def environment(folder: Path, packages: tuple[str, ...], npm: bool) -> Path:
     else:
         pip = [str(folder / "bin" / "python"), "-m", "pip", "-q", "install", "--no-input"]
         if not made:
-            venv.create(folder, with_pip=True)
+            venv.create(folder, with_pip=True, clear=True, symlinks=True)
             pinned = ["-c", str(ROOT / "constraints.txt")] if str(ROOT) in packages else []
             subprocess.run([*pip, *pinned, *packages], check=True)
         elif str(ROOT) in packages:  # edgefer may have changed since
             subprocess.run([*pip, "--no-deps", "--force-reinstall", str(ROOT)], check=True)
-    done.write_text(json.dumps(list(packages)))
+    done.write_text(json.dumps(asked))
     return folder
 
 

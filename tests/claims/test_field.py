@@ -110,12 +110,12 @@ def test_ten_systems_stand_in_the_ledger_with_what_their_code_does() -> None:
 
 
 def test_what_was_measured_is_what_the_benchmarks_measured() -> None:
-    baselines, protocols = (
-        json.loads((RESULTS / name).read_text(encoding="utf-8")) for name in ("baselines.json", "protocols.json")
+    peers, protocols = (
+        json.loads((RESULTS / name).read_text(encoding="utf-8")) for name in ("peers.json", "protocols.json")
     )
     measured = {(each.system, each.network, each.crops): each for each in field.measured()}
     light = measured["fer", "fer, TFLite file", "one crop"]
-    assert light.accuracy == baselines["baselines"]["fer, TFLite file"]["test"]["accuracy"]
+    assert light.accuracy == peers["peers"]["fer, TFLite file"]["test"]["accuracy"]
     assert (light.low, light.high) == pytest.approx(metrics.wilson(round(light.accuracy * 3589), 3589))
     ours = {each.crops: each.accuracy for each in measured.values() if each.system == field.OURS}
     (small,) = protocols["networks"]
