@@ -36,8 +36,12 @@ NETWORKS = ("edgefer-nano", "edgefer-small", "edgefer-base")
 
 
 @pytest.fixture(scope="module")
-def batch() -> np.ndarray:
-    drawn = faces.builtin(seed=3, train=64, val=8, test=8).images[:64]
+def drawn() -> np.ndarray:
+    return faces.builtin(seed=3, train=64, val=8, test=8).images[:64]
+
+
+@pytest.fixture(scope="module")
+def batch(drawn: np.ndarray) -> np.ndarray:
     return bundle.load("edgefer-nano").manifest.preprocessing.apply(list(drawn))
 
 
@@ -55,8 +59,9 @@ def integer(model: ModelProto) -> ModelProto:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_answers_are_those_of_onnx_runtime(name: str, batch: np.ndarray) -> None:
+def test_answers_are_those_of_onnx_runtime(name: str, drawn: np.ndarray) -> None:
     found = bundle.load(name)
+    batch = found.manifest.preprocessing.apply(list(drawn))
     with (
         BACKEND.open(found, "int8-cpu", Options()) as session,
         onnxruntime.BACKEND.open(found, "int8-cpu", Options()) as right,

@@ -239,7 +239,7 @@ def test_what_is_wrong_ends_in_one_line_before_anything_is_measured(
 
 def test_flip_is_not_the_network_s_own_figure(place: Path) -> None:
     """For a real network on real faces, mirrored pictures change some outputs: the rows are not copies."""
-    bundle = load("edgefer-nano")
+    bundle = load("edgefer-small")
     from edgefer.backends import registry
     from edgefer.backends.base import Options
 
