@@ -131,7 +131,7 @@ def _lines(found: OpenClaims) -> Iterator[RenderableType]:
         time = "" if hours is None else f", {hours:,.1f} hours" if hours < 100 else f", {hours:,.0f} hours"
         yield Text(f"{claims[0].recipe or 'counting'}: {counted(len(claims), 'claim')}{time}", style="bold")
         yield Padding(Text(command), (0, 0, 0, 4))
-        yield Padding(Text(", ".join(each.id for each in claims), style="dim"), (0, 0, 0, 4))
+        yield Padding(Text(", ".join(each.id for each in claims)), (0, 0, 0, 4))
         yield Text()
     if found.machine:
         yield Text(f"Training hours on {found.machine}, from {found.source}.")
