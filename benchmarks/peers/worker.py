@@ -117,7 +117,7 @@ def edgefer(model: str) -> tuple[Prepare, Run]:
 
 def main() -> None:
     kind, model, images = sys.argv[1:]
-    pictures = np.load(images, mmap_mode="r")  # what was not looked at is no memory of the peer's
+    pictures = np.load(images, mmap_mode="r")  # pages that are not read don't count as the peer's memory
     kinds = {"tflite": tflite, "keras": keras, "onnx": onnx, "edgefer": edgefer}
     prepare, run = kinds[kind](model)
     print(json.dumps({"first": run(prepare(pictures[0]))[0].tolist()}), flush=True)

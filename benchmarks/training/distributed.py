@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "distributed.json")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--worker", type=Path)
-    parser.add_argument("--busy", action="store_true", help="note that other work ran beside it")
+    parser.add_argument("--busy", action="store_true", help="note that other work ran at the same time")
     arguments = parser.parse_args()
     if arguments.worker:
         worker(arguments.worker, arguments.seeds)

@@ -15,6 +15,7 @@ from edgefer import console, paths
 from edgefer.batch import remote, table, work
 from edgefer.batch.sources import Shard, shards
 from edgefer.batch.work import BatchJob, BatchWorker
+from edgefer.devices import machine
 from edgefer.errors import InputError, MissingExtra
 from edgefer.lines import printable
 from edgefer.predictor import Predictor
@@ -165,5 +166,4 @@ def _usual_workers(threads: int) -> int:
         return 1
     if os.environ.get("RAY_ADDRESS"):  # as many as fit into the cluster
         return sys.maxsize
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cpus // threads)
+    return max(1, machine.cores() // threads)

@@ -52,7 +52,7 @@ def describe(root: Path = Path("/")) -> Machine:
     return Machine(
         cpu=_cpu(root, cpuinfo),
         architecture=platform.machine(),
-        cores=_cores(),
+        cores=cores(),
         flags=[flag for flag in _FLAGS if flag in flags],
         virtual="hypervisor" in flags if "flags" in cpuinfo else None,
         memory_bytes=memory(root),
@@ -100,7 +100,7 @@ def frequencies(root: Path = Path("/")) -> list[float]:
     return [int(value) / 1000 for value in (text(file).strip() for file in files) if value.isdigit()]
 
 
-def _cores() -> int:
+def cores() -> int:
     """Return the cores this process may use: possibly fewer in a container or under taskset."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -7,6 +7,7 @@ colour, and students of any size share the cache.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -75,27 +76,35 @@ class TeacherViews:
         ):
             for view in distributed.share_on_machine(missing):
                 answers = np.empty(self._shape, np.float16)
-                draws = images.draws(count, self._recipe.train.seed, view)
-                for start in range(0, count, _BATCH):
-                    rows = slice(start, min(start + _BATCH, count))
-
-                    def seen(spec: Preprocessing, rows: slice = rows, draws: Tensor = draws) -> Tensor:
-                        source = pixels[images.source_preprocessing(self._training, spec)]
-                        given = source[rows].to(self._device)
-                        x = augmentation.augment(given, self._recipe.augment, spec, draws[rows])
-                        return x.contiguous(memory_format=torch.channels_last)
-
-                    with precision.autocast(self._device, step_precision):
-                        said = self._teachers.probabilities_of(seen, self._recipe.teaching.temperature)
+                for rows, said in self._probabilities(view, pixels, step_precision):
                     answers[rows] = said.float().cpu().numpy()
                     advance(rows.stop - rows.start)
                     if stop_asked():
+                        kept = sum(self._read(each) is not None for each in wanted)
                         raise Interrupted(
-                            f"interrupted; {len(wanted) - len(missing) + missing.index(view)} of {len(wanted)} views "
-                            "are kept: the same command goes on with the others"
+                            f"interrupted; {kept} of {len(wanted)} views are kept: the same command goes on with the "
+                            "others"
                         )
                 with paths.write_atomically(self._file(view)) as part, part.open("wb") as file:
                     np.save(file, answers)
+
+    def _probabilities(
+        self, view: int, pixels: dict[Preprocessing, Tensor], step_precision: precision.Precision
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Yield rows of the training images with the teachers' probabilities of a view: (N, classes)."""
+        count, augment = len(self._training), self._recipe.augment
+        draws = images.draws(count, self._recipe.train.seed, view)
+        for start in range(0, count, _BATCH):
+            rows = slice(start, min(start + _BATCH, count))
+
+            def seen(spec: Preprocessing, rows: slice = rows) -> Tensor:
+                given = pixels[images.source_preprocessing(self._training, spec)][rows].to(self._device)
+                x = augmentation.augment(given, augment, spec, draws[rows])
+                return x.contiguous(memory_format=torch.channels_last)
+
+            with precision.autocast(self._device, step_precision):
+                said = self._teachers.probabilities_of(seen, self._recipe.teaching.temperature)
+            yield rows, said
 
     def answers(self, view: int) -> Tensor:
         """Return the teachers' probabilities of a cached view: float16, (n, classes)."""
