@@ -9,6 +9,8 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import time
+import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +24,8 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from edgefer import console, paths
@@ -56,10 +60,35 @@ def join(device: str | None) -> None:
         if here > gpus:
             raise MissingRequirement(f"{here} processes share {gpus} GPUs here; use torchrun --nproc-per-node {gpus}")
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout=_PATIENCE)
+    backend = "cpu:gloo,cuda:nccl" if on_cuda else "gloo"
+    store, index, count = next(rendezvous("env://", timeout=_PATIENCE))
+    store = _fresh(store, index, count)
+    dist.init_process_group(backend, timeout=_PATIENCE, store=store, rank=index, world_size=count)
     atexit.register(leave)  # otherwise Gloo's threads abort a process that ends
     if not is_first():
         console.enable(False)
+
+
+def _fresh(store: Store, index: int, count: int) -> Store:
+    """Return a part of torchrun's store that only the processes running now use.
+
+    torchrun starts processes again with the same store, which still holds the addresses of the ended ones (PyTorch
+    issue 135712), and its count of restarts differs between machines. So the first process names a part, and the
+    others use it once it has answered them by a name of their own: the answer can't be an old one.
+    """
+    own = uuid.uuid4().hex
+    if index == 0:
+        store.set("edgefer", own)
+        for other in range(1, count):
+            name = store.get(f"edgefer/{own}/{other}").decode()
+            store.set(f"edgefer/{own}/{other}/{name}", "")
+        return PrefixStore(own, store)
+    while True:
+        first = store.get("edgefer").decode()
+        store.set(f"edgefer/{first}/{index}", own)
+        if store.check([f"edgefer/{first}/{index}/{own}"]):
+            return PrefixStore(first, store)
+        time.sleep(0.02)
 
 
 def leave() -> None:

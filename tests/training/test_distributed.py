@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.distributed import HashStore  # type: ignore[attr-defined]
 
 from edgefer import bundle
 from edgefer.errors import InputError
@@ -100,6 +102,16 @@ def test_a_run_that_may_be_restarted_needs_a_name(monkeypatch: pytest.MonkeyPatc
         distributed.run_folder(None, "train", "compact"),
     ):
         pass
+
+
+def test_processes_started_again_do_not_meet_those_that_have_ended() -> None:
+    kept = HashStore()  # torchrun keeps its store too
+    for _ in range(20):
+        with ThreadPoolExecutor(3) as processes:
+            found = list(processes.map(lambda index: distributed._fresh(kept, index, 3), [2, 1, 0]))
+        assert not found[0].check(["address"])  # of the processes before
+        found[0].set("address", "mine")
+        assert [each.get("address") for each in found] == [b"mine"] * 3
 
 
 @pytest.fixture(scope="module")
