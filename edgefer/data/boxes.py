@@ -14,7 +14,7 @@ _MAX_PIXELS = 50_000_000
 
 @dataclass(frozen=True)
 class BoxOfList:
-    """A rectangle in a picture, in pixels; right and bottom are exclusive."""
+    """A rectangle in an upright picture, in pixels; right and bottom are exclusive."""
 
     path: str
     left: int
@@ -57,11 +57,12 @@ class BoxTree:
         box = self._boxes[path]
         label = self._tree.label(path)
         with opened(io.BytesIO(self._tree.read(box.path)), label, _MAX_PIXELS) as image:
+            upright = plain(image, last=True)
             left, top = max(0, box.left), max(0, box.top)
-            right, bottom = min(image.width, box.right), min(image.height, box.bottom)
+            right, bottom = min(upright.width, box.right), min(upright.height, box.bottom)
             if right - left < 2 or bottom - top < 2:
                 raise InputError(f"{label}: its box is outside the picture")
-            face = plain(image).crop((left, top, right, bottom))
+            face = upright.crop((left, top, right, bottom))
         content = io.BytesIO()
         face.save(content, "PNG", compress_level=1)
         return content.getvalue()

@@ -6,6 +6,7 @@ import io
 import os
 import random
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from edgefer import bundle, data
+from edgefer import bundle, data, inputs
+from edgefer.batch import sources as batch_sources
+from edgefer.cropping.sources import of_data
 from edgefer.data.pictures import as_array, opened, plain
 from edgefer.errors import InputError
 from tests.helpers import sources
@@ -97,6 +100,48 @@ def test_a_photograph_taken_with_the_camera_turned_is_upright(tmp_path: Path) ->
 
     assert loaded[30, 30] > 240  # the top right went to the bottom right
     assert loaded[10, 30] < 10
+
+
+def phone_pictures(top: Path, rng: np.random.Generator, turned: bool) -> Path:
+    """Write two portraits a label, 40x60, and lists of them; `turned`: on their side, as a phone stores them."""
+    lines, boxes = ["file,label"], ["file,xmin,ymin,xmax,ymax,label"]
+    for number, label in enumerate(("happy", "happy", "sad", "sad")):
+        portrait = Image.fromarray(rng.integers(0, 256, (60, 40, 3), dtype=np.uint8))
+        exif = Image.Exif()
+        if turned:
+            portrait, exif[0x0112] = portrait.transpose(Image.Transpose.ROTATE_90), 6
+        file = top / "faces" / label / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        portrait.save(file, exif=exif)
+        lines.append(f"faces/{label}/{number}.png,{label}")
+        boxes.append(f"faces/{label}/{number}.png,4,20,40,56,{label}")
+    (top / "list.csv").write_text("\n".join(lines))
+    (top / "boxes.csv").write_text("\n".join(boxes))
+    with zipfile.ZipFile(top / "faces.zip", "w") as archive:
+        for file in (top / "faces").rglob("*.png"):
+            archive.write(file, file.relative_to(top))
+    return top
+
+
+def test_a_phones_portrait_is_upright_wherever_pictures_are_read(tmp_path: Path) -> None:
+    plain_ones = phone_pictures(tmp_path / "plain", np.random.default_rng(0), turned=False)
+    turned = phone_pictures(tmp_path / "turned", np.random.default_rng(0), turned=True)
+
+    for name in ("faces", "faces.zip", "list.csv", "boxes.csv"):
+        assert np.array_equal(data.load(turned / name).images, data.load(plain_ones / name).images), name
+
+    files = sorted((turned / "faces").rglob("*.png"))
+    expected = [np.asarray(Image.open(plain_ones / file.relative_to(turned))) for file in files]
+    assert [each.shape for each in expected] == 4 * [(60, 40, 3)]
+    with of_data(turned / "faces") as to_crop:
+        shards = batch_sources.shards([str(turned / "faces")], {}, rows=4)
+        for found in (
+            list(inputs.pictures(files)),
+            [each.read() for each in to_crop],
+            [each.read() for shard in shards for each in batch_sources.ShardReader().pictures(shard)],
+        ):
+            assert len(found) == len(expected)
+            assert all(map(np.array_equal, found, expected))
 
 
 @pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.webp"])

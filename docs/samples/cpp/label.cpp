@@ -1,5 +1,6 @@
 // Labels pictures with an exported network through OpenVINO: label edgefer-base.onnx face.pam
-// A .pam file holds one picture or several, one after another; ImageMagick writes it: convert face.jpg face.pam
+// A .pam file holds one picture or several, one after another. ImageMagick writes it:
+// convert face.jpg -auto-orient face.pam
 #include <algorithm>
 #include <fstream>
 #include <iomanip>

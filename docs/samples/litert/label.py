@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from PIL import Image
+from PIL import Image, ImageOps
 
 
 def prepared(picture: Image.Image, spec: dict) -> np.ndarray:
@@ -32,7 +32,8 @@ told = json.loads(Path(model).with_suffix(".golden.json").read_text())
 network = Interpreter(model_path=model, num_threads=1)
 network.allocate_tensors()
 for file in files:
-    network.set_tensor(network.get_input_details()[0]["index"], prepared(Image.open(file), told["preprocessing"]))
+    picture = ImageOps.exif_transpose(Image.open(file))  # upright, as the camera says
+    network.set_tensor(network.get_input_details()[0]["index"], prepared(picture, told["preprocessing"]))
     network.invoke()
     logits = network.get_tensor(network.get_output_details()[0]["index"])[0] / told["temperature"]
     probabilities = np.exp(logits - logits.max())

@@ -1,5 +1,6 @@
 // Labels pictures with an exported network in Node: node label.mjs edgefer-base.onnx face.pam
-// A .pam file holds one picture or several, one after another; ImageMagick writes it: convert face.jpg face.pam
+// A .pam file holds one picture or several, one after another. ImageMagick writes it:
+// convert face.jpg -auto-orient face.pam
 import { readFileSync } from "node:fs";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 

@@ -1,7 +1,8 @@
 """Labels pictures with an exported network, without edgefer: python label.py edgefer-base.onnx face.pam
 
 Needs onnxruntime, which brings numpy. A .pam file holds one picture or several, one after another; ImageMagick writes
-it: convert face.jpg face.pam. With Pillow, `numpy.asarray(Image.open("face.jpg").convert("RGB"))` is a picture as well.
+it: convert face.jpg -auto-orient face.pam. With Pillow, a picture is
+`numpy.asarray(ImageOps.exif_transpose(Image.open("face.jpg")).convert("RGB"))`.
 """
 
 import json
