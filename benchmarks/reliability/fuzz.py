@@ -55,7 +55,7 @@ from edgefer.graph import linter, reading
 from edgefer.inputs import read as read_picture
 from edgefer.labels import LABELS
 from edgefer.learning import checkpoint, state
-from edgefer.models.creation import _load_weights
+from edgefer.models import weight_files
 from edgefer.review import run as runs
 from edgefer.training import trainer, unfinished
 
@@ -178,7 +178,8 @@ def _take_up(run: Path) -> None:
 
 
 def _take(folder: Path) -> None:
-    _load_weights(torch.nn.Linear(2, 2), folder / next((NANO / "checkpoint").glob("*.safetensors")).name)
+    file = folder / next((NANO / "checkpoint").glob("*.safetensors")).name
+    weight_files.load(torch.nn.Linear(2, 2), file, str(file))
 
 
 PICTURES = ("a.png", "b.jpg", "c.jpg", "d.tif", "e.gif", "f.webp", "g.bmp", "h.ppm", "i.png")

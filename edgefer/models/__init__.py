@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgefer.models.constant_weights import with_constant_weights
-from edgefer.models.creation import OURS, create, for_classes, merged, narrowed, take, widen
+from edgefer.models.creation import OURS, create, for_classes, merged, narrowed, widen
 from edgefer.models.exportable import as_exportable
 from edgefer.models.from_timm import hub_id
 from edgefer.models.growth import grown
@@ -14,6 +14,7 @@ from edgefer.models.padding import fix_padding
 from edgefer.models.plain_resnet import PlainResNet
 from edgefer.models.pooling import fix_pooling
 from edgefer.models.trial_step import check
+from edgefer.models.weight_files import take
 
 __all__ = [
     "OURS",

@@ -11,17 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgefer import console, limits
 from edgefer.errors import InputError
-from edgefer.models import from_timm, keras_file, renaming
+from edgefer.models import from_timm, weight_files
 from edgefer.models.attention_net import AttentionNet
 from edgefer.models.building import build
 from edgefer.models.plain_cnn import PlainCNN
 from edgefer.models.plain_resnet import PlainResNet
+from edgefer.models.weight_files import classifier_of
 
 OURS: dict[str, type[nn.Module]] = {"plain-resnet": PlainResNet, "plain-cnn": PlainCNN}
 _ON_TIMMS = {"attention-net": AttentionNet}  # edgefer's heads on a timm backbone: args.backbone
-_KERAS_EPSILON = 1e-3  # of BatchNorm in Keras's networks and timm's ports of them
 _MERGING = ("fuse", "reparameterize", "switch_to_deploy")  # methods of timm's modules
 
 
@@ -58,13 +57,13 @@ def create(
         raise InputError(f"{name} has no pretrained weights; use --no-pretrained")
     model = build(name, args, lambda pretrained: _new(name, classes, channels, args, pretrained), pretrained)
     if zero_head:
-        head = _classifier(model)
+        head = classifier_of(model)
         if not isinstance(head, nn.Linear):
             raise InputError(f"model {name} has no linear classifier; omit model.zero_head")
         for parameter in head.parameters():
             nn.init.zeros_(parameter)
     if weights is not None:
-        _load_weights(model, Path(weights))
+        weight_files.load(model, Path(weights), f"model.weights: {weights}")
     return model
 
 
@@ -132,73 +131,6 @@ def merged(network: nn.Module) -> nn.Module:
     return found.requires_grad_(True).eval()
 
 
-def _load_weights(model: nn.Module, path: Path) -> None:
-    """Load a weights file from timm, torchvision, edgefer or Keras; loading never executes code from it."""
-    if not path.exists():
-        raise InputError(f"model.weights: no such file: {path}")
-    what = f"model.weights: {path}"
-    if path.suffix in keras_file.SUFFIXES:
-        part = model.backbone if isinstance(model, AttentionNet) else model
-        renamed = renaming.paired(part, keras_file.read(path), _classifier(part))
-        if isinstance(renamed, str):
-            raise InputError(f"{what} does not fit this network: {renamed}")
-        take(part, renamed, what)
-        if any(getattr(module, "eps", _KERAS_EPSILON) != _KERAS_EPSILON for module in part.modules()):
-            name = (getattr(part, "default_cfg", None) or {}).get("architecture", "its name")
-            console.say(
-                f"warning: Keras pads and normalizes as timm's networks with tf_ in front do; use tf_{name}, or the "
-                "network has to learn the difference"
-            )
-        return
-    limits.check_file(path, limits.TENSORS, what)
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            loaded: Any = load_file(path)
-        else:
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # both readers raise many types for a damaged file
-        raise InputError(f"{what} cannot be read ({type(error).__name__})") from None
-    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
-        loaded = loaded["state_dict"]
-    if not isinstance(loaded, dict):
-        raise InputError(f"{what} holds no weights by name")
-    part = model
-    if isinstance(model, AttentionNet) and not any(str(key).startswith("backbone.") for key in loaded):
-        part = model.backbone  # the file is from timm or another program
-    if not set(part.state_dict()) <= set(loaded):  # other names for the same layers, e.g. torchvision's
-        renamed = renaming.paired(part, renaming.layers(loaded), _classifier(part))
-        loaded = loaded if isinstance(renamed, str) else renamed
-    take(part, loaded, what)
-
-
-def take(model: nn.Module, loaded: Any, what: str) -> None:
-    """Load the weights of another network of the same architecture; a classifier of another size is skipped.
-
-    Args:
-        model: the network.
-        loaded: a state dict, or whatever was read instead.
-        what: its origin, for errors.
-
-    Raises:
-        InputError: the weights don't fit.
-    """
-    own = model.state_dict()
-    if not isinstance(loaded, dict) or not any(key in own for key in loaded):
-        raise InputError(f"{what} contains none of this network's weights")
-    fitting = {
-        key: value
-        for key, value in loaded.items()
-        if key in own and isinstance(value, Tensor) and value.shape == own[key].shape
-    }
-    head = {f"{key}." for key, module in model.named_modules() if module is _classifier(model)}
-    wrong = [key for key in own if key not in fitting and not any(key.startswith(prefix) for prefix in head)]
-    if wrong:
-        raise InputError(f"{what} does not fit this network: {wrong[0]} is missing or has another shape")
-    model.load_state_dict(fitting, strict=False)
-
-
 def for_classes(
     model: nn.Module,
     loaded: Mapping[str, Tensor],
@@ -221,7 +153,7 @@ def for_classes(
     """
     weights, own = dict(loaded), model.state_dict()
     parts = {name: [name] for name in ours if name in theirs} if made_of is None else made_of
-    for path in (path for path, module in model.named_modules() if module is _classifier(model)):
+    for path in (path for path, module in model.named_modules() if module is classifier_of(model)):
         for key in [key for key in weights if key.startswith(f"{path}.")]:
             trained = weights.pop(key)
             if key in own and trained.shape == (len(theirs), *own[key].shape[1:]):
@@ -233,13 +165,7 @@ def for_classes(
 
 
 def _linear(network: nn.Module) -> nn.Linear:
-    last = _classifier(network)
+    last = classifier_of(network)
     if not isinstance(last, nn.Linear):
         raise InputError("a network without a linear classifier cannot learn votes; omit teaching.votes")
     return last
-
-
-def _classifier(model: nn.Module) -> nn.Module | None:
-    get = getattr(model, "get_classifier", None)
-    found = get() if callable(get) else None
-    return found if isinstance(found, nn.Module) else None

@@ -9,7 +9,7 @@ from torch import nn
 
 from edgefer.errors import InputError, MissingExtra, MissingRequirement
 from edgefer.lines import one_line
-from edgefer.models import lite
+from edgefer.models import lite, weight_files
 
 # timm keywords not allowed in model.args, and the settings to use instead.
 _RESERVED = {
@@ -73,7 +73,7 @@ def classifier(
             raise
         raise _not_fetched(name, error) from None
     if installed:
-        lite.load(model, installed)
+        weight_files.load(model, installed.file, installed.package)
     return model
 
 

