@@ -33,7 +33,7 @@ from edgefer.compression.config import SCHEME, CompressConfig
 from edgefer.compression.extension import load_extension, load_nncf, quiet
 from edgefer.data.dataset import Split
 from edgefer.devices import machine
-from edgefer.evaluation import metrics, predict, timing
+from edgefer.evaluation import predict, timing
 from edgefer.evaluation.predict import Infer
 from edgefer.learning import checkpoint as checkpoints
 from edgefer.preprocessing import Preprocessing
@@ -178,10 +178,6 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def accuracy(predictions: NDArray[np.int64], split: Split, classes: int) -> float:
-    return metrics.accuracy(metrics.confusion(split.labels, predictions, classes))
-
-
 def stream(spec: Preprocessing, split: Split) -> list[NDArray[np.float32]]:
     """Return images spread over a split, as inputs of batch 1."""
     batch = spec.apply(split.take(np.linspace(0, len(split) - 1, TIMED_IMAGES).astype(np.int64)))
@@ -225,7 +221,7 @@ def main() -> None:
 
         def on_validation(file: Path) -> float:
             logits = predict.logits(run_ort(file), spec, validation, description=f"choosing: {file.stem}")
-            return accuracy(logits.argmax(1), validation, classes)
+            return gate.score(file.stem, validation, logits.argmax(1), classes).accuracy
 
         def ptq() -> Path:
             made = compress(
@@ -303,7 +299,7 @@ def main() -> None:
         if name in errors:
             return {"error": errors[name]}
         return {
-            "accuracy": accuracy(predictions[name], test, classes),
+            "accuracy": gate.score(name, test, predictions[name], classes).accuracy,
             "file_bytes": sizes[name],
             "sha256": digests[name],
             "latency": asdict(timing.latency(samples[name])),

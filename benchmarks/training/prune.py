@@ -16,12 +16,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.common import FER2013
 from edgefer import console, data
 from edgefer.data.dataset import Split
-from edgefer.evaluation import metrics
 from edgefer.learning import checkpoint, evaluate
 from edgefer.models import mirroring
 from edgefer.models.plain_resnet import PlainResNet
@@ -53,9 +52,8 @@ def main() -> None:
     narrow = PlainResNet(len(found.classes), channels, **model.args)
     scores = importance(wide, data.split(dataset, "train"), recipe.preprocessing, arguments.images)
     cut(wide, narrow, scores)
-    accuracies = [
-        _accuracy(network, data.split(dataset, "val"), recipe.preprocessing) for network in (wide, narrow.eval())
-    ]
+    validation = data.split(dataset, "val")
+    accuracies = [evaluate.accuracy(network, validation, recipe.preprocessing) for network in (wide, narrow)]
     checkpoint.write(
         arguments.out,
         dataclasses.replace(found, recipe=recipe, weights=narrow.state_dict(), val_accuracy=accuracies[1]),
@@ -100,11 +98,6 @@ def cut(wide: PlainResNet, narrow: PlainResNet, scores: dict[str, Tensor]) -> No
                     values.copy_(old.norm.state_dict()[name][kept[old.writes]])
         narrow.head.weight.copy_(wide.head.weight[:, kept[pairs[-1][0].writes]])
         narrow.head.bias.copy_(wide.head.bias)
-
-
-def _accuracy(network: nn.Module, split: Split, spec: Preprocessing) -> float:
-    logits = evaluate.logits(network, split, spec)
-    return metrics.accuracy(metrics.confusion(split.labels, logits.argmax(1), logits.shape[1]))
 
 
 if __name__ == "__main__":

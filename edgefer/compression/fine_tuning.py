@@ -7,7 +7,6 @@ a CPU with the same number of threads the weights are bit-identical.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -166,7 +165,7 @@ def finetune(
             best = saved["best"]
     else:
         with console.progress(f"checking before {STAGES[plan.stage]}", len(validation)) as advance:
-            accuracy = _accuracy(student, validation, recipe, advance)
+            accuracy = evaluate.accuracy(student, validation, recipe.preprocessing, advance)
         progress.history.append({"epoch": 0, "val_accuracy": round(accuracy, 5)})  # the network before any step
         progress.best_accuracy = progress.history[0]["val_accuracy"]
         best = _copy(student)
@@ -217,7 +216,7 @@ def finetune(
                 progress.loss_sum += value
 
             student.eval()
-            accuracy = _accuracy(student, validation, recipe)
+            accuracy = evaluate.accuracy(student, validation, recipe.preprocessing)
             line = {
                 "epoch": progress.epoch + 1,
                 "loss": round(progress.loss_sum / plan.steps, 4),
@@ -243,11 +242,6 @@ def _diverged(plan: FineTuneSettings, progress: Progress, rows: NDArray[np.int64
         f"the loss of {STAGES[plan.stage]} is not finite at epoch {progress.epoch + 1}, step {progress.step + 1} "
         f"(batch of rows {', '.join(map(str, rows[:4]))}, ...); {remedy}"
     )
-
-
-def _accuracy(network: nn.Module, split: Split, recipe: Recipe, advance: Callable[..., None] | None = None) -> float:
-    logits = evaluate.shared_logits(network, split, recipe.preprocessing, advance)
-    return float(np.mean(logits.argmax(axis=1) == split.labels))
 
 
 def _copy(network: nn.Module) -> dict[str, Tensor]:

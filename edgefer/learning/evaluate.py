@@ -39,3 +39,11 @@ def shared_logits(
     mine = distributed.part(len(split))
     answers = logits(model, split.subset(mine), preprocessing, advance) if mine.size else None
     return np.concatenate([each for each in distributed.gathered(answers) if each is not None])
+
+
+def accuracy(
+    model: nn.Module, split: Split, preprocessing: Preprocessing, advance: Callable[..., None] | None = None
+) -> float:
+    """Return the share of images whose label has the largest logit, 0 to 1; see `shared_logits`."""
+    answers = shared_logits(model, split, preprocessing, advance)
+    return float((answers.argmax(axis=1) == split.labels).mean())

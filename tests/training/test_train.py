@@ -43,8 +43,10 @@ def test_a_network_learns_and_its_checkpoint_gives_the_accuracy_that_was_reporte
     assert result.val_accuracy > 0.8  # chance is 0.14
     kept = checkpoint.read(result.run)
     split = np.flatnonzero(data.splits == 1)
-    answers = evaluate.logits(checkpoint.build(kept), _split(data, split), kept.recipe.preprocessing)
+    network, validation, spec = checkpoint.build(kept), _split(data, split), kept.recipe.preprocessing
+    answers = evaluate.logits(network, validation, spec)
     assert (answers.argmax(1) == data.labels[split]).mean() == pytest.approx(result.val_accuracy, abs=1e-4)
+    assert evaluate.accuracy(network, validation, spec) == pytest.approx(result.val_accuracy, abs=1e-4)
 
 
 def _split(data: Dataset, indices: np.ndarray):  # type: ignore[no-untyped-def]
