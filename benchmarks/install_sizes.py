@@ -1,6 +1,6 @@
 """Disk space of each way to install edgefer, for docs/install.md.
 
-python benchmarks/install_sizes.py    # in an environment with '.[all]' as constraints.txt pins it
+python benchmarks/install_sizes.py    # in an environment with '.[all,ray]' as constraints.txt pins it
 
 Nothing is installed. The packages are those that pyproject.toml requires, and their requirements. Their installed
 files and the bytecode that pip compiles are counted. pip and the virtual environment are not included.
@@ -26,10 +26,11 @@ else:
 
 OUT = Path(__file__).parent / "results" / "install_sizes.json"
 ROOT = Path(__file__).parent.parent
-# The three sizes of docs/install.md, and the ones in between.
+# The sizes of docs/install.md.
 WAYS = {
     "device": (),
     "device, live camera and reports": ("live", "report"),
+    "device, many pictures on Ray": ("ray",),
     "training and compression": ("compress", "report"),
     "everything": ("all",),
 }

@@ -85,3 +85,19 @@ def holds(marker: str, python: str) -> bool:
         for each in compared
         if each
     )
+
+
+def test_the_page_on_installing_lists_each_extra_and_those_that_all_omits() -> None:
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*)\|$", page, re.MULTILINE))
+    extras = {extra: " ".join(needs) for extra, needs in PROJECT["optional-dependencies"].items()}
+    assert rows.keys() == extras.keys() - {"docs", "dev"}
+
+    inside, waiting = set[str](), ["all"]
+    while waiting:
+        found = re.findall(r"edgefer\[([\w,]+)\]", extras[waiting.pop()])
+        waiting += (new := {name for names in found for name in names.split(",")} - inside)
+        inside |= new
+    omitted = re.search(r"all but (.*?);", rows["all"])
+    assert omitted
+    assert sorted(re.findall(r"\w+", omitted[1].replace("and", ""))) == sorted(rows.keys() - inside - {"all"})
