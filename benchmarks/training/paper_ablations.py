@@ -4,8 +4,8 @@ python benchmarks/training/paper_ablations.py [--votes fer2013new.csv] [--data F
                                               [--only ROW ...] [--summary]
 
 paper_ablations.toml has the reference and its rows. The JSON is written after each training, and the same command goes
-on where it ended, also in another session or on another machine. SIGTERM stops it, and no step is lost. --summary only computes the effects anew.
-The row `votes` needs --votes.
+on where it ended, also in another session or on another machine. SIGTERM stops it, and no step is lost. --summary only
+computes the effects anew. The row `votes` needs --votes.
 
 Each row and its reference are trained with the same seeds on the same stratified 7,000 training images, of which
 12.5 % choose the epoch. An effect is the row minus its reference on PublicTest, which no training saw, image by image
