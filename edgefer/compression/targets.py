@@ -80,7 +80,11 @@ def divergence(qdq: ModelProto, graphs: Mapping[str, Lowered], inputs: NDArray[n
     jobs = [
         (name, kind, quantizer)
         for name in different
-        for kind, found in (("unclipped", graphs[name].unclipped), ("dropped", graphs[name].dropped_quantizers))
+        for kind, found in (
+            ("unclipped", graphs[name].unclipped),
+            ("dropped", graphs[name].dropped_quantizers),
+            ("refined", graphs[name].refined),
+        )
         for quantizer in found
     ]
     macs = count.macs(qdq) or _MAX_MACS

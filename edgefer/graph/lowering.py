@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto
 
 from edgefer.backends import registry
@@ -19,17 +20,19 @@ from edgefer.graph.ranges import value_ranges
 class Lowered:
     """A graph for one target, and its possible differences from the symmetric QDQ graph.
 
-    Unoptimized, outputs are bit-identical except for these two lists.
+    Unoptimized, outputs are bit-identical except for these lists.
 
     Attributes:
         model: ready for the target.
         unclipped: quantizers (node names) that no longer clip at 127 x scale but at 255 x scale.
         dropped_quantizers: quantizers removed between a convolution and its residual Add.
+        refined: quantizers behind a clip, ReLU6 for example, whose steps became half as wide.
     """
 
     model: ModelProto
     unclipped: tuple[str, ...] = ()
     dropped_quantizers: tuple[str, ...] = ()
+    refined: tuple[str, ...] = ()
 
 
 def lower(model: ModelProto, target: str, keep: Collection[str] = ()) -> Lowered:
@@ -53,9 +56,11 @@ def lower(model: ModelProto, target: str, keep: Collection[str] = ()) -> Lowered
 
 
 def unsigned(model: ModelProto, keep: Collection[str]) -> Lowered:
-    """Make activations uint8, scales untouched: zero point 0 where a tensor cannot be negative, else 128.
+    """Make activations uint8: zero point 0 where a tensor cannot be negative, else 128.
 
-    ONNX Runtime drops a ReLU only before a quantizer with the lowest zero point.
+    ONNX Runtime drops a ReLU only before a quantizer with the lowest zero point, and a clip only before a quantizer
+    that reaches no higher than the clip. Otherwise the convolution before it runs in FP32. So behind a clip, the 255
+    steps end where the clip or the 127 steps of the symmetric graph ended. All other scales stay.
     """
     graph = Graph(model)
     return _unsigned(graph, _quantizers(graph), keep)
@@ -86,7 +91,7 @@ def _checked(graph: Graph, node: NodeProto) -> NodeProto:
 
 def _unsigned(graph: Graph, quantizers: list[NodeProto], keep: Collection[str]) -> Lowered:
     bounds = value_ranges(graph)
-    lowest_is_zero = []
+    lowest_is_zero, refined = [], []
     all_readers = graph.all_readers()
     for node in quantizers:
         readers = all_readers.get(node.output[0], [])
@@ -94,8 +99,11 @@ def _unsigned(graph: Graph, quantizers: list[NodeProto], keep: Collection[str]) 
             raise InputError(f"{node.name}: only DequantizeLinear may read a quantized tensor")
         unsigned = bounds[node.input[0]][0] >= 0 and node.name not in keep
         zero_point = np.array(0 if unsigned else 128, np.uint8)
+        finer = _scale_behind_clip(graph, node) if unsigned else None
+        if finer is not None:
+            refined.append(node.name)
         for each in (node, *readers):
-            scale = graph.constant(each, 1)
+            scale = graph.constant(each, 1) if finer is None else finer
             assert scale is not None
             graph.set_constant(each, 1, scale.reshape(()), f"{node.output[0]}.scale")
             graph.set_constant(each, 2, zero_point, f"{node.output[0]}.zero")
@@ -103,8 +111,28 @@ def _unsigned(graph: Graph, quantizers: list[NodeProto], keep: Collection[str]) 
             lowest_is_zero.append(node)
     # Check again, since an unclipped quantizer passes larger values to later ones.
     highest = {name: high for name, (_, high) in value_ranges(graph).items()}
-    unclipped = tuple(node.name for node in lowest_is_zero if highest[node.input[0]] > 127.49 * _scale(graph, node))
-    return Lowered(graph.model(), unclipped=unclipped)
+    unclipped = tuple(
+        node.name
+        for node in lowest_is_zero
+        if node.name not in refined and highest[node.input[0]] > 127.49 * _scale(graph, node)
+    )
+    return Lowered(graph.model(), unclipped=unclipped, refined=tuple(refined))
+
+
+def _scale_behind_clip(graph: Graph, node: NodeProto) -> NDArray[np.float32] | None:
+    """Return a uint8 quantizer's scale with which ONNX Runtime drops the clip before it; None if nothing is to do.
+
+    None: there is no such clip, others read it too, or the quantizer reaches no higher as it is.
+    """
+    clip = graph.producer(node.input[0])
+    high = graph.constant(clip, 2) if clip is not None and clip.op_type == "Clip" else None
+    if clip is None or high is None or not graph.read_only_by(node.input[0], node):
+        return None
+    scale, top = _scale(graph, node), float(high)
+    if 255 * scale <= top:
+        return None
+    finer = np.float32(min(127 * scale, top) / 255)
+    return np.asarray(np.nextafter(finer, np.float32(0)), np.float32)  # 255 steps must not exceed the clip
 
 
 def _scale(graph: Graph, node: NodeProto) -> float:

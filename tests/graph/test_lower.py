@@ -41,7 +41,7 @@ def test_without_lifted_clips_and_left_out_quantizers_all_targets_agree_bit_for_
     wanted = run(model, pictures())
     for target in ("cpu", "tensorrt", "rtx"):
         lowered = lower(model, target)
-        if not lowered.unclipped and not lowered.dropped_quantizers:
+        if not lowered.unclipped and not lowered.dropped_quantizers and not lowered.refined:
             event(f"{target} is equal")
             assert np.array_equal(run(lowered.model, pictures()), wanted)
 
@@ -51,6 +51,7 @@ def test_without_lifted_clips_and_left_out_quantizers_all_targets_agree_bit_for_
 def test_quantizers_that_do_not_clip_are_equal_even_where_a_clip_is_lifted(body: list[Layer], seed: int) -> None:
     model = qdq(body, seed, reach=12.0)
     lowered = lower(model, "cpu")
+    assume(not lowered.refined)
     assume(
         all(values_of(model, node.output[0]).max() < 127 for node in model.graph.node if node.name in lowered.unclipped)
     )
@@ -121,6 +122,34 @@ def test_onnx_runtime_fuses_all_of_the_cpu_graph_and_keeps_no_relu(tmp_path: Pat
     assert not {"Conv", "Relu", "BatchNormalization", "Add"} & set(fused)
     session(model, written_to=str(tmp_path / "signed.onnx"))  # the reason for lowering
     assert "Relu" in kinds(onnx.load(tmp_path / "signed.onnx"))
+
+
+@pytest.mark.parametrize("reach", [0.3, 1.0, 3.0])
+def test_onnx_runtime_fuses_a_clip_and_what_makes_it_do_so_moves_the_outputs_by_little(
+    reach: float, tmp_path: Path
+) -> None:
+    body = [Layer(4, 3, activation="Clip"), Layer(4, 3, depthwise=True, activation="Clip"), Layer(4, 1)]
+    model = qdq(body, 0, reach)
+    lowered = lower(model, "cpu")
+    session(lowered.model, written_to=str(tmp_path / "cpu.onnx"))
+    fused = kinds(onnx.load(tmp_path / "cpu.onnx"))
+    assert fused.count("QLinearConv") == 3
+    assert not {"Conv", "FusedConv", "Clip"} & set(fused)
+    assert not set(lowered.refined) & set(lowered.unclipped)
+    steps = max(scale(model, name) for name in lowered.refined) if lowered.refined else 0.0
+    assert all(scale(lowered.model, name) < scale(model, name) for name in lowered.refined)
+    undone = lower(model, "cpu", keep=[*lowered.refined, *lowered.unclipped])
+    assert not undone.refined
+    assert np.array_equal(run(undone.model, pictures()), run(model, pictures()))
+    kept = lower(model, "cpu", keep=lowered.refined)
+    assert np.abs(run(lowered.model, pictures()) - run(kept.model, pictures())).max() <= 10 * steps
+
+
+def scale(model: ModelProto, name: str) -> float:
+    quantizer = next(node for node in model.graph.node if node.name == name)
+    return float(
+        next(numpy_helper.to_array(each) for each in model.graph.initializer if each.name == quantizer.input[1])
+    )
 
 
 def test_tensorrt_loses_the_quantizer_between_a_convolution_and_its_add_and_keeps_the_skip() -> None:
