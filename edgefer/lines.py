@@ -73,7 +73,7 @@ def complaint(error: ValidationError, unknown: str = "unknown key") -> str:
         unknown: message for an unknown key.
     """
     first = error.errors()[0]
-    said = unknown if first["type"] == "extra_forbidden" else first["msg"]
+    said = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
     return one_line(": ".join(filter(None, (".".join(map(str, first["loc"])), said))))
 
 

@@ -59,6 +59,8 @@ def command(
     prepare_torch(device, threads)
     tried = spaces.read(space, recipe, changed, epochs)
     folder = out or paths.RUNS / "search" / name
+    if not folder.is_dir():  # else its trials go on
+        paths.check_empty(folder, "--out")
     dataset = datasets.find(data, groups)
     datasets.check_named(dataset)
     check_divided(dataset, groups)

@@ -138,7 +138,11 @@ def _settings(
         if isinstance(value, list):
             if len(value) < 2:
                 raise InputError(f"{path}: {key} has fewer than two values; set it with --set instead")
-            yield key, tuple(map(_typed, value))
+            typed = tuple(map(_typed, value))
+            twice = next((each for place, each in enumerate(typed) if each in typed[:place]), None)
+            if twice is not None:
+                raise InputError(f"{path}: {key} lists {twice} twice")
+            yield key, typed
         elif isinstance(value, dict) and not {"low", "high"} & value.keys():
             yield from _settings(value, (*above, name), path)
         elif isinstance(value, dict):

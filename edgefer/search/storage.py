@@ -72,6 +72,11 @@ def opened(address: str, heartbeat: int) -> RDBStorage:
             )
         except ImportError as error:
             raise MissingRequirement(f"{_driver(url, error)} is not installed, which --storage {shown} takes") from None
+        except RuntimeError:  # tables of another version
+            raise MissingRequirement(
+                f"the database {shown} was made by another version of optuna than {optuna.__version__}; install that "
+                "version, or name a new database with --storage"
+            ) from None
         except SQLAlchemyError as error:
             if isinstance(error, ArgumentError):
                 raise InputError(f"--storage {shown}: {one_line(error, 200)}") from None
@@ -99,7 +104,7 @@ def joined(
         first: parameters of the first trial, if known.
 
     Raises:
-        InputError: the study was started with another description.
+        InputError: the study was started with another description, or by another program.
     """
     sampler = optuna.samplers.TPESampler(constant_liar=True)  # several workers: none samples what another is trying
     common: dict[str, Any] = {"storage": storage, "sampler": sampler}
@@ -110,6 +115,9 @@ def joined(
     except optuna.exceptions.DuplicatedStudyError:
         study = optuna.load_study(**common, study_name=name)
     begun = study.user_attrs.get(_DESCRIPTION)
+    directions = [each.name.lower() for each in study.directions]
+    if directions != [*DIRECTIONS.values()] or not isinstance(begun, dict | None):
+        raise InputError(f"the study {name} was not begun by `edgefer search`; name a new one with --study")
     if begun is None:  # new, or its creator is about to write the same
         study.set_user_attr(_DESCRIPTION, dict(description))
         return study

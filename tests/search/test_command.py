@@ -6,8 +6,10 @@ import json
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from typer.testing import CliRunner, Result
 
 from edgefer.cli.main import app
 from edgefer.learning import checkpoint
+from edgefer.search.storage import DIRECTIONS
 from edgefer.training import trainer
 from tests.helpers import sources
 from tests.helpers.stripes import stripes
@@ -133,6 +136,28 @@ def test_a_database_that_cannot_be_used_is_told_without_its_password(
     assert done.exit_code == code, done.stderr
     assert said in done.stderr.splitlines()[-1]
     assert "secret" not in done.output
+
+
+def test_a_database_of_another_program_or_version_is_left_alone(here: Path) -> None:
+    words = ("--trials", "1", "--storage", "sqlite:///study.db")
+    optuna.create_study(storage="sqlite:///study.db", study_name="quickstart", direction="minimize")
+    done = run(*words)
+    assert (done.exit_code, "quickstart was not begun by `edgefer search`" in done.stderr) == (2, True), done.stderr
+    text = optuna.create_study(storage="sqlite:///study.db", study_name="text", directions=DIRECTIONS.values())
+    text.set_user_attr("edgefer", "text")
+    done = run(*words, "--study", "text")
+    assert (done.exit_code, "text was not begun by `edgefer search`" in done.stderr) == (2, True), done.stderr
+
+    with closing(sqlite3.connect("study.db")) as database, database:
+        database.execute("update alembic_version set version_num = 'v99.0.0'")
+    done = run(*words)
+    assert (done.exit_code, "made by another version of optuna" in done.stderr) == (3, True), done.stderr
+
+
+def test_a_folder_that_cannot_be_one_is_told_before_any_trial(here: Path) -> None:
+    done = run("--trials", "1", "--out", "faces.csv")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == "edgefer: faces.csv exists already; name another folder with --out"
 
 
 # A worker without a network that gets a signal while it saves its second state: in its first trial, after an epoch. Or

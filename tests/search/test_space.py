@@ -82,11 +82,13 @@ def test_a_recipe_as_it_is_lies_in_the_space_or_not(tmp_path: Path, change: tupl
         ("train.batch_size = [32, 1]", "train.batch_size: Input should be greater than or equal to 2"),
         ("train.batch_size = [32]", "train.batch_size has fewer than two values; set it with --set instead"),
         ("train.batch_size = 32", "train.batch_size takes a list of values, or { low"),
-        ("train.batch_size = { low = 64, high = 32 }", "train.batch_size: Value error, low must be less than high"),
+        ("train.batch_size = { low = 64, high = 32 }", "train.batch_size: low must be less than high"),
         ("phases.0.lr = { low = 0.0, high = 1.0, log = true }", "log takes a low over 0"),
         ("phases.0.lr = { low = 0.0, high = 1.0, stp = 1 }", "phases.0.lr: stp: unknown key"),
         ("phases.0.lr = { low = 0.0, high = nan }", "phases.0.lr: high"),
         ("train = [", "is not valid TOML"),
+        ("train.batch_size = []", "train.batch_size has fewer than two values"),
+        ("train.batch_size = [8, 16, 8]", "train.batch_size lists 8 twice"),
     ],
 )
 def test_a_space_that_does_not_fit_is_refused_in_a_line_that_says_where(tmp_path: Path, text: str, said: str) -> None:
