@@ -1,4 +1,4 @@
-"""Shared by the benchmarks: our copy of FER2013, the current command line, the protocol from a script's docstring."""
+"""Shared by the benchmarks: our copy of FER2013, the edge siblings, the command line, a script's protocol."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from pathlib import Path
 
 from edgefer import public
 
+SIBLINGS = {  # the papers' recipes by their edge sibling's name
+    "b0-mixup-lite": "b0-mixup",
+    "b2-two-stage-lite": "b2-two-stage",
+    "insideout-lite": "insideout-v2s",
+    "b0-attention-lite": "b0-attention",
+}
 FER2013 = Path(__file__).parents[2] / "shared" / "data" / "fer2013" / "fer2013.zip"
 
 

@@ -14,8 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgefer import bundle, console
+from benchmarks.common import SIBLINGS
+from edgefer import bundle, console, recipes
 from edgefer.bench import submission
+from edgefer.claims import findings
+from edgefer.claims import ledger as ledger_of_claims
 from edgefer.evaluation import timing
 
 HERE = Path(__file__).parent
@@ -1180,6 +1183,121 @@ def reduced() -> str:
     )
 
 
+def siblings() -> str:
+    """The papers' recipes on networks for the edge: claim, FP32, INT8 and costs; what is not trained says so."""
+    result = read("siblings.json") if (RESULTS / "siblings.json").exists() else {"siblings": []}
+    done = {each["name"]: each for each in result["siblings"]}
+    claimed = {
+        claim.test.recipe: findings.written(claim)
+        for claim in ledger_of_claims.read().claim
+        if claim.test and claim.test.what == "accuracy"
+    }
+    rows, places = [], list[str]()
+    for name, paper in SIBLINGS.items():
+        if name not in done:
+            rows.append([f"`{name}`", claimed[paper], "not trained", *[""] * 8])
+            continue
+        each = done[name]
+        places += [each["machine"]["cpu"]]
+        small, whole = (one(each["networks"], network) for network in ("int8-cpu", "fp32"))
+        change, trained = each["int8_minus_fp32"], each["training"]
+        low, high = (float(100 * change[key]) for key in ("low", "high"))
+        time = min(
+            part["projected_milliseconds"] for part in each["projected"] if part["device"] == "Jetson Orin Nano 8GB"
+        )
+        rows.append(
+            [
+                f"`{name}`, {'; '.join([each['reductions'][1], *each['differences']])}",
+                claimed[paper],
+                percent(whole["quality"]["accuracy"]),
+                percent(small["quality"]["accuracy"]),
+                f"{100 * change['accuracy']:+.2f} ({low:+.2f} to {high:+.2f})",
+                " -> ".join(f"{network['quality']['macro_f1']:.3f}" for network in (whole, small)),
+                " -> ".join(f"{network['file_bytes'] / 1e6:.1f}" for network in (whole, small)) + " MB",
+                f"{whole['latency']['p50']:.3g} -> {small['latency']['p50']:.3g} ms, "
+                f"{each['int8_over_fp32'][0]['latency']['estimate']:.2f}x",
+                " -> ".join(megabytes(network["network_bytes"]) for network in (whole, small)) + " MB",
+                f"{1000 * time:,.0f} us",
+                f"{trained['hours']:.1f} h, {trained['epochs']} of {trained['of']} epochs",
+            ]
+        )
+    head = ["sibling", "the paper claims", "FP32", "INT8", "INT8 minus FP32, points", "macro F1", "file"]
+    head += ["latency, 1 thread", "memory", "**projected**, Jetson Orin Nano 8GB", "training, one core"]
+    parts = [table(head, rows)]
+    if done:
+        images = ", ".join(f"{each['test']['images']:,}" for each in done.values())
+        busy = sum(any("other programs" in said for said in each["warnings"]) for each in done.values())
+        parts += [
+            _class_table(list(done.values())),
+            f"On the paper's own test images ({images}), which neither training nor fine-tuning saw; FP32 -> INT8, "
+            "fine-tuned. INT8 minus FP32: Tango's 95 % interval on the same images. Projected: least time by roofline. "
+            f"{' and '.join(dict.fromkeys(places))}"
+            + (f", {busy} of {len(done)} on a busy machine" if busy else "")
+            + ". "
+            "From [siblings.json](benchmarks/results/siblings.json), `python benchmarks/training/siblings.py RUN`.",
+        ]
+    return "\n\n".join(parts)
+
+
+def _class_table(done: list[dict[str, Any]]) -> str:
+    """Return F1 by class: claimed, FP32, INT8; a column for each sibling."""
+    columns = [
+        {part["label"]: part for part in each["claims"] if part["what"] == "f1" and part["fp32"]} for each in done
+    ]
+    labels = dict.fromkeys(label for column in columns for label in column)
+
+    def cell(part: dict[str, Any] | None) -> str:
+        if part is None:
+            return ""
+        return f"{part['claimed']} / {part['fp32']['value']:.2f} / {part['int8-cpu']['value']:.2f}"
+
+    head = ["F1: claimed / FP32 / INT8", *(f"`{each['name']}`" for each in done)]
+    return table(head, [[label, *(cell(column.get(label)) for column in columns)] for label in labels])
+
+
+def ablations() -> str:
+    """What the papers' ingredients do in a short training, beside what the papers say."""
+    place = RESULTS / "ablations_lite.json"
+    result = read(place.name) if place.exists() else {"effects": [], "trainings": []}
+    effects = {each["row"]: each for each in result["effects"]}
+    errors = {each["row"]: each["error"] for each in result["trainings"] if "error" in each}
+    reference = [each for each in result["trainings"] if each["row"] == "whole" and "error" not in each]
+
+    def shown(row: str, figure: str) -> str:
+        if row not in effects:
+            return "diverged" if row in errors else "not trained"
+        found = effects[row][figure]
+        if found["low"] is None:
+            return f"{found['points']:+.1f}"
+        return f"{found['points']:+.1f} ({found['low']:+.1f} to {found['high']:+.1f})"
+
+    rows = [
+        [
+            "the reference",
+            ", ".join(percent(each["accuracy"]) for each in reference) or "not trained",
+            ", ".join(f"{each['macro_f1']:.3f}" for each in reference),
+            "",
+        ]
+    ]
+    for each in recipes.load(str(TRAINING / "paper_ablations.toml")).ablations:
+        against = effects.get(each.name, {}).get("against", "whole")
+        beside = "" if against == "whole" else f", over `{against}`"
+        rows.append([f"`{each.name}`{beside}", shown(each.name, "accuracy"), shown(each.name, "macro_f1"), each.cites])
+    parts = [table(["change", "accuracy, points", "macro F1, points", "the paper"], rows)]
+    if reference:
+        hours = sum(each.get("seconds", 0) for each in result["trainings"]) / 3600
+        counts = result["images"]
+        several = any(each["accuracy"]["low"] is not None for each in effects.values())
+        parts.append(
+            f"{len(result['trainings'])} trainings of {counts['training']:,} images, {hours:.1f} hours of one core, "
+            f"tested on the {counts['tested']:,} images of PublicTest. "
+            + ("95 % intervals over images and seeds. " if several else "No interval: that needs a second seed. ")
+            + f"From [{place.name}](benchmarks/results/{place.name}), "
+            "`python benchmarks/training/paper_ablations.py --votes fer2013new.csv`."
+        )
+    return "\n\n".join(parts)
+
+
 def own_classes() -> str:
     """Return what a training from edgefer-base comes to with 300 pictures, beside one from random weights."""
     result = read("own_classes.json")
@@ -1562,6 +1680,8 @@ PARTS = {
     "projection": projection,
     "submissions": submissions,
     "papers": papers,
+    "siblings": siblings,
+    "ablations": ablations,
     "reduced": reduced,
     "faces": faces,
     "smoothing": smoothing,

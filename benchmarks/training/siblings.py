@@ -6,7 +6,7 @@ RUN is the folder of `edgefer train b0-mixup-lite`, say. Bundle and bench are ma
 command goes on where it ended. The other siblings in FILE.json keep their entries.
 
 Each network was trained by its paper's recipe on a network made for INT8, at fewer pixels. `edgefer compress --int8`
-fine-tunes it; no loss of accuracy is refused (--max-drop 100), since the loss is what is asked for. `edgefer bench`
+fine-tunes it and refuses nothing (--max-drop 100 --allow-float), since what INT8 costs is the question. `edgefer bench`
 measures both networks on the paper's own test images, which it sees once; neither training nor fine-tuning saw them.
 INT8 minus FP32: on the same images, Tango's score interval. Projected: least time by roofline; nothing ran there.
 """
@@ -16,14 +16,13 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import FER2013, protocol
+from benchmarks.common import FER2013, SIBLINGS, protocol
 from benchmarks.training.papers import edgefer, write_few
 from edgefer import bundle, console, data, lines, paths, recipes
 from edgefer.backends import registry
@@ -39,12 +38,6 @@ from edgefer.learning import checkpoint
 from edgefer.learning.checkpoint import Checkpoint
 
 OUT = Path(__file__).parents[1] / "results" / "siblings.json"
-SIBLINGS = {
-    "b0-mixup-lite": "b0-mixup",
-    "b2-two-stage-lite": "b2-two-stage",
-    "insideout-lite": "insideout-v2s",
-    "b0-attention-lite": "b0-attention",
-}
 FP32, INT8 = "fp32", "int8-cpu"
 
 
@@ -88,11 +81,12 @@ def measured(run: Path, data_path: Path, work: Path) -> dict[str, Any]:
         raise SystemExit(f"{run} is not finished; continue it with: edgefer train --resume {lines.shell(run)}")
     claims = ledger.read()
     split = claims.trainings[SIBLINGS[name]].splits[-1]
-    folder, bench_folder, few = work / f"{name}-bundle", work / f"{name}-bench", work / "few.csv"
+    folder, bench_folder, projection = (work / f"{name}-{part}" for part in ("bundle", "bench", "projection"))
+    few = work / "few.csv"
     dataset = data.load(data_path)
     if not folder.exists():
         begun = unfinished.resumable(folder)
-        begins = ("--resume", begun) if begun else (run, "--int8", "--max-drop", 100)
+        begins = ("--resume", begun) if begun else (run, "--int8", "--max-drop", 100, "--allow-float")
         edgefer("compress", *begins, "--data", data_path, "--out", folder, "--threads", 1)
     made = bundle.load(folder)
     if made.manifest.compression["checkpoint"] | {"sources": None} != {
@@ -102,16 +96,16 @@ def measured(run: Path, data_path: Path, work: Path) -> dict[str, Any]:
         "initial_weights": found.initial_weights,
         "sources": None,
     }:
-        raise SystemExit(f"{folder} is of another training; move it and {bench_folder} away")
+        raise SystemExit(f"{folder} is of another training; move it, {bench_folder} and {projection} away")
     if not bench_folder.exists():
         words = ("--data", data_path, "--split", split, "--threads", 1, "--out", bench_folder)
         edgefer("bench", folder, "--device", "cpu", *words)
     bench = BenchResult.model_validate_json((bench_folder / "result.json").read_text(encoding="utf-8"))
     if not few.exists():
         write_few(dataset, few)
-    with tempfile.TemporaryDirectory() as out:
-        where = ("--data", few, "--split", "val", "--out", Path(out) / "projection")
-        projected = edgefer("project", folder, "--device", "jetson", *where)["projected"]
+    if not projection.exists():
+        edgefer("project", folder, "--device", "jetson", "--data", few, "--split", "val", "--out", projection)
+    projected = json.loads((projection / "projection.json").read_text(encoding="utf-8"))["projected"]
     return entry_of(run, found, made, bench, projected, dataset, claims)
 
 

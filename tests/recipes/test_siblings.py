@@ -8,17 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.common import SIBLINGS
 from edgefer import recipes
 from edgefer.models import lite
 from edgefer.training.trainer import train
 from tests.helpers import samples
-
-SIBLINGS = {
-    "b0-attention-lite": "b0-attention",
-    "b0-mixup-lite": "b0-mixup",
-    "b2-two-stage-lite": "b2-two-stage",
-    "insideout-lite": "insideout-v2s",
-}
 
 
 def _settings(name: str) -> dict[str, Any]:
