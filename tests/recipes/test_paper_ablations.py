@@ -28,7 +28,7 @@ set = ["augment.flip=0.0"]
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     found = scripts.load("paper_ablations", "benchmarks/training")
-    found._DRAWS = 200
+    vars(found)["_DRAWS"] = 200
     return found
 
 
