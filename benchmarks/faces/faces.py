@@ -160,7 +160,7 @@ class _Seen:
             self.sides.append(each.square[2])
             self.notes.append(None if first is None else notes.of(first))
             upright.append(None if first is None else crop.of(each.picture, first))
-            level.append(None if first is None else crop.square(each.picture, first.x, first.y, first.side))
+            level.append(None if first is None else crop.square(each.picture, first.x, first.y, first.crop_side))
         for name in judge.networks:
             self.right.setdefault(name, []).extend(judge.right(upright, name, start).tolist())
         self.level.extend(judge.right(level, JUDGE, start).tolist())

@@ -136,7 +136,7 @@ def _one(source: CropSource, folder: Path, detector: Detector, settings: Setting
             file = _file(source.target, f"{ending}-other{more}.png")
         with paths.write_atomically(folder / file) as part:
             _small(pixels, settings.size).save(part, "PNG")
-        side = round(face.side) if face else max(picture.shape[:2])
+        side = round(face.crop_side) if face else max(picture.shape[:2])
         score = None if face is None or face.score is None else round(face.score, 3)
         faces.append(Cut(file, side, score, round(face.roll, 1) if face else 0.0))
     return Done(source.key, source.name, tuple(faces))

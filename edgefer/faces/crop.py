@@ -15,8 +15,8 @@ _LARGEST = 256  # maximum side in pixels of a rotated crop: networks take 40 to 
 
 
 def of(picture: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
-    """Return a network's input for a face: the square on its longer side, turned upright from 10 degrees on."""
-    return square(picture, face.x, face.y, face.side, face.roll if abs(face.roll) > LEVEL else 0.0)
+    """Return a network's input for a face: the square around its middle, turned upright from 10 degrees on."""
+    return square(picture, face.x, face.y, face.crop_side, face.roll if abs(face.roll) > LEVEL else 0.0)
 
 
 def square(

@@ -25,6 +25,8 @@ from edgefer import paths
 from edgefer.cli.main import app
 from edgefer.export import small_network
 from edgefer.export.npm import ONNXRUNTIME, Package
+from edgefer.faces import crop
+from edgefer.faces.face import Face
 from edgefer.inputs import pictures as as_pictures
 from edgefer.preprocessing import Preprocessing
 from tests.helpers import browser as browsers
@@ -176,6 +178,19 @@ def compare_pixels(browser: Browser, color: str, interpolation: str) -> None:
             np.testing.assert_array_equal(
                 np.array(found, np.float32).reshape(expected.shape), expected, err_msg=f"{height} x {width} x {values}"
             )
+
+
+def test_the_square_to_classify_is_that_of_python(browser: Browser, page: str) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    pixels = base64.b64encode(image.tobytes()).decode()
+    for width, height in ((40, 56), (56, 40), (50, 50), (0.5, 0.2)):
+        found = browser.run(
+            "import('./faces.js').then(({square}) => Array.from(square({width: 120, height: 90, channels: 3, data: "
+            f"Uint8Array.from(atob('{pixels}'), (letter) => letter.charCodeAt(0))}}, "
+            f"{{x: 15.2, y: 71.1, width: {width}, height: {height}, roll: 9}}).data))"
+        )
+        expected = crop.of(image, Face(15.2, 71.1, width, height, roll=9.0))
+        np.testing.assert_array_equal(np.array(found, np.uint8), expected.ravel())
 
 
 def test_a_camera_s_face_is_found_and_labelled(browser: Browser, each_form: str) -> None:

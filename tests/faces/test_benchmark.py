@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from edgefer.faces import crop, file, search
@@ -54,3 +55,15 @@ def test_a_note_s_precision_is_of_the_noted_and_its_recall_of_the_wrong_faces() 
         "precision": 2 / 3,
         "recall": 2 / 3,
     }
+
+
+def test_a_cut_is_compared_with_the_shipped_one_on_the_same_faces() -> None:
+    shipped = np.array([[0.8, 0.2], [0.8, 0.2], [0.4, 0.6], [0.4, 0.6]])
+    other = np.array([[0.8, 0.2], [0.4, 0.6], [0.8, 0.2], [0.8, 0.2]])
+    figures = scripts.load("framing").figures({"shipped": shipped, "other": other}, np.array([0, 0, 0, 0]))
+    assert figures["shipped"]["right"] == 0.5
+    against = figures["other"]["against"]
+    assert (figures["other"]["right"], against["only_this_right"], against["only_shipped_right"]) == (0.75, 2, 1)
+    assert against["p"] == 1
+    assert against["loss"] == pytest.approx(figures["other"]["loss"] - figures["shipped"]["loss"])
+    assert against["loss"] == pytest.approx(-np.log(2) / 4)

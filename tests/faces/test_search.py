@@ -64,6 +64,15 @@ def test_a_face_on_the_seam_of_tiles_is_found_once(detector: Search, faces: np.n
     assert _near(found, place, 700, 120)
 
 
+def test_the_box_shows_the_square_that_is_classified() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (200, 300), dtype=np.uint8)
+    for face, side in ((Face(150, 100, 60, 90), 80), (Face(150, 100, 90, 60), 80), (Face(150, 100, 70, 70), 70)):
+        cut = crop.of(picture, face)
+        assert cut.shape == (side, side)
+        left, top, width, height = face.box(picture)
+        np.testing.assert_array_equal(cut, picture[top : top + height, left : left + width])
+
+
 @pytest.mark.parametrize("turn", [-40, 30])
 def test_turned_faces_are_found_and_cut_out_upright(detector: Search, faces: np.ndarray, turn: int) -> None:
     off, better = [], []

@@ -35,9 +35,9 @@ export async function find(run, picture, small, thorough) {
   return found.sort((one, two) => side(two) * two.score - side(one) * one.score);
 }
 
-/** Return a network's input for a face: the square on its longer side, turned upright from 10 degrees on. */
+/** Return a network's input for a face: the square around its middle, turned upright from 10 degrees on. */
 export function square(picture, face) {
-  const length = Math.max(1, side(face));
+  const length = Math.max(1, cropSide(face));
   if (Math.abs(face.roll) <= LEVEL) {
     const whole = Math.max(1, Math.round(length));
     return rectangle(picture, Math.round(face.x - whole / 2), Math.round(face.y - whole / 2), whole, whole);
@@ -46,6 +46,9 @@ export function square(picture, face) {
 }
 
 const side = (face) => Math.max(face.width, face.height);
+
+/** Side of the square to classify, as in edgefer/faces/face.py. */
+export const cropSide = (face) => (2 * side(face) + Math.min(face.width, face.height)) / 3;
 
 /** Return a square that is rotated clockwise by `roll` in the picture; each pixel is an area average. */
 function turned(picture, x, y, length, roll) {

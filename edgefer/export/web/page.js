@@ -2,6 +2,7 @@
 
 import { asMarkdown, measure } from "./check.js";
 import { about, open, pictureOf } from "./edgefer.js";
+import { cropSide } from "./faces.js";
 import { Smoother } from "./smooth.js";
 
 const $ = (id) => document.getElementById(id);
@@ -158,7 +159,7 @@ function draw(picture, faces) {
   const size = (15 * width) / Math.max(1, canvas.canvas.clientWidth); // 15 px on the screen
   canvas.font = `650 ${size}px system-ui, sans-serif`;
   faces.forEach((face, number) => {
-    const side = Math.max(face.width, face.height);
+    const side = cropSide(face);
     const [left, top] = [face.x - side / 2, face.y - side / 2];
     const style = getComputedStyle(swatch(face.label));
     canvas.lineWidth = size / 5;
