@@ -180,22 +180,23 @@ def write_json(path: Path, tree: Any, indent: int) -> None:
         part.write_text(json.dumps(tree, indent=indent) + "\n", encoding="utf-8")
 
 
-def check_unused(path: Path) -> None:
+def check_unused(path: Path, option: str = "--out") -> None:
     """Refuse a folder that `write_folder_atomically` could not write: asked before long work, it is said in time.
 
     Args:
-        path: the folder, which --out names.
+        path: the folder.
+        option: that names it on the command line.
 
     Raises:
         InputError: `path` is not one for `check_empty`, or is an empty folder that no new one can take the place of.
     """
-    check_empty(path, "--out")
+    check_empty(path, option)
     if path.is_symlink() or os.path.ismount(path) or path.resolve() == Path.cwd():
         what = "a link" if path.is_symlink() else "a mount point" if os.path.ismount(path) else "the current folder"
         raise InputError(
-            f"--out {path} is {what}, which a new folder cannot replace; name a folder that does not exist yet"
+            f"{option} {path} is {what}, which a new folder cannot replace; name a folder that does not exist yet"
         )
-    _check_writable(path.absolute().parent, "--out")  # which an empty folder is taken out of
+    _check_writable(path.absolute().parent, option)  # which an empty folder is taken out of
 
 
 def check_empty(path: Path, option: str) -> None:

@@ -36,6 +36,7 @@ class BatchSummary:
         faces: number of faces.
         without_face: pictures without a face.
         unread: unreadable pictures; their rows have an error.
+        first_error: of one of them, or empty.
         resumed: pictures written by an earlier process.
         workers: predictors at a time; 0 if nothing was left to do.
         engine: ``ray``, or ``one process``.
@@ -47,6 +48,7 @@ class BatchSummary:
     faces: int
     without_face: int
     unread: int
+    first_error: str
     resumed: int
     workers: int
     engine: str
@@ -94,7 +96,15 @@ def predict_many(names: Sequence[str], job: BatchJob, workers: int | None = None
         files = folder.names()
         engine = "ray" if workers > 1 else "one process"
         counts = _counts(folder, job.out, files)
-        return BatchSummary(out=job.out, files=len(files), resumed=resumed, workers=workers, engine=engine, **counts)
+        return BatchSummary(
+            out=job.out,
+            files=len(files),
+            first_error=_first_error(folder, files) if counts["unread"] else "",
+            resumed=resumed,
+            workers=workers,
+            engine=engine,
+            **counts,
+        )
 
 
 def _written(left: Sequence[Shard], job: BatchJob, workers: int) -> Generator[int]:
@@ -155,6 +165,14 @@ def _counts(folder: work.LocalFolder | remote.RemoteFolder, out: str, names: set
             for key, count in table.counts(file, f"{out}/{name}").items():
                 found[key] += count
     return found
+
+
+def _first_error(folder: work.LocalFolder | remote.RemoteFolder, names: set[str]) -> str:
+    for name in sorted(names):
+        with folder.opened(name) as file:
+            if found := table.first_error(file):
+                return found
+    return ""
 
 
 def _has_ray() -> bool:

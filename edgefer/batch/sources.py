@@ -435,4 +435,4 @@ def _text(name: str) -> str:
 
 def _say_left_out(count: int, source: str) -> None:
     if count:
-        console.say(f"left out of {source}: {counted(count, 'file')} that are no pictures by their names")
+        console.say(f"skipped in {source}: {counted(count, 'file')} without a picture's ending")

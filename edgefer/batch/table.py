@@ -62,6 +62,12 @@ def counts(file: BinaryIO, label: str) -> dict[str, int]:
         raise InputError(f"{printable(label)} is damaged ({one_line(error, 80)}); remove it") from None
 
 
+def first_error(file: BinaryIO) -> str:
+    """Return why the first unreadable picture of a file that `counts` accepts was not read; empty if all were."""
+    errors = arrow().parquet.read_table(file, columns=["error"]).column("error").drop_null()
+    return str(errors[0]) if len(errors) else ""
+
+
 def _schema(pyarrow: Any, labels: Sequence[str]) -> Any:
     number, text = pyarrow.float64(), pyarrow.string()
     face = [

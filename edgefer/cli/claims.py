@@ -46,8 +46,11 @@ def command(
 
     if todo and (out or page):
         raise InputError("--todo writes no file; omit --out and --page")
-    for folder in filter(None, (out, page)):
-        paths.check_unused(folder)
+    for folder, option in ((out, "--out"), (page, "--page")):
+        if folder is not None:
+            paths.check_unused(folder, option)
+    if out and page and page.resolve() in (out.resolve(), *out.resolve().parents):
+        raise InputError(f"--out {out} is written into a new folder of its own; name another one than --page {page}")
     finished = read(results or [])
     result = decided(finished, datasets.find(data) if named(data) is not None else None)
     if todo:

@@ -77,6 +77,8 @@ def command(
     from edgefer.predictor import Predictor
 
     if out is not None:
+        if not out:
+            raise InputError("--out is empty; name a folder")
         if csv is not None or annotate is not None:
             raise InputError("--out is in the place of --csv and --annotate; omit them")
         job = BatchJob(out, run.ROWS, bundle, device, threads, detector, faces, min_face, min_confidence)

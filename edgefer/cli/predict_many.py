@@ -25,7 +25,8 @@ def write(names: list[str], job: BatchJob, workers: int | None, as_json: bool) -
         found = run.predict_many(names, job, workers)
     failed = None
     if found.unread:
-        failed = InputError(f"{found.unread:,} of {found.pictures:,} pictures could not be read; see the column error")
+        unread = f"{found.unread:,} of {found.pictures:,} pictures could not be read"
+        failed = InputError(f"{unread} ({found.first_error}); the column error says why")
     if as_json:
         output.print_json({"command": "predict", **found.as_dict()}, failed)
         return

@@ -84,7 +84,7 @@ class Schedule:
         total, warmup = phase.epochs * steps, round(phase.warmup_epochs * steps)
         self._cosine = CosineLRScheduler(
             optimizer,
-            t_initial=max(1, total - warmup),
+            t_initial=max(2, total - warmup),  # of one step, which has the first rate, timm warns
             lr_min=phase.lr if phase.schedule == "constant" else 0.0,
             warmup_t=warmup,
             warmup_prefix=True,

@@ -64,7 +64,7 @@ class Teachers:
             mirrored: average over each image and its mirror image.
 
         Raises:
-            InputError: a network is missing, its data or crop differ from the student's, or it was
+            InputError: a network is missing or named twice, its data or crop differ from the student's, or it was
                 trained on images of `validation`.
         """
         self.student = student
@@ -73,6 +73,9 @@ class Teachers:
         self.classes, self.data_digest = dataset.classes, dataset.digest
         checkpoint_paths = [_find(run) for run in runs]
         self.digests = [paths.sha256(checkpoint_path) for checkpoint_path in checkpoint_paths]
+        twice = next((run for place, run in enumerate(runs) if self.digests[place] in self.digests[:place]), None)
+        if twice is not None:
+            raise InputError(f"the teacher {twice} is named twice; omit it once")
         for checkpoint_path in checkpoint_paths:
             found = (
                 _of_bundle(checkpoint_path.parent)

@@ -136,7 +136,9 @@ def test_what_cannot_be_read_gets_one_row_that_says_why() -> None:
     found = {(row["source"], row["member"]): row["error"] for row in rows()}
     assert len(found) == len(rows())
     errors = {place: error for place, error in found.items() if error is not None}
-    assert f"{len(errors)} of {len(found)} pictures could not be read" in json.loads(done.stdout)["error"]
+    said = json.loads(done.stdout)
+    assert f"{len(errors)} of {len(found)} pictures could not be read ({said['first_error']})" in said["error"]
+    assert said["first_error"] in errors.values()
     whole = {("half.zip", "good.png"), *(place for place in found if place[0] == "cut.tar.gz" and place[1])}
     assert found.keys() - errors.keys() <= whole
     assert errors.keys() - whole == {("half.zip", "bad.png"), *((name, None) for name in (*named[1:], "film.mp4"))}
@@ -288,6 +290,7 @@ def test_the_shells_names_options_and_missing_packages_end_in_one_line(monkeypat
     for arguments, code, said in (
         (("a.zip", "--out", "out", "--csv", "t.csv"), 2, "omit them"),
         (("a.zip", "--workers", "1"), 2, "add --out FOLDER"),
+        (("a.zip", "--out", ""), 2, "--out is empty; name a folder"),
         (("gone.zip", "--out", "out"), 2, "there is no picture gone.zip"),
         (("empty", "--out", "out"), 2, "empty holds no picture, archive or video"),
         (("nosuch://a/b", "--out", "out"), 2, "nosuch://a/b cannot be read"),

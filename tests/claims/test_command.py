@@ -61,6 +61,24 @@ def test_it_writes_json_and_a_page_and_latest_does_not_lead_there() -> None:
     assert paths.latest("claims") is None
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--page", "full"), "full exists already; name another folder with --page"),
+        (("--page", "."), "name another folder with --page"),
+        (("--out", "new", "--page", "new"), "--out new is written into a new folder of its own"),
+        (("--out", "new/below", "--page", "new"), "--out new/below is written into a new folder of its own"),
+        (("--todo", "--page", "new"), "--todo writes no file; omit --out and --page"),
+    ],
+)
+def test_folders_that_cannot_be_written_are_told_before_anything_is(options: tuple[str, ...], said: str) -> None:
+    Path("full").mkdir()
+    Path("full/file").touch()
+    done = run(*options)
+    assert (done.exit_code, said in done.stderr) == (2, True), done.output
+    assert not Path("new").exists()
+
+
 def test_json_is_one_object() -> None:
     done = run("--json", "--out", "here")
     assert done.exit_code == 0

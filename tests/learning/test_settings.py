@@ -45,6 +45,11 @@ def test_cosine_warms_up_linearly_then_falls_to_nearly_nothing() -> None:
     np.testing.assert_allclose(found[20:], 0.5 + 0.5 * np.cos(np.pi * np.arange(80) / 80), atol=1e-9)
 
 
+def test_a_single_step_after_the_warm_up_has_the_rate_and_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assert rates(Phase(epochs=1, lr=1.0, warmup_epochs=0.5), steps=2) == [0.0, 1.0]
+    assert caplog.messages == []
+
+
 def test_constant_stays_where_it_is() -> None:
     assert set(rates(Phase(epochs=2, lr=0.3, schedule="constant"), 5)) == {0.3}
 

@@ -332,6 +332,10 @@ def test_teachers_that_do_not_fit_are_refused_before_training(teacher: Path, tmp
         train(small_recipe(one, "preprocessing.crop=0.8"), stripes(), tmp_path / "run")
     with pytest.raises(InputError, match=r"the teacher: nowhere contains no checkpoint.*--teacher"):
         train(small_recipe('teaching.teachers=["nowhere"]'), stripes(), tmp_path / "run")
+    (tmp_path / "again").symlink_to(teacher)
+    both = f"teaching.teachers={json.dumps([str(teacher), str(tmp_path / 'again')])}"
+    with pytest.raises(InputError, match=r"the teacher .*again is named twice"):
+        train(small_recipe(both), stripes(), tmp_path / "run")
     with pytest.raises(InputError, match=r"was trained on 28 of the 28 images that select the checkpoint"):
         train(small_recipe(one, "data.split=stratified"), stripes(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
