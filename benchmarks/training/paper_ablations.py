@@ -5,7 +5,8 @@ python benchmarks/training/paper_ablations.py [--votes fer2013new.csv] [--data F
 
 paper_ablations.toml has the reference and its rows. The JSON is written after each training, and the same command goes
 on where it ended, also in another session or on another machine. SIGTERM stops it, and no step is lost. --summary only
-computes the effects anew. The row `votes` needs --votes.
+computes the effects anew. The rows `votes` and `landmarks` need --votes, the latter the face detector too
+(EDGEFER_DETECTOR).
 
 Each row and its reference are trained with the same seeds on the same stratified 7,000 training images, of which
 12.5 % choose the epoch. An effect is the row minus its reference on PublicTest, which no training saw, image by image
@@ -23,6 +24,7 @@ import math
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from benchmarks.common import FER2013, protocol
+from benchmarks.training import landmark_head
 from edgefer import console, data, paths, recipes, versions
 from edgefer.data.cache import digest_of
 from edgefer.data.dataset import SPLITS, Dataset
@@ -50,7 +53,7 @@ RECIPE = HERE / "paper_ablations.toml"
 OUT = HERE.parent / "results" / "ablations_lite.json"
 SEEDS = (0, 1)
 IMAGES = 7000
-AGAINST = {"attention-head": "all-at-once", "attention": "attention-head"}
+AGAINST = {"attention-head": "all-at-once", "attention": "attention-head", "landmarks": "no-mixup"}
 _DRAWS = 500
 Statistic = Callable[[NDArray[np.int64]], float]
 STATISTICS: dict[str, Statistic] = {"accuracy": metrics.accuracy, "macro_f1": metrics.macro_f1}
@@ -162,7 +165,8 @@ class Study:
         run = work / f"{row}-{seed}"
         console.say(f"{row}, seed {seed}")
         try:
-            trained = trainer.train(recipe, self._dataset, run, unfinished.goes_on(run, recipe))
+            with landmark_head.landmarks_for_votes() if row == "landmarks" else nullcontext():
+                trained = trainer.train(recipe, self._dataset, run, unfinished.goes_on(run, recipe))
         except Diverged as error:
             self.trainings.append(
                 {"row": row, "seed": seed, "set": self.rows[row][1], "error": str(error).partition(";")[0]}
