@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -57,12 +58,8 @@ class LandmarkTargets(Targets):
 @contextmanager
 def landmarks_for_votes() -> Iterator[None]:
     """Train with landmarks where the recipe has votes."""
-    usual = setup.Targets
-    setup.Targets = LandmarkTargets  # type: ignore[misc]
-    try:
+    with mock.patch.object(setup, "Targets", LandmarkTargets):
         yield
-    finally:
-        setup.Targets = usual  # type: ignore[misc]
 
 
 def found(split: Split) -> NDArray[np.float32]:
