@@ -753,8 +753,8 @@ def framing() -> str:
     return (
         f"{table(head, rows)}\n\nRight / cross-entropy. {result['found']} faces of PublicTest in photographs. The "
         f"longer side of a detected box is {sides['p10']:.2f} to {sides['p90']:.2f} of the true one (80 % of the "
-        "faces). The square that is classified has a side of two thirds of the box's longer and one third of its shorter side. "
-        f"From [framing.json](benchmarks/results/framing.json), `{result['command']}`."
+        "faces). The square that is classified has a side of two thirds of the box's longer and one third of its "
+        f"shorter side. From [framing.json](benchmarks/results/framing.json), `{result['command']}`."
     )
 
 
