@@ -1242,7 +1242,7 @@ def siblings() -> str:
             ]
         )
     head = ["sibling", "the paper claims", "FP32", "INT8", "INT8 minus FP32, points", "macro F1", "file"]
-    head += ["latency, 1 thread", "memory", "**projected**, Jetson Orin Nano 8GB", "training, one core"]
+    head += ["latency, 1 thread", "memory", "**projected**, Jetson Orin Nano 8GB", "training, shared machine"]
     parts = [table(head, rows)]
     if done:
         images = ", ".join(f"{each['test']['images']:,}" for each in done.values())
@@ -1309,7 +1309,7 @@ def ablations() -> str:
         counts = result["images"]
         several = any(each["accuracy"]["low"] is not None for each in effects.values())
         parts.append(
-            f"{len(result['trainings'])} trainings of {counts['training']:,} images, {hours:.1f} hours of one core, "
+            f"{len(result['trainings'])} trainings of {counts['training']:,} images, {hours:.1f} hours on a shared machine, "
             f"tested on the {counts['tested']:,} images of PublicTest. "
             + ("95 % intervals over images and seeds. " if several else "No interval: that needs a second seed. ")
             + f"From [{place.name}](benchmarks/results/{place.name}), "
