@@ -1309,8 +1309,8 @@ def ablations() -> str:
         counts = result["images"]
         several = any(each["accuracy"]["low"] is not None for each in effects.values())
         parts.append(
-            f"{len(result['trainings'])} trainings of {counts['training']:,} images, {hours:.1f} hours on a shared machine, "
-            f"tested on the {counts['tested']:,} images of PublicTest. "
+            f"{len(result['trainings'])} trainings of {counts['training']:,} images, {hours:.1f} hours on a "
+            f"shared machine, tested on the {counts['tested']:,} images of PublicTest. "
             + ("95 % intervals over images and seeds. " if several else "No interval: that needs a second seed. ")
             + f"From [{place.name}](benchmarks/results/{place.name}), "
             "`python benchmarks/training/paper_ablations.py --votes fer2013new.csv`."
