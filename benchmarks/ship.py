@@ -36,7 +36,7 @@ GOALS = {"edgefer-nano": 0.665, "edgefer-small": 0.70, "edgefer-base": 0.72}  # 
 # The trainings that led to each, one after the other, by their logs in benchmarks/training; not those of its teachers.
 LOGS = {
     "edgefer-nano": ("edgefer-nano-36",),
-    "edgefer-small": ("edgefer-small-first", "edgefer-small"),
+    "edgefer-small": ("edgefer-small-first", "edgefer-small", "edgefer-small-mirror"),
     "edgefer-base": (
         *("edgefer-base-wide-first", "edgefer-base-wide-second", "edgefer-base-wide-third", "edgefer-base-wide"),
         *("edgefer-base-wide-fifth-again", "edgefer-base-wide-sixth", "edgefer-base-mirror"),

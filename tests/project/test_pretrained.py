@@ -108,7 +108,7 @@ def test_tables_that_have_pretrained_networks_beside_others_are_of_the_networks_
 def test_what_is_quoted_over_seeds_is_of_the_network_that_is_shipped() -> None:
     results = ROOT / "benchmarks" / "results" / "pretrained"
     files = list(results.glob("*-seeds.json"))
-    assert len(files) >= 2
+    assert files
     for file in files:
         said = json.loads(file.read_text(encoding="utf-8"))
         shipped = bundle.load(said["network"]).manifest.networks["int8-cpu"].sha256
