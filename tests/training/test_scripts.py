@@ -38,8 +38,8 @@ def commands(name: str, folder: Path) -> list[list[str]]:
     recorded = folder / "commands"
     recorded.write_text("")
     settings = {**os.environ, "PATH": f"{python.parent}:{os.environ['PATH']}", "COMMANDS": str(recorded)}
-    script = [TRAINING / f"{name}.sh", "fer2013.zip", "votes.csv", folder / "stages"]
-    subprocess.run(["bash", *script], check=True, env=settings, capture_output=True)
+    script = ["bash", f"{TRAINING}/{name}.sh", "fer2013.zip", "votes.csv", f"{folder}/stages"]
+    subprocess.run(script, check=True, env=settings, capture_output=True)
     return [line.split("\x1f")[:-1] for line in recorded.read_text().splitlines()]
 
 
