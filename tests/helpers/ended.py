@@ -8,14 +8,27 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from edgefer.cli.main import run_command
 from edgefer.training.unfinished import TrainingProgress
 
 _WAY = sys.argv.pop(1) if __name__ == "__main__" else ""
-_PASSED_ON = {signal.SIGINT, signal.SIGTERM}
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM)
 _note = TrainingProgress.note
+
+
+def _call_too(number: int, noted: Callable[[int], None]) -> None:
+    handler: Any = signal.getsignal(number)
+
+    def both(number: int, frame: FrameType | None) -> None:
+        noted(number)
+        handler(number, frame)
+
+    signal.signal(number, both)
 
 
 def note(self: TrainingProgress, *of_step: Any) -> None:
@@ -25,11 +38,12 @@ def note(self: TrainingProgress, *of_step: Any) -> None:
     if _WAY == "kill" and (self.epoch, self.step) == (1, 3):
         os.kill(os.getpid(), signal.SIGKILL)
     if _WAY == "ctrl-c" and (self.epoch, self.step) == (0, 3):
-        signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
+        came: list[int] = []
+        for number in _PASSED_ON:
+            _call_too(number, came.append)
         os.kill(os.getppid(), signal.SIGINT)
-        number = signal.sigwait(_PASSED_ON)  # of torchrun: no step runs in the meantime
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
-        os.kill(os.getpid(), number)
+        while not came:  # of torchrun: no step runs in the meantime
+            time.sleep(0.01)
 
 
 if __name__ == "__main__":
