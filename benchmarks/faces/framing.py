@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 import edgefer
 from benchmarks.common import FER2013, command, protocol
 from benchmarks.faces.composites import Composite, composites, photographs
 from benchmarks.faces.faces import HERE, YUNET, found
 from edgefer import bundle, console, data, paths
+from edgefer.compression import gate
 from edgefer.devices import machine
 from edgefer.faces import crop, search
 from edgefer.faces.face import Face
@@ -37,19 +37,15 @@ SHIPPED = "shipped"
 Cut = Callable[[Composite, Face], NDArray[np.uint8]]
 
 
-def _level(face: Face) -> float:
-    return face.roll if abs(face.roll) > crop.LEVEL else 0.0
-
-
 def _side(side: Callable[[Face], float]) -> Cut:
-    return lambda each, face: crop.square(each.picture, face.x, face.y, side(face), _level(face))
+    return lambda each, face: crop.square(each.picture, face.x, face.y, side(face), crop.turn(face))
 
 
 CUTS: dict[str, Cut] = {
     SHIPPED: lambda each, face: crop.of(each.picture, face),
     "true place and angle": lambda each, face: crop.square(each.picture, *each.square, each.roll),
     "true place, not turned": lambda each, face: crop.square(each.picture, *each.square),
-    "true place, detected angle": lambda each, face: crop.square(each.picture, *each.square, _level(face)),
+    "true place, detected angle": lambda each, face: crop.square(each.picture, *each.square, crop.turn(face)),
     "true centre and angle, detected side": lambda each, face: crop.square(
         each.picture, *each.square[:2], face.side, each.roll
     ),
@@ -75,7 +71,7 @@ def compare(one: NDArray[np.float64], other: NDArray[np.float64], labels: NDArra
     return {
         "only_this_right": won,
         "only_shipped_right": lost,
-        "p": float(binomtest(won, won + lost).pvalue) if won + lost else 1.0,
+        "p": gate.exact_mcnemar(won, lost),
         "loss": float(loss.mean()),
         "loss_error": float(loss.std() / np.sqrt(len(loss))),
     }

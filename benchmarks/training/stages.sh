@@ -7,7 +7,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
 mkdir -p "$out"
 
-# stage NAME EXPECTED TRAIN-ARGUMENTS...: train, which ends at EXPECTED % of PublicTest
+# stage NAME EXPECTED TRAIN-ARGUMENTS...: train; the checkpoint has EXPECTED % of PublicTest
 stage() {
     local name=$1 expected=$2
     shift 2

@@ -49,7 +49,7 @@ def command(
     for folder, option in ((out, "--out"), (page, "--page")):
         if folder is not None:
             paths.check_unused(folder, option)
-    if out and page and page.resolve() in (out.resolve(), *out.resolve().parents):
+    if out and page and out.resolve().is_relative_to(page.resolve()):
         raise InputError(f"--out {out} is written into a new folder of its own; name another one than --page {page}")
     finished = read(results or [])
     result = decided(finished, datasets.find(data) if named(data) is not None else None)

@@ -124,7 +124,7 @@ def change(
         high=difference.high,
         gained=gained,
         lost=lost,
-        p_value=float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,
+        p_value=exact_mcnemar(gained, lost),
         macro_f1=metrics.macro_f1(after) - metrics.macro_f1(before),
         recall=[
             float(new - old) if support else None
@@ -133,6 +133,11 @@ def change(
         agreement=float((full == small).mean()),
         runtime=runtime,
     )
+
+
+def exact_mcnemar(gained: int, lost: int) -> float:
+    """Return the p-value of McNemar's exact test on images that only one of two networks gets right."""
+    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
 def interval(gained: int, lost: int, images: int) -> Interval:

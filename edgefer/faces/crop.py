@@ -16,7 +16,12 @@ _LARGEST = 256  # maximum side in pixels of a rotated crop: networks take 40 to 
 
 def of(picture: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
     """Return a network's input for a face: the square around its middle, turned upright from 10 degrees on."""
-    return square(picture, face.x, face.y, face.crop_side, face.roll if abs(face.roll) > LEVEL else 0.0)
+    return square(picture, face.x, face.y, face.crop_side, turn(face))
+
+
+def turn(face: Face) -> float:
+    """Return the clockwise rotation in degrees that is undone before a face is classified: none up to 10 degrees."""
+    return face.roll if abs(face.roll) > LEVEL else 0.0
 
 
 def square(
