@@ -126,7 +126,7 @@ def read(path: Path, recipe: str, settings: Sequence[str] = (), epochs: int | No
         try:
             recipes.load(recipe, [*settings, *first, *changed], epochs)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+            raise InputError(f"{path}: {str(error).removeprefix('--set ')}") from None
     return SearchSpace(found)
 
 

@@ -116,7 +116,8 @@ def joined(
         study = optuna.load_study(**common, study_name=name)
     begun = study.user_attrs.get(_DESCRIPTION)
     directions = [each.name.lower() for each in study.directions]
-    if directions != [*DIRECTIONS.values()] or not isinstance(begun, dict | None):
+    foreign = begun is None and any(not {"settings", "as_it_is"} & trial.user_attrs.keys() for trial in study.trials)
+    if foreign or directions != [*DIRECTIONS.values()] or not isinstance(begun, dict | None):
         raise InputError(f"the study {name} was not begun by `edgefer search`; name a new one with --study")
     if begun is None:  # new, or its creator is about to write the same
         study.set_user_attr(_DESCRIPTION, dict(description))

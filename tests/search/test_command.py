@@ -143,6 +143,10 @@ def test_a_database_of_another_program_or_version_is_left_alone(here: Path) -> N
     optuna.create_study(storage="sqlite:///study.db", study_name="quickstart", direction="minimize")
     done = run(*words)
     assert (done.exit_code, "quickstart was not begun by `edgefer search`" in done.stderr) == (2, True), done.stderr
+    alike = optuna.create_study(storage="sqlite:///study.db", study_name="alike", directions=[*DIRECTIONS.values()])
+    alike.add_trial(create_trial(state=TrialState.COMPLETE, values=(1.0, 0.0, 1)))
+    done = run(*words, "--study", "alike")
+    assert (done.exit_code, "alike was not begun by `edgefer search`" in done.stderr) == (2, True), done.stderr
     text = optuna.create_study(storage="sqlite:///study.db", study_name="text", directions=[*DIRECTIONS.values()])
     text.set_user_attr("edgefer", "text")
     done = run(*words, "--study", "text")

@@ -78,7 +78,7 @@ def test_a_recipe_as_it_is_lies_in_the_space_or_not(tmp_path: Path, change: tupl
     [
         ("", "names no setting"),
         ("train.batchsize = [1, 2]", "train.batchsize: unknown setting"),
-        ("phases.3.lr = [1, 2]", "--set phases.3.lr: unknown key"),
+        ("phases.3.lr = [1, 2]", "space.toml: phases.3.lr: unknown key"),
         ("train.batch_size = [32, 1]", "train.batch_size: Input should be greater than or equal to 2"),
         ("train.batch_size = [32]", "train.batch_size has fewer than two values; set it with --set instead"),
         ("train.batch_size = 32", "train.batch_size takes a list of values, or { low"),
