@@ -10,7 +10,7 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -1308,6 +1308,8 @@ def ablations() -> str:
         hours = sum(each.get("seconds", 0) for each in result["trainings"]) / 3600
         counts = result["images"]
         several = any(each["accuracy"]["low"] is not None for each in effects.values())
+        if several:
+            parts.append(_beyond_chance(result["effects"]))
         parts.append(
             f"{len(result['trainings'])} trainings of {counts['training']:,} images, {hours:.1f} hours on a "
             f"shared machine, tested on the {counts['tested']:,} images of PublicTest. "
@@ -1316,6 +1318,19 @@ def ablations() -> str:
             "`python benchmarks/training/paper_ablations.py --votes fer2013new.csv`."
         )
     return "\n\n".join(parts)
+
+
+def _beyond_chance(effects: list[dict[str, Any]]) -> str:
+    """Return in a sentence which changes of accuracy have intervals without 0."""
+
+    def named(those: Callable[[dict[str, Any]], bool]) -> str:
+        return ", ".join(f"`{each['row']}`" for each in effects if those(each["accuracy"])) or "none"
+
+    return (
+        f"More accurate beyond chance: {named(lambda found: (found['low'] or 0) > 0)}; less: "
+        f"{named(lambda found: (found['high'] or 0) < 0)}. All other intervals contain 0: whether those changes help, "
+        f"such short trainings do not show. The intervals are not corrected for being {len(effects)}."
+    )
 
 
 def own_classes() -> str:

@@ -54,6 +54,7 @@ def test_an_ablation_without_a_training_says_so_and_an_effect_stands_with_its_in
 
     effect = {"points": -1.24, "low": -2.51, "high": 0.04}
     alone = {"points": 2.0, "low": None, "high": None}
+    more = {"points": 2.4, "low": 0.4, "high": 4.3}
     done = {"accuracy": 0.5, "macro_f1": 0.4, "seconds": 1800.0}
     result = {
         "images": {"training": 6120, "tested": 3589},
@@ -61,6 +62,7 @@ def test_an_ablation_without_a_training_says_so_and_an_effect_stands_with_its_in
         "effects": [
             {"row": "no-mixup", "against": "whole", "accuracy": effect, "macro_f1": alone},
             {"row": "attention", "against": "attention-head", "accuracy": alone, "macro_f1": alone},
+            {"row": "lite2", "against": "whole", "accuracy": more, "macro_f1": alone},
         ],
     }
     (tmp_path / "ablations_lite.json").write_text(json.dumps(result))
@@ -71,6 +73,7 @@ def test_an_ablation_without_a_training_says_so_and_an_effect_stands_with_its_in
     assert found["attention"][0] == "`attention`, over `attention-head`"
     assert found["adam"][1] == "diverged"
     assert found["votes"][1] == "not trained"
+    assert "More accurate beyond chance: `lite2`; less: none." in text
     assert "3 trainings of 6,120 images, 1.0 hours" in text
 
 
