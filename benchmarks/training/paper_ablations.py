@@ -76,18 +76,21 @@ def main() -> None:
     whole = data.load(arguments.data)
     dataset = few(whole, arguments.images)
     study = Study(arguments.recipe, dataset, arguments.out)
-    for row, recipe in [] if arguments.summary else study.missing(arguments.only):
-        if recipe.teaching.votes:
-            if arguments.votes is None:
-                console.say(f"{row} is skipped: it needs --votes")
-                continue
-            teaching = recipe.teaching.model_copy(update={"votes": str(arguments.votes)})
-            recipe = recipe.model_copy(update={"teaching": teaching})
-        try:
-            study.add(row, recipe, arguments.work)
-        except Interrupted as error:
-            raise SystemExit(f"{error}") from None
-        study.write()
+    if not arguments.summary:
+        arguments.work.mkdir(parents=True, exist_ok=True)
+        with paths.alone(arguments.work, "--work"):
+            for row, recipe in study.missing(arguments.only):
+                if recipe.teaching.votes:
+                    if arguments.votes is None:
+                        console.say(f"{row} is skipped: it needs --votes")
+                        continue
+                    teaching = recipe.teaching.model_copy(update={"votes": str(arguments.votes)})
+                    recipe = recipe.model_copy(update={"teaching": teaching})
+                try:
+                    study.add(row, recipe, arguments.work)
+                except Interrupted as error:
+                    raise SystemExit(f"{error}") from None
+                study.write()
     study.write()
 
 

@@ -51,15 +51,16 @@ def main() -> None:
     arguments = parser.parse_args()
     console.enable()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    for run in arguments.runs:
-        entry = measured(run, arguments.data, arguments.work)
-        entries = {each["name"]: each for each in known(arguments.out)} | {entry["name"]: entry}
-        result = {
-            "kind": "edgefer siblings",
-            "protocol": protocol(__doc__),
-            "siblings": [entries[name] for name in SIBLINGS if name in entries],
-        }
-        paths.write_json(arguments.out, result, indent=1)
+    with paths.alone(arguments.work, "--work"):
+        for run in arguments.runs:
+            entry = measured(run, arguments.data, arguments.work)
+            entries = {each["name"]: each for each in known(arguments.out)} | {entry["name"]: entry}
+            result = {
+                "kind": "edgefer siblings",
+                "protocol": protocol(__doc__),
+                "siblings": [entries[name] for name in SIBLINGS if name in entries],
+            }
+            paths.write_json(arguments.out, result, indent=1)
 
 
 def known(file: Path) -> list[dict[str, Any]]:
