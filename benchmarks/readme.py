@@ -10,7 +10,7 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -1322,14 +1322,12 @@ def ablations() -> str:
 
 def _beyond_chance(effects: list[dict[str, Any]]) -> str:
     """Return in a sentence which changes of accuracy have intervals without 0."""
-
-    def named(those: Callable[[dict[str, Any]], bool]) -> str:
-        return ", ".join(f"`{each['row']}`" for each in effects if those(each["accuracy"])) or "none"
-
+    accuracy = {f"`{each['row']}`": each["accuracy"] for each in effects}
+    more = ", ".join(row for row, found in accuracy.items() if (found["low"] or 0) > 0) or "none"
+    less = ", ".join(row for row, found in accuracy.items() if (found["high"] or 0) < 0) or "none"
     return (
-        f"More accurate beyond chance: {named(lambda found: (found['low'] or 0) > 0)}; less: "
-        f"{named(lambda found: (found['high'] or 0) < 0)}. All other intervals contain 0: whether those changes help, "
-        f"such short trainings do not show. The intervals are not corrected for being {len(effects)}."
+        f"More accurate beyond chance: {more}; less: {less}. All other intervals contain 0: whether those changes "
+        f"help, such short trainings do not show. The intervals are not corrected for being {len(effects)}."
     )
 
 

@@ -79,18 +79,7 @@ def main() -> None:
     if not arguments.summary:
         arguments.work.mkdir(parents=True, exist_ok=True)
         with paths.alone(arguments.work, "--work"):
-            for row, recipe in study.missing(arguments.only):
-                if recipe.teaching.votes:
-                    if arguments.votes is None:
-                        console.say(f"{row} is skipped: it needs --votes")
-                        continue
-                    teaching = recipe.teaching.model_copy(update={"votes": str(arguments.votes)})
-                    recipe = recipe.model_copy(update={"teaching": teaching})
-                try:
-                    study.add(row, recipe, arguments.work)
-                except Interrupted as error:
-                    raise SystemExit(f"{error}") from None
-                study.write()
+            study.train(arguments.only, arguments.votes, arguments.work)
     study.write()
 
 
@@ -140,6 +129,21 @@ class Study:
             self.trainings = [
                 each for each in earlier["trainings"] if each["set"] == self.rows.get(each["row"], (None, None))[1]
             ]
+
+    def train(self, only: list[str], votes: Path | None, work: Path) -> None:
+        """Train what is still to do, and write the JSON after each training; rows that need votes only with them."""
+        for row, recipe in self.missing(only):
+            if recipe.teaching.votes:
+                if votes is None:
+                    console.say(f"{row} is skipped: it needs --votes")
+                    continue
+                teaching = recipe.teaching.model_copy(update={"votes": str(votes)})
+                recipe = recipe.model_copy(update={"teaching": teaching})
+            try:
+                self.add(row, recipe, work)
+            except Interrupted as error:
+                raise SystemExit(f"{error}") from None
+            self.write()
 
     def missing(self, only: list[str]) -> Iterator[tuple[str, Recipe]]:
         """Yield row and recipe of each training that is still to do, in order; all, or those of some rows."""
