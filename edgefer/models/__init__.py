@@ -9,7 +9,7 @@ from edgefer.models.from_timm import hub_id
 from edgefer.models.growth import grown
 from edgefer.models.keras_count import count_like_keras
 from edgefer.models.lite import find as find_lite
-from edgefer.models.mirroring import find_channel_pairs, mirror
+from edgefer.models.mirroring import find_channel_pairs, mirror, pair_halves
 from edgefer.models.padding import fix_padding
 from edgefer.models.plain_resnet import PlainResNet
 from edgefer.models.pooling import fix_pooling
@@ -33,6 +33,7 @@ __all__ = [
     "merged",
     "mirror",
     "narrowed",
+    "pair_halves",
     "take",
     "widen",
     "with_constant_weights",

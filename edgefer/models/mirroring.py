@@ -39,6 +39,24 @@ class ConvolutionLayer:
     shows: nn.Module | None
 
 
+def pair_halves(network: nn.Module, images: Tensor) -> ChannelPairs:
+    """Return the pairing of each layer's first half of channels with its second half, for an untrained network.
+
+    No channel is its own counterpart (the regular representation in the paper's terms), so a file needs to store only
+    half of the weights (`edgefer.graph.mirrored`). Of an odd number of channels, the last is its own.
+
+    Args and errors: as `find_channel_pairs`.
+    """
+    _check(network, images)
+    assert isinstance(network, PlainResNet)
+    widths = {layer.writes: layer.convolution.out_channels for layer in layers(network)}
+    found: ChannelPairs = {}
+    for name, width in widths.items():
+        half = width // 2
+        found[name] = [*range(half, 2 * half), *range(half), *range(2 * half, width)]
+    return found
+
+
 def find_channel_pairs(network: nn.Module, images: Tensor) -> ChannelPairs:
     """Return the pairing of channels that respond most alike to images and their mirror images.
 
@@ -46,15 +64,14 @@ def find_channel_pairs(network: nn.Module, images: Tensor) -> ChannelPairs:
     with itself.
 
     Args:
-        network: a ``plain-resnet``, trained or not.
+        network: a trained ``plain-resnet``.
         images: its input, float32, (N, C, S, S).
 
     Raises:
         InputError: another network, or an image size that doesn't halve symmetrically.
     """
-    if not isinstance(network, PlainResNet):
-        raise InputError("train.mirror is for plain-resnet: other networks may not be symmetric")
-    _check_halving(network, images)
+    _check(network, images)
+    assert isinstance(network, PlainResNet)
     streams: dict[str, list[nn.Module]] = {}  # layers that are added up must share their pairs
     for layer in layers(network):
         if layer.shows:
@@ -76,7 +93,7 @@ def mirror(network: nn.Module, channel_pairs: ChannelPairs) -> None:
 
     Args:
         network: the network passed to `find_channel_pairs`.
-        channel_pairs: the result of `find_channel_pairs`.
+        channel_pairs: the result of `find_channel_pairs` or `pair_halves`.
     """
     assert isinstance(network, PlainResNet)
     device = network.head.weight.device
@@ -164,8 +181,10 @@ def _pair(agreement: Tensor) -> list[int]:
     return channel_pairs
 
 
-def _check_halving(network: PlainResNet, images: Tensor) -> None:
-    """Refuse a size for which a stride samples other positions from the left than from the right."""
+def _check(network: nn.Module, images: Tensor) -> None:
+    """Refuse other networks, and a size where a stride samples other positions from the left than from the right."""
+    if not isinstance(network, PlainResNet):
+        raise InputError("train.mirror is for plain-resnet: other networks may not be symmetric")
     size = images.shape[3]
     if not _halves_evenly(network, size):
         fits = next((size - less for less in range(1, size) if _halves_evenly(network, size - less)), None)

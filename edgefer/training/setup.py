@@ -200,10 +200,11 @@ def prepare(recipe: Recipe, dataset: Dataset, run: Path, goes_on: bool, device: 
     targets = Targets(recipe, training, len(dataset.classes), teachers, votes, device)
     channel_pairs = None
     if settings.mirror:
+        paired = models.pair_halves if begun_with["kind"] == "random" else models.find_channel_pairs
         channel_pairs = (
             saved.get("channel_pairs")
             if saved
-            else distributed.from_first(lambda: models.find_channel_pairs(model, targets.augmented(slice(256))))
+            else distributed.from_first(lambda: paired(model, targets.augmented(slice(256))))
         )
         if not channel_pairs:
             raise InputError(f"{run} began without train.mirror; start over with --from {shell(run)}")

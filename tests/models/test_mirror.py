@@ -50,6 +50,22 @@ def test_answers_for_a_mirror_image_become_the_pictures_and_stay_so_while_it_lea
     assert (model(x) - before).abs().max() > 0.01
 
 
+def test_in_an_untrained_network_each_half_of_the_channels_mirrors_the_other() -> None:
+    model, x = network(), images()
+    channel_pairs = models.pair_halves(model, x)
+    assert channel_pairs.keys() == models.find_channel_pairs(model, x).keys()
+    assert channel_pairs["stem"] == [4, 5, 6, 7, 0, 1, 2, 3]
+    models.mirror(model, channel_pairs)
+    torch.testing.assert_close(model(x), model(x.flip(3)), atol=1e-5, rtol=0)
+
+
+def test_of_an_odd_number_of_channels_the_last_is_its_own_mirror_image() -> None:
+    model = models.PlainResNet(7, 1, [5, 9], [1, 1]).eval()
+    assert models.pair_halves(model, images())["stem"] == [2, 3, 0, 1, 4]
+    models.mirror(model, models.pair_halves(model, images()))
+    torch.testing.assert_close(model(images()), model(images().flip(3)), atol=1e-5, rtol=0)
+
+
 def test_channels_are_partners_of_each_other_and_some_of_themselves() -> None:
     channel_pairs = models.find_channel_pairs(network(), images())
     assert channel_pairs.keys() == {"stem", "stages.1", "stages.3", *(f"stages.{number}.conv1" for number in range(4))}
