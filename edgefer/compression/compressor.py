@@ -49,6 +49,7 @@ from edgefer.learning import checkpoint as checkpoints
 from edgefer.learning import distributed
 from edgefer.learning.loop import Progress
 from edgefer.lines import shell
+from edgefer.models.mirroring import ChannelPairs
 
 MAX_STEPS = 300  # of the default fine-tuning
 RELU_EPOCHS = 2  # with new activations, before INT8
@@ -93,11 +94,14 @@ def compress(
     inputs = spec.apply(chosen.take(slice(None)))
     example = torch.from_numpy(inputs[:1])
     network = models.as_exportable(checkpoints.build(job.trained), example)
+    pairs = models.find_channel_pairs(network, torch.from_numpy(inputs)) if job.recipe.train.mirror else None
+    if pairs:
+        models.mirror(network, pairs)  # averages over epochs are symmetric but for rounding
     fp32 = {"fp32": export.fp32(network, example)}
     fp16_model = to_fp16(fp32["fp32"])
     for name, model in {**fp32, **dict.fromkeys(targets.FP16_MODELS, fp16_model)}.items():
         targets.check_float(name, model)
-    student = _fine_tuned(job, network, fp32, torch.from_numpy(inputs))
+    student = _fine_tuned(job, network, fp32, torch.from_numpy(inputs), pairs)
     world_size = distributed.world_size()
     distributed.go_on_alone()
 
@@ -205,9 +209,16 @@ class _Student:
 
 
 def _fine_tuned(
-    job: CompressSetup, network: torch.nn.Module, fp32: dict[str, ModelProto], images: torch.Tensor
+    job: CompressSetup,
+    network: torch.nn.Module,
+    fp32: dict[str, ModelProto],
+    images: torch.Tensor,
+    pairs: ChannelPairs | None,
 ) -> _Student:
-    """Quantize and fine-tune a network; a copy with other activations is added to `fp32`."""
+    """Quantize and fine-tune a network; a copy with other activations is added to `fp32`.
+
+    With `pairs`, an image and its mirror image keep the same answer.
+    """
     config, example = job.config, images[:1]
     student, activation = network, None
 
@@ -218,7 +229,7 @@ def _fine_tuned(
 
     def finetune(network_to_tune: torch.nn.Module, settings: fine_tuning.FineTuneSettings) -> Progress:
         data = (job.training, job.validation, job.recipe)
-        return fine_tuning.finetune(network_to_tune, network, *data, settings, job.work, job.notes, job.where)
+        return fine_tuning.finetune(network_to_tune, network, *data, settings, job.work, job.notes, job.where, pairs)
 
     if config.activation:
         student, replaced = with_relu(network, images)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgefer import console
+from edgefer.compression import quantization
 from edgefer.data.dataset import Split
 from edgefer.errors import Diverged
 from edgefer.learning import (
@@ -33,6 +34,7 @@ from edgefer.learning import (
 )
 from edgefer.learning.loop import Progress
 from edgefer.lines import shell
+from edgefer.models.mirroring import ChannelPairs
 from edgefer.recipes import Recipe
 from edgefer.recipes.schema import Phase
 
@@ -118,6 +120,7 @@ def finetune(
     work: Path,
     notes: dict[str, Any],
     where: dict[str, Any] | None = None,
+    channel_pairs: ChannelPairs | None = None,
 ) -> Progress:
     """Train `student` in place, ending with the weights of the epoch with the best validation accuracy.
 
@@ -135,6 +138,7 @@ def finetune(
         work: folder for the state, resumed if present.
         notes: saved in the state, for resuming.
         where: saved next to it (`edgefer.learning.private`), for a resume on this machine.
+        channel_pairs: keep INT8 weights symmetric by these pairs (`edgefer.models.mirroring`).
 
     Raises:
         Diverged: the loss is not finite; names epoch, step and rows.
@@ -212,6 +216,8 @@ def finetune(
                 stepper.zero_grad()
                 distributed.backward(step_loss)
                 stepper.step()
+                if channel_pairs and plan.stage == "int8":
+                    quantization.mirror(student, channel_pairs)
                 distributed.average_statistics(student)
                 progress.loss_sum += value
 

@@ -13,10 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edgefer import models
 from edgefer.compression.calibrate import Observer
 from edgefer.compression.extension import load_extension, load_nncf, quiet
 from edgefer.errors import InputError
 from edgefer.lines import one_line
+from edgefer.models.mirroring import ChannelPairs
 
 _BATCH = 25  # images at a time
 
@@ -103,6 +105,26 @@ def quantize(
         # The preset makes quantizers after a ReLU unsigned, and its switch for that (signedness_to_force) raises.
         module.signed = True
     return quantized
+
+
+def mirror(quantized: nn.Module, channel_pairs: ChannelPairs) -> None:
+    """Make a network's weights and their scales symmetric in place, as `edgefer.models.mirror` does without INT8.
+
+    Args:
+        quantized: a ``plain-resnet`` from `quantize`.
+        channel_pairs: of the network that it was made of.
+    """
+    from nncf.torch.function_hook.wrapper import get_hook_storage
+
+    models.mirror(quantized, channel_pairs)
+    assert isinstance(quantized, models.PlainResNet)
+    names = {id(module): name for name, module in quantized.named_modules()}
+    writes = {names[id(layer.convolution)]: layer.writes for layer in models.mirroring.layers(quantized)}
+    for name, quantizer in get_hook_storage(quantized).named_hooks():
+        operation = name.removeprefix("pre_hooks.").partition("/conv2d")[0].replace("/", ".")
+        if quantizer.per_channel and operation in writes:
+            (scale,) = (value for each, value in quantizer.named_parameters() if each == "_scale_param_storage")
+            scale.data = (scale.data + scale.data[channel_pairs[writes[operation]]]) / 2
 
 
 def unquantized(network: nn.Module, quantized: nn.Module) -> nn.Module:

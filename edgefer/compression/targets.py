@@ -13,7 +13,7 @@ from onnx import ModelProto
 
 from edgefer import bundle, console, limits
 from edgefer.backends import onnxruntime, registry
-from edgefer.graph import count
+from edgefer.graph import count, mirrored
 from edgefer.graph.leftovers import in_half
 from edgefer.graph.linter import check
 from edgefer.graph.lowering import Lowered, lower
@@ -61,6 +61,8 @@ def part(name: str, model: ModelProto) -> bundle.NetworkFile:
     if name in FP16_MODELS:
         return bundle.NetworkFile("fp16.onnx", model.SerializeToString(), "fp16", FP16_MODELS[name])
     target = name.removeprefix(_INT8)
+    if target == "cpu":  # TensorRT was not tried on it
+        model = mirrored.packed(model)
     return bundle.NetworkFile(
         f"int8.{registry.targets()[target].file or target}.onnx", model.SerializeToString(), "int8", target
     )

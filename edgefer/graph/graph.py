@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import AttributeProto, ModelProto, NodeProto, helper, numpy_helper
 
+from edgefer.graph import mirrored
+
 Array = NDArray[Any]
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -34,8 +36,8 @@ def _constant(attribute: AttributeProto) -> Array:
 class Graph:
     """Nodes in topological order, constants as arrays, producers and readers.
 
-    Constant nodes and Identity nodes are resolved on the way in: a constant is an entry of `constants`, however
-    the file stores it. Bodies of If and Loop are kept unchanged.
+    Constant nodes, Identity nodes and `edgefer.graph.mirrored` are resolved on the way in: a constant is an entry of
+    `constants`, however the file stores it. Bodies of If and Loop are kept unchanged.
 
     Attributes:
         nodes: in topological order.
@@ -66,6 +68,7 @@ class Graph:
                 aliases[node.output[0]] = node.input[0]
             else:
                 self.nodes.append(node)
+        self.nodes = mirrored.unpacked(self.nodes, self.constants, self.outputs)
         del graph.node[:], graph.initializer[:], graph.value_info[:]
         self._producers = {name: node for node in self.nodes for name in node.output}
 

@@ -8,6 +8,7 @@ weights follow from the others. The layers stay the same, so nothing else change
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,7 +62,7 @@ def find_channel_pairs(network: nn.Module, images: Tensor) -> ChannelPairs:
     """Return the pairing of channels that respond most alike to images and their mirror images.
 
     It maximizes the sum of correlations over images and positions, among all pairings with another channel or
-    with itself.
+    with itself. If the network is symmetric by `pair_halves` already, it is that pairing.
 
     Args:
         network: a trained ``plain-resnet``.
@@ -70,8 +71,10 @@ def find_channel_pairs(network: nn.Module, images: Tensor) -> ChannelPairs:
     Raises:
         InputError: another network, or an image size that doesn't halve symmetrically.
     """
-    _check(network, images)
+    halves = pair_halves(network, images)
     assert isinstance(network, PlainResNet)
+    if _is_mirrored(network, halves):
+        return halves
     streams: dict[str, list[nn.Module]] = {}  # layers that are added up must share their pairs
     for layer in layers(network):
         if layer.shows:
@@ -110,6 +113,13 @@ def mirror(network: nn.Module, channel_pairs: ChannelPairs) -> None:
                 values.copy_((values + values[writes]) / 2)
         last = index[found[-1].writes]
         network.head.weight.copy_((network.head.weight + network.head.weight[:, last]) / 2)
+
+
+def _is_mirrored(network: PlainResNet, channel_pairs: ChannelPairs) -> bool:
+    mirrored = copy.deepcopy(network)
+    mirror(mirrored, channel_pairs)
+    weights = zip(network.state_dict().values(), mirrored.state_dict().values(), strict=True)
+    return all(torch.allclose(one, other, rtol=1e-4, atol=1e-6) for one, other in weights)
 
 
 def layers(network: PlainResNet) -> list[ConvolutionLayer]:

@@ -175,6 +175,17 @@ def test_a_scale_computed_from_constants_is_a_constant() -> None:
     assert any("the scale is -0.1" in each.problem for each in lint(model, "tensorrt"))
 
 
+def test_a_scale_computed_in_two_ways_from_one_constant_is_a_constant() -> None:
+    model = pair(ZERO, SCALE)
+    for number, (kind, read, made) in enumerate(
+        [("Neg", ["half"], "less"), ("Neg", ["less"], "more"), ("Mul", ["half", "more"], "s")]
+    ):
+        model.graph.node.insert(number, helper.make_node(kind, read, [made]))
+    del model.graph.initializer[0]
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0.5, np.float32), "half"))
+    assert lint(model, "tensorrt") == []
+
+
 def test_the_runtime_knows_best_what_it_refuses_and_not_what_it_misreads() -> None:
     findings = [Finding("a", "refused"), Finding("b", "misread", "misread")]
     assert settled(findings, None) == findings

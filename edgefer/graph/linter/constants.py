@@ -98,6 +98,7 @@ class Constants:
     def fixed(self, name: str) -> bool:
         """Return whether a tensor is constant."""
         order: list[str] = [name]
+        begun: set[str] = set()  # waits for its inputs; only a cycle comes back to it
         while order:
             at = order[-1]
             if at in self._fixed:
@@ -109,7 +110,8 @@ class Constants:
             elif node is None or node.op_type in _RANDOM or node.domain not in ("", "ai.onnx") or not any(node.input):
                 self._fixed[at] = False
             else:
-                waiting = [each for each in node.input if each and each not in self._fixed and each not in order]
+                begun.add(at)
+                waiting = [each for each in node.input if each and each not in self._fixed and each not in begun]
                 if waiting:
                     order += waiting
                     continue
