@@ -3,7 +3,8 @@
 The kernels are `web/kernels.c`, called by `web/runtime-small.js`. They cover plain residual networks and YuNet:
 convolution, ReLU, addition, pooling and upsampling by two. Arithmetic is float32.
 
-File format: length of the JSON as uint32, the JSON, weights as float16; little-endian.
+File format: length of the JSON as uint32, the JSON, weights as float16; little-endian. Of weights that mirror each
+other (`edgefer.graph.mirrored`) it has the first half, (side, side, inputs, outputs), and the runtime makes the rest.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
 from edgefer.errors import InputError
+from edgefer.graph.mirrored import is_mirrored
 
 _LANES = 4  # channels are padded to a multiple of this
 _BLOCK = 8  # output channels per kernel call
@@ -164,11 +166,19 @@ def _convolution(
     if single and not (groups == outputs and inputs == 1 and side == 3 and pads == {1} and strides == {1}):
         raise _unknown(node, f"with {groups} groups")
     in_order = np.ascontiguousarray(weights.transpose(2, 3, 1, 0))  # side, side, inputs, outputs
-    blocks = [in_order] if single else [in_order[..., at : at + _BLOCK] for at in range(0, padded, _BLOCK)]
+    halved = not single and padded == outputs and is_mirrored(weights)
+    if single:
+        blocks = [in_order]
+    elif halved:
+        blocks = [in_order[..., : outputs // 2]]
+    else:
+        blocks = [in_order[..., at : at + _BLOCK] for at in range(0, padded, _BLOCK)]
     start = plan.put(np.concatenate([each.ravel() for each in blocks]))
     number = plan.tensors[node.input[0]]
     layer = {"op": "depthwise" if single else "conv", "in": number, "out": plan.tensor(node.output[0], outputs)}
     layer |= {"weights": start, "bias": plan.put(bias), "side": side, "stride": max(strides), "pad": max(pads)}
+    if halved:
+        layer["halved"] = [inputs, outputs]
     plan.layers.append({**layer, "relu": 0, "add": None})
 
 

@@ -36,7 +36,7 @@ def packed(model: ModelProto) -> ModelProto:
         for initializer in graph.initializer
         if initializer.name == node.input[0] and initializer.data_type == initializer.INT8
     }
-    halves = {name: weight[: len(weight) // 2] for name, weight in weights.items() if _is_mirrored(weight)}
+    halves = {name: weight[: len(weight) // 2] for name, weight in weights.items() if is_mirrored(weight)}
     kept = [each for each in graph.initializer if each.name not in halves]
     orders: dict[tuple[int, ...], str] = {}
     nodes: list[NodeProto] = []
@@ -91,7 +91,8 @@ def unpacked(nodes: Sequence[NodeProto], constants: dict[str, _Array], outputs: 
     return [node for node in nodes if not gone.intersection(node.output)]
 
 
-def _is_mirrored(weight: _Array) -> bool:
+def is_mirrored(weight: _Array) -> bool:
+    """Return whether the second half of a convolution's weights, (outputs, inputs, height, width), follows."""
     if weight.ndim != 4 or len(weight) % 2 or (weight.shape[_READS] > 1 and weight.shape[_READS] % 2):
         return False
     half, other = np.split(weight, 2)

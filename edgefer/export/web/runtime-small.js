@@ -19,7 +19,7 @@ function compile(kernels) {
 async function network(module, file) {
   const length = new DataView(file).getUint32(0, true);
   const { channels, layers, outputs } = JSON.parse(new TextDecoder().decode(new Uint8Array(file, 4, length)));
-  const weights = halves(new Uint16Array(file, 4 + length));
+  const weights = whole(halves(new Uint16Array(file, 4 + length)), layers);
   const memory = new WebAssembly.Memory({ initial: 1 });
   const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
   const first = PAGE + 4 * weights.length;
@@ -118,6 +118,35 @@ function taken(floats, tensor, sigmoid) {
 function reserve(memory, end) {
   const lacking = Math.ceil((end - memory.buffer.byteLength) / PAGE);
   if (lacking > 0) memory.grow(lacking);
+}
+
+/** Return all weights: after the file's, those of layers of which it has one half, in the kernels' blocks of 8. */
+function whole(stored, layers) {
+  const made = [];
+  const push = (layer) => {
+    const { side, weights, halved: [inputs, outputs] } = layer;
+    const half = outputs / 2;
+    layer.weights = stored.length + made.length;
+    for (let block = 0; block < outputs; block += 8) {
+      for (let y = 0; y < side; y++) {
+        for (let x = 0; x < side; x++) {
+          for (let input = 0; input < inputs; input++) {
+            for (let output = block; output < Math.min(block + 8, outputs); output++) {
+              const other = output >= half; // reads the other half of the inputs, from right to left
+              const column = other ? side - 1 - x : x;
+              const from = other ? (input + (inputs >> 1)) % inputs : input;
+              made.push(stored[weights + ((y * side + column) * inputs + from) * half + (output % half)]);
+            }
+          }
+        }
+      }
+    }
+  };
+  layers.filter((layer) => layer.halved).forEach(push);
+  const all = new Float32Array(stored.length + made.length);
+  all.set(stored);
+  all.set(made, stored.length);
+  return all;
 }
 
 /** Return float16 numbers as float32. */
