@@ -4,13 +4,15 @@ python benchmarks/training/steps.py RUN [RUN ...] [--data fer2013.zip] [--out FI
 
 Each run's checkpoint, which PublicTest chose, answers PublicTest in FP32, one crop, no TTA: accuracy, macro F1, and the
 loss at the temperature that makes it least, which is less of a lottery than accuracy. A change is a setting that is not
-as in the recipe that the run names. One seed each unless runs differ in it. PrivateTest is not opened.
+as in the recipe that the run names. One seed each unless runs differ in it. PrivateTest is not opened. Other runs that
+FILE.json has keep their entries.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,9 @@ def main() -> None:
             }
         )
         print(f"{name}: {steps[-1]['accuracy']:.2%}, macro F1 {steps[-1]['macro_f1']}, {steps[-1]['fitted_loss']}")
+    names = {each["run"] for each in steps}
+    known = json.loads(arguments.out.read_text(encoding="utf-8"))["steps"] if arguments.out.exists() else []
+    steps = [*(each for each in known if each["run"] not in names), *steps]
     result = {
         "kind": "edgefer training steps",
         "command": command(),
