@@ -49,12 +49,13 @@ from edgefer.learning import checkpoint as checkpoints
 from edgefer.learning import distributed
 from edgefer.learning.loop import Progress
 from edgefer.lines import shell
-from edgefer.models.mirroring import ChannelPairs
+from edgefer.models.mirroring import ChannelPairs, is_mirrored
 
 MAX_STEPS = 300  # of the default fine-tuning
 RELU_EPOCHS = 2  # with new activations, before INT8
 _ROUNDING = 1e-9  # a drop is a ratio of whole images, so rounding decides nothing
 _TIMED_IMAGES = 50
+_PAIRING_IMAGES = 64  # the outputs of all layers are held for them
 _WORST = 10
 _PACKAGES = ("torch", "nncf", "torchao", "onnx", "onnxruntime", "numpy")
 
@@ -94,9 +95,7 @@ def compress(
     inputs = spec.apply(chosen.take(slice(None)))
     example = torch.from_numpy(inputs[:1])
     network = models.as_exportable(checkpoints.build(job.trained), example)
-    pairs = models.find_channel_pairs(network, torch.from_numpy(inputs)) if job.recipe.train.mirror else None
-    if pairs:
-        models.mirror(network, pairs)  # averages over epochs are symmetric but for rounding
+    pairs = _channel_pairs(job, network, inputs)
     fp32 = {"fp32": export.fp32(network, example)}
     fp16_model = to_fp16(fp32["fp32"])
     for name, model in {**fp32, **dict.fromkeys(targets.FP16_MODELS, fp16_model)}.items():
@@ -180,6 +179,21 @@ def compress(
     if complaints:
         raise _rejected(job, result, complaints, gain)
     return result
+
+
+def _channel_pairs(job: CompressSetup, network: torch.nn.Module, inputs: NDArray[np.float32]) -> ChannelPairs | None:
+    """Return the channels by which a network is its own mirror image, and round it to that; None if it is not.
+
+    Weights averaged over epochs are symmetric but for rounding.
+    """
+    if not (job.recipe.train.mirror and isinstance(network, models.PlainResNet)):
+        return None
+    images = torch.from_numpy(inputs[:_PAIRING_IMAGES])
+    found = distributed.from_first(lambda: models.find_channel_pairs(network, images))
+    if not is_mirrored(network, found):
+        return None
+    models.mirror(network, found)
+    return found
 
 
 @dataclass(frozen=True)

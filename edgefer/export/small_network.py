@@ -175,7 +175,11 @@ def _convolution(
         blocks = [in_order[..., at : at + _BLOCK] for at in range(0, padded, _BLOCK)]
     start = plan.put(np.concatenate([each.ravel() for each in blocks]))
     number = plan.tensors[node.input[0]]
-    layer = {"op": "depthwise" if single else "conv", "in": number, "out": plan.tensor(node.output[0], outputs)}
+    layer: dict[str, Any] = {
+        "op": "depthwise" if single else "conv",
+        "in": number,
+        "out": plan.tensor(node.output[0], outputs),
+    }
     layer |= {"weights": start, "bias": plan.put(bias), "side": side, "stride": max(strides), "pad": max(pads)}
     if halved:
         layer["halved"] = [inputs, outputs]

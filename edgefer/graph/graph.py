@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,7 +69,8 @@ class Graph:
                 aliases[node.output[0]] = node.input[0]
             else:
                 self.nodes.append(node)
-        self.nodes = mirrored.unpacked(self.nodes, self.constants, self.outputs)
+        readers = Counter(name for node in self.nodes for name in _reads(node))
+        self.nodes = mirrored.unpacked(self.nodes, self.constants, readers, self.outputs)
         del graph.node[:], graph.initializer[:], graph.value_info[:]
         self._producers = {name: node for node in self.nodes for name in node.output}
 

@@ -1,15 +1,14 @@
 """Stores half of the weights of a network that answers an image and its mirror image alike.
 
 In such a layer (`edgefer.models.mirroring.pair_halves`) the second half of the output channels reads, mirrored, what
-the first half reads: the input channels' halves change places, and rows run backwards. A file holds the first
-half and three operators that make the whole. ONNX Runtime and OpenVINO compute them once, when they load the file,
-and then run the same operators on the same weights.
+the first half reads: the input channels' halves change places, and rows run backwards. Of each convolution with even
+numbers of channels a file holds the first half, and three operators that make the whole. ONNX Runtime and OpenVINO
+compute them once, when they load the file, and then run the same operators on the same weights.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,12 +28,12 @@ def packed(model: ModelProto) -> ModelProto:
     found = ModelProto()
     found.CopyFrom(model)
     graph = found.graph
+    quantized = {node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    quantized -= {each.name for each in graph.input}
     weights = {
-        node.input[0]: numpy_helper.to_array(initializer)
-        for node in graph.node
-        if node.op_type == "DequantizeLinear"
-        for initializer in graph.initializer
-        if initializer.name == node.input[0] and initializer.data_type == initializer.INT8
+        each.name: numpy_helper.to_array(each)
+        for each in graph.initializer
+        if each.name in quantized and each.data_type == each.INT8
     }
     halves = {name: weight[: len(weight) // 2] for name, weight in weights.items() if is_mirrored(weight)}
     kept = [each for each in graph.initializer if each.name not in halves]
@@ -57,31 +56,35 @@ def packed(model: ModelProto) -> ModelProto:
     return found
 
 
-def unpacked(nodes: Sequence[NodeProto], constants: dict[str, _Array], outputs: Collection[str]) -> list[NodeProto]:
+def unpacked(
+    nodes: Sequence[NodeProto], constants: dict[str, _Array], readers: Mapping[str, int], outputs: Collection[str] = ()
+) -> list[NodeProto]:
     """Return the nodes without those of `packed`, and add the whole weights to `constants`.
+
+    A half that others read too, or that was itself put together, stays as it is: a small file could need any amount of
+    memory otherwise.
 
     Args:
         nodes: in topological order.
         constants: by name.
+        readers: how many nodes read each tensor, those in bodies of If and Loop too.
         outputs: of the graph; what makes them stays.
     """
-    readers = Counter([*outputs, *(name for node in nodes for name in node.input)])
-    makers = {node.output[0]: node for node in nodes if node.op_type == "Gather" and readers[node.output[0]] == 1}
+    stored = dict(constants)
+    makers = {node.output[0]: node for node in nodes if _is(node, "Gather") and readers[node.output[0]] == 1}
+    makers = {name: node for name, node in makers.items() if name not in outputs}
     gone: set[str] = set()
     for node in nodes:
-        if node.op_type != "Concat" or len(node.input) != 2 or _axis(node) or node.output[0] in outputs:
+        if not _is(node, "Concat") or _axis(node) != 0 or node.output[0] in outputs:
             continue
-        steps: list[NodeProto] = []
-        name = node.input[1]
-        while name in makers:
-            steps.append(makers[name])
-            name = makers[name].input[0]
-        half = constants.get(node.input[0])
-        if name != node.input[0] or not steps or half is None or half.ndim != 4:
+        steps = _steps(makers, node.input[1])
+        source = steps[-1].input[0] if steps else ""
+        half = stored.get(source)
+        if source != node.input[0] or half is None or half.ndim != 4 or readers[source] != 2:
             continue
         other = half
         for step in reversed(steps):
-            axis, order = _axis(step), constants.get(step.input[1])
+            axis, order = _axis(step), stored.get(step.input[1])
             if axis not in (_READS, _COLUMNS) or order is None or not _is_order(order, half.shape[axis]):
                 break
             other = other.take(order, axis)
@@ -89,6 +92,20 @@ def unpacked(nodes: Sequence[NodeProto], constants: dict[str, _Array], outputs: 
             constants[node.output[0]] = np.concatenate([half, other])
             gone.update([node.output[0], *(step.output[0] for step in steps)])
     return [node for node in nodes if not gone.intersection(node.output)]
+
+
+def _steps(makers: Mapping[str, NodeProto], name: str) -> list[NodeProto]:
+    """Return the one or two nodes of `packed` that make a tensor, the last first."""
+    steps: list[NodeProto] = []
+    while name in makers and len(steps) < 2:
+        steps.append(makers[name])
+        name = makers[name].input[0]
+    return steps
+
+
+def _is(node: NodeProto, kind: str) -> bool:
+    """Return whether a node is ONNX's operator with two inputs and one output."""
+    return node.op_type == kind and not node.domain and len(node.input) == 2 and len(node.output) == 1
 
 
 def is_mirrored(weight: _Array) -> bool:
@@ -116,5 +133,5 @@ def _is_order(order: _Array, length: int) -> bool:
     return order.dtype.kind == "i" and order.shape == (length,) and bool((np.sort(order) == np.arange(length)).all())
 
 
-def _axis(node: NodeProto) -> int:
-    return next((each.i for each in node.attribute if each.name == "axis"), 0)
+def _axis(node: NodeProto) -> int | None:
+    return next((each.i for each in node.attribute if each.name == "axis"), None)  # its default depends on the opset

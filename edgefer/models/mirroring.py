@@ -43,8 +43,8 @@ class ConvolutionLayer:
 def pair_halves(network: nn.Module, images: Tensor) -> ChannelPairs:
     """Return the pairing of each layer's first half of channels with its second half, for an untrained network.
 
-    No channel is its own counterpart (the regular representation in the paper's terms), so a file needs to store only
-    half of the weights (`edgefer.graph.mirrored`). Of an odd number of channels, the last is its own.
+    No channel is its own counterpart (the regular representation in the paper's terms), so a file can store half
+    of each convolution's weights (`edgefer.graph.mirrored`). Of an odd number of channels, the last is its own.
 
     Args and errors: as `find_channel_pairs`.
     """
@@ -73,7 +73,7 @@ def find_channel_pairs(network: nn.Module, images: Tensor) -> ChannelPairs:
     """
     halves = pair_halves(network, images)
     assert isinstance(network, PlainResNet)
-    if _is_mirrored(network, halves):
+    if is_mirrored(network, halves):
         return halves
     streams: dict[str, list[nn.Module]] = {}  # layers that are added up must share their pairs
     for layer in layers(network):
@@ -115,7 +115,8 @@ def mirror(network: nn.Module, channel_pairs: ChannelPairs) -> None:
         network.head.weight.copy_((network.head.weight + network.head.weight[:, last]) / 2)
 
 
-def _is_mirrored(network: PlainResNet, channel_pairs: ChannelPairs) -> bool:
+def is_mirrored(network: PlainResNet, channel_pairs: ChannelPairs) -> bool:
+    """Return whether a network's weights are symmetric by these pairs already, but for rounding."""
     mirrored = copy.deepcopy(network)
     mirror(mirrored, channel_pairs)
     weights = zip(network.state_dict().values(), mirrored.state_dict().values(), strict=True)

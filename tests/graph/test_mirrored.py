@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -120,6 +122,48 @@ def test_a_whole_that_is_an_output_of_the_graph_stays_one(packed: ModelProto) ->
     assert made in {name for node in Graph(model).nodes for name in node.output}
 
 
+def test_a_small_file_cannot_ask_for_any_amount_of_memory() -> None:
+    nodes, last = [], "half"
+    for number in range(40):  # each doubles what the one before made
+        nodes.append(helper.make_node("Gather", [last, "order"], [f"other{number}"], axis=3))
+        nodes.append(helper.make_node("Concat", [last, f"other{number}"], [f"whole{number}"], axis=0))
+        last = f"whole{number}"
+    constants = {"half": np.zeros((8, 8, 3, 3), np.int8), "order": np.array([2, 1, 0])}
+    readers = Counter(name for node in nodes for name in node.input)
+    left = mirrored.unpacked(nodes, constants, readers)
+    assert len(left) == 2 * 39
+    assert constants.keys() == {"half", "order", "whole0"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "outputs", "domain"),
+    [
+        ("Gather", ["half", "order"], [], "ours"),
+        ("Gather", ["half"], ["y"], "ours"),
+        ("Gather", [], ["y"], "ours"),
+        ("Concat", ["half", "half"], [], "ours"),
+        ("Concat", ["half"], ["y"], ""),
+    ],
+)
+def test_operators_of_other_shapes_and_origins_stay(
+    kind: str, inputs: list[str], outputs: list[str], domain: str
+) -> None:
+    node = helper.make_node(kind, inputs, outputs, domain=domain, axis=0)
+    constants = {"half": np.zeros((8, 8, 3, 3), np.int8), "order": np.array([2, 1, 0])}
+    assert mirrored.unpacked([node], constants, Counter(inputs)) == [node]
+
+
+def test_what_a_body_of_if_reads_stays(packed: ModelProto) -> None:
+    model = ModelProto()
+    model.CopyFrom(packed)
+    made = next(node.output[0] for node in model.graph.node if node.op_type == "Gather")
+    value = helper.make_tensor_value_info("inside", TensorProto.INT8, None)
+    body = helper.make_graph([helper.make_node("Identity", [made], ["inside"])], "body", [], [value])
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    model.graph.node.append(helper.make_node("If", ["yes"], ["also"], then_branch=body, else_branch=body))
+    assert made in {name for node in Graph(model).nodes for name in node.output}
+
+
 def test_fine_tuning_keeps_an_image_and_its_mirror_image_alike() -> None:
     network = symmetric()
     pairs = models.find_channel_pairs(network, images())
@@ -131,7 +175,7 @@ def test_fine_tuning_keeps_an_image_and_its_mirror_image_alike() -> None:
         optimizer.step()
         quantization.mirror(student, pairs)
     model = targets.lowered(export.int8(student, images(1)))["int8-cpu"].model
-    assert any(node.op_type == "Concat" for node in mirrored.packed(model).graph.node)
+    assert all(each.name.endswith(".half") for each in filters(mirrored.packed(model)))
     x = images().numpy()
     np.testing.assert_allclose(run(model, x), run(model, np.ascontiguousarray(x[..., ::-1])), atol=1e-5)
 
