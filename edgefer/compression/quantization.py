@@ -123,7 +123,7 @@ def mirror(quantized: nn.Module, channel_pairs: ChannelPairs) -> None:
     for name, quantizer in get_hook_storage(quantized).named_hooks():
         operation = name.removeprefix("pre_hooks.").partition("/conv2d")[0].replace("/", ".")
         if quantizer.per_channel and operation in writes:
-            (scale,) = (value for each, value in quantizer.named_parameters() if each == "_scale_param_storage")
+            scale = quantizer.get_parameter("_scale_param_storage")
             scale.data = (scale.data + scale.data[channel_pairs[writes[operation]]]) / 2
 
 

@@ -23,9 +23,9 @@ def images(count: int = 24) -> torch.Tensor:
     return torch.randn(count, 1, 36, 36, generator=torch.Generator().manual_seed(0))
 
 
-def symmetric(widths: tuple[int, ...] = (8, 16)) -> nn.Module:
+def symmetric() -> nn.Module:
     torch.manual_seed(0)
-    network = models.PlainResNet(7, 1, widths, [1] * len(widths), stem_side=4)
+    network = models.PlainResNet(7, 1, [8, 16], [1, 1], stem_side=4)
     network.train()(images())
     network.eval()
     models.mirror(network, models.pair_halves(network, images()))
@@ -55,9 +55,7 @@ def test_a_file_with_half_of_the_weights_gives_the_same_logits_bit_for_bit(
     whole: ModelProto, packed: ModelProto
 ) -> None:
     assert np.array_equal(run(packed, images().numpy()), run(whole, images().numpy()))
-    stored, were = (
-        sum(np.prod(each.dims) for each in model.graph.initializer if len(each.dims) == 4) for model in (packed, whole)
-    )
+    stored, were = (sum(int(np.prod(each.dims)) for each in filters(model)) for model in (packed, whole))
     assert 2 * stored == were
 
 
@@ -90,9 +88,7 @@ def test_weights_without_that_symmetry_are_stored_whole() -> None:
 def test_one_layer_that_lost_its_symmetry_does_not_keep_the_others_whole(whole: ModelProto) -> None:
     model = ModelProto()
     model.CopyFrom(whole)
-    weight = next(
-        each for each in model.graph.initializer if each.name.startswith("stages.1.conv2") and len(each.dims) == 4
-    )
+    weight = next(each for each in filters(model) if each.name.startswith("stages.1.conv2"))
     changed = numpy_helper.to_array(weight).copy()
     changed[0, 0, 0, 0] ^= 1
     weight.CopyFrom(numpy_helper.from_array(changed, weight.name))
